@@ -1,0 +1,1 @@
+"""The space_clip command, one short module a subcommand."""

@@ -1,0 +1,157 @@
+"""Every default of the project, declared once; YAML files and ROS parameters are derived from or tested against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from space_clip_ros.settings import group, setting
+
+ENCODER_KINDS = ("clip", "siglip")
+BACKENDS = ("auto", "onnxruntime", "torch", "tensorrt")
+PRECISIONS = ("auto", "fp32", "fp16", "int8")
+COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The frozen vision transformer; defaults are CLIP ViT-B/16's."""
+
+    kind: str = setting("clip", "tower family", choices=ENCODER_KINDS)
+    width: int = setting(768, "token width", minimum=1)
+    layers: int = setting(12, "transformer blocks; the decoder reads states 0-3, 6, 9 and 12", minimum=12, maximum=12)
+    heads: int = setting(12, "attention heads", minimum=1)
+    mlp_ratio: float = setting(4.0, "hidden width of the MLP over the token width", minimum=0.1)
+    patch_size: int = setting(16, "pixels a patch side", minimum=1)
+    image_size: int = setting(224, "pixels a side that the position embedding was trained for", minimum=1)
+    activation: str = setting("quick_gelu", "MLP activation", choices=("quick_gelu", "gelu", "gelu_tanh"))
+    layer_norm_eps: float = setting(1e-5, "epsilon of every layer norm", minimum=0.0)
+    trainable: bool = setting(False, "train the encoder too (only for small towers that have no pretrained weights)")
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.width % self.heads:
+            yield f"heads: must divide width {self.width}, got {self.heads}"
+        if self.image_size % self.patch_size:
+            yield f"image_size: must be a multiple of patch_size {self.patch_size}, got {self.image_size}"
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The dual-pathway decoder."""
+
+    channels: tuple[int, int, int, int] = setting((256, 128, 64, 32), "channels of the four semantic blocks", minimum=2)
+    film_hidden: int = setting(256, "hidden width of the FiLM perceptrons", minimum=1)
+    dropout: float = setting(0.1, "dropout inside the residual blocks, training only", minimum=0.0, maximum=0.9)
+    auxiliary_heads: bool = setting(True, "carry the auxiliary depth heads used in training")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole model: tower, decoder, input size, normalisation and depth range."""
+
+    name: str = setting("clip_vit_b16", "name shown in files and diagnostics")
+    encoder: EncoderConfig = group(EncoderConfig, "vision tower")
+    decoder: DecoderConfig = group(DecoderConfig, "decoder")
+    input_size: tuple[int, int] = setting((224, 224), "height and width the image is resized to, pixels", minimum=1)
+    mean: tuple[float, float, float] = setting((0.48145466, 0.4578275, 0.40821073), "RGB mean of inputs in [0, 1]")
+    std: tuple[float, float, float] = setting(
+        (0.26862954, 0.26130258, 0.27577711), "RGB standard deviation of inputs in [0, 1]", minimum=1e-6
+    )
+    min_depth: float = setting(0.001, "smallest depth trained for, metres", minimum=0.0)
+    max_depth: float = setting(80.0, "largest depth trained for, metres", minimum=0.0)
+    training_camera: tuple[float, ...] = setting(
+        (), "width, height, fx, fy of the camera trained on, pixels; empty where unknown", minimum=0.0
+    )
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if any(size % self.encoder.patch_size for size in self.input_size):
+            yield f"input_size: must be multiples of patch_size {self.encoder.patch_size}, got {list(self.input_size)}"
+        if self.min_depth >= self.max_depth:
+            yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"
+        if len(self.training_camera) not in (0, 4) or not all(self.training_camera):
+            yield f"training_camera: must be empty or width, height, fx, fy above 0, got {list(self.training_camera)}"
+
+
+@dataclass(frozen=True)
+class PointsConfig:
+    """What ``depth/points`` holds."""
+
+    stride: int = setting(2, "take every n-th pixel in both directions", minimum=1, maximum=64)
+    color: bool = setting(True, "add the packed rgb field")
+    max_range: float = setting(60.0, "points further along z become NaN, metres; 0 for no limit", minimum=0.0)
+    clearing: bool = setting(
+        False, "put points beyond max_range at max_range instead of NaN, so that costmaps clear along their rays"
+    )
+
+
+@dataclass(frozen=True)
+class ColorConfig:
+    """What ``depth/color`` looks like; its scale is min_depth to max_depth, fixed."""
+
+    colormap: str = setting("turbo", "colour map, near to far", choices=COLORMAPS)
+
+
+@dataclass(frozen=True)
+class DiagnosticsConfig:
+    """How often ``/diagnostics`` speaks."""
+
+    period: float = setting(1.0, "seconds between reports", minimum=0.1, maximum=60.0)
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Parameters of ``depth_node``."""
+
+    model: str = setting("road_tiny", "bundled model's name, or path of an .onnx or checkpoint file", read_only=True)
+    backend: str = setting("auto", "what runs the model", choices=BACKENDS, read_only=True)
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
+    precision: str = setting("auto", "number format of the model's run", choices=PRECISIONS, read_only=True)
+    threads: int = setting(0, "CPU threads of the model; 0 for one a core", minimum=0, maximum=256, read_only=True)
+    image_transport: str = setting("raw", "input topic's form", choices=("raw", "compressed"), read_only=True)
+    rectify: str = setting("auto", "undistort images whose camera_info has distortion", choices=("auto", "off"))
+    depth_encoding: str = setting("32FC1", "32FC1 metres or 16UC1 millimetres", choices=("32FC1", "16UC1"))
+    min_depth: float = setting(0.1, "nearer depth is invalid, metres", minimum=0.0)
+    max_depth: float = setting(80.0, "further depth is invalid, metres", minimum=0.001)
+    depth_scale: float = setting(1.0, "factor on every depth", minimum=0.001, maximum=1000.0)
+    focal_scaling: bool = setting(False, "scale depth by this camera's focal length over the training camera's")
+    points: PointsConfig = group(PointsConfig, "point cloud")
+    color: ColorConfig = group(ColorConfig, "colour picture")
+    max_age: float = setting(0.0, "drop images older than this on arrival, seconds; 0 for never", minimum=0.0)
+    diagnostics: DiagnosticsConfig = group(DiagnosticsConfig, "diagnostics")
+    autostart: bool = setting(True, "configure and activate at start, without a lifecycle manager", read_only=True)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.min_depth >= self.max_depth:
+            yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"
+        if self.points.clearing and not self.points.max_range:
+            yield "points.clearing: needs points.max_range above 0"
+
+
+@dataclass(frozen=True)
+class PlayerConfig:
+    """Parameters of ``kitti_player``."""
+
+    drive: str = setting("", "folder of one KITTI raw drive (…_drive_NNNN_sync)", read_only=True)
+    rate: float = setting(1.0, "playback speed; 1 is the drive's own", minimum=0.01, maximum=100.0, read_only=True)
+    loop: bool = setting(False, "start again at the end", read_only=True)
+    clock: bool = setting(False, "publish /clock with the drive's time", read_only=True)
+    stamps: str = setting("drive", "stamps: the drive's own, or now", choices=("drive", "now"), read_only=True)
+    frame_id: str = setting("camera_color_optical_frame", "frame of images and ground truth", read_only=True)
+    scan_frame_id: str = setting("velodyne", "frame of velodyne_points", read_only=True)
+    wait_for_subscribers: float = setting(
+        10.0, "seconds to wait for an image subscriber before the first frame; 0 for none", minimum=0.0, read_only=True
+    )
+
+
+@dataclass(frozen=True)
+class EvaluatorConfig:
+    """Parameters of ``depth_evaluator``."""
+
+    min_depth: float = setting(0.001, "ground truth nearer than this is left out, metres", minimum=0.0)
+    max_depth: float = setting(80.0, "ground truth further than this is left out, metres", minimum=0.001)
+    crop: str = setting("garg", "image region compared", choices=("none", "garg", "eigen"))
+    period: float = setting(1.0, "seconds between reports", minimum=0.1, maximum=60.0)
+    json: str = setting("", "file to write the final table to; empty for none")

@@ -1,0 +1,1 @@
+"""Data sets: KITTI, NYU and synthetic drives."""

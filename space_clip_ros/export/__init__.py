@@ -1,0 +1,1 @@
+"""One self-contained ONNX graph out of a trained model."""

@@ -1,0 +1,1 @@
+"""Cameras, depth maps and point clouds, on NumPy and OpenCV alone."""

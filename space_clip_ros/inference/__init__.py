@@ -1,0 +1,1 @@
+"""Depth from an RGB image, on whichever backend is there."""

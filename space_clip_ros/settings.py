@@ -1,0 +1,235 @@
+"""Typed settings: frozen dataclasses that know their own help text, range and choices.
+
+A setting is declared once, with :func:`setting`; YAML files, ``key=value`` overrides and ROS parameters are all
+checked against that one declaration by :func:`parse`, which reports every problem at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from space_clip_ros.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[Any, ...] = (),
+    read_only: bool = False,
+) -> Any:
+    """Declare one setting of a frozen dataclass; bounds are inclusive."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "read_only": read_only}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def group(cls: type, help: str) -> Any:
+    """Declare a nested group of settings, all at their defaults."""
+    return dataclasses.field(default_factory=cls, metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """One flattened setting: its dotted name, type, default and limits."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Any, ...] = ()
+    read_only: bool = False
+
+
+def declared(cls: type, prefix: str = "") -> Iterator[Declared]:
+    """Yield every leaf setting of ``cls`` with dotted names, in the order of declaration."""
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            yield from declared(typing.cast(type, hint), f"{prefix}{field.name}.")
+        else:
+            yield Declared(f"{prefix}{field.name}", hint, field.default, **field.metadata)
+
+
+def parse(cls: type[T], values: Mapping[str, Any], where: str = "settings") -> T:
+    """Build ``cls`` from nested mappings; missing keys take their defaults.
+
+    Args:
+        cls: a frozen dataclass whose fields were declared with :func:`setting` or :func:`group`.
+        values: nested mapping of plain YAML types.
+        where: what to call the source in errors, usually the file's path.
+
+    Raises:
+        ConfigError: one line for each unknown key, wrong type, value out of range or unmet cross-check.
+    """
+    problems: list[str] = []
+    parsed = _parse(cls, values, "", problems)
+    if problems:
+        raise ConfigError("\n".join(f"{where}: {problem}" for problem in problems))
+    return typing.cast(T, parsed)
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``{"a.b": 1}`` into ``{"a": {"b": 1}}``."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, leaf = name.split(".")
+        target = nested
+        for parent in parents:
+            child = target.setdefault(parent, {})
+            if not isinstance(child, dict):
+                raise ConfigError(f"{name}: {parent!r} already has a value and cannot be a group too")
+            target = child
+        target[leaf] = value
+    return nested
+
+
+def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
+    """Read a YAML file, apply ``key.path=value`` overrides and check the whole.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML or not a mapping, an override is not ``key=value``, or
+            :func:`parse` found problems.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold a mapping of settings, not a {type(values).__name__}")
+    for override in overrides:
+        _merge(values, override)
+    return parse(cls, values, str(path))
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """Return nested dictionaries of plain YAML types; :func:`parse` reads them back."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    return typing.cast("dict[str, Any]", plain(dataclasses.asdict(settings)))
+
+
+def dump(settings: Any) -> str:
+    """Return the settings as YAML text."""
+    return str(yaml.safe_dump(to_dict(settings), sort_keys=False))
+
+
+def _merge(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"override {override!r} is not of the form key=value")
+    target = values
+    *parents, leaf = name.split(".")
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"override {override!r}: {parent!r} is not a group of settings")
+    try:
+        target[leaf] = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r}: the value is not valid YAML") from error
+
+
+def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
+    if not isinstance(values, Mapping):
+        problems.append(f"{prefix.rstrip('.')}: must be a group of settings, not {values!r}")
+        return None
+    before = len(problems)
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in values:
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"; did you mean {prefix}{close[0]}?" if close else f"; known here: {', '.join(fields)}"
+            problems.append(f"{prefix}{key}: no such setting{hint}")
+    arguments = {}
+    for name, field in fields.items():
+        if name not in values:
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                problems.append(f"{prefix}{name}: must be given ({field.metadata['help']})")
+            continue
+        if dataclasses.is_dataclass(hints[name]):
+            arguments[name] = _parse(typing.cast(type, hints[name]), values[name], f"{prefix}{name}.", problems)
+            continue
+        value, problem = _convert(values[name], hints[name])
+        problem = problem or _out_of_range(value, field.metadata)
+        if problem:
+            problems.append(f"{prefix}{name}: {problem}, got {values[name]!r}")
+        arguments[name] = value
+    if len(problems) > before:
+        return None
+    parsed = cls(**arguments)
+    check = getattr(parsed, "problems", None)
+    if check is not None:
+        problems.extend(f"{prefix}{problem}" for problem in check())
+    return parsed
+
+
+def _convert(value: Any, hint: Any) -> tuple[Any, str]:
+    """Return ``value`` as ``hint`` and a problem, empty where there is none."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None, ""
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+        origin = typing.get_origin(hint)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            return value, "must be a list"
+        items = typing.get_args(hint)
+        kinds = [items[0]] * len(value) if items[-1] is Ellipsis else list(items)
+        if len(kinds) != len(value):
+            return value, f"must be a list of {len(kinds)} values"
+        converted = [_convert(item, kind) for item, kind in zip(value, kinds, strict=True)]
+        return tuple(item for item, _ in converted), next((problem for _, problem in converted if problem), "")
+    if hint is float and isinstance(value, str):
+        # YAML 1.1 reads 1e-4 (no dot) as text, yet everybody writes it.
+        try:
+            return float(value), ""
+        except ValueError:
+            return value, "must be a number"
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value), ""
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        return value, f"must be {_NAMES.get(hint, hint.__name__)}"
+    return value, ""
+
+
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a mapping"}
+
+
+def _out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
+    if value is None:
+        return ""
+    for item in value if isinstance(value, tuple) else (value,):
+        if metadata["choices"] and item not in metadata["choices"]:
+            return f"must be one of {', '.join(map(str, metadata['choices']))}"
+        if isinstance(item, float) and item != item:
+            return "must be a number, not NaN"
+        if metadata["minimum"] is not None and item < metadata["minimum"]:
+            return f"must be at least {metadata['minimum']:g}"
+        if metadata["maximum"] is not None and item > metadata["maximum"]:
+            return f"must be at most {metadata['maximum']:g}"
+    return ""
