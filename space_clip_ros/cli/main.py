@@ -1,0 +1,80 @@
+"""The ``space_clip`` command: finds the subcommand, runs it, turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+from space_clip_ros import __version__
+from space_clip_ros.cli.console import complain
+from space_clip_ros.errors import SpaceClipError
+
+COMMANDS = ("predict", "train", "evaluate", "export", "convert", "synthesize", "download")
+
+_MISSING_EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "open_clip": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "rclpy": "ros",
+    "tensorboard": "train",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the whole command's parser, with every subcommand."""
+    parser = argparse.ArgumentParser(
+        prog="space_clip",
+        description="Metric depth from one camera: predict, train, evaluate, export.",
+        epilog="example: space_clip predict street.png --out depth",
+    )
+    parser.add_argument("--version", action="version", version=f"space_clip {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"space_clip_ros.cli.{name}").add_parser(subparsers)
+    for subparser in subparsers.choices.values():
+        subparser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; return 0 on success, 1 on an error said in one line, 2 (by argparse) on wrong usage."""
+    # Let `space_clip … | head` end quietly, as other commands do.
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    args = build_parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        complain("space_clip: interrupted")
+        return 130
+    except (SpaceClipError, OSError, ImportError) as error:
+        if args.debug:
+            traceback.print_exc()
+        complain(f"space_clip {args.command}: {_explain(error)}")
+        return 1
+    except Exception as error:  # the last resort: a bug of ours still gives one clear line
+        if args.debug:
+            traceback.print_exc()
+        complain(f"space_clip {args.command}: internal error, {type(error).__name__}: {error}; --debug shows where")
+        return 1
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        extra = _MISSING_EXTRAS.get(package)
+        remedy = f"pip install 'space_clip_ros[{extra}]'" if extra else f"install the package {package!r}"
+        return f"this needs the Python package {package!r}, which is not installed; {remedy}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
