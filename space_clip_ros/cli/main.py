@@ -13,6 +13,7 @@ from space_clip_ros import __version__
 from space_clip_ros.cli.console import complain
 from space_clip_ros.errors import SpaceClipError
 
+_PACKAGE = "space_clip_ros.cli"
 COMMANDS = ("predict", "train", "evaluate", "export", "convert", "synthesize", "download")
 
 _MISSING_EXTRAS = {
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"space_clip {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"space_clip_ros.cli.{name}").add_parser(subparsers)
+        importlib.import_module(f"{_PACKAGE}.{name}").add_parser(subparsers)
     for subparser in subparsers.choices.values():
         subparser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     args = build_parser().parse_args(arguments)
     try:
-        return int(args.run(args))
+        return int(importlib.import_module(f"{_PACKAGE}.{args.command}").run(args))
     except KeyboardInterrupt:
         complain("space_clip: interrupted")
         return 130

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "space_clip_ros"
+
+
+def share(folder, pattern="*"):
+    """Install the files of one folder under share/, where ros2 and the package look for them."""
+    files = sorted(str(path) for path in Path(folder).glob(pattern) if path.is_file())
+    return (f"share/{NAME}/{folder}", files)
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        share("launch", "*.launch.py"),
+        share("config"),
+        share("models"),
+    ],
+    python_requires=">=3.10",
+    install_requires=["numpy>=1.21.6", "opencv-python-headless>=4.5.4", "onnxruntime>=1.16", "PyYAML>=5.4"],
+    extras_require={
+        "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags>=0.10", "rosbags-image>=0.9"],
+        "train": ["torch>=2.4", "torchvision>=0.19", "open_clip_torch>=2.30", "safetensors>=0.4", "onnx>=1.16"],
+        "dev": [
+            "colcon-core",
+            "colcon-python-setup-py",
+            "colcon-ros",
+            "hypothesis",
+            "mypy",
+            "pytest",
+            "pytest-cov",
+            "pytest-timeout",
+            "ruff",
+            "setuptools",
+            "types-PyYAML",
+        ],
+    },
+    zip_safe=False,
+    author="The space_clip_ros maintainers",
+    maintainer="The space_clip_ros maintainers",
+    maintainer_email="maintainers@space-clip-ros.example",
+    description="Metric monocular depth from a frozen CLIP encoder: a ROS 2 node with training and evaluation.",
+    long_description=Path("README.md").read_text(encoding="utf-8") if Path("README.md").is_file() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            f"space_clip = {NAME}.cli.main:main",
+            f"depth_node = {NAME}.ros.depth_node:main",
+            f"kitti_player = {NAME}.ros.kitti_player:main",
+            f"depth_evaluator = {NAME}.ros.depth_evaluator:main",
+        ]
+    },
+)

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Sets up .venv-test and runs lint, types and every test; extra arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck source=scripts/environment.sh
+. scripts/environment.sh
+make_environment .venv-test ros,train,dev 9
+export PATH="$PWD/.venv-test/bin:$PATH"
+ruff check .
+ruff format --check .
+mypy
+exec python -m pytest --cov --cov-report=term "$@"
