@@ -1,0 +1,139 @@
+"""Building blocks of the decoder and the depth heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def resize_bilinear(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize (B, C, h, w) maps to (B, C, *size), corners not aligned."""
+    return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+class ConvNormReLU(nn.Module):
+    """3x3 convolution without bias, batch norm, ReLU; the size stays."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        """Count the channels in and out."""
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, in_channels, h, w) to (B, out_channels, h, w)."""
+        return functional.relu(self.norm(self.conv(features)))
+
+
+class Upsample(nn.Module):
+    """Twice the size by a learned 2x2 transposed convolution, then smoothed."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        """Count the channels in and out."""
+        super().__init__()
+        self.transposed = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+        self.smooth = ConvNormReLU(out_channels, out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, in_channels, h, w) to (B, out_channels, 2h, 2w)."""
+        return cast(Tensor, self.smooth(self.transposed(features)))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with batch norm and an identity shortcut; dropout between them."""
+
+    def __init__(self, channels: int, dropout: float) -> None:
+        """Keep ``channels``; ``dropout`` is the probability in training."""
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, channels, h, w) to the same shape."""
+        inner = self.dropout(functional.relu(self.norm1(self.conv1(features))))
+        return functional.relu(features + self.norm2(self.conv2(inner)))
+
+
+class Film(nn.Module):
+    """Feature-wise linear modulation (Perez et al., 2018): the context vector scales and shifts every token channel."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        """Modulate ``width`` channels through ``hidden`` units."""
+        super().__init__()
+        self.hidden = nn.Linear(width, hidden)
+        self.modulation = nn.Linear(hidden, 2 * width)
+
+    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """Return ``gamma * tokens + beta`` for tokens (B, N, width) and context (B, width)."""
+        gamma, beta = self.modulation(functional.relu(self.hidden(context))).unsqueeze(1).chunk(2, dim=-1)
+        return cast(Tensor, gamma * tokens + beta)
+
+
+class StructuralBlock(nn.Module):
+    """Upsample the running feature and fuse it with a shallow tower state's map."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        """Count the channels of the running feature, and of the skip and the result."""
+        super().__init__()
+        self.upsample = Upsample(in_channels, channels)
+        self.fuse = ConvNormReLU(2 * channels, channels)
+
+    def forward(self, low: Tensor, skip: Tensor) -> Tensor:
+        """Map low (B, in_channels, h, w) and skip (B, channels, any size) to (B, channels, 2h, 2w)."""
+        high = self.upsample(low)
+        return cast(Tensor, self.fuse(torch.cat([high, resize_bilinear(skip, high.shape[2:])], dim=1)))
+
+
+class GatedSkip(nn.Module):
+    """Scale a skip by ``1 + sigmoid(1x1 convolution of the upsampled feature)``, channel by channel."""
+
+    def __init__(self, channels: int, skip_channels: int) -> None:
+        """Count the upsampled feature's and the skip's channels."""
+        super().__init__()
+        self.gate = nn.Conv2d(channels, skip_channels, kernel_size=1)
+
+    def forward(self, high: Tensor, skip: Tensor) -> Tensor:
+        """Return skip (B, skip_channels, any size) at high's size, gated by high (B, channels, H, W)."""
+        return resize_bilinear(skip, high.shape[2:]) * (1.0 + torch.sigmoid(self.gate(high)))
+
+
+class SemanticBlock(nn.Module):
+    """Upsample and fuse with a gated deep tower state's map and, but for the last block, a structural feature."""
+
+    def __init__(self, in_channels: int, channels: int, structural_channels: int, dropout: float) -> None:
+        """Count the channels; ``structural_channels`` 0 means no structural skip."""
+        super().__init__()
+        self.upsample = Upsample(in_channels, channels)
+        self.semantic_skip = GatedSkip(channels, channels)
+        self.structural_skip = GatedSkip(channels, structural_channels) if structural_channels else None
+        self.fuse = ConvNormReLU(2 * channels + structural_channels, channels)
+        self.residual = ResidualBlock(channels, dropout)
+
+    def forward(self, low: Tensor, semantic: Tensor, structural: Tensor | None) -> Tensor:
+        """Map low (B, in_channels, h, w) and skips of any size to (B, channels, 2h, 2w)."""
+        high = self.upsample(low)
+        parts = [high, self.semantic_skip(high, semantic)]
+        if self.structural_skip is not None:
+            parts.append(self.structural_skip(high, structural))
+        return cast(Tensor, self.residual(self.fuse(torch.cat(parts, dim=1))))
+
+
+class DepthHead(nn.Module):
+    """Feature to depth in metres: :class:`ConvNormReLU`, a convolution to one channel, ReLU."""
+
+    def __init__(self, in_channels: int, hidden: int, kernel_size: int) -> None:
+        """Count the channels; ``kernel_size`` is the last convolution's."""
+        super().__init__()
+        self.refine = ConvNormReLU(in_channels, hidden)
+        self.depth = nn.Conv2d(hidden, 1, kernel_size=kernel_size, padding=kernel_size // 2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, in_channels, h, w) to depth (B, 1, h, w), metres, at least 0."""
+        return functional.relu(self.depth(self.refine(features)))

@@ -1,0 +1,146 @@
+"""Checkpoints: ours carry their configuration and are safetensors; the reference implementation's are read as well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from space_clip_ros import settings
+from space_clip_ros.config import ModelConfig
+from space_clip_ros.errors import ConfigError, ModelError
+from space_clip_ros.model.files import is_safetensors, read_safetensors, read_torch, write_safetensors
+from space_clip_ros.model.matching import match_tensors
+from space_clip_ros.model.reference_config import reference_config
+from space_clip_ros.model.reference_names import Source, reference_source
+from space_clip_ros.model.space_clip import SpaceClip, build
+
+FORMAT_VERSION = "1"
+_VERSION_KEY = "space_clip.format_version"
+_CONFIG_KEY = "space_clip.config"
+_WEIGHTS = ("model", "ema")
+_EMA_KEYS = ("ema", "model_ema")
+
+
+def save_checkpoint(model: SpaceClip, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a model and its configuration to one safetensors file, in one step.
+
+    Args:
+        model: on any device; every parameter and buffer is written.
+        path: the file; its folder must exist.
+        metadata: further text to keep in the file's header, for example where the weights come from.
+
+    Raises:
+        ModelError: the file cannot be written, or ``metadata`` uses a name that is the format's own.
+    """
+    own = {_VERSION_KEY: FORMAT_VERSION, _CONFIG_KEY: json.dumps(settings.to_dict(model.config))}
+    taken = sorted(own.keys() & (metadata or {}).keys())
+    if taken:
+        raise ModelError(f"{path}: metadata names {', '.join(taken)} are the format's own; choose others")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_safetensors(Path(path), tensors, {**(metadata or {}), **own})
+
+
+def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, *, weights: str = "model") -> SpaceClip:
+    """Read a model from our file or from the reference implementation's.
+
+    Nothing in the file is ever executed. All tensors must be there with the shapes the configuration asks for, and no
+    others.
+
+    Args:
+        path: a safetensors file by :func:`save_checkpoint`, or the reference's ``.pt``: ``{"model": state_dict, ...}``
+            or a bare state dictionary, with or without the ``module.`` prefix of distributed training.
+        encoder: settings of :class:`~space_clip_ros.config.EncoderConfig` for files that do not carry them. Those left
+            out are ViT-B/16's, of CLIP or SigLIP as the tensors' names tell. For our own files, which carry them, what
+            is given must agree.
+        weights: ``model``, or ``ema`` for the averaged weights that a reference file may hold as ``ema`` or
+            ``model_ema``.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
+
+    Raises:
+        ModelError: the file is missing, damaged, not a checkpoint, holds pickled objects, lacks its configuration, or
+            does not agree with ``encoder``; tensors that are missing, not expected or misshapen are named.
+    """
+    path = Path(path)
+    if weights not in _WEIGHTS:
+        raise ModelError(f"weights: must be one of {', '.join(_WEIGHTS)}, got {weights!r}")
+    if is_safetensors(path):
+        if weights != "model":
+            raise ModelError(f"{path}: holds one set of weights; leave weights at 'model'")
+        return _load_ours(path, encoder)
+    return _load_reference(path, encoder or {}, weights)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return the text kept in the header of one of our checkpoints, our own format's entries included.
+
+    Raises:
+        ModelError: the file is missing, damaged or not one of ours.
+    """
+    return _read_ours(Path(path))[1]
+
+
+def _read_ours(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not is_safetensors(path):
+        raise ModelError(f"{path}: is not a safetensors file; 'space_clip convert' makes one of a reference checkpoint")
+    tensors, metadata = read_safetensors(path)
+    if _CONFIG_KEY not in metadata:
+        raise ModelError(f"{path}: carries no {_CONFIG_KEY}, so it is not a checkpoint of this package")
+    version = metadata.get(_VERSION_KEY)
+    if version != FORMAT_VERSION:
+        raise ModelError(f"{path}: has format version {version}, this package reads {FORMAT_VERSION}; update it")
+    return tensors, metadata
+
+
+def _load_ours(path: Path, encoder: Mapping[str, Any] | None) -> SpaceClip:
+    tensors, metadata = _read_ours(path)
+    try:
+        config = settings.parse(ModelConfig, json.loads(metadata[_CONFIG_KEY]), f"{path}: {_CONFIG_KEY}")
+    except (json.JSONDecodeError, ConfigError) as error:
+        raise ModelError(f"{path}: its configuration cannot be used: {error}") from error
+    own = asdict(config.encoder)
+    differing = [
+        f"{key} is {own.get(key)!r}, not {value!r}" for key, value in (encoder or {}).items() if own.get(key) != value
+    ]
+    if differing:
+        raise ModelError(
+            f"{path}: carries its encoder settings, and they disagree with those given: {', '.join(differing)}"
+        )
+    model = build(config)
+    wanted = model.state_dict()
+    model.load_state_dict(match_tensors(path, tensors, wanted, {name: Source((name,)) for name in wanted}))
+    return model
+
+
+def _load_reference(path: Path, encoder: Mapping[str, Any], weights: str) -> SpaceClip:
+    tensors = _reference_tensors(path, read_torch(path), weights)
+    config = reference_config(path, tensors, encoder)
+    model = build(config)
+    wanted = model.state_dict()
+    sources = {name: reference_source(name, config.encoder.kind) for name in wanted}
+    model.load_state_dict(match_tensors(path, tensors, wanted, sources))
+    return model
+
+
+def _reference_tensors(path: Path, content: Any, weights: str) -> dict[str, Tensor]:
+    state: Any = None
+    if isinstance(content, dict):
+        keys = _EMA_KEYS if weights == "ema" else ("model",)
+        state = next((content[key] for key in keys if key in content), None)
+        if state is None and weights == "model" and content and all(isinstance(v, Tensor) for v in content.values()):
+            state = content
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else type(content).__name__
+        raise ModelError(f"{path}: has no state dictionary of the {weights} weights; it holds: {found or 'nothing'}")
+    return {
+        name.removeprefix("module."): tensor
+        for name, tensor in state.items()
+        # older transformers saved this index buffer, which holds no weights
+        if not name.endswith("embeddings.position_ids")
+    }

@@ -1,0 +1,84 @@
+"""The dual-pathway decoder: deep states say what is there, shallow states say where its edges are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from space_clip_ros.config import DecoderConfig
+from space_clip_ros.model.blocks import Film, SemanticBlock, StructuralBlock
+from space_clip_ros.model.encoder import EncoderOutput
+
+SEMANTIC_STATES = (12, 9, 6, 3)
+STRUCTURAL_STATES = (2, 1, 0)
+
+
+class DecoderOutput(NamedTuple):
+    """Every map on the way, coarse to fine; h and w are the patch grid's.
+
+    Attributes:
+        semantic_projected: 4 of (B, channels[i], h, w).
+        structural_projected: 3 of (B, channels[i], h, w).
+        semantic_decoder: 4 of (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
+    """
+
+    semantic_projected: tuple[Tensor, ...]
+    structural_projected: tuple[Tensor, ...]
+    semantic_decoder: tuple[Tensor, ...]
+
+
+class Decoder(nn.Module):
+    """Semantic and structural pathways over one tower's hidden states."""
+
+    def __init__(self, width: int, prefix_tokens: int, config: DecoderConfig) -> None:
+        """Take the tower's width and the number of tokens before its patches."""
+        super().__init__()
+        self.prefix_tokens = prefix_tokens
+        channels = config.channels
+        fine = channels[: len(STRUCTURAL_STATES)]
+        self.film = nn.ModuleList(Film(width, config.film_hidden) for _ in SEMANTIC_STATES)
+        self.semantic_projections = nn.ModuleList(nn.Conv2d(width, count, kernel_size=1) for count in channels)
+        self.structural_projections = nn.ModuleList(nn.Conv2d(width, count, kernel_size=1) for count in fine)
+        self.structural_blocks = nn.ModuleList(
+            StructuralBlock(low, count) for low, count in zip((width, *fine), fine, strict=False)
+        )
+        self.semantic_blocks = nn.ModuleList(
+            SemanticBlock(low, count, structural, config.dropout)
+            for low, count, structural in zip((channels[0], *channels[:-1]), channels, (*fine, 0), strict=True)
+        )
+
+    def forward(self, encoded: EncoderOutput) -> DecoderOutput:
+        """Decode a tower's hidden states."""
+        semantic = self._semantic_maps(encoded)
+        structural_projected, structural = self._structural_features(encoded)
+        features: list[Tensor] = []
+        low = semantic[0]
+        for block, skip, edges in zip(self.semantic_blocks, semantic, (*structural, None), strict=True):
+            low = block(low, skip, edges)
+            features.append(low)
+        return DecoderOutput(tuple(semantic), tuple(structural_projected), tuple(features))
+
+    def _semantic_maps(self, encoded: EncoderOutput) -> list[Tensor]:
+        return [
+            project(_to_map(film(self._patches(encoded, index), encoded.context), encoded.grid))
+            for index, film, project in zip(SEMANTIC_STATES, self.film, self.semantic_projections, strict=True)
+        ]
+
+    def _structural_features(self, encoded: EncoderOutput) -> tuple[list[Tensor], list[Tensor]]:
+        maps = [_to_map(self._patches(encoded, index), encoded.grid) for index in STRUCTURAL_STATES]
+        projected = [project(grid_map) for project, grid_map in zip(self.structural_projections, maps, strict=True)]
+        low = maps[0]
+        features: list[Tensor] = []
+        for block, skip in zip(self.structural_blocks, projected, strict=True):
+            low = block(low, skip)
+            features.append(low)
+        return projected, features
+
+    def _patches(self, encoded: EncoderOutput, index: int) -> Tensor:
+        return encoded.states[index][:, self.prefix_tokens :]
+
+
+def _to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Turn (B, h * w, C) tokens into a (B, C, h, w) map."""
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *grid)

@@ -1,0 +1,180 @@
+"""The vision tower: every hidden state and the context vector from one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import torch
+from open_clip.transformer import LayerNorm, QuickGELU
+from open_clip.transformer import VisionTransformer as ClipTower
+from timm.models.vision_transformer import VisionTransformer as SiglipTower
+from torch import Tensor, nn
+from torch.nn import functional
+
+from space_clip_ros.config import EncoderConfig
+from space_clip_ros.errors import InputError
+
+_ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
+    "quick_gelu": QuickGELU,
+    "gelu": nn.GELU,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
+}
+
+
+class EncoderOutput(NamedTuple):
+    """What one run of the tower gives.
+
+    Attributes:
+        states: hidden states 0 to ``layers``, each (B, T, width); state 0 enters the first block, state i leaves block
+            i. CLIP's have the class token first (T = 1 + grid height * grid width), SigLIP's have none.
+        context: (B, width) global vector: CLIP's class token after the post-norm, SigLIP's attention-pooled vector.
+        grid: height and width of the patch grid.
+    """
+
+    states: tuple[Tensor, ...]
+    context: Tensor
+    grid: tuple[int, int]
+
+
+class Encoder(nn.Module):
+    """A ViT of the CLIP (open_clip) or SigLIP (timm, as open_clip uses it) family, without any projection head.
+
+    Unless ``config.trainable``, its parameters ask for no gradient, it stays in evaluation mode whatever
+    :meth:`train` is told, and it runs without autograd.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        """Build the tower with random weights."""
+        super().__init__()
+        self.config = config
+        self.tower: Any = _clip_tower(config) if config.kind == "clip" else _siglip_tower(config)
+        self.requires_grad_(config.trainable)
+        self.train(config.trainable)
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Number of tokens before the patches in every hidden state."""
+        return 1 if self.config.kind == "clip" else 0
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Set training mode; a frozen tower stays in evaluation mode."""
+        return super().train(mode and self.config.trainable)
+
+    def forward(self, images: Tensor) -> EncoderOutput:
+        """Run the tower once.
+
+        Args:
+            images: (B, 3, H, W) float, normalised RGB; H and W multiples of the patch size. Sizes other than
+                ``config.image_size`` interpolate the position embedding.
+
+        Raises:
+            InputError: the shape or dtype does not fit.
+        """
+        self._check(images)
+        run = _run_clip if self.config.kind == "clip" else _run_siglip
+        if self.config.trainable or not torch.is_grad_enabled():
+            return run(self.tower, images)
+        with torch.no_grad():
+            return run(self.tower, images)
+
+    def _check(self, images: Tensor) -> None:
+        patch = self.config.patch_size
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise InputError(
+                f"images: must be normalised RGB of shape (B, 3, H, W) and a float dtype, "
+                f"got shape {tuple(images.shape)} and {images.dtype}"
+            )
+        height, width = images.shape[2:]
+        if height < patch or width < patch or height % patch or width % patch:
+            raise InputError(f"images: height and width must be multiples of {patch} pixels, got {height} x {width}")
+
+
+def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Interpolate a square grid's position embedding to another grid: bicubic, no antialiasing, corners not aligned.
+
+    Args:
+        embedding: (side * side, width), row by row.
+        grid: height and width wanted.
+
+    Returns:
+        (height * width, width); the embedding itself where the grid is its own.
+    """
+    side = round(embedding.shape[0] ** 0.5)
+    if tuple(grid) == (side, side):
+        return embedding
+    square = embedding.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    resized = functional.interpolate(square, size=grid, mode="bicubic", align_corners=False, antialias=False)
+    return resized.flatten(2).transpose(1, 2).squeeze(0)
+
+
+def _clip_tower(config: EncoderConfig) -> nn.Module:
+    tower = ClipTower(
+        image_size=config.image_size,
+        patch_size=config.patch_size,
+        width=config.width,
+        layers=config.layers,
+        heads=config.heads,
+        mlp_ratio=config.mlp_ratio,
+        act_layer=_ACTIVATIONS[config.activation],
+        norm_layer=partial(LayerNorm, eps=config.layer_norm_eps),
+    )
+    tower.proj = None  # the context vector is not projected to the joint image-text space
+    return cast(nn.Module, tower)
+
+
+def _siglip_tower(config: EncoderConfig) -> nn.Module:
+    tower = SiglipTower(
+        img_size=config.image_size,
+        patch_size=config.patch_size,
+        embed_dim=config.width,
+        depth=config.layers,
+        num_heads=config.heads,
+        mlp_ratio=config.mlp_ratio,
+        act_layer=_ACTIVATIONS[config.activation],
+        norm_layer=partial(nn.LayerNorm, eps=config.layer_norm_eps),
+        class_token=False,
+        global_pool="map",
+        num_classes=0,
+    )
+    return cast(nn.Module, tower)
+
+
+def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
+    tokens, grid = _patch_tokens(tower.conv1, images)
+    tokens = torch.cat([tower.class_embedding.expand(tokens.shape[0], 1, -1), tokens], dim=1)
+    trained = tower.positional_embedding
+    tokens = tower.ln_pre(tokens + torch.cat([trained[:1], resize_position_embedding(trained[1:], grid)]))
+    states = [tokens]
+    for block in tower.transformer.resblocks:
+        states.append(_run_clip_block(block, states[-1]))
+    return EncoderOutput(tuple(states), tower.ln_post(states[-1][:, 0]), grid)
+
+
+def _run_siglip(tower: Any, images: Tensor) -> EncoderOutput:
+    tokens, grid = _patch_tokens(tower.patch_embed.proj, images)
+    states = [tokens + resize_position_embedding(tower.pos_embed[0], grid)]
+    for block in tower.blocks:
+        states.append(block(states[-1]))
+    return EncoderOutput(tuple(states), tower.attn_pool(tower.norm(states[-1])), grid)
+
+
+def _patch_tokens(convolution: nn.Module, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    patches = convolution(images)
+    return patches.flatten(2).transpose(1, 2), (patches.shape[2], patches.shape[3])
+
+
+def _run_clip_block(block: Any, tokens: Tensor) -> Tensor:
+    tokens = tokens + _attend(block.attn, block.ln_1(tokens))
+    return cast(Tensor, tokens + block.mlp(block.ln_2(tokens)))
+
+
+def _attend(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
+    """Self-attention with the module's weights; its own forward takes a fused path that exporters do not know."""
+    batch, length, width = tokens.shape
+    projected = functional.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
+    heads = projected.reshape(batch, length, 3, attention.num_heads, attention.head_dim).permute(2, 0, 3, 1, 4)
+    query, key, value = heads.unbind(0)
+    attended = functional.scaled_dot_product_attention(query, key, value)
+    return cast(Tensor, attention.out_proj(attended.transpose(1, 2).reshape(batch, length, width)))

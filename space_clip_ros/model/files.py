@@ -1,0 +1,88 @@
+"""Tensor files, read without ever running what they hold and written so that no half-written file is left."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from space_clip_ros.errors import ModelError
+
+
+def is_safetensors(path: Path) -> bool:
+    """Tell by content (or, for a damaged file, by name) whether ``path`` is a safetensors file.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); give the path of a checkpoint file") from error
+    # eight bytes of header length, then the header, which is JSON
+    return path.suffix == ".safetensors" or start[8:] == b"{"
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors and the metadata of a safetensors file.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: is damaged or not a safetensors file ({error}); copy or create it again") from error
+
+
+def read_torch(path: Path) -> Any:
+    """Return what a ``torch.save`` file holds, on the CPU; only tensors and plain containers are accepted.
+
+    Raises:
+        ModelError: the file is damaged, is no such file, or holds anything that only running code could restore.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: is not a checkpoint, or holds more than tensors and plain values, which is refused because "
+            f"reading it would run code; save it again with tensors only"
+        ) from error
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{path}: is damaged or not a PyTorch checkpoint ({reason})") from error
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file in one step: readers see the old file or the whole new one, also after a power cut.
+
+    Raises:
+        ModelError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(dict(tensors), temporary, metadata=dict(metadata))
+        _synchronise(temporary)
+        temporary.replace(path)
+        _synchronise(path.parent)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: cannot be written ({error}); check the folder and the space left") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _synchronise(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,118 @@
+"""SPACE-CLIP (arXiv:2601.17657): one frozen vision tower, a dual-pathway decoder, metric depth."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from space_clip_ros.config import ModelConfig
+from space_clip_ros.model.blocks import DepthHead, resize_bilinear
+from space_clip_ros.model.decoder import Decoder
+from space_clip_ros.model.encoder import Encoder
+
+_SMALLEST_AUXILIARY_HIDDEN = 16
+
+
+class SpaceClipOutput(NamedTuple):
+    """What the model says about a batch.
+
+    Attributes:
+        depth: (B, 1, H, W) metres, at least 0.
+        auxiliary: depth maps of the auxiliary heads, coarse to fine, each (B, 1, H, W) metres; empty where not asked
+            for or not carried.
+        context: (B, width) global vector of the vision tower.
+    """
+
+    depth: Tensor
+    auxiliary: tuple[Tensor, ...]
+    context: Tensor
+
+
+class SpaceClipFeatures(NamedTuple):
+    """Every intermediate of one run; h and w are the patch grid's.
+
+    Attributes:
+        states: hidden states 0 to 12 of the tower, each (B, T, width), class token first where there is one.
+        context: (B, width).
+        semantic_projected: 4 of (B, channels[i], h, w), from states 12, 9, 6, 3.
+        structural_projected: 3 of (B, channels[i], h, w), from states 2, 1, 0.
+        semantic_decoder: 4 of (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
+    """
+
+    states: tuple[Tensor, ...]
+    context: Tensor
+    semantic_projected: tuple[Tensor, ...]
+    structural_projected: tuple[Tensor, ...]
+    semantic_decoder: tuple[Tensor, ...]
+
+
+class SpaceClip(nn.Module):
+    """Normalised RGB in, metric depth out; the forward pass keeps nothing on the module.
+
+    Build one with :func:`build` or :func:`space_clip_ros.model.checkpoint.load_checkpoint`.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build the whole model with random weights."""
+        super().__init__()
+        self.config = config
+        channels = config.decoder.channels
+        self.encoder = Encoder(config.encoder)
+        self.decoder = Decoder(config.encoder.width, self.encoder.prefix_tokens, config.decoder)
+        self.depth_head = DepthHead(channels[-1], channels[-1] // 2, kernel_size=3)
+        coarse = channels[:-1] if config.decoder.auxiliary_heads else ()
+        self.auxiliary_heads = nn.ModuleList(
+            DepthHead(count, max(count // 2, _SMALLEST_AUXILIARY_HIDDEN), kernel_size=1) for count in coarse
+        )
+
+    def features(self, images: Tensor) -> SpaceClipFeatures:
+        """Return every intermediate for normalised images (B, 3, h, w).
+
+        Raises:
+            InputError: the images' shape or dtype does not fit.
+        """
+        encoded = self.encoder(images)
+        return SpaceClipFeatures(encoded.states, encoded.context, *self.decoder(encoded))
+
+    def forward(
+        self, images: Tensor, output_size: tuple[int, int] | None = None, auxiliary: bool = True
+    ) -> SpaceClipOutput:
+        """Estimate metric depth.
+
+        Args:
+            images: (B, 3, h, w) float RGB, normalised with ``config.mean`` and ``config.std``; h and w multiples of
+                the patch size.
+            output_size: height and width of the depth wanted; the images' own where None.
+            auxiliary: also run the auxiliary heads, where the model carries them. Inference passes False.
+
+        Raises:
+            InputError: the images' shape or dtype does not fit.
+        """
+        size = images.shape[2:] if output_size is None else output_size
+        features = self.features(images)
+        depth = resize_bilinear(self.depth_head(features.semantic_decoder[-1]), size)
+        heads = zip(self.auxiliary_heads, features.semantic_decoder, strict=False) if auxiliary else ()
+        coarse = tuple(resize_bilinear(head(feature), size) for head, feature in heads)
+        return SpaceClipOutput(depth, coarse, features.context)
+
+
+def build(config: ModelConfig) -> SpaceClip:
+    """Return a model with random weights, in evaluation mode."""
+    return SpaceClip(config).eval()
+
+
+def predict_flip_averaged(model: SpaceClip, images: Tensor, output_size: tuple[int, int] | None = None) -> Tensor:
+    """Average the depth of the images and of their mirror images, mirrored back.
+
+    Args:
+        model: in evaluation mode.
+        images: (B, 3, h, w) as :meth:`SpaceClip.forward` takes them.
+        output_size: as there.
+
+    Returns:
+        (B, 1, H, W) metres.
+    """
+    plain: Tensor = model(images, output_size, auxiliary=False).depth
+    mirrored: Tensor = model(images.flip(-1), output_size, auxiliary=False).depth
+    return (plain + mirrored.flip(-1)) / 2
