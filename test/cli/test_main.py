@@ -1,0 +1,64 @@
+"""Exit statuses and one-line errors of the whole command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from space_clip_ros import __version__
+from space_clip_ros.cli import main as command
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "space_clip_ros.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", command.COMMANDS)
+def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main([name, "--help"])
+    assert caught.value.code == 0
+    assert f"space_clip {name} " in capsys.readouterr().out.partition("example")[2]
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"space_clip {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("unknown",), ("predict",)])
+def test_wrong_usage_exits_2(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert "usage: space_clip" in result.stderr
+
+
+def test_an_error_is_one_line_and_exits_1() -> None:
+    result = run("predict", "no/such/picture.png")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("space_clip predict: ")
+    assert "no/such/picture.png" in result.stderr
+
+
+def test_debug_adds_the_traceback() -> None:
+    result = run("predict", "no/such/picture.png", "--debug")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+
+
+def test_a_missing_package_names_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("space_clip_ros.model")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert command.main(["convert", "some.pt", "--out", "ours.safetensors"]) == 1
+    assert "space_clip_ros[train]" in capsys.readouterr().err

@@ -1,0 +1,34 @@
+"""The defaults are valid, describe themselves, and refuse what does not fit together."""
+
+from __future__ import annotations
+
+import pytest
+
+from space_clip_ros import config, settings
+from space_clip_ros.errors import ConfigError
+
+ALL = (config.ModelConfig, config.NodeConfig, config.PlayerConfig, config.EvaluatorConfig)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_the_defaults_pass_their_own_checks_and_explain_themselves(cls: type) -> None:
+    assert settings.parse(cls, settings.to_dict(cls())) == cls()
+    for item in settings.declared(cls):
+        assert len(item.help) > 8, item.name
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "message"),
+    [
+        (config.EncoderConfig, {"width": 100, "heads": 3}, "heads: must divide width 100"),
+        (config.EncoderConfig, {"image_size": 100}, "image_size: must be a multiple of patch_size 16"),
+        (config.ModelConfig, {"input_size": [100, 224]}, "input_size: must be multiples of patch_size 16"),
+        (config.ModelConfig, {"min_depth": 90.0}, "min_depth: must be below max_depth 80"),
+        (config.ModelConfig, {"training_camera": [1242, 375, 720]}, "training_camera: must be empty or"),
+        (config.NodeConfig, {"min_depth": 90.0}, "min_depth: must be below max_depth 80"),
+        (config.NodeConfig, {"points": {"clearing": True, "max_range": 0}}, "points.clearing: needs points.max_range"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(cls: type, values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        settings.parse(cls, values)

@@ -1,0 +1,127 @@
+"""Settings are checked against their one declaration, all problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros import settings
+from space_clip_ros.errors import ConfigError
+from space_clip_ros.settings import group, setting
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = setting(0.5, "a rate", minimum=0.0, maximum=1.0)
+    names: tuple[str, ...] = setting(("a",), "some names")
+
+
+@dataclass(frozen=True)
+class Outer:
+    kind: str = setting("x", "a kind", choices=("x", "y"))
+    count: int = setting(1, "a count", minimum=1, read_only=True)
+    size: tuple[int, int] = setting((2, 3), "a size", minimum=1)
+    limit: float | None = setting(None, "a limit or none", minimum=0.0)
+    inner: Inner = group(Inner, "nested")
+
+    def problems(self) -> Iterator[str]:
+        if self.count > 5 and self.kind == "y":
+            yield "count: must be at most 5 for kind y"
+
+
+def problems_of(values: object) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        settings.parse(Outer, values, "file.yaml")  # type: ignore[arg-type]
+    return str(caught.value).splitlines()
+
+
+def test_missing_keys_take_their_defaults() -> None:
+    assert settings.parse(Outer, {}) == Outer()
+    assert settings.parse(Outer, {"inner": {"rate": 1}}) == Outer(inner=Inner(rate=1.0))
+
+
+def test_every_problem_is_reported_at_once_with_its_place() -> None:
+    lines = problems_of({"kind": "z", "cuont": 2, "size": [1], "inner": {"rate": 2.0, "names": "a"}, "limit": -1})
+    assert lines == [
+        "file.yaml: cuont: no such setting; did you mean count?",
+        "file.yaml: kind: must be one of x, y, got 'z'",
+        "file.yaml: size: must be a list of 2 values, got [1]",
+        "file.yaml: limit: must be at least 0, got -1",
+        "file.yaml: inner.rate: must be at most 1, got 2.0",
+        "file.yaml: inner.names: must be a list, got 'a'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"count": True}, "count: must be a whole number, got True"),
+        ({"count": 1.0}, "count: must be a whole number, got 1.0"),
+        ({"count": 0}, "count: must be at least 1, got 0"),
+        ({"kind": 1}, "kind: must be text, got 1"),
+        ({"inner": {"rate": float("nan")}}, "inner.rate: must be a number, not NaN, got nan"),
+        ({"inner": {"rate": "fast"}}, "inner.rate: must be a number, got 'fast'"),
+        ({"inner": 3}, "inner: must be a group of settings, not 3"),
+        ({"count": 6, "kind": "y"}, "count: must be at most 5 for kind y"),
+        ({"size": [1, 0]}, "size: must be at least 1, got [1, 0]"),
+    ],
+)
+def test_one_problem_each(values: dict[str, object], line: str) -> None:
+    assert problems_of(values) == [f"file.yaml: {line}"]
+
+
+def test_yaml_round_trip_and_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "outer.yaml"
+    path.write_text("kind: y\ninner:\n  rate: 1e-1\n", encoding="utf-8")
+    loaded = settings.load(Outer, path, ["count=3", "inner.names=[b, c]", "limit=null"])
+    assert loaded == Outer(kind="y", count=3, inner=Inner(rate=0.1, names=("b", "c")))
+    path.write_text(settings.dump(loaded), encoding="utf-8")
+    assert settings.load(Outer, path) == loaded
+
+
+@pytest.mark.parametrize("override", ["count", "=3", "kind.deep=3", "inner.names=[unclosed"])
+def test_a_bad_override_is_named(tmp_path: Path, override: str) -> None:
+    path = tmp_path / "outer.yaml"
+    path.write_text("kind: y\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="override"):
+        settings.load(Outer, path, [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not valid YAML"), ("- 1", "mapping"), (None, "cannot be read")]
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "outer.yaml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message) as caught:
+        settings.load(Outer, path)
+    assert str(path) in str(caught.value)
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "outer.yaml"
+    path.write_text("", encoding="utf-8")
+    assert settings.load(Outer, path) == Outer()
+
+
+def test_flattened_names_nest_again() -> None:
+    flat = {item.name: item.default for item in settings.declared(Outer)}
+    assert list(flat) == ["kind", "count", "size", "limit", "inner.rate", "inner.names"]
+    assert settings.parse(Outer, settings.nest(flat)) == Outer()
+    with pytest.raises(ConfigError, match=r"a\.b"):
+        settings.nest({"a": 1, "a.b": 2})
+
+
+def test_a_setting_without_default_must_be_given() -> None:
+    import dataclasses
+
+    @dataclass(frozen=True)
+    class Needs:
+        path: str = setting(dataclasses.MISSING, "where the data lies")
+
+    with pytest.raises(ConfigError, match=r"path: must be given \(where the data lies\)"):
+        settings.parse(Needs, {})
