@@ -1,0 +1,149 @@
+"""Point clouds and NumPy arrays, one memcpy each way."""
+
+from __future__ import annotations
+
+import array
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import PointCloud2, PointField
+
+from space_clip_ros.errors import InputError
+
+_DTYPES = {
+    PointField.INT8: "i1",
+    PointField.UINT8: "u1",
+    PointField.INT16: "i2",
+    PointField.UINT16: "u2",
+    PointField.INT32: "i4",
+    PointField.UINT32: "u4",
+    PointField.FLOAT32: "f4",
+    PointField.FLOAT64: "f8",
+}
+
+
+def cloud_from_points(points: NDArray[np.float32], header: Any) -> PointCloud2:
+    """Build an organised cloud from a grid of points, copying it once.
+
+    Args:
+        points: (h, w, 3) float32 x y z in metres, NaN where invalid; or (h, w, 4) with 0x00RRGGBB as the bits of the
+            fourth, which becomes the field ``rgb`` as PCL has it.
+        header: ``std_msgs/Header`` to put into the message, shared and not copied.
+
+    Raises:
+        InputError: another shape or dtype, or no points at all.
+    """
+    if points.ndim != 3 or points.shape[2] not in (3, 4) or points.dtype != np.float32 or not points.size:
+        raise InputError(f"points must be a non-empty (h, w, 3 or 4) float32 array, got {points.shape} {points.dtype}")
+    data = _copied(points)
+    return cloud_around(data, points.shape[0], points.shape[1], points.shape[2] == 4, header)
+
+
+def cloud_around(data: array.array[int], height: int, width: int, color: bool, header: Any) -> PointCloud2:
+    """Build an organised cloud around bytes already laid out as float32 x y z (and packed rgb).
+
+    Args:
+        data: the points, shared with the message and not copied.
+        height: rows of the grid.
+        width: columns of the grid.
+        color: whether a fourth value holds packed rgb.
+        header: ``std_msgs/Header``, shared.
+    """
+    return _cloud(data, height, width, ("x", "y", "z", "rgb") if color else ("x", "y", "z"), False, header)
+
+
+def cloud_from_scan(scan: NDArray[np.float32], header: Any) -> PointCloud2:
+    """Build an unorganised cloud from a LiDAR scan.
+
+    Args:
+        scan: (N, 4) float32 x y z in metres and intensity; N may be 0.
+        header: ``std_msgs/Header``, shared.
+
+    Raises:
+        InputError: another shape or dtype.
+    """
+    if scan.ndim != 2 or scan.shape[1] != 4 or scan.dtype != np.float32:
+        raise InputError(f"scan must be an (N, 4) float32 array, got {scan.shape} {scan.dtype}")
+    dense = bool(np.isfinite(scan[:, :3]).all())
+    return _cloud(_copied(scan), 1, len(scan), ("x", "y", "z", "intensity"), dense, header)
+
+
+def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
+    """Return a cloud's points by field name.
+
+    Args:
+        msg: a ``sensor_msgs/PointCloud2``, or any object with its fields.
+        what: what to call it in errors, usually the topic.
+
+    Returns:
+        (height, width) structured array with one named value a field (an array where its count is above 1), e.g.
+        ``points["x"]``; a read-only view on the message's memory, in the message's byte order.
+
+    Raises:
+        InputError: fields that overlap the point's end, repeat or have unknown types; steps that are too small; or
+            fewer bytes than height and row step ask for.
+    """
+    height, width, point_step, row_step = int(msg.height), int(msg.width), int(msg.point_step), int(msg.row_step)
+    dtype = _point_dtype(msg, point_step, what)
+    if row_step < width * point_step:
+        raise InputError(
+            f"{what}: row_step is {row_step} bytes, but {width} points of {point_step} take {width * point_step}"
+        )
+    needed = row_step * (height - 1) + width * point_step if height and width else 0
+    data = memoryview(msg.data).cast("B").toreadonly()
+    if len(data) < needed:
+        raise InputError(
+            f"{what}: {len(data)} bytes of data, but {height} rows of {row_step} bytes need {needed}; "
+            "the message is truncated"
+        )
+    if not needed:
+        return np.empty((height, width), dtype)
+    return np.ndarray((height, width), dtype, data, strides=(row_step, point_step))
+
+
+def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
+    order = ">" if msg.is_bigendian else "<"
+    names, formats, offsets = [], [], []
+    for field in msg.fields:
+        if field.datatype not in _DTYPES:
+            raise InputError(f"{what}: field {field.name[:40]!r} has unknown datatype {field.datatype}")
+        kind = np.dtype(order + _DTYPES[field.datatype])
+        count = max(int(field.count), 1)
+        end = int(field.offset) + count * kind.itemsize
+        if end > point_step:
+            raise InputError(
+                f"{what}: field {field.name[:40]!r} ends at byte {end}, beyond the point_step of {point_step}"
+            )
+        names.append(field.name)
+        formats.append(kind if count == 1 else np.dtype((kind, (count,))))
+        offsets.append(int(field.offset))
+    if not names or len(set(names)) != len(names) or not all(names):
+        raise InputError(f"{what}: needs named fields without repeats, got {names[:10]}")
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": point_step})
+
+
+def _copied(values: NDArray[np.float32]) -> array.array[int]:
+    data = array.array("B")
+    if values.size:
+        data.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+    return data
+
+
+def _cloud(
+    data: array.array[int], height: int, width: int, names: tuple[str, ...], dense: bool, header: Any
+) -> PointCloud2:
+    message = PointCloud2()
+    message.header = header
+    message.height, message.width = height, width
+    message.fields = [
+        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+        for index, name in enumerate(names)
+    ]
+    message.is_bigendian = sys.byteorder == "big"
+    message.point_step = 4 * len(names)
+    message.row_step = message.point_step * width
+    message.is_dense = dense
+    message.data = data
+    return message

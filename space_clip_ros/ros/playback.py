@@ -1,0 +1,134 @@
+"""Timing of a played drive, without ROS: frames are prepared ahead in a thread and handed out at their own moments."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Prefetcher(Generic[T]):
+    """Prepares items 0 to ``count - 1`` in a thread, at most ``ahead`` of them before they are asked for.
+
+    Decoding a picture and projecting a scan take a good part of a frame period on a small machine, so they must not
+    happen at the moment the frame is due. Iterating yields the items in order; an error of ``load`` is raised there.
+    """
+
+    def __init__(self, load: Callable[[int], T], count: int, ahead: int = 8) -> None:
+        """``load(i)`` prepares item ``i``; it runs in the thread."""
+        self._load = load
+        self._count = count
+        self._ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=ahead)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield every item; ends early after :meth:`stop`."""
+        for _ in range(self._count):
+            item, error = self._take()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+
+    def stop(self) -> None:
+        """Stop preparing and wait for the thread; harmless when called twice."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _take(self) -> tuple[T | None, BaseException | None]:
+        while not self._stopping.is_set():
+            try:
+                return self._ready.get(timeout=0.1)
+            except queue.Empty:
+                continue
+        return None, None
+
+    def _run(self) -> None:
+        for index in range(self._count):
+            try:
+                prepared: tuple[T | None, BaseException | None] = (self._load(index), None)
+            except Exception as error:
+                prepared = (None, error)
+            if not self._put(prepared) or prepared[1] is not None:
+                return
+
+    def _put(self, prepared: tuple[T | None, BaseException | None]) -> bool:
+        while not self._stopping.is_set():
+            try:
+                self._ready.put(prepared, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+
+class Timetable:
+    """When each frame of a drive is due, at a playback speed, pass after pass.
+
+    Stamps of later passes are shifted by whole passes, so that time never runs backwards for a listener.
+    """
+
+    def __init__(self, stamps_ns: Sequence[int], speed: float) -> None:
+        """``stamps_ns``: the frames' stamps in nanoseconds, rising; ``speed``: 1 for the drive's own timing."""
+        self._stamps = [int(stamp) for stamp in stamps_ns]
+        self._speed = speed
+        span = self._stamps[-1] - self._stamps[0]
+        # The last frame lasts as long as the others on average, else it and the next pass's first would coincide.
+        self._pass = span + (span // (len(self._stamps) - 1) if span else 100_000_000)
+
+    @property
+    def frame_rate(self) -> float:
+        """Mean frame rate of the playback in hertz."""
+        return len(self._stamps) * 1e9 / self._pass * self._speed
+
+    def stamp_ns(self, frame: int) -> int:
+        """Stamp of the ``frame``-th frame played, in nanoseconds; counts on through the passes."""
+        passes, index = divmod(frame, len(self._stamps))
+        return self._stamps[index] + passes * self._pass
+
+    def due_s(self, frame: int) -> float:
+        """Seconds between the first frame and the ``frame``-th one."""
+        return (self.stamp_ns(frame) - self._stamps[0]) / 1e9 / self._speed
+
+    def stamp_at(self, elapsed_s: float) -> int:
+        """The drive's time, in nanoseconds, ``elapsed_s`` seconds after its first frame was played."""
+        return self._stamps[0] + round(elapsed_s * self._speed * 1e9)
+
+
+class Pacer:
+    """Sleeps until moments counted from the first call of :meth:`start`, and knows how late they came."""
+
+    def __init__(self, stopping: threading.Event, late_s: float) -> None:
+        """``stopping`` ends every wait; frames more than ``late_s`` seconds behind count as late."""
+        self._stopping = stopping
+        self._allowed = late_s
+        self._started = 0.0
+        self.late = 0
+        self.worst_s = 0.0
+
+    def start(self) -> None:
+        """Make now moment zero."""
+        self._started = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since :meth:`start`."""
+        return time.monotonic() - self._started
+
+    def wait_until(self, due_s: float, tick_s: float = 0.5, on_tick: Callable[[], None] | None = None) -> bool:
+        """Sleep until ``due_s`` seconds after the start, calling ``on_tick`` every ``tick_s``; False when stopped."""
+        while (left := due_s - self.elapsed_s) > 0:
+            if self._stopping.wait(min(left, tick_s)):
+                return False
+            if on_tick is not None:
+                on_tick()
+        self.worst_s = max(self.worst_s, -left)
+        self.late += -left > self._allowed
+        return not self._stopping.is_set()
