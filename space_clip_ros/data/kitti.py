@@ -1,0 +1,175 @@
+"""One drive of KITTI raw (Geiger et al., IJRR 2013), synchronised and rectified.
+
+Layout: ``<root>/<date>/`` holds ``calib_cam_to_cam.txt``, ``calib_velo_to_cam.txt`` and the drives
+``<date>_drive_NNNN_sync/``, each with ``image_02/data/NNNNNNNNNN.png``, ``image_02/timestamps.txt`` and
+``velodyne_points/data/NNNNNNNNNN.bin``. Frames are matched by number: some drives lack a few scans.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.data.kitti_calibration import Matrix, read_calibration
+from space_clip_ros.data.kitti_files import Scan, drive_folder, numbered_files, read_scan, read_stamps
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth, read_depth_png
+from space_clip_ros.geometry.image_file import read_rgb
+
+
+class KittiDrive:
+    """A drive's frames: image, stamp, laser scan and true depth.
+
+    Args:
+        path: the drive's folder, ``.../<date>/<date>_drive_NNNN_sync``.
+        camera: 2 is the left colour camera, 3 the right; 0 and 1 are the grey ones.
+        annotated_root: where the annotated depth set (``data_depth_annotated``) was unpacked, if not into the drives:
+            a folder with ``<drive>/proj_depth`` in it or in its ``train`` and ``val``.
+
+    Attributes:
+        path: the drive's folder.
+        name: its name.
+        camera: the rectified camera.
+        projection: P_rect of that camera, (3, 4) float64.
+        velodyne_to_camera: (4, 4) float64, scanner to the rectified frame of camera 0, metres.
+        frame_ids: number of each frame that has an image, ascending.
+        stamps_ns: (frames,) int64, nanoseconds since 1970.
+
+    Raises:
+        DataError: not a drive, an empty one, or one without calibration or stamps; the message says which and where.
+        InputError: ``camera`` is not 0 to 3.
+    """
+
+    def __init__(self, path: str | Path, camera: int = 2, annotated_root: str | Path | None = None) -> None:
+        """Read calibration, stamps and the list of frames."""
+        if camera not in range(4):
+            raise InputError(f"KITTI's cameras are 0 to 3, got {camera}")
+        self.path = drive_folder(path)
+        self.name = self.path.name
+        images = self.path / f"image_{camera:02d}"
+        self._images = numbered_files(images / "data", ".png")
+        if not self._images:
+            raise DataError(f"{images / 'data'}: has no pictures named by frame number (0000000000.png)")
+        self.frame_ids = list(self._images)
+        self.stamps_ns = read_stamps(images / "timestamps.txt", self.frame_ids)
+        calibration = read_calibration(self.path.parent, camera)
+        self.camera: PinholeCamera = calibration.camera
+        self.projection: Matrix = calibration.projection
+        self.velodyne_to_camera: Matrix = calibration.velodyne_to_camera
+        self._velodyne_to_image = calibration.velodyne_to_image
+        self._scans = numbered_files(self.path / "velodyne_points" / "data", ".bin")
+        self._annotated = _annotated_files(self.path, camera, annotated_root)
+
+    def __len__(self) -> int:
+        """Return how many frames have an image."""
+        return len(self.frame_ids)
+
+    def image(self, index: int) -> npt.NDArray[np.uint8]:
+        """Return frame ``index``'s image, (H, W, 3) uint8 RGB (grey cameras have three equal channels).
+
+        Raises:
+            DataError: the picture is damaged, or is not of the calibration's size.
+            IndexError: no such frame.
+        """
+        path = self._images[self.frame_ids[index]]
+        image = read_rgb(path)
+        self._check_size(path, image.shape)
+        return image
+
+    def has_scan(self, index: int) -> bool:
+        """Tell whether frame ``index`` has a laser scan."""
+        return self.frame_ids[index] in self._scans
+
+    def scan(self, index: int) -> Scan:
+        """Return frame ``index``'s scan: (N, 4) float32, x forward, y left, z up in metres, reflectance in [0, 1].
+
+        Raises:
+            DataError: this frame has no scan, or it is damaged.
+            IndexError: no such frame.
+        """
+        return read_scan(self._file(self._scans, index, "laser scan", "velodyne_points/data"))
+
+    def has_ground_truth(self, index: int, annotated: bool = False) -> bool:
+        """Tell whether :meth:`ground_truth` has an answer for frame ``index``."""
+        return self.frame_ids[index] in (self._annotated if annotated else self._scans)
+
+    def ground_truth(self, index: int, annotated: bool = False) -> Depth:
+        """Return frame ``index``'s true depth, (H, W) float32 metres, NaN where unknown.
+
+        Args:
+            index: which frame.
+            annotated: the denser depth of the annotated set (KITTI's lacks a drive's first and last five frames; a
+                synthetic drive's is exact) instead of this frame's scan alone.
+
+        Raises:
+            DataError: this frame has none, or its file is damaged or of another size than the image.
+            IndexError: no such frame.
+        """
+        if not annotated:
+            return project_scan(self.scan(index), self._velodyne_to_image, self.camera.width, self.camera.height)
+        path = self._file(self._annotated, index, "annotated depth", "proj_depth/groundtruth")
+        depth = read_depth_png(path, "kitti")
+        self._check_size(path, depth.shape)
+        return depth
+
+    def _file(self, files: dict[int, Path], index: int, what: str, where: str) -> Path:
+        frame = self.frame_ids[index]
+        if frame not in files:
+            raise DataError(f"{self.path}: frame {frame} has no {what} ({len(files)} of {len(self)} in {where})")
+        return files[frame]
+
+    def _check_size(self, path: Path, shape: tuple[int, ...]) -> None:
+        if shape[:2] != (self.camera.height, self.camera.width):
+            raise DataError(
+                f"{path}: is {shape[1]}x{shape[0]}, but the calibration of {self.path.parent.name} says"
+                f" {self.camera.width}x{self.camera.height}"
+            )
+
+
+def project_scan(scan: Scan, velodyne_to_image: Matrix, width: int, height: int) -> Depth:
+    """Project a laser scan to a depth map, as the field's Eigen-split evaluation does.
+
+    Points behind the scanner (x < 0) or the camera (z <= 0) are left out; pixel = round(u) - 1, round(v) - 1, KITTI's
+    1-based convention, ties to even; where several points meet, the nearest wins.
+
+    Args:
+        scan: (N, 3 or more) float32 metres in the scanner's frame.
+        velodyne_to_image: (3, 4), P_rect * R_rect * [R|T].
+        width: image width, pixels.
+        height: image height, pixels.
+
+    Returns:
+        (height, width) float32 metres along the optical axis, NaN where no point fell.
+
+    Raises:
+        InputError: arrays of another shape.
+    """
+    if scan.ndim != 2 or scan.shape[1] < 3 or velodyne_to_image.shape != (3, 4):
+        raise InputError(
+            f"need a scan (N, 3 or more) and a projection (3, 4), got {scan.shape} and {velodyne_to_image.shape}"
+        )
+    points = scan[scan[:, 0] >= 0, :3].astype(np.float64)
+    projected = velodyne_to_image[:, :3] @ points.T + velodyne_to_image[:, 3:]
+    projected = projected[:, projected[2] > 0]
+    columns, rows = np.rint(projected[:2] / projected[2]) - 1
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    pixels = (rows[inside] * width + columns[inside]).astype(np.intp)
+    depths = projected[2, inside].astype(np.float32)
+    # The last write to a pixel stays, so the furthest goes first.
+    order = np.argsort(-depths, kind="stable")
+    depth = np.full(height * width, np.nan, np.float32)
+    depth[pixels[order]] = depths[order]
+    return depth.reshape(height, width)
+
+
+def _annotated_files(drive: Path, camera: int, root: str | Path | None) -> dict[int, Path]:
+    inside = Path("proj_depth", "groundtruth", f"image_{camera:02d}")
+    folders = [drive / inside]
+    if root is not None:
+        folders += [Path(root) / part / drive.name / inside for part in ("", "train", "val")]
+        if not any(folder.is_dir() for folder in folders):
+            raise DataError(f"{root}: has no annotated depth of {drive.name} (looked for {drive.name}/{inside})")
+    return next((files for folder in folders if (files := numbered_files(folder, ".png"))), {})

@@ -1,0 +1,179 @@
+"""Depth metrics of the field (Eigen et al., 2014), averaged per image.
+
+Where both maps are valid, with p the prediction clipped to the range and t the truth:
+abs_rel = mean(|p - t| / t), sq_rel = mean((p - t)^2 / t), rmse = sqrt(mean((p - t)^2)), rmse_log the same of natural
+logarithms, log_10 = mean(|log10 p - log10 t|), silog = 100 * sqrt(var(log p - log t)), a1, a2, a3 = share of pixels
+with max(p / t, t / p) < 1.25, 1.25^2, 1.25^3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.depth import Mask, check_map
+
+Map = npt.NDArray[np.floating]
+
+METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log_10", "silog", "a1", "a2", "a3")
+# Top, bottom, left and right as shares of the height and width.
+CROPS = {
+    "none": (0.0, 1.0, 0.0, 1.0),
+    "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
+    "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
+}
+
+
+def compute_metrics(
+    prediction: Map,
+    truth: Map,
+    min_depth: float,
+    max_depth: float,
+    crop: str = "none",
+    median_scaling: bool = False,
+) -> dict[str, float]:
+    """Compare a predicted depth map with the truth.
+
+    Args:
+        prediction: (H, W) metres; NaN where there is none, and such pixels are left out.
+        truth: (H, W) metres; NaN or 0 where unknown.
+        min_depth: truth must lie strictly above this, and the prediction is clipped to it, metres.
+        max_depth: truth must lie strictly below this, and the prediction is clipped to it, metres.
+        crop: none, garg or eigen.
+        median_scaling: scale the prediction by median(truth) / median(prediction) before it is clipped.
+
+    Returns:
+        The metrics named in ``METRICS``.
+
+    Raises:
+        InputError: shapes differ, an unknown crop, an empty range, or no pixel can be compared. To skip such frames,
+            ask :func:`comparable` first or use :class:`MetricAverage`.
+    """
+    mask = comparable(prediction, truth, min_depth, max_depth, crop)
+    if not mask.any():
+        raise InputError(
+            f"no pixel can be compared: truth has none between {min_depth:g} and {max_depth:g} m in crop {crop!r}"
+            " where the prediction is a number"
+        )
+    p, t = prediction[mask].astype(np.float64), truth[mask].astype(np.float64)
+    if median_scaling:
+        p *= np.median(t) / _positive_median(p)
+    return _metrics(np.clip(p, min_depth, max_depth), t)
+
+
+def comparable(prediction: Map, truth: Map, min_depth: float, max_depth: float, crop: str = "none") -> Mask:
+    """Tell which pixels count: truth inside the range and the crop, and a prediction that is not NaN.
+
+    Raises:
+        InputError: shapes differ, an unknown crop or an empty range.
+    """
+    known = _known(truth, min_depth, max_depth, crop)
+    check_map(prediction)
+    if prediction.shape != truth.shape:
+        raise InputError(
+            f"prediction and truth must have one shape, got {prediction.shape} and {truth.shape}; resize one first"
+        )
+    return np.asarray(known & ~np.isnan(prediction))
+
+
+def crop_window(crop: str, height: int, width: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a crop, its shares of the size truncated to whole pixels.
+
+    Raises:
+        InputError: an unknown crop.
+    """
+    if crop not in CROPS:
+        raise InputError(f"crop must be one of {', '.join(CROPS)}, got {crop!r}")
+    top, bottom, left, right = CROPS[crop]
+    return slice(int(top * height), int(bottom * height)), slice(int(left * width), int(right * width))
+
+
+class MetricAverage:
+    """Averages metrics over images, each image counting once, and counts what could not be compared.
+
+    Args:
+        min_depth: as :func:`compute_metrics`.
+        max_depth: as :func:`compute_metrics`.
+        crop: as :func:`compute_metrics`.
+        median_scaling: as :func:`compute_metrics`.
+
+    Attributes:
+        frames: images averaged.
+        skipped: images in which no pixel could be compared.
+        pixels: pixels compared, over all images.
+        unanswered: pixels whose truth counts but whose prediction is NaN, over all images.
+    """
+
+    def __init__(self, min_depth: float, max_depth: float, crop: str = "none", median_scaling: bool = False) -> None:
+        """Start with no images."""
+        crop_window(crop, 1, 1)
+        _check_range(min_depth, max_depth)
+        self._range = (min_depth, max_depth)
+        self._crop = crop
+        self._median_scaling = median_scaling
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every image."""
+        self.frames = self.skipped = self.pixels = self.unanswered = 0
+        self._sums = dict.fromkeys(METRICS, 0.0)
+
+    def add(self, prediction: Map, truth: Map) -> dict[str, float] | None:
+        """Add one image; return its metrics, or None where it was skipped.
+
+        Raises:
+            InputError: shapes differ or are not (H, W).
+        """
+        compared = int(comparable(prediction, truth, *self._range, self._crop).sum())
+        known = int(_known(truth, *self._range, self._crop).sum())
+        self.unanswered += known - compared
+        if not compared:
+            self.skipped += 1
+            return None
+        metrics = compute_metrics(prediction, truth, *self._range, self._crop, self._median_scaling)
+        self.frames += 1
+        self.pixels += compared
+        for name, value in metrics.items():
+            self._sums[name] += value
+        return metrics
+
+    def mean(self) -> dict[str, float]:
+        """Return the metrics averaged over images; empty before the first one."""
+        return {name: total / self.frames for name, total in self._sums.items()} if self.frames else {}
+
+
+def _known(truth: Map, min_depth: float, max_depth: float, crop: str) -> Mask:
+    check_map(truth)
+    _check_range(min_depth, max_depth)
+    window = crop_window(crop, *truth.shape)
+    known = np.zeros(truth.shape, np.bool_)
+    known[window] = (truth[window] > min_depth) & (truth[window] < max_depth)
+    return known
+
+
+def _check_range(min_depth: float, max_depth: float) -> None:
+    if not 0 < min_depth < max_depth:
+        raise InputError(f"depth range must run from above 0 up to max_depth, got {min_depth}, {max_depth}")
+
+
+def _positive_median(prediction: npt.NDArray[np.float64]) -> float:
+    median = float(np.median(prediction))
+    if not 0 < median < np.inf:
+        raise InputError(f"median scaling needs a prediction whose median is above 0 and finite, got {median:g}")
+    return median
+
+
+def _metrics(p: npt.NDArray[np.float64], t: npt.NDArray[np.float64]) -> dict[str, float]:
+    error = p - t
+    log_error = np.log(p) - np.log(t)
+    ratio = np.maximum(p / t, t / p)
+    return {
+        "abs_rel": float(np.mean(np.abs(error) / t)),
+        "sq_rel": float(np.mean(error**2 / t)),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "rmse_log": float(np.sqrt(np.mean(log_error**2))),
+        "log_10": float(np.mean(np.abs(log_error)) / np.log(10)),
+        "silog": float(100 * np.std(log_error)),
+        **{f"a{n}": float(np.mean(ratio < 1.25**n)) for n in (1, 2, 3)},
+    }

@@ -1,0 +1,148 @@
+"""Depth maps to organised point clouds, ready to be copied into a PointCloud2.
+
+A cloud is one contiguous float32 array (h, w, 3) or, coloured, (h, w, 4): x, y, z in metres in the camera's optical
+frame, and as fourth value the bits of 0x00RRGGBB, PCL's packed ``rgb``. That is a point step of 12 or 16 bytes with
+fields at offsets 0, 4, 8 and 12: nothing is padded, as readers go by the declared offsets. Invalid points are NaN in
+x, y and z; no invalid depth ever becomes a point at the origin.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth, check_map, invalidate, valid
+
+Cloud = npt.NDArray[np.float32]
+Rgb = npt.NDArray[np.uint8]
+
+
+class Projector:
+    """Turns one camera's depth maps into clouds; keeps the camera's rays and its buffers.
+
+    Not for several threads at once: the buffers are shared between calls. The returned cloud is the caller's own
+    unless ``out`` was given.
+
+    Args:
+        camera: the depth map's camera.
+        stride: take every n-th pixel in both directions, starting with the top left one.
+
+    Raises:
+        InputError: a stride below 1.
+    """
+
+    def __init__(self, camera: PinholeCamera, stride: int = 1) -> None:
+        """Work out the rays."""
+        if stride < 1:
+            raise InputError(f"stride must be at least 1, got {stride}")
+        self.camera = camera
+        self.stride = stride
+        columns = (np.arange(0, camera.width, stride) - camera.cx) / camera.fx
+        rows = (np.arange(0, camera.height, stride) - camera.cy) / camera.fy
+        self.shape = (rows.size, columns.size)
+        self._x_rays = columns.astype(np.float32)
+        self._y_rays = rows.astype(np.float32)[:, None]
+        self._x = np.empty(self.shape, np.float32)
+        self._y = np.empty(self.shape, np.float32)
+        # Stays 0 in the fourth byte: the packed colour is 0x00RRGGBB.
+        self._bgr0 = np.zeros((*self.shape, 4), np.uint8)
+
+    def project(
+        self,
+        depth: Depth,
+        rgb: Rgb | None = None,
+        max_range: float = 0.0,
+        clearing: bool = False,
+        out: Cloud | None = None,
+    ) -> Cloud:
+        """Project a depth map: x = (u - cx) / fx * z, y = (v - cy) / fy * z.
+
+        Args:
+            depth: (H, W) float32 metres of the camera's size.
+            rgb: (H, W, 3) uint8 of the same size to colour the points, or None.
+            max_range: points further along z become NaN, metres; 0 for no limit.
+            clearing: put points beyond ``max_range``, infinite ones too, at ``max_range`` instead, so that a costmap
+                clears along their rays.
+            out: array of the result's shape to write into, contiguous float32.
+
+        Returns:
+            (h, w, 3) or, with ``rgb``, (h, w, 4) float32; see the module's description.
+
+        Raises:
+            InputError: sizes or types that do not fit, a negative range, or clearing without a range.
+        """
+        self._check(depth, rgb, max_range, clearing)
+        channels = 3 if rgb is None else 4
+        cloud = self._target(channels, out)
+        z = self._z(depth, max_range, clearing)
+        planes = [np.multiply(z, self._x_rays, out=self._x), np.multiply(z, self._y_rays, out=self._y), z]
+        if rgb is not None:
+            planes.append(self._packed(rgb))
+        cv2.merge(planes, cloud)
+        return cloud
+
+    def _z(self, depth: Depth, max_range: float, clearing: bool) -> Depth:
+        z = np.ascontiguousarray(depth[:: self.stride, :: self.stride], dtype=np.float32)
+        if clearing:
+            z = np.minimum(z, np.float32(max_range))
+        return invalidate(z, max_depth=max_range or np.inf)
+
+    def _packed(self, rgb: Rgb) -> npt.NDArray[np.float32]:
+        sampled = np.ascontiguousarray(rgb[:: self.stride, :: self.stride])
+        cv2.mixChannels([sampled], [self._bgr0], [0, 2, 1, 1, 2, 0])
+        return self._bgr0.view("<f4")[..., 0]
+
+    def _target(self, channels: int, out: Cloud | None) -> Cloud:
+        shape = (*self.shape, channels)
+        if out is None:
+            return np.empty(shape, np.float32)
+        if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise InputError(f"out must be contiguous float32 of shape {shape}, got {out.dtype} of shape {out.shape}")
+        return out
+
+    def _check(self, depth: Depth, rgb: Rgb | None, max_range: float, clearing: bool) -> None:
+        check_map(depth)
+        size = (self.camera.height, self.camera.width)
+        if depth.shape != size:
+            raise InputError(f"depth must have the camera's shape {size}, got {depth.shape}")
+        if rgb is not None and (rgb.shape != (*size, 3) or rgb.dtype != np.uint8):
+            raise InputError(f"rgb must be uint8 of shape {(*size, 3)}, got {rgb.dtype} of shape {rgb.shape}")
+        if not max_range >= 0:
+            raise InputError(f"max_range must be 0 or more metres, got {max_range}")
+        if clearing and not 0 < max_range < np.inf:
+            raise InputError("clearing needs a finite max_range above 0")
+
+
+def finite_points(cloud: Cloud) -> tuple[Cloud, Rgb | None]:
+    """Return a cloud's valid points, (N, 3) float32 metres, and their colours, (N, 3) uint8 RGB or None."""
+    if cloud.dtype != np.float32 or cloud.ndim < 2 or cloud.shape[-1] not in (3, 4):
+        raise InputError(f"a cloud must be float32 (..., 3) or (..., 4), got {cloud.dtype} of shape {cloud.shape}")
+    kept = cloud[np.isfinite(cloud[..., :3]).all(axis=-1)]
+    if cloud.shape[-1] == 3:
+        return kept, None
+    packed = np.ascontiguousarray(kept[:, 3:]).view(np.uint8)
+    return np.ascontiguousarray(kept[:, :3]), np.ascontiguousarray(packed[:, 2::-1])
+
+
+def without_discontinuities(depth: Depth, max_jump: float) -> Depth:
+    """Return depth with NaN on both sides of every edge, where interpolated pixels hang between two surfaces.
+
+    Args:
+        depth: (H, W) float32 metres.
+        max_jump: largest ratio allowed between the furthest and nearest valid depth of a pixel's 3x3 neighbourhood,
+            less one; 0.1 allows 10 %.
+
+    Raises:
+        InputError: ``max_jump`` is not above 0, or ``depth`` is not (H, W) floating point.
+    """
+    check_map(depth)
+    if not max_jump > 0:
+        raise InputError(f"max_jump must be above 0, got {max_jump}")
+    kept = valid(depth)
+    kernel = np.ones((3, 3), np.uint8)
+    furthest = cv2.dilate(np.where(kept, depth, np.float32(0)), kernel)
+    nearest = cv2.erode(np.where(kept, depth, np.float32(np.inf)), kernel)
+    return np.where(kept & (furthest <= nearest * np.float32(1 + max_jump)), depth, np.float32(np.nan))

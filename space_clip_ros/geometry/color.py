@@ -1,0 +1,73 @@
+"""Depth as a colour picture on one fixed scale, so that colours mean the same metres in every frame.
+
+The scale is logarithmic, softened by one metre: t = log((1 + max) / (1 + d)) / log((1 + max) / (1 + min)). Equal
+steps of colour are equal ratios of distance where it counts, and the first metre does not take a third of the colours.
+Near is the map's bright end (t = 1), far its dark end, invalid is black.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.depth import Depth, check_map
+
+Rgb = npt.NDArray[np.uint8]
+
+_MAPS = {
+    "turbo": cv2.COLORMAP_TURBO,
+    "inferno": cv2.COLORMAP_INFERNO,
+    "magma": cv2.COLORMAP_MAGMA,
+    "viridis": cv2.COLORMAP_VIRIDIS,
+    "jet": cv2.COLORMAP_JET,
+}
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+
+def colorize(depth: Depth, colormap: str, min_depth: float, max_depth: float) -> Rgb:
+    """Colour a depth map.
+
+    Args:
+        depth: (H, W) float32 metres; outside [min_depth, max_depth], NaN, 0 and below are black.
+        colormap: turbo, inferno, magma, viridis or jet.
+        min_depth: depth of the bright end, metres.
+        max_depth: depth of the dark end, metres.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: an unknown colour map, an empty or infinite range, or ``depth`` is not (H, W) floating point.
+    """
+    table = color_table(colormap)
+    check_map(depth)
+    if not (0 <= min_depth < max_depth and math.isfinite(max_depth)):
+        raise InputError(f"colour scale must run from min_depth up to a finite max_depth, got {min_depth}, {max_depth}")
+    metres = np.ascontiguousarray(depth, dtype=np.float32)
+    # Index 0 is black, 1 is far, 255 is near.
+    steps = 254.0 / math.log((1 + max_depth) / (1 + min_depth))
+    logs = cv2.log(metres + np.float32(1.0))
+    index = cv2.convertScaleAbs(logs, alpha=-steps, beta=1 + steps * math.log1p(max_depth))
+    inside = cv2.inRange(metres, float(max(min_depth, _SMALLEST)), float(max_depth))
+    return np.asarray(cv2.applyColorMap(cv2.bitwise_and(index, inside, dst=index), table), dtype=np.uint8)
+
+
+@functools.cache
+def color_table(colormap: str) -> Rgb:
+    """Return a map's colours, (256, 1, 3) uint8 RGB: black for invalid, then far to near.
+
+    Raises:
+        InputError: an unknown colour map.
+    """
+    if colormap not in _MAPS:
+        raise InputError(f"colour map must be one of {', '.join(_MAPS)}, got {colormap!r}")
+    bgr = cv2.applyColorMap(np.arange(256, dtype=np.uint8), _MAPS[colormap])
+    table = np.array(bgr.reshape(256, 1, 3)[..., ::-1], dtype=np.uint8)
+    table[0] = 0
+    table.flags.writeable = False
+    return table

@@ -1,0 +1,190 @@
+"""Depth maps: the one place that says what invalid is, and how metres become integers and back.
+
+Depth is the distance along the optical axis (z), not along the ray. In float32 metres invalid is NaN; zero, negative
+and infinite values count as invalid too and become NaN. In uint16 invalid is 0 (REP 118).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.geometry.camera import check_size
+from space_clip_ros.geometry.image_file import read_image
+
+Depth = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.uint16]
+Mask = npt.NDArray[np.bool_]
+
+_NAN = np.float32(np.nan)
+_SMALLEST = float(np.finfo(np.float32).tiny)
+_LARGEST = float(np.finfo(np.float32).max)
+_CODES = 65535
+_SCALES = {"mm": 1000.0, "kitti": 256.0}
+
+
+def valid(depth: npt.NDArray[np.floating], min_depth: float = 0.0, max_depth: float = math.inf) -> Mask:
+    """Tell which pixels hold a depth within [min_depth, max_depth] metres; NaN, infinity, 0 and below never do.
+
+    Raises:
+        InputError: ``depth`` is not floating point, or the range is empty or NaN.
+    """
+    check_float(depth)
+    low, high = _bounds(min_depth, max_depth)
+    return np.asarray((depth >= low) & (depth <= high))
+
+
+def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf, *, in_place: bool = False) -> Depth:
+    """Return float32 metres with NaN wherever :func:`valid` is false.
+
+    Args:
+        depth: metres, any shape.
+        min_depth: nearest depth kept, metres.
+        max_depth: furthest depth kept, metres.
+        in_place: write into ``depth`` (float32 only) and return it, instead of a copy.
+
+    Raises:
+        InputError: as :func:`valid`, or in place on another type than float32.
+    """
+    keep = valid(depth, min_depth, max_depth)
+    if not in_place:
+        return np.where(keep, depth, _NAN).astype(np.float32, copy=False)
+    if depth.dtype != np.float32:
+        raise InputError(f"only float32 depth can be changed in place, got {depth.dtype}")
+    np.copyto(depth, _NAN, where=~keep)
+    return depth
+
+
+def to_millimetres(depth: Depth) -> Codes:
+    """Encode metres as uint16 millimetres, rounded; 0 where invalid (REP 118).
+
+    Depth beyond 65.535 m does not fit and becomes 0 too: unknown is honest, 65.535 m would not be.
+    """
+    check_float(depth)
+    codes = depth * np.float32(_SCALES["mm"])
+    np.rint(codes, out=codes)
+    return _to_codes(codes)
+
+
+def from_millimetres(codes: Codes) -> Depth:
+    """Decode uint16 millimetres to float32 metres, NaN where 0."""
+    return _from_codes(codes, _SCALES["mm"])
+
+
+def to_kitti_png(depth: Depth) -> Codes:
+    """Encode metres as KITTI's uint16 metres * 256, 0 where invalid or 256 m and beyond.
+
+    The product is truncated, not rounded, as KITTI's ground truth is written. Valid depth below 1/256 m becomes 0.
+    """
+    check_float(depth)
+    return _to_codes(depth * np.float32(_SCALES["kitti"]))
+
+
+def from_kitti_png(codes: Codes) -> Depth:
+    """Decode KITTI's uint16 metres * 256 to float32 metres, NaN where 0; exact."""
+    return _from_codes(codes, _SCALES["kitti"])
+
+
+def read_depth_png(path: str | Path, format: str = "mm") -> Depth:
+    """Read a 16-bit depth PNG as (H, W) float32 metres, NaN where invalid.
+
+    Args:
+        path: the file.
+        format: ``mm`` (uint16 millimetres, as ROS and NYU) or ``kitti`` (uint16 metres * 256).
+
+    Raises:
+        InputError: an unknown format.
+        DataError: the file is missing, broken, or not a one-channel 16-bit picture.
+    """
+    scale = _scale(format)
+    codes = read_image(path, cv2.IMREAD_UNCHANGED)
+    if codes.dtype != np.uint16 or codes.ndim != 2:
+        channels = 1 if codes.ndim == 2 else codes.shape[2]
+        raise DataError(f"{path}: a depth picture has one 16-bit channel, this has {channels} of {codes.dtype}")
+    return _from_codes(codes.astype(np.uint16, copy=False), scale)
+
+
+def write_depth_png(path: str | Path, depth: Depth, format: str = "mm") -> None:
+    """Write (H, W) float32 metres as a 16-bit PNG; see :func:`read_depth_png` for the formats.
+
+    Raises:
+        InputError: an unknown format, or ``depth`` is not (H, W) floating point.
+        DataError: the file cannot be written.
+    """
+    _scale(format)
+    check_map(depth)
+    codes = to_millimetres(depth) if format == "mm" else to_kitti_png(depth)
+    encoded, data = cv2.imencode(".png", codes)
+    if not encoded:
+        raise DataError(f"{path}: a {codes.shape[1]}x{codes.shape[0]} depth picture could not be encoded as PNG")
+    try:
+        Path(path).write_bytes(data.tobytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def resize_nearest(depth: Depth, width: int, height: int) -> Depth:
+    """Resize by taking the pixel whose area holds each new centre, as Pillow does; mixes nothing, keeps NaN exact."""
+    return _resize(depth, width, height, cv2.INTER_NEAREST_EXACT)
+
+
+def resize_bilinear(depth: Depth, width: int, height: int) -> Depth:
+    """Resize a dense map bilinearly without antialiasing (``align_corners=False``); NaN spreads to its neighbours."""
+    return _resize(depth, width, height, cv2.INTER_LINEAR)
+
+
+def check_float(depth: npt.NDArray[np.generic]) -> None:
+    """Raise :class:`InputError` unless ``depth`` is an array of floating-point metres."""
+    if not isinstance(depth, np.ndarray) or not np.issubdtype(depth.dtype, np.floating):
+        kind = getattr(depth, "dtype", type(depth).__name__)
+        raise InputError(f"depth must be an array of float32 metres, got {kind}; decode integer depth first")
+
+
+def check_map(depth: npt.NDArray[np.generic]) -> None:
+    """Raise :class:`InputError` unless ``depth`` is a non-empty (H, W) array of floating-point metres."""
+    check_float(depth)
+    if depth.ndim != 2 or not depth.size:
+        raise InputError(f"a depth map must have shape (H, W), got {depth.shape}")
+
+
+def _resize(depth: Depth, width: int, height: int, interpolation: int) -> Depth:
+    check_map(depth)
+    check_size(width, height, "resized depth")
+    if depth.shape == (height, width):
+        return depth.astype(np.float32)
+    resized = cv2.resize(depth.astype(np.float32, copy=False), (width, height), interpolation=interpolation)
+    return np.asarray(resized, dtype=np.float32)
+
+
+def _bounds(min_depth: float, max_depth: float) -> tuple[np.float32, np.float32]:
+    if not min_depth <= max_depth or max_depth <= 0:
+        raise InputError(
+            f"depth range must run from min_depth up to a positive max_depth, got {min_depth}, {max_depth}"
+        )
+    return np.float32(max(min_depth, _SMALLEST)), np.float32(min(max_depth, _LARGEST))
+
+
+def _to_codes(scaled: Depth) -> Codes:
+    # Casting NaN or too large values is undefined in C, so they are set before the cast.
+    np.copyto(scaled, 0.0, where=~((scaled >= 1) & (scaled < _CODES + 1)))
+    return scaled.astype(np.uint16)
+
+
+def _from_codes(codes: Codes, scale: float) -> Depth:
+    if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16:
+        raise InputError(f"encoded depth must be uint16, got {getattr(codes, 'dtype', type(codes).__name__)}")
+    depth = codes.astype(np.float32)
+    depth /= np.float32(scale)
+    np.copyto(depth, _NAN, where=codes == 0)
+    return depth
+
+
+def _scale(format: str) -> float:
+    if format not in _SCALES:
+        raise InputError(f"depth picture format must be one of {', '.join(_SCALES)}, got {format!r}")
+    return _SCALES[format]

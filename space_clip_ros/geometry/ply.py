@@ -1,0 +1,83 @@
+"""Point clouds as PLY files: binary, little-endian, finite points only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.errors import DataError, InputError
+
+Points = npt.NDArray[np.float32]
+Rgb = npt.NDArray[np.uint8]
+
+_XYZ = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
+_RGB = [("red", "u1"), ("green", "u1"), ("blue", "u1")]
+_TYPES = {"<f4": "float", "u1": "uchar"}
+
+
+def write_ply(path: str | Path, points: Points, colors: Rgb | None = None) -> int:
+    """Write points to a binary PLY file, leaving out those that are not finite.
+
+    Args:
+        path: the file to write.
+        points: (..., 3) metres.
+        colors: uint8 RGB of the same shape, or None.
+
+    Returns:
+        How many points were written.
+
+    Raises:
+        InputError: shapes or types that do not fit.
+        DataError: the file cannot be written.
+    """
+    if points.ndim < 2 or points.shape[-1] != 3 or not np.issubdtype(points.dtype, np.floating):
+        raise InputError(f"points must be floats of shape (..., 3), got {points.dtype} of shape {points.shape}")
+    if colors is not None and (colors.shape != points.shape or colors.dtype != np.uint8):
+        raise InputError(f"colors must be uint8 of shape {points.shape}, got {colors.dtype} of shape {colors.shape}")
+    finite = np.isfinite(points).all(axis=-1)
+    fields = _XYZ if colors is None else _XYZ + _RGB
+    vertices = np.empty(int(finite.sum()), fields)
+    for axis, (name, _) in enumerate(_XYZ):
+        vertices[name] = points[..., axis][finite]
+    if colors is not None:
+        for channel, (name, _) in enumerate(_RGB):
+            vertices[name] = colors[..., channel][finite]
+    try:
+        Path(path).write_bytes(_header(fields, len(vertices)) + vertices.tobytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    return len(vertices)
+
+
+def read_ply(path: str | Path) -> tuple[Points, Rgb | None]:
+    """Read a file of :func:`write_ply`: (N, 3) float32 metres and (N, 3) uint8 RGB or None.
+
+    Raises:
+        DataError: the file is missing, truncated or another kind of PLY.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    for fields in (_XYZ, _XYZ + _RGB):
+        dtype = np.dtype(fields)
+        start = data.find(b"end_header\n") + len(b"end_header\n")
+        count = (len(data) - start) // dtype.itemsize
+        if data == _header(fields, count) + data[start : start + count * dtype.itemsize]:
+            return _unpack(np.frombuffer(data, dtype, count, start))
+    raise DataError(f"{path}: is not a whole binary PLY of x, y, z (and red, green, blue) as this package writes")
+
+
+def _unpack(vertices: npt.NDArray[np.void]) -> tuple[Points, Rgb | None]:
+    points = np.stack([vertices[name] for name, _ in _XYZ], axis=-1).astype(np.float32, copy=False)
+    if "red" not in (vertices.dtype.names or ()):
+        return points, None
+    return points, np.stack([vertices[name] for name, _ in _RGB], axis=-1)
+
+
+def _header(fields: list[tuple[str, str]], count: int) -> bytes:
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {count}"]
+    lines += [f"property {_TYPES[kind]} {name}" for name, kind in fields]
+    return ("\n".join([*lines, "end_header"]) + "\n").encode("ascii")
