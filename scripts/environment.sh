@@ -42,7 +42,7 @@ make_environment() {
   if [ "$kind" = system ]; then
     constraints=constraints/robot.txt options=--system-site-packages
     # ROS brings rclpy, messages and cv_bridge; the wheels of the same must not shadow them.
-    extras=$(printf '%s' "$extras" | tr ',' '\n' | grep -vx ros | paste -sd, -)
+    extras=$(printf ',%s,' "$extras" | sed 's/,ros,/,/; s/^,//; s/,$//')
   else
     constraints=constraints/wheels.txt options=
   fi

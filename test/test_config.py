@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from space_clip_ros import config, settings
@@ -32,3 +36,9 @@ def test_the_defaults_pass_their_own_checks_and_explain_themselves(cls: type) ->
 def test_what_does_not_fit_together_is_refused(cls: type, values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         settings.parse(cls, values)
+
+
+def test_the_documented_tables_are_the_declared_ones(project_root: Path) -> None:
+    script = project_root / "scripts" / "parameter_tables.py"
+    made = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert (project_root / "docs" / "parameters.md").read_text(encoding="utf-8") == made

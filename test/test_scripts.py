@@ -1,0 +1,147 @@
+"""The two set-up scripts: what they refuse, and in which words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = tuple(
+    [
+        "bash",
+        "basename",
+        "dirname",
+        "uname",
+        "df",
+        "awk",
+        "cat",
+        "sha256sum",
+        "sed",
+        "grep",
+        "mktemp",
+        "rm",
+        "tail",
+        "mkdir",
+        "cp",
+    ]
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Both scripts and what they read, in a folder of their own, with only the listed tools on PATH."""
+    for name in ("demo.sh", "test.sh", "setup.py", "setup.cfg"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("scripts", "constraints"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "bin").mkdir()
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        assert found, tool
+        (tmp_path / "bin" / tool).symlink_to(found)
+    return tmp_path
+
+
+def add_tool(tree: Path, name: str, script: str) -> None:
+    path = tree / "bin" / name
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!{shutil.which('bash')}\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def run(tree: Path, script: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": str(tree / "bin"), "HOME": str(tree), **extra}
+    return subprocess.run(
+        [tree / "bin" / "bash", tree / script], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("script", ["demo.sh", "test.sh"])
+def test_no_python_is_one_clear_line(tree: Path, script: str) -> None:
+    result = run(tree, script)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        f"{script}: needs CPython 3.10 to 3.13 (or a sourced ROS 2), and found none; "
+        "sudo apt install python3 python3-venv, or set PYTHON to one"
+    ]
+
+
+def test_another_processor_without_ros_is_one_clear_line(tree: Path) -> None:
+    add_tool(tree, "uname", "echo aarch64")
+    result = run(tree, "demo.sh")
+    assert result.returncode == 1
+    assert "ROS 2 is not sourced" in result.stderr
+    assert "aarch64" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_no_venv_module_is_one_clear_line(tree: Path) -> None:
+    python = sys.executable
+    add_tool(tree, "python3", f'case "$*" in *ensurepip*) exit 1 ;; esac\nexec {python} "$@"')
+    result = run(tree, "demo.sh")
+    assert result.returncode == 1
+    assert "has no venv module; sudo apt install python3." in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_is_one_clear_line(tree: Path) -> None:
+    add_tool(tree, "python3", f'exec {sys.executable} "$@"')
+    add_tool(tree, "df", "echo head; echo /dev/x 1000000 999000 51200 99% /")
+    result = run(tree, "test.sh")
+    assert result.returncode == 1
+    assert "GB free on the disk" in result.stderr
+    assert "only 50 MB are" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tree / ".venv-test").exists()
+
+
+def test_a_sourced_ros_is_used_instead_of_the_wheels(tree: Path) -> None:
+    """With ROS_DISTRO set and rclpy importable the environment sees the system's packages and gets no ROS wheel."""
+    real = sys.executable
+    log = tree / "calls"
+    add_tool(
+        tree,
+        "python3",
+        'case "$*" in\n'
+        '  *"import rclpy"*) exit 0 ;;\n'
+        f'  "-m venv"*) echo "$*" >>{log}; mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;\n'
+        f'  "-m pip"*) echo "$*" >>{log}; exit 0 ;;\n'
+        f'  "-m space_clip_ros.ros.demo"*) echo "$*" >>{log}; exit 0 ;;\n'
+        f'esac\nexec {real} "$@"',
+    )
+    result = run(tree, "demo.sh", ROS_DISTRO="humble")
+    assert result.returncode == 0, result.stderr
+    calls = log.read_text(encoding="utf-8").splitlines()
+    assert calls[0] == "-m venv --clear --system-site-packages .venv"
+    assert calls[1].endswith("-c constraints/robot.txt -e .")
+    again = run(tree, "demo.sh", ROS_DISTRO="humble")
+    assert again.returncode == 0
+    assert log.read_text(encoding="utf-8").splitlines()[3:] == ["-m space_clip_ros.ros.demo"], "set up only once"
+
+
+def test_a_failed_installation_says_so_and_is_tried_again(tree: Path) -> None:
+    real = sys.executable
+    add_tool(
+        tree,
+        "python3",
+        'case "$*" in\n'
+        '  *"import rclpy"*) exit 0 ;;\n'
+        '  "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;\n'
+        '  "-m pip"*) echo "no route to the registry" >&2; exit 1 ;;\n'
+        f'esac\nexec {real} "$@"',
+    )
+    result = run(tree, "demo.sh", ROS_DISTRO="humble")
+    assert result.returncode == 1
+    assert "no route to the registry" in result.stderr
+    assert "the set-up of .venv did not succeed" in result.stderr
+    assert not (tree / ".venv" / ".ready").exists()
+
+
+def test_the_scripts_are_executable() -> None:
+    for name in ("demo.sh", "test.sh", ".ci/run"):
+        assert os.access(ROOT / name, os.X_OK), name
