@@ -29,7 +29,7 @@ def _row(item: settings.Declared) -> str:
     default = str(item.default).lower() if isinstance(item.default, bool) else item.default
     default = default if default != "" else "(empty)"
     change = "fixed" if item.read_only else "changes"
-    return f"| `{item.name}` | {kind} | {default or '(empty)' if kind == 'str' else default} | {values} | {change} | {item.help} |"
+    return f"| `{item.name}` | {kind} | {default} | {values} | {change} | {item.help} |"
 
 
 def _range(item: settings.Declared) -> str:
