@@ -47,8 +47,8 @@ class Projector:
         self._y_rays = rows.astype(np.float32)[:, None]
         self._x = np.empty(self.shape, np.float32)
         self._y = np.empty(self.shape, np.float32)
-        # Stays 0 in the fourth byte: the packed colour is 0x00RRGGBB.
-        self._bgr0 = np.zeros((*self.shape, 4), np.uint8)
+        self._bgra = np.empty((camera.height, camera.width, 4), np.uint8)
+        self._colors = np.empty(self.shape, np.uint32)
 
     def project(
         self,
@@ -91,9 +91,11 @@ class Projector:
         return invalidate(z, max_depth=max_range or np.inf)
 
     def _packed(self, rgb: Rgb) -> npt.NDArray[np.float32]:
-        sampled = np.ascontiguousarray(rgb[:: self.stride, :: self.stride])
-        cv2.mixChannels([sampled], [self._bgr0], [0, 2, 1, 1, 2, 0])
-        return self._bgr0.view("<f4")[..., 0]
+        cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA, dst=self._bgra)
+        words = self._bgra.view(np.uint32)[:: self.stride, :: self.stride, 0]
+        # Clears the fourth byte, which OpenCV sets to 255.
+        np.bitwise_and(words, 0x00FFFFFF, out=self._colors)
+        return self._colors.view(np.float32)
 
     def _target(self, channels: int, out: Cloud | None) -> Cloud:
         shape = (*self.shape, channels)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.errors import InputError
-from space_clip_ros.geometry.depth import Depth, check_map
+from space_clip_ros.geometry.depth import Depth, check_map, valid
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -26,7 +26,6 @@ _MAPS = {
     "viridis": cv2.COLORMAP_VIRIDIS,
     "jet": cv2.COLORMAP_JET,
 }
-_SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def colorize(depth: Depth, colormap: str, min_depth: float, max_depth: float) -> Rgb:
@@ -52,9 +51,9 @@ def colorize(depth: Depth, colormap: str, min_depth: float, max_depth: float) ->
     # Index 0 is black, 1 is far, 255 is near.
     steps = 254.0 / math.log((1 + max_depth) / (1 + min_depth))
     logs = cv2.log(metres + np.float32(1.0))
-    index = cv2.convertScaleAbs(logs, alpha=-steps, beta=1 + steps * math.log1p(max_depth))
-    inside = cv2.inRange(metres, float(max(min_depth, _SMALLEST)), float(max_depth))
-    return np.asarray(cv2.applyColorMap(cv2.bitwise_and(index, inside, dst=index), table), dtype=np.uint8)
+    index = np.asarray(cv2.convertScaleAbs(logs, alpha=-steps, beta=1 + steps * math.log1p(max_depth)))
+    index *= valid(metres, min_depth, max_depth).view(np.uint8)
+    return np.asarray(cv2.applyColorMap(index, table), dtype=np.uint8)
 
 
 @functools.cache

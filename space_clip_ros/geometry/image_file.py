@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from space_clip_ros.errors import DataError
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"IEND\xaeB`\x82"
+# How the formats begin and end; decoders of some versions fill what a truncated file lacks with black or grey.
+_ENDS = {b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 
 
 def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -37,9 +37,9 @@ def read_image(path: str | Path, flags: int) -> npt.NDArray[Any]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    # OpenCV fills what a truncated PNG lacks with black and says nothing.
-    if data.startswith(_PNG_START) and _PNG_END not in data[-64:]:
-        raise DataError(f"{path}: the PNG ends early after {len(data)} bytes; copy or download it again")
+    for start, end in _ENDS.items():
+        if data.startswith(start) and data.rfind(end) < 0:
+            raise DataError(f"{path}: the picture ends early, after {len(data)} bytes; copy or download it again")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:
