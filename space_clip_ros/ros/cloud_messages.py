@@ -127,7 +127,7 @@ def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
 def _copied(values: NDArray[np.float32]) -> array.array[int]:
     data = array.array("B")
     if values.size:
-        data.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+        data.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return data
 
 

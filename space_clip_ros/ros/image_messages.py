@@ -100,9 +100,10 @@ def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
             "the message is truncated"
         )
     shape = (rows, width) if layout.channels == 1 else (rows, width, layout.channels)
-    order = ">" if msg.is_bigendian else "<"
     strides = (step, layout.channels * dtype.itemsize, dtype.itemsize)[: len(shape)]
-    pixels: NDArray[Any] = np.ndarray(shape, dtype.newbyteorder(order), data, strides=strides)
+    pixels: NDArray[Any] = np.ndarray(
+        shape, dtype.newbyteorder(">" if msg.is_bigendian else "<"), data, strides=strides
+    )
     if not pixels.dtype.isnative:
         pixels = pixels.astype(dtype)
     return np.ascontiguousarray(pixels)
@@ -160,7 +161,7 @@ def image_from_array(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
         )
     # array.array's own copy is one memcpy; assigning bytes or an ndarray makes rclpy check value by value (160 ms).
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B"))
+    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     return image_around(data, pixels.shape[0], pixels.shape[1], encoding, header)
 
 

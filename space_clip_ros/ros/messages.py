@@ -80,7 +80,7 @@ def _convert_elsewhere(pixels: NDArray[Any], msg: Any, what: str) -> NDArray[np.
     converter = _cv_bridge() or _rosbags_image()
     if converter is None:
         raise InputError(
-            f"{what}: encoding {msg.encoding} needs cv_bridge (ROS's package) or rosbags-image (pip); install one of them"
+            f"{what}: encoding {msg.encoding} needs cv_bridge (a ROS package) or rosbags-image (pip); install one"
         )
     plain = types.SimpleNamespace(
         encoding=msg.encoding,

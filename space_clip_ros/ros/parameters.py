@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import Declared, declared, nest, parse
@@ -27,11 +26,17 @@ class Parameters(Generic[T]):
     included; only if it holds does :attr:`current` become the new settings, in one assignment that other threads may
     read at any time.
 
+    Args:
+        node: the node to declare them on.
+        settings: a dataclass of :mod:`space_clip_ros.config`.
+        on_change: called with the new settings after each accepted change, in the executor's thread.
+
     Raises:
         ConfigError: the values given at start (command line, YAML, launch file) do not hold together.
     """
 
     def __init__(self, node: Node, settings: type[T], on_change: Callable[[T], None] | None = None) -> None:
+        """Declare and read every parameter."""
         self._node = node
         self._settings = settings
         self._names = {setting.name for setting in declared(settings)}
@@ -45,7 +50,7 @@ class Parameters(Generic[T]):
         values = {name: _plain(self._node.get_parameter(name).value) for name in self._names}
         return parse(self._settings, nest({**values, **changes}), "parameters")
 
-    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+    def _on_set(self, parameters: list[Any]) -> SetParametersResult:
         changes = {item.name: _plain(item.value) for item in parameters if item.name in self._names}
         if not changes:
             return SetParametersResult(successful=True)
@@ -62,6 +67,8 @@ class Parameters(Generic[T]):
 def descriptor(setting: Declared) -> ParameterDescriptor:
     """Return what ``ros2 param describe`` shows: help text, range, choices and whether it is read-only."""
     result = ParameterDescriptor(description=setting.help, read_only=setting.read_only)
+    # Lets `max_age:=1` through to parse, which takes whole numbers where a number is asked for and refuses the rest.
+    result.dynamic_typing = setting.type is float
     if setting.choices:
         result.additional_constraints = f"one of {', '.join(map(str, setting.choices))}"
     if setting.minimum is None and setting.maximum is None:

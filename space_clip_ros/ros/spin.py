@@ -1,0 +1,144 @@
+"""One ``main`` for every executable: arguments, executor, signals, farewell.
+
+The main thread only waits for signals; the executor spins in a thread of its own. So Ctrl-C and SIGTERM are answered
+at once even while a callback loads a model or an engine runs, which a handler in a busy main thread could not do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from space_clip_ros.errors import SpaceClipError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CLOSE_S = 0.6
+_WAKE_S = 0.1
+
+
+class Runnable(Protocol):
+    """What :func:`run` asks of a node besides being an rclpy node."""
+
+    def close(self) -> str:
+        """End the node's own threads, and return a farewell line. Called once, when no callback runs any more."""
+
+
+MakeNode = Callable[[Callable[[], None]], Any]
+"""Makes a :class:`Runnable` node; gets a function that ends the run from any thread, for nodes that finish."""
+
+
+def run(make_node: MakeNode, name: str, description: str, args: Sequence[str] | None = None) -> int:
+    """Run a node until SIGINT, SIGTERM, its own end or an external shutdown; return the exit status.
+
+    Args:
+        make_node: makes the node once ROS is initialised.
+        name: the executable's name.
+        description: what ``--help`` says.
+        args: command line without the program's name; None for the process's own.
+
+    Returns:
+        0 after a signal or a finished job, 1 if the node could not start or a callback failed.
+    """
+    command_line = list(sys.argv if args is None else [name, *args])
+    _parse(command_line, name, description)
+    events: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    with _signals_into(events):
+        try:
+            rclpy.init(args=command_line, signal_handler_options=SignalHandlerOptions.NO)
+            node = make_node(lambda: events.put(None))
+        except (SpaceClipError, RuntimeError) as error:
+            # RuntimeError is what rclpy raises for arguments it cannot read.
+            get_logger(name).fatal(" ".join(str(error).split()))
+            rclpy.try_shutdown()
+            return 1
+        spinner = _Spinner(node, events)
+        spinner.start()
+        failure = events.get()
+        return _finish(spinner, node, name, failure)
+
+
+class _Spinner(threading.Thread):
+    """Spins one node until told to stop, and reports how it ended."""
+
+    def __init__(self, node: Any, events: queue.SimpleQueue[BaseException | None]) -> None:
+        super().__init__(name="executor", daemon=True)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        self._events = events
+        self._stopping = False
+
+    def run(self) -> None:
+        failure: BaseException | None = None
+        try:
+            while not self._stopping:
+                self._executor.spin_once(timeout_sec=_WAKE_S)
+        except ExternalShutdownException:
+            pass
+        except BaseException as error:
+            failure = error
+        self._events.put(failure)
+
+    def stop(self) -> None:
+        """Return once no callback runs any more."""
+        self._stopping = True
+        self.join()
+        # Only now: an executor that is shut down while it spins destroys what its own thread still waits on.
+        self._executor.shutdown()
+
+
+def _parse(command_line: list[str], name: str, description: str) -> None:
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description=description,
+        epilog=f"example: {name} --ros-args --params-file config/depth.yaml -r image:=/camera/image_raw",
+    )
+    parser.add_argument("--ros-args", action="store_true", help="ROS arguments follow, e.g. -p NAME:=VALUE -r FROM:=TO")
+    parser.parse_args(remove_ros_args(args=command_line)[1:])
+
+
+@contextlib.contextmanager
+def _signals_into(events: queue.SimpleQueue[BaseException | None]) -> Iterator[None]:
+    # SimpleQueue.put may be interrupted by a handler that puts too; an Event or Condition could deadlock there.
+    previous = {number: signal.signal(number, lambda *_: events.put(None)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _finish(spinner: _Spinner, node: Any, name: str, failure: BaseException | None) -> int:
+    """Close the node in a thread, so that a callback or engine that does not return cannot hold up the end."""
+    closing = threading.Thread(target=_close, args=(spinner, node), name="closing", daemon=True)
+    closing.start()
+    closing.join(_CLOSE_S)
+    if failure is not None:
+        sys.excepthook(type(failure), failure, failure.__traceback__)
+    status = 0 if failure is None else 1
+    if closing.is_alive():
+        get_logger(name).info("stopped while busy")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _close(spinner: _Spinner, node: Any) -> None:
+    spinner.stop()
+    farewell = node.close()
+    node.get_logger().info(farewell)
+    node.destroy_node()
+    rclpy.try_shutdown()

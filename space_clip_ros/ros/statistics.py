@@ -1,0 +1,107 @@
+"""What a stream did lately: rates, ages, drops by reason and time per stage."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+_WINDOW_S = 5.0
+_SAMPLES = 300
+_TIMES = 2000
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One moment's numbers.
+
+    Attributes:
+        received: images received since the start.
+        published: frames with at least one output published since the start.
+        received_hz: images received per second, over the last 5 s.
+        published_hz: frames published per second, over the last 5 s.
+        dropped: frames lost since the start, by reason.
+        age_ms: p50 and p95 of the time from an image's stamp to its last output; empty before the first.
+        stages_ms: p50 of each stage's time, in the order the stages ran.
+        seconds_since_image: since the last image; None before the first.
+        seconds_since_output: since the last output; None before the first.
+    """
+
+    received: int = 0
+    published: int = 0
+    received_hz: float = 0.0
+    published_hz: float = 0.0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    age_ms: tuple[float, ...] = ()
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
+    seconds_since_image: float | None = None
+    seconds_since_output: float | None = None
+
+
+class Statistics:
+    """Counts and windows, shared by the threads of a node.
+
+    Args:
+        now: monotonic clock, seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """Start from nothing."""
+        self._now = now
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as after a jump of the clock."""
+        with self._lock:
+            self._started = self._now()
+            self._received = self._published = 0
+            self._received_at: deque[float] = deque(maxlen=_TIMES)
+            self._published_at: deque[float] = deque(maxlen=_TIMES)
+            self._dropped: Counter[str] = Counter()
+            self._ages: deque[float] = deque(maxlen=_SAMPLES)
+            self._stages: dict[str, deque[float]] = {}
+
+    def receive(self) -> None:
+        """Count an image."""
+        with self._lock:
+            self._received += 1
+            self._received_at.append(self._now())
+
+    def drop(self, reason: str) -> None:
+        """Count a frame that gave no output."""
+        with self._lock:
+            self._dropped[reason] += 1
+
+    def publish(self, age_ms: float, stages_ms: Mapping[str, float]) -> None:
+        """Count a frame whose outputs are out, with its age and the time each stage took."""
+        with self._lock:
+            self._published += 1
+            self._published_at.append(self._now())
+            self._ages.append(age_ms)
+            for name, value in stages_ms.items():
+                self._stages.setdefault(name, deque(maxlen=_SAMPLES)).append(value)
+
+    def snapshot(self) -> Snapshot:
+        """Return the numbers of this moment."""
+        with self._lock:
+            now = self._now()
+            return Snapshot(
+                received=self._received,
+                published=self._published,
+                received_hz=self._rate(self._received_at, now),
+                published_hz=self._rate(self._published_at, now),
+                dropped=dict(self._dropped),
+                age_ms=tuple(float(value) for value in np.percentile(self._ages, (50, 95))) if self._ages else (),
+                stages_ms={name: float(np.median(values)) for name, values in self._stages.items()},
+                seconds_since_image=now - self._received_at[-1] if self._received_at else None,
+                seconds_since_output=now - self._published_at[-1] if self._published_at else None,
+            )
+
+    def _rate(self, times: Iterable[float], now: float) -> float:
+        window = min(_WINDOW_S, now - self._started)
+        return sum(time > now - window for time in times) / window if window > 0 else 0.0

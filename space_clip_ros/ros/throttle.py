@@ -1,0 +1,52 @@
+"""Log lines that repeat no faster than a person can read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class ThrottledLog:
+    """Says a kind of thing at most once a period, and then how often it happened in between.
+
+    rclpy throttles by line of code, which would let one bad publisher hide another fault; this throttles by kind.
+    Safe to call from several threads.
+
+    Args:
+        logger: anything with rclpy's ``warning`` and ``error``.
+        period_s: seconds between two lines of a kind.
+        now: monotonic clock, seconds.
+    """
+
+    def __init__(self, logger: Any, period_s: float = 5.0, now: Callable[[], float] = time.monotonic) -> None:
+        """Start with nothing said."""
+        self._logger = logger
+        self._period_s = period_s
+        self._now = now
+        self._lock = threading.Lock()
+        self._last: dict[str, float] = {}
+        self._held: dict[str, int] = {}
+
+    def warning(self, kind: str, text: str) -> None:
+        """Log a warning unless this kind was logged within the period; ``kind`` must come from a fixed few."""
+        line = self._line(kind, text)
+        if line:
+            self._logger.warning(line)
+
+    def error(self, kind: str, text: str) -> None:
+        """Log an error unless this kind was logged within the period."""
+        line = self._line(kind, text)
+        if line:
+            self._logger.error(line)
+
+    def _line(self, kind: str, text: str) -> str:
+        with self._lock:
+            now = self._now()
+            if kind in self._last and now - self._last[kind] < self._period_s:
+                self._held[kind] = self._held.get(kind, 0) + 1
+                return ""
+            self._last[kind] = now
+            held = self._held.pop(kind, 0)
+        return f"{text} ({held} more like it before)" if held else text
