@@ -1,0 +1,166 @@
+"""A model as one self-contained ONNX file that carries its facts and has been compared with PyTorch."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import torch
+
+from space_clip_ros import __version__
+from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.export.graph import ImageToDepth
+from space_clip_ros.export.proof import ANY_SIZES, Difference, compare, fit, made_up_images
+from space_clip_ros.export.trace import OPSET, trace
+from space_clip_ros.inference.backend import Rgb
+from space_clip_ros.inference.metadata import HEIGHT_NAME, INPUT_NAME, OUTPUT_NAME, WIDTH_NAME, OnnxMetadata
+from space_clip_ros.inference.predictor import check_image
+from space_clip_ros.model import SpaceClip
+
+EXPORT_PRECISIONS = ("fp32",)
+"""What :func:`export` can write."""
+TOLERANCE = 1e-3
+"""Largest relative difference from PyTorch that an export may have."""
+_LARGEST_FILE = 2**31 - 1
+"""Bytes that protobuf, and so one ONNX file, can hold."""
+_EXAMPLE_SIZE = (375, 1242)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """A finished export.
+
+    Attributes:
+        path: the file.
+        bytes: its size.
+        nodes: operators in the graph.
+        difference: the largest difference from PyTorch.
+        metadata: what the file says about itself.
+    """
+
+    path: Path
+    bytes: int
+    nodes: int
+    difference: Difference
+    metadata: OnnxMetadata
+
+
+def export(
+    model: SpaceClip,
+    path: str | Path,
+    height: int | None = None,
+    width: int | None = None,
+    batch: int = 1,
+    precision: str = "fp32",
+    *,
+    images: Sequence[Rgb] = (),
+    source_sha256: str = "",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ExportReport:
+    """Write a model as an ONNX file: ``image`` uint8 (B, H, W, 3) RGB in, ``depth`` float32 (B, H, W) metres out.
+
+    The file appears only after ONNX Runtime has given PyTorch's depth on made-up images and on those given.
+
+    Args:
+        model: not changed; exported in evaluation mode.
+        path: the file to write; its folder must exist.
+        height: height of every image to come, pixels. Height and width given make a graph of static shapes (TensorRT
+            wants that); without both it takes any size.
+        width: and its width.
+        batch: images a run.
+        precision: one of :data:`EXPORT_PRECISIONS`.
+        images: real (H, W, 3) uint8 RGB images to compare on as well, of any size.
+        source_sha256: hash of the checkpoint file, kept in the metadata.
+        progress: called with (steps done, steps in all).
+
+    Raises:
+        InputError: sizes, a precision or images that do not fit.
+        ExportError: the file does not compute what the model does, would be over 2 GB, or cannot be written. Nothing
+            is left behind, and a file that was there before stays.
+    """
+    path = Path(path)
+    size = _checked_size(height, width, batch, precision)
+    for image in images:
+        check_image(image)
+    if sum(parameter.nbytes for parameter in model.parameters()) > _LARGEST_FILE:
+        raise ExportError(f"{path}: would be over 2 GB, which one ONNX file cannot hold; use a smaller model")
+    model = copy.deepcopy(model).cpu().eval()
+    metadata = OnnxMetadata(model.config, precision, size, batch, source_sha256, created_with=_created_with())
+    trials = _trials(images, size)
+    steps = len(trials) + 1
+    graph = _traced(model, size, batch)
+    progress(1, steps)
+    done = iter(range(2, steps + 1))
+    with _appearing(path) as temporary:
+        _write(graph, metadata, temporary, path)
+        difference = compare(temporary, model, trials, lambda: progress(next(done), steps))
+        if difference.relative > TOLERANCE:
+            raise ExportError(
+                f"{path}: not written, as ONNX Runtime differs from PyTorch by {difference.relative:.2g} relative "
+                f"({difference.absolute:.2g} m), more than {TOLERANCE:g}"
+            )
+        metadata = dataclasses.replace(
+            metadata, max_difference=difference.relative, max_difference_m=difference.absolute
+        )
+        _write(graph, metadata, temporary, path)
+    return ExportReport(path, path.stat().st_size, len(graph.graph.node), difference, metadata)
+
+
+def _checked_size(height: int | None, width: int | None, batch: int, precision: str) -> tuple[int, int] | None:
+    if precision not in EXPORT_PRECISIONS:
+        raise InputError(f"precision: {precision!r} cannot be exported; available: {', '.join(EXPORT_PRECISIONS)}")
+    if batch < 1:
+        raise InputError(f"batch: must be at least 1, got {batch}")
+    if height is None and width is None:
+        return None
+    if height is None or width is None:
+        raise InputError(f"size: give both height and width or neither, got height {height} and width {width}")
+    if min(height, width) < 1:
+        raise InputError(f"size: must be at least 1 x 1 pixel, got height {height} and width {width}")
+    return height, width
+
+
+def _trials(images: Sequence[Rgb], size: tuple[int, int] | None) -> list[Rgb]:
+    if size is not None:
+        return [*made_up_images(*size), *(fit(image, size) for image in images)]
+    return [made_up for trial in ANY_SIZES for made_up in made_up_images(*trial)] + list(images)
+
+
+def _traced(model: SpaceClip, size: tuple[int, int] | None, batch: int) -> onnx.ModelProto:
+    symbolic = {} if size else {1: HEIGHT_NAME, 2: WIDTH_NAME}
+    example = torch.zeros((batch, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
+    return trace(ImageToDepth(model, size).eval(), example, INPUT_NAME, OUTPUT_NAME, symbolic)
+
+
+def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, temporary: Path, path: Path) -> None:
+    onnx.helper.set_model_props(graph, metadata.to_properties())
+    try:
+        temporary.write_bytes(graph.SerializeToString())
+    except OSError as error:
+        reason = error.strerror
+        raise ExportError(f"{path}: cannot be written ({reason}); check the folder and the space left") from error
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` that takes its place if the block ends well and vanishes if not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _created_with() -> str:
+    libraries = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
+    return f"space_clip_ros {__version__}, {libraries}, opset {OPSET}"

@@ -1,0 +1,96 @@
+"""What every inference backend is to the predictor, and what a model says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.config import ModelConfig
+
+Rgb = npt.NDArray[np.uint8]
+Depth = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A loaded model.
+
+    Attributes:
+        name: the model's own name.
+        backend: onnxruntime, torch or tensorrt.
+        device: cpu or cuda:N.
+        precision: fp32, fp16 or int8.
+        input_size: height and width that the network sees, pixels.
+        min_depth: smallest depth trained for, metres.
+        max_depth: largest depth trained for, metres.
+        training_camera: width, height, fx, fy of the camera trained on, pixels; None where unknown.
+        fixed_size: height and width of the only images it takes, pixels; None where any will do.
+        file: where it came from.
+    """
+
+    name: str
+    backend: str
+    device: str
+    precision: str
+    input_size: tuple[int, int]
+    min_depth: float
+    max_depth: float
+    training_camera: tuple[float, float, float, float] | None
+    fixed_size: tuple[int, int] | None
+    file: Path
+
+
+class Prediction(NamedTuple):
+    """One image's result.
+
+    Attributes:
+        depth: (H, W) float32 metres, the caller's own array.
+        stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference``, ``copy_out``.
+    """
+
+    depth: Depth
+    stages_ms: dict[str, float]
+
+
+class Backend(Protocol):
+    """Runs one model on images that the predictor has checked."""
+
+    info: ModelInfo
+
+    def run(self, image: Rgb) -> Prediction:
+        """Estimate depth for a (H, W, 3) uint8 RGB image of any memory layout; safe to call from several threads.
+
+        Raises:
+            BackendError: the run failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the backend holds."""
+        ...
+
+
+def model_info(
+    config: ModelConfig, *, backend: str, device: str, precision: str, fixed_size: tuple[int, int] | None, file: Path
+) -> ModelInfo:
+    """Return the facts of a model of this configuration."""
+    camera = None
+    if config.training_camera:
+        width, height, fx, fy = config.training_camera
+        camera = (width, height, fx, fy)
+    return ModelInfo(
+        name=config.name,
+        backend=backend,
+        device=device,
+        precision=precision,
+        input_size=config.input_size,
+        min_depth=config.min_depth,
+        max_depth=config.max_depth,
+        training_camera=camera,
+        fixed_size=fixed_size,
+        file=file,
+    )

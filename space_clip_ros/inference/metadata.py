@@ -1,0 +1,99 @@
+"""What an exported ONNX file says about itself: written by the export, read by every backend that runs the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from space_clip_ros import __version__, settings
+from space_clip_ros.config import ModelConfig
+from space_clip_ros.errors import ConfigError, ModelError
+
+FORMAT_VERSION = "1"
+INPUT_NAME = "image"
+OUTPUT_NAME = "depth"
+HEIGHT_NAME = "height"
+WIDTH_NAME = "width"
+
+_PREFIX = "space_clip."
+_VERSION = f"{_PREFIX}format_version"
+_WRITTEN_BY_EXPORT = "files for this package are written by 'space_clip export'"
+
+
+@dataclass(frozen=True)
+class OnnxMetadata:
+    """Contents of the ``space_clip.*`` metadata properties.
+
+    Attributes:
+        config: the model's whole configuration, its name included.
+        precision: number format of the graph, one of :data:`space_clip_ros.config.PRECISIONS` but ``auto``.
+        size: height and width of the images, pixels; None where any will do.
+        batch: images a run; None where any number will do.
+        source_sha256: hash of the checkpoint file it was made from, hexadecimal; empty where unknown.
+        max_difference: largest difference from PyTorch seen when it was made, relative.
+        max_difference_m: the same, metres.
+        created_with: package and library versions.
+    """
+
+    config: ModelConfig
+    precision: str = "fp32"
+    size: tuple[int, int] | None = None
+    batch: int | None = 1
+    source_sha256: str = ""
+    max_difference: float = 0.0
+    max_difference_m: float = 0.0
+    created_with: str = f"space_clip_ros {__version__}"
+
+    def to_properties(self) -> dict[str, str]:
+        """Return the properties to store; :meth:`from_properties` reads them back."""
+        height, width = self.size or ("", "")
+        values = {
+            "name": self.config.name,
+            "config": json.dumps(settings.to_dict(self.config)),
+            "source_sha256": self.source_sha256,
+            "height": str(height),
+            "width": str(width),
+            "batch": "" if self.batch is None else str(self.batch),
+            "precision": self.precision,
+            "max_difference": f"{self.max_difference:.3g}",
+            "max_difference_m": f"{self.max_difference_m:.3g}",
+            "created_with": self.created_with,
+        }
+        return {_VERSION: FORMAT_VERSION, **{f"{_PREFIX}{key}": value for key, value in values.items()}}
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str], file: Path) -> OnnxMetadata:
+        """Read the properties of ``file``.
+
+        Raises:
+            ModelError: they are not there, are of another format version, or cannot be understood.
+        """
+        version = properties.get(_VERSION)
+        if version is None:
+            raise ModelError(f"{file}: is an ONNX file without the {_PREFIX}* metadata; {_WRITTEN_BY_EXPORT}")
+        if version != FORMAT_VERSION:
+            raise ModelError(
+                f"{file}: has format version {version}, this package reads {FORMAT_VERSION}; export it again with this "
+                f"version, or update the package"
+            )
+        try:
+            return cls._parse({key.removeprefix(_PREFIX): value for key, value in properties.items()})
+        except (KeyError, ValueError, ConfigError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise ModelError(f"{file}: its {_PREFIX}* metadata is damaged ({reason}); export it again") from error
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, str]) -> OnnxMetadata:
+        height, width, batch = values["height"], values["width"], values["batch"]
+        return cls(
+            config=settings.parse(ModelConfig, json.loads(values["config"]), "config"),
+            precision=values["precision"],
+            size=(int(height), int(width)) if height else None,
+            batch=int(batch) if batch else None,
+            source_sha256=values["source_sha256"],
+            max_difference=float(values["max_difference"]),
+            max_difference_m=float(values["max_difference_m"]),
+            created_with=values["created_with"],
+        )

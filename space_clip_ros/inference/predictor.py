@@ -1,0 +1,88 @@
+"""The one way to run a model: an image in, metric depth out, whatever the backend."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from space_clip_ros.errors import BackendError, InputError
+from space_clip_ros.inference.backend import Backend, Depth, ModelInfo, Prediction, Rgb
+
+
+class Predictor:
+    """Runs a model on images of any size (or of the file's, where it was exported for one).
+
+    Safe to call from several threads. Also a context manager that closes itself.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        """Use :func:`space_clip_ros.inference.load_predictor` to make one."""
+        self._backend: Backend | None = backend
+        self.info: ModelInfo = backend.info
+
+    def __call__(self, rgb: Rgb) -> Depth:
+        """Estimate depth.
+
+        Args:
+            rgb: (H, W, 3) uint8 RGB, undistorted, of any memory layout; read only.
+
+        Returns:
+            (H, W) float32 metres along the optical axis, finite and at least 0, as the network says it: not cut to
+            ``info.min_depth`` and ``info.max_depth``. The array is the caller's own.
+
+        Raises:
+            InputError: not such an image, or not of the size the model was exported for.
+            BackendError: the run failed, or the predictor is closed.
+        """
+        return self.run(rgb).depth
+
+    def run(self, rgb: Rgb) -> Prediction:
+        """Estimate depth as :meth:`__call__` does, and say how long each stage took."""
+        check_image(rgb)
+        if self._backend is None:
+            raise BackendError(f"{self.info.file}: this predictor is closed; load it again")
+        return self._backend.run(rgb)
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Do the work that the first image of a size costs (a second or so), on a black image."""
+        self.run(np.zeros((height, width, 3), np.uint8))
+
+    def close(self) -> None:
+        """Free what the backend holds; further calls raise. Closing twice is fine."""
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+    def __enter__(self) -> Predictor:
+        """Return the predictor itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+
+def check_image(rgb: Rgb) -> None:
+    """Refuse what is not an RGB image.
+
+    Raises:
+        InputError: not a NumPy array, or not (H, W, 3) uint8 with H and W at least 1.
+    """
+    if not isinstance(rgb, np.ndarray):
+        raise InputError(f"image: must be a NumPy array of shape (H, W, 3) and dtype uint8, got a {type(rgb).__name__}")
+    shape = tuple(rgb.shape)
+    if rgb.ndim != 3 or shape[2] != 3:
+        raise InputError(f"image: must have shape (H, W, 3), got {shape}{_shape_hint(shape)}")
+    if rgb.dtype != np.uint8:
+        raise InputError(f"image: must have dtype uint8 (0-255), got {rgb.dtype}")
+    if not rgb.size:
+        raise InputError(f"image: is empty, shape {shape}")
+
+
+def _shape_hint(shape: tuple[int, ...]) -> str:
+    if len(shape) == 2 or shape[2:] == (1,):
+        return "; a grey image must be spread to three channels first"
+    if shape[2:] == (4,):
+        return "; drop the alpha channel first"
+    if len(shape) == 4:
+        return "; give one image at a time"
+    return ""
