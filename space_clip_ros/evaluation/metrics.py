@@ -47,8 +47,8 @@ def compute_metrics(
         The metrics named in ``METRICS``.
 
     Raises:
-        InputError: shapes differ, an unknown crop, an empty range, or no pixel can be compared. To skip such frames,
-            ask :func:`comparable` first or use :class:`MetricAverage`.
+        InputError: shapes differ, an unknown crop, an empty range, median scaling of a prediction whose median is not
+            above 0, or no pixel can be compared; :class:`MetricAverage` skips and counts such images instead.
     """
     mask = comparable(prediction, truth, min_depth, max_depth, crop)
     if not mask.any():
@@ -56,10 +56,7 @@ def compute_metrics(
             f"no pixel can be compared: truth has none between {min_depth:g} and {max_depth:g} m in crop {crop!r}"
             " where the prediction is a number"
         )
-    p, t = prediction[mask].astype(np.float64), truth[mask].astype(np.float64)
-    if median_scaling:
-        p *= np.median(t) / _positive_median(p)
-    return _metrics(np.clip(p, min_depth, max_depth), t)
+    return _compare(prediction[mask], truth[mask], min_depth, max_depth, median_scaling)
 
 
 def comparable(prediction: Map, truth: Map, min_depth: float, max_depth: float, crop: str = "none") -> Mask:
@@ -68,13 +65,7 @@ def comparable(prediction: Map, truth: Map, min_depth: float, max_depth: float, 
     Raises:
         InputError: shapes differ, an unknown crop or an empty range.
     """
-    known = _known(truth, min_depth, max_depth, crop)
-    check_map(prediction)
-    if prediction.shape != truth.shape:
-        raise InputError(
-            f"prediction and truth must have one shape, got {prediction.shape} and {truth.shape}; resize one first"
-        )
-    return np.asarray(known & ~np.isnan(prediction))
+    return _answered(_known(truth, min_depth, max_depth, crop), prediction)
 
 
 def crop_window(crop: str, height: int, width: int) -> tuple[slice, slice]:
@@ -123,15 +114,16 @@ class MetricAverage:
         """Add one image; return its metrics, or None where it was skipped.
 
         Raises:
-            InputError: shapes differ or are not (H, W).
+            InputError: shapes differ or are not (H, W), or the median cannot be scaled.
         """
-        compared = int(comparable(prediction, truth, *self._range, self._crop).sum())
-        known = int(_known(truth, *self._range, self._crop).sum())
-        self.unanswered += known - compared
-        if not compared:
+        known = _known(truth, *self._range, self._crop)
+        mask = _answered(known, prediction)
+        compared = int(mask.sum())
+        metrics = _compare(prediction[mask], truth[mask], *self._range, self._median_scaling) if compared else None
+        self.unanswered += int(known.sum()) - compared
+        if metrics is None:
             self.skipped += 1
             return None
-        metrics = compute_metrics(prediction, truth, *self._range, self._crop, self._median_scaling)
         self.frames += 1
         self.pixels += compared
         for name, value in metrics.items():
@@ -152,6 +144,15 @@ def _known(truth: Map, min_depth: float, max_depth: float, crop: str) -> Mask:
     return known
 
 
+def _answered(known: Mask, prediction: Map) -> Mask:
+    check_map(prediction)
+    if prediction.shape != known.shape:
+        raise InputError(
+            f"prediction and truth must have one shape, got {prediction.shape} and {known.shape}; resize one first"
+        )
+    return np.asarray(known & ~np.isnan(prediction))
+
+
 def _check_range(min_depth: float, max_depth: float) -> None:
     if not 0 < min_depth < max_depth:
         raise InputError(f"depth range must run from above 0 up to max_depth, got {min_depth}, {max_depth}")
@@ -164,7 +165,11 @@ def _positive_median(prediction: npt.NDArray[np.float64]) -> float:
     return median
 
 
-def _metrics(p: npt.NDArray[np.float64], t: npt.NDArray[np.float64]) -> dict[str, float]:
+def _compare(prediction: Map, truth: Map, min_depth: float, max_depth: float, median_scaling: bool) -> dict[str, float]:
+    p, t = prediction.astype(np.float64), truth.astype(np.float64)
+    if median_scaling:
+        p *= np.median(t) / _positive_median(p)
+    np.clip(p, min_depth, max_depth, out=p)
     error = p - t
     log_error = np.log(p) - np.log(t)
     ratio = np.maximum(p / t, t / p)

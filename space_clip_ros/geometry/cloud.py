@@ -57,6 +57,7 @@ class Projector:
         max_range: float = 0.0,
         clearing: bool = False,
         out: Cloud | None = None,
+        heights: tuple[float, float] | None = None,
     ) -> Cloud:
         """Project a depth map: x = (u - cx) / fx * z, y = (v - cy) / fy * z.
 
@@ -67,17 +68,21 @@ class Projector:
             clearing: put points beyond ``max_range``, infinite ones too, at ``max_range`` instead, so that a costmap
                 clears along their rays.
             out: array of the result's shape to write into, contiguous float32.
+            heights: lowest and highest height above the camera (-y) kept, metres, or None for all.
 
         Returns:
             (h, w, 3) or, with ``rgb``, (h, w, 4) float32; see the module's description.
 
         Raises:
-            InputError: sizes or types that do not fit, a negative range, or clearing without a range.
+            InputError: sizes or types that do not fit, a negative range, clearing without a range, or heights the
+                wrong way round.
         """
         self._check(depth, rgb, max_range, clearing)
         channels = 3 if rgb is None else 4
         cloud = self._target(channels, out)
         z = self._z(depth, max_range, clearing)
+        if heights is not None:
+            self._crop(z, *heights)
         planes = [np.multiply(z, self._x_rays, out=self._x), np.multiply(z, self._y_rays, out=self._y), z]
         if rgb is not None:
             planes.append(self._packed(rgb))
@@ -89,6 +94,12 @@ class Projector:
         if clearing:
             z = np.minimum(z, np.float32(max_range))
         return invalidate(z, max_depth=max_range or np.inf)
+
+    def _crop(self, z: Depth, lowest: float, highest: float) -> None:
+        if not lowest <= highest:
+            raise InputError(f"heights must be lowest and highest, metres above the camera, got {lowest}, {highest}")
+        y = np.multiply(z, self._y_rays, out=self._y)
+        np.copyto(z, np.float32(np.nan), where=(y < -highest) | (y > -lowest))
 
     def _packed(self, rgb: Rgb) -> npt.NDArray[np.float32]:
         cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA, dst=self._bgra)

@@ -51,7 +51,7 @@ def colorize(depth: Depth, colormap: str, min_depth: float, max_depth: float) ->
     # Index 0 is black, 1 is far, 255 is near.
     steps = 254.0 / math.log((1 + max_depth) / (1 + min_depth))
     logs = cv2.log(metres + np.float32(1.0))
-    index = np.asarray(cv2.convertScaleAbs(logs, alpha=-steps, beta=1 + steps * math.log1p(max_depth)))
+    index = np.asarray(cv2.convertScaleAbs(logs, None, -steps, 1 + steps * math.log1p(max_depth)), dtype=np.uint8)
     index *= valid(metres, min_depth, max_depth).view(np.uint8)
     return np.asarray(cv2.applyColorMap(index, table), dtype=np.uint8)
 

@@ -53,9 +53,11 @@ def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf
     lost = _bits(~valid(depth, min_depth, max_depth))
     if in_place and (depth.dtype != np.float32 or not depth.flags.writeable):
         raise InputError(f"only writeable float32 depth can be changed in place, got {depth.dtype}")
-    bits = depth.astype(np.float32, copy=False).view(np.int32)
+    with np.errstate(over="ignore"):
+        bits = depth.astype(np.float32, copy=False).view(np.int32)
     # A float with every bit set is a NaN; this is eight times quicker than a masked copy.
-    return np.bitwise_or(bits, lost, out=bits if in_place else lost).view(np.float32)
+    invalidated = np.bitwise_or(bits, lost, out=bits if in_place else lost)
+    return depth if in_place else invalidated.view(np.float32)
 
 
 def to_millimetres(depth: Depth) -> Codes:
@@ -63,10 +65,7 @@ def to_millimetres(depth: Depth) -> Codes:
 
     Depth beyond 65.535 m does not fit and becomes 0 too: unknown is honest, 65.535 m would not be.
     """
-    check_float(depth)
-    codes = np.multiply(depth, _SCALES["mm"], dtype=np.float32)
-    np.rint(codes, out=codes)
-    return _to_codes(codes)
+    return _to_codes(np.rint(_scaled(depth, "mm")))
 
 
 def from_millimetres(codes: Codes) -> Depth:
@@ -79,8 +78,7 @@ def to_kitti_png(depth: Depth) -> Codes:
 
     The product is truncated, not rounded, as KITTI's ground truth is written. Valid depth below 1/256 m becomes 0.
     """
-    check_float(depth)
-    return _to_codes(np.multiply(depth, _SCALES["kitti"], dtype=np.float32))
+    return _to_codes(_scaled(depth, "kitti"))
 
 
 def from_kitti_png(codes: Codes) -> Depth:
@@ -171,6 +169,12 @@ def _bits(mask: Mask) -> npt.NDArray[np.int32]:
     """Return every bit set where ``mask`` is true, none elsewhere."""
     bits = mask.astype(np.int32)
     return np.negative(bits, out=bits)
+
+
+def _scaled(depth: Depth, format: str) -> Depth:
+    check_float(depth)
+    with np.errstate(over="ignore"):
+        return np.multiply(depth, _SCALES[format], dtype=np.float32, casting="same_kind")
 
 
 def _to_codes(scaled: Depth) -> Codes:

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_clip_ros.data.kitti_files import drive_folder, find_drives, numbered_files, read_scan, read_stamps
+from space_clip_ros.errors import DataError
+
+DAY = "2011_09_26"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for number in (1, 5):
+        (tmp_path / DAY / f"{DAY}_drive_{number:04d}_sync" / "image_02" / "data").mkdir(parents=True)
+    return tmp_path
+
+
+def test_finds_drives_below_the_root_and_below_a_day(root: Path) -> None:
+    names = [f"{DAY}_drive_0001_sync", f"{DAY}_drive_0005_sync"]
+    assert [path.name for path in find_drives(root)] == names
+    assert [path.name for path in find_drives(root / DAY)] == names
+    assert drive_folder(root / DAY / names[0]).name == names[0]
+
+
+def test_a_folder_above_drives_lists_them(root: Path) -> None:
+    with pytest.raises(
+        DataError, match=rf"not a drive but .*: {DAY}/{DAY}_drive_0001_sync, {DAY}/{DAY}_drive_0005_sync"
+    ):
+        drive_folder(root)
+    with pytest.raises(DataError, match=rf"drives in it: {DAY}_drive_0001_sync, "):
+        drive_folder(root / DAY)
+
+
+def test_a_long_list_of_drives_is_cut(root: Path) -> None:
+    for number in range(10, 20):
+        (root / DAY / f"{DAY}_drive_{number:04d}_sync").mkdir()
+    with pytest.raises(DataError, match="and 4 more"):
+        drive_folder(root)
+
+
+def test_refuses_other_folders(root: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        drive_folder(root / "elsewhere")
+    with pytest.raises(DataError, match="no image_02"):
+        drive_folder(root / DAY / f"{DAY}_drive_0001_sync" / "image_02" / "data")
+    (root / DAY / f"{DAY}_drive_0007_extract" / "image_02").mkdir(parents=True)
+    with pytest.raises(DataError, match="unrectified"):
+        drive_folder(root / DAY / f"{DAY}_drive_0007_extract")
+
+
+def test_files_are_ordered_by_number_and_others_ignored(tmp_path: Path) -> None:
+    for name in ("0000000010.png", "0000000002.png", "0000000003.bin", "thumb.png", "._0000000002.png"):
+        (tmp_path / name).touch()
+    assert list(numbered_files(tmp_path, ".png")) == [2, 10]
+    assert numbered_files(tmp_path / "missing", ".png") == {}
+
+
+def test_stamps_are_exact_to_the_nanosecond_and_found_by_frame_number(tmp_path: Path) -> None:
+    path = tmp_path / "timestamps.txt"
+    path.write_text("1970-01-01 00:00:00.000000001\n\n1970-01-02 00:00:01.123456789\n")
+    stamps = read_stamps(path, [0, 2])
+    assert stamps.dtype == np.int64
+    assert stamps.tolist() == [1, 86_401_123_456_789]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("2011-09-26 13:00:00.0\n", "has 1 lines, but frame 1 needs line 2"),
+        ("2011-09-26 13:00:00.0\nnoon\n", "line 2 is not a time: 'noon'"),
+        ("2011-09-26 13:00:00.0\n\n", "line 2, the time of frame 1, is empty"),
+    ],
+)
+def test_says_which_stamp_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "timestamps.txt"
+    path.write_text(text)
+    with pytest.raises(DataError, match=f"timestamps.txt: {message}"):
+        read_stamps(path, [0, 1])
+
+
+def test_refuses_missing_and_binary_stamps(tmp_path: Path) -> None:
+    path = tmp_path / "timestamps.txt"
+    with pytest.raises(DataError, match="cannot be read"):
+        read_stamps(path, [0])
+    path.write_bytes(b"\xff\xfe\x80")
+    with pytest.raises(DataError, match="not text"):
+        read_stamps(path, [0])
+
+
+def test_scans_read_back(tmp_path: Path) -> None:
+    scan = np.arange(12, dtype="<f4").reshape(3, 4)
+    (tmp_path / "scan.bin").write_bytes(scan.tobytes())
+    read = read_scan(tmp_path / "scan.bin")
+    assert read.dtype == np.float32 and read.flags.writeable
+    np.testing.assert_array_equal(read, scan)
+
+
+def test_refuses_scans_cut_short_empty_or_missing(tmp_path: Path) -> None:
+    path = tmp_path / "scan.bin"
+    for size in (0, 15, 33):
+        path.write_bytes(bytes(size))
+        with pytest.raises(DataError, match=f"scan.bin: {size} bytes are not whole points"):
+            read_scan(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_scan(tmp_path / "missing.bin")

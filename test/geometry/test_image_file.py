@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import DataError
+from space_clip_ros.geometry.image_file import read_rgb
+
+RGB = np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8)
+
+
+def write(path: Path, image: np.ndarray) -> Path:
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def test_channels_come_as_rgb(tmp_path: Path) -> None:
+    path = write(tmp_path / "image.png", np.ascontiguousarray(RGB[..., ::-1]))
+    image = read_rgb(path)
+    np.testing.assert_array_equal(image, RGB)
+    assert image.flags.c_contiguous and image.dtype == np.uint8
+
+
+def test_grey_alpha_and_sixteen_bits_become_three_bytes(tmp_path: Path) -> None:
+    grey = read_rgb(write(tmp_path / "grey.png", RGB[..., 0]))
+    np.testing.assert_array_equal(grey, np.repeat(RGB[..., :1], 3, axis=2))
+    assert read_rgb(write(tmp_path / "alpha.png", np.dstack([RGB, RGB[..., 0]]))).shape == RGB.shape
+    deep = read_rgb(write(tmp_path / "deep.png", RGB.astype(np.uint16) * 256))
+    assert deep.dtype == np.uint8
+    np.testing.assert_array_equal(deep, RGB[..., ::-1])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_picture_cut_short_is_an_error_not_half_a_picture(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"image{suffix}", np.tile(RGB, (20, 20, 1)))
+    data = path.read_bytes()
+    for length in (len(data) // 2, len(data) - 2, 40):
+        path.write_bytes(data[:length])
+        with pytest.raises(DataError, match="ends early"):
+            read_rgb(path)
+
+
+def test_refuses_what_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    for data in (b"", b"not a picture", bytes(1000)):
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=r"image.png: is not a picture"):
+            read_rgb(path)
+    for missing in (tmp_path / "missing.png", tmp_path):
+        with pytest.raises(DataError, match="cannot be read"):
+            read_rgb(missing)
