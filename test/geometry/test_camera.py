@@ -73,7 +73,7 @@ def test_refuses_to_resize_to_nothing() -> None:
 def test_refuses_what_no_camera_can_have(change: dict[str, float], message: str) -> None:
     values: dict[str, float] = {"width": 8, "height": 6, "fx": 4.0, "fy": 5.0, "cx": 3.5, "cy": 2.5}
     with pytest.raises(InputError, match=message):
-        PinholeCamera(**{**values, **change})  # type: ignore[arg-type]
+        PinholeCamera(**{**values, **change})
 
 
 @pytest.mark.parametrize(

@@ -70,4 +70,4 @@ def test_refuses_what_it_cannot_colour() -> None:
     with pytest.raises(InputError, match="shape"):
         colorize(np.ones((2, 2, 1), np.float32), "turbo", 0.1, 80.0)
     with pytest.raises(InputError, match="uint16"):
-        colorize(np.ones((2, 2), np.uint16), "turbo", 0.1, 80.0)  # type: ignore[arg-type]
+        colorize(np.ones((2, 2), np.uint16), "turbo", 0.1, 80.0)

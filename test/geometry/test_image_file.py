@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -52,3 +54,14 @@ def test_refuses_what_is_no_picture(tmp_path: Path) -> None:
     for missing in (tmp_path / "missing.png", tmp_path):
         with pytest.raises(DataError, match="cannot be read"):
             read_rgb(missing)
+
+
+def test_a_header_that_claims_an_absurd_size_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "image.png", RGB)
+    data = bytearray(path.read_bytes())
+    # Width and height follow the 8-byte signature, the chunk's length and its name.
+    data[16:24] = struct.pack(">II", 1 << 20, 1 << 20)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="is not a picture"):
+        read_rgb(path)
