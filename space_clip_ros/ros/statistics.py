@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -27,6 +28,7 @@ class Snapshot:
         dropped: frames lost since the start, by reason.
         age_ms: p50 and p95 of the time from an image's stamp to its last output; empty before the first.
         stages_ms: p50 of each stage's time, in the order the stages ran.
+        problem: what last went wrong, if that was within the last 5 s.
         seconds_since_image: since the last image; None before the first.
         seconds_since_output: since the last output; None before the first.
     """
@@ -38,6 +40,7 @@ class Snapshot:
     dropped: Mapping[str, int] = field(default_factory=dict)
     age_ms: tuple[float, ...] = ()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
+    problem: str = ""
     seconds_since_image: float | None = None
     seconds_since_output: float | None = None
 
@@ -65,6 +68,8 @@ class Statistics:
             self._dropped: Counter[str] = Counter()
             self._ages: deque[float] = deque(maxlen=_SAMPLES)
             self._stages: dict[str, deque[float]] = {}
+            self._problem = ""
+            self._problem_at = -math.inf
 
     def receive(self) -> None:
         """Count an image."""
@@ -72,10 +77,17 @@ class Statistics:
             self._received += 1
             self._received_at.append(self._now())
 
-    def drop(self, reason: str) -> None:
-        """Count a frame that gave no output."""
+    def drop(self, reason: str, problem: str = "") -> None:
+        """Count a frame that gave no output; ``problem`` is kept as by :meth:`note`."""
         with self._lock:
             self._dropped[reason] += 1
+        if problem:
+            self.note(problem)
+
+    def note(self, problem: str) -> None:
+        """Keep what went wrong, for the next snapshots."""
+        with self._lock:
+            self._problem, self._problem_at = problem, self._now()
 
     def publish(self, age_ms: float, stages_ms: Mapping[str, float]) -> None:
         """Count a frame whose outputs are out, with its age and the time each stage took."""
@@ -85,6 +97,10 @@ class Statistics:
             self._ages.append(age_ms)
             for name, value in stages_ms.items():
                 self._stages.setdefault(name, deque(maxlen=_SAMPLES)).append(value)
+
+    def seconds_since_reset(self) -> float:
+        """Return how long these numbers have been counted."""
+        return self._now() - self._started
 
     def snapshot(self) -> Snapshot:
         """Return the numbers of this moment."""
@@ -98,6 +114,7 @@ class Statistics:
                 dropped=dict(self._dropped),
                 age_ms=tuple(float(value) for value in np.percentile(self._ages, (50, 95))) if self._ages else (),
                 stages_ms={name: float(np.median(values)) for name, values in self._stages.items()},
+                problem=self._problem if now - self._problem_at < _WINDOW_S else "",
                 seconds_since_image=now - self._received_at[-1] if self._received_at else None,
                 seconds_since_output=now - self._published_at[-1] if self._published_at else None,
             )

@@ -50,5 +50,5 @@ def test_unusable_focal_lengths(value):
 
 
 def test_an_uncalibrated_camera():
-    with pytest.raises(InputError, match="K cannot be used: .*at least 1x1 pixel, got 0x0"):
+    with pytest.raises(InputError, match=r"K cannot be used: .*at least 1x1 pixel, got 0x0"):
         camera_from_info(CameraInfo())

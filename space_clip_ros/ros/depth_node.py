@@ -1,0 +1,193 @@
+"""The node ``depth``: images in, metric depth, clouds and pictures out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.inference import load_predictor
+from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.ros import spin
+from space_clip_ros.ros.camera_stream import CameraStream, image_topic
+from space_clip_ros.ros.diagnostics import SILENT_S, Situation, report, status, verdict
+from space_clip_ros.ros.parameters import Parameters
+from space_clip_ros.ros.qos import describe_endpoint
+from space_clip_ros.ros.statistics import Statistics
+from space_clip_ros.ros.throttle import ThrottledLog
+
+Result = TransitionCallbackReturn
+_WATCHDOG_S = 30.0
+
+
+class DepthNode(LifecycleNode):
+    """Lifecycle node: configure loads the model, activate subscribes, deactivate stops, cleanup frees the model.
+
+    With ``autostart`` it configures and activates itself as soon as it spins; if that fails it stays as it is, says
+    why, and a lifecycle manager may try again.
+
+    Raises:
+        ConfigError: parameters that cannot be used.
+    """
+
+    def __init__(self, **node_arguments: Any) -> None:
+        """Declare the parameters and start to report; nothing is loaded yet."""
+        super().__init__("depth", **node_arguments)
+        self._state = "unconfigured"
+        self._failure = ""
+        self._predictor: Predictor | None = None
+        self._stream: CameraStream | None = None
+        self._statistics = Statistics()
+        self._log = ThrottledLog(self.get_logger())
+        self._watchdog = ThrottledLog(self.get_logger(), _WATCHDOG_S)
+        self._declared = Parameters(self, NodeConfig, self._on_parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Steady timers: reports must go on when simulated time stands still.
+        # The enumeration moved between ROS versions, so it is taken from a clock that is there.
+        self._steady = Clock(clock_type=type(self.get_clock().clock_type).STEADY_TIME)
+        self._reporter = self.create_timer(self._settings().diagnostics.period, self._report, clock=self._steady)
+        self._jump = self._watch_clock()
+        if self._settings().autostart:
+            self._autostart = self.create_timer(0.001, self._start_by_itself, clock=self._steady)
+
+    def on_configure(self, state: Any) -> Result:
+        """Load the model and create the publishers."""
+        return self._transition("configure", "inactive", self._configure, partial(super().on_configure, state))
+
+    def on_activate(self, state: Any) -> Result:
+        """Open the publishers, subscribe and start the worker."""
+        return self._transition("activate", "active", partial(super().on_activate, state), self._activate)
+
+    def on_deactivate(self, state: Any) -> Result:
+        """Unsubscribe, drop what waits and let the frame in work finish."""
+        return self._transition("deactivate", "inactive", self._deactivate, partial(super().on_deactivate, state))
+
+    def on_cleanup(self, state: Any) -> Result:
+        """Free the model and take the topics back."""
+        return self._transition("cleanup", "unconfigured", self._release, partial(super().on_cleanup, state))
+
+    def on_shutdown(self, state: Any) -> Result:
+        """Stop and free everything, from any state."""
+        return self._transition("shutdown", "finalized", self._release, partial(super().on_shutdown, state))
+
+    def close(self) -> str:
+        """Stop and free everything at the end of the process; return the farewell line."""
+        self._release()
+        return f"stopped after {self._statistics.snapshot().published} frames"
+
+    def _transition(self, name: str, next_state: str, *steps: Callable[[], Any]) -> Result:
+        """Run a transition's steps; rclpy would swallow an exception, so here it becomes a logged reason."""
+        try:
+            for step in steps:
+                step()
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            if not isinstance(error, SpaceClipError):
+                reason = f"{type(error).__name__}: {reason}"
+            self._failure = f"{name} failed: {reason}"
+            self.get_logger().error(self._failure)
+            return Result.FAILURE
+        self._state, self._failure = next_state, ""
+        return Result.SUCCESS
+
+    def _configure(self) -> None:
+        settings = self._settings()
+        predictor = load_predictor(
+            settings.model, settings.backend, settings.device, settings.precision, settings.threads
+        )
+        try:
+            self._stream = CameraStream(self, predictor, self._settings, self._statistics, self._log)
+        except Exception:
+            predictor.close()
+            raise
+        self._predictor = predictor
+        info = predictor.info
+        self.get_logger().info(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+
+    def _activate(self) -> None:
+        if self._stream is not None:
+            self._statistics.reset()
+            self._stream.start()
+
+    def _deactivate(self) -> None:
+        if self._stream is not None:
+            self._stream.stop()
+
+    def _release(self) -> None:
+        if self._stream is not None:
+            self._stream.stop()
+            self._stream.destroy()
+            self._stream = None
+        if self._predictor is not None:
+            self._predictor.close()
+            self._predictor = None
+
+    def _start_by_itself(self) -> None:
+        self.destroy_timer(self._autostart)
+        if self.trigger_configure() == Result.SUCCESS:
+            self.trigger_activate()
+
+    def _settings(self) -> NodeConfig:
+        return self._declared.current
+
+    def _on_parameters(self, settings: NodeConfig) -> None:
+        self._reporter.timer_period_ns = int(settings.diagnostics.period * 1e9)
+
+    def _watch_clock(self) -> Any:
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-0.1), on_clock_change=True)
+        return self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
+
+    def _on_clock_jump(self, jump: Any) -> None:
+        self._statistics.reset()
+        self._log.warning("clock", "the clock jumped back or changed; statistics start anew")
+
+    def _report(self) -> None:
+        situation = self._situation()
+        self._diagnostics.publish(
+            report(self.get_clock().now().to_msg(), [status(f"{self.get_name()}: depth estimation", situation)])
+        )
+        started = self._state == "active" and self._statistics.seconds_since_reset() > SILENT_S
+        level, line = verdict(situation)
+        if started and level != b"\0":
+            self._watchdog.warning(line[:30], line)
+
+    def _situation(self) -> Situation:
+        topic = image_topic(self, self._settings().image_transport)
+        stream = self._stream
+        return Situation(
+            state=self._state,
+            failure=self._failure,
+            image_topic=topic,
+            publishers=[describe_endpoint(endpoint) for endpoint in self.get_publishers_info_by_topic(topic)],
+            output_topics=stream.outputs.topics if stream else (),
+            subscribers=stream.outputs.subscribers() if stream else 0,
+            snapshot=self._statistics.snapshot(),
+            facts=self._facts(),
+        )
+
+    def _facts(self) -> dict[str, str]:
+        facts = {"model": self._settings().model}
+        if self._predictor is not None:
+            info = self._predictor.info
+            facts.update(model=info.name, backend=info.backend, device=info.device, precision=info.precision)
+        if self._stream is not None:
+            facts["depth_factor"] = f"{self._stream.pipeline.scale:.4f}"
+            facts["camera_info_frames"] = ", ".join(self._stream.calibration.frames)
+        return facts
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the node until it is told to stop."""
+    sys.exit(spin.run(lambda finish: DepthNode(), "depth_node", __doc__ or "", args))
+
+
+if __name__ == "__main__":
+    main()

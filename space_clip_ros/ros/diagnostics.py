@@ -1,0 +1,112 @@
+"""What ``/diagnostics`` says: numbers, and in words why nothing comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+from space_clip_ros.ros.statistics import Snapshot
+
+SILENT_S = 5.0
+"""Seconds without output after which the node says what is missing."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that a verdict needs, gathered in one moment.
+
+    Attributes:
+        state: lifecycle state.
+        failure: why the last transition failed; empty if it did not.
+        image_topic: resolved name.
+        publishers: who publishes images there, one text each: node and QoS.
+        output_topics: resolved names of the outputs.
+        subscribers: how many subscribers they have together.
+        snapshot: the stream's numbers.
+        facts: more key-value pairs: model, backend, device, scale and the like.
+    """
+
+    state: str
+    failure: str = ""
+    image_topic: str = "image"
+    publishers: Sequence[str] = ()
+    output_topics: Sequence[str] = ()
+    subscribers: int = 0
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def verdict(now: Situation) -> tuple[bytes, str]:
+    """Return the level and one line: how it goes, or exactly what is missing."""
+    snapshot = now.snapshot
+    if now.state != "active":
+        if now.failure:
+            return DiagnosticStatus.ERROR, f"not active but {now.state}: {now.failure}"
+        return DiagnosticStatus.WARN, f"not active but {now.state}: a lifecycle manager must configure and activate it"
+    if _recent(snapshot.seconds_since_output):
+        line = f"{snapshot.published_hz:.1f} Hz, {snapshot.age_ms[0]:.0f} ms from stamp to output (median)"
+        if snapshot.problem:
+            return DiagnosticStatus.WARN, f"{line}; {snapshot.problem}"
+        return DiagnosticStatus.OK, line
+    if not _recent(snapshot.seconds_since_image):
+        return DiagnosticStatus.WARN, _no_image(now)
+    if snapshot.problem:
+        return DiagnosticStatus.ERROR, f"images come in, nothing goes out: {snapshot.problem}"
+    if not now.subscribers:
+        return DiagnosticStatus.OK, f"idle: nobody subscribes to {', '.join(now.output_topics)}"
+    return DiagnosticStatus.WARN, "images come in and are subscribed to, but the first result is not out yet"
+
+
+def status(name: str, now: Situation) -> DiagnosticStatus:
+    """Build the node's diagnostic status.
+
+    Args:
+        name: what to call it: the node's name and its part, after REP 107.
+        now: the moment to describe.
+    """
+    level, message = verdict(now)
+    values = [KeyValue(key=key, value=value) for key, value in _values(now)]
+    return DiagnosticStatus(
+        level=level, name=name, message=message, hardware_id=now.facts.get("device", ""), values=values
+    )
+
+
+def report(stamp: Any, statuses: Sequence[DiagnosticStatus]) -> DiagnosticArray:
+    """Wrap statuses into the message of ``/diagnostics``."""
+    return DiagnosticArray(header=Header(stamp=stamp), status=list(statuses))
+
+
+def _recent(seconds: float | None) -> bool:
+    return seconds is not None and seconds < SILENT_S
+
+
+def _no_image(now: Situation) -> str:
+    since = now.snapshot.seconds_since_image
+    lead = f"no image on {now.image_topic} " + ("yet" if since is None else f"for {since:.0f} s")
+    if not now.publishers:
+        return f"{lead}: nobody publishes there; remap it, e.g. -r image:=/camera/image_raw"
+    return f"{lead}, though {len(now.publishers)} publish there: {'; '.join(now.publishers[:4])}"
+
+
+def _values(now: Situation) -> Iterator[tuple[str, str]]:
+    snapshot = now.snapshot
+    yield "state", now.state
+    yield from now.facts.items()
+    yield "image_topic", now.image_topic
+    yield "image_publishers", str(len(now.publishers))
+    yield "output_subscribers", str(now.subscribers)
+    yield "received", str(snapshot.received)
+    yield "received_hz", f"{snapshot.received_hz:.2f}"
+    yield "published", str(snapshot.published)
+    yield "published_hz", f"{snapshot.published_hz:.2f}"
+    for name, age in zip(("age_ms_p50", "age_ms_p95"), snapshot.age_ms, strict=False):
+        yield name, f"{age:.1f}"
+    yield "dropped", str(sum(snapshot.dropped.values()))
+    for reason, count in snapshot.dropped.items():
+        yield f"dropped: {reason}", str(count)
+    for stage, value in snapshot.stages_ms.items():
+        yield f"stage_ms: {stage}", f"{value:.2f}"

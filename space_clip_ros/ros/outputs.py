@@ -1,0 +1,163 @@
+"""What the node publishes; each output is computed only while somebody subscribes to it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.color import colorize
+from space_clip_ros.geometry.depth import to_millimetres
+from space_clip_ros.ros.cloud_messages import cloud_around
+from space_clip_ros.ros.frame import Frame, MessageBuffer
+from space_clip_ros.ros.messages import camera_info_from_camera, image_around, image_from_array
+from space_clip_ros.ros.qos import qos_overrides
+
+_DEPTH = 2
+
+
+class Output(Protocol):
+    """One topic made from a frame."""
+
+    topic: str
+    publisher: Any
+    needs_camera: bool
+
+    def publish(self, frame: Frame) -> None:
+        """Compute and publish."""
+
+
+class DepthOutput:
+    """``depth/image``: 32FC1 metres or 16UC1 millimetres (REP 118)."""
+
+    topic = "depth/image"
+    needs_camera = False
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Create the publisher."""
+        self.publisher = create_publisher(node, Image, self.topic)
+
+    def publish(self, frame: Frame) -> None:
+        """Publish the frame's depth."""
+        if frame.settings.depth_encoding == "16UC1":
+            message = image_from_array(to_millimetres(frame.depth), "16UC1", frame.header)
+        else:
+            height, width = frame.depth.shape
+            message = image_around(frame.buffer.data, height, width, "32FC1", frame.header)
+        self.publisher.publish(message)
+
+
+class PointsOutput:
+    """``depth/points``: an organised cloud in the camera's optical frame."""
+
+    topic = "depth/points"
+    needs_camera = True
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Create the publisher."""
+        self.publisher = create_publisher(node, PointCloud2, self.topic)
+        self._buffer = MessageBuffer()
+        self._projector: Projector | None = None
+
+    def publish(self, frame: Frame) -> None:
+        """Project the frame's depth and publish it."""
+        points = frame.settings.points
+        if frame.camera is None:
+            return
+        projector = self._projector
+        if projector is None or (projector.camera, projector.stride) != (frame.camera, points.stride):
+            projector = self._projector = Projector(frame.camera, points.stride)
+        height, width = projector.shape
+        depth = frame.unbounded_depth() if points.clearing else frame.depth
+        projector.project(
+            depth,
+            frame.rgb if points.color else None,
+            points.max_range,
+            points.clearing,
+            out=self._buffer.view((height, width, 4 if points.color else 3), np.float32),
+        )
+        self.publisher.publish(cloud_around(self._buffer.data, height, width, points.color, frame.header))
+
+
+class ColorOutput:
+    """``depth/color``: a picture for people, on the fixed scale ``min_depth`` to ``max_depth``."""
+
+    topic = "depth/color"
+    needs_camera = False
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Create the publisher."""
+        self.publisher = create_publisher(node, Image, self.topic)
+
+    def publish(self, frame: Frame) -> None:
+        """Colour the frame's depth and publish it."""
+        settings = frame.settings
+        picture = colorize(frame.depth, settings.color.colormap, settings.min_depth, settings.max_depth)
+        self.publisher.publish(image_from_array(picture, "rgb8", frame.header))
+
+
+class InfoOutput:
+    """``depth/camera_info``: the camera of ``depth/image``, after rectification; needs no depth."""
+
+    topic = "depth/camera_info"
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Create the publisher."""
+        self.publisher = create_publisher(node, CameraInfo, self.topic)
+
+    def publish(self, camera: PinholeCamera, header: Any) -> None:
+        """Publish a camera under the image's header."""
+        self.publisher.publish(camera_info_from_camera(camera, header))
+
+
+class Outputs:
+    """All publishers of one camera."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Create the publishers; they publish only while the node is active."""
+        self._node = node
+        self.info = InfoOutput(node)
+        # Depth goes first: it is what most wait for, and a cloud takes the bus for longer.
+        self.images: tuple[Output, ...] = (DepthOutput(node), PointsOutput(node), ColorOutput(node))
+
+    def wanted(self, camera_known: bool) -> list[Output]:
+        """Return the outputs that somebody subscribes to and that can be made."""
+        return [output for output in self.images if subscribed(output) and (camera_known or not output.needs_camera)]
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Resolved names of the topics made from depth."""
+        return tuple(output.publisher.topic_name for output in self.images)
+
+    def subscribers(self) -> int:
+        """Return how many subscribers all outputs have together."""
+        return sum(int(publisher.get_subscription_count()) for publisher in self._publishers())
+
+    def destroy(self) -> None:
+        """Take the topics back."""
+        for publisher in self._publishers():
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def _publishers(self) -> list[Any]:
+        return [self.info.publisher, *(output.publisher for output in self.images)]
+
+
+def subscribed(output: Output | InfoOutput) -> bool:
+    """Tell whether anybody subscribes to an output."""
+    return bool(output.publisher.get_subscription_count())
+
+
+def create_publisher(node: LifecycleNode, kind: type, topic: str) -> Any:
+    """Create a reliable, volatile publisher whose QoS ``qos_overrides`` parameters may change."""
+    qos = QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=_DEPTH,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.VOLATILE,
+    )
+    return node.create_lifecycle_publisher(kind, topic, qos, qos_overriding_options=qos_overrides())

@@ -1,0 +1,70 @@
+"""A small real model and a ROS context of its own for every test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_DOMAINS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported model of random weights that takes any image size; depth is some metres everywhere."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
+    from space_clip_ros.export.onnx import export
+    from space_clip_ros.model import build
+
+    torch.manual_seed(7)
+    encoder = EncoderConfig(width=24, heads=2, patch_size=16, image_size=64)
+    config = ModelConfig(
+        name="tiny_random",
+        encoder=encoder,
+        decoder=DecoderConfig(channels=(16, 12, 8, 8), film_hidden=8),
+        input_size=(64, 64),
+        training_camera=(640.0, 480.0, 500.0, 500.0),
+    )
+    model = build(config).eval()
+    with torch.no_grad():
+        # Random weights may end below zero, where the last ReLU would make all depth invalid.
+        model.depth_head.depth.bias.fill_(5.0)
+    path = tmp_path_factory.mktemp("model") / "tiny_random.onnx"
+    export(model, path)
+    return path
+
+
+@pytest.fixture
+def domain() -> int:
+    """A ROS domain that no other test of this run, and hardly one of another, uses."""
+    return 1 + (os.getpid() * 7 + next(_DOMAINS)) % 100
+
+
+@pytest.fixture
+def ros(domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Initialised rclpy on a domain of its own."""
+    rclpy = pytest.importorskip("rclpy")
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    rclpy.init(domain_id=domain)
+    yield domain
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Wait for a condition; fail with its name, and only after a generous time."""
+
+    def wait(condition: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, f"waited {timeout_s:g} s in vain for {what}"
+            time.sleep(0.01)
+
+    return wait
