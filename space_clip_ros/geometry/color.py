@@ -50,7 +50,8 @@ def colorize(depth: Depth, colormap: str, min_depth: float, max_depth: float) ->
     metres = np.ascontiguousarray(depth, dtype=np.float32)
     # Index 0 is black, 1 is far, 255 is near.
     steps = 254.0 / math.log((1 + max_depth) / (1 + min_depth))
-    logs = cv2.log(metres + np.float32(1.0))
+    # NaN becomes max_depth here and black below: OpenCV's logarithm takes seven times as long over NaN.
+    logs = cv2.log(np.fmin(metres, np.float32(max_depth)) + np.float32(1.0))
     index = np.asarray(cv2.convertScaleAbs(logs, None, -steps, 1 + steps * math.log1p(max_depth)), dtype=np.uint8)
     index *= valid(metres, min_depth, max_depth).view(np.uint8)
     return np.asarray(cv2.applyColorMap(index, table), dtype=np.uint8)
