@@ -80,7 +80,9 @@ class PointsConfig:
 
     stride: int = setting(2, "take every n-th pixel in both directions", minimum=1, maximum=64)
     color: bool = setting(True, "add the packed rgb field")
-    max_range: float = setting(60.0, "points further along z become NaN, metres; 0 for no limit", minimum=0.0)
+    max_range: float = setting(
+        60.0, "points further along z become NaN, metres; 0 for no limit", minimum=0.0, maximum=1e4
+    )
     clearing: bool = setting(
         False, "put points beyond max_range at max_range instead of NaN, so that costmaps clear along their rays"
     )
@@ -110,10 +112,14 @@ class NodeConfig:
     precision: str = setting("auto", "number format of the model's run", choices=PRECISIONS, read_only=True)
     threads: int = setting(0, "CPU threads of the model; 0 for one a core", minimum=0, maximum=256, read_only=True)
     image_transport: str = setting("raw", "input topic's form", choices=("raw", "compressed"), read_only=True)
-    rectify: str = setting("auto", "undistort images whose camera_info has distortion", choices=("auto", "off"))
+    rectify: str = setting(
+        "auto",
+        "auto: undistort images whose camera_info has distortion; off: images are rectified already, P describes them",
+        choices=("auto", "off"),
+    )
     depth_encoding: str = setting("32FC1", "32FC1 metres or 16UC1 millimetres", choices=("32FC1", "16UC1"))
     min_depth: float = setting(0.1, "nearer depth is invalid, metres", minimum=0.0)
-    max_depth: float = setting(80.0, "further depth is invalid, metres", minimum=0.001)
+    max_depth: float = setting(80.0, "further depth is invalid, metres", minimum=0.001, maximum=10_000.0)
     depth_scale: float = setting(1.0, "factor on every depth", minimum=0.001, maximum=1000.0)
     focal_scaling: bool = setting(False, "scale depth by this camera's focal length over the training camera's")
     points: PointsConfig = group(PointsConfig, "point cloud")
@@ -141,17 +147,30 @@ class PlayerConfig:
     stamps: str = setting("drive", "stamps: the drive's own, or now", choices=("drive", "now"), read_only=True)
     frame_id: str = setting("camera_color_optical_frame", "frame of images and ground truth", read_only=True)
     scan_frame_id: str = setting("velodyne", "frame of velodyne_points", read_only=True)
+    frames: int = setting(0, "play only this many frames of the drive; 0 for all", minimum=0, read_only=True)
     wait_for_subscribers: float = setting(
         10.0, "seconds to wait for an image subscriber before the first frame; 0 for none", minimum=0.0, read_only=True
     )
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.clock and self.stamps == "now":
+            yield "clock: carries the drive's time, so it needs stamps: drive"
 
 
 @dataclass(frozen=True)
 class EvaluatorConfig:
     """Parameters of ``depth_evaluator``."""
 
-    min_depth: float = setting(0.001, "ground truth nearer than this is left out, metres", minimum=0.0)
-    max_depth: float = setting(80.0, "ground truth further than this is left out, metres", minimum=0.001)
-    crop: str = setting("garg", "image region compared", choices=("none", "garg", "eigen"))
-    period: float = setting(1.0, "seconds between reports", minimum=0.1, maximum=60.0)
-    json: str = setting("", "file to write the final table to; empty for none")
+    min_depth: float = setting(0.001, "ground truth nearer than this is left out, metres", minimum=1e-6, read_only=True)
+    max_depth: float = setting(
+        80.0, "ground truth further than this is left out, metres", minimum=0.001, read_only=True
+    )
+    crop: str = setting("garg", "image region compared", choices=("none", "garg", "eigen"), read_only=True)
+    period: float = setting(1.0, "seconds between reports", minimum=0.1, maximum=60.0, read_only=True)
+    json: str = setting("", "file to write the final table to; empty for none", read_only=True)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.min_depth >= self.max_depth:
+            yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"

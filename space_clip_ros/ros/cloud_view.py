@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _BACKGROUND = (24, 26, 30)
-_LINES = (150, 155, 165)
-_EYE_M = np.array([-7.0, -5.5, -7.0])
-_TARGET_M = np.array([1.5, 0.5, 14.0])
-_FOCAL_PER_WIDTH = 0.62
+_LINES = (255, 255, 255)
+_OUTLINE = (0, 0, 0)
+_EYE_M = np.array([-11.0, -8.0, -5.0])
+_TARGET_M = np.array([1.2, 0.8, 13.0])
+_FOCAL_PER_WIDTH = 0.66
 _NEAR_M = 0.5
 _MARKS_M = (10.0, 20.0, 30.0, 40.0)
 
@@ -50,7 +51,7 @@ class CloudView:
         seen = (points - _EYE_M * self._scale) @ self._rotation.T
         distance = np.where(seen[:, 2] > _NEAR_M * self._scale, seen[:, 2], np.nan)
         pixels = seen[:, :2] / distance[:, None] * (_FOCAL_PER_WIDTH * width)
-        return pixels + ((width - 1) / 2, (height - 1) / 2), distance
+        return pixels + np.array([(width - 1) / 2, (height - 1) / 2]), distance
 
     def _draw_camera(self, picture: NDArray[np.uint8]) -> None:
         """Draw the camera's frustum and marks every ten metres along its axis."""
@@ -61,12 +62,19 @@ class CloudView:
             _line(picture, shape[start], shape[end])
         for mark, pixel in zip(_MARKS_M, shape[5:], strict=True):
             at = (round(pixel[0]), round(pixel[1]))
-            cv2.circle(picture, at, 2, _LINES, -1, cv2.LINE_AA)
-            label = f"{mark * self._scale:g} m"
-            cv2.putText(picture, label, (at[0] + 4, at[1] - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.36, _LINES, 1, cv2.LINE_AA)
+            cv2.circle(picture, at, 3, _LINES, -1, cv2.LINE_AA)
+            label, corner = f"{mark * self._scale:g} m", (at[0] + 5, at[1] - 5)
+            for color, thickness in ((_OUTLINE, 3), (_LINES, 1)):
+                cv2.putText(picture, label, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thickness, cv2.LINE_AA)
 
 
-def splat(picture: NDArray[np.uint8], pixels: Array, colors: NDArray[np.uint8], distance: Array, radius: int) -> None:
+def splat(
+    picture: NDArray[np.uint8],
+    pixels: NDArray[np.floating],
+    colors: NDArray[np.uint8],
+    distance: NDArray[np.floating],
+    radius: int,
+) -> None:
     """Paint square dots into ``picture`` in place, the nearest one on top.
 
     Args:

@@ -71,8 +71,8 @@ def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str],
 def _frame(frame: ReportFrame, node: NodeConfig) -> Picture:
     height = round(_PANEL_WIDTH * frame.image.shape[0] / frame.image.shape[1])
     size = (_PANEL_WIDTH, height)
-    image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-    depth = cv2.resize(_colored(frame.depth, node), size, interpolation=cv2.INTER_AREA)
+    image = _shrunk(frame.image, size)
+    depth = _shrunk(_colored(frame.depth, node), size)
     view = CloudView(*size, scale=node.max_depth / _STREET_M)
     panels = {
         f"image, frame {frame.index}": image,
@@ -83,6 +83,10 @@ def _frame(frame: ReportFrame, node: NodeConfig) -> Picture:
     labelled = [_labelled(panel, label) for label, panel in panels.items()]
     top, bottom = (_beside(labelled[start], labelled[start + 1]) for start in (0, 2))
     return np.concatenate([top, _blank(_GAP, top.shape[1]), bottom])
+
+
+def _shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _dots(image: Picture, truth: NDArray[np.float32], node: NodeConfig) -> Picture:
@@ -100,12 +104,14 @@ def _dots(image: Picture, truth: NDArray[np.float32], node: NodeConfig) -> Pictu
 
 def _scale_bar(width: int, node: NodeConfig) -> Picture:
     """Draw the colours from the nearest to the furthest depth with ticks in metres."""
-    low, high = max(node.min_depth, 1e-3), node.max_depth
-    ramp = np.geomspace(low, high, width - 60).astype(np.float32)
+    low, high = node.min_depth, node.max_depth
+    # Spaced like the colours (see geometry.color), so that each of them is as wide as any other.
+    ends = [float(np.log1p(low)), float(np.log1p(high))]
+    ramp = np.expm1(np.linspace(ends[0], ends[1], width - 60)).clip(low, high).astype(np.float32)
     bar = _blank(44, width)
     bar[2:22, 30 : width - 30] = _colored(ramp[None], node)
     for tick in (tick for tick in _TICKS_M if low <= tick <= high):
-        x = 30 + round(float(np.log(tick / low) / np.log(high / low)) * (width - 61))
+        x = 30 + round(float((np.log1p(tick) - ends[0]) / (ends[1] - ends[0])) * (width - 61))
         cv2.line(bar, (x, 18), (x, 26), _INK, 1)
         label = f"{tick:g} m"
         (text_width, _), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
@@ -120,7 +126,8 @@ def _colored(depth: NDArray[np.float32], node: NodeConfig) -> Picture:
 
 def _labelled(panel: Picture, label: str) -> Picture:
     (text_width, text_height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
-    panel[: text_height + 12, : text_width + 14] //= 3
+    corner = panel[: text_height + 12, : text_width + 14]
+    np.floor_divide(corner, 3, out=corner)
     cv2.putText(panel, label, (7, text_height + 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
     return panel
 

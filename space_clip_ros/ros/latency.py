@@ -21,43 +21,38 @@ def percentiles(values: Iterable[float]) -> dict[str, float] | None:
 class ArrivalLog:
     """Remembers, for each output, when the frame of each stamp arrived; the first arrival counts.
 
-    The sender's and the receiver's clocks must be one and the same, as they are on one machine.
+    The sender's and the receiver's clocks must be one and the same, as they are on one machine. A frame is complete
+    once it arrived on every output.
     """
 
     def __init__(self, outputs: Iterable[str]) -> None:
         """``outputs``: names of the outputs that every frame should arrive on."""
         self._arrivals: dict[str, dict[int, int]] = {output: {} for output in outputs}
-        self._latest_ms: float | None = None
 
     def add(self, output: str, stamp_ns: int, arrived_ns: int) -> None:
         """Note that the frame stamped ``stamp_ns`` arrived on ``output`` at ``arrived_ns``, both in nanoseconds."""
         self._arrivals[output].setdefault(stamp_ns, arrived_ns)
-        self._latest_ms = (arrived_ns - stamp_ns) / 1e6
-
-    @property
-    def latest_ms(self) -> float | None:
-        """Latency of the newest arrival in milliseconds."""
-        return self._latest_ms
 
     def received(self) -> dict[str, int]:
         """Frames that arrived on each output."""
         return {output: len(arrived) for output, arrived in self._arrivals.items()}
 
-    def complete(self) -> set[int]:
-        """Stamps of the frames that arrived on every output."""
-        arrived = [set(stamps) for stamps in self._arrivals.values()]
-        return set.intersection(*arrived) if arrived else set()
+    def complete(self) -> dict[int, int]:
+        """Return stamp and arrival of the last output, nanoseconds, of every complete frame in order."""
+        common = set.intersection(*(set(arrived) for arrived in self._arrivals.values()))
+        return {stamp: max(arrived[stamp] for arrived in self._arrivals.values()) for stamp in sorted(common)}
 
     def latencies_ms(self, output: str) -> list[float]:
-        """Milliseconds from stamp to arrival, frame by frame."""
+        """Milliseconds from stamp to arrival on one output, frame by frame."""
         return [(arrived - stamp) / 1e6 for stamp, arrived in self._arrivals[output].items()]
 
     def overall_ms(self) -> list[float]:
-        """Milliseconds from stamp to the arrival of a frame's last output, for the frames that are complete."""
-        last = {stamp: max(arrived[stamp] for arrived in self._arrivals.values()) for stamp in self.complete()}
-        return [(arrived - stamp) / 1e6 for stamp, arrived in sorted(last.items())]
+        """Milliseconds from stamp to the arrival of the last output, for every complete frame in order."""
+        return [(arrived - stamp) / 1e6 for stamp, arrived in self.complete().items()]
 
-    def summary(self) -> dict[str, dict[str, float] | None]:
-        """Percentiles of each output, and ``overall`` for the last one of each frame."""
-        found = {output: percentiles(self.latencies_ms(output)) for output in self._arrivals}
-        return {**found, "overall": percentiles(self.overall_ms())}
+    def rate_hz(self) -> float | None:
+        """Complete frames per second between the first and the last of them; None for fewer than two."""
+        arrivals = sorted(self.complete().values())
+        if len(arrivals) < 2 or arrivals[0] == arrivals[-1]:
+            return None
+        return round((len(arrivals) - 1) * 1e9 / (arrivals[-1] - arrivals[0]), 3)

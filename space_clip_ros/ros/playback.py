@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+_Prepared: TypeAlias = Callable[[], T] | None
+"""Gives an item or raises what went wrong with it; None after the last one."""
 
 
 class Prefetcher(Generic[T]):
@@ -22,51 +26,43 @@ class Prefetcher(Generic[T]):
         """``load(i)`` prepares item ``i``; it runs in the thread."""
         self._load = load
         self._count = count
-        self._ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=ahead)
-        self._stopping = threading.Event()
+        self._room = threading.Semaphore(ahead)
+        self._ready: queue.SimpleQueue[_Prepared[T]] = queue.SimpleQueue()
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[T]:
         """Yield every item; ends early after :meth:`stop`."""
-        for _ in range(self._count):
-            item, error = self._take()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
+        while (prepared := self._ready.get()) is not None:
+            self._room.release()
+            yield prepared()
 
     def stop(self) -> None:
         """Stop preparing and wait for the thread; harmless when called twice."""
-        self._stopping.set()
+        self._stopping = True
+        self._room.release()
         self._thread.join()
-
-    def _take(self) -> tuple[T | None, BaseException | None]:
-        while not self._stopping.is_set():
-            try:
-                return self._ready.get(timeout=0.1)
-            except queue.Empty:
-                continue
-        return None, None
 
     def _run(self) -> None:
         for index in range(self._count):
-            try:
-                prepared: tuple[T | None, BaseException | None] = (self._load(index), None)
-            except Exception as error:
-                prepared = (None, error)
-            if not self._put(prepared) or prepared[1] is not None:
-                return
+            self._room.acquire()
+            if self._stopping or not self._prepare(index):
+                break
+        self._ready.put(None)
 
-    def _put(self, prepared: tuple[T | None, BaseException | None]) -> bool:
-        while not self._stopping.is_set():
-            try:
-                self._ready.put(prepared, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
+    def _prepare(self, index: int) -> bool:
+        try:
+            item = self._load(index)
+        except Exception as error:
+            self._ready.put(functools.partial(_throw, error))
+            return False
+        self._ready.put(lambda: item)
+        return True
+
+
+def _throw(error: Exception) -> Any:
+    raise error
 
 
 class Timetable:

@@ -1,0 +1,161 @@
+"""The demo: a drive played over ROS 2 into the node, with pictures, rates, latencies and live error.
+
+Player, node and evaluator run as processes of their own and talk over DDS; this process subscribes to every output as
+any user of the node would, and measures from each image's stamp to the moment an output is in its hands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import get_rmw_implementation_identifier
+
+from space_clip_ros.config import BACKENDS, NodeConfig
+from space_clip_ros.data.kitti import KittiDrive
+from space_clip_ros.data.synthetic import write_drive
+from space_clip_ros.errors import DataError, SpaceClipError
+from space_clip_ros.ros.demo_environment import prepare_environment
+from space_clip_ros.ros.demo_processes import Children
+from space_clip_ros.ros.demo_recorder import DemoRecorder
+from space_clip_ros.ros.demo_report import ReportFrame, draw_report
+from space_clip_ros.ros.demo_run import DemoRun, Job
+from space_clip_ros.ros.demo_summary import table
+from space_clip_ros.ros.terminal import Terminal
+
+_PROCESSES = 4
+_SHOWN = 4
+_SYNTHETIC_FRAMES = 60
+_SYNTHETIC_SEED = 1
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the demo; return 0 on success, 1 after an error, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
+    options = _parser().parse_args(args)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    terminal = Terminal()
+    try:
+        _run(options, terminal)
+    except SpaceClipError as error:
+        terminal.clear()
+        sys.stderr.write(f"demo: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        terminal.clear()
+        sys.stderr.write("demo: stopped\n")
+        return 130
+    return 0
+
+
+def _run(options: argparse.Namespace, terminal: Terminal) -> None:
+    out: Path = options.out
+    logs = out / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{logs}: cannot be made ({error.strerror}); give another folder with --out") from error
+    drive = KittiDrive(options.drive or _synthetic_drive(out, options.frames or _SYNTHETIC_FRAMES, terminal))
+    frames = min(options.frames or len(drive), len(drive))
+    environment, profile, domain = prepare_environment(os.environ, _PROCESSES, out)
+    os.environ.update(environment)
+    job = Job(drive, frames, options.rate, options.model, options.backend, logs)
+    about = {"drive": drive.name, "asked_rate_hz": options.rate, "dds_profile": profile, "ros_domain_id": int(domain)}
+    terminal.say(f"{drive.name}: {frames} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}")
+    with _recording(frames) as recorder, Children(logs, environment) as children:
+        run = DemoRun(job, children, recorder, terminal)
+        summary = run.run({**about, "rmw": get_rmw_implementation_identifier()})
+        shown = run.shown()
+    _write(out, summary, shown)
+    terminal.say(table(summary))
+    terminal.say(f"written: {out / 'summary.json'}, {out / 'report.png'}")
+
+
+@contextlib.contextmanager
+def _recording(frames: int) -> Iterator[DemoRecorder]:
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        recorder = DemoRecorder(frames, _SHOWN)
+        try:
+            yield recorder
+        finally:
+            recorder.close()
+    finally:
+        rclpy.try_shutdown()
+
+
+def _synthetic_drive(out: Path, frames: int, terminal: Terminal) -> Path:
+    terminal.say(f"no --drive given: rendering a synthetic one of {frames} frames into {out / 'drive'}")
+    return Path(write_drive(out / "drive", frames=frames, seed=_SYNTHETIC_SEED))
+
+
+def _write(out: Path, summary: dict[str, Any], shown: Sequence[ReportFrame]) -> None:
+    """Write both files, each whole or not at all."""
+    picture = draw_report(shown, *_heading(summary), NodeConfig())
+    encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise DataError(f"a report of {picture.shape[1]}x{picture.shape[0]} pixels could not be encoded as PNG")
+    for name, data in (("summary.json", json.dumps(summary, indent=2).encode() + b"\n"), ("report.png", png.tobytes())):
+        draft = out / f".{name}.part"
+        try:
+            draft.write_bytes(data)
+            draft.replace(out / name)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise DataError(f"{out / name}: cannot be written ({error.strerror})") from error
+
+
+def _heading(summary: dict[str, Any]) -> tuple[str, list[str]]:
+    latency = summary["latency_ms"]
+    received = f"{summary['frames_received']} of {summary['frames_sent']} frames received"
+    figures = [received, f"{summary['rate_hz'] or 0:.1f} Hz"]
+    if "p50" in latency:
+        figures.append(f"stamp to last output p50 {latency['p50']:.0f}, p95 {latency['p95']:.0f} ms")
+    if summary["abs_rel"] is not None:
+        figures.append(f"abs_rel {summary['abs_rel']:.3f}, delta1 {summary['delta1']:.3f}")
+    lines = [", ".join(figures), "one colour scale for every picture:"]
+    return f"{summary['model']} on {summary['backend']}, {summary['drive']}", lines
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = NodeConfig()
+    parser = argparse.ArgumentParser(
+        prog="./demo.sh",
+        description="Plays a drive over ROS 2 into the depth node, and reports rates, latencies, errors and pictures.",
+        epilog="example: ./demo.sh --drive /data/2011_09_26/2011_09_26_drive_0005_sync --rate 10",
+    )
+    parser.add_argument("--drive", type=Path, metavar="DIR", help="a KITTI raw drive; one is rendered if not given")
+    parser.add_argument("--model", default=defaults.model, help="bundled model's name or a file (%(default)s)")
+    parser.add_argument("--backend", default=defaults.backend, choices=BACKENDS, help="what runs it (%(default)s)")
+    parser.add_argument("--rate", type=_rate, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
+    parser.add_argument("--frames", type=_count, default=0, metavar="N", help="play only the first N frames")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="results (%(default)s)")
+    return parser
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 200:
+        raise argparse.ArgumentTypeError(f"must be between 0.1 and 200 Hz, got {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
