@@ -1,0 +1,113 @@
+"""All textures of a scene in one array with their mip levels, so that every pixel is looked up in one go."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.errors import InputError
+
+_LEVELS = 12
+
+
+class Atlas:
+    """Square power-of-two RGBA textures, named, each with all its halvings down to one pixel."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._index: dict[str, int] = {}
+        self._parts: list[NDArray[np.uint32]] = []
+        self._offsets: list[list[int]] = []
+        self._sizes: list[int] = []
+        self._means: list[NDArray[np.float64]] = []
+        self._frozen: tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]] | None = None
+
+    def add(self, name: str, image: NDArray[np.uint8]) -> int:
+        """Store a texture and return its number.
+
+        Args:
+            name: what :meth:`number` finds it by.
+            image: (S, S, 4) uint8 RGBA, S a power of two up to 2048; on quads with holes,
+                alpha below 128 is one; on solid ones, alpha is how much of the tint is taken.
+
+        Raises:
+            InputError: another shape or dtype.
+        """
+        size = image.shape[0]
+        if image.shape != (size, size, 4) or image.dtype != np.uint8 or size & (size - 1) or size > 2 ** (_LEVELS - 1):
+            raise InputError(
+                f"texture {name!r}: must be (S, S, 4) uint8, S a power of two, got {image.shape} {image.dtype}"
+            )
+        start = sum(len(part) for part in self._parts)
+        offsets = []
+        while True:
+            offsets.append(start)
+            part = np.ascontiguousarray(image).view(np.uint32).ravel()
+            self._parts.append(part)
+            start += len(part)
+            if image.shape[0] == 1:
+                break
+            image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).reshape(
+                image.shape[0] // 2, image.shape[0] // 2, 4
+            )
+        self._offsets.append(offsets + [offsets[-1]] * (_LEVELS - len(offsets)))
+        self._sizes.append(size)
+        self._means.append(image.reshape(4)[:3] / 255.0)
+        self._index[name] = len(self._index)
+        self._frozen = None
+        return self._index[name]
+
+    def number(self, name: str) -> int:
+        """Return the number of the texture called ``name``."""
+        return self._index[name]
+
+    def family(self, prefix: str) -> list[str]:
+        """Return the names that start with ``prefix``, in the order they were added."""
+        return [name for name in self._index if name.startswith(prefix)]
+
+    @property
+    def sizes(self) -> NDArray[np.int32]:
+        """Pixels a side of each texture, (T,) int32."""
+        return self._freeze()[2]
+
+    @property
+    def brightness(self) -> NDArray[np.float64]:
+        """Mean brightness of each texture in [0, 1], (T,)."""
+        return np.asarray([mean.mean() for mean in self._means])
+
+    def sample(
+        self,
+        texture: NDArray[np.int32],
+        u: NDArray[np.float32],
+        v: NDArray[np.float32],
+        level: NDArray[np.int32],
+        jitter: NDArray[np.float32],
+    ) -> NDArray[np.uint8]:
+        """Return (P, 4) uint8 RGBA of single texels; coordinates repeat every 1, v grows downwards.
+
+        Args:
+            texture: (P,) numbers of textures.
+            u: (P,) horizontal coordinates.
+            v: (P,) vertical coordinates.
+            level: (P,) how often the texture is halved first; limited to what there is.
+            jitter: (2, P) shifts of u and v in texels; random ones within half a texel stand in for interpolation.
+        """
+        texels, offsets, sizes = self._freeze()
+        size = sizes[texture]
+        level = np.clip(level, 0, _LEVELS - 1)
+        size = np.maximum(size >> level, 1)
+        mask = size - 1
+        column = np.floor(u * size + jitter[0]).astype(np.int32) & mask
+        row = np.floor(v * size + jitter[1]).astype(np.int32) & mask
+        at = offsets[texture * _LEVELS + level] + row * size + column
+        return texels[at].view(np.uint8).reshape(-1, 4)
+
+    def _freeze(self) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
+        if self._frozen is None:
+            self._frozen = (
+                np.concatenate(self._parts),
+                np.asarray(self._offsets, np.int32).ravel(),
+                np.asarray(self._sizes, np.int32),
+            )
+        return self._frozen

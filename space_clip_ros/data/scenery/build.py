@@ -1,0 +1,208 @@
+"""Builds a scene: draws a road of some kind, lines it, and sets traffic on it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from space_clip_ros.data.scenery import furniture, plants, vehicles
+from space_clip_ros.data.scenery.atlas import Atlas
+from space_clip_ros.data.scenery.building_textures import add_buildings
+from space_clip_ros.data.scenery.furniture_textures import add_furniture
+from space_clip_ros.data.scenery.ground_textures import add_ground, add_road
+from space_clip_ros.data.scenery.layouts import LAYOUTS, Plan, draw_crossings, draw_plan
+from space_clip_ros.data.scenery.light import random_light
+from space_clip_ros.data.scenery.mesh import DECAL, quads
+from space_clip_ros.data.scenery.noise import Rng
+from space_clip_ros.data.scenery.plant_textures import add_plants
+from space_clip_ros.data.scenery.road import Road
+from space_clip_ros.data.scenery.scene import Ego, Mover, Scene
+from space_clip_ros.data.scenery.sensor import random_sensor
+from space_clip_ros.data.scenery.vehicle_textures import add_vehicles
+
+_START, _SIGHT = 40.0, 280.0
+
+
+def build_scene(seed: int, duration: float, layout: str | None = None, speed: float | None = None) -> Scene:
+    """Return a scene that the same arguments always build the same way.
+
+    Args:
+        seed: of everything random.
+        duration: how long the drive lasts, seconds.
+        layout: name of a kind of road, see :data:`layouts.LAYOUTS`; drawn by seed where None.
+        speed: of the ego car, metres/second; drawn where None.
+    """
+    rng = np.random.default_rng(seed)
+    names = list(LAYOUTS)
+    name = layout or str(rng.choice(names, p=(0.3, 0.25, 0.18, 0.09, 0.18)))
+    kind = LAYOUTS[name]
+    plan = draw_plan(kind, rng)
+    drawn = rng.uniform(*kind.speed)
+    speed = drawn if speed is None else speed
+    length = _START + speed * duration + _SIGHT
+    road = Road(
+        rng,
+        length,
+        plan.section,
+        bend=rng.uniform(*kind.bend),
+        slope=rng.uniform(*kind.slope),
+        relief=rng.uniform(*kind.relief),
+        crossings=draw_crossings(kind, rng, length),
+    )
+    lane = int(rng.integers(plan.same))
+    ego = Ego(
+        s=_START,
+        t=plan.lane_center(lane) + rng.normal(0, 0.2),
+        speed=speed,
+        yaw=rng.normal(0, np.radians(0.8)),
+        pitch=np.radians(np.clip(rng.normal(0, 0.7), -1.5, 1.5)),
+        roll=rng.normal(0, np.radians(0.5)),
+    )
+    scene = Scene(rng, _textures(rng, plan), road, random_light(rng), random_sensor(rng), ego)
+    _line(scene, plan)
+    _furnish(scene, plan)
+    _park(scene, plan)
+    _paint(scene, plan)
+    _drive(scene, plan, lane)
+    _close(scene, plan)
+    return scene
+
+
+def _textures(rng: Rng, plan: Plan) -> Atlas:
+    atlas = Atlas()
+    for add in (add_ground, add_plants, add_buildings, add_vehicles, add_furniture):
+        add(atlas, rng)
+    add_road(atlas, rng, 2 * plan.half, plan.lines)
+    return atlas
+
+
+def _line(scene: Scene, plan: Plan) -> None:
+    """Fill both sides with zones, interrupted by side roads."""
+    rng = scene.rng
+    choices, weights = zip(*plan.layout.zones, strict=True)
+    share = np.asarray(weights) / sum(weights)
+    for side in (-1, 1):
+        at = 0.0
+        while at < scene.road.length - 10:
+            end = min(at + rng.uniform(40, 160), scene.road.length)
+            blocking = [crossing for crossing in scene.road.crossings if at < crossing.end and crossing.start < end]
+            if blocking:
+                end = blocking[0].start
+            if end - at > 8:
+                zone = choices[rng.choice(len(choices), p=share)]
+                zone(scene, side, at, end - 2, plan.frontage)
+            at = blocking[0].end + 2 if blocking else end
+
+
+def _furnish(scene: Scene, plan: Plan) -> None:
+    """Lamps, signs, street trees, rails, people and other things near the kerb."""
+    rng, atlas, road = scene.rng, scene.atlas, scene.road
+    kerb = plan.half + 0.5
+    for side in (-1, 1):
+        trees, lamps = rng.random() < plan.layout.street_trees, rng.random() < 0.6
+        rail = rng.random() < plan.layout.rails
+        spacing, size = rng.uniform(8, 25), rng.uniform(5, 11)
+        for s in np.arange(rng.uniform(0, 20), road.length, 4.0):
+            if not road.is_free(s - 3, s + 3):
+                continue
+            t = side * kerb
+            if rail:
+                scene.place(furniture.guard_rail(atlas, 4.0), s, side * (plan.half + 0.35))
+            if trees and s % spacing < 4:
+                scene.place(plants.tree(atlas, rng, size * rng.uniform(0.8, 1.2)), s, t + side * 0.6, rng.uniform(0, 6))
+            if lamps and s % 32 < 4:
+                scene.place(furniture.lamp(atlas, rng, -side * rng.uniform(0.5, 2.0)), s + 1, t)
+            if rng.random() < 0.05:
+                make = (furniture.sign, furniture.bollard, furniture.sign, furniture.board)[rng.integers(4)]
+                scene.place(make(atlas, rng), s + 2, t + side * rng.uniform(0.0, 0.8), 0.0 if side < 0 else np.pi)
+            if plan.layout.name in ("city", "avenue", "residential") and rng.random() < 0.12:
+                walker = vehicles.person(atlas, rng)
+                scene.movers.append(Mover(walker, s, t + side * rng.uniform(0, 2), rng.choice([-1.4, 1.4])))
+    for crossing in road.crossings:
+        if rng.random() < 0.4:
+            light = furniture.traffic_light(atlas, rng, float(rng.choice([0.0, 3.0, 4.5])))
+            scene.place(light, crossing.start - 2, -kerb)
+    for _ in range(int(road.length / 200 * (plan.layout.name in ("highway", "avenue")))):
+        s = rng.uniform(60, road.length - 30)
+        if rng.random() < 0.5:
+            scene.place(furniture.bridge(atlas, rng, 60.0, 2 * plan.half), s, 0.0, rng.uniform(-0.3, 0.3))
+        elif plan.layout.name == "highway":
+            scene.place(furniture.gantry(atlas, rng, plan.half + 0.8, -plan.half - 0.8), s, 0.0)
+
+
+def _park(scene: Scene, plan: Plan) -> None:
+    """Cars parked along the kerb."""
+    rng = scene.rng
+    if plan.shoulder < 1.6:
+        return
+    for side in (-1, 1):
+        share, s = rng.uniform(*plan.layout.parked), rng.uniform(0, 8)
+        while s < scene.road.length:
+            if rng.random() < share and scene.road.is_free(s - 5, s + 5):
+                yaw = 0.0 if side < 0 or rng.random() < 0.2 else np.pi
+                scene.place(
+                    vehicles.car(scene.atlas, rng), s, side * (plan.half - 1.05 + rng.normal(0, 0.08)), yaw + rng.normal(0, 0.02)
+                )
+            s += rng.uniform(5.2, 7.0)
+
+
+def _paint(scene: Scene, plan: Plan) -> None:
+    """Crosswalks, arrows, manholes, patches and stains."""
+    rng, atlas = scene.rng, scene.atlas
+
+    def decal(name: str, s: float, t: float, length: float, width: float) -> None:
+        corners = [(0, -width / 2, 0), (0, width / 2, 0), (length, width / 2, 0), (length, -width / 2, 0)]
+        uv = [(1, 1), (0, 1), (0, 0), (1, 0)]
+        scene.place(quads(corners[::-1], atlas.number(name), uv[::-1], kind=DECAL), s, t)
+
+    for crossing in scene.road.crossings:
+        if rng.random() < 0.35:
+            decal("stripes", crossing.start - 5, 0.0, 3.0, 2 * plan.half)
+        if rng.random() < 0.5:
+            decal("line", crossing.start - 1.5, plan.lane_center(0), 0.4, plan.lane)
+        if plan.same > 1 and rng.random() < 0.6:
+            for lane in range(plan.same):
+                decal("arrow", crossing.start - 16, plan.lane_center(lane), 4.5, 1.2)
+    for _ in range(int(scene.road.length / rng.uniform(8, 40))):
+        name = str(rng.choice(["manhole", "patch", "stain"]))
+        length, width = (0.7, 0.7) if name == "manhole" else rng.uniform(0.5, 5, 2)
+        decal(name, rng.uniform(0, scene.road.length - 6), rng.uniform(-0.8, 0.8) * plan.half, length, width)
+
+
+def _drive(scene: Scene, plan: Plan, ego_lane: int) -> None:
+    """Traffic: every lane flows at one speed; in ours, at our own."""
+    rng = scene.rng
+    jam = plan.layout.name in ("avenue", "city") and rng.random() < 0.3
+    for lane in range(plan.same + plan.opposite):
+        forward = lane < plan.same
+        distance = rng.uniform(7, 11) if jam and forward else rng.uniform(*plan.layout.traffic)
+        speed = scene.ego.speed if lane == ego_lane else scene.ego.speed * rng.uniform(0.8, 1.2) * (1 if forward else -1)
+        heavy = rng.uniform(0, 0.3) if plan.layout.name != "residential" else 0.05
+        s = scene.ego.s + rng.uniform(7, 12) + rng.exponential(distance * 0.6) if lane == ego_lane else rng.uniform(0, 40)
+        end = scene.road.length + abs(speed) * 60 * (not forward)
+        while s < end:
+            draw = rng.random()
+            make = vehicles.lorry if draw < heavy * 0.7 else vehicles.bus if draw < heavy else vehicles.car
+            mesh = make(scene.atlas, rng)
+            reach = float(np.ptp(mesh.corners[..., 0]))
+            s += reach / 2
+            scene.movers.append(Mover(mesh, s, plan.lane_center(lane) + rng.normal(0, 0.15), speed))
+            s += reach / 2 + rng.uniform(1.5, 3) + rng.exponential(max(distance - 5, 1.0))
+    if rng.random() < 0.4 and plan.layout.name != "highway":
+        rider = vehicles.person(scene.atlas, rng, cycling=True)
+        scene.movers.append(Mover(rider, scene.ego.s + rng.uniform(8, 50), -plan.half + 0.5, scene.ego.speed * 0.8))
+
+
+def _close(scene: Scene, plan: Plan) -> None:
+    """Close the view: distant trees along the terrain's edges and at the road's end."""
+    rng, road = scene.rng, scene.road
+    height = rng.uniform(5, 16)
+    edge = max(edge.t for edge in plan.section) - 6
+    for side in (-1, 1):
+        for s in np.arange(10, road.length - 20, 40.0):
+            mesh = plants.forest_edge(scene.atlas, rng, 44.0, height * rng.uniform(0.6, 1.3), 4.0).placed((22, 0, 0), 0.0)
+            scene.front(mesh, s, 44.0, side * edge)
+    for t in np.arange(-edge, edge, 40.0):
+        mesh = plants.forest_edge(scene.atlas, rng, 46.0, height * rng.uniform(0.6, 1.3), 4.0)
+        scene.place(mesh, road.length - 6, t + 20, -np.pi / 2)
+
+

@@ -1,0 +1,173 @@
+"""Quads with texture: the one kind of surface in a scene, and the shapes made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.data.scenery.raster import normals
+
+Floats = NDArray[np.floating]
+
+SOLID, CUTOUT, GROUND, DECAL = range(4)
+"""What a quad is: seen from its front; seen from both sides with holes; ground (casts no shadow); paint on ground."""
+
+WHITE = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """N planar convex quads in metres, z up; a triangle repeats its third corner.
+
+    Attributes:
+        corners: (N, 4, 3), counter-clockwise seen from the front.
+        uv: (N, 4, 2) texture coordinates of the corners; the first three decide.
+        normals: (N, 3) unit normals for shading, which for leaves differ from the quad's own.
+        texture: (N,) int32 numbers in the scene's atlas.
+        tint: (N, 3) factors on the texture's linear colour, as far as a solid quad's texture lets them.
+        kind: (N,) uint8, one of SOLID, CUTOUT, GROUND, DECAL.
+    """
+
+    corners: Floats
+    uv: Floats
+    normals: Floats
+    texture: NDArray[np.int32]
+    tint: Floats
+    kind: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        """Return the number of quads."""
+        return len(self.corners)
+
+    def select(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Mesh:
+        """Return some of the quads."""
+        return Mesh(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def placed(self, position: Sequence[float] | Floats, yaw: float) -> Mesh:
+        """Return the mesh turned about z by ``yaw`` radians, then moved to ``position``."""
+        cosine, sine = np.cos(yaw), np.sin(yaw)
+        turn = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
+        return Mesh(
+            self.corners @ turn + np.asarray(position), self.uv, self.normals @ turn, self.texture, self.tint, self.kind
+        )
+
+
+def concatenate(meshes: Sequence[Mesh]) -> Mesh:
+    """Return all quads of several meshes."""
+    return Mesh(*(np.concatenate([getattr(mesh, field.name) for mesh in meshes]) for field in fields(Mesh)))
+
+
+def quads(
+    corners: object,
+    texture: int,
+    uv: object = None,
+    *,
+    tint: Sequence[float] | Floats = WHITE,
+    kind: int = SOLID,
+    shading: object = None,
+) -> Mesh:
+    """Return a mesh of quads that share texture, tint and kind.
+
+    Args:
+        corners: (N, 4, 3) or (4, 3).
+        texture: number in the atlas.
+        uv: (N, 4, 2) or (4, 2); the whole texture, upright, where None.
+        tint: one colour, or (N, 3).
+        kind: one of SOLID, CUTOUT, GROUND, DECAL.
+        shading: (N, 3) or (3,) normals for shading; the quads' own where None.
+    """
+    corner = np.asarray(corners, np.float64).reshape(-1, 4, 3)
+    count = len(corner)
+    coordinates = np.asarray([[0, 1], [1, 1], [1, 0], [0, 0]] if uv is None else uv, np.float64)
+    normal = normals(corner) if shading is None else np.asarray(shading, np.float64).reshape(-1, 3)
+    normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    return Mesh(
+        corner,
+        np.broadcast_to(coordinates, (count, 4, 2)),
+        np.broadcast_to(normal, (count, 3)),
+        np.full(count, texture, np.int32),
+        np.broadcast_to(np.asarray(tint, np.float64), (count, 3)),
+        np.full(count, kind, np.uint8),
+    )
+
+
+def upright(
+    start: Sequence[float],
+    end: Sequence[float],
+    height: float,
+    texture: int,
+    repeat: tuple[float, float] = (1.0, 1.0),
+    **options: object,
+) -> Mesh:
+    """Return one vertical quad from ``start`` to ``end`` (x, y, z of its foot, left to right seen from its front)."""
+    x0, y0, z0 = start
+    x1, y1, z1 = end
+    corners = [(x0, y0, z0), (x1, y1, z1), (x1, y1, z1 + height), (x0, y0, z0 + height)]
+    across, down = repeat
+    return quads(corners, texture, [(0, down), (across, down), (across, 0), (0, 0)], **options)  # type: ignore[arg-type]
+
+
+def box(
+    size: Sequence[float],
+    sides: int,
+    top: int | None = None,
+    *,
+    ends: int | None = None,
+    repeat: float = 0.0,
+    tint: Sequence[float] = WHITE,
+    top_tint: Sequence[float] | None = None,
+    base: float = 0.0,
+    bottom: bool = False,
+) -> Mesh:
+    """Return a box around the z axis, its foot at ``base``.
+
+    Args:
+        size: length along x, width along y, height, metres.
+        sides: texture of the faces seen along y.
+        top: texture of the top; the sides' where None.
+        ends: texture of the faces seen along x; the sides' where None.
+        repeat: metres after which textures repeat; 0 stretches them over each face once.
+        tint: colour factor of the walls.
+        top_tint: colour factor of the top; the walls' where None.
+        base: height of the foot, metres.
+        bottom: also the face seen from below.
+    """
+    length, width, height = size
+    x, y, z = length / 2, width / 2, base
+
+    def wall(start: tuple[float, float], end: tuple[float, float], texture: int) -> Mesh:
+        across = np.hypot(end[0] - start[0], end[1] - start[1])
+        scale = (across / repeat, height / repeat) if repeat else (1.0, 1.0)
+        return upright((*start, z), (*end, z), height, texture, scale, tint=tint)
+
+    end_texture = sides if ends is None else ends
+    lid = np.array([(-x, -y, z + height), (x, -y, z + height), (x, y, z + height), (-x, y, z + height)])
+    faces = [
+        wall((-x, -y), (x, -y), sides),
+        wall((x, y), (-x, y), sides),
+        wall((x, -y), (x, y), end_texture),
+        wall((-x, y), (-x, -y), end_texture),
+        quads(lid, sides if top is None else top, _flat_uv(lid, repeat), tint=tint if top_tint is None else top_tint),
+    ]
+    if bottom:
+        floor = lid[::-1] - np.array([0, 0, height])
+        faces.append(quads(floor, sides, _flat_uv(floor, repeat), tint=tint))
+    return concatenate(faces)
+
+
+def prism(radius: float, height: float, texture: int, sides: int = 5, base: float = 0.0, **options: object) -> Mesh:
+    """Return an upright prism without lids around the z axis: poles and trunks."""
+    angles = np.arange(sides + 1) * (2 * np.pi / sides)
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius
+    walls = [
+        upright((*ring[i], base), (*ring[i + 1], base), height, texture, (0.2, height / 2), **options)
+        for i in range(sides)
+    ]
+    return concatenate(walls)
+
+
+def _flat_uv(corners: Floats, repeat: float) -> Floats | None:
+    return corners[:, :2] / repeat if repeat else None

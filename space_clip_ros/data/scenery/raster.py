@@ -1,0 +1,230 @@
+"""Exact visibility of planar quads: which quad each pixel centre sees, without clipping or loops over quads.
+
+A convex quad seen in perspective covers the rays inside the pyramid of its four edge planes, and its inverse depth is
+affine in the image, so both are linear functions of pixel coordinates, valid even for corners behind the camera
+(Olano and Greer, "Triangle scan conversion using 2D homogeneous coordinates", 1997). All quads are cut into pixel rows
+at once, all rows into fragments at once, and the largest value a pixel gets wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.geometry.camera import PinholeCamera
+
+Floats = NDArray[np.floating]
+Keep = Callable[["Fragments"], NDArray[np.bool_]]
+
+NEAR = 0.3
+"""Surfaces nearer than this along the optical axis are not drawn, metres."""
+
+_EDGE_ON = 1e-7
+_BATCH = 120_000
+
+
+@dataclass(frozen=True)
+class Facets:
+    """Quads ready to be drawn: everything is affine in pixel coordinates (x, y, 1).
+
+    Attributes:
+        edges: (N, E, 3) float64; a pixel is covered where all E products with (x, y, 1) are >= 0.
+        value: (N, 3) float64; what is compared between quads, the larger wins (inverse depth, or height).
+        box: (N, 4) float64; left, top, right, bottom bounds in pixels.
+        index: (N,) intp; which of the caller's quads this was.
+    """
+
+    edges: Floats
+    value: Floats
+    box: Floats
+    index: NDArray[np.intp]
+
+    def select(self, rows: NDArray[np.intp]) -> Facets:
+        """Return some of the quads."""
+        return Facets(self.edges[rows], self.value[rows], self.box[rows], self.index[rows])
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """Pixels covered by each quad, a flat list.
+
+    Attributes:
+        pixel: (F,) intp, y * width + x.
+        facet: (F,) int32, row of the :class:`Facets`.
+        value: (F,) float32, the compared value.
+    """
+
+    pixel: NDArray[np.intp]
+    facet: NDArray[np.int32]
+    value: NDArray[np.float32]
+
+    def select(self, rows: NDArray[np.intp]) -> Fragments:
+        """Return some of the fragments."""
+        return Fragments(self.pixel.take(rows), self.facet.take(rows), self.value.take(rows))
+
+
+def normals(quads: Floats) -> Floats:
+    """Return (N, 3) unnormalised normals of (N, 4, 3) quads; a triangle repeats its third corner."""
+    return np.cross(quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1])
+
+
+def perspective(quads: Floats, camera: PinholeCamera, two_sided: NDArray[np.bool_], far: float) -> Facets:
+    """Prepare quads given in camera coordinates (x right, y down, z forward, metres).
+
+    Args:
+        quads: (N, 4, 3) convex planar corners, counter-clockwise seen from the side that is visible.
+        camera: where the pixels are.
+        two_sided: (N,) quads seen from both sides.
+        far: quads wholly beyond this z are left out, metres.
+    """
+    depth = quads[:, :, 2]
+    nearest = depth.min(axis=1)
+    seen = np.flatnonzero((depth.max(axis=1) > NEAR) & (nearest < far))
+    quads, nearest = quads[seen], nearest[seen]
+    normal = normals(quads)
+    offset = np.einsum("ij,ij->i", normal, quads[:, 0])
+    box = _perspective_box(quads, nearest, camera)
+    inside = (box[:, 0] < camera.width) & (box[:, 1] < camera.height) & (box[:, 2] >= 0) & (box[:, 3] >= 0)
+    size = np.linalg.norm(normal, axis=1)
+    facing = np.where(two_sided[seen], np.abs(offset), -offset) > _EDGE_ON * size
+    keep = np.flatnonzero(inside & facing)
+    quads, normal, offset, box = quads[keep], normal[keep], offset[keep], box[keep]
+    to_rays = np.array(
+        [[1 / camera.fx, 0, 0], [0, 1 / camera.fy, 0], [-camera.cx / camera.fx, -camera.cy / camera.fy, 1]]
+    )
+    sides = np.cross(quads, np.roll(quads, -1, axis=1)) * np.sign(offset)[:, None, None]
+    inverse_depth = (normal / offset[:, None]) @ to_rays.T
+    not_too_near = -inverse_depth + np.array([0, 0, 1 / NEAR])
+    edges = np.concatenate([sides @ to_rays.T, not_too_near[:, None]], axis=1)
+    return Facets(edges, inverse_depth, box, seen[keep])
+
+
+def orthographic(quads: Floats, width: int, height: int) -> Facets:
+    """Prepare quads given as (x pixels, y pixels, value) for a parallel projection, seen from both sides.
+
+    Args:
+        quads: (N, 4, 3) corners.
+        width: image width, pixels.
+        height: image height, pixels.
+    """
+    low, high = quads.min(axis=1), quads.max(axis=1)
+    box = np.concatenate([low[:, :2], high[:, :2]], axis=1)
+    normal = normals(quads)
+    inside = (box[:, 0] < width) & (box[:, 1] < height) & (box[:, 2] >= 0) & (box[:, 3] >= 0)
+    keep = np.flatnonzero(inside & (np.abs(normal[:, 2]) > _EDGE_ON * np.linalg.norm(normal, axis=1)))
+    quads, normal, box = quads[keep], normal[keep], box[keep]
+    following = np.roll(quads, -1, axis=1)
+    sides = np.stack(
+        [
+            quads[..., 1] - following[..., 1],
+            following[..., 0] - quads[..., 0],
+            quads[..., 0] * following[..., 1] - following[..., 0] * quads[..., 1],
+        ],
+        axis=-1,
+    )
+    slope = -normal[:, :2] / normal[:, 2:]
+    start = quads[:, 0, 2] - np.einsum("ij,ij->i", slope, quads[:, 0, :2])
+    value = np.concatenate([slope, start[:, None]], axis=1)
+    return Facets(sides * np.sign(normal[:, 2])[:, None, None], value, box, keep)
+
+
+def fragments(facets: Facets, width: int, height: int) -> Fragments:
+    """Return every pixel centre that every quad covers."""
+    top = np.maximum(np.ceil(facets.box[:, 1]), 0).astype(np.intp)
+    bottom = np.minimum(np.floor(facets.box[:, 3]), height - 1).astype(np.intp)
+    facet, y = _runs(np.maximum(bottom - top + 1, 0))
+    y += top.take(facet)
+    left = np.maximum(np.ceil(facets.box[:, 0]), 0).take(facet)
+    right = np.minimum(np.floor(facets.box[:, 2]), width - 1).take(facet)
+    for slope, along, constant in np.moveaxis(facets.edges, 0, 2):
+        rest = along.take(facet) * y + constant.take(facet)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bound = rest * (-1 / slope).take(facet)
+        rising, falling = (slope > 0).take(facet), (slope < 0).take(facet)
+        np.maximum(left, np.ceil(bound), out=left, where=rising)
+        np.minimum(right, np.floor(bound), out=right, where=falling)
+        right[(rest < 0) & ~(rising | falling)] = -1
+    length = np.maximum(right - left + 1, 0)
+    filled = np.flatnonzero(length > 0)
+    facet, y = facet.take(filled), y.take(filled)
+    left, length = left.take(filled).astype(np.intp), length.take(filled).astype(np.intp)
+    slope, along, constant = (column.take(facet) for column in np.ascontiguousarray(facets.value.T))
+    # Row starts are exact in float64; along a row the value grows by its slope, in float32, on few pixels.
+    start = slope * left + along * y + constant
+    span, step = _runs(length)
+    value = step.astype(np.float32)
+    value *= slope.astype(np.float32).take(span)
+    value += start.astype(np.float32).take(span)
+    step += (y * width + left).take(span)
+    return Fragments(step, facet.astype(np.int32).take(span), value)
+
+
+@dataclass
+class Canvas:
+    """Pixels that remember the largest value drawn on them.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        value: (height * width,) float32, -inf where nothing is.
+        facet: (height * width,) int32, row of the :class:`Facets` drawn, -1 where nothing is.
+    """
+
+    width: int
+    height: int
+    value: NDArray[np.float32] = field(init=False)
+    facet: NDArray[np.int32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start empty."""
+        self.value = np.full(self.height * self.width, -np.inf, np.float32)
+        self.facet = np.full(self.height * self.width, -1, np.int32)
+
+    def draw(self, facets: Facets, rows: NDArray[np.intp], keep: Keep | None = None) -> None:
+        """Draw some quads.
+
+        Args:
+            facets: all quads.
+            rows: which of them.
+            keep: optional test of fragments, False where a quad is transparent; fragments name rows of ``facets``.
+        """
+        for part in _batches(facets.select(rows)):
+            part = rows[part]
+            found = fragments(facets.select(part), self.width, self.height)
+            found = found.select(np.flatnonzero(found.value > self.value.take(found.pixel)))
+            found = Fragments(found.pixel, part.astype(np.int32).take(found.facet), found.value)
+            if keep is not None:
+                found = found.select(np.flatnonzero(keep(found)))
+            np.maximum.at(self.value, found.pixel, found.value)
+            winners = np.flatnonzero(found.value == self.value.take(found.pixel))
+            self.facet[found.pixel.take(winners)] = found.facet.take(winners)
+
+
+def _batches(facets: Facets) -> list[NDArray[np.intp]]:
+    """Group quads, those with large values first, so that a batch's fragments fit the processor's cache."""
+    corners = facets.box[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 4, 2)
+    values = np.einsum("ijk,ik->ij", corners, facets.value[:, :2]) + facets.value[:, 2:]
+    order = np.argsort(-values.mean(axis=1))
+    size = np.diff(facets.box[:, [0, 2, 1, 3]].reshape(-1, 2, 2), axis=2)[..., 0].clip(1, 1500).prod(axis=1)
+    batch = np.cumsum(size[order]) // _BATCH
+    return np.split(order, np.flatnonzero(np.diff(batch)) + 1)
+
+
+def _runs(lengths: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return, for runs of the given lengths laid end to end, each item's run and its place in the run."""
+    run = np.repeat(np.arange(len(lengths)), lengths)
+    ends = np.cumsum(lengths)
+    return run, np.arange(len(run)) - np.repeat(ends - lengths, lengths)
+
+
+def _perspective_box(quads: Floats, nearest: Floats, camera: PinholeCamera) -> Floats:
+    """Return (N, 4) image bounds; quads that reach behind the near plane get the whole image."""
+    z = np.maximum(quads[:, :, 2], NEAR)
+    x = quads[:, :, 0] / z * camera.fx + camera.cx
+    y = quads[:, :, 1] / z * camera.fy + camera.cy
+    box = np.stack([x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1)], axis=1)
+    box[nearest <= NEAR] = (0, 0, camera.width - 1, camera.height - 1)
+    return box

@@ -1,0 +1,69 @@
+"""Shadows of the sun near the camera: a height map seen from the sun."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.data.scenery import raster
+from space_clip_ros.data.scenery.mesh import CUTOUT, SOLID, Mesh
+from space_clip_ros.data.scenery.shading import pixel_grid, pixels_to_rays
+from space_clip_ros.geometry.camera import PinholeCamera
+
+_CELLS = 512
+_CELL = 0.18
+_AHEAD = 32.0
+_BIAS = 0.25
+
+
+class ShadowMap:
+    """What the sun sees of a square of about 90 m around a point ahead of the camera."""
+
+    def __init__(
+        self, mesh: Mesh, to_sun: NDArray[np.floating], pose: NDArray[np.floating], camera: PinholeCamera
+    ) -> None:
+        """Draw the casters.
+
+        Args:
+            mesh: in world coordinates.
+            to_sun: (3,) unit vector.
+            pose: (4, 4) camera to world.
+            camera: intrinsics.
+        """
+        right = np.cross([0.0, 0.0, 1.0], to_sun)
+        right /= np.linalg.norm(right)
+        up = np.cross(to_sun, right)
+        axes = np.stack([right, up, to_sun])
+        center = pose[:3, 3] + pose[:3, 2] * _AHEAD
+        scale = np.array([1 / _CELL, 1 / _CELL, 1.0])
+        shift = np.array([_CELLS / 2, _CELLS / 2, 0.0]) - axes @ center * scale
+        caster = (mesh.kind == SOLID) | (mesh.kind == CUTOUT)
+        near = np.abs(mesh.corners[:, 0] - center).max(axis=1) < _CELLS * _CELL
+        quads = mesh.corners[caster & near] @ axes.T * scale + shift
+        canvas = raster.Canvas(_CELLS, _CELLS)
+        facets = raster.orthographic(quads, _CELLS, _CELLS)
+        canvas.draw(facets, np.arange(len(facets.index)))
+        self._height = canvas.value
+        self._affine = (scale[:, None] * (axes @ pose[:3, :3] @ pixels_to_rays(camera))).astype(np.float32)
+        self._offset = (axes @ pose[:3, 3] * scale + shift).astype(np.float32)
+        self._x, self._y = pixel_grid(camera.width, camera.height)
+
+    def lit(self, pixel: NDArray[np.intp], depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (P,) shares of sunlight that reach surfaces at pixels of the camera, 1 beyond the map.
+
+        Args:
+            pixel: (P,) y * width + x.
+            depth: (P,) metres along the optical axis.
+        """
+        x, y = self._x.take(pixel), self._y.take(pixel)
+        column, row, height = (
+            (a * x + b * y + c) * depth + offset for (a, b, c), offset in zip(self._affine, self._offset, strict=True)
+        )
+        height += np.float32(_BIAS)
+        inside = (column >= 1) & (column < _CELLS - 2) & (row >= 1) & (row < _CELLS - 2)
+        # Beyond the map everything is lit; so is cell 0, which the map's border keeps empty.
+        at = (row.astype(np.int32) * _CELLS + column.astype(np.int32)) * inside
+        share = (self._height.take(at) < height).view(np.uint8)
+        for step in (1, _CELLS, _CELLS + 1):
+            share = share + (self._height.take(at + step) < height)
+        return np.where(inside, share, 4) * np.float32(0.25)
