@@ -68,13 +68,14 @@ class CameraStream:
         self._subscriptions: list[Any] = []
 
     def start(self) -> None:
-        """Start the worker and subscribe."""
-        self._worker.start()
+        """Subscribe and start the worker."""
+        self._unsubscribe()
         self._subscribe(CameraInfo, "camera_info", self.calibration.update, depth=5)
         if self._compressed:
             self._subscribe(CompressedImage, self.image_topic, self._on_image, depth=1)
         else:
             self._subscribe(Image, "image", self._on_image, depth=1)
+        self._worker.start()
 
     def stop(self) -> None:
         """Unsubscribe, throw away what waits and let the frame in work finish.
@@ -82,15 +83,17 @@ class CameraStream:
         Raises:
             BackendError: the engine did not finish its frame in time.
         """
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        self._unsubscribe()
         if not self._worker.stop(_STOP_S):
             raise BackendError(f"the engine did not finish its frame within {_STOP_S:g} s; restart the node")
 
     def destroy(self) -> None:
         """Take the publishers back; the stream must be stopped."""
         self.outputs.destroy()
+
+    def _unsubscribe(self) -> None:
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop())
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], depth: int) -> None:
         # Best effort and volatile asks for nothing, so every publisher matches.

@@ -104,6 +104,8 @@ class DepthNode(LifecycleNode):
             settings.model, settings.backend, settings.device, settings.precision, settings.threads
         )
         try:
+            if predictor.info.fixed_size is not None:
+                predictor.warm_up(*predictor.info.fixed_size)
             self._stream = CameraStream(self, predictor, self._settings, self._statistics, self._log)
         except Exception:
             predictor.close()

@@ -38,9 +38,9 @@ class DepthOutput:
     topic = "depth/image"
     needs_camera = False
 
-    def __init__(self, node: LifecycleNode) -> None:
-        """Create the publisher."""
-        self.publisher = create_publisher(node, Image, self.topic)
+    def __init__(self, publisher: Any) -> None:
+        """Publish with ``publisher``."""
+        self.publisher = publisher
 
     def publish(self, frame: Frame) -> None:
         """Publish the frame's depth."""
@@ -58,9 +58,9 @@ class PointsOutput:
     topic = "depth/points"
     needs_camera = True
 
-    def __init__(self, node: LifecycleNode) -> None:
-        """Create the publisher."""
-        self.publisher = create_publisher(node, PointCloud2, self.topic)
+    def __init__(self, publisher: Any) -> None:
+        """Publish with ``publisher``."""
+        self.publisher = publisher
         self._buffer = MessageBuffer()
         self._projector: Projector | None = None
 
@@ -90,9 +90,9 @@ class ColorOutput:
     topic = "depth/color"
     needs_camera = False
 
-    def __init__(self, node: LifecycleNode) -> None:
-        """Create the publisher."""
-        self.publisher = create_publisher(node, Image, self.topic)
+    def __init__(self, publisher: Any) -> None:
+        """Publish with ``publisher``."""
+        self.publisher = publisher
 
     def publish(self, frame: Frame) -> None:
         """Colour the frame's depth and publish it."""
@@ -106,9 +106,9 @@ class InfoOutput:
 
     topic = "depth/camera_info"
 
-    def __init__(self, node: LifecycleNode) -> None:
-        """Create the publisher."""
-        self.publisher = create_publisher(node, CameraInfo, self.topic)
+    def __init__(self, publisher: Any) -> None:
+        """Publish with ``publisher``."""
+        self.publisher = publisher
 
     def publish(self, camera: PinholeCamera, header: Any) -> None:
         """Publish a camera under the image's header."""
@@ -119,11 +119,20 @@ class Outputs:
     """All publishers of one camera."""
 
     def __init__(self, node: LifecycleNode) -> None:
-        """Create the publishers; they publish only while the node is active."""
+        """Create the publishers, all or none; they publish only while the node is active."""
         self._node = node
-        self.info = InfoOutput(node)
-        # Depth goes first: it is what most wait for, and a cloud takes the bus for longer.
-        self.images: tuple[Output, ...] = (DepthOutput(node), PointsOutput(node), ColorOutput(node))
+        self._publishers: list[Any] = []
+        try:
+            self.info = InfoOutput(self._create(CameraInfo, InfoOutput.topic))
+            # Depth goes first: it is what most wait for, and a cloud takes the bus for longer.
+            self.images: tuple[Output, ...] = (
+                DepthOutput(self._create(Image, DepthOutput.topic)),
+                PointsOutput(self._create(PointCloud2, PointsOutput.topic)),
+                ColorOutput(self._create(Image, ColorOutput.topic)),
+            )
+        except Exception:
+            self.destroy()
+            raise
 
     def wanted(self, camera_known: bool) -> list[Output]:
         """Return the outputs that somebody subscribes to and that can be made."""
@@ -136,28 +145,25 @@ class Outputs:
 
     def subscribers(self) -> int:
         """Return how many subscribers all outputs have together."""
-        return sum(int(publisher.get_subscription_count()) for publisher in self._publishers())
+        return sum(int(publisher.get_subscription_count()) for publisher in self._publishers)
 
     def destroy(self) -> None:
         """Take the topics back."""
-        for publisher in self._publishers():
-            self._node.destroy_lifecycle_publisher(publisher)
+        while self._publishers:
+            self._node.destroy_lifecycle_publisher(self._publishers.pop())
 
-    def _publishers(self) -> list[Any]:
-        return [self.info.publisher, *(output.publisher for output in self.images)]
+    def _create(self, kind: type, topic: str) -> Any:
+        qos = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=_DEPTH,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.VOLATILE,
+        )
+        publisher: Any = self._node.create_lifecycle_publisher(kind, topic, qos, qos_overriding_options=qos_overrides())
+        self._publishers.append(publisher)
+        return publisher
 
 
 def subscribed(output: Output | InfoOutput) -> bool:
     """Tell whether anybody subscribes to an output."""
     return bool(output.publisher.get_subscription_count())
-
-
-def create_publisher(node: LifecycleNode, kind: type, topic: str) -> Any:
-    """Create a reliable, volatile publisher whose QoS ``qos_overrides`` parameters may change."""
-    qos = QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=_DEPTH,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.VOLATILE,
-    )
-    return node.create_lifecycle_publisher(kind, topic, qos, qos_overriding_options=qos_overrides())

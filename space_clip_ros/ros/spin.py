@@ -53,10 +53,10 @@ def run(make_node: MakeNode, name: str, description: str, args: Sequence[str] | 
         0 after a signal or a finished job, 1 if the node could not start or a callback failed.
     """
     command_line = list(sys.argv if args is None else [name, *args])
-    _parse(command_line, name, description)
     events: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
     with _signals_into(events):
         try:
+            _parse(command_line, name, description)
             rclpy.init(args=command_line, signal_handler_options=SignalHandlerOptions.NO)
             node = make_node(lambda: events.put(None))
         except (SpaceClipError, RuntimeError) as error:
