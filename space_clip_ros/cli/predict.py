@@ -1,0 +1,152 @@
+"""``space_clip predict``: depth of pictures, as files."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from space_clip_ros.cli.console import progress, say
+from space_clip_ros.config import BACKENDS, PRECISIONS, ColorConfig, NodeConfig
+from space_clip_ros.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from space_clip_ros.geometry.rectification import Rectifier
+    from space_clip_ros.inference.backend import Depth, Rgb
+    from space_clip_ros.inference.predictor import Predictor
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command's arguments."""
+    node = NodeConfig()
+    parser = subparsers.add_parser(
+        "predict",
+        help="metric depth of pictures",
+        description="Estimate metric depth of pictures. For NAME.png, writes NAME_depth.png (16 bits, 0 where "
+        "invalid), NAME_color.png and, with --camera, the cloud NAME.ply. Pictures of a camera with distortion are "
+        "rectified first, and all files are of the rectified picture.",
+        epilog="example: space_clip predict street.png --out depth --camera camera.yaml",
+    )
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="picture (PNG, JPEG)")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: here)")
+    parser.add_argument("--model", default=node.model, metavar="M", help="name or file (default: %(default)s)")
+    parser.add_argument(
+        "--camera",
+        type=Path,
+        metavar="K.yaml",
+        help="the pictures' calibration, as ROS's camera_calibration writes it",
+    )
+    parser.add_argument(
+        "--ply",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="write the cloud (default: with --camera, which it needs)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("mm", "kitti"),
+        default="mm",
+        help="depth PNG in millimetres or, as KITTI, metres * 256 (default: %(default)s)",
+    )
+    parser.add_argument("--backend", choices=BACKENDS, default=node.backend, help="default: %(default)s")
+    parser.add_argument("--device", default=node.device, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--precision", choices=PRECISIONS, default=node.precision, help="default: %(default)s")
+    parser.set_defaults(parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict every picture.
+
+    Raises:
+        SpaceClipError: a picture, the camera or the model cannot be used, or a file cannot be written.
+    """
+    _check_usage(args)
+
+    from space_clip_ros.cli.camera_file import read_camera_file
+    from space_clip_ros.geometry.image_file import read_rgb
+    from space_clip_ros.inference import load_predictor
+
+    rectifier = read_camera_file(args.camera) if args.camera else None
+    args.out.mkdir(parents=True, exist_ok=True)
+    with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
+        info = predictor.info
+        say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+        for file in progress(args.images, len(args.images), "depth"):
+            rgb = _rectified(read_rgb(file), rectifier, file)
+            picture = _Picture(args.out / file.stem, rgb, _valid_depth(predictor, rgb))
+            picture.write(args.format, info.min_depth, info.max_depth)
+            if rectifier and args.ply is not False:
+                picture.write_cloud(rectifier)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture's results; ``stem`` is the path that all its files begin with."""
+
+    stem: Path
+    rgb: Rgb
+    depth: Depth
+
+    def write(self, format: str, min_depth: float, max_depth: float) -> None:
+        """Write depth and colours, and say the median."""
+        import numpy as np
+
+        from space_clip_ros.geometry.color import colorize
+        from space_clip_ros.geometry.depth import write_depth_png
+
+        target = self._file("_depth.png")
+        write_depth_png(target, self.depth, format)
+        _write_rgb(self._file("_color.png"), colorize(self.depth, ColorConfig().colormap, min_depth, max_depth))
+        valid = self.depth[np.isfinite(self.depth)]
+        median = f"median {np.median(valid):.2f} m" if valid.size else "no valid depth"
+        say(f"{target}: {median}, {valid.size / self.depth.size:.0%} valid")
+
+    def write_cloud(self, rectifier: Rectifier) -> None:
+        """Write the coloured cloud."""
+        from space_clip_ros.geometry.cloud import Projector
+        from space_clip_ros.geometry.ply import write_ply
+
+        target = self._file(".ply")
+        count = write_ply(target, Projector(rectifier.camera).project(self.depth), self.rgb)
+        say(f"{target}: {count} points")
+
+    def _file(self, ending: str) -> Path:
+        return self.stem.with_name(f"{self.stem.name}{ending}")
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    if args.ply and not args.camera:
+        args.parser.error("--ply needs --camera")
+    repeated = [stem for stem, count in Counter(file.stem for file in args.images).items() if count > 1]
+    if repeated:
+        args.parser.error(f"several pictures are named {repeated[0]}, and would overwrite each other's results")
+
+
+def _rectified(rgb: Rgb, rectifier: Rectifier | None, file: Path) -> Rgb:
+    if rectifier is None:
+        return rgb
+    if (rgb.shape[1], rgb.shape[0]) != rectifier.size:
+        width, height = rectifier.size
+        raise InputError(
+            f"{file}: is {rgb.shape[1]} x {rgb.shape[0]} pixels, the camera's pictures are {width} x {height}; "
+            f"calibrate at the pictures' size"
+        )
+    return rectifier(rgb).astype(rgb.dtype, copy=False)
+
+
+def _valid_depth(predictor: Predictor, rgb: Rgb) -> Depth:
+    from space_clip_ros.geometry.depth import invalidate
+
+    return invalidate(predictor(rgb), predictor.info.min_depth, predictor.info.max_depth, in_place=True)
+
+
+def _write_rgb(path: Path, rgb: Rgb) -> None:
+    import cv2
+
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise DataError(f"{path}: a picture of {rgb.shape[1]} x {rgb.shape[0]} pixels could not be encoded as PNG")
+    path.write_bytes(data.tobytes())
