@@ -72,7 +72,8 @@ class Encoder(nn.Module):
         Raises:
             InputError: the shape or dtype does not fit.
         """
-        self._check(images)
+        if not torch.jit.is_tracing():
+            self._check(images)
         run = _run_clip if self.config.kind == "clip" else _run_siglip
         if self.config.trainable or not torch.is_grad_enabled():
             return run(self.tower, images)
@@ -91,18 +92,18 @@ class Encoder(nn.Module):
             raise InputError(f"images: height and width must be multiples of {patch} pixels, got {height} x {width}")
 
 
-def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
+def resize_position_embedding(embedding: Tensor, side: int, grid: tuple[int, int]) -> Tensor:
     """Interpolate a square grid's position embedding to another grid: bicubic, no antialiasing, corners not aligned.
 
     Args:
         embedding: (side * side, width), row by row.
+        side: patches a side of the grid it was trained for.
         grid: height and width wanted.
 
     Returns:
         (height * width, width); the embedding itself where the grid is its own.
     """
-    side = round(embedding.shape[0] ** 0.5)
-    if tuple(grid) == (side, side):
+    if grid == (side, side):
         return embedding
     square = embedding.reshape(1, side, side, -1).permute(0, 3, 1, 2)
     resized = functional.interpolate(square, size=grid, mode="bicubic", align_corners=False, antialias=False)
@@ -145,7 +146,9 @@ def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
     tokens, grid = _patch_tokens(tower.conv1, images)
     tokens = torch.cat([tower.class_embedding.expand(tokens.shape[0], 1, -1), tokens], dim=1)
     trained = tower.positional_embedding
-    tokens = tower.ln_pre(tokens + torch.cat([trained[:1], resize_position_embedding(trained[1:], grid)]))
+    tokens = tower.ln_pre(
+        tokens + torch.cat([trained[:1], resize_position_embedding(trained[1:], tower.grid_size[0], grid)])
+    )
     states = [tokens]
     for block in tower.transformer.resblocks:
         states.append(_run_clip_block(block, states[-1]))
@@ -154,7 +157,7 @@ def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
 
 def _run_siglip(tower: Any, images: Tensor) -> EncoderOutput:
     tokens, grid = _patch_tokens(tower.patch_embed.proj, images)
-    states = [tokens + resize_position_embedding(tower.pos_embed[0], grid)]
+    states = [tokens + resize_position_embedding(tower.pos_embed[0], tower.patch_embed.grid_size[0], grid)]
     for block in tower.blocks:
         states.append(block(states[-1]))
     return EncoderOutput(tuple(states), tower.attn_pool(tower.norm(states[-1])), grid)
@@ -162,7 +165,8 @@ def _run_siglip(tower: Any, images: Tensor) -> EncoderOutput:
 
 def _patch_tokens(convolution: nn.Module, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
     patches = convolution(images)
-    return patches.flatten(2).transpose(1, 2), (patches.shape[2], patches.shape[3])
+    # int() because the grid is part of the network's structure: a tracer would otherwise make it an input
+    return patches.flatten(2).transpose(1, 2), (int(patches.shape[2]), int(patches.shape[3]))
 
 
 def _run_clip_block(block: Any, tokens: Tensor) -> Tensor:
