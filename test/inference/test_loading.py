@@ -1,0 +1,84 @@
+"""Which backend a model gets, and every refusal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from space_clip_ros.errors import BackendError, InputError, SpaceClipError
+from space_clip_ros.inference import load_predictor
+
+RUN = """
+import sys
+sys.modules.update(dict.fromkeys({blocked!r}))
+import numpy as np
+from space_clip_ros.inference import load_predictor
+predictor = load_predictor({file!r}, device="cpu")
+assert predictor(np.full((20, 30, 3), 7, np.uint8)).shape == (20, 30)
+"""
+
+
+def in_a_fresh_interpreter(file: Path, blocked: list[str]) -> subprocess.CompletedProcess[str]:
+    program = RUN.format(blocked=blocked, file=str(file))
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "blocked"),
+    [
+        ("any.onnx", ["torch", "open_clip", "timm", "safetensors", "onnx", "rclpy"]),
+        ("checkpoint.safetensors", ["onnxruntime", "onnx", "rclpy"]),
+    ],
+)
+def test_each_library_is_needed_only_for_its_own_files(model_dir: Path, file: str, blocked: list[str]) -> None:
+    result = in_a_fresh_interpreter(model_dir / file, blocked)
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "missing", "remedy"),
+    [
+        ("any.onnx", "onnxruntime", "pip install onnxruntime"),
+        ("checkpoint.safetensors", "torch", r"pip install 'space_clip_ros\[train\]'"),
+    ],
+)
+def test_a_library_that_is_not_installed(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, file: str, missing: str, remedy: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    for name in ("onnxruntime_backend", "torch_backend"):
+        monkeypatch.delitem(sys.modules, f"space_clip_ros.inference.{name}", raising=False)
+    with pytest.raises(BackendError, match=f"needs the Python package '{missing}' to run .*{file}; {remedy}"):
+        load_predictor(model_dir / file)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"backend": "tensorflow"}, InputError, "backend: must be one of auto, onnxruntime, torch, tensorrt"),
+        ({"precision": "fp8"}, InputError, "precision: must be one of auto, fp32, fp16, int8, got 'fp8'"),
+        ({"device": "gpu"}, InputError, "device: must be auto, cpu, cuda or cuda:N, got 'gpu'"),
+        ({"threads": -1}, InputError, "threads: must be at least 0, got -1"),
+        ({"backend": "tensorrt"}, BackendError, "tensorrt: is not available in this version"),
+        (
+            {"backend": "torch"},
+            BackendError,
+            r"backend torch: cannot run .*any\.onnx; give backend onnxruntime or auto",
+        ),
+        ({"precision": "fp16"}, BackendError, r"precision fp16: .*any\.onnx runs in fp32 .*--precision fp16"),
+        ({"device": "cuda"}, BackendError, "device cuda: the onnxruntime backend runs on the cpu"),
+    ],
+)
+def test_refusals(model_dir: Path, arguments: dict[str, Any], error: type[SpaceClipError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        load_predictor(model_dir / "any.onnx", **arguments)
+
+
+def test_a_checkpoint_on_onnxruntime(model_dir: Path) -> None:
+    with pytest.raises(BackendError, match=r"backend onnxruntime: cannot run .*'space_clip export'"):
+        load_predictor(model_dir / "checkpoint.safetensors", backend="onnxruntime")

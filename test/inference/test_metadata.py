@@ -1,0 +1,50 @@
+"""Metadata of exported files: there and back, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.config import EncoderConfig, ModelConfig
+from space_clip_ros.errors import ModelError
+from space_clip_ros.inference.metadata import OnnxMetadata
+
+FILE = Path("model.onnx")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        OnnxMetadata(ModelConfig()),
+        OnnxMetadata(
+            ModelConfig(name="other", encoder=EncoderConfig(width=64, heads=4), training_camera=(1.0, 2.0, 3.0, 4.0)),
+            precision="fp16",
+            size=(375, 1242),
+            batch=None,
+            source_sha256="00ff",
+            max_difference=1.25e-5,
+            max_difference_m=0.002,
+            created_with="something 1.0",
+        ),
+    ],
+)
+def test_there_and_back(metadata: OnnxMetadata) -> None:
+    assert OnnxMetadata.from_properties(metadata.to_properties(), FILE) == metadata
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"space_clip.format_version": "2"}, "has format version 2, this package reads 1"),
+        ({"space_clip.height": "high"}, "metadata is damaged"),
+        ({"space_clip.config": "{"}, "metadata is damaged"),
+        ({"space_clip.config": '{"encoder": {"width": -1}}'}, r"damaged \(config: encoder.width: must be at least 1"),
+        ({"space_clip.precision": None}, r"damaged \('precision' is missing\)"),
+        ({"space_clip.format_version": None}, r"an ONNX file without the space_clip\.\* metadata"),
+    ],
+)
+def test_refused(change: dict[str, str | None], message: str) -> None:
+    properties = {**OnnxMetadata(ModelConfig()).to_properties(), **change}
+    with pytest.raises(ModelError, match=rf"^model\.onnx: .*{message}"):
+        OnnxMetadata.from_properties({key: value for key, value in properties.items() if value is not None}, FILE)

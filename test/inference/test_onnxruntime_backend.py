@@ -1,0 +1,119 @@
+"""Files that are not ours, sizes they are not made for, and the sessions kept."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.inference import load_predictor, onnxruntime_backend
+from space_clip_ros.inference.onnxruntime_backend import SESSIONS_KEPT, OnnxSessions
+
+
+def with_metadata(source: Path, target: Path, **changes: str) -> Path:
+    """Copy an exported file, with some of its metadata changed."""
+    graph = onnx.load(source)
+    properties = {entry.key: entry.value for entry in graph.metadata_props}
+    onnx.helper.set_model_props(graph, {**properties, **{f"space_clip.{key}": text for key, text in changes.items()}})
+    onnx.save(graph, target)
+    return target
+
+
+def test_not_an_onnx_file(tmp_path: Path) -> None:
+    file = tmp_path / "text.onnx"
+    file.write_text("not a graph", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"text\.onnx: is not an ONNX file this ONNX Runtime .* can run"):
+        load_predictor(file)
+
+
+def test_half_a_file(model_dir: Path, tmp_path: Path) -> None:
+    content = (model_dir / "any.onnx").read_bytes()
+    file = tmp_path / "half.onnx"
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelError, match=r"half\.onnx: is not an ONNX file"):
+        load_predictor(file)
+
+
+def test_someone_elses_graph(tmp_path: Path) -> None:
+    tensor = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [tensor], [tensor])
+    graph.output[0].name = "y"
+    file = tmp_path / "theirs.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), file)
+    with pytest.raises(ModelError, match=r"theirs\.onnx: is an ONNX file without the space_clip"):
+        load_predictor(file)
+
+
+def test_another_format_version(model_dir: Path, tmp_path: Path) -> None:
+    file = with_metadata(model_dir / "any.onnx", tmp_path / "new.onnx", format_version="9")
+    with pytest.raises(ModelError, match=r"new\.onnx: has format version 9, this package reads 1"):
+        load_predictor(file)
+
+
+def test_a_file_for_one_size(model_dir: Path) -> None:
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.fixed_size == (60, 100)
+        assert predict(np.zeros((60, 100, 3), np.uint8)).shape == (60, 100)
+        with pytest.raises(
+            InputError, match=r"100 x 60 pixels, got 90 x 50; export it again with --height 50 --width 90"
+        ):
+            predict(np.zeros((50, 90, 3), np.uint8))
+
+
+def test_a_file_for_two_images_at_once(model_dir: Path) -> None:
+    with pytest.raises(ModelError, match=r"pair\.onnx: takes 2 images at once, live use takes one"):
+        load_predictor(model_dir / "pair.onnx")
+    sessions = OnnxSessions(model_dir / "pair.onnx")
+    images = np.random.default_rng(1).integers(0, 256, (2, 60, 100, 3), dtype=np.uint8)
+    depth = sessions.run(images)
+    single = OnnxSessions(model_dir / "fixed.onnx")
+    for image, expected in zip(images, depth, strict=True):
+        np.testing.assert_allclose(single.run(image[None])[0], expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(InputError, match="takes 2 images at once, got 1; export it again with --batch 1"):
+        sessions.run(images[:1])
+
+
+def test_a_session_is_made_once_a_size(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    opened = onnxruntime_backend._open
+
+    def counted(*arguments: object) -> object:
+        made.append(arguments)
+        return opened(*arguments)
+
+    sessions = OnnxSessions(model_dir / "any.onnx", threads=1)
+    monkeypatch.setattr(onnxruntime_backend, "_open", counted)
+    for size in (20, 21, 20, 22, 20, 23, 20, 24):
+        sessions.run(np.zeros((1, size, 30, 3), np.uint8))
+    assert len(made) == 5  # 20 was used again and again, so 21 went when 24 came
+    assert len(sessions._sessions) == SESSIONS_KEPT and (20, 30) in sessions._sessions
+    sessions.run(np.zeros((1, 21, 30, 3), np.uint8))
+    assert len(made) == 6
+
+
+def test_several_threads(model_dir: Path) -> None:
+    images = [np.random.default_rng(seed).integers(0, 256, (20 + seed, 30, 3), dtype=np.uint8) for seed in range(6)]
+    with load_predictor(model_dir / "any.onnx", threads=1) as predict:
+        expected = [predict(image) for image in images]
+        results: dict[int, np.ndarray] = {}
+        workers = [
+            threading.Thread(target=lambda index=index: results.update({index: predict(images[index])}))
+            for index in range(len(images))
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    for index, depth in enumerate(expected):
+        np.testing.assert_array_equal(results[index], depth)
+
+
+def test_a_run_that_fails(model_dir: Path, tmp_path: Path) -> None:
+    # metadata that promises any size over a graph that takes one
+    file = with_metadata(model_dir / "fixed.onnx", tmp_path / "liar.onnx", height="", width="")
+    with load_predictor(file) as predict, pytest.raises(BackendError, match="ONNX Runtime failed on 30 x 20 pixels"):
+        predict(np.zeros((20, 30, 3), np.uint8))

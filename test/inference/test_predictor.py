@@ -1,0 +1,120 @@
+"""The predictor's door: what images it takes and what it refuses. Runs on both backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import BackendError, InputError
+from space_clip_ros.inference import load_predictor
+from space_clip_ros.inference.predictor import Predictor
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module", params=["any.onnx", "checkpoint.safetensors"])
+def predict(request: pytest.FixtureRequest, model_dir: Path) -> Iterator[Predictor]:
+    with load_predictor(model_dir / request.param, device="cpu", threads=1) as predictor:
+        yield predictor
+
+
+def test_depth(predict: Predictor) -> None:
+    depth = predict(IMAGE)
+    assert depth.shape == (60, 100) and depth.dtype == np.float32 and depth.flags.writeable
+    assert np.isfinite(depth).all() and depth.min() >= 0 and depth.std() > 0
+
+
+def test_results_are_the_callers_own(predict: Predictor) -> None:
+    first = predict(IMAGE)
+    kept = first.copy()
+    predict(255 - IMAGE)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_the_image_is_left_alone(predict: Predictor) -> None:
+    image = IMAGE.copy()
+    predict(image)
+    np.testing.assert_array_equal(image, IMAGE)
+
+
+def views() -> dict[str, np.ndarray]:
+    """The same picture in every memory layout."""
+    padded = np.zeros((60, 120, 4), np.uint8)
+    padded[:, 10:110, :3] = IMAGE
+    read_only = IMAGE.copy()
+    read_only.flags.writeable = False
+    return {
+        "column order": np.asfortranarray(IMAGE),
+        "cut out": padded[:, 10:110, :3],
+        "BGR reversed": np.ascontiguousarray(IMAGE[..., ::-1])[..., ::-1],
+        "upside down": np.ascontiguousarray(IMAGE[::-1])[::-1],
+        "read only": read_only,
+        "bytes": np.frombuffer(IMAGE.tobytes(), np.uint8).reshape(IMAGE.shape),
+    }
+
+
+@pytest.mark.parametrize("layout", sorted(views()))
+@pytest.mark.filterwarnings("error")
+def test_memory_layouts(predict: Predictor, layout: str) -> None:
+    np.testing.assert_array_equal(predict(views()[layout]), predict(IMAGE))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ([[0]], "must be a NumPy array .* got a list"),
+        (np.zeros((4, 5), np.uint8), r"\(H, W, 3\), got \(4, 5\); a grey image must be spread to three channels"),
+        (np.zeros((4, 5, 1), np.uint8), "a grey image must be spread"),
+        (np.zeros((4, 5, 4), np.uint8), r"got \(4, 5, 4\); drop the alpha channel"),
+        (np.zeros((1, 4, 5, 3), np.uint8), "one image at a time"),
+        (np.zeros((3, 4, 5), np.uint8), r"must have shape \(H, W, 3\), got \(3, 4, 5\)$"),
+        (np.zeros((4, 5, 3), np.float32), r"must have dtype uint8 \(0-255\), got float32"),
+        (np.zeros((0, 5, 3), np.uint8), r"is empty, shape \(0, 5, 3\)"),
+    ],
+)
+def test_what_is_no_rgb_image(predict: Predictor, image: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        predict(image)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (200, 90)])
+def test_sizes(predict: Predictor, size: tuple[int, int]) -> None:
+    assert predict(np.full((*size, 3), 99, np.uint8)).shape == size
+
+
+def test_stages(predict: Predictor) -> None:
+    prediction = predict.run(IMAGE)
+    np.testing.assert_array_equal(prediction.depth, predict(IMAGE))
+    assert list(prediction.stages_ms)[:2] == ["copy_in", "inference"]
+    assert all(duration >= 0 for duration in prediction.stages_ms.values())
+
+
+def test_more_sizes_than_are_kept(predict: Predictor) -> None:
+    first = predict(IMAGE)
+    for height in range(20, 30):
+        predict.warm_up(height, 40)
+    np.testing.assert_array_equal(predict(IMAGE), first)
+
+
+def test_info(predict: Predictor) -> None:
+    info = predict.info
+    assert (info.name, info.device, info.precision, info.input_size) == ("tiny", "cpu", "fp32", (32, 64))
+    assert (info.min_depth, info.max_depth, info.training_camera) == (0.001, 60.0, (1242.0, 375.0, 721.5, 722.5))
+    assert info.fixed_size is None and info.file.is_file()
+
+
+def test_both_backends_agree(model_dir: Path) -> None:
+    with load_predictor(model_dir / "any.onnx") as graph, load_predictor(model_dir / "checkpoint.safetensors") as torch:
+        assert (graph.info.backend, torch.info.backend) == ("onnxruntime", "torch")
+        np.testing.assert_allclose(graph(IMAGE), torch(IMAGE), rtol=1e-4, atol=1e-4)
+
+
+def test_a_closed_predictor(model_dir: Path) -> None:
+    predictor = load_predictor(model_dir / "any.onnx")
+    predictor.close()
+    predictor.close()
+    with pytest.raises(BackendError, match=r"any\.onnx: this predictor is closed"):
+        predictor(IMAGE)
