@@ -1,0 +1,89 @@
+"""``space_clip export``: a checkpoint file in, an ONNX file and its proof out."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from space_clip_ros.cli import export
+from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
+from space_clip_ros.errors import DataError, InputError, ModelError
+from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
+from space_clip_ros.model import build, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config = ModelConfig(
+        name="tiny",
+        encoder=EncoderConfig(width=32, heads=2, image_size=32),
+        decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
+        input_size=(32, 32),
+    )
+    model = build(config)
+    with torch.no_grad():
+        model.depth_head.depth.bias.fill_(10.0)
+    file = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(model, file)
+    return file
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    export.add_parser(parser.add_subparsers())
+    return export.run(parser.parse_args(["export", *map(str, arguments)]))
+
+
+def test_a_fixed_size_with_a_real_picture(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
+    out = tmp_path / "tiny.onnx"
+    assert run(checkpoint, "--out", out, "--height", 40, "--width", 60, "--images", tmp_path / "a.png") == 0
+    said = capsys.readouterr().out
+    assert f"{out}: tiny, 60 x 40 pixels, fp32, " in said
+    assert "largest difference from PyTorch on 4 images: " in said
+    metadata = OnnxSessions(out).metadata
+    assert metadata.size == (40, 60)
+    assert metadata.source_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+
+
+def test_any_size(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(checkpoint, "--out", tmp_path / "tiny.onnx") == 0
+    assert "tiny, any size, fp32" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--height", 40], "give both --height and --width"),
+        (["--width", 40], "give both --height and --width"),
+        (["--height", 0, "--width", 4], "must be a whole number of at least 1, got 0"),
+        (["--batch", "two"], "must be a whole number of at least 1, got two"),
+        (["--precision", "fp8"], "invalid choice: 'fp8'"),
+    ],
+)
+def test_wrong_usage(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[object], message: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(checkpoint, "--out", tmp_path / "a.onnx", *arguments)
+    assert caught.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_precision_that_is_not_available(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'int8' cannot be exported; available: fp32"):
+        run(checkpoint, "--out", tmp_path / "a.onnx", "--precision", "int8")
+
+
+def test_missing_files(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"missing\.pt"):
+        run(tmp_path / "missing.pt", "--out", tmp_path / "a.onnx")
+    with pytest.raises(DataError, match=r"missing\.png"):
+        run(checkpoint, "--out", tmp_path / "a.onnx", "--images", tmp_path / "missing.png")

@@ -1,0 +1,144 @@
+"""``space_clip predict``: pictures in, depth, colours and clouds out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from space_clip_ros.cli import predict
+from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
+from space_clip_ros.errors import DataError, InputError, ModelError
+from space_clip_ros.export.onnx import export
+from space_clip_ros.geometry.depth import read_depth_png
+from space_clip_ros.geometry.ply import read_ply
+from space_clip_ros.inference import load_predictor
+from space_clip_ros.model import build
+
+CAMERA = """\
+image_width: 80
+image_height: 60
+camera_matrix: {rows: 3, cols: 3, data: [70, 0, 39.5, 0, 70, 29.5, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [DISTORTION, 0, 0, 0, 0]}
+"""
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config = ModelConfig(
+        name="tiny",
+        encoder=EncoderConfig(width=32, heads=2, image_size=32),
+        decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
+        input_size=(32, 64),
+    )
+    model = build(config)
+    with torch.no_grad():
+        model.depth_head.depth.weight.mul_(100.0)
+        model.depth_head.depth.bias.fill_(10.0)
+    return export(model, tmp_path_factory.mktemp("model") / "tiny.onnx", 60, 80).path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    rows, columns = np.mgrid[0:60, 0:80]
+    bgr = np.stack([columns * 3, rows * 4, (rows // 8 + columns // 8) % 2 * 200], axis=-1).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "street.png"), bgr)
+    return tmp_path / "street.png"
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    predict.add_parser(parser.add_subparsers())
+    return predict.run(parser.parse_args(["predict", *map(str, arguments)]))
+
+
+def camera_file(folder: Path, distortion: float = 0.0) -> Path:
+    file = folder / "camera.yaml"
+    file.write_text(CAMERA.replace("DISTORTION", str(distortion)), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(("format", "step"), [("mm", 1e-3), ("kitti", 1 / 256)])
+def test_depth_and_colours(
+    model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], format: str, step: float
+) -> None:
+    out = tmp_path / "new" / "folder"
+    assert run(picture, "--model", model_file, "--out", out, "--format", format) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["street_color.png", "street_depth.png"]
+    with load_predictor(model_file) as predictor:
+        expected = predictor(cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB))
+    np.testing.assert_allclose(read_depth_png(out / "street_depth.png", format), expected, atol=step)
+    assert cv2.imread(str(out / "street_color.png")).shape == (60, 80, 3)
+    said = capsys.readouterr().out
+    assert "tiny on onnxruntime, cpu, fp32" in said and f"median {np.median(expected):.2f} m, 100% valid" in said
+
+
+def test_a_camera_gives_a_cloud(model_file: Path, picture: Path, tmp_path: Path) -> None:
+    assert run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera_file(tmp_path)) == 0
+    points, colors = read_ply(tmp_path / "street.ply")
+    depth = read_depth_png(tmp_path / "street_depth.png")
+    assert points.shape == (60 * 80, 3) and colors is not None
+    # the first pixel is 39.5 columns and 29.5 rows from the principal point
+    z = points[0, 2]
+    assert z == pytest.approx(depth[0, 0], abs=1e-3)
+    np.testing.assert_allclose(points[0], [-39.5 / 70 * z, -29.5 / 70 * z, z], rtol=1e-5)
+    np.testing.assert_array_equal(colors[79], cv2.imread(str(picture))[0, 79, ::-1])
+
+
+def test_distortion_is_taken_out_first(model_file: Path, picture: Path, tmp_path: Path) -> None:
+    run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera_file(tmp_path, -0.3))
+    bent = read_depth_png(tmp_path / "street_depth.png")
+    run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera_file(tmp_path))
+    assert not np.array_equal(bent, read_depth_png(tmp_path / "street_depth.png"))
+
+
+def test_no_cloud(model_file: Path, picture: Path, tmp_path: Path) -> None:
+    run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera_file(tmp_path), "--no-ply")
+    assert not (tmp_path / "street.ply").exists()
+
+
+def test_several_pictures(model_file: Path, picture: Path, tmp_path: Path) -> None:
+    second = picture.with_name("field.png")
+    second.write_bytes(picture.read_bytes())
+    run(picture, second, "--model", model_file, "--out", tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ply"], "--ply needs --camera"),
+        (["other/street.jpg"], "several pictures are named street"),
+        (["--format", "inches"], "invalid choice"),
+    ],
+)
+def test_wrong_usage(picture: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(picture, *arguments)
+    assert caught.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_camera_of_another_size(model_file: Path, picture: Path, tmp_path: Path) -> None:
+    camera = camera_file(tmp_path)
+    camera.write_text(
+        camera.read_text(encoding="utf-8").replace("image_width: 80", "image_width: 640"), encoding="utf-8"
+    )
+    with pytest.raises(InputError, match=r"street\.png: is 80 x 60 pixels, the camera's pictures are 640 x 60"):
+        run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera)
+
+
+def test_a_picture_that_is_not_there(model_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing\.png"):
+        run(tmp_path / "missing.png", "--model", model_file, "--out", tmp_path)
+
+
+def test_a_model_that_is_not_there(picture: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such name"):
+        run(picture, "--model", "nothing", "--out", tmp_path)
