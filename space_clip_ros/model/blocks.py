@@ -133,6 +133,8 @@ class DepthHead(nn.Module):
         super().__init__()
         self.refine = ConvNormReLU(in_channels, hidden)
         self.depth = nn.Conv2d(hidden, 1, kernel_size=kernel_size, padding=kernel_size // 2)
+        # Around 0 the last ReLU silences most pixels, for some seeds nearly all, and a silent pixel never learns.
+        nn.init.ones_(cast(Tensor, self.depth.bias))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, in_channels, h, w) to depth (B, 1, h, w), metres, at least 0."""

@@ -12,18 +12,18 @@ from torch import Tensor
 
 from space_clip_ros import settings
 from space_clip_ros.config import ModelConfig
-from space_clip_ros.errors import ConfigError, ModelError
-from space_clip_ros.model.files import is_safetensors, read_safetensors, read_torch, write_safetensors
+from space_clip_ros.errors import ConfigError, InputError, ModelError
+from space_clip_ros.model.files import is_safetensors, read_safetensors, read_torch, state_dictionary, write_safetensors
 from space_clip_ros.model.matching import match_tensors
 from space_clip_ros.model.reference_config import reference_config
-from space_clip_ros.model.reference_names import Source, reference_source
+from space_clip_ros.model.reference_names import REFERENCE_TOWER, Source, reference_source
 from space_clip_ros.model.space_clip import SpaceClip, build
 
 FORMAT_VERSION = "1"
 _VERSION_KEY = "space_clip.format_version"
 _CONFIG_KEY = "space_clip.config"
-_WEIGHTS = ("model", "ema")
-_EMA_KEYS = ("ema", "model_ema")
+_STATE_KEYS = {"model": ("model",), "ema": ("ema", "model_ema")}
+WEIGHTS = tuple(_STATE_KEYS)
 
 
 def save_checkpoint(model: SpaceClip, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -64,12 +64,13 @@ def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, 
         The model on the CPU, in evaluation mode.
 
     Raises:
+        InputError: ``weights`` is neither.
         ModelError: the file is missing, damaged, not a checkpoint, holds pickled objects, lacks its configuration, or
             does not agree with ``encoder``; tensors that are missing, not expected or misshapen are named.
     """
     path = Path(path)
-    if weights not in _WEIGHTS:
-        raise ModelError(f"weights: must be one of {', '.join(_WEIGHTS)}, got {weights!r}")
+    if weights not in WEIGHTS:
+        raise InputError(f"weights: must be one of {', '.join(WEIGHTS)}, got {weights!r}")
     if is_safetensors(path):
         if weights != "model":
             raise ModelError(f"{path}: holds one set of weights; leave weights at 'model'")
@@ -129,18 +130,10 @@ def _load_reference(path: Path, encoder: Mapping[str, Any], weights: str) -> Spa
 
 
 def _reference_tensors(path: Path, content: Any, weights: str) -> dict[str, Tensor]:
-    state: Any = None
-    if isinstance(content, dict):
-        keys = _EMA_KEYS if weights == "ema" else ("model",)
-        state = next((content[key] for key in keys if key in content), None)
-        if state is None and weights == "model" and content and all(isinstance(v, Tensor) for v in content.values()):
-            state = content
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else type(content).__name__
-        raise ModelError(f"{path}: has no state dictionary of the {weights} weights; it holds: {found or 'nothing'}")
+    state = state_dictionary(path, content, _STATE_KEYS[weights], bare=weights == "model")
     return {
-        name.removeprefix("module."): tensor
+        # older transformers nest the tower once more, and save an index buffer that holds no weights
+        name.replace(f"{REFERENCE_TOWER}vision_model.", REFERENCE_TOWER, 1): tensor
         for name, tensor in state.items()
-        # older transformers saved this index buffer, which holds no weights
         if not name.endswith("embeddings.position_ids")
     }

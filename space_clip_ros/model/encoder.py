@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         Raises:
             InputError: the shape or dtype does not fit.
         """
-        if not torch.jit.is_tracing():
+        if not torch.onnx.is_in_onnx_export():
             self._check(images)
         run = _run_clip if self.config.kind == "clip" else _run_siglip
         if self.config.trainable or not torch.is_grad_enabled():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,15 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def read_torch(path: Path) -> Any:
     """Return what a ``torch.save`` file holds, on the CPU; only tensors and plain containers are accepted.
 
+    Of a TorchScript archive, which is what OpenAI published CLIP as, it is the state dictionary.
+
     Raises:
         ModelError: the file is damaged, is no such file, or holds anything that only running code could restore.
     """
     try:
+        if _is_torchscript(path):
+            jit: Any = torch.jit  # its functions carry no types
+            return dict(jit.load(path, map_location="cpu").state_dict())
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
@@ -60,6 +66,27 @@ def read_torch(path: Path) -> Any:
     except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path}: is damaged or not a PyTorch checkpoint ({reason})") from error
+
+
+def state_dictionary(path: Path, content: Any, keys: Sequence[str], bare: bool = True) -> dict[str, Tensor]:
+    """Return the state dictionary in what a ``torch.save`` file holds, without the ``module.`` of distributed training.
+
+    Args:
+        path: the file, for errors.
+        content: what :func:`read_torch` returned.
+        keys: where to look, in this order.
+        bare: where none of ``keys`` is present, ``content`` itself may be the state dictionary.
+
+    Raises:
+        ModelError: there is none.
+    """
+    state = content
+    if isinstance(content, dict):
+        state = next((content[key] for key in keys if key in content), content if bare else None)
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise ModelError(f"{path}: has no state dictionary as {' or '.join(keys)}; it holds: {found or 'nothing'}")
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -78,6 +105,13 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
         raise ModelError(f"{path}: cannot be written ({error}); check the folder and the space left") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _synchronise(path: Path) -> None:

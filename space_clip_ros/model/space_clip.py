@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from space_clip_ros.config import ModelConfig
 from space_clip_ros.model.blocks import DepthHead, resize_bilinear
 from space_clip_ros.model.decoder import Decoder
 from space_clip_ros.model.encoder import Encoder
+from space_clip_ros.model.pretrained import load_pretrained
 
 _SMALLEST_AUXILIARY_HIDDEN = 16
 
@@ -97,9 +99,21 @@ class SpaceClip(nn.Module):
         return SpaceClipOutput(depth, coarse, features.context)
 
 
-def build(config: ModelConfig) -> SpaceClip:
-    """Return a model with random weights, in evaluation mode."""
-    return SpaceClip(config).eval()
+def build(config: ModelConfig, pretrained: str | Path | None = None) -> SpaceClip:
+    """Return a model with random weights, in evaluation mode.
+
+    Args:
+        config: the whole model's settings.
+        pretrained: weights for the vision tower, as :func:`space_clip_ros.model.pretrained.load_pretrained` takes
+            them; ``openai`` makes ``ModelConfig()`` the published method's model, its decoder untrained.
+
+    Raises:
+        ModelError: the pretrained weights cannot be had or do not fit.
+    """
+    model = SpaceClip(config).eval()
+    if pretrained is not None:
+        load_pretrained(model.encoder, pretrained)
+    return model
 
 
 def predict_flip_averaged(model: SpaceClip, images: Tensor, output_size: tuple[int, int] | None = None) -> Tensor:

@@ -1,0 +1,112 @@
+"""Pretrained weights of the vision tower: by open_clip's names, or from a local file of any of the usual layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import open_clip
+from torch import Tensor
+
+from space_clip_ros.config import EncoderConfig
+from space_clip_ros.errors import ModelError
+from space_clip_ros.model.encoder import Encoder
+from space_clip_ros.model.files import is_safetensors, read_safetensors, read_torch, state_dictionary
+from space_clip_ros.model.matching import match_tensors
+from space_clip_ros.model.reference_names import Source, tower_source
+
+_DEFAULT_MODEL = "ViT-B-16-quickgelu"
+_FILE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+_OPEN_CLIP_HEAD_WIDTH = 64
+
+_HUGGING_FACE_PATCHES = "embeddings.patch_embedding.weight"
+_OWN_PATCHES = {"clip": "conv1.weight", "siglip": "patch_embed.proj.weight"}
+# What lies next to the tower in such files and is no part of it: projections, and an index buffer of old transformers.
+_NOT_TOWER = ("proj", "embeddings.position_ids")
+
+
+def load_pretrained(encoder: Encoder, source: str | Path) -> None:
+    """Fill the tower with pretrained weights.
+
+    Args:
+        encoder: the tower to fill, in place.
+        source: a local file, or a name of open_clip's: ``MODEL/TAG`` (for example ``ViT-B-16-SigLIP/webli``), or
+            ``TAG`` alone (for example ``openai``) for ``ViT-B-16-quickgelu``. Names are downloaded, once, to
+            open_clip's cache. A file may be open_clip's (``.safetensors``, ``.pt``, training checkpoint, OpenAI's
+            TorchScript archive), timm's, or Hugging Face's CLIPModel or SiglipModel.
+
+    Raises:
+        ModelError: no such name or file, the download failed, the file is damaged or holds no tower of this kind, or
+            its tensors do not fit the encoder's settings; they are named.
+    """
+    path = Path(source)
+    if not path.is_file() and path.suffix not in _FILE_SUFFIXES:
+        path = _download(str(source), encoder.config)
+    tensors = (
+        read_safetensors(path)[0]
+        if is_safetensors(path)
+        else state_dictionary(path, read_torch(path), ("state_dict", "model"))
+    )
+    wanted = encoder.tower.state_dict()
+    prefix, sources = _locate(path, tensors, wanted, encoder.config.kind)
+    tower = {name: tensor for name, tensor in tensors.items() if _in_tower(name, prefix)}
+    encoder.tower.load_state_dict(match_tensors(path, tower, wanted, sources))
+
+
+def _locate(
+    path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], kind: str
+) -> tuple[str, dict[str, Source]]:
+    """Return what stands before the tower's names in the file, and where each of our tensors lies."""
+    prefix = _prefix_before(_HUGGING_FACE_PATCHES, tensors)
+    if prefix is not None:
+        return prefix, {name: tower_source(name, kind, prefix) for name in wanted}
+    prefix = _prefix_before(_OWN_PATCHES[kind], tensors)
+    if prefix is not None:
+        return prefix, {name: Source((prefix + name,)) for name in wanted}
+    raise ModelError(
+        f"{path}: holds no {kind} vision tower: neither {_OWN_PATCHES[kind]} (open_clip) nor {_HUGGING_FACE_PATCHES} "
+        f"(Hugging Face) is among its {len(tensors)} tensors"
+    )
+
+
+def _prefix_before(name: str, tensors: Mapping[str, Tensor]) -> str | None:
+    found = (key.removesuffix(name) for key in tensors if key == name or key.endswith(f".{name}"))
+    return min(found, key=len, default=None)
+
+
+def _in_tower(name: str, prefix: str) -> bool:
+    return name.startswith(prefix) and name.removeprefix(prefix) not in _NOT_TOWER
+
+
+def _download(name: str, config: EncoderConfig) -> Path:
+    """Fetch a file by open_clip's name for it, once the name is known to fit the settings."""
+    model, _, tag = name.rpartition("/")
+    model = model or _DEFAULT_MODEL
+    details = open_clip.get_pretrained_cfg(model, tag)
+    if not details:
+        known = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or f"none, as it has no model {model}"
+        raise ModelError(f"{name}: is no file, and no weights that open_clip knows for {model} (those are: {known})")
+    _check_settings(name, open_clip.get_model_config(model) or {}, details, config)
+    try:
+        return Path(open_clip.download_pretrained(details))
+    except Exception as error:  # its backends raise whatever their HTTP libraries do
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{name}: could not be downloaded ({reason}); give the path of a local file instead"
+        ) from error
+
+
+def _check_settings(
+    name: str, model: Mapping[str, Mapping[str, object]], details: Mapping[str, object], config: EncoderConfig
+) -> None:
+    """Compare what tensors' shapes cannot show."""
+    if config.kind != "clip":
+        return
+    activation = "quick_gelu" if details.get("quick_gelu") or model.get("quick_gelu") else "gelu"
+    heads = config.width // int(str(model["vision_cfg"].get("head_width", _OPEN_CLIP_HEAD_WIDTH)))
+    for setting, ours, theirs in (
+        ("activation", config.activation, activation),
+        ("heads", config.heads, heads),
+    ):
+        if ours != theirs:
+            raise ModelError(f"{name}: was trained with encoder.{setting} {theirs}, the settings say {ours}")
