@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import say
-from space_clip_ros.errors import ConfigError, InputError, ModelError
+from space_clip_ros.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from space_clip_ros.model import SpaceClip
@@ -36,8 +36,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--weights",
         choices=("model", "ema"),
         default="model",
-        help="the trained weights, or their moving average where the file holds one (default: model)",
+        help="the trained weights, or their moving average where the file holds one (default: %(default)s)",
     )
+    parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,15 +46,15 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: the encoder settings' file cannot be used.
-        InputError: the output is not a ``.safetensors`` file, or is the input.
         ModelError: the checkpoint cannot be read, the result cannot be written, or did not come back the same.
     """
+    if args.out.suffix != ".safetensors":
+        args.parser.error(f"--out {args.out}: must end in .safetensors")
+    if args.out.resolve() == args.checkpoint.resolve():
+        args.parser.error(f"--out {args.out}: is the checkpoint to convert; give another name")
+
     from space_clip_ros.model import load_checkpoint, save_checkpoint
 
-    if args.out.suffix != ".safetensors":
-        raise InputError(f"--out {args.out}: must end in .safetensors")
-    if args.out.resolve() == args.checkpoint.resolve():
-        raise InputError(f"--out {args.out}: is the checkpoint to convert; give another name")
     model = load_checkpoint(args.checkpoint, _encoder_settings(args.encoder), weights=args.weights)
     digest = _sha256(args.checkpoint)
     save_checkpoint(model, args.out, {"source": args.checkpoint.name, "source_sha256": digest, "weights": args.weights})

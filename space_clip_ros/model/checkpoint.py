@@ -13,7 +13,14 @@ from torch import Tensor
 from space_clip_ros import settings
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import ConfigError, InputError, ModelError
-from space_clip_ros.model.files import is_safetensors, read_safetensors, read_torch, state_dictionary, write_safetensors
+from space_clip_ros.model.files import (
+    is_safetensors,
+    read_safetensors,
+    read_safetensors_metadata,
+    read_torch,
+    state_dictionary,
+    write_safetensors,
+)
 from space_clip_ros.model.matching import match_tensors
 from space_clip_ros.model.reference_config import reference_config
 from space_clip_ros.model.reference_names import REFERENCE_TOWER, Source, reference_source
@@ -84,23 +91,20 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     Raises:
         ModelError: the file is missing, damaged or not one of ours.
     """
-    return _read_ours(Path(path))[1]
-
-
-def _read_ours(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    path = Path(path)
     if not is_safetensors(path):
         raise ModelError(f"{path}: is not a safetensors file; 'space_clip convert' makes one of a reference checkpoint")
-    tensors, metadata = read_safetensors(path)
+    metadata = read_safetensors_metadata(path)
     if _CONFIG_KEY not in metadata:
         raise ModelError(f"{path}: carries no {_CONFIG_KEY}, so it is not a checkpoint of this package")
     version = metadata.get(_VERSION_KEY)
     if version != FORMAT_VERSION:
         raise ModelError(f"{path}: has format version {version}, this package reads {FORMAT_VERSION}; update it")
-    return tensors, metadata
+    return metadata
 
 
 def _load_ours(path: Path, encoder: Mapping[str, Any] | None) -> SpaceClip:
-    tensors, metadata = _read_ours(path)
+    metadata = read_metadata(path)
     try:
         config = settings.parse(ModelConfig, json.loads(metadata[_CONFIG_KEY]), f"{path}: {_CONFIG_KEY}")
     except (json.JSONDecodeError, ConfigError) as error:
@@ -115,7 +119,9 @@ def _load_ours(path: Path, encoder: Mapping[str, Any] | None) -> SpaceClip:
         )
     model = build(config)
     wanted = model.state_dict()
-    model.load_state_dict(match_tensors(path, tensors, wanted, {name: Source((name,)) for name in wanted}))
+    model.load_state_dict(
+        match_tensors(path, read_safetensors(path), wanted, {name: Source((name,)) for name in wanted})
+    )
     return model
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from space_clip_ros.errors import ModelError
@@ -32,17 +32,29 @@ def is_safetensors(path: Path) -> bool:
     return path.suffix == ".safetensors" or start[8:] == b"{"
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors and the metadata of a safetensors file.
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, on the CPU.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_safetensors_metadata(path: Path) -> dict[str, str]:
+    """Return the text in a safetensors file's header; the tensors are not read.
 
     Raises:
         ModelError: the file is damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: is damaged or not a safetensors file ({error}); copy or create it again") from error
+        raise _damaged(path, error) from error
 
 
 def read_torch(path: Path) -> Any:
@@ -63,7 +75,7 @@ def read_torch(path: Path) -> Any:
             f"{path}: is not a checkpoint, or holds more than tensors and plain values, which is refused because "
             f"reading it would run code; save it again with tensors only"
         ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path}: is damaged or not a PyTorch checkpoint ({reason})") from error
 
@@ -105,6 +117,10 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
         raise ModelError(f"{path}: cannot be written ({error}); check the folder and the space left") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path}: is damaged or not a safetensors file ({error}); copy or create it again")
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -42,15 +42,17 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
     path = Path(source)
     if not path.is_file() and path.suffix not in _FILE_SUFFIXES:
         path = _download(str(source), encoder.config)
-    tensors = (
-        read_safetensors(path)[0]
-        if is_safetensors(path)
-        else state_dictionary(path, read_torch(path), ("state_dict", "model"))
-    )
+    tensors = _read(path)
     wanted = encoder.tower.state_dict()
     prefix, sources = _locate(path, tensors, wanted, encoder.config.kind)
     tower = {name: tensor for name, tensor in tensors.items() if _in_tower(name, prefix)}
     encoder.tower.load_state_dict(match_tensors(path, tower, wanted, sources))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if is_safetensors(path):
+        return read_safetensors(path)
+    return state_dictionary(path, read_torch(path), ("state_dict", "model"))
 
 
 def _locate(
