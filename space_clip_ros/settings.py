@@ -204,6 +204,8 @@ def _convert(value: Any, hint: Any) -> tuple[Any, str]:
             return value, f"must be a list of {len(kinds)} values"
         converted = [_convert(item, kind) for item, kind in zip(value, kinds, strict=True)]
         return tuple(item for item, _ in converted), next((problem for _, problem in converted if problem), "")
+    if origin is dict:
+        hint = dict
     if hint is float and isinstance(value, str):
         # YAML 1.1 reads 1e-4 (no dot) as text, yet everybody writes it.
         try:

@@ -1,0 +1,70 @@
+"""``space_clip train``: trains a model as a YAML file says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from space_clip_ros.cli.console import ProgressBar, progress_bar, say
+
+_LINE_S = 60.0
+_INTERRUPTED = 130
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a model",
+        description="Train a model as a YAML file says; under torchrun on several GPUs or machines.",
+        epilog="example: space_clip train config/kitti.yaml optimizer.batch_size=32 run.dir=runs/first; "
+        "torchrun --nproc-per-node 4 -m space_clip_ros.cli.main train config/kitti.yaml",
+    )
+    parser.add_argument("config", metavar="CONFIG", help="YAML file of settings")
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint of run.dir")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; 0 when the last epoch is done, 130 when interrupted."""
+    from space_clip_ros.settings import load
+    from space_clip_ros.training.trainer import train
+    from space_clip_ros.training_config import TrainingConfig
+
+    config = load(TrainingConfig, args.config, args.overrides)
+    outcome = train(config, _Console(), args.resume)
+    if not outcome.finished:
+        again = " ".join(["space_clip train", args.config, *args.overrides, "--resume"])
+        say(f"stopped after step {outcome.step}, everything is saved; go on with: {again}")
+        return _INTERRUPTED
+    say(f"done after {outcome.step} steps; best weights (abs_rel {outcome.best_abs_rel:.4f}): {outcome.best}")
+    return 0
+
+
+class _Console:
+    """Bars where a terminal listens, else a line a minute."""
+
+    def say(self, text: str) -> None:
+        say(text)
+
+    @contextmanager
+    def bar(self, total: int, label: str) -> Iterator[_Bar]:
+        with progress_bar(total, label) as bar:
+            yield _Bar(bar, label)
+
+
+class _Bar:
+    def __init__(self, bar: ProgressBar, label: str) -> None:
+        self._bar = bar
+        self._label = label
+        self._said = time.monotonic()
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self._bar.advance(steps, note)
+        if not sys.stderr.isatty() and time.monotonic() - self._said > _LINE_S:
+            self._said = time.monotonic()
+            say(f"{self._label} {self._bar.done}/{self._bar.total} {note}")

@@ -1,0 +1,71 @@
+"""Image, prediction, truth and error of a frame as one picture, on fixed colour scales."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.errors import DataError
+from space_clip_ros.geometry.color import colorize
+
+_ERROR_RANGE = (0.01, 0.5)
+_DOT = 3
+
+
+def comparison(
+    image: NDArray[np.uint8],
+    prediction: NDArray[np.float32],
+    truth: NDArray[np.float32],
+    min_depth: float,
+    max_depth: float,
+) -> NDArray[np.uint8]:
+    """Return image, prediction, truth and relative error below each other.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        prediction: (h, w) float32 metres.
+        truth: (h, w) float32 metres, NaN where unknown; its pixels are drawn as dots of 3 so that sparse ones show.
+        min_depth: near end of the colour scale, metres.
+        max_depth: far end of the colour scale, metres.
+
+    Returns:
+        (4 H, W, 3) uint8 RGB.
+    """
+    with np.errstate(invalid="ignore"):
+        error = np.abs(prediction - truth) / truth
+    panels = [
+        image,
+        colorize(prediction, "turbo", min_depth, max_depth),
+        colorize(_thicken(truth), "turbo", min_depth, max_depth),
+        # The scale's bright end is its small numbers; here large errors shall be bright.
+        colorize(sum(_ERROR_RANGE) - np.clip(_thicken(error), *_ERROR_RANGE), "inferno", *_ERROR_RANGE),
+    ]
+    height, width = image.shape[:2]
+    resized = [cv2.resize(panel, (width, height), interpolation=cv2.INTER_NEAREST) for panel in panels]
+    return np.vstack(resized).astype(np.uint8)
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 RGB as PNG, by its suffix also as JPEG.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    encoded, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise DataError(f"{path}: a picture of shape {picture.shape} could not be encoded")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _thicken(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Spread each known pixel over its neighbours; of several, the largest wins."""
+    known = ~np.isnan(values)
+    grown = cv2.dilate(np.where(known, values, 0.0).astype(np.float32), np.ones((_DOT, _DOT), np.uint8))
+    return np.where(grown > 0.0, grown, np.float32(np.nan)).astype(np.float32)

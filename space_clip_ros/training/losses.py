@@ -1,0 +1,176 @@
+"""The recipe's losses on metric depth maps: scale-invariant log error, structural similarity, finite differences.
+
+Every loss takes ``prediction`` (B, 1, h, w) and ``truth`` (B, 1, H, W), both in metres, and returns a scalar. A
+prediction of another size is resized to the truth's bilinearly with ``align_corners=True``. ``mask`` is a bool tensor
+of the truth's shape; without one every pixel counts. A batch without a single valid pixel gives a loss of zero that
+still has a gradient (of zero), so that every process of a run takes part in the same reductions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.training_config import LossConfig
+
+_FLOOR = 1e-7
+_VARIANCE_WEIGHT = 0.15
+_SSIM_WINDOW = 11
+_SSIM_SIGMA = 1.5
+_SSIM_K1 = 0.01
+_SSIM_K2 = 0.03
+
+
+def valid_mask(truth: Tensor, min_depth: float, max_depth: float) -> Tensor:
+    """Return where ``truth`` (any shape, metres) lies strictly between the limits; NaN never does."""
+    return (truth > min_depth) & (truth < max_depth)
+
+
+def silog_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Scale-invariant log loss, ``10 * sqrt(var(g) + 0.15 * mean(g)^2)`` with ``g = log(prediction) - log(truth)``.
+
+    The variance is the biased one over all valid pixels of the batch (Eigen et al. 2014, as AdaBins weights it).
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    prediction, mask = _prepare(prediction, truth, mask)
+    if not mask.any():
+        return prediction.sum() * 0.0
+    difference = prediction[mask].clamp_min(_FLOOR).log() - truth[mask].clamp_min(_FLOOR).log()
+    variance = difference.var(correction=0) + _VARIANCE_WEIGHT * difference.mean().square()
+    return 10.0 * variance.clamp_min(_FLOOR).sqrt()
+
+
+def ssim_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
+    """One minus the mean structural similarity over valid pixels (Wang et al. 2004, 11 x 11 Gaussian, zero padding).
+
+    Both maps of a sample are first brought to [0, 1] by the smallest and largest valid truth of that sample.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    prediction, mask = _prepare(prediction, truth, mask)
+    if not mask.any():
+        return prediction.sum() * 0.0
+    low = truth.where(mask, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
+    high = truth.where(mask, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
+    # A sample without valid pixels has an infinite range; any finite one will do, since none of its pixels count.
+    empty = ~torch.isfinite(low)
+    low, high = low.masked_fill(empty, 0.0), high.masked_fill(empty, 1.0)
+    span = (high - low).clamp_min(_FLOOR)
+    similarity = _ssim_map(
+        ((prediction - low) / span).clamp(0.0, 1.0), ((truth.nan_to_num(0.0) - low) / span).clamp(0.0, 1.0)
+    )
+    return 1.0 - similarity[mask].mean()
+
+
+def gradient_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean absolute difference of the maps' finite differences, averaged over both directions.
+
+    A difference counts where both of its pixels are valid.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    prediction, mask = _prepare(prediction, truth, mask)
+    error = prediction - truth
+    losses = []
+    for dim in (2, 3):
+        length = error.shape[dim] - 1
+        both = mask.narrow(dim, 0, length) & mask.narrow(dim, 1, length)
+        steps = error.diff(dim=dim)[both]
+        losses.append(steps.abs().mean() if steps.numel() else prediction.sum() * 0.0)
+    return (losses[0] + losses[1]) / 2.0
+
+
+def depth_loss(
+    prediction: Tensor,
+    auxiliary: Sequence[Tensor],
+    truth: Tensor,
+    config: LossConfig,
+    min_depth: float,
+    max_depth: float,
+) -> dict[str, Tensor]:
+    """Return the weighted terms of the recipe and their sum, ``total``.
+
+    Args:
+        prediction: (B, 1, h, w) metres.
+        auxiliary: the auxiliary heads' maps, (B, 1, h, w) metres each, shallow decoder block first; may be empty.
+        truth: (B, 1, H, W) metres; pixels not strictly between the limits do not count.
+        config: the weights.
+        min_depth: metres.
+        max_depth: metres.
+
+    Returns:
+        Scalars by name: ``silog``, ``ssim``, ``gradient``, ``aux1``... unweighted, those of weight zero left out, and
+        ``total``.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    mask = valid_mask(truth, min_depth, max_depth)
+    weighted = [
+        ("silog", config.silog, silog_loss, prediction),
+        ("ssim", config.ssim, ssim_loss, prediction),
+        ("gradient", config.gradient, gradient_loss, prediction),
+        *(
+            (f"aux{number}", weight, silog_loss, maps)
+            for number, (weight, maps) in enumerate(zip(config.auxiliary, auxiliary, strict=False), start=1)
+        ),
+    ]
+    terms = {name: loss(maps, truth, mask) for name, weight, loss, maps in weighted if weight}
+    total = sum((weight * terms[name] for name, weight, _, _ in weighted if weight), start=prediction.new_zeros(()))
+    return {**terms, "total": total}
+
+
+def _prepare(prediction: Tensor, truth: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    if prediction.ndim != 4 or truth.ndim != 4 or prediction.shape[:2] != truth.shape[:2]:
+        raise InputError(
+            "prediction and truth must be (B, 1, H, W) of one batch, "
+            f"got {tuple(prediction.shape)} and {tuple(truth.shape)}"
+        )
+    if mask is None:
+        mask = torch.ones_like(truth, dtype=torch.bool)
+    elif mask.shape != truth.shape or mask.dtype != torch.bool:
+        raise InputError(f"mask must be bool {tuple(truth.shape)}, got {mask.dtype} {tuple(mask.shape)}")
+    # Logarithms and variances of depth lose too much in half precision.
+    prediction = prediction.float() if prediction.dtype in (torch.float16, torch.bfloat16) else prediction
+    if prediction.shape[2:] != truth.shape[2:]:
+        prediction = functional.interpolate(prediction, truth.shape[2:], mode="bilinear", align_corners=True)
+    return prediction, mask
+
+
+def _ssim_map(prediction: Tensor, truth: Tensor) -> Tensor:
+    """Structural similarity of each pixel of two (B, 1, H, W) maps in [0, 1]."""
+    mean_p, square_p, product = _blur(torch.stack([prediction, prediction * prediction, prediction * truth])).unbind()
+    # Apart, so that no gradient is computed for the truth.
+    mean_t, square_t = _blur(torch.stack([truth, truth * truth])).unbind()
+    variance_p, variance_t = square_p - mean_p.square(), square_t - mean_t.square()
+    covariance = product - mean_p * mean_t
+    c1, c2 = _SSIM_K1**2, _SSIM_K2**2
+    numerator = (2.0 * mean_p * mean_t + c1) * (2.0 * covariance + c2)
+    denominator = (mean_p.square() + mean_t.square() + c1) * (variance_p + variance_t + c2)
+    return torch.div(numerator, denominator)
+
+
+def _blur(maps: Tensor) -> Tensor:
+    """Blur (..., H, W) with the Gaussian window, zero beyond the edges.
+
+    As two products with banded matrices: one-channel convolutions are several times slower, above all backwards.
+    """
+    return _band(maps, maps.shape[-2]) @ maps @ _band(maps, maps.shape[-1])
+
+
+def _band(like: Tensor, size: int) -> Tensor:
+    """Return the symmetric (size, size) matrix that blurs along one axis."""
+    offsets = torch.arange(_SSIM_WINDOW, dtype=torch.float64) - _SSIM_WINDOW // 2
+    taps = torch.exp(-offsets.square() / (2.0 * _SSIM_SIGMA**2))
+    taps = (taps / taps.sum()).to(dtype=like.dtype, device=like.device)
+    positions = torch.arange(size, device=like.device)
+    reach = positions[:, None] - positions[None, :] + _SSIM_WINDOW // 2
+    return torch.where((reach >= 0) & (reach < _SSIM_WINDOW), taps[reach.clamp(0, _SSIM_WINDOW - 1)], 0.0)

@@ -1,0 +1,112 @@
+"""One process or many: what ``torchrun`` says, and the few words that the processes exchange."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from space_clip_ros.errors import BackendError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all.
+
+    Attributes:
+        rank: number of this process, from 0.
+        count: number of processes.
+        device: where this process computes.
+    """
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set on any process; every process gets the same answer."""
+        if self.count == 1:
+            return flag
+        flags = torch.tensor([float(flag)], device=self.device)
+        distributed.all_reduce(flags, op=distributed.ReduceOp.MAX)
+        return bool(flags.item())
+
+    def gather(self, items: list[T]) -> list[T]:
+        """Return the items of all processes, on all of them."""
+        if self.count == 1:
+            return items
+        gathered: list[list[T]] = [[] for _ in range(self.count)]
+        distributed.all_gather_object(gathered, items)
+        return [item for part in gathered for item in part]
+
+    @torch.no_grad()
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace each tensor by its mean over the processes."""
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        distributed.all_reduce(flat)
+        means = torch.split(flat / self.count, [tensor.numel() for tensor in tensors])
+        for tensor, mean in zip(tensors, means, strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Return the module whose gradients are the mean over the processes."""
+        if self.count == 1:
+            return model
+        return nn.parallel.DistributedDataParallel(
+            model,
+            device_ids=[self.device] if self.device.type == "cuda" else None,
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+        )
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Processes]:
+    """Join the processes that ``torchrun`` started, or stand alone where it did not; leave them at the end.
+
+    Args:
+        device: auto, cpu, cuda or cuda:N; auto and cuda take this process's own GPU.
+
+    Raises:
+        BackendError: the device is not there.
+    """
+    count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    chosen = _choose(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if count == 1:
+        yield Processes(0, 1, chosen)
+        return
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Processes(rank, count, chosen)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _choose(device: str, local_rank: int) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        device = f"cuda:{local_rank}"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise BackendError(f"runtime.device: must be auto, cpu, cuda or cuda:N, got {device!r}") from error
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count():
+            raise BackendError(f"runtime.device: {device} is not there ({torch.cuda.device_count()} GPUs); use cpu")
+        torch.cuda.set_device(chosen)
+    return chosen

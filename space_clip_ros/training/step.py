@@ -1,0 +1,144 @@
+"""One optimiser step, and what is done where its numbers are no numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from space_clip_ros.config import ModelConfig
+from space_clip_ros.data.dataset import Batch
+from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.model import SpaceClip
+from space_clip_ros.training.ema import WeightAverage
+from space_clip_ros.training.losses import depth_loss
+from space_clip_ros.training.processes import Processes
+from space_clip_ros.training_config import TrainingConfig
+
+
+class StepResult(NamedTuple):
+    """What one step came to.
+
+    Attributes:
+        losses: each loss term and ``total``, by name.
+        grad_norm: norm of the gradient before it was clipped.
+        skipped: whether the step was left out because loss or gradient was not finite.
+    """
+
+    losses: dict[str, float]
+    grad_norm: float
+    skipped: bool
+
+
+def to_input(images: Tensor, config: ModelConfig) -> Tensor:
+    """Return the network's input for pictures of any size.
+
+    Args:
+        images: (B, H, W, 3) uint8 RGB.
+        config: input size, mean and standard deviation.
+
+    Returns:
+        (B, 3, h, w) float32: resized with Pillow's antialiased bicubic kernel, scaled to [0, 1], normalised.
+    """
+    pictures = images.permute(0, 3, 1, 2).float()
+    if pictures.shape[2:] != config.input_size:
+        pictures = functional.interpolate(pictures, config.input_size, mode="bicubic", antialias=True)
+    mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (config.mean, config.std))
+    return (pictures.clamp(0.0, 255.0) / 255.0 - mean) / std
+
+
+def build_optimizer(model: SpaceClip, config: TrainingConfig) -> torch.optim.AdamW:
+    """Return AdamW over the parameters that train; auxiliary heads whose loss weighs nothing are frozen first."""
+    for index, head in enumerate(model.auxiliary_heads):
+        if index >= len(config.loss.auxiliary) or not config.loss.auxiliary[index]:
+            head.requires_grad_(False)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    fused = parameters[0].device.type == "cuda"
+    return torch.optim.AdamW(
+        parameters, lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay, fused=fused
+    )
+
+
+class Stepper:
+    """Takes optimiser steps.
+
+    Args:
+        model: on its device, in training mode.
+        optimizer: see :func:`build_optimizer`.
+        average: follows every step taken.
+        processes: among which gradients and batch statistics are averaged.
+        config: loss, clipping, precision, limits.
+    """
+
+    def __init__(
+        self,
+        model: SpaceClip,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage,
+        processes: Processes,
+        config: TrainingConfig,
+    ) -> None:
+        """Wrap the model for all processes."""
+        self._optimizer = optimizer
+        self._average = average
+        self._processes = processes
+        self._config = config
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+        self._backup = [buffer.clone() for buffer in self._buffers]
+        self._layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
+        network = processes.wrap(model)
+        self._network: nn.Module = torch.compile(network) if config.runtime.compile else network  # type: ignore[assignment]
+        self.bad_in_a_row = 0
+
+    def take(self, batch: Batch, lr: float) -> StepResult:
+        """Take one step, or skip it where the loss or the gradient of any process is not finite.
+
+        Raises:
+            SpaceClipError: ``max_bad_steps`` steps in a row were not finite.
+        """
+        torch._foreach_copy_(self._backup, self._buffers)
+        losses = self._losses(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        # Gradients are means over the processes, so one bad loss makes every process's norm bad: all skip together.
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._config.optimizer.clip_norm)
+        values = torch.stack([norm, *losses.values()]).tolist()
+        result = StepResult(dict(zip(losses, values[1:], strict=True)), values[0], not bool(torch.isfinite(norm)))
+        if result.skipped:
+            self._skip(result)
+        else:
+            self._advance(lr)
+        return result
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        config, device = self._config, self._processes.device
+        depth = batch.depth.to(device, non_blocking=True)
+        images = to_input(batch.images.to(device, non_blocking=True), config.model)
+        images = images.contiguous(memory_format=self._layout)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.runtime.bf16):
+            output = self._network(images, depth.shape[2:], auxiliary=True)
+        return depth_loss(
+            output.depth, output.auxiliary, depth, config.loss, config.model.min_depth, config.model.max_depth
+        )
+
+    def _advance(self, lr: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
+        self._processes.average(self._buffers)
+        self._average.update()
+        self.bad_in_a_row = 0
+
+    def _skip(self, result: StepResult) -> None:
+        # The forward pass has already put its numbers into the running statistics.
+        torch._foreach_copy_(self._buffers, self._backup)
+        self.bad_in_a_row += 1
+        if self.bad_in_a_row >= self._config.optimizer.max_bad_steps:
+            terms = ", ".join(f"{name} {value:g}" for name, value in result.losses.items())
+            raise SpaceClipError(
+                f"training stopped: {self.bad_in_a_row} steps in a row were not finite ({terms}, gradient norm "
+                f"{result.grad_norm:g}); lower optimizer.lr or look at the data"
+            )

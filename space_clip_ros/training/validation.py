@@ -1,0 +1,130 @@
+"""Measures raw and averaged weights over the validation frames, each frame read once for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from space_clip_ros.data.frames import Frame
+from space_clip_ros.evaluation.evaluator import Frames, Scored, mean_metrics, prepared, score
+from space_clip_ros.evaluation.pictures import comparison
+from space_clip_ros.evaluation.protocol import Protocol, reference, standard
+from space_clip_ros.model import SpaceClip
+from space_clip_ros.training.ema import WeightAverage
+from space_clip_ros.training.processes import Processes
+from space_clip_ros.training.step import to_input
+from space_clip_ros.training_config import TrainingConfig
+
+WEIGHTS = ("raw", "ema")
+_NEAREST_DRAWN_M = 1.0
+
+
+class Validation(NamedTuple):
+    """What an evaluation found.
+
+    Attributes:
+        metrics: by weights (raw, ema), then by name.
+        pictures: (4 H, W, 3) uint8 RGB each, of the better weights' first frames; on the first process only.
+    """
+
+    metrics: dict[str, dict[str, float]]
+    pictures: list[NDArray[np.uint8]]
+
+    @property
+    def better(self) -> str:
+        """The weights with the smaller abs_rel."""
+        return min(WEIGHTS, key=lambda weights: self.metrics[weights]["abs_rel"])
+
+
+def protocol_of(config: TrainingConfig) -> Protocol:
+    """Return the protocol that the settings ask for, over the model's depth range."""
+    low, high = config.model.min_depth, config.model.max_depth
+    if config.validation.protocol == "reference":
+        return reference(low, high)
+    return standard(config.validation.crop, min_depth=low, max_depth=high)
+
+
+class Validator:
+    """Evaluates a model as it trains.
+
+    Args:
+        model: in whichever mode; left as it was.
+        average: its averaged weights.
+        frames: the validation frames.
+        processes: they share the frames among them.
+        config: protocol, batch size, precision, pictures.
+    """
+
+    def __init__(
+        self, model: SpaceClip, average: WeightAverage, frames: Frames, processes: Processes, config: TrainingConfig
+    ) -> None:
+        """Choose the frames of this process."""
+        self._model = model
+        self._average = average
+        self._frames = frames
+        self._processes = processes
+        self._config = config
+        self._protocol = protocol_of(config)
+        self._own = range(processes.rank, len(frames), processes.count)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames that this process evaluates."""
+        return len(self._own)
+
+    @torch.no_grad()
+    def run(self, on_frame: Callable[[], None]) -> Validation:
+        """Evaluate both sets of weights.
+
+        Raises:
+            DataError: a frame cannot be read.
+        """
+        mode = self._model.training
+        self._model.eval()
+        try:
+            scores, drawn = self._score(on_frame)
+        finally:
+            self._model.train(mode)
+        metrics = {weights: mean_metrics(self._processes.gather(scores[weights])) for weights in WEIGHTS}
+        validation = Validation(metrics, [])
+        return validation._replace(pictures=drawn[validation.better]) if self._processes.first else validation
+
+    def _score(
+        self, on_frame: Callable[[], None]
+    ) -> tuple[dict[str, list[Scored]], dict[str, list[NDArray[np.uint8]]]]:
+        scores: dict[str, list[Scored]] = {weights: [] for weights in WEIGHTS}
+        drawn: dict[str, list[NDArray[np.uint8]]] = {weights: [] for weights in WEIGHTS}
+        for batch in _batches(prepared(self._frames, self._own, self._protocol), self._config.validation.batch_size):
+            depths = {"raw": self._predict(batch)}
+            with self._average.applied():
+                depths["ema"] = self._predict(batch)
+            for place, (index, frame) in enumerate(batch):
+                for weights in WEIGHTS:
+                    depth = self._protocol.fit(depths[weights][place], frame.depth)
+                    scores[weights].append(score(index, self._frames.label(index), depth, frame.depth, self._protocol))
+                    if len(drawn[weights]) < self._config.run.pictures:
+                        drawn[weights].append(
+                            comparison(frame.image, depth, frame.depth, _NEAREST_DRAWN_M, self._config.model.max_depth)
+                        )
+                on_frame()
+        return scores, drawn
+
+    def _predict(self, batch: list[tuple[int, Frame]]) -> list[NDArray[np.float32]]:
+        device = self._processes.device
+        # Frames of different drives differ in size by a few pixels, so each is resized on its own.
+        inputs = torch.cat(
+            [to_input(torch.from_numpy(frame.image)[None].to(device), self._config.model) for _, frame in batch]
+        )
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._config.runtime.bf16):
+            depth = self._model(inputs, auxiliary=False).depth
+        return list(depth[:, 0].float().cpu().numpy())
+
+
+def _batches(items: Iterator[tuple[int, Frame]], size: int) -> Iterator[list[tuple[int, Frame]]]:
+    while batch := list(islice(items, size)):
+        yield batch
