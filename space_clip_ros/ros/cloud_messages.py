@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import sys
 from typing import Any
 
@@ -23,6 +22,8 @@ _DTYPES = {
     PointField.FLOAT64: "f8",
 }
 
+_MAX_POINT_STEP = 1 << 16
+
 
 def cloud_from_points(points: NDArray[np.float32], header: Any) -> PointCloud2:
     """Build an organised cloud from a grid of points, copying it once.
@@ -37,21 +38,8 @@ def cloud_from_points(points: NDArray[np.float32], header: Any) -> PointCloud2:
     """
     if points.ndim != 3 or points.shape[2] not in (3, 4) or points.dtype != np.float32 or not points.size:
         raise InputError(f"points must be a non-empty (h, w, 3 or 4) float32 array, got {points.shape} {points.dtype}")
-    data = _copied(points)
-    return cloud_around(data, points.shape[0], points.shape[1], points.shape[2] == 4, header)
-
-
-def cloud_around(data: array.array[int], height: int, width: int, color: bool, header: Any) -> PointCloud2:
-    """Build an organised cloud around bytes already laid out as float32 x y z (and packed rgb).
-
-    Args:
-        data: the points, shared with the message and not copied.
-        height: rows of the grid.
-        width: columns of the grid.
-        color: whether a fourth value holds packed rgb.
-        header: ``std_msgs/Header``, shared.
-    """
-    return _cloud(data, height, width, ("x", "y", "z", "rgb") if color else ("x", "y", "z"), False, header)
+    names = ("x", "y", "z", "rgb")[: points.shape[2]]
+    return _cloud(points, points.shape[0], points.shape[1], names, False, header)
 
 
 def cloud_from_scan(scan: NDArray[np.float32], header: Any) -> PointCloud2:
@@ -67,7 +55,7 @@ def cloud_from_scan(scan: NDArray[np.float32], header: Any) -> PointCloud2:
     if scan.ndim != 2 or scan.shape[1] != 4 or scan.dtype != np.float32:
         raise InputError(f"scan must be an (N, 4) float32 array, got {scan.shape} {scan.dtype}")
     dense = bool(np.isfinite(scan[:, :3]).all())
-    return _cloud(_copied(scan), 1, len(scan), ("x", "y", "z", "intensity"), dense, header)
+    return _cloud(scan, 1, len(scan), ("x", "y", "z", "intensity"), dense, header)
 
 
 def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
@@ -104,6 +92,8 @@ def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
 
 
 def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
+    if not 0 < point_step <= _MAX_POINT_STEP:
+        raise InputError(f"{what}: point_step is {point_step} bytes; 1 to {_MAX_POINT_STEP} are accepted")
     order = ">" if msg.is_bigendian else "<"
     names, formats, offsets = [], [], []
     for field in msg.fields:
@@ -124,15 +114,8 @@ def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": point_step})
 
 
-def _copied(values: NDArray[np.float32]) -> array.array[int]:
-    data = array.array("B")
-    if values.size:
-        data.frombytes(np.ascontiguousarray(values).data.cast("B"))
-    return data
-
-
 def _cloud(
-    data: array.array[int], height: int, width: int, names: tuple[str, ...], dense: bool, header: Any
+    values: NDArray[np.float32], height: int, width: int, names: tuple[str, ...], dense: bool, header: Any
 ) -> PointCloud2:
     message = PointCloud2()
     message.header = header
@@ -145,5 +128,7 @@ def _cloud(
     message.point_step = 4 * len(names)
     message.row_step = message.point_step * width
     message.is_dense = dense
-    message.data = data
+    # Straight into the message's own memory; any assignment would be checked value by value or copied again.
+    if values.size:
+        message.data.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return message

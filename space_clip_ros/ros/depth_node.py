@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
@@ -21,7 +21,7 @@ from space_clip_ros.ros.camera_stream import CameraStream, image_topic
 from space_clip_ros.ros.diagnostics import SILENT_S, Situation, report, status, verdict
 from space_clip_ros.ros.parameters import Parameters
 from space_clip_ros.ros.qos import describe_endpoint
-from space_clip_ros.ros.statistics import Statistics
+from space_clip_ros.ros.statistics import Snapshot, Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
 
 Result = TransitionCallbackReturn
@@ -148,18 +148,21 @@ class DepthNode(LifecycleNode):
         return self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
     def _on_clock_jump(self, jump: Any) -> None:
+        if self._statistics.snapshot().received:
+            self._log.warning("clock", "the clock jumped back or changed; statistics start anew")
         self._statistics.reset()
-        self._log.warning("clock", "the clock jumped back or changed; statistics start anew")
 
     def _report(self) -> None:
         situation = self._situation()
-        self._diagnostics.publish(
-            report(self.get_clock().now().to_msg(), [status(f"{self.get_name()}: depth estimation", situation)])
-        )
-        started = self._state == "active" and self._statistics.seconds_since_reset() > SILENT_S
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: depth estimation"
+        self._diagnostics.publish(report(self.get_clock().now().to_msg(), [status(name, situation)]))
         level, line = verdict(situation)
-        if started and level != b"\0":
-            self._watchdog.warning(line[:30], line)
+        if level != DiagnosticStatus.OK and self._state == "active" and self._silent(situation.snapshot):
+            self._watchdog.warning("silent", line)
+
+    def _silent(self, snapshot: Snapshot) -> bool:
+        since = snapshot.seconds_since_output
+        return (self._statistics.seconds_since_reset() if since is None else since) > SILENT_S
 
     def _situation(self) -> Situation:
         topic = image_topic(self, self._settings().image_transport)

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-import array
 import functools
 import math
 import time
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import invalidate
+from space_clip_ros.ros.image_messages import image_from_array
 
 
-class MessageBuffer:
-    """Memory that arrays are computed into and messages are published from, without a copy between the two.
+class DepthMessage:
+    """One 32FC1 message used for every frame: depth is computed into its own memory and published without a copy.
 
-    Publishing serialises before it returns, so one buffer serves all frames of a thread.
+    Publishing serialises before it returns, so one message serves all frames of a thread.
     """
 
     def __init__(self) -> None:
-        """Start empty."""
-        self.data: array.array[int] = array.array("B")
+        """Start without a size."""
+        self.message = Image()
+        self._metres: NDArray[np.float32] = np.empty((0, 0), np.float32)
 
-    def view(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Return the memory as an array; a new size takes new memory and leaves older views alone."""
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        if len(self.data) != size:
-            self.data = array.array("B", bytes(size))
-        return np.frombuffer(self.data, dtype).reshape(shape)
+    def metres(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Return the message's pixels, (H, W) float32, to be written to; a new size makes a new message."""
+        if self._metres.shape != shape:
+            self.message = image_from_array(np.zeros(shape, np.float32), "32FC1", Header())
+            self._metres = memory(self.message, shape)
+        return self._metres
+
+
+def memory(message: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return a message's data as a writable float32 array."""
+    return np.frombuffer(message.data, np.float32).reshape(shape)
 
 
 class Frame:
@@ -44,7 +52,7 @@ class Frame:
         outside: (H, W) bool, pixels that the camera did not see, or None.
         camera: camera of ``rgb``, or None where unknown.
         settings: the node's parameters, the same for the whole frame.
-        buffer: what ``depth`` is written to.
+        buffer: the message that ``depth`` is written to.
     """
 
     def __init__(
@@ -55,23 +63,30 @@ class Frame:
         outside: NDArray[np.bool_] | None,
         camera: PinholeCamera | None,
         settings: NodeConfig,
-        buffer: MessageBuffer,
+        buffer: DepthMessage,
     ) -> None:
         """Keep the arguments."""
         self.header = header
         self.rgb = rgb
         self.camera = camera
         self.settings = settings
-        self.buffer = buffer
+        self._buffer = buffer
         self._metres = metres
         self._outside = outside
 
     @functools.cached_property
     def depth(self) -> NDArray[np.float32]:
         """(H, W) float32 metres, NaN outside ``min_depth`` to ``max_depth`` and where the camera did not see."""
-        depth = self.buffer.view(self._metres.shape, np.float32)
+        height, width = self._metres.shape
+        depth = self._buffer.metres((height, width))
         np.copyto(depth, self._metres)
         return self._cut(depth, self.settings.max_depth)
+
+    def depth_message(self) -> Image:
+        """Return :attr:`depth` as a message; it is overwritten by the next frame."""
+        _ = self.depth
+        self._buffer.message.header = self.header
+        return self._buffer.message
 
     def unbounded_depth(self) -> NDArray[np.float32]:
         """Return :attr:`depth` without its upper limit: what lies beyond the range is known to be far, not unknown."""

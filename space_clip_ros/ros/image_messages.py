@@ -6,7 +6,6 @@ returned as a view on the message's own memory.
 
 from __future__ import annotations
 
-import array
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -159,27 +158,13 @@ def image_from_array(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
             f"{encoding} needs a non-empty (H, W{f', {layout.channels}' if layout.channels > 1 else ''}) "
             f"{layout.dtype} array, got {pixels.shape} {pixels.dtype}"
         )
-    # array.array's own copy is one memcpy; assigning bytes or an ndarray makes rclpy check value by value (160 ms).
-    data = array.array("B")
-    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
-    return image_around(data, pixels.shape[0], pixels.shape[1], encoding, header)
-
-
-def image_around(data: array.array[int], height: int, width: int, encoding: str, header: Any) -> Image:
-    """Build an image message around bytes already laid out without padding in this machine's byte order.
-
-    Args:
-        data: the pixels, shared with the message and not copied.
-        height: rows.
-        width: columns.
-        encoding: one of :data:`LAYOUTS`.
-        header: ``std_msgs/Header``, shared.
-    """
     message = Image()
     message.header = header
-    message.height, message.width = height, width
+    message.height, message.width = pixels.shape[:2]
     message.encoding = encoding
     message.is_bigendian = int(sys.byteorder == "big")
-    message.step = width * LAYOUTS[encoding].channels * np.dtype(LAYOUTS[encoding].dtype).itemsize
-    message.data = data
+    message.step = pixels.shape[1] * channels * pixels.dtype.itemsize
+    # Straight into the message's own memory: assigning bytes or an ndarray makes rclpy look at every value (160 ms
+    # for an image), and even an array.array is copied once more by some ROS versions.
+    message.data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     return message

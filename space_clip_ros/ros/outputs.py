@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
-from space_clip_ros.ros.cloud_messages import cloud_around
-from space_clip_ros.ros.frame import Frame, MessageBuffer
-from space_clip_ros.ros.messages import camera_info_from_camera, image_around, image_from_array
+from space_clip_ros.ros.frame import Frame, memory
+from space_clip_ros.ros.messages import camera_info_from_camera, cloud_from_points, image_from_array
 from space_clip_ros.ros.qos import qos_overrides
 
 _DEPTH = 2
@@ -45,11 +46,9 @@ class DepthOutput:
     def publish(self, frame: Frame) -> None:
         """Publish the frame's depth."""
         if frame.settings.depth_encoding == "16UC1":
-            message = image_from_array(to_millimetres(frame.depth), "16UC1", frame.header)
+            self.publisher.publish(image_from_array(to_millimetres(frame.depth), "16UC1", frame.header))
         else:
-            height, width = frame.depth.shape
-            message = image_around(frame.buffer.data, height, width, "32FC1", frame.header)
-        self.publisher.publish(message)
+            self.publisher.publish(frame.depth_message())
 
 
 class PointsOutput:
@@ -61,27 +60,33 @@ class PointsOutput:
     def __init__(self, publisher: Any) -> None:
         """Publish with ``publisher``."""
         self.publisher = publisher
-        self._buffer = MessageBuffer()
         self._projector: Projector | None = None
+        self._message = PointCloud2()
+        self._points: NDArray[np.float32] = np.empty((0, 0, 3), np.float32)
 
     def publish(self, frame: Frame) -> None:
         """Project the frame's depth and publish it."""
         points = frame.settings.points
         if frame.camera is None:
             return
-        projector = self._projector
-        if projector is None or (projector.camera, projector.stride) != (frame.camera, points.stride):
-            projector = self._projector = Projector(frame.camera, points.stride)
-        height, width = projector.shape
-        depth = frame.unbounded_depth() if points.clearing else frame.depth
-        projector.project(
-            depth,
+        if self._projector is None or (self._projector.camera, self._projector.stride) != (frame.camera, points.stride):
+            self._projector = Projector(frame.camera, points.stride)
+        self._reserve((*self._projector.shape, 4 if points.color else 3))
+        self._projector.project(
+            frame.unbounded_depth() if points.clearing else frame.depth,
             frame.rgb if points.color else None,
             points.max_range,
             points.clearing,
-            out=self._buffer.view((height, width, 4 if points.color else 3), np.float32),
+            out=self._points,
         )
-        self.publisher.publish(cloud_around(self._buffer.data, height, width, points.color, frame.header))
+        self._message.header = frame.header
+        self.publisher.publish(self._message)
+
+    def _reserve(self, shape: tuple[int, int, int]) -> None:
+        """Keep one message for all frames, and project into its own memory."""
+        if self._points.shape != shape:
+            self._message = cloud_from_points(np.zeros(shape, np.float32), Header())
+            self._points = memory(self._message, shape)
 
 
 class ColorOutput:

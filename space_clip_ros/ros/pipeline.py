@@ -14,7 +14,7 @@ from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.ros.calibration import Calibration, View
-from space_clip_ros.ros.frame import Frame, MessageBuffer, Stopwatch
+from space_clip_ros.ros.frame import DepthMessage, Frame, Stopwatch
 from space_clip_ros.ros.outputs import Outputs, subscribed
 from space_clip_ros.ros.statistics import Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
@@ -60,7 +60,7 @@ class Pipeline:
         self._age_ms = age_ms
         self._to_rgb = to_rgb
         self._topic = topic
-        self._buffer = MessageBuffer()
+        self._buffer = DepthMessage()
         self.scale = 1.0
 
     def process(self, message: Any) -> None:

@@ -81,6 +81,8 @@ def broken(**fields) -> PointCloud2:
         (broken(height=3), "truncated"),
         (broken(height=2**32 - 1, row_step=2**32 - 1), "truncated"),
         (broken(point_step=8), "beyond the point_step of 8"),
+        (broken(point_step=2**32 - 1), "point_step is 4294967295 bytes"),
+        (broken(point_step=0), "point_step is 0 bytes"),
         (broken(fields=[]), "needs named fields"),
         (broken(fields=[PointField(name="x", datatype=7, count=1)] * 2), "without repeats"),
         (broken(fields=[PointField(name="x", datatype=99, count=1)]), "unknown datatype 99"),

@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -420,8 +421,25 @@ def test_diagnostics_name_what_is_missing(bench, until):
     until(lambda: text in one.status().message, "the silent publisher to be said")
 
 
-def test_a_clock_that_jumps_back_starts_the_numbers_anew(running):
-    running.send()
-    jump = type("Jump", (), {"delta": None, "clock_change": None})()
-    running.node._on_clock_jump(jump)
-    assert running.node._statistics.snapshot().published == 0
+def test_a_clock_that_jumps_back_starts_the_numbers_anew(bench, until, capfd):
+    one = bench(use_sim_time=True)
+    one.ready()
+    one.subscribe("depth/image")
+    clock = one.robot.create_publisher(Clock, "/clock", 10)
+    until(clock.get_subscription_count, "the clock to be matched")
+
+    def tick(seconds: int) -> None:
+        clock.publish(Clock(clock=Time(sec=seconds)))
+        until(lambda: one.node.get_clock().now().nanoseconds == seconds * 10**9, "simulated time")
+
+    tick(200)
+    one.send()
+    assert one.node._statistics.snapshot().published == 1
+    assert one.node._statistics.snapshot().age_ms[0] == pytest.approx((200 - 101) * 1e3, abs=1)
+    tick(201)
+    assert one.node._statistics.snapshot().published == 1
+    tick(100)
+    until(lambda: one.node._statistics.snapshot().published == 0, "the numbers to start anew")
+    one.send()
+    assert one.node._statistics.snapshot().published == 1
+    assert capfd.readouterr().err.count("the clock jumped back") == 1

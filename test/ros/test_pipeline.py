@@ -1,0 +1,31 @@
+"""The first-order correction for another field of view."""
+
+from __future__ import annotations
+
+import pytest
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.ros.pipeline import focal_factor
+
+TRAINED = (1242.0, 375.0, 721.5, 721.5)
+
+
+def test_the_training_camera_needs_no_correction():
+    assert focal_factor(PinholeCamera(1242, 375, 721.5, 721.5, 609.6, 172.9), TRAINED) == pytest.approx(1.0)
+
+
+def test_resizing_an_image_changes_nothing():
+    camera = PinholeCamera(1242, 375, 721.5, 721.5, 609.6, 172.9)
+    assert focal_factor(camera.resized(640, 192), TRAINED) == pytest.approx(1.0)
+
+
+def test_half_the_focal_length_halves_depth():
+    # The object looks half as large, the network says twice as far, so depth is halved.
+    assert focal_factor(PinholeCamera(1242, 375, 360.75, 360.75, 609.6, 172.9), TRAINED) == pytest.approx(0.5)
+
+
+def test_a_crop_in_one_direction_counts_by_its_root():
+    # Half the height makes everything twice as tall in the squeezed picture: apparent area is doubled.
+    assert focal_factor(PinholeCamera(1242, 188, 721.5, 721.5, 0.0, 0.0), (1242, 376, 721.5, 721.5)) == pytest.approx(
+        2**0.5
+    )
