@@ -25,17 +25,18 @@ from space_clip_ros.config import BACKENDS, NodeConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.synthetic import write_drive
 from space_clip_ros.errors import DataError, SpaceClipError
-from space_clip_ros.ros.demo_environment import prepare_environment
+from space_clip_ros.ros import dds
 from space_clip_ros.ros.demo_processes import Children
 from space_clip_ros.ros.demo_recorder import DemoRecorder
 from space_clip_ros.ros.demo_report import ReportFrame, draw_report
 from space_clip_ros.ros.demo_run import DemoRun, Job
 from space_clip_ros.ros.demo_summary import table
+from space_clip_ros.ros.files import write_whole
 from space_clip_ros.ros.terminal import Terminal
 
 _PROCESSES = 4
 _SHOWN = 4
-_SYNTHETIC_FRAMES = 60
+_SYNTHETIC_FRAMES = 40
 _SYNTHETIC_SEED = 1
 
 
@@ -65,16 +66,22 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{logs}: cannot be made ({error.strerror}); give another folder with --out") from error
-    drive = KittiDrive(options.drive or _synthetic_drive(out, options.frames or _SYNTHETIC_FRAMES, terminal))
+    drive = KittiDrive(options.drive or _synthetic_drive(out / "drive", options.frames or _SYNTHETIC_FRAMES, terminal))
     frames = min(options.frames or len(drive), len(drive))
-    environment, profile, domain = prepare_environment(os.environ, _PROCESSES, out)
-    os.environ.update(environment)
+    profile = _prepare_environment(logs)
     job = Job(drive, frames, options.rate, options.model, options.backend, logs)
-    about = {"drive": drive.name, "asked_rate_hz": options.rate, "dds_profile": profile, "ros_domain_id": int(domain)}
     terminal.say(f"{drive.name}: {frames} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}")
-    with _recording(frames) as recorder, Children(logs, environment) as children:
+    with _recording(frames) as recorder, Children(logs) as children:
         run = DemoRun(job, children, recorder, terminal)
-        summary = run.run({**about, "rmw": get_rmw_implementation_identifier()})
+        summary = run.run(
+            {
+                "drive": drive.name,
+                "asked_rate_hz": options.rate,
+                "rmw": get_rmw_implementation_identifier(),
+                "dds_profile": profile,
+                "ros_domain_id": int(os.environ["ROS_DOMAIN_ID"]),
+            }
+        )
         shown = run.shown()
     _write(out, summary, shown)
     terminal.say(table(summary))
@@ -94,25 +101,46 @@ def _recording(frames: int) -> Iterator[DemoRecorder]:
         rclpy.try_shutdown()
 
 
-def _synthetic_drive(out: Path, frames: int, terminal: Terminal) -> Path:
-    terminal.say(f"no --drive given: rendering a synthetic one of {frames} frames into {out / 'drive'}")
-    return Path(write_drive(out / "drive", frames=frames, seed=_SYNTHETIC_SEED))
+def _prepare_environment(folder: Path) -> str:
+    """Complete this process's environment, which its children inherit; return which DDS profile is used.
+
+    What the user has set stays. The domain is random, so that two demos do not meet.
+    """
+    os.environ.setdefault("ROS_DOMAIN_ID", str(dds.unused_domain()))
+    # Nothing of a demo concerns other hosts. Humble does not know this variable, and does no harm by that.
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    own = dds.own_profile(os.environ)
+    if own:
+        return f"{own} (your own)"
+    profile, note = dds.fit_profile(
+        dds.shared_file("config/fastdds.xml"), _PROCESSES, dds.free_shared_memory(), folder.resolve()
+    )
+    os.environ.update(dds.profile_environment(os.environ, profile))
+    return note
+
+
+def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:
+    """Return the synthetic drive in ``folder``, rendered unless an earlier run did so."""
+    for rendered in folder.glob(f"*/*_drive_{_SYNTHETIC_SEED:04d}_sync"):
+        with contextlib.suppress(DataError):
+            if len(KittiDrive(rendered)) >= frames:
+                terminal.say(f"no --drive given: playing the synthetic one in {rendered}")
+                return rendered
+    terminal.say(f"no --drive given: rendering a synthetic one of {frames} frames into {folder}")
+
+    def show(done: int, total: int) -> None:
+        terminal.show(f"rendered {done} of {total} frames")
+
+    return write_drive(folder, frames, _SYNTHETIC_SEED, progress=show)
 
 
 def _write(out: Path, summary: dict[str, Any], shown: Sequence[ReportFrame]) -> None:
-    """Write both files, each whole or not at all."""
     picture = draw_report(shown, *_heading(summary), NodeConfig())
     encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not encoded:
         raise DataError(f"a report of {picture.shape[1]}x{picture.shape[0]} pixels could not be encoded as PNG")
-    for name, data in (("summary.json", json.dumps(summary, indent=2).encode() + b"\n"), ("report.png", png.tobytes())):
-        draft = out / f".{name}.part"
-        try:
-            draft.write_bytes(data)
-            draft.replace(out / name)
-        except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise DataError(f"{out / name}: cannot be written ({error.strerror})") from error
+    write_whole(out / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+    write_whole(out / "report.png", png.tobytes())
 
 
 def _heading(summary: dict[str, Any]) -> tuple[str, list[str]]:

@@ -16,6 +16,7 @@ import yaml
 from space_clip_ros.errors import SpaceClipError
 
 _LAST_LINES = 12
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_S = {signal.SIGINT: 6.0, signal.SIGTERM: 3.0, signal.SIGKILL: 3.0}
 
 
@@ -30,14 +31,13 @@ class Child:
     where ``setpriv`` exists (any Linux) the kernel ends it if the demo is killed outright.
     """
 
-    def __init__(self, name: str, parameters: Mapping[str, Any], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, parameters: Mapping[str, Any], folder: Path) -> None:
         """Start it.
 
         Args:
             name: module under ``space_clip_ros.ros``, such as ``depth_node``.
             parameters: its ROS parameters by dotted name.
             folder: where its parameter file and log go.
-            environment: its environment variables.
         """
         self.name = name
         self.log = folder / f"{name}.log"
@@ -53,7 +53,6 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=dict(environment),
                 start_new_session=True,
             )
 
@@ -95,10 +94,9 @@ class Child:
 class Children:
     """All child processes; as a context manager it leaves none behind."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path) -> None:
         """``folder`` takes parameter files and logs."""
         self._folder = folder
-        self._environment = environment
         self._children: list[Child] = []
 
     def __enter__(self) -> Children:
@@ -107,7 +105,7 @@ class Children:
 
     def __exit__(self, *_: object) -> None:
         """Stop all, the last started first, even while more signals arrive."""
-        ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        ignored = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPPING}
         try:
             for child in reversed(self._children):
                 child.stop()
@@ -117,7 +115,7 @@ class Children:
 
     def start(self, name: str, parameters: Mapping[str, Any]) -> Child:
         """Start one more; see :class:`Child`."""
-        child = Child(name, parameters, self._folder, self._environment)
+        child = Child(name, parameters, self._folder)
         self._children.append(child)
         return child
 

@@ -36,8 +36,10 @@ OUTPUTS: dict[str, Any] = {
 QOS = QoSProfile(depth=50, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 _INPUTS: dict[str, Any] = {"camera_info": CameraInfo, "image": Image}
 _KEPT = ("depth/image", "depth/points")
+_WAKE_S = 0.05
 _DISCOVERY_S = 5.0
-_PRIMING_S = 30.0
+_PRIMING_S = 1.5
+_PRIMING_TRIES = 40
 
 
 class DemoRecorder(Node):
@@ -71,8 +73,9 @@ class DemoRecorder(Node):
     def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Take messages for ``seconds``, or until a condition holds; return whether it does."""
         deadline = time.monotonic() + seconds
-        while not (reached := until()) and (left := deadline - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=min(left, 0.1))
+        while not (reached := until()) and time.monotonic() < deadline:
+            # Always the same timeout: with another one rclpy starts its round anew, and the topics late in it starve.
+            self._executor.spin_once(timeout_sec=_WAKE_S)
         return reached
 
     def node_is_active(self) -> bool:
@@ -94,11 +97,17 @@ class DemoRecorder(Node):
         """
         publishers: list[Any] = [self.create_publisher(kind, topic, QOS) for topic, kind in _INPUTS.items()]
         self.spin(_DISCOVERY_S, lambda: all(publisher.get_subscription_count() for publisher in publishers))
-        header = Header(frame_id=frame_id, stamp=self.get_clock().now().to_msg())
+        header = Header(frame_id=frame_id)
         messages = camera_info_from_camera(camera, header), image_from_array(image, "rgb8", header)
-        for publisher, message in zip(publishers, messages, strict=True):
-            publisher.publish(message)
-        arrived = self.spin(_PRIMING_S, lambda: bool(self.arrivals.complete()))
+        arrived = False
+        for _ in range(_PRIMING_TRIES):
+            # Again and again, as the node takes images on best effort and may have seen this publisher only just now.
+            header.stamp = self.get_clock().now().to_msg()
+            for publisher, message in zip(publishers, messages, strict=True):
+                publisher.publish(message)
+            arrived = self.spin(_PRIMING_S, lambda: bool(self.arrivals.complete()))
+            if arrived:
+                break
         for publisher in publishers:
             self.destroy_publisher(publisher)
         self._forget()

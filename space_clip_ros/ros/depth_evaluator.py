@@ -18,6 +18,7 @@ from space_clip_ros.config import EvaluatorConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.evaluation.metrics import MetricAverage
 from space_clip_ros.geometry.depth import Depth, resize_bilinear
+from space_clip_ros.ros.files import write_whole
 from space_clip_ros.ros.messages import depth_from_image
 from space_clip_ros.ros.pairing import StampPairs
 from space_clip_ros.ros.parameters import Parameters
@@ -40,9 +41,9 @@ class DepthEvaluator(Node):
         ConfigError: parameters that cannot be used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **node_arguments: Any) -> None:
         """Declare the parameters and subscribe."""
-        super().__init__("depth_evaluator")
+        super().__init__("depth_evaluator", **node_arguments)
         settings = Parameters(self, EvaluatorConfig).current
         self._settings = settings
         self._average = MetricAverage(settings.min_depth, settings.max_depth, settings.crop)
@@ -144,15 +145,7 @@ def write_summary(path: str | Path, summary: dict[str, Any]) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    target = Path(path).expanduser()
-    draft = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise DataError(f"{target}: cannot be written ({error.strerror})") from error
+    write_whole(Path(path).expanduser(), json.dumps(summary, indent=2).encode() + b"\n")
 
 
 def fitted(depth: Depth, truth: Depth) -> Depth:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -59,9 +60,9 @@ class KittiPlayer(Node):
         DataError: the drive is missing or broken.
     """
 
-    def __init__(self, finish: Callable[[], None]) -> None:
+    def __init__(self, finish: Callable[[], None], **node_arguments: Any) -> None:
         """Declare the parameters, open the drive and start playing; ``finish`` is called at the drive's end."""
-        super().__init__("kitti_player")
+        super().__init__("kitti_player", **node_arguments)
         self._settings = Parameters(self, PlayerConfig).current
         if not self._settings.drive:
             raise ConfigError("parameters: drive: must be the folder of a KITTI raw drive, e.g. -p drive:=/data/drive")

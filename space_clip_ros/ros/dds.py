@@ -1,4 +1,4 @@
-"""What the demo's processes share: an unused ROS domain and a DDS profile that carries pictures without delay."""
+"""A DDS profile that carries pictures between processes without delay, and a domain that nobody uses."""
 
 from __future__ import annotations
 
@@ -26,36 +26,20 @@ _LAST_DOMAIN = 101
 _TRIES = 200
 
 
-def prepare_environment(
-    environment: Mapping[str, str], participants: int, folder: Path
-) -> tuple[dict[str, str], str, str]:
-    """Return the environment of the demo's processes, and what DDS profile and domain they use.
+def profile_environment(environment: Mapping[str, str], profile: Path) -> dict[str, str]:
+    """Return the variables that make Fast DDS read ``profile``; none if the user has set a profile of their own.
 
-    What the user has set stays: ``ROS_DOMAIN_ID``, ``ROS_AUTOMATIC_DISCOVERY_RANGE`` and both profile variables.
-
-    Args:
-        environment: the user's environment.
-        participants: processes that will each hold a shared-memory segment.
-        folder: where a profile is written if the shipped one does not fit this machine's shared memory.
-
-    Returns:
-        The environment, a line that says which profile is used, and the domain.
-
-    Raises:
-        DataError: the shipped profile is not installed.
+    Other DDS implementations ignore them. Newer releases warn of the old name, so it is set only where it is needed.
     """
-    prepared = dict(environment)
-    prepared.setdefault("ROS_DOMAIN_ID", str(unused_domain()))
-    # Nothing of a demo concerns other hosts. Humble does not know this variable, and does no harm by that.
-    prepared.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    own = next((prepared[name] for name in PROFILE_VARIABLES if prepared.get(name)), None)
-    if own is not None:
-        return prepared, f"your own, {own}", prepared["ROS_DOMAIN_ID"]
-    profile, note = fit_profile(shared_file("config/fastdds.xml"), participants, _free_shared_memory(), folder)
+    if own_profile(environment):
+        return {}
     new, old = PROFILE_VARIABLES
-    # Newer releases warn of the old name, so it is set only where it is needed.
-    prepared[old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new] = str(profile)
-    return prepared, note, prepared["ROS_DOMAIN_ID"]
+    return {old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new: str(profile)}
+
+
+def own_profile(environment: Mapping[str, str]) -> str:
+    """Return the profile that the user has set; empty if none."""
+    return next((environment[name] for name in PROFILE_VARIABLES if environment.get(name)), "")
 
 
 def fit_profile(profile: Path, participants: int, free_bytes: int | None, folder: Path) -> tuple[Path, str]:
@@ -72,25 +56,33 @@ def fit_profile(profile: Path, participants: int, free_bytes: int | None, folder
     """
     text = profile.read_text(encoding="utf-8")
     found = _SEGMENT.search(text)
-    if found is None or free_bytes is None:
+    if found is None or fits(profile, participants, free_bytes):
         return profile, str(profile)
-    wanted = int(found[1])
-    if free_bytes >= wanted * participants * _ROOM:
-        return profile, f"{profile} ({wanted >> 20} MB segments)"
-    size = max(int(free_bytes / _ROOM / participants), _SMALLEST_SEGMENT)
+    size = max(int((free_bytes or 0) / _ROOM / participants), _SMALLEST_SEGMENT)
     fitted = folder / profile.name
     fitted.write_text(_SEGMENT.sub(str(size), text), encoding="utf-8")
     return fitted, (
-        f"{fitted} ({size >> 20} MB segments: only {free_bytes >> 20} MB of shared memory are free; in Docker, "
+        f"{fitted} ({size >> 20} MB segments: only {(free_bytes or 0) >> 20} MB of shared memory are free; in Docker, "
         "--shm-size=1g gives more)"
     )
+
+
+def fits(profile: Path, participants: int, free_bytes: int | None) -> bool:
+    """Tell whether so many segments of a profile fit into the shared memory; true where there is no telling."""
+    found = _SEGMENT.search(profile.read_text(encoding="utf-8"))
+    return found is None or free_bytes is None or free_bytes >= int(found[1]) * participants * _ROOM
+
+
+def free_shared_memory() -> int | None:
+    """Return the free bytes of ``/dev/shm``; None where there is none."""
+    memory = Path("/dev/shm")
+    return shutil.disk_usage(memory).free if memory.is_dir() else None
 
 
 def unused_domain() -> int:
     """Return a random ROS domain on whose discovery ports nobody on this machine listens.
 
-    Fast DDS and Cyclone DDS use UDP ports 7400 + 250 * domain and up; domains up to 101 stay below Linux's ephemeral
-    ports.
+    DDS uses UDP ports 7400 + 250 * domain and up; domains up to 101 stay below Linux's ephemeral ports.
     """
     generator = random.SystemRandom()
     for _ in range(_TRIES):
@@ -123,8 +115,3 @@ def _free_port(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _free_shared_memory() -> int | None:
-    memory = Path("/dev/shm")
-    return shutil.disk_usage(memory).free if memory.is_dir() else None

@@ -1,0 +1,90 @@
+"""One camera: ``depth_node``, and RViz if asked for.
+
+  ros2 launch space_clip_ros depth.launch.py image:=/camera/image_raw camera_info:=/camera/camera_info rviz:=true
+
+Arguments left empty keep what ``params_file`` says.
+"""
+
+import os
+from pathlib import Path
+
+import yaml
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch_ros.actions import Node
+
+from launch import LaunchDescription
+from space_clip_ros.ros import dds
+
+SHARE = Path(__file__).resolve().parents[1]
+PROCESSES = 2
+
+ARGUMENTS = {
+    "namespace": ("", "namespace of the node and its topics"),
+    "params_file": (str(SHARE / "config" / "depth.yaml"), "parameters of depth_node"),
+    "image": ("image", "topic of the images; with image_transport compressed, without /compressed"),
+    "camera_info": ("camera_info", "topic of their camera_info"),
+    "model": ("", "bundled model's name or a file"),
+    "backend": ("", "auto, onnxruntime, torch or tensorrt"),
+    "autostart": ("", "false leaves configure and activate to a lifecycle manager"),
+    "use_sim_time": ("false", "take the time from /clock"),
+    "log_level": ("info", "debug, info, warn, error or fatal"),
+    "rviz": ("false", "show depth and cloud in RViz"),
+    "fixed_frame": ("camera_color_optical_frame", "RViz's fixed frame, usually the images' frame_id"),
+}
+# Arguments that become parameters of the node if they are not empty.
+PARAMETERS = ("model", "backend", "autostart")
+RVIZ_TOPICS = ("image", "depth/image", "depth/color", "depth/points")
+
+
+def generate_launch_description():
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=help)
+        for name, (default, help) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, *dds_profile(), OpaqueFunction(function=nodes)])
+
+
+def dds_profile():
+    """Give Fast DDS shared memory for whole images, unless the user has a profile or there is no room for it."""
+    profile = SHARE / "config" / "fastdds.xml"
+    if not dds.fits(profile, PROCESSES, dds.free_shared_memory()):
+        return []
+    return [SetEnvironmentVariable(name, value) for name, value in dds.profile_environment(os.environ, profile).items()]
+
+
+def nodes(context):
+    value = context.launch_configurations
+    parameters = {name: typed(value[name]) for name in PARAMETERS if value[name]}
+    remaps = [(name, value[name]) for name in ("image", "camera_info") if value[name] != name]
+    depth = Node(
+        package="space_clip_ros",
+        executable="depth_node",
+        name="depth",
+        namespace=value["namespace"],
+        parameters=[value["params_file"], {**parameters, "use_sim_time": typed(value["use_sim_time"])}],
+        # As in image_transport, moving the image moves its compressed form too.
+        remappings=[*remaps, *((f"{name}/compressed", f"{to}/compressed") for name, to in remaps if name == "image")],
+        arguments=["--ros-args", "--log-level", value["log_level"]],
+        output="screen",
+    )
+    return [depth, rviz(value)] if typed(value["rviz"]) is True else [depth]
+
+
+def rviz(value):
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz",
+        namespace=value["namespace"],
+        parameters=[{"use_sim_time": typed(value["use_sim_time"])}],
+        # The view names topics from the root; here they move to the node's.
+        remappings=[(f"/{topic}", value["image"] if topic == "image" else topic) for topic in RVIZ_TOPICS],
+        arguments=["-d", str(SHARE / "config" / "depth.rviz"), "-f", value["fixed_frame"]],
+        output="screen",
+    )
+
+
+def typed(text):
+    """Read true, false and numbers as YAML does; anything else stays text, as a file's path must."""
+    value = yaml.safe_load(text)
+    return value if isinstance(value, (bool, int, float)) else text

@@ -1,0 +1,88 @@
+"""The DDS profile that is shipped, where it fits, and domains that nobody uses."""
+
+from __future__ import annotations
+
+import socket
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.errors import DataError
+from space_clip_ros.ros import dds
+
+MB = 1 << 20
+SPACE = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
+
+
+@pytest.fixture
+def profile(project_root: Path) -> Path:
+    return project_root / "config" / "fastdds.xml"
+
+
+def segment(profile: Path) -> int:
+    found = ElementTree.parse(profile).getroot().find(f".//{SPACE}segment_size")
+    assert found is not None and found.text is not None
+    return int(found.text)
+
+
+def test_the_shipped_profile_has_64_mb_segments_and_udp(profile: Path) -> None:
+    root = ElementTree.parse(profile).getroot()
+    kinds = [item.text for item in root.iterfind(f".//{SPACE}transport_descriptor/{SPACE}type")]
+    described = {item.text for item in root.iterfind(f".//{SPACE}transport_descriptor/{SPACE}transport_id")}
+    used = {item.text for item in root.iterfind(f".//{SPACE}userTransports/{SPACE}transport_id")}
+    assert segment(profile) == 64 * MB
+    assert kinds == ["SHM", "UDPv4"]
+    assert described == used
+    assert root.find(f".//{SPACE}participant[@is_default_profile='true']") is not None
+
+
+def test_with_room_the_shipped_profile_is_used_as_it_is(profile: Path, tmp_path: Path) -> None:
+    assert dds.fit_profile(profile, 4, 1024 * MB, tmp_path)[0] == profile
+    assert dds.fit_profile(profile, 4, None, tmp_path)[0] == profile
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_room_the_segments_become_smaller(profile: Path, tmp_path: Path) -> None:
+    fitted, note = dds.fit_profile(profile, 4, 64 * MB, tmp_path)
+    assert fitted.parent == tmp_path
+    assert segment(fitted) == int(64 * MB / 1.25 / 4)
+    assert "64 MB" in note and "--shm-size" in note
+    assert not dds.fits(profile, 4, 64 * MB)
+    assert dds.fits(fitted, 4, 64 * MB)
+
+
+def test_segments_never_become_too_small_for_an_image(profile: Path, tmp_path: Path) -> None:
+    assert segment(dds.fit_profile(profile, 4, MB, tmp_path)[0]) == 4 * MB
+
+
+@pytest.mark.parametrize("distro, variable", [("humble", dds.PROFILE_VARIABLES[1]), ("", dds.PROFILE_VARIABLES[0])])
+def test_the_variable_of_the_release_in_use_is_set(distro: str, variable: str, profile: Path) -> None:
+    assert dds.profile_environment({"ROS_DISTRO": distro}, profile) == {variable: str(profile)}
+
+
+@pytest.mark.parametrize("variable", dds.PROFILE_VARIABLES)
+def test_a_profile_of_the_users_own_stays(variable: str, profile: Path) -> None:
+    assert dds.own_profile({variable: "/mine.xml"}) == "/mine.xml"
+    assert dds.profile_environment({variable: "/mine.xml"}, profile) == {}
+
+
+def test_a_domain_somebody_listens_on_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
+        busy.bind(("", 0))
+        assert not dds._free_port(busy.getsockname()[1])
+    assert 1 <= dds.unused_domain() <= 101
+
+
+def test_shared_files_are_found_in_the_source_tree_and_missing_ones_named(project_root: Path) -> None:
+    assert dds.shared_file("config/fastdds.xml").read_bytes() == (project_root / "config/fastdds.xml").read_bytes()
+    with pytest.raises(DataError, match=r"config/none\.xml: not found in"):
+        dds.shared_file("config/none.xml")
+
+
+def test_an_installed_package_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "share" / "space_clip_ros" / "config" / "fastdds.xml"
+    installed.parent.mkdir(parents=True)
+    installed.write_text("<dds/>", encoding="utf-8")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    assert dds.shared_file("config/fastdds.xml") == installed
