@@ -34,7 +34,9 @@ Picture = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
 
-def render(scene: Scene, pose: NDArray[np.floating], camera: PinholeCamera, time: float = 0.0, seed: int = 0) -> tuple[Picture, Depth]:
+def render(
+    scene: Scene, pose: NDArray[np.floating], camera: PinholeCamera, time: float = 0.0, seed: int = 0
+) -> tuple[Picture, Depth]:
     """Return the picture and the exact depth that a camera takes of a scene.
 
     Args:
@@ -87,7 +89,7 @@ def write_drive(
 
     Raises:
         InputError: frames or stride below 1, a negative seed or speed, or an unknown layout.
-        DataError: a file cannot be written.
+        DataError: a file cannot be written, or the folder holds drives of another camera.
     """
     _check(frames, seed, stride, layout, speed)
     period = stride / RATE
@@ -98,9 +100,12 @@ def write_drive(
         drive / name for name in ("image_02", "proj_depth/groundtruth/image_02", "velodyne_points")
     )
     try:
+        day.mkdir(parents=True, exist_ok=True)
+        write_calibration(day, camera)
         for folder in (images / "data", depths, *((points / "data",) if scans else ())):
             folder.mkdir(parents=True, exist_ok=True)
-        write_calibration(day, camera)
+        for folder in (images / "data", depths, points / "data"):
+            _remove_frames(folder)
         for folder in (images, *((points,) if scans else ())):
             _write_stamps(folder / "timestamps.txt", frames, period)
         for index in range(frames):
@@ -132,6 +137,13 @@ def _check(frames: int, seed: int, stride: int, layout: str | None, speed: float
         raise InputError(f"speed must be from 0 to 50 m/s, got {speed}")
 
 
+def _remove_frames(folder: Path) -> None:
+    """Remove what an earlier run left."""
+    for pattern in ("*.png", "*.bin", "*.part"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
 def _write_stamps(path: Path, frames: int, period: float) -> None:
     start = datetime.datetime(2026, 1, 1, 12)
     step = round(period * 1e9)
@@ -142,7 +154,7 @@ def _write_stamps(path: Path, frames: int, period: float) -> None:
     _write(path, "".join(lines).encode())
 
 
-def _png(image: NDArray[np.generic]) -> bytes:
+def _png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     # Level 1: written once, often read; smaller files would take longer than drawing the picture.
     return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])
 

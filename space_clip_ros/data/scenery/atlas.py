@@ -48,9 +48,9 @@ class Atlas:
             start += len(part)
             if image.shape[0] == 1:
                 break
-            image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).reshape(
-                image.shape[0] // 2, image.shape[0] // 2, 4
-            )
+            half = image.shape[0] // 2
+            smaller = cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA)
+            image = np.asarray(smaller, np.uint8).reshape(half, half, 4)
         self._offsets.append(offsets + [offsets[-1]] * (_LEVELS - len(offsets)))
         self._sizes.append(size)
         self._means.append(image.reshape(4)[:3] / 255.0)
@@ -94,14 +94,14 @@ class Atlas:
             jitter: (2, P) shifts of u and v in texels; random ones within half a texel stand in for interpolation.
         """
         texels, offsets, sizes = self._freeze()
-        size = sizes[texture]
+        size = sizes.take(texture)
         level = np.clip(level, 0, _LEVELS - 1)
         size = np.maximum(size >> level, 1)
         mask = size - 1
         column = np.floor(u * size + jitter[0]).astype(np.int32) & mask
         row = np.floor(v * size + jitter[1]).astype(np.int32) & mask
-        at = offsets[texture * _LEVELS + level] + row * size + column
-        return texels[at].view(np.uint8).reshape(-1, 4)
+        at = offsets.take(texture * _LEVELS + level) + row * size + column
+        return np.asarray(texels.take(at).view(np.uint8).reshape(-1, 4))
 
     def _freeze(self) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
         if self._frozen is None:

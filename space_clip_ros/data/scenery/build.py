@@ -9,14 +9,16 @@ from space_clip_ros.data.scenery.atlas import Atlas
 from space_clip_ros.data.scenery.building_textures import add_buildings
 from space_clip_ros.data.scenery.furniture_textures import add_furniture
 from space_clip_ros.data.scenery.ground_textures import add_ground, add_road
-from space_clip_ros.data.scenery.layouts import LAYOUTS, Plan, draw_crossings, draw_plan
+from space_clip_ros.data.scenery.layouts import LAYOUTS
 from space_clip_ros.data.scenery.light import random_light
 from space_clip_ros.data.scenery.mesh import DECAL, quads
 from space_clip_ros.data.scenery.noise import Rng
+from space_clip_ros.data.scenery.plan import Plan, draw_crossings, draw_plan
 from space_clip_ros.data.scenery.plant_textures import add_plants
 from space_clip_ros.data.scenery.road import Road
 from space_clip_ros.data.scenery.scene import Ego, Mover, Scene
 from space_clip_ros.data.scenery.sensor import random_sensor
+from space_clip_ros.data.scenery.traffic import drive, park
 from space_clip_ros.data.scenery.vehicle_textures import add_vehicles
 
 _START, _SIGHT = 40.0, 280.0
@@ -33,7 +35,7 @@ def build_scene(seed: int, duration: float, layout: str | None = None, speed: fl
     """
     rng = np.random.default_rng(seed)
     names = list(LAYOUTS)
-    name = layout or str(rng.choice(names, p=(0.3, 0.25, 0.18, 0.09, 0.18)))
+    name = layout or str(rng.choice(names, p=(0.28, 0.3, 0.17, 0.08, 0.17)))
     kind = LAYOUTS[name]
     plan = draw_plan(kind, rng)
     drawn = rng.uniform(*kind.speed)
@@ -53,16 +55,17 @@ def build_scene(seed: int, duration: float, layout: str | None = None, speed: fl
         s=_START,
         t=plan.lane_center(lane) + rng.normal(0, 0.2),
         speed=speed,
-        yaw=rng.normal(0, np.radians(0.8)),
+        # Now and then the car is just turning and looks across the street.
+        yaw=rng.normal(0, np.radians(18.0 if rng.random() < 0.12 else 0.8)),
         pitch=np.radians(np.clip(rng.normal(0, 0.7), -1.5, 1.5)),
         roll=rng.normal(0, np.radians(0.5)),
     )
     scene = Scene(rng, _textures(rng, plan), road, random_light(rng), random_sensor(rng), ego)
     _line(scene, plan)
     _furnish(scene, plan)
-    _park(scene, plan)
+    park(scene, plan)
     _paint(scene, plan)
-    _drive(scene, plan, lane)
+    drive(scene, plan, lane)
     _close(scene, plan)
     return scene
 
@@ -101,7 +104,7 @@ def _furnish(scene: Scene, plan: Plan) -> None:
         trees, lamps = rng.random() < plan.layout.street_trees, rng.random() < 0.6
         rail = rng.random() < plan.layout.rails
         spacing, size = rng.uniform(8, 25), rng.uniform(5, 11)
-        for s in np.arange(rng.uniform(0, 20), road.length, 4.0):
+        for s in np.arange(rng.uniform(0, 20), road.length, 4.0).tolist():
             if not road.is_free(s - 3, s + 3):
                 continue
             t = side * kerb
@@ -114,7 +117,7 @@ def _furnish(scene: Scene, plan: Plan) -> None:
             if rng.random() < 0.05:
                 make = (furniture.sign, furniture.bollard, furniture.sign, furniture.board)[rng.integers(4)]
                 scene.place(make(atlas, rng), s + 2, t + side * rng.uniform(0.0, 0.8), 0.0 if side < 0 else np.pi)
-            if plan.layout.name in ("city", "avenue", "residential") and rng.random() < 0.12:
+            if plan.layout.name in ("city", "avenue", "residential") and rng.random() < 0.08:
                 walker = vehicles.person(atlas, rng)
                 scene.movers.append(Mover(walker, s, t + side * rng.uniform(0, 2), rng.choice([-1.4, 1.4])))
     for crossing in road.crossings:
@@ -127,22 +130,6 @@ def _furnish(scene: Scene, plan: Plan) -> None:
             scene.place(furniture.bridge(atlas, rng, 60.0, 2 * plan.half), s, 0.0, rng.uniform(-0.3, 0.3))
         elif plan.layout.name == "highway":
             scene.place(furniture.gantry(atlas, rng, plan.half + 0.8, -plan.half - 0.8), s, 0.0)
-
-
-def _park(scene: Scene, plan: Plan) -> None:
-    """Cars parked along the kerb."""
-    rng = scene.rng
-    if plan.shoulder < 1.6:
-        return
-    for side in (-1, 1):
-        share, s = rng.uniform(*plan.layout.parked), rng.uniform(0, 8)
-        while s < scene.road.length:
-            if rng.random() < share and scene.road.is_free(s - 5, s + 5):
-                yaw = 0.0 if side < 0 or rng.random() < 0.2 else np.pi
-                scene.place(
-                    vehicles.car(scene.atlas, rng), s, side * (plan.half - 1.05 + rng.normal(0, 0.08)), yaw + rng.normal(0, 0.02)
-                )
-            s += rng.uniform(5.2, 7.0)
 
 
 def _paint(scene: Scene, plan: Plan) -> None:
@@ -168,41 +155,17 @@ def _paint(scene: Scene, plan: Plan) -> None:
         decal(name, rng.uniform(0, scene.road.length - 6), rng.uniform(-0.8, 0.8) * plan.half, length, width)
 
 
-def _drive(scene: Scene, plan: Plan, ego_lane: int) -> None:
-    """Traffic: every lane flows at one speed; in ours, at our own."""
-    rng = scene.rng
-    jam = plan.layout.name in ("avenue", "city") and rng.random() < 0.3
-    for lane in range(plan.same + plan.opposite):
-        forward = lane < plan.same
-        distance = rng.uniform(7, 11) if jam and forward else rng.uniform(*plan.layout.traffic)
-        speed = scene.ego.speed if lane == ego_lane else scene.ego.speed * rng.uniform(0.8, 1.2) * (1 if forward else -1)
-        heavy = rng.uniform(0, 0.3) if plan.layout.name != "residential" else 0.05
-        s = scene.ego.s + rng.uniform(7, 12) + rng.exponential(distance * 0.6) if lane == ego_lane else rng.uniform(0, 40)
-        end = scene.road.length + abs(speed) * 60 * (not forward)
-        while s < end:
-            draw = rng.random()
-            make = vehicles.lorry if draw < heavy * 0.7 else vehicles.bus if draw < heavy else vehicles.car
-            mesh = make(scene.atlas, rng)
-            reach = float(np.ptp(mesh.corners[..., 0]))
-            s += reach / 2
-            scene.movers.append(Mover(mesh, s, plan.lane_center(lane) + rng.normal(0, 0.15), speed))
-            s += reach / 2 + rng.uniform(1.5, 3) + rng.exponential(max(distance - 5, 1.0))
-    if rng.random() < 0.4 and plan.layout.name != "highway":
-        rider = vehicles.person(scene.atlas, rng, cycling=True)
-        scene.movers.append(Mover(rider, scene.ego.s + rng.uniform(8, 50), -plan.half + 0.5, scene.ego.speed * 0.8))
-
-
 def _close(scene: Scene, plan: Plan) -> None:
     """Close the view: distant trees along the terrain's edges and at the road's end."""
     rng, road = scene.rng, scene.road
     height = rng.uniform(5, 16)
     edge = max(edge.t for edge in plan.section) - 6
     for side in (-1, 1):
-        for s in np.arange(10, road.length - 20, 40.0):
-            mesh = plants.forest_edge(scene.atlas, rng, 44.0, height * rng.uniform(0.6, 1.3), 4.0).placed((22, 0, 0), 0.0)
+        for s in np.arange(10, road.length - 20, 40.0).tolist():
+            mesh = plants.forest_edge(scene.atlas, rng, 44.0, height * rng.uniform(0.6, 1.3), 4.0).placed(
+                (22, 0, 0), 0.0
+            )
             scene.front(mesh, s, 44.0, side * edge)
-    for t in np.arange(-edge, edge, 40.0):
+    for t in np.arange(-edge, edge, 40.0).tolist():
         mesh = plants.forest_edge(scene.atlas, rng, 46.0, height * rng.uniform(0.6, 1.3), 4.0)
         scene.place(mesh, road.length - 6, t + 20, -np.pi / 2)
-
-

@@ -6,7 +6,17 @@ import numpy as np
 
 from space_clip_ros.data.scenery.atlas import Atlas
 from space_clip_ros.data.scenery.noise import Rng, fractal
-from space_clip_ros.data.scenery.paint import SIZE, Color, Picture, finish, grained, plain, rectangle, shuffled_color
+from space_clip_ros.data.scenery.paint import (
+    SIZE,
+    Color,
+    Opacity,
+    Picture,
+    finish,
+    grained,
+    plain,
+    rectangle,
+    shuffled_color,
+)
 
 FACADES = 8
 _PLASTER = (
@@ -104,7 +114,7 @@ def _shop(rng: Rng) -> Picture:
         _pane(picture, rng, start, 0.3, start + 0.28, 0.93)
     rectangle(picture, 0.4, 0.3, 0.5, 1.0, rng.uniform(20, 110, 3))
     rectangle(picture, 0.03, 0.08, 0.97, 0.24, rng.uniform(20, 230, 3))
-    for letter in np.arange(0.2, 0.8, 0.05):
+    for letter in np.arange(0.2, 0.8, 0.05).tolist():
         rectangle(picture, letter, 0.12, letter + rng.uniform(0.01, 0.035), 0.2, rng.uniform(20, 240, 3))
     return picture
 
@@ -128,18 +138,18 @@ def _courses(rng: Rng, color: Color, rows: int, columns: int) -> Picture:
     return np.asarray(picture, np.float32)
 
 
-def _pickets(rng: Rng) -> tuple[Picture, np.ndarray]:
+def _pickets(rng: Rng) -> tuple[Picture, Opacity]:
     color = (220, 218, 210) if rng.random() < 0.3 else shuffled_color(rng, (110, 85, 62))
     opacity = np.zeros((SIZE, SIZE, 1), np.float32)
     width = rng.uniform(0.06, 0.11)
-    for start in np.arange(0, 1, 0.125):
+    for start in np.arange(0, 1, 0.125).tolist():
         rectangle(opacity, start, 0.06 * rng.random(), start + width, 1, (1.0,))
     for rail in (0.25, 0.75):
         rectangle(opacity, 0, rail, 1, rail + 0.07, (1.0,))
     return grained(rng, color, 0.12), opacity[..., 0]
 
 
-def _wires(rng: Rng) -> tuple[Picture, np.ndarray]:
+def _wires(rng: Rng) -> tuple[Picture, Opacity]:
     opacity = np.zeros((SIZE, SIZE, 1), np.float32)
     opacity[:: SIZE // 16, :] = 0.8
     opacity[:, :: SIZE // 32] = 0.8

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from space_clip_ros.data.scenery.atlas import Atlas
-from space_clip_ros.data.scenery.mesh import Mesh, box, concatenate, quads, upright
+from space_clip_ros.data.scenery.mesh import Floats, Mesh, box, concatenate, quads, upright
 from space_clip_ros.data.scenery.noise import Rng
 
 _AXIS, _STOREY = 3.0, 3.0
@@ -76,7 +78,7 @@ def shed(atlas: Atlas, rng: Rng) -> Mesh:
     )
 
 
-def _walls(texture: int, length: float, depth: float, base: float, height: float, tint: np.ndarray) -> list[Mesh]:
+def _walls(texture: int, length: float, depth: float, base: float, height: float, tint: Floats) -> list[Mesh]:
     """Four walls; window axes and storeys keep their size and come out whole."""
 
     def repeat(across: float) -> tuple[float, float]:
@@ -87,7 +89,7 @@ def _walls(texture: int, length: float, depth: float, base: float, height: float
         upright(
             (*start, base), (*end, base), height, texture, repeat(float(np.hypot(*np.subtract(end, start)))), tint=tint
         )
-        for start, end in zip(ring[:-1], ring[1:], strict=True)
+        for start, end in itertools.pairwise(ring)
     ]
 
 
@@ -98,7 +100,7 @@ def _roof(
     depth: float,
     eaves: float,
     rise: float,
-    tint: np.ndarray,
+    tint: Floats,
     overhang: float,
 ) -> list[Mesh]:
     """A roof whose ridge runs along x, with its gables; a lid where ``rise`` is 0."""
@@ -109,25 +111,25 @@ def _roof(
     drop = rise / middle * overhang
     a, b = -overhang, length + overhang
     uv = [(0, 2), (length / 4, 2), (length / 4, 0), (0, 0)]
-    front = [(a, -overhang, eaves - drop), (b, -overhang, eaves - drop), (b, middle, top), (a, middle, top)]
-    back = [
-        (b, depth + overhang, eaves - drop),
-        (a, depth + overhang, eaves - drop),
-        (a, middle, top),
-        (b, middle, top),
+    low = eaves - drop
+    slopes = [
+        [(a, -overhang, low), (b, -overhang, low), (b, middle, top), (a, middle, top)],
+        [(b, depth + overhang, low), (a, depth + overhang, low), (a, middle, top), (b, middle, top)],
     ]
-    right = [(length, 0, eaves), (length, depth, eaves), (length, middle, top), (length, middle, top)]
-    left = [(0, depth, eaves), (0, 0, eaves), (0, middle, top), (0, middle, top)]
+    gables = [
+        [(length, 0.0, eaves), (length, depth, eaves), (length, middle, top), (length, middle, top)],
+        [(0.0, depth, eaves), (0.0, 0.0, eaves), (0.0, middle, top), (0.0, middle, top)],
+    ]
     corner = [(0.02, 0.02), (0.03, 0.02), (0.03, 0.0), (0.03, 0.0)]
-    return [quads([front, back], tiles, uv), quads([right, left], gable, corner, tint=tint)]
+    return [quads(slopes, tiles, uv), quads(gables, gable, corner, tint=tint)]
 
 
-def _bays(facade: int, rng: Rng, length: float, base: float, height: float, tint: np.ndarray) -> list[Mesh]:
+def _bays(facade: int, rng: Rng, length: float, base: float, height: float, tint: Floats) -> list[Mesh]:
     """Bay windows or balconies that stand out from the front."""
     out = rng.uniform(0.6, 1.4)
     width = rng.uniform(2, 3.5)
     tall = height - max(base, 3.0) - rng.uniform(0, 2)
-    starts = np.arange(2.0, length - width - 1, width + rng.uniform(2, 5))
+    starts: list[float] = np.arange(2.0, length - width - 1, width + rng.uniform(2, 5)).tolist()
     return [
         box((width, out, tall), facade, repeat=12.0, tint=tint, base=max(base, 3.0), bottom=True).placed(
             (start + width / 2, -out / 2, 0), 0.0

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.camera import PinholeCamera
 
 BASELINE = 0.06
@@ -33,11 +34,14 @@ def scanner_to_camera() -> NDArray[np.float64]:
 
 
 def write_calibration(folder: Path, camera: PinholeCamera) -> None:
-    """Write ``calib_cam_to_cam.txt`` and ``calib_velo_to_cam.txt``.
+    """Write ``calib_cam_to_cam.txt`` and ``calib_velo_to_cam.txt``, which all drives of the folder share.
 
     Args:
         folder: the day's folder.
         camera: the rectified colour camera, pixels counted from 1 as KITTI does.
+
+    Raises:
+        DataError: the folder already has another calibration.
     """
     size = (camera.width, camera.height)
     projection = np.hstack([camera.K, np.zeros((3, 1))])
@@ -78,4 +82,8 @@ def _line(key: str, values: ArrayLike) -> str:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    text = "\n".join(lines) + "\n"
+    if not path.exists():
+        path.write_text(text, encoding="ascii")
+    elif path.read_text(encoding="utf-8", errors="replace") != text:
+        raise DataError(f"{path}: is for another camera, and drives there rely on it; write to another folder")

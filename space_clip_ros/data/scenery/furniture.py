@@ -106,7 +106,7 @@ def gantry(atlas: Atlas, rng: Rng, left: float, right: float) -> Mesh:
     posts = [prism(0.18, 6.8, metal).placed((0, y, 0), 0.0) for y in (left, right)]
     beam = box((0.4, left - right, 0.5), metal, base=6.3, bottom=True).placed((0, (left + right) / 2, 0), 0.0)
     boards = []
-    for y in np.arange(right + 2, left - 3, 5.0):
+    for y in np.arange(right + 2, left - 3, 5.0).tolist():
         if rng.random() < 0.7:
             face = [(-0.3, y + 3.5, 5.4), (-0.3, y, 5.4), (-0.3, y, 7.6), (-0.3, y + 3.5, 7.6)]
             boards.append(quads(face, panel, kind=CUTOUT))

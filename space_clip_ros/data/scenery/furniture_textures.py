@@ -6,7 +6,7 @@ import numpy as np
 
 from space_clip_ros.data.scenery.atlas import Atlas
 from space_clip_ros.data.scenery.noise import Rng
-from space_clip_ros.data.scenery.paint import SIZE, Picture, disc, finish, grained, plain, polygon, rectangle
+from space_clip_ros.data.scenery.paint import SIZE, Opacity, Picture, disc, finish, grained, plain, polygon, rectangle
 
 _RED, _BLUE, _WHITE, _BLACK, _YELLOW = (
     (190.0, 25.0, 25.0),
@@ -32,7 +32,7 @@ def _blank() -> tuple[Picture, Picture]:
     return plain((150.0, 150.0, 150.0)), np.zeros((SIZE, SIZE, 1), np.float32)
 
 
-def _round_sign() -> tuple[Picture, np.ndarray]:
+def _round_sign() -> tuple[Picture, Opacity]:
     picture, opacity = _blank()
     disc(opacity, 0.5, 0.5, 0.49, (1.0,))
     disc(picture, 0.5, 0.5, 0.5, _RED)
@@ -43,7 +43,7 @@ def _round_sign() -> tuple[Picture, np.ndarray]:
     return picture, opacity[..., 0]
 
 
-def _blue_sign() -> tuple[Picture, np.ndarray]:
+def _blue_sign() -> tuple[Picture, Opacity]:
     picture, opacity = _blank()
     disc(opacity, 0.5, 0.5, 0.49, (1.0,))
     disc(picture, 0.5, 0.5, 0.5, _BLUE)
@@ -53,7 +53,7 @@ def _blue_sign() -> tuple[Picture, np.ndarray]:
     return picture, opacity[..., 0]
 
 
-def _warning_sign() -> tuple[Picture, np.ndarray]:
+def _warning_sign() -> tuple[Picture, Opacity]:
     picture, opacity = _blank()
     outer = [(0.5, 0.02), (0.99, 0.9), (0.01, 0.9)]
     polygon(opacity, outer, (1.0,))
@@ -63,7 +63,7 @@ def _warning_sign() -> tuple[Picture, np.ndarray]:
     return picture, opacity[..., 0]
 
 
-def _give_way_sign() -> tuple[Picture, np.ndarray]:
+def _give_way_sign() -> tuple[Picture, Opacity]:
     picture, opacity = _blank()
     outer = [(0.01, 0.1), (0.99, 0.1), (0.5, 0.98)]
     polygon(opacity, outer, (1.0,))
@@ -72,7 +72,7 @@ def _give_way_sign() -> tuple[Picture, np.ndarray]:
     return picture, opacity[..., 0]
 
 
-def _priority_sign() -> tuple[Picture, np.ndarray]:
+def _priority_sign() -> tuple[Picture, Opacity]:
     picture, opacity = _blank()
     outer = [(0.5, 0.0), (1.0, 0.5), (0.5, 1.0), (0.0, 0.5)]
     polygon(opacity, outer, (1.0,))
@@ -86,7 +86,7 @@ def _panel(rng: Rng) -> Picture:
     board, ink = (_BLUE, _WHITE) if rng.random() < 0.5 else (_YELLOW, _BLACK)
     picture = plain(board)
     for row in (0.15, 0.42, 0.69):
-        for letter in np.arange(0.1, rng.uniform(0.5, 0.9), 0.06):
+        for letter in np.arange(0.1, rng.uniform(0.5, 0.9), 0.06).tolist():
             rectangle(picture, letter, row, letter + rng.uniform(0.015, 0.045), row + 0.16, ink)
     return picture
 
@@ -100,7 +100,7 @@ def _traffic_light(rng: Rng) -> Picture:
     return picture
 
 
-def _guard_rail(rng: Rng) -> tuple[Picture, np.ndarray]:
+def _guard_rail(rng: Rng) -> tuple[Picture, Opacity]:
     """A rail of 0.32 m on posts of 0.75 m, one post a tile."""
     picture = grained(rng, (140, 142, 145), 0.06)
     rows = np.arange(SIZE) / SIZE

@@ -6,7 +6,17 @@ import numpy as np
 
 from space_clip_ros.data.scenery.atlas import Atlas
 from space_clip_ros.data.scenery.noise import Rng, fractal
-from space_clip_ros.data.scenery.paint import Picture, finish, grained, plain, polygon, rectangle, shuffled_color
+from space_clip_ros.data.scenery.paint import (
+    Color,
+    Opacity,
+    Picture,
+    finish,
+    grained,
+    plain,
+    polygon,
+    rectangle,
+    shuffled_color,
+)
 
 ROAD_PERIOD = 24.0
 """Metres of road after which its markings repeat."""
@@ -50,8 +60,8 @@ def add_road(atlas: Atlas, rng: Rng, width: float, lines: list[tuple[float, floa
     picture *= 1 + worn[None, :, None]
     for _ in range(rng.integers(0, 5)):  # tar seams and patches
         x, y, w, h = rng.uniform(0, 1), rng.uniform(0, 0.8), rng.uniform(0.02, 0.3), rng.uniform(0.05, 0.2)
-        left, right = int(x * _ROAD_SIZE), int(min(x + w, 1) * _ROAD_SIZE)
-        picture[int(y * _ROAD_SIZE) : int((y + h) * _ROAD_SIZE), left:right] *= rng.uniform(0.75, 1.15)
+        columns = slice(int(x * _ROAD_SIZE), int(min(x + w, 1) * _ROAD_SIZE))
+        picture[int(y * _ROAD_SIZE) : int((y + h) * _ROAD_SIZE), columns] *= rng.uniform(0.75, 1.15)
     wear = (fractal(rng, _ROAD_SIZE, 16, 5, 0.8) * 0.5 + rng.uniform(0.6, 2.0)).clip(0, 1)
     for position, thickness, share in lines:
         mask = np.zeros((_ROAD_SIZE, _ROAD_SIZE, 1), np.float32)
@@ -68,7 +78,7 @@ def _asphalt(rng: Rng, brightness: float, size: int) -> Picture:
     return np.asarray(picture + rng.standard_normal((size, size, 1), dtype=np.float32) * rng.uniform(3, 9), np.float32)
 
 
-def _slabs(rng: Rng, color: np.ndarray, count: int) -> Picture:
+def _slabs(rng: Rng, color: Color, count: int) -> Picture:
     picture = grained(rng, color, 0.07)
     step = picture.shape[0] // count
     tone = 1 + 0.06 * rng.standard_normal((count, count, 1)).astype(np.float32)
@@ -78,24 +88,24 @@ def _slabs(rng: Rng, color: np.ndarray, count: int) -> Picture:
     return picture
 
 
-def _grass(rng: Rng, color: np.ndarray) -> Picture:
+def _grass(rng: Rng, color: Color) -> Picture:
     picture = grained(rng, color, 0.2, coarse=4, hue=0.2)
     return np.asarray(picture * (1 + 0.25 * rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]))
 
 
-def _rows(rng: Rng, color: np.ndarray) -> Picture:
+def _rows(rng: Rng, color: Color) -> Picture:
     picture = _grass(rng, color)
     rows = np.sin(np.arange(picture.shape[0]) * (2 * np.pi / 16))
     return np.asarray(picture * (1 + rng.uniform(0.1, 0.3) * rows[:, None, None]), np.float32)
 
 
-def _stained(rng: Rng, color: np.ndarray) -> Picture:
+def _stained(rng: Rng, color: Color) -> Picture:
     picture = grained(rng, color, 0.06)
     streaks = fractal(rng, picture.shape[0], 32, 3)[:1]
     return np.asarray(picture * (1 + 0.08 * streaks[..., None]), np.float32)
 
 
-def _decals(rng: Rng) -> list[tuple[str, Picture, np.ndarray]]:
+def _decals(rng: Rng) -> list[tuple[str, Picture, Opacity]]:
     """Paint for the ground: name, color, opacity."""
     size = 128
     stripes = np.zeros((size, size, 1), np.float32)

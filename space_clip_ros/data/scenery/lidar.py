@@ -38,17 +38,18 @@ SCAN_CAMERA = PinholeCamera(1101, 400, 550.0, 550.0, 550.0, 32.0)
 _TO_SCANNER = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
-def scan(view_from: Callable[[PinholeCamera, NDArray[np.floating]], View], pose: NDArray[np.floating], rng: Rng) -> NDArray[np.float32]:
-    """Return one scan, (N, 4) float32: x forward, y left, z up in metres in the scanner's frame, and intensity in [0, 1].
+def scan(
+    view_from: Callable[[PinholeCamera, NDArray[np.floating]], View], pose: NDArray[np.floating], rng: Rng
+) -> NDArray[np.float32]:
+    """Return one scan, (N, 4) float32: x forward, y left, z up, metres, in the scanner's frame; intensity in [0, 1].
 
     Args:
         view_from: the scene as a camera at a pose sees it.
         pose: (4, 4) scanner to world.
         rng: source of noise and dropouts.
     """
-    azimuth = np.arange(-FIELD / 2, FIELD / 2, AZIMUTH_STEP)
-    azimuth = azimuth + rng.uniform(0, AZIMUTH_STEP)
-    elevation, azimuth = (grid.ravel() for grid in np.meshgrid(ELEVATIONS, azimuth, indexing="ij"))
+    firings = np.arange(-FIELD / 2, FIELD / 2, AZIMUTH_STEP) + rng.uniform(0, AZIMUTH_STEP)
+    elevation, azimuth = (grid.ravel() for grid in np.meshgrid(ELEVATIONS, firings, indexing="ij"))
     ray = np.stack(
         [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], axis=1
     )
@@ -57,20 +58,19 @@ def scan(view_from: Callable[[PinholeCamera, NDArray[np.floating]], View], pose:
     view = view_from(SCAN_CAMERA, looking)
     x = SCAN_CAMERA.cx - SCAN_CAMERA.fx * ray[:, 1] / ray[:, 0]
     y = SCAN_CAMERA.cy - SCAN_CAMERA.fy * ray[:, 2] / ray[:, 0]
-    column, row = np.rint(x).astype(int), np.rint(y).astype(int)
-    facet = view.canvas.facet
-    hit = facet[row.clip(0, SCAN_CAMERA.height - 1) * SCAN_CAMERA.width + column.clip(0, SCAN_CAMERA.width - 1)]
-    plane = view.facets.value[hit]
-    inverse = plane[:, 0] * x + plane[:, 1] * y + plane[:, 2]
-    with np.errstate(divide="ignore"):
-        distance = 1 / (inverse * ray[:, 0])
-    returned = (hit >= 0) & (inverse > 0) & (distance > _NEAREST) & (distance < RANGE)
-    quad = view.facets.index[hit]
+    column, row = np.rint(x).astype(np.intp), np.rint(y).astype(np.intp)
+    facet = view.canvas.facet[row * SCAN_CAMERA.width + column]
+    hit = np.flatnonzero(facet >= 0)
+    facet, ray, plane = facet[hit], ray[hit], view.facets.value[facet[hit]]
+    inverse = plane[:, 0] * x[hit] + plane[:, 1] * y[hit] + plane[:, 2]
+    distance = 1 / np.maximum(inverse * ray[:, 0], 1e-6)
+    quad = view.facets.index[facet]
     slant = np.abs(np.einsum("ij,ij->i", view.mesh.normals[quad], ray @ pose[:3, :3].T))
     albedo = view.atlas.brightness[view.mesh.texture[quad]] ** 2 * view.mesh.tint[quad].mean(axis=1)
     intensity = (albedo * (0.3 + 0.7 * slant) * rng.normal(1.0, 0.1, len(quad))).clip(0, 0.99)
     # Dark, slanted and distant surfaces send less light back.
     echo = (intensity + 0.05) * np.exp(-distance / 80.0)
-    returned &= rng.random(len(quad)) > _DROPOUT + 0.5 * np.exp(-echo / 0.01)
+    lost = rng.random(len(quad)) < _DROPOUT + 0.5 * np.exp(-echo / 0.01)
+    returned = ~lost & (distance > _NEAREST) & (distance < RANGE)
     noisy = (distance + rng.normal(0.0, NOISE, len(quad)))[returned, None]
-    return np.concatenate([ray[returned] * noisy, intensity[returned, None]], axis=1).astype(np.float32)
+    return np.asarray(np.concatenate([ray[returned] * noisy, intensity[returned, None]], axis=1), np.float32)

@@ -54,7 +54,7 @@ def random_light(rng: Rng) -> Light:
         horizon, clouds = rng.uniform(0.9, 1.4) * gray, 1.0
     else:
         sun = warm * rng.uniform(0.75, 1.1)
-        sky = blue * rng.uniform(0.12, 0.3)
+        sky = blue * rng.uniform(0.09, 0.27)
         zenith = np.array([0.22, 0.38, 0.72]) * rng.uniform(0.6, 1.4)
         horizon, clouds = np.array([0.9, 1.0, 1.08]) * rng.uniform(0.7, 1.5), rng.uniform(0, 0.8)
     return Light(
@@ -64,7 +64,7 @@ def random_light(rng: Rng) -> Light:
         bounce=0.12 * (sky + sun * np.sin(elevation)),
         zenith=zenith,
         horizon=horizon,
-        haze=float(rng.choice([0.0004, 0.0012, 0.003, 0.006], p=[0.35, 0.35, 0.2, 0.1])),
+        haze=float(rng.choice([0.0003, 0.0008, 0.0016, 0.003], p=[0.4, 0.35, 0.2, 0.05])),
         clouds=clouds,
         cloud_field=fractal(rng, 256, 4, 6, 0.6),
     )

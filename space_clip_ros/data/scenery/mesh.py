@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from space_clip_ros.data.scenery.raster import normals
 
 Floats = NDArray[np.floating]
+Color = Sequence[float] | NDArray[np.floating]
 
 SOLID, CUTOUT, GROUND, DECAL = range(4)
 """What a quad is: seen from its front; seen from both sides with holes; ground (casts no shadow); paint on ground."""
@@ -61,13 +62,13 @@ def concatenate(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def quads(
-    corners: object,
+    corners: ArrayLike,
     texture: int,
-    uv: object = None,
+    uv: ArrayLike | None = None,
     *,
-    tint: Sequence[float] | Floats = WHITE,
+    tint: Color = WHITE,
     kind: int = SOLID,
-    shading: object = None,
+    shading: ArrayLike | None = None,
 ) -> Mesh:
     """Return a mesh of quads that share texture, tint and kind.
 
@@ -100,14 +101,21 @@ def upright(
     height: float,
     texture: int,
     repeat: tuple[float, float] = (1.0, 1.0),
-    **options: object,
+    *,
+    tint: Color = WHITE,
+    kind: int = SOLID,
+    shading: ArrayLike | None = None,
 ) -> Mesh:
-    """Return one vertical quad from ``start`` to ``end`` (x, y, z of its foot, left to right seen from its front)."""
+    """Return one vertical quad from ``start`` to ``end`` (x, y, z of its foot, left to right seen from its front).
+
+    ``repeat`` says how often the texture fits across and down; the other arguments are as for :func:`quads`.
+    """
     x0, y0, z0 = start
     x1, y1, z1 = end
     corners = [(x0, y0, z0), (x1, y1, z1), (x1, y1, z1 + height), (x0, y0, z0 + height)]
     across, down = repeat
-    return quads(corners, texture, [(0, down), (across, down), (across, 0), (0, 0)], **options)  # type: ignore[arg-type]
+    uv = [(0, down), (across, down), (across, 0), (0, 0)]
+    return quads(corners, texture, uv, tint=tint, kind=kind, shading=shading)
 
 
 def box(
@@ -117,8 +125,8 @@ def box(
     *,
     ends: int | None = None,
     repeat: float = 0.0,
-    tint: Sequence[float] = WHITE,
-    top_tint: Sequence[float] | None = None,
+    tint: Color = WHITE,
+    top_tint: Color | None = None,
     base: float = 0.0,
     bottom: bool = False,
 ) -> Mesh:
@@ -158,14 +166,11 @@ def box(
     return concatenate(faces)
 
 
-def prism(radius: float, height: float, texture: int, sides: int = 5, base: float = 0.0, **options: object) -> Mesh:
+def prism(radius: float, height: float, texture: int, sides: int = 5) -> Mesh:
     """Return an upright prism without lids around the z axis: poles and trunks."""
     angles = np.arange(sides + 1) * (2 * np.pi / sides)
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius
-    walls = [
-        upright((*ring[i], base), (*ring[i + 1], base), height, texture, (0.2, height / 2), **options)
-        for i in range(sides)
-    ]
+    walls = [upright((*ring[i], 0.0), (*ring[i + 1], 0.0), height, texture, (0.2, height / 2)) for i in range(sides)]
     return concatenate(walls)
 
 

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.scenery.noise import Field, Rng, enlarge, fractal
+from space_clip_ros.data.scenery.noise import Rng, enlarge, fractal
 
-Color = Sequence[float]
+Color = Sequence[float] | NDArray[np.floating]
 Picture = NDArray[np.float32]
 Texture = NDArray[np.uint8]
+Opacity = NDArray[np.floating]
 
 SIZE = 256
 """Pixels a side of most textures."""
@@ -61,11 +62,11 @@ def disc(picture: Picture, x: float, y: float, radius: float, color: Color) -> N
     cv2.circle(picture, center, round(radius * size * 16), tuple(map(float, color)), -1, cv2.LINE_AA, shift=4)
 
 
-def finish(picture: Picture, opacity: Field | None = None) -> Texture:
+def finish(picture: Picture, opacity: Opacity | None = None) -> Texture:
     """Return (S, S, 4) uint8 RGBA of a float picture and opacity in [0, 1] (solid where None)."""
     size = picture.shape[0]
     alpha = np.full((size, size, 1), 255, np.float32) if opacity is None else opacity[..., None] * 255.0
-    return np.concatenate([picture, alpha], axis=-1).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.concatenate([picture, alpha], axis=-1).clip(0, 255), np.uint8)
 
 
 def tinted(picture: Picture, body: Color) -> Texture:

@@ -50,4 +50,4 @@ def _ragged(rng: Rng, shape: Field, roughness: float) -> Field:
 
 
 def _skyline(rng: Rng) -> Field:
-    return fractal(rng, SIZE, 4, 4)[0]
+    return np.asarray(fractal(rng, SIZE, 4, 4)[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from space_clip_ros.data.scenery.atlas import Atlas
-from space_clip_ros.data.scenery.mesh import CUTOUT, Mesh, box, concatenate, prism, quads, upright
+from space_clip_ros.data.scenery.mesh import CUTOUT, Floats, Mesh, box, concatenate, prism, quads, upright
 from space_clip_ros.data.scenery.noise import Rng
 
 
@@ -86,7 +86,7 @@ def tall_grass(atlas: Atlas, rng: Rng, length: float) -> Mesh:
     )
 
 
-def _clusters(texture: int, centers: np.ndarray, size: np.ndarray, outward: np.ndarray, rng: Rng) -> Mesh:
+def _clusters(texture: int, centers: Floats, size: Floats, outward: Floats, rng: Rng) -> Mesh:
     """Upright squares of leaves at random turns, shaded as parts of a ball."""
     turns = rng.uniform(0, 2 * np.pi, len(centers))
     right = np.stack([np.cos(turns), np.sin(turns), np.zeros_like(turns)], axis=1) * size[:, None]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.data.scenery import raster
 from space_clip_ros.data.scenery.atlas import Atlas
+from space_clip_ros.data.scenery.canvas import Canvas
 from space_clip_ros.data.scenery.light import Light, sky_picture
 from space_clip_ros.data.scenery.mesh import CUTOUT, DECAL, GROUND, Mesh
 from space_clip_ros.data.scenery.shading import Lookup, Shading
@@ -41,7 +42,7 @@ class View:
     @cached_property
     def corners(self) -> NDArray[np.floating]:
         """(N, 4, 3) corners in camera coordinates."""
-        return (self.mesh.corners - self.pose[:3, 3]) @ self.pose[:3, :3]
+        return np.asarray((self.mesh.corners - self.pose[:3, 3]) @ self.pose[:3, :3])
 
     @cached_property
     def facets(self) -> raster.Facets:
@@ -54,13 +55,13 @@ class View:
         return Lookup(self.mesh, self.corners, self.facets.index, self.atlas, self.camera)
 
     @cached_property
-    def canvas(self) -> raster.Canvas:
+    def canvas(self) -> Canvas:
         """Inverse depth, -inf for the sky, and the row of :attr:`facets` seen, -1 for the sky."""
-        canvas = raster.Canvas(self.camera.width, self.camera.height)
+        canvas = Canvas(self.camera.width, self.camera.height)
         cutout = self.mesh.kind[self.facets.index] == CUTOUT
 
         def keep(found: raster.Fragments) -> NDArray[np.bool_]:
-            return self.lookup.texels(found.pixel, found.facet, 1 / found.value)[:, 3] >= 128
+            return self.lookup.texels(found.pixel, found.facet, np.reciprocal(found.value))[:, 3] >= 128
 
         canvas.draw(self.facets, np.flatnonzero(~cutout))
         canvas.draw(self.facets, np.flatnonzero(cutout), keep)
@@ -82,7 +83,7 @@ class View:
         seen = np.flatnonzero(self.canvas.facet >= 0)
         for start in range(0, len(seen), _CHUNK):
             pixel = seen[start : start + _CHUNK]
-            facet, depth = self.canvas.facet.take(pixel), 1 / self.canvas.value.take(pixel)
+            facet, depth = self.canvas.facet.take(pixel), np.reciprocal(self.canvas.value.take(pixel))
             texels = self.lookup.texels(pixel, facet, depth)
             sunlit = None if shadow is None else shadow.lit(pixel, depth)
             picture[pixel] = shading.color(texels, paint.take(pixel), facet, depth, sunlit).T
@@ -105,5 +106,5 @@ class View:
         # Ground bends a little between a decal's corners; what is farther off is another surface in front or behind.
         found = found.select(np.flatnonzero(on_ground & (np.abs(found.value - below) < 0.03 * below)))
         lookup = Lookup(self.mesh, self.corners, decals.index, self.atlas, self.camera)
-        paint[found.pixel] = lookup.texels(found.pixel, found.facet, 1 / found.value).view(np.uint32)[:, 0]
+        paint[found.pixel] = lookup.texels(found.pixel, found.facet, np.reciprocal(found.value)).view(np.uint32)[:, 0]
         return paint

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from space_clip_ros.data.scenery.atlas import Atlas
 from space_clip_ros.data.scenery.ground_textures import ROAD_PERIOD
 from space_clip_ros.data.scenery.mesh import GROUND, Mesh, concatenate, quads
 from space_clip_ros.data.scenery.noise import Rng, smooth_curve
+
+Floats = NDArray[np.floating]
+Length = float | Floats
 
 STEP = 4.0
 """Length of the ground's cells, metres."""
@@ -85,7 +88,7 @@ class Road:
         self._z = np.cumsum(slope * smooth_curve(rng, count, 80.0))
         self._relief = [relief * np.abs(smooth_curve(rng, count, 45.0) + 0.3) for _ in range(2)]
 
-    def heading(self, s: ArrayLike) -> NDArray[np.float64]:
+    def heading(self, s: Length) -> Floats:
         """Return the direction of the road at ``s``, radians from the x axis."""
         return np.asarray(np.interp(s, self._at, self._heading))
 
@@ -93,7 +96,7 @@ class Road:
         """Return the gradient of the road at ``s``, metres a metre."""
         return float((np.interp(s + 2, self._at, self._z) - np.interp(s - 2, self._at, self._z)) / 4)
 
-    def point(self, s: ArrayLike, t: ArrayLike, height: ArrayLike = 0.0) -> NDArray[np.float64]:
+    def point(self, s: Length, t: Length, height: Length = 0.0) -> Floats:
         """Return (..., 3) world positions at ``height`` metres above the road's own level (not the terrain's)."""
         heading = self.heading(s)
         x = np.interp(s, self._at, self._x) - np.asarray(t) * np.sin(heading)
@@ -101,7 +104,7 @@ class Road:
         z = np.interp(s, self._at, self._z) + np.asarray(height)
         return np.stack(np.broadcast_arrays(x, y, z), axis=-1)
 
-    def ground(self, s: float, t: float) -> NDArray[np.float64]:
+    def ground(self, s: float, t: float) -> Floats:
         """Return the (3,) world position of the ground at ``s``, ``t``."""
         height = float(np.interp(t, [edge.t for edge in self.section], self._heights(np.array([s]))[0]))
         return self.point(s, t, height)
@@ -131,7 +134,7 @@ class Road:
                     ]
         return concatenate(parts)
 
-    def _heights(self, s: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _heights(self, s: Floats) -> Floats:
         """Return (S, E) heights of the edges above the road's level."""
         free = np.array([self.is_free(at - STEP / 2, at + STEP / 2) for at in s], np.float64)
         columns = []
@@ -141,7 +144,7 @@ class Road:
         return np.stack(columns, axis=1)
 
 
-def _strip_uv(right: Edge, left: Edge, s: NDArray[np.float64]) -> NDArray[np.float64]:
+def _strip_uv(right: Edge, left: Edge, s: Floats) -> Floats:
     """Return (S - 1, 4, 2) texture coordinates of a strip's cells."""
     across = np.hypot(left.t - right.t, left.height - right.height) / right.repeat if right.repeat else 1.0
     along = s / (right.repeat or ROAD_PERIOD)

@@ -127,11 +127,13 @@ class Scene:
             if not at - _BEHIND < s < min(at + 150.0, self.road.length):
                 continue
             yaw = float(self.road.heading(s)) + mover.yaw
-            moving.append(_tilted(mover.mesh, self.road.slope(s) * np.cos(mover.yaw)).placed(self.road.ground(s, mover.t), yaw))
+            moving.append(
+                _tilted(mover.mesh, self.road.slope(s) * np.cos(mover.yaw)).placed(self.road.ground(s, mover.t), yaw)
+            )
         return concatenate([still.select(near), *moving])
 
     def camera_pose(self, time: float) -> NDArray[np.float64]:
-        """Return the (4, 4) pose of the camera ``time`` seconds after the start: x right, y down, z forward to world."""
+        """Return (4, 4), camera (x right, y down, z forward) to world, ``time`` seconds after the start."""
         s = self.ego.s + self.ego.speed * time
         heading = float(self.road.heading(s)) + self.ego.yaw
         sway = self.ego.sway * np.sin(2 * np.pi * 1.3 * time + 1.0)

@@ -45,12 +45,12 @@ def random_sensor(rng: Rng) -> Sensor:
     shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32) * noise
     warm = rng.normal(0, 0.05)
     return Sensor(
-        brightness=float(rng.uniform(78, 122)),
-        contrast=float(rng.uniform(0.95, 1.5)),
+        brightness=float(rng.uniform(75, 120)),
+        contrast=float(rng.uniform(1.0, 1.65)),
         balance=(float(1 + warm), float(1 + rng.normal(0, 0.015)), float(1 - warm)),
-        saturation=float(rng.uniform(0.6, 1.25)),
+        saturation=float(rng.uniform(0.55, 1.1)),
         vignette=float(rng.uniform(0, 0.3)),
-        blur=float(rng.uniform(0.45, 0.85)),
+        blur=float(rng.uniform(0.35, 0.75)),
         noise=float(noise),
         grain=np.round(0.6 * grain + 0.6 * shared).astype(np.int16),
     )

@@ -33,9 +33,7 @@ def pixel_grid(width: int, height: int) -> tuple[Floats, Floats]:
 
 def pixels_to_rays(camera: PinholeCamera) -> NDArray[np.float64]:
     """Return (3, 3): from pixel (x, y, 1) to the ray with z = 1."""
-    return np.array(
-        [[1 / camera.fx, 0, -camera.cx / camera.fx], [0, 1 / camera.fy, -camera.cy / camera.fy], [0, 0, 1]]
-    )
+    return np.array([[1 / camera.fx, 0, -camera.cx / camera.fx], [0, 1 / camera.fy, -camera.cy / camera.fy], [0, 0, 1]])
 
 
 class Lookup:
@@ -101,7 +99,7 @@ class Lookup:
         value += c.take(facet)
         value *= depth
         value += offset.take(facet)
-        return value
+        return np.asarray(value)
 
     @staticmethod
     def _columns(table: NDArray[np.floating]) -> Floats:

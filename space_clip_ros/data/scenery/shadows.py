@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.data.scenery import raster
+from space_clip_ros.data.scenery.canvas import Canvas
 from space_clip_ros.data.scenery.mesh import CUTOUT, SOLID, Mesh
 from space_clip_ros.data.scenery.shading import pixel_grid, pixels_to_rays
 from space_clip_ros.geometry.camera import PinholeCamera
@@ -14,6 +15,7 @@ _CELLS = 512
 _CELL = 0.18
 _AHEAD = 32.0
 _BIAS = 0.25
+_LEAFINESS = 60
 
 
 class ShadowMap:
@@ -40,9 +42,16 @@ class ShadowMap:
         caster = (mesh.kind == SOLID) | (mesh.kind == CUTOUT)
         near = np.abs(mesh.corners[:, 0] - center).max(axis=1) < _CELLS * _CELL
         quads = mesh.corners[caster & near] @ axes.T * scale + shift
-        canvas = raster.Canvas(_CELLS, _CELLS)
+        canvas = Canvas(_CELLS, _CELLS)
         facets = raster.orthographic(quads, _CELLS, _CELLS)
-        canvas.draw(facets, np.arange(len(facets.index)))
+        leafy = mesh.kind[caster & near][facets.index] == CUTOUT
+
+        def keep(found: raster.Fragments) -> NDArray[np.bool_]:
+            # Foliage lets light through in spots; which ones follows from the place alone.
+            spot = (found.pixel * 2654435761 >> 12) % 100 < _LEAFINESS
+            return np.asarray(spot | ~leafy.take(found.facet))
+
+        canvas.draw(facets, np.arange(len(facets.index)), keep)
         self._height = canvas.value
         self._affine = (scale[:, None] * (axes @ pose[:3, :3] @ pixels_to_rays(camera))).astype(np.float32)
         self._offset = (axes @ pose[:3, 3] * scale + shift).astype(np.float32)

@@ -6,7 +6,18 @@ import numpy as np
 
 from space_clip_ros.data.scenery.atlas import Atlas
 from space_clip_ros.data.scenery.noise import Rng, fractal
-from space_clip_ros.data.scenery.paint import SIZE, Picture, disc, finish, grained, plain, polygon, rectangle, tinted
+from space_clip_ros.data.scenery.paint import (
+    SIZE,
+    Opacity,
+    Picture,
+    disc,
+    finish,
+    grained,
+    plain,
+    polygon,
+    rectangle,
+    tinted,
+)
 
 _BODY = (250.0, 250.0, 250.0)
 _DARK = (28.0, 28.0, 30.0)
@@ -64,7 +75,7 @@ def _cabin(rng: Rng) -> Picture:
 
 
 def _glass(rng: Rng) -> Picture:
-    picture = grained(rng, rng.uniform(22, 55) * np.array([0.95, 1.0, 1.05]), 0.3, coarse=2)
+    picture = grained(rng, rng.uniform(22, 55) * np.array([0.95, 1.0, 1.05]), 0.12, coarse=2)
     top = rng.uniform(20, 90) * np.linspace(1, 0, SIZE, dtype=np.float32) ** 2
     return np.asarray(picture + top[:, None, None], np.float32)
 
@@ -99,7 +110,7 @@ def _front(rng: Rng) -> Picture:
     return picture
 
 
-def _wheel(rng: Rng) -> tuple[Picture, np.ndarray]:
+def _wheel(rng: Rng) -> tuple[Picture, Opacity]:
     picture = plain((22.0, 22.0, 23.0))
     opacity = np.zeros((SIZE, SIZE, 1), np.float32)
     disc(opacity, 0.5, 0.5, 0.495, (1.0,))
@@ -117,7 +128,7 @@ def _tarp(rng: Rng) -> Picture:
     color = rng.uniform(20, 220, 3)
     if rng.random() < 0.5:
         rectangle(picture, 0, rng.uniform(0.1, 0.5), 1, rng.uniform(0.55, 0.9), color)
-    for letter in np.arange(0.1, rng.uniform(0.3, 0.9), 0.07):
+    for letter in np.arange(0.1, rng.uniform(0.3, 0.9), 0.07).tolist():
         rectangle(picture, letter, 0.35, letter + rng.uniform(0.015, 0.05), 0.6, 255 - color)
     return picture
 
@@ -134,19 +145,17 @@ def _lorry_rear(rng: Rng) -> Picture:
 def _bus(rng: Rng) -> Picture:
     picture = plain(_BODY)
     rectangle(picture, 0, 0.2, 1, 0.6, _DARK)
-    for x in np.arange(0, 1, 0.14):
+    for x in np.arange(0, 1, 0.14).tolist():
         rectangle(picture, x + 0.01, 0.22, x + 0.13, 0.58, rng.uniform(25, 90) * np.ones(3))
     rectangle(picture, 0, 0.92, 1, 1, _DARK)
     return picture
 
 
-def _person(rng: Rng) -> tuple[Picture, np.ndarray]:
+def _person(rng: Rng) -> tuple[Picture, Opacity]:
     picture, opacity = plain((60.0, 55.0, 50.0)), np.zeros((SIZE, SIZE, 1), np.float32)
-    shirt, trousers, skin = (
-        rng.uniform(20, 220, 3),
-        rng.uniform(20, 110, 3),
-        rng.uniform(0.6, 1) * np.array([205, 165, 140]),
-    )
+    shirt = rng.uniform(20, 200) + rng.uniform(-25, 25, 3)
+    trousers = rng.uniform(20, 90) + rng.uniform(-10, 15, 3)
+    skin = rng.uniform(0.6, 1) * np.array([205, 165, 140])
     gap = rng.uniform(0.02, 0.15)
     legs = [(0.36, 0.5), (0.64, 0.5), (0.6 + gap, 1), (0.5 + gap, 1), (0.5, 0.62), (0.5 - gap, 1), (0.4 - gap, 1)]
     torso = [(0.3, 0.16), (0.7, 0.16), (0.78, 0.5), (0.66, 0.55), (0.34, 0.55), (0.22, 0.5)]
@@ -158,7 +167,7 @@ def _person(rng: Rng) -> tuple[Picture, np.ndarray]:
     return np.asarray(picture * (1 + 0.1 * fractal(rng, SIZE, 8, 4)[..., None]), np.float32), opacity[..., 0]
 
 
-def _cyclist(rng: Rng) -> tuple[Picture, np.ndarray]:
+def _cyclist(rng: Rng) -> tuple[Picture, Opacity]:
     """Seen from behind or ahead."""
     picture, opacity = _person(rng)
     canvas = np.zeros((SIZE, SIZE, 1), np.float32)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.cli import synthesize
+from space_clip_ros.cli.main import main
+from space_clip_ros.data.kitti import KittiDrive
+
+
+def test_writes_the_drives_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["synthesize", "--out", str(tmp_path), "--frames", "1", "--seed", "8", "--drives", "2", "--no-scans"]
+    assert main(arguments) == 0
+    paths = capsys.readouterr().out.split()
+    assert [len(KittiDrive(path)) for path in paths] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--drives", "0"], "--drives"),
+        (["--frames", "0"], "at least 1"),
+        (["--layout", "moon"], "layout must be one of"),
+    ],
+)
+def test_wrong_values_are_one_line(
+    tmp_path, capsys: pytest.CaptureFixture[str], extra: list[str], message: str
+) -> None:
+    assert main(["synthesize", "--out", str(tmp_path), "--frames", "1", *extra]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_status:
+        main(["synthesize", "--help"])
+    assert exit_status.value.code == 0
+    assert "example:" in capsys.readouterr().out
+    assert synthesize.__doc__
