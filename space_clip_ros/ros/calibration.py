@@ -12,6 +12,8 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.rectification import Rectifier, cached_rectifier, delivered_image
 
 _FRAMES = 16
+# A broken message may repeat megabytes of its own content in an error.
+_LONGEST = 300
 _ZERO = (0.0,)
 
 
@@ -93,7 +95,7 @@ class Calibration:
         try:
             return _view(info, width, height, rectify)
         except InputError as error:
-            return View(problem=f"camera_info on {self._topic} cannot be used: {error}")
+            return View(problem=f"camera_info on {self._topic} cannot be used: {str(error)[:_LONGEST]}")
 
 
 def _view(info: Any, width: int, height: int, rectify: str) -> View:

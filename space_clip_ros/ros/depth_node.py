@@ -185,7 +185,7 @@ class DepthNode(LifecycleNode):
             facts.update(model=info.name, backend=info.backend, device=info.device, precision=info.precision)
         if self._stream is not None:
             facts["depth_factor"] = f"{self._stream.pipeline.scale:.4f}"
-            facts["camera_info_frames"] = ", ".join(self._stream.calibration.frames)
+            facts["camera_info_frames"] = ", ".join(frame[:40] for frame in self._stream.calibration.frames)
         return facts
 
 
