@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 from space_clip_ros.ros import dds
@@ -32,7 +33,7 @@ ARGUMENTS = {
     "fixed_frame": ("camera_color_optical_frame", "RViz's fixed frame, usually the images' frame_id"),
 }
 # Arguments that become parameters of the node if they are not empty.
-PARAMETERS = ("model", "backend", "autostart")
+TEXTS = ("model", "backend")
 RVIZ_TOPICS = ("image", "depth/image", "depth/color", "depth/points")
 
 
@@ -54,37 +55,35 @@ def dds_profile():
 
 def nodes(context):
     value = context.launch_configurations
-    parameters = {name: typed(value[name]) for name in PARAMETERS if value[name]}
+    simulated = yaml.safe_load(value["use_sim_time"])
+    # Without its type launch would read a model named 7 as a number.
+    parameters = {name: ParameterValue(value[name], value_type=str) for name in TEXTS if value[name]}
+    if value["autostart"]:
+        parameters["autostart"] = yaml.safe_load(value["autostart"])
     remaps = [(name, value[name]) for name in ("image", "camera_info") if value[name] != name]
     depth = Node(
         package="space_clip_ros",
         executable="depth_node",
         name="depth",
         namespace=value["namespace"],
-        parameters=[value["params_file"], {**parameters, "use_sim_time": typed(value["use_sim_time"])}],
+        parameters=[value["params_file"], {**parameters, "use_sim_time": simulated}],
         # As in image_transport, moving the image moves its compressed form too.
         remappings=[*remaps, *((f"{name}/compressed", f"{to}/compressed") for name, to in remaps if name == "image")],
         arguments=["--ros-args", "--log-level", value["log_level"]],
         output="screen",
     )
-    return [depth, rviz(value)] if typed(value["rviz"]) is True else [depth]
+    return [depth, rviz(value, simulated)] if yaml.safe_load(value["rviz"]) is True else [depth]
 
 
-def rviz(value):
+def rviz(value, simulated):
     return Node(
         package="rviz2",
         executable="rviz2",
         name="rviz",
         namespace=value["namespace"],
-        parameters=[{"use_sim_time": typed(value["use_sim_time"])}],
+        parameters=[{"use_sim_time": simulated}],
         # The view names topics from the root; here they move to the node's.
         remappings=[(f"/{topic}", value["image"] if topic == "image" else topic) for topic in RVIZ_TOPICS],
         arguments=["-d", str(SHARE / "config" / "depth.rviz"), "-f", value["fixed_frame"]],
         output="screen",
     )
-
-
-def typed(text):
-    """Read true, false and numbers as YAML does; anything else stays text, as a file's path must."""
-    value = yaml.safe_load(text)
-    return value if isinstance(value, (bool, int, float)) else text

@@ -9,6 +9,7 @@ import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 
@@ -49,12 +50,12 @@ def nodes(context):
         PythonLaunchDescriptionSource(str(FOLDER / "depth.launch.py")),
         launch_arguments={name: value[name] for name in SHARED}.items(),
     )
-    evaluator = node("depth_evaluator", value, {"json": value["json"], "use_sim_time": simulated})
+    evaluator = node("depth_evaluator", value, {"json": text(value["json"]), "use_sim_time": simulated})
     player = node(
         "kitti_player",
         value,
         {
-            "drive": value["drive"],
+            "drive": text(value["drive"]),
             "rate": float(value["rate"]),
             "loop": yaml.safe_load(value["loop"]) is True,
             "clock": simulated,
@@ -76,3 +77,8 @@ def node(executable, value, parameters, **more):
         output="screen",
         **more,
     )
+
+
+def text(value):
+    """Keep text as it is: launch would read an empty one as nothing and a folder named 2011 as a number."""
+    return ParameterValue(value, value_type=str)

@@ -97,7 +97,7 @@ def _dots(image: Picture, truth: NDArray[np.float32], node: NodeConfig) -> Pictu
     values = truth[rows, columns]
     scale = (picture.shape[1] / truth.shape[1], picture.shape[0] / truth.shape[0])
     pixels = (np.stack([columns, rows], axis=1) + 0.5) * scale - 0.5
-    colors = _colored(values[None], node)[0]
+    colors = _colored(truth, node)[rows, columns]
     splat(picture, pixels, colors, values.astype(np.float64), radius=1)
     return picture
 

@@ -1,0 +1,226 @@
+"""Launch files: what they use is declared, and what they name exists.
+
+They are built with stand-ins for ``launch`` and ``launch_ros`` that only remember what they were given, so that this
+runs without ROS's launch system; where that is installed, they are built with it too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from space_clip_ros.config import EvaluatorConfig, NodeConfig, PlayerConfig
+from space_clip_ros.settings import declared
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+SETTINGS = {"depth_node": NodeConfig, "kitti_player": PlayerConfig, "depth_evaluator": EvaluatorConfig}
+EVERY_NODE_HAS = {"use_sim_time"}
+
+
+class Remembered:
+    """Stands in for every action: keeps its arguments."""
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        self.positional = positional
+        self.named = named
+
+
+def stand_ins() -> dict[str, types.ModuleType]:
+    names = {
+        "launch": ["LaunchDescription"],
+        "launch.actions": [
+            "DeclareLaunchArgument",
+            "IncludeLaunchDescription",
+            "OpaqueFunction",
+            "SetEnvironmentVariable",
+            "Shutdown",
+        ],
+        "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
+        "launch_ros": [],
+        "launch_ros.actions": ["Node"],
+        "launch_ros.parameter_descriptions": ["ParameterValue"],
+    }
+    modules = {}
+    for module, classes in names.items():
+        modules[module] = types.ModuleType(module)
+        for name in classes:
+            setattr(modules[module], name, type(name, (Remembered,), {}))
+    return modules
+
+
+def load(path: Path) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem.replace(".", "_"), path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Built:
+    """A launch file, run with some arguments."""
+
+    def __init__(self, path: Path, given: dict[str, str]) -> None:
+        entities = load(path).generate_launch_description().positional[0]
+        named = self.of_kind(entities, "DeclareLaunchArgument")
+        self.defaults = {action.positional[0]: action.named["default_value"] for action in named}
+        self.descriptions = {action.positional[0]: action.named["description"] for action in named}
+        # A KeyError here means that something is used that was not declared.
+        values = {name: default for name, default in self.defaults.items() if default is not None}
+        context = types.SimpleNamespace(launch_configurations={**values, **given})
+        functions = self.of_kind(entities, "OpaqueFunction")
+        self.actions = [action for item in functions for action in item.named["function"](context)]
+        self.nodes = self.of_kind(self.actions, "Node")
+        self.includes = self.of_kind(self.actions, "IncludeLaunchDescription")
+
+    @staticmethod
+    def of_kind(actions: list[Remembered], kind: str) -> list[Remembered]:
+        return [action for action in actions if type(action).__name__ == kind]
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Built]]:
+    for name, module in stand_ins().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    yield lambda name, **given: Built(ROOT / "launch" / f"{name}.launch.py", {**needed(name), **given})
+
+
+def needed(name: str) -> dict[str, str]:
+    return {"drive": "/data/drive"} if name == "kitti" else {}
+
+
+def parameters_of(node: Remembered) -> dict[str, Any]:
+    own = [item for item in node.named["parameters"] if isinstance(item, dict)]
+    return {name: plain(value) for item in own for name, value in item.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return what a parameter will be: typed text as launch reads it, anything else as it is."""
+    if not isinstance(value, Remembered):
+        return value
+    (text,), kind = value.positional, value.named["value_type"]
+    return text if kind is str else yaml.safe_load(text)
+
+
+def executables() -> set[str]:
+    return set(re.findall(r"f\"(\w+) = \{NAME\}\.ros\.", (ROOT / "setup.py").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", [path.name.removesuffix(".launch.py") for path in FILES])
+class TestEveryFile:
+    def test_arguments_are_described(self, name: str, build: Callable[..., Built]) -> None:
+        assert all(build(name).descriptions.values())
+
+    def test_executables_are_installed(self, name: str, build: Callable[..., Built]) -> None:
+        built = build(name)
+        for node in built.nodes:
+            assert node.named["package"] == "space_clip_ros"
+            assert node.named["executable"] in executables()
+
+    def test_parameters_exist_and_have_their_type(self, name: str, build: Callable[..., Built]) -> None:
+        for node in build(name, model="m.onnx", backend="torch", autostart="false").nodes:
+            known = {setting.name: setting.type for setting in declared(SETTINGS[node.named["executable"]])}
+            for parameter, value in parameters_of(node).items():
+                if parameter in EVERY_NODE_HAS:
+                    assert isinstance(value, bool)
+                else:
+                    assert isinstance(value, known[parameter]), parameter
+
+    def test_includes_exist_and_get_only_what_they_declare(self, name: str, build: Callable[..., Built]) -> None:
+        for include in build(name).includes:
+            path = Path(include.positional[0].positional[0])
+            included = Built(path, {})
+            assert set(dict(include.named["launch_arguments"])) <= set(included.defaults)
+
+    def test_files_named_by_default_exist(self, name: str, build: Callable[..., Built]) -> None:
+        for default in build(name).defaults.values():
+            if default and default.endswith((".yaml", ".rviz", ".xml")):
+                assert Path(default).is_file()
+
+    def test_it_builds_with_the_real_launch_system(self, name: str) -> None:
+        pytest.importorskip("launch_ros", reason="ROS's launch system is not installed")
+        description = load(ROOT / "launch" / f"{name}.launch.py").generate_launch_description()
+        assert description.get_launch_arguments()
+
+
+def test_all_promised_launch_files_are_here() -> None:
+    assert {path.name for path in FILES} == {"depth.launch.py", "kitti.launch.py", "multi_camera.launch.py"}
+
+
+def test_the_parameter_file_rules_where_no_argument_is_given(build: Callable[..., Built]) -> None:
+    (node,) = build("depth").nodes
+    assert node.named["parameters"][0] == str(ROOT / "config" / "depth.yaml")
+    assert parameters_of(node) == {"use_sim_time": False}
+    assert node.named["remappings"] == []
+
+
+def test_arguments_become_parameters_and_remaps(build: Callable[..., Built]) -> None:
+    (node,) = build("depth", namespace="front", image="/cam/image", model="7", autostart="false").nodes
+    assert parameters_of(node) == {"model": "7", "autostart": False, "use_sim_time": False}
+    assert node.named["namespace"] == "front"
+    assert node.named["remappings"] == [("image", "/cam/image"), ("image/compressed", "/cam/image/compressed")]
+
+
+def test_rviz_shows_topics_that_exist_and_follows_them(build: Callable[..., Built]) -> None:
+    node, rviz = build("depth", rviz="true", namespace="front", image="/cam/image").nodes
+    view = yaml.safe_load((ROOT / "config" / "depth.rviz").read_text(encoding="utf-8"))
+    displays = view["Visualization Manager"]["Displays"]
+    shown = {display["Topic"]["Value"] for display in displays if "Topic" in display}
+    moved = dict(rviz.named["remappings"])
+    assert node.named["executable"] == "depth_node"
+    assert rviz.named["namespace"] == "front"
+    assert shown == {"/image", "/depth/color", "/depth/points"} <= set(moved)
+    assert (moved["/image"], moved["/depth/points"]) == ("/cam/image", "depth/points")
+
+
+def test_a_profile_of_the_users_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, build: Callable[..., Built]) -> None:
+    module = load(ROOT / "launch" / "depth.launch.py")
+    monkeypatch.setattr(module.dds, "free_shared_memory", lambda: 1 << 30)
+    for variable in module.dds.PROFILE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    (action,) = module.dds_profile()
+    assert action.positional[1] == str(ROOT / "config" / "fastdds.xml")
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
+    assert module.dds_profile() == []
+
+
+def test_without_room_for_the_profile_it_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, build: Callable[..., Built]
+) -> None:
+    module = load(ROOT / "launch" / "depth.launch.py")
+    monkeypatch.setattr(module.dds, "free_shared_memory", lambda: 64 << 20)
+    assert module.dds_profile() == []
+
+
+def test_the_drive_decides_when_kitti_ends(build: Callable[..., Built]) -> None:
+    built = build("kitti")
+    ends = {node.named["executable"]: "on_exit" in node.named for node in built.nodes}
+    assert ends == {"depth_evaluator": False, "kitti_player": True}
+
+
+def test_simulated_time_comes_with_a_clock(build: Callable[..., Built]) -> None:
+    for simulated, stamps in (("true", "drive"), ("false", "now")):
+        built = build("kitti", use_sim_time=simulated)
+        player = parameters_of(next(node for node in built.nodes if node.named["executable"] == "kitti_player"))
+        assert (player["clock"], player["stamps"]) == (simulated == "true", stamps)
+        assert dict(built.includes[0].named["launch_arguments"])["use_sim_time"] == simulated
+
+
+def test_every_camera_gets_a_namespace_of_its_own(build: Callable[..., Built]) -> None:
+    built = build("multi_camera", cameras="front, rear", image="image_raw")
+    given = [dict(include.named["launch_arguments"]) for include in built.includes]
+    assert [(item["namespace"], item["image"]) for item in given] == [("front", "image_raw"), ("rear", "image_raw")]
+
+
+@pytest.mark.parametrize("cameras, text", [(" , ", "at least one"), ("front,front", "a namespace of its own")])
+def test_useless_camera_lists_are_refused(cameras: str, text: str, build: Callable[..., Built]) -> None:
+    with pytest.raises(RuntimeError, match=text):
+        build("multi_camera", cameras=cameras)

@@ -1,0 +1,137 @@
+"""The demo as a user runs it: to its end, into an error, and into Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import cv2
+import pytest
+
+MARK = "SPACE_CLIP_TEST_RUN"
+
+
+class Run:
+    """One demo in a process of its own, with a mark by which all its descendants are known."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.mark = uuid.uuid4().hex
+        environment = {key: value for key, value in os.environ.items() if key != "ROS_DOMAIN_ID"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "space_clip_ros.ros.demo", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment, MARK: self.mark},
+        )
+
+    def finish(self) -> tuple[int, str, str]:
+        output, errors = self.process.communicate(timeout=150)
+        return self.process.returncode, output, errors
+
+    def descendants(self) -> list[int]:
+        wanted = f"{MARK}={self.mark}".encode()
+        return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if wanted in readable(path)]
+
+    def wait_for_line(self, text: str) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} never came")
+
+
+def readable(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def gone(run: Run) -> bool:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if not run.descendants():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_drive_is_played_through_and_reported(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
+    run = Run("--drive", small_drive, "--model", tiny_model_file, "--rate", 2, "--out", tmp_path)
+    status, output, errors = run.finish()
+    assert status == 0, errors
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["frames_sent"] == 5
+    assert 1 <= summary["frames_received"] <= 5
+    assert set(summary["latency_ms"]) == {"p50", "p95", "p99", "max", "outputs"}
+    assert set(summary["latency_ms"]["outputs"]) == {"depth/image", "depth/camera_info", "depth/points", "depth/color"}
+    assert summary["latency_ms"]["p50"] > 0
+    assert "engine" in summary["stages_ms"]
+    assert (summary["model"], summary["backend"]) == ("tiny_random", "onnxruntime")
+    assert summary["abs_rel"] > 0 and 0 <= summary["delta1"] <= 1
+    # Every frame is either here or accounted for.
+    assert summary["frames_received"] + sum(summary["drops"].values()) >= summary["frames_sent"]
+    report = cv2.imread(str(tmp_path / "report.png"))
+    assert report is not None and report.std() > 10
+    assert "tiny_random on onnxruntime" in output
+    assert "\r" not in output, "nothing is redrawn where no terminal listens"
+    assert gone(run)
+
+
+def test_a_model_that_is_not_there_ends_the_demo_with_the_reason(tmp_path: Path, small_drive: Path) -> None:
+    run = Run("--drive", small_drive, "--model", "no_such_model", "--out", tmp_path)
+    status, _, errors = run.finish()
+    assert status == 1
+    assert errors.startswith("demo: depth_node")
+    assert "no_such_model" in errors
+    assert "Traceback" not in errors
+    assert gone(run)
+
+
+def test_a_drive_that_is_not_there_is_named_before_anything_starts(tmp_path: Path) -> None:
+    status, _, errors = Run("--drive", "/nowhere", "--out", tmp_path).finish()
+    assert status == 1
+    assert errors.startswith("demo: /nowhere: no such folder")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_demo_and_all_its_processes(
+    tmp_path: Path, small_drive: Path, tiny_model_file: Path, number: signal.Signals
+) -> None:
+    run = Run("--drive", small_drive, "--model", tiny_model_file, "--rate", 0.2, "--out", tmp_path)
+    run.wait_for_line("loading")
+    run.process.send_signal(number)
+    status, _, errors = run.finish()
+    assert status == 130
+    assert errors.strip() == "demo: stopped"
+    assert gone(run)
+
+
+def test_even_a_killed_demo_leaves_no_process_behind(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
+    run = Run("--drive", small_drive, "--model", tiny_model_file, "--rate", 0.2, "--out", tmp_path)
+    run.wait_for_line("frame ")
+    run.process.kill()
+    run.finish()
+    assert gone(run)
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["--rate", "0"], "between 0.1 and 200 Hz"),
+        (["--rate", "fast"], "invalid"),
+        (["--frames", "0"], "at least 1"),
+        (["--backend", "abacus"], "invalid choice"),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], text: str) -> None:
+    status, _, errors = Run(*arguments).finish()
+    assert status == 2
+    assert text in errors
