@@ -143,6 +143,10 @@ class Outputs:
         """Return the outputs that somebody subscribes to and that can be made."""
         return [output for output in self.images if subscribed(output) and (camera_known or not output.needs_camera)]
 
+    def camera_wanted(self) -> bool:
+        """Tell whether anybody subscribes to what cannot be made without the camera's intrinsics."""
+        return subscribed(self.info) or any(subscribed(output) for output in self.images if output.needs_camera)
+
     @property
     def topics(self) -> tuple[str, ...]:
         """Resolved names of the topics made from depth."""

@@ -97,7 +97,9 @@ class Pipeline:
     def _view(self, frame_id: str, rgb: NDArray[np.uint8], settings: NodeConfig) -> View:
         height, width = rgb.shape[:2]
         view = self._calibration.view(frame_id, width, height, settings.rectify)
-        if view.problem:
+        # A camera that never says its intrinsics is no fault while nobody needs them.
+        needed = self._outputs.camera_wanted() or settings.focal_scaling or self._calibration.frames
+        if view.problem and needed:
             self._statistics.note(view.problem)
             self._log.warning("camera_info", f"{view.problem}; depth goes on without a cloud")
         return view

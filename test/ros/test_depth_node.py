@@ -239,6 +239,17 @@ def test_with_a_bad_k_depth_goes_on_without_a_cloud(running, value):
     assert [one.header.stamp for one in running.received["depth/camera_info"]] == [good.header.stamp]
 
 
+def test_a_missing_camera_info_is_said_only_to_those_who_need_it(bench):
+    one = bench()
+    one.ready()
+    one.subscribe("depth/image")
+    one.answer("depth/image", one.send())
+    assert one.node._statistics.snapshot().problem == ""
+    one.subscribe("depth/points")
+    one.answer("depth/image", one.send())
+    assert one.node._statistics.snapshot().problem == "no camera_info on /camera_info yet"
+
+
 def test_camera_info_of_another_frame_or_size_gives_no_cloud(running):
     message = running.send(image_from_array(picture(), "rgb8", running.header("other")))
     running.answer("depth/image", message)
