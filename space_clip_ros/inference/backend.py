@@ -49,7 +49,8 @@ class Prediction(NamedTuple):
 
     Attributes:
         depth: (H, W) float32 metres, the caller's own array.
-        stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference``, ``copy_out``.
+        stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference`` and, where the backend has one apart from
+            the run, ``copy_out``.
     """
 
     depth: Depth
