@@ -105,10 +105,10 @@ def _check_settings(
     if config.kind != "clip":
         return
     activation = "quick_gelu" if details.get("quick_gelu") or model.get("quick_gelu") else "gelu"
-    heads = config.width // int(str(model["vision_cfg"].get("head_width", _OPEN_CLIP_HEAD_WIDTH)))
-    for setting, ours, theirs in (
-        ("activation", config.activation, activation),
-        ("heads", config.heads, heads),
+    head_width = model["vision_cfg"].get("head_width", _OPEN_CLIP_HEAD_WIDTH)
+    for what, ours, theirs in (
+        (f"{head_width} channels a head", config.width // config.heads, head_width),
+        (f"activation {activation}", config.activation, activation),
     ):
         if ours != theirs:
-            raise ModelError(f"{name}: was trained with encoder.{setting} {theirs}, the settings say {ours}")
+            raise ModelError(f"{name}: was trained with {what}, the settings make it {ours}")

@@ -1,0 +1,124 @@
+"""``space_clip convert``: a reference checkpoint in, our file out, proven the same."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from space_clip_ros.cli import convert
+from space_clip_ros.errors import ConfigError, ModelError
+from space_clip_ros.model import load_checkpoint
+from space_clip_ros.model.checkpoint import read_metadata
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    convert.add_parser(parser.add_subparsers())
+    return convert.run(parser.parse_args(["convert", *map(str, arguments)]))
+
+
+@pytest.fixture
+def checkpoint(reference_dir: Path) -> Path:
+    return reference_dir / "clip_tiny_checkpoint.pt"
+
+
+@pytest.fixture
+def encoder(reference_dir: Path, tmp_path: Path) -> Path:
+    file = tmp_path / "encoder.json"
+    file.write_text(json.dumps(json.loads((reference_dir / "configs.json").read_text())["clip_tiny"]["encoder"]))
+    return file
+
+
+def test_the_result_gives_the_references_depth(
+    checkpoint: Path, encoder: Path, reference_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "ours.safetensors"
+    assert run(checkpoint, "--out", out, "--encoder", encoder) == 0
+    said = capsys.readouterr().out
+    assert said == f"{out}: 876,552 parameters; read back, 373 tensors and one output are the same\n"
+    with np.load(reference_dir / "clip_tiny_io.npz") as numbers, torch.inference_mode():
+        depth = load_checkpoint(out)(torch.from_numpy(numbers["input"]), output_size=(88, 176)).depth
+        np.testing.assert_allclose(depth.numpy(), numbers["depth"], rtol=1e-4)
+
+
+def test_the_source_is_written_down(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
+    run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", encoder)
+    metadata = read_metadata(tmp_path / "ours.safetensors")
+    assert metadata["source"] == "clip_tiny_checkpoint.pt"
+    assert metadata["source_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert metadata["weights"] == "model"
+
+
+def test_settings_may_stand_under_the_name_encoder(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
+    encoder.write_text(json.dumps({"encoder": json.loads(encoder.read_text()), "decoder": {}}))
+    assert run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", encoder) == 0
+
+
+def test_without_settings_the_small_encoder_does_not_fit(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="give the settings it was made with as encoder"):
+        run(checkpoint, "--out", tmp_path / "ours.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_averaged_weights(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    averaged = {**content["model"], "depth_prediction_head.3.bias": torch.tensor([7.0])}
+    torch.save({"model": content["model"], "ema": averaged}, tmp_path / "both.pt")
+    out = tmp_path / "ours.safetensors"
+    run(tmp_path / "both.pt", "--out", out, "--encoder", encoder, "--weights", "ema")
+    assert load_checkpoint(out).depth_head.depth.bias.item() == 7.0
+    assert read_metadata(out)["weights"] == "ema"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        ("{", "is not valid JSON"),
+        ("[1]", "must hold a mapping"),
+        ('{"encoder": 3}', "not a int"),
+    ],
+)
+def test_unusable_settings(checkpoint: Path, tmp_path: Path, content: str | None, said: str) -> None:
+    file = tmp_path / "settings.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match=rf"settings\.json: .*{said}"):
+        run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", file)
+
+
+def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = tmp_path / "same.safetensors"
+    for arguments, said in (
+        (("best.pt", "--out", "ours.pt"), "must end in .safetensors"),
+        ((same, "--out", same), "is the checkpoint to convert"),
+        (("best.pt",), "--out"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            run(*arguments)
+        assert caught.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_file_that_does_not_come_back_the_same(
+    checkpoint: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that loses bits between writing and reading."""
+    import space_clip_ros.model.files as files
+
+    read = files.load_file
+
+    def failing(path: Path) -> dict[str, torch.Tensor]:
+        tensors = read(path)
+        tensors["depth_head.depth.bias"] += 1.0
+        return tensors
+
+    monkeypatch.setattr(files, "load_file", failing)
+    with pytest.raises(ModelError, match=r"read back, tensors depth_head\.depth\.bias differ"):
+        run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", encoder)

@@ -1,0 +1,187 @@
+"""Checkpoints of the reference implementation: mapped to ours, or refused with its own names."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from space_clip_ros.config import EncoderConfig, ModelConfig
+from space_clip_ros.errors import InputError, ModelError
+from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
+
+State = dict[str, torch.Tensor]
+
+
+def same_tensors(first: SpaceClip, second: SpaceClip) -> bool:
+    ours, theirs = first.state_dict(), second.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture
+def reference_state(clip_reference: Any) -> State:
+    return torch.load(clip_reference.checkpoint, weights_only=True)["model"]
+
+
+def save_torch(content: object, folder: Path) -> Path:
+    path = folder / "reference.pt"
+    torch.save(content, path)
+    return path
+
+
+def test_configuration_is_read_off_the_shapes(reference: Any) -> None:
+    config = reference.model.config
+    assert config.encoder == EncoderConfig(**reference.encoder)
+    assert config.decoder.channels == (32, 24, 16, 8)
+    assert config.decoder.film_hidden == 32
+    assert config.decoder.auxiliary_heads
+    assert config.input_size == (64, 64)
+    assert config.name == reference.checkpoint.stem
+    siglip = config.encoder.kind == "siglip"
+    assert config.mean == ((0.5, 0.5, 0.5) if siglip else ModelConfig().mean)
+    assert config.std == ((0.5, 0.5, 0.5) if siglip else ModelConfig().std)
+
+
+def test_converted_reference_is_the_same_model(reference: Any, tmp_path: Path) -> None:
+    save_checkpoint(reference.model, tmp_path / "ours.safetensors")
+    assert same_tensors(load_checkpoint(tmp_path / "ours.safetensors"), reference.model)
+
+
+def wrapped(state: State) -> State:
+    return {f"module.{name}": tensor for name, tensor in state.items()}
+
+
+def nested(state: State) -> State:
+    named = {name.replace("clip_vision_model.", "clip_vision_model.vision_model."): t for name, t in state.items()}
+    return {**named, "clip_vision_model.vision_model.embeddings.position_ids": torch.arange(17)[None]}
+
+
+@pytest.mark.parametrize("variant", [wrapped, nested, lambda state: wrapped(nested(state))])
+@pytest.mark.parametrize("bare", [True, False])
+def test_other_spellings_of_the_reference_file(
+    clip_reference: Any, reference_state: State, variant: Callable[[State], State], bare: bool, tmp_path: Path
+) -> None:
+    state = variant(reference_state)
+    path = save_torch(state if bare else {"model": state, "epoch": 3}, tmp_path)
+    assert same_tensors(load_checkpoint(path, encoder=clip_reference.encoder), clip_reference.model)
+
+
+@pytest.mark.parametrize("key", ["ema", "model_ema"])
+def test_averaged_weights_are_read_when_asked_for(
+    clip_reference: Any, reference_state: State, key: str, tmp_path: Path
+) -> None:
+    averaged = {**reference_state, "depth_prediction_head.3.bias": torch.tensor([7.0])}
+    path = save_torch({"model": reference_state, key: averaged}, tmp_path)
+    assert same_tensors(load_checkpoint(path, clip_reference.encoder), clip_reference.model)
+    loaded = load_checkpoint(path, clip_reference.encoder, weights="ema")
+    assert loaded.depth_head.depth.bias.item() == 7.0
+
+
+def test_averaged_weights_that_are_not_there(clip_reference: Any, tmp_path: Path) -> None:
+    ours = tmp_path / "ours.safetensors"
+    save_checkpoint(clip_reference.model, ours)
+    with pytest.raises(ModelError, match=r"no state dictionary as ema or model_ema; it holds: .*model"):
+        load_checkpoint(clip_reference.checkpoint, clip_reference.encoder, weights="ema")
+    with pytest.raises(ModelError, match="holds one set of weights"):
+        load_checkpoint(ours, weights="ema")
+    with pytest.raises(InputError, match="must be one of model, ema, got 'best'"):
+        load_checkpoint(ours, weights="best")
+
+
+def test_reference_names_are_used_for_what_is_wrong(
+    clip_reference: Any, reference_state: State, tmp_path: Path
+) -> None:
+    layer = "clip_vision_model.encoder.layers.3."
+    del reference_state[f"{layer}self_attn.v_proj.weight"]
+    reference_state["text_model.embedding"] = torch.zeros(2)
+    reference_state[f"{layer}mlp.fc2.bias"] = torch.zeros(63)
+    path = save_torch({"model": reference_state}, tmp_path)
+    with pytest.raises(ModelError) as caught:
+        load_checkpoint(path, clip_reference.encoder)
+    said = str(caught.value)
+    assert f"missing: {layer}self_attn.v_proj.weight" in said
+    assert "not expected: text_model.embedding" in said
+    assert f"of another shape: {layer}mlp.fc2.bias (is [63], must be [64])" in said
+
+
+def test_default_encoder_is_vit_b16_and_does_not_fit_a_small_one(clip_reference: Any) -> None:
+    with pytest.raises(ModelError) as caught:
+        load_checkpoint(clip_reference.checkpoint)
+    said = str(caught.value)
+    assert "clip_vision_model.embeddings.position_embedding.weight is [17, 64], must be [197, 768]" in said
+    assert "give the settings it was made with as encoder" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "siglip"}, "encoder.kind is 'siglip'"),
+        ({"mlp_ratio": 2}, r"mlp\.fc1\.weight is \[256, 64\], must be \[128, 64\]"),
+        ({"image_size": 32}, r"position_embedding\.weight is \[17, 64\], must be \[5, 64\]"),
+        ({"heads": 5}, "heads: must divide width 64, got 5"),
+        ({"depth": 12}, "depth: no such setting"),
+    ],
+)
+def test_encoder_settings_that_do_not_fit(clip_reference: Any, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        load_checkpoint(clip_reference.checkpoint, {**clip_reference.encoder, **change})
+
+
+def test_the_family_is_told_by_the_names(siglip_reference: Any) -> None:
+    sizes = {"width": 64, "heads": 4, "image_size": 64}
+    loaded = load_checkpoint(siglip_reference.checkpoint, encoder=sizes)
+    assert loaded.config.encoder == siglip_reference.model.config.encoder
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"model": {}}, "no state dictionary as model; it holds: model"),
+        ({"model": {"a": 1}}, "no state dictionary"),
+        ([1, 2], "it holds: a list"),
+        ({"weights": torch.zeros(1)}, "is not a SPACE-CLIP checkpoint"),
+    ],
+)
+def test_not_a_checkpoint(content: object, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=said):
+        load_checkpoint(save_torch(content, tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"# Read me\n", b"PK\x03\x04 no archive", b'{"json": true}'])
+def test_not_a_torch_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "reference.pt"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"reference\.pt: is (damaged|not a checkpoint)"):
+        load_checkpoint(path)
+
+
+def test_truncated_reference(clip_reference: Any, tmp_path: Path) -> None:
+    path = tmp_path / "reference.pt"
+    path.write_bytes(clip_reference.checkpoint.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match=r"reference\.pt: is damaged"):
+        load_checkpoint(path)
+
+
+class Trap:
+    """Pickles as a call that creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, protocol=2))]
+)
+def test_pickled_code_is_never_run(write: Callable[[object, Path], None], tmp_path: Path) -> None:
+    sprung = tmp_path / "sprung"
+    write({"model": Trap(sprung)}, tmp_path / "evil.pt")
+    with pytest.raises(ModelError, match="refused because reading it would run code"):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not sprung.exists()

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from safetensors.torch import save_file
+from torch import nn
+
+from space_clip_ros.config import EncoderConfig
+from space_clip_ros.errors import ModelError
+from space_clip_ros.model.encoder import Encoder
+from space_clip_ros.model.pretrained import load_pretrained
+
+CLIP_TINY = EncoderConfig(width=32, heads=2, image_size=32)
+SIGLIP_TINY = EncoderConfig(
+    kind="siglip", width=32, heads=2, image_size=32, activation="gelu_tanh", layer_norm_eps=1e-6
+)
+
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def clip() -> nn.Module:
+    """A whole small CLIP of open_clip's, text tower and all."""
+    torch.manual_seed(3)
+    vision = CLIPVisionCfg(layers=12, width=32, head_width=16, patch_size=16, image_size=32)
+    text = CLIPTextCfg(context_length=4, vocab_size=16, width=16, heads=2, layers=1)
+    return CLIP(embed_dim=8, vision_cfg=vision, text_cfg=text, quick_gelu=True).eval()
+
+
+def own_context(clip: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """The class token after the post-norm, before the projection, by open_clip's own code."""
+    projection, clip.visual.proj = clip.visual.proj, None
+    try:
+        with torch.inference_mode():
+            return clip.visual(images)
+    finally:
+        clip.visual.proj = projection
+
+
+def write(state: Any, path: Path) -> Path:
+    if path.suffix == ".safetensors":
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+    else:
+        torch.save(state, path)
+    return path
+
+
+def training_checkpoint(state: State) -> dict[str, Any]:
+    return {"epoch": 1, "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}
+
+
+@pytest.mark.parametrize("name", ["clip.safetensors", "clip.pt", "training.pt"])
+def test_open_clip_files(clip: nn.Module, name: str, images: torch.Tensor, tmp_path: Path) -> None:
+    state = dict(clip.state_dict())
+    path = write(training_checkpoint(state) if name == "training.pt" else state, tmp_path / name)
+    encoder = Encoder(CLIP_TINY)
+    load_pretrained(encoder, path)
+    torch.testing.assert_close(encoder(images).context, own_context(clip, images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_openai_torchscript_archive(clip: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
+    class Published(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.visual = clip.visual
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.visual(images)
+
+    path = tmp_path / "ViT.pt"
+    torch.jit.trace(Published().eval(), images, check_trace=False).save(str(path))
+    encoder = Encoder(CLIP_TINY)
+    load_pretrained(encoder, path)
+    torch.testing.assert_close(encoder(images).context, own_context(clip, images), rtol=1e-4, atol=1e-5)
+
+
+def test_half_precision_files_become_single(clip: nn.Module, tmp_path: Path) -> None:
+    path = write({name: tensor.half() for name, tensor in clip.state_dict().items()}, tmp_path / "half.safetensors")
+    encoder = Encoder(CLIP_TINY)
+    load_pretrained(encoder, path)
+    assert encoder.tower.conv1.weight.dtype == torch.float32
+    assert torch.equal(encoder.tower.conv1.weight, clip.visual.conv1.weight.half().float())
+
+
+@pytest.mark.parametrize("prefix", ["visual.trunk.", ""], ids=["open_clip", "timm"])
+def test_siglip_files(prefix: str, images: torch.Tensor, tmp_path: Path) -> None:
+    source = Encoder(SIGLIP_TINY)
+    state = {f"{prefix}{name}": tensor for name, tensor in source.tower.state_dict().items()}
+    if prefix:
+        state["text.transformer.weight"] = torch.zeros(2)
+    path = write(state, tmp_path / "siglip.safetensors")
+    encoder = Encoder(SIGLIP_TINY)
+    load_pretrained(encoder, path)
+    assert torch.equal(encoder(images).context, source(images).context)
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_hugging_face_files(family: str, suffix: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    reference = request.getfixturevalue(f"{family}_reference")
+    tensors = torch.load(reference.checkpoint, weights_only=True)["model"]
+    state = {
+        name.replace("clip_vision_model.", "vision_model."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("clip_vision_model.")
+    }
+    others = {
+        "text_model.final_layer_norm.weight": torch.ones(4),
+        "text_model.encoder.layers.0.layer_norm1.weight": torch.ones(4),
+        "visual_projection.weight": torch.zeros(8, 64),
+        "logit_scale": torch.tensor(4.6),
+        "vision_model.embeddings.position_ids": torch.arange(17)[None],
+    }
+    path = write({**state, **others}, tmp_path / f"model.{suffix}")
+    encoder = Encoder(reference.model.config.encoder)
+    load_pretrained(encoder, path)
+    expected = torch.from_numpy(reference.numbers["pooled"])
+    torch.testing.assert_close(encoder(reference.images).context, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_missing_extra_and_misshapen_tensors_are_named(clip: nn.Module, tmp_path: Path) -> None:
+    state = dict(clip.state_dict())
+    del state["visual.ln_post.bias"]
+    state["visual.surprise"] = torch.zeros(1)
+    state["visual.ln_pre.bias"] = torch.zeros(31)
+    path = write(state, tmp_path / "clip.safetensors")
+    with pytest.raises(ModelError) as caught:
+        load_pretrained(Encoder(CLIP_TINY), path)
+    said = str(caught.value)
+    assert "missing: visual.ln_post.bias" in said
+    assert "not expected: visual.surprise" in said
+    assert "visual.ln_pre.bias (is [31], must be [32])" in said
+
+
+def test_a_file_without_the_tower(clip: nn.Module, tmp_path: Path) -> None:
+    path = write(dict(clip.state_dict()), tmp_path / "clip.safetensors")
+    with pytest.raises(ModelError, match=r"holds no siglip vision tower: neither patch_embed\.proj\.weight"):
+        load_pretrained(Encoder(SIGLIP_TINY), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("openia", r"no weights that open_clip knows for ViT-B-16-quickgelu \(those are: openai, "),
+        ("ViT-Q-99/openai", "none, as it has no model ViT-Q-99"),
+        ("missing.pt", r"missing\.pt: cannot be read"),
+        ("openai", "trained with 64 channels a head, the settings make it 16"),
+    ],
+)
+def test_names_that_do_not_fit(name: str, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        load_pretrained(Encoder(CLIP_TINY), name)
+
+
+@pytest.fixture
+def wide() -> Encoder:
+    """A tower with 64 channels a head, as all of open_clip's have."""
+    return Encoder(EncoderConfig(width=64, heads=1, image_size=32))
+
+
+def test_a_name_is_downloaded(wide: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = Encoder(wide.config)
+    state = {f"visual.{name}": tensor for name, tensor in source.tower.state_dict().items()}
+    path = write(state, tmp_path / "open_clip_model.safetensors")
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda details: asked.append(details) or str(path))
+    load_pretrained(wide, "openai")
+    assert asked[0]["hf_hub"] == "timm/vit_base_patch16_clip_224.openai/"
+    assert torch.equal(wide.tower.conv1.weight, source.tower.conv1.weight)
+
+
+def test_a_failed_download(wide: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(details: dict[str, Any]) -> str:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(open_clip, "download_pretrained", fail)
+    with pytest.raises(ModelError, match=r"openai: could not be downloaded \(no route to host\); give the path"):
+        load_pretrained(wide, "openai")
+
+
+def test_weights_of_another_activation(wide: Encoder) -> None:
+    with pytest.raises(ModelError, match="trained with activation gelu, the settings make it quick_gelu"):
+        load_pretrained(wide, "ViT-B-16/laion400m_e32")

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from space_clip_ros.config import DecoderConfig, ModelConfig
+from space_clip_ros.errors import InputError, ModelError
+from space_clip_ros.model import SpaceClip, build, predict_flip_averaged
+
+
+class DepthOnly(nn.Module):
+    """What an export of the network alone looks like."""
+
+    def __init__(self, model: SpaceClip) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.model(images, output_size=(40, 56), auxiliary=False).depth
+
+
+def test_parameters_of_the_published_model() -> None:
+    with torch.device("meta"):
+        model = build(ModelConfig())
+    assert sum(parameter.numel() for parameter in model.parameters()) == 97_850_420
+    assert sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) == 12_050_996
+
+
+def test_shapes_at_the_images_own_size_and_at_any_other(model: SpaceClip, images: torch.Tensor) -> None:
+    out = model(images)
+    assert [tuple(depth.shape) for depth in (out.depth, *out.auxiliary)] == [(2, 1, 32, 32)] * 4
+    assert out.context.shape == (2, 32)
+    out = model(images[:1, :, :16], output_size=(37, 53))
+    assert [tuple(depth.shape) for depth in (out.depth, *out.auxiliary)] == [(1, 1, 37, 53)] * 4
+
+
+def test_auxiliary_heads_are_run_unless_told_not_to(model: SpaceClip, images: torch.Tensor) -> None:
+    out = model(images, auxiliary=False)
+    assert out.auxiliary == ()
+    assert torch.equal(out.depth, model(images).depth)
+
+
+def test_a_model_without_auxiliary_heads(config: ModelConfig, images: torch.Tensor) -> None:
+    bare = build(dataclasses.replace(config, decoder=dataclasses.replace(config.decoder, auxiliary_heads=False)))
+    assert bare(images).auxiliary == ()
+    assert not any(name.startswith("auxiliary_heads") for name in bare.state_dict())
+
+
+def test_auxiliary_heads_have_at_least_16_hidden_channels(config: ModelConfig) -> None:
+    wide = build(dataclasses.replace(config, decoder=DecoderConfig(channels=(64, 24, 8, 4), film_hidden=8)))
+    assert [head.refine.conv.out_channels for head in wide.auxiliary_heads] == [32, 16, 16]
+
+
+def test_forward_keeps_nothing_and_repeats_itself(model: SpaceClip, images: torch.Tensor) -> None:
+    before = {name: set(vars(module)) for name, module in model.named_modules()}
+    weights = copy.deepcopy(model.state_dict())
+    first, second = model(images), model(images)
+    assert torch.equal(first.depth, second.depth)
+    assert {name: set(vars(module)) for name, module in model.named_modules()} == before
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
+
+
+def test_training_reaches_the_decoder_and_not_the_frozen_tower(model: SpaceClip, images: torch.Tensor) -> None:
+    model.train()
+    assert model.decoder.training
+    assert not model.encoder.training
+    out = model(images)
+    (out.depth.mean() + sum(depth.mean() for depth in out.auxiliary)).backward()
+    assert all(parameter.grad is None for parameter in model.encoder.parameters())
+    others = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
+    assert all(parameter.grad is not None for parameter in others)
+
+
+def test_flip_averaging_is_blind_to_mirroring(model: SpaceClip, images: torch.Tensor) -> None:
+    depth = predict_flip_averaged(model, images, (20, 30))
+    mirrored = predict_flip_averaged(model, images.flip(-1), (20, 30))
+    assert depth.shape == (2, 1, 20, 30)
+    torch.testing.assert_close(depth, mirrored.flip(-1))
+
+
+def test_wrong_images_are_refused(model: SpaceClip) -> None:
+    with pytest.raises(InputError, match="multiples of 16 pixels, got 30 x 32"):
+        model(torch.zeros(1, 3, 30, 32))
+
+
+def test_pretrained_weights_that_do_not_exist(config: ModelConfig, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"missing\.safetensors: cannot be read"):
+        build(config, pretrained=tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 80)], ids=["own_size", "interpolated"])
+def test_torch_export_gives_the_same(model: SpaceClip, size: tuple[int, int]) -> None:
+    images = torch.randn(1, 3, *size)
+    module = DepthOnly(model).eval()
+    with torch.no_grad():
+        exported = torch.export.export(module, (images,)).module()
+        torch.testing.assert_close(exported(images), module(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("size", [(32, 32), (48, 80)], ids=["own_size", "interpolated"])
+def test_traced_onnx_gives_the_same_for_any_batch(model: SpaceClip, size: tuple[int, int], tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    module, file = DepthOnly(model).eval(), str(tmp_path / "model.onnx")
+    axes = {"images": {0: "batch"}, "depth": {0: "batch"}}
+    torch.onnx.export(
+        module,
+        (torch.randn(2, 3, *size),),
+        file,
+        input_names=["images"],
+        output_names=["depth"],
+        dynamic_axes=axes,
+        opset_version=17,
+        dynamo=False,
+    )
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for batch in (1, 3):
+        images = torch.randn(batch, 3, *size)
+        with torch.no_grad():
+            expected = module(images).numpy()
+        (depth,) = session.run(None, {"images": images.numpy()})
+        np.testing.assert_allclose(depth, expected, rtol=1e-3, atol=1e-4)
