@@ -27,6 +27,9 @@ from space_clip_ros.ros.playback import Pacer, Prefetcher, Timetable
 from space_clip_ros.ros.spin import run
 
 _AHEAD = 8
+_TRUTH_DELAY = 0.7
+"""When the truth follows the image, in frame periods."""
+
 _CLOCK_PERIOD_S = 0.01
 _REPORT_PERIOD_S = 1.0
 _SETTLE_S = 0.5
@@ -52,8 +55,10 @@ class Frame:
 class KittiPlayer(Node):
     """Publishes a drive's frames at their own moments.
 
-    Every frame goes out as ``camera_info``, ``image``, ``ground_truth/image``, ``velodyne_points``, all with one
-    stamp, in that order, so that a subscriber of the image knows its camera. Progress is on ``/diagnostics``.
+    ``camera_info`` and ``image`` go out at the frame's moment, in this order, so that a subscriber of the image knows
+    its camera. ``ground_truth/image`` and ``velodyne_points`` follow with the same stamp most of a frame later: they
+    are three times the bytes, and would slow down on a small machine what they are there to judge. Progress is on
+    ``/diagnostics``.
 
     Raises:
         ConfigError: parameters that cannot be used, ``drive`` missing among them.
@@ -111,9 +116,8 @@ class KittiPlayer(Node):
             self._wait_for_subscriber()
             self._pacer.start()
             for number, frame in enumerate(frames):
-                if not self._pacer.wait_until(self._timetable.due_s(number), _CLOCK_PERIOD_S, self._publish_clock):
+                if not self._play_frame(number, frame):
                     return
-                self._publish(number, frame)
         finally:
             frames.stop()
             self._report(finished=True)
@@ -132,21 +136,38 @@ class KittiPlayer(Node):
             scan=cloud_from_scan(self._drive.scan(index), scan_header) if scanned else None,
         )
 
-    def _publish(self, number: int, frame: Frame) -> None:
+    def _play_frame(self, number: int, frame: Frame) -> bool:
+        """Publish a frame at its moment; False when stopped."""
+        due_s = self._timetable.due_s(number)
+        if not self._wait_until(due_s):
+            return False
+        self._pacer.note(due_s)
+        self._publish_image(number, frame)
+        self._sent += 1
+        self._last_s = self._pacer.elapsed_s
+        if not self._wait_until(due_s + _TRUTH_DELAY / self._timetable.frame_rate):
+            return False
+        self._publish_truth(frame)
+        if self._last_s - self._reported_s > _REPORT_PERIOD_S:
+            self._report(finished=False)
+        return True
+
+    def _wait_until(self, due_s: float) -> bool:
+        return self._pacer.wait_until(due_s, _CLOCK_PERIOD_S, self._publish_clock)
+
+    def _publish_image(self, number: int, frame: Frame) -> None:
         stamp_ns = time.time_ns() if self._settings.stamps == "now" else self._timetable.stamp_ns(number)
-        stamp = _time(stamp_ns)
-        frame.header.stamp = stamp
+        frame.header.stamp = _time(stamp_ns)
+        if frame.scan is not None:
+            frame.scan.header.stamp = frame.header.stamp
         self._publish_clock()
         self._camera_info.publish(frame.camera_info)
         self._image.publish(frame.image)
-        self._last_s = self._pacer.elapsed_s
+
+    def _publish_truth(self, frame: Frame) -> None:
         if frame.truth is not None and frame.scan is not None:
-            frame.scan.header.stamp = stamp
             self._truth.publish(frame.truth)
             self._scan.publish(frame.scan)
-        self._sent += 1
-        if self._last_s - self._reported_s > _REPORT_PERIOD_S:
-            self._report(finished=False)
 
     def _publish_clock(self) -> None:
         if self._clock_publisher is not None:

@@ -125,6 +125,10 @@ class Pacer:
                 return False
             if on_tick is not None:
                 on_tick()
-        self.worst_s = max(self.worst_s, -left)
-        self.late += -left > self._allowed
         return not self._stopping.is_set()
+
+    def note(self, due_s: float) -> None:
+        """Take down how late now is for what was due ``due_s`` seconds after the start."""
+        behind = self.elapsed_s - due_s
+        self.worst_s = max(self.worst_s, behind)
+        self.late += behind > self._allowed

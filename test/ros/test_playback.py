@@ -88,6 +88,8 @@ def test_a_moment_in_the_past_counts_as_late() -> None:
     pacer = Pacer(threading.Event(), late_s=0.05)
     pacer.start()
     assert pacer.wait_until(-1.0)
+    pacer.note(-1.0)
+    pacer.note(60.0)
     assert pacer.late == 1
     assert pacer.worst_s >= 1.0
 
