@@ -40,7 +40,7 @@ class Sensor:
 
 def random_sensor(rng: Rng) -> Sensor:
     """Return traits as cameras and their settings differ."""
-    noise = rng.uniform(0.8, 4.0)
+    noise = rng.uniform(0.6, 3.0)
     grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32) * noise
     shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32) * noise
     warm = rng.normal(0, 0.05)
@@ -50,7 +50,7 @@ def random_sensor(rng: Rng) -> Sensor:
         balance=(float(1 + warm), float(1 + rng.normal(0, 0.015)), float(1 - warm)),
         saturation=float(rng.uniform(0.55, 1.1)),
         vignette=float(rng.uniform(0, 0.3)),
-        blur=float(rng.uniform(0.35, 0.75)),
+        blur=float(rng.uniform(0.45, 0.85)),
         noise=float(noise),
         grain=np.round(0.6 * grain + 0.6 * shared).astype(np.int16),
     )

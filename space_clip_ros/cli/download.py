@@ -1,0 +1,64 @@
+"""``space_clip download``: data sets and weights from their official places."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+_SETS = ("kitti", "nyu", "clip")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand's options."""
+    parser = subparsers.add_parser(
+        "download",
+        help="fetch data sets and weights",
+        description="Fetch KITTI (raw drives of the Eigen split, annotated depth: about 175 GB of archives), NYU Depth"
+        " V2 (labelled set, 2.8 GB) or CLIP ViT-B/16's weights (0.35 GB). Interrupted downloads go on where they"
+        " stopped. Each has its own licence: see its publisher's page.",
+        epilog="example: space_clip download kitti --to data/kitti --only '2011_09_26_calib.zip' '*drive_0001*'",
+    )
+    parser.add_argument("what", choices=_SETS, help="what to fetch")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="folder to fetch to (default data/WHAT)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="only files whose names match")
+    parser.add_argument("--list", action="store_true", help="name the files and their addresses, fetch nothing")
+    parser.add_argument("--keep-archives", action="store_true", help="keep archives once they are unpacked")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch, unpack, and say where things are."""
+    from space_clip_ros.cli.console import progress_bar, say
+    from space_clip_ros.data.download import choose, download
+    from space_clip_ros.data.nyu_labeled import readers
+
+    wanted = choose(args.what, args.only)
+    if args.list:
+        for source in wanted:
+            say(f"{source.name}  {source.url}  sha256 {source.sha256 or 'not published'}")
+        return 0
+    convert = args.what == "nyu" and not args.only
+    if convert:
+        readers()
+    folder = args.to or Path("data", args.what)
+    with progress_bar(0, args.what, "B") as bar:
+
+        def report(label: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done, label)
+
+        for path in dict.fromkeys(download(wanted, folder, keep_archives=args.keep_archives, report=report)):
+            say(str(path))
+    if convert:
+        _convert_nyu(folder, say)
+    return 0
+
+
+def _convert_nyu(folder: Path, say: Callable[[str], None]) -> None:
+    from space_clip_ros.cli.console import callback, progress_bar
+    from space_clip_ros.data.nyu_labeled import convert_labeled
+
+    with progress_bar(1, "converting") as bar:
+        files = (folder / "nyu_depth_v2_labeled.mat", folder / "splits.mat")
+        for path in convert_labeled(*files, folder, callback(bar)):
+            say(str(path))

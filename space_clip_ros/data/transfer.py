@@ -1,0 +1,220 @@
+"""One file over HTTP: resumed where it stopped, checked, and under its name only once it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from space_clip_ros import __version__
+from space_clip_ros.errors import DownloadError
+
+Progress = Callable[[int, int], None]
+
+ATTEMPTS = 5
+"""Tries in a row without a new byte before giving up."""
+
+TIMEOUT_S = 30.0
+_BLOCK = 1 << 20
+_MARGIN = 64 << 20
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that has arrived.
+
+    Attributes:
+        size: bytes.
+        sha256: of the whole file.
+        etag: the server's name for this version; empty where it gives none.
+    """
+
+    size: int
+    sha256: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What the server said about the file a .part belongs to."""
+
+    url: str
+    etag: str
+    modified: str
+    total: int
+
+    @property
+    def validator(self) -> str:
+        """What ``If-Range`` accepts; weak tags do not promise equal bytes."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+
+
+class _InterruptedTransferError(Exception):
+    """The connection ended early or the server asked to come back; trying again may help."""
+
+
+def fetch(
+    url: str, path: Path, sha256: str | None = None, progress: Progress | None = None, pause_s: float = 1.0
+) -> Fetched:
+    """Download a file, resuming ``<path>.part`` where the server still has the same version.
+
+    Args:
+        url: http or https address.
+        path: where to; its folder must exist.
+        sha256: checksum the file must have; None for any.
+        progress: called with (bytes here, bytes in all; 0 where unknown).
+        pause_s: wait before the second try; doubled each time.
+
+    Raises:
+        DownloadError: not an http(s) address, the server refuses, the connection keeps failing, the disk is too small,
+            or the checksum is another. What has arrived of an interrupted file is kept for the next run; a file with
+            the wrong checksum is removed.
+    """
+    if not url.lower().startswith(("http://", "https://")):
+        raise DownloadError(f"{url}: only http and https addresses can be downloaded")
+    transfer = _Transfer(url, path, progress)
+    failures = 0
+    while True:
+        before = transfer.here
+        try:
+            version = transfer.run()
+            break
+        except _InterruptedTransferError as error:
+            failures = 1 if transfer.here > before else failures + 1
+            if failures >= ATTEMPTS:
+                raise DownloadError(
+                    f"{url}: gave up after {failures} tries ({error}); run the command again to go on from byte"
+                    f" {transfer.here}"
+                ) from error
+            time.sleep(pause_s * 2 ** (failures - 1))
+    digest = transfer.digest.hexdigest()
+    if sha256 is not None and digest != sha256.lower():
+        transfer.discard()
+        raise DownloadError(f"{url}: arrived with sha256 {digest} instead of {sha256}; it was removed, try again")
+    transfer.finish()
+    return Fetched(transfer.here, digest, version.etag)
+
+
+class _Transfer:
+    """The state of one file on its way."""
+
+    def __init__(self, url: str, path: Path, progress: Progress | None) -> None:
+        self.url = url
+        self.path = path
+        self.part = path.with_name(path.name + ".part")
+        self._note = path.with_name(path.name + ".part.json")
+        self._progress = progress
+        self._version = self._known_version()
+        if self._version is None:
+            self.part.unlink(missing_ok=True)
+        self.here = 0
+        self.digest = hashlib.sha256()
+        if self.part.exists():
+            self._reread()
+
+    def run(self) -> _Version:
+        """Transfer what is missing; return which version it is."""
+        if self._version is not None and 0 < self._version.total == self.here:
+            return self._version
+        try:
+            with urllib.request.urlopen(self._request(), timeout=TIMEOUT_S) as response:
+                return self._receive(response)
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # our part does not fit the file that is there now
+                self.discard()
+                raise _InterruptedTransferError("the file on the server has changed") from error
+            if error.code in _TRANSIENT:
+                raise _InterruptedTransferError(f"HTTP {error.code} {error.reason}") from error
+            raise DownloadError(f"{self.url}: the server answers {error.code} {error.reason}") from error
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise _InterruptedTransferError(str(reason) or type(error).__name__) from error
+
+    def discard(self) -> None:
+        """Forget what has arrived."""
+        self.part.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+        self._version, self.here, self.digest = None, 0, hashlib.sha256()
+
+    def finish(self) -> None:
+        """Give the whole file its name."""
+        self.part.replace(self.path)
+        self._note.unlink(missing_ok=True)
+
+    def _request(self) -> urllib.request.Request:
+        headers = {"User-Agent": f"space_clip/{__version__}", "Accept-Encoding": "identity"}
+        if self.here and self._version is not None and self._version.validator:
+            headers |= {"Range": f"bytes={self.here}-", "If-Range": self._version.validator}
+        return urllib.request.Request(self.url, headers=headers)
+
+    def _receive(self, response: http.client.HTTPResponse) -> _Version:
+        if response.status == 206:
+            self._check_continuation(response)
+        elif self.here:
+            self.discard()
+        length = response.headers.get("Content-Length")
+        total = self.here + int(length) if length and length.isdigit() else 0
+        headers = response.headers
+        self._version = _Version(self.url, headers.get("ETag", ""), headers.get("Last-Modified", ""), total)
+        require_space(self.path.parent, total - self.here, self.path.name)
+        self._note.write_text(json.dumps(asdict(self._version)), encoding="utf-8")
+        with self.part.open("ab") as file:
+            self._copy(response, file, total)
+            file.flush()
+            os.fsync(file.fileno())
+        if self.here < total:
+            raise _InterruptedTransferError(f"the connection ended after {self.here} of {total} bytes")
+        return self._version
+
+    def _copy(self, response: http.client.HTTPResponse, file: BinaryIO, total: int) -> None:
+        while block := response.read(_BLOCK):
+            try:
+                file.write(block)
+            except OSError as error:
+                raise DownloadError(f"{self.part}: cannot be written ({error.strerror}); free some space") from error
+            self.digest.update(block)
+            self.here += len(block)
+            if self._progress is not None:
+                self._progress(self.here, total)
+
+    def _check_continuation(self, response: http.client.HTTPResponse) -> None:
+        """Make sure that a partial answer starts where our part ends."""
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        if found is None or int(found[1]) != self.here:
+            self.discard()
+            raise _InterruptedTransferError("the server sent another part of the file than was asked for")
+
+    def _known_version(self) -> _Version | None:
+        """Read what is known of the part on the disk; a part without it, or of another address, is of no use."""
+        try:
+            version = _Version(**json.loads(self._note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+        return version if version.url == self.url and version.validator else None
+
+    def _reread(self) -> None:
+        with self.part.open("rb") as file:
+            while block := file.read(_BLOCK):
+                self.digest.update(block)
+                self.here += len(block)
+
+
+def require_space(folder: Path, size: int, what: str) -> None:
+    """Raise :class:`DownloadError` unless ``size`` more bytes fit on the disk of ``folder``, with some to spare."""
+    free = shutil.disk_usage(folder).free
+    if size > 0 and size + _MARGIN > free:
+        raise DownloadError(
+            f"{folder}: {what} needs {size / 1e9:.2f} GB, but {free / 1e9:.2f} GB are free; free some space or give"
+            " another folder"
+        )

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+
+import pytest
+
+from space_clip_ros.data.download import RECORD, choose, download, read_records
+from space_clip_ros.data.eigen import TEST_DRIVES
+from space_clip_ros.data.sources import Source, sources
+from space_clip_ros.errors import DownloadError, InputError
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    served: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.served.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    Quiet.served.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_archive_is_fetched_unpacked_recorded_and_removed(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = site
+    data = zipped({"2011_09_26/x_sync/image_00/a": b"grey", "2011_09_26/x_sync/image_02/a": b"color"})
+    (folder / "x.zip").write_bytes(data)
+    source = Source(f"{url}/x.zip", "x.zip", unpack=".", skip=("/image_00/",))
+    reports: list[tuple[str, int, int]] = []
+    places = download([source], tmp_path / "to", report=lambda *report: reports.append(report))
+    assert places == [tmp_path / "to"]
+    assert (tmp_path / "to/2011_09_26/x_sync/image_02/a").read_bytes() == b"color"
+    assert not (tmp_path / "to/2011_09_26/x_sync/image_00").exists()
+    assert not (tmp_path / "to/x.zip").exists()
+    record = read_records(tmp_path / "to")["x.zip"]
+    assert record.unpacked
+    assert record.sha256 == hashlib.sha256(data).hexdigest()
+    assert record.size == len(data)
+    assert {label for label, _, _ in reports} == {"x.zip", "unpacking x.zip"}
+
+
+def test_what_is_done_is_not_done_again(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = site
+    (folder / "x.zip").write_bytes(zipped({"a": b"1"}))
+    (folder / "w.pt").write_bytes(b"weights")
+    wanted = [Source(f"{url}/x.zip", "x.zip", unpack="."), Source(f"{url}/w.pt", "w.pt")]
+    for _ in range(2):
+        download(wanted, tmp_path / "to", keep_archives=True)
+    assert Quiet.served == ["/x.zip", "/w.pt"]
+    assert (tmp_path / "to/x.zip").exists()
+
+
+def test_interrupted_unpacking_needs_no_second_download(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = site
+    (folder / "x.zip").write_bytes(zipped({"a": b"1", "b": b"2"}))
+    source = Source(f"{url}/x.zip", "x.zip", unpack=".")
+
+    def interrupt(label: str, done: int, total: int) -> None:
+        if label.startswith("unpacking"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download([source], tmp_path / "to", report=interrupt)
+    download([source], tmp_path / "to")
+    assert Quiet.served == ["/x.zip"]
+    assert (tmp_path / "to/b").read_bytes() == b"2"
+
+
+def test_published_checksum_is_held(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = site
+    (folder / "w.pt").write_bytes(b"weights")
+    good = hashlib.sha256(b"weights").hexdigest()
+    assert download([Source(f"{url}/w.pt", "w.pt", good)], tmp_path / "good") == [tmp_path / "good/w.pt"]
+    with pytest.raises(DownloadError, match="instead of"):
+        download([Source(f"{url}/w.pt", "w.pt", "1" * 64)], tmp_path / "bad")
+    assert [path.name for path in (tmp_path / "bad").iterdir()] == []
+
+
+def test_first_seen_checksum_is_held_where_none_is_published(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = site
+    source = Source(f"{url}/w.pt", "w.pt")
+    (folder / "w.pt").write_bytes(b"weights")
+    download([source], tmp_path / "to")
+    (tmp_path / "to/w.pt").unlink()
+    (folder / "w.pt").write_bytes(b"other weights")
+    with pytest.raises(DownloadError, match="the first download had another checksum"):
+        download([source], tmp_path / "to")
+    (tmp_path / "to" / RECORD).unlink()
+    download([source], tmp_path / "to")
+    assert (tmp_path / "to/w.pt").read_bytes() == b"other weights"
+
+
+def test_file_cut_short_on_the_disk_is_fetched_again(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = site
+    (folder / "w.pt").write_bytes(b"weights")
+    source = Source(f"{url}/w.pt", "w.pt")
+    download([source], tmp_path / "to")
+    (tmp_path / "to/w.pt").write_bytes(b"wei")
+    download([source], tmp_path / "to")
+    assert (tmp_path / "to/w.pt").read_bytes() == b"weights"
+
+
+def test_hostile_archive_writes_nothing(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = site
+    (folder / "x.zip").write_bytes(zipped({"../../evil": b"1"}))
+    with pytest.raises(DownloadError, match="leads out"):
+        download([Source(f"{url}/x.zip", "x.zip", unpack=".")], tmp_path / "a" / "to")
+    assert not list(tmp_path.rglob("evil"))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": {"size": 1}}'])
+def test_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / RECORD).write_text(text)
+    with pytest.raises(DownloadError, match=RECORD):
+        read_records(tmp_path)
+
+
+def test_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "to").write_text("")
+    with pytest.raises(DownloadError, match="cannot be written"):
+        download([], tmp_path / "to")
+
+
+def test_table_has_every_test_drive_once_with_its_days_calibration() -> None:
+    names = [source.name for source in sources("kitti")]
+    assert len(names) == len(set(names))
+    assert {f"{drive}.zip" for drive in TEST_DRIVES} <= set(names)
+    drives = [name for name in names if "drive" in name]
+    assert len(drives) == 61
+    for drive in drives:
+        assert names.index(f"{drive[:10]}_calib.zip") < names.index(drive)
+    assert names[-1] == "data_depth_annotated.zip"
+    assert all(source.url.startswith("https://") for what in ("kitti", "nyu", "clip") for source in sources(what))
+
+
+def test_choosing_files() -> None:
+    assert [source.name for source in choose("kitti", ["2011_09_28*", "*_09_29_calib*"])] == [
+        "2011_09_28_calib.zip",
+        "2011_09_28_drive_0001_sync.zip",
+        "2011_09_28_drive_0002_sync.zip",
+        "2011_09_29_calib.zip",
+    ]
+    with pytest.raises(InputError, match="matches 'moon'"):
+        choose("kitti", ["moon"])
+    with pytest.raises(InputError, match="kitti, nyu, clip"):
+        choose("mnist")
+
+
+def test_clips_checksum_is_its_publishers() -> None:
+    (source,) = sources("clip")
+    assert source.sha256 is not None
+    assert source.sha256 in source.url
+    assert json.dumps(source.name) == '"ViT-B-16.pt"'

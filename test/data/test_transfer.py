@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from space_clip_ros.data import transfer
+from space_clip_ros.data.transfer import fetch, require_space
+from space_clip_ros.errors import DownloadError
+
+CONTENT = bytes(range(256)) * 4096  # 1 MiB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file; how badly is up to the test."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.etag = CONTENT, '"v1"'
+        self.ranges = True
+        self.cuts: list[int] = []  # close after so many bytes, one entry a request
+        self.errors: list[int] = []  # answer these first
+        self.wrong_part = False
+        self.lengthless = False
+        self.requests: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/file.bin"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        server = self.server
+        asked = self.headers.get("Range")
+        server.requests.append(asked)
+        if server.errors:
+            self.send_error(server.errors.pop(0))
+            return
+        start = 0
+        same = self.headers.get("If-Range", server.etag) == server.etag
+        if asked and server.ranges and same:
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(server.content):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            first = start + 7 if server.wrong_part else start
+            self.send_header("Content-Range", f"bytes {first}-{len(server.content) - 1}/{len(server.content)}")
+        else:
+            self.send_response(200)
+        body = server.content[start:]
+        if not server.lengthless:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", server.etag)
+        self.end_headers()
+        self.wfile.write(body[: server.cuts.pop(0)] if server.cuts else body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_whole_file(server: Server, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    fetched = fetch(server.url, tmp_path / "f", SHA256, lambda *counts: seen.append(counts))
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    assert (fetched.size, fetched.sha256, fetched.etag) == (len(CONTENT), SHA256, '"v1"')
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_connection_that_breaks_is_resumed_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    server.cuts = [100_000, 200_000]
+    fetched = fetch(server.url, tmp_path / "f", SHA256, pause_s=0)
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    assert fetched.sha256 == SHA256
+    assert server.requests == [None, "bytes=100000-", "bytes=300000-"]
+
+
+def test_next_run_goes_on_with_what_an_interrupted_one_left(server: Server, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    server.cuts = [300_000]
+    with pytest.raises(KeyboardInterrupt):
+        fetch(server.url, tmp_path / "f", SHA256, interrupt)
+    assert not (tmp_path / "f").exists()
+    assert (tmp_path / "f.part").stat().st_size == 300_000
+    fetch(server.url, tmp_path / "f", SHA256)
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    assert server.requests[-1] == "bytes=300000-"
+
+
+def test_part_that_is_already_whole_needs_no_request(server: Server, tmp_path: Path) -> None:
+    server.cuts = [len(CONTENT)]
+    with pytest.raises(DownloadError):
+        fetch(server.url, tmp_path / "f", "0" * 64)
+    (tmp_path / "f.part").write_bytes(CONTENT)
+    note = {"url": server.url, "etag": '"v1"', "modified": "", "total": len(CONTENT)}
+    (tmp_path / "f.part.json").write_text(json.dumps(note))
+    requests = len(server.requests)
+    fetch(server.url, tmp_path / "f", SHA256)
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_file_that_changed_or_server_without_ranges_starts_over(server: Server, tmp_path: Path, ranges: bool) -> None:
+    server.cuts = [100_000]
+    server.errors = []
+    (tmp_path / "f.part").write_bytes(b"x" * 1000)
+    etag = '"v1"' if not ranges else '"old"'
+    note = {"url": server.url, "etag": etag, "modified": "", "total": 5000}
+    (tmp_path / "f.part.json").write_text(json.dumps(note))
+    server.ranges = ranges
+    server.cuts = []
+    fetch(server.url, tmp_path / "f", SHA256)
+    assert server.requests == ["bytes=1000-"]
+    assert (tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_part_without_a_note_is_not_trusted(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "f.part").write_bytes(b"rubbish")
+    fetch(server.url, tmp_path / "f", SHA256)
+    assert server.requests == [None]
+
+
+def test_part_longer_than_the_file_starts_over(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "f.part").write_bytes(CONTENT + b"more")
+    note = {"url": server.url, "etag": '"v1"', "modified": "", "total": 9_999_999}
+    (tmp_path / "f.part.json").write_text(json.dumps(note))
+    fetch(server.url, tmp_path / "f", SHA256, pause_s=0)
+    assert (tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_server_that_sends_another_part_is_not_believed(server: Server, tmp_path: Path) -> None:
+    server.cuts, server.wrong_part = [100_000], True
+    fetch(server.url, tmp_path / "f", SHA256, pause_s=0)
+    assert server.requests == [None, "bytes=100000-", None]
+
+
+def test_length_unknown(server: Server, tmp_path: Path) -> None:
+    server.lengthless = True
+    assert fetch(server.url, tmp_path / "f", SHA256).size == len(CONTENT)
+
+
+def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+    server.errors = [503, 429]
+    fetch(server.url, tmp_path / "f", SHA256, pause_s=0)
+    assert len(server.requests) == 3
+
+
+def test_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=f"sha256 {SHA256} instead of {'0' * 64}"):
+        fetch(server.url, tmp_path / "f", "0" * 64)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refusal_is_final(server: Server, tmp_path: Path) -> None:
+    server.errors = [404]
+    with pytest.raises(DownloadError, match="404"):
+        fetch(server.url, tmp_path / "f")
+    assert len(server.requests) == 1
+
+
+def test_gives_up_without_progress_and_keeps_the_part(server: Server, tmp_path: Path) -> None:
+    server.cuts = [1000] + [0] * 50
+    with pytest.raises(DownloadError, match="go on from byte 1000"):
+        fetch(server.url, tmp_path / "f", pause_s=0)
+    assert (tmp_path / "f.part").stat().st_size == 1000
+
+
+def test_nobody_listens(server: Server, tmp_path: Path) -> None:
+    url = server.url
+    server.server_close()
+    with pytest.raises(DownloadError, match="gave up"):
+        fetch(url, tmp_path / "f", pause_s=0)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/file", "data:,x"])
+def test_only_the_web(url: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="http"):
+        fetch(url, tmp_path / "f")
+
+
+def test_disk_is_asked_first(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
+    with pytest.raises(DownloadError, match=r"needs 0\.00 GB, but 0\.00 GB are free"):
+        fetch(server.url, tmp_path / "f")
+    assert not (tmp_path / "f.part").exists()
+    require_space(tmp_path, 0, "nothing")
