@@ -12,8 +12,8 @@ _BACKGROUND = (24, 26, 30)
 _LINES = (255, 255, 255)
 _OUTLINE = (0, 0, 0)
 _EYE_M = np.array([-11.0, -8.0, -5.0])
-_TARGET_M = np.array([1.2, 0.8, 13.0])
-_FOCAL_PER_WIDTH = 0.66
+_TARGET_M = np.array([0.0, 0.5, 14.0])
+_FOCAL_PER_WIDTH = 0.54
 _NEAR_M = 0.5
 _MARKS_M = (10.0, 20.0, 30.0, 40.0)
 

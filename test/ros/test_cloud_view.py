@@ -35,7 +35,7 @@ def test_dots_outside_and_not_a_number_are_left_out() -> None:
 
 
 def test_the_point_looked_at_is_in_the_middle() -> None:
-    point = np.array([[1.2, 0.8, 13.0]], np.float32)
+    point = np.array([[0.0, 0.5, 14.0]], np.float32)
     picture = CloudView(801, 243).draw(point, np.array([RED], np.uint8))
     rows, columns = np.nonzero((picture == RED).all(axis=2))
     assert rows.mean() == pytest.approx(121, abs=1)
@@ -49,10 +49,10 @@ def test_the_view_stands_upright_and_looks_ahead_from_the_left() -> None:
         picture = view.draw(np.array([point], np.float32), np.array([RED], np.uint8))
         return np.argwhere((picture == RED).all(axis=2)).mean(axis=0)
 
-    middle = place((1.2, 0.8, 13.0))
-    assert place((1.2, -1.2, 13.0))[0] < middle[0], "up in the world is up in the picture"
-    assert place((4.2, 0.8, 13.0))[1] > middle[1], "right in the world is right in the picture"
-    assert place((1.2, 0.8, 23.0))[0] < middle[0], "further is higher up in the picture"
+    middle = place((0.0, 0.5, 14.0))
+    assert place((0.0, -1.5, 14.0))[0] < middle[0], "up in the world is up in the picture"
+    assert place((3.0, 0.5, 14.0))[1] > middle[1], "right in the world is right in the picture"
+    assert place((0.0, 0.5, 24.0))[0] < middle[0], "further is higher up in the picture"
 
 
 def test_points_that_are_not_a_number_draw_nothing() -> None:
@@ -63,6 +63,6 @@ def test_points_that_are_not_a_number_draw_nothing() -> None:
 
 
 def test_a_room_is_seen_from_nearer() -> None:
-    point = np.array([[0.12, 0.08, 1.3]], np.float32)
+    point = np.array([[0.0, 0.05, 1.4]], np.float32)
     picture = CloudView(801, 243, scale=0.1).draw(point, np.array([RED], np.uint8))
     assert np.argwhere((picture == RED).all(axis=2)).mean(axis=0) == pytest.approx([121, 400], abs=1)
