@@ -5,8 +5,10 @@ Needs h5py and SciPy, which nothing else here does: ``pip install 'space_clip_ro
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
