@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from space_clip_ros.cli.console import say
-from space_clip_ros.errors import ConfigError, ModelError
-
-if TYPE_CHECKING:
-    from space_clip_ros.model import SpaceClip
+from space_clip_ros.errors import ConfigError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,11 +51,12 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error(f"--out {args.out}: is the checkpoint to convert; give another name")
 
     from space_clip_ros.model import load_checkpoint, save_checkpoint
+    from space_clip_ros.model.checkpoint import verify_checkpoint
 
     model = load_checkpoint(args.checkpoint, _encoder_settings(args.encoder), weights=args.weights)
     digest = _sha256(args.checkpoint)
     save_checkpoint(model, args.out, {"source": args.checkpoint.name, "source_sha256": digest, "weights": args.weights})
-    compared = _compare(args.out, model, load_checkpoint(args.out))
+    compared = verify_checkpoint(model, args.out)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(f"{args.out}: {parameters:,} parameters; read back, {compared} tensors and one output are the same")
     return 0
@@ -88,19 +86,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _compare(path: Path, written: SpaceClip, read: SpaceClip) -> int:
-    """Return how many tensors are the same, all of them and the output for one image being so."""
-    import torch
-
-    ours, theirs = written.state_dict(), read.state_dict()
-    differing = [name for name in ours if name not in theirs or not torch.equal(ours[name], theirs[name])]
-    image = torch.linspace(-2.0, 2.0, 3 * written.config.input_size[0] * written.config.input_size[1])
-    image = image.reshape(1, 3, *written.config.input_size)
-    with torch.inference_mode():
-        same = torch.equal(written(image).depth, read(image).depth)
-    if differing or len(ours) != len(theirs) or not same:
-        what = f"tensors {', '.join(differing[:8])}" if differing else "its output"
-        raise ModelError(f"{path}: read back, {what} differ from what was written; the disk may be failing")
-    return len(ours)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from space_clip_ros import settings
@@ -83,6 +84,34 @@ def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, 
             raise ModelError(f"{path}: holds one set of weights; leave weights at 'model'")
         return _load_ours(path, encoder)
     return _load_reference(path, encoder or {}, weights)
+
+
+def verify_checkpoint(model: SpaceClip, path: str | Path) -> int:
+    """Read a checkpoint back and compare it with the model it was written from: every tensor, and one output.
+
+    Args:
+        model: on the CPU, in evaluation mode.
+        path: what :func:`save_checkpoint` wrote.
+
+    Returns:
+        The number of tensors compared.
+
+    Raises:
+        ModelError: the file cannot be read, or something in it differs.
+    """
+    back = load_checkpoint(path)
+    ours, theirs = model.state_dict(), back.state_dict()
+    differing = [name for name in ours if name not in theirs or not torch.equal(ours[name], theirs[name])]
+    if differing or len(ours) != len(theirs):
+        raise ModelError(
+            f"{path}: tensors differ from those written: {', '.join(differing[:8])}; the disk may be failing"
+        )
+    height, width = model.config.input_size
+    image = torch.linspace(-2.0, 2.0, 3 * height * width).reshape(1, 3, height, width)
+    with torch.inference_mode():
+        if not torch.equal(model(image).depth, back(image).depth):
+            raise ModelError(f"{path}: its depth differs from the written model's, though its tensors do not")
+    return len(ours)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

@@ -120,5 +120,5 @@ def test_a_file_that_does_not_come_back_the_same(
         return tensors
 
     monkeypatch.setattr(files, "load_file", failing)
-    with pytest.raises(ModelError, match=r"read back, tensors depth_head\.depth\.bias differ"):
+    with pytest.raises(ModelError, match=r"tensors differ from those written: depth_head\.depth\.bias"):
         run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", encoder)

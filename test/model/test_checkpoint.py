@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
-from space_clip_ros.model.checkpoint import read_metadata
+from space_clip_ros.model.checkpoint import read_metadata, verify_checkpoint
 
 State = dict[str, torch.Tensor]
 
@@ -56,6 +56,22 @@ def test_training_state_of_batch_norm_is_kept(model: SpaceClip, tmp_path: Path, 
     loaded = load_checkpoint(tmp_path / "model.safetensors")
     assert int(loaded.depth_head.refine.norm.num_batches_tracked) == 1
     assert same_tensors(loaded, model)
+
+
+def test_verifying_compares_tensors_and_output(model: SpaceClip, saved: Path) -> None:
+    assert verify_checkpoint(model, saved) == len(model.state_dict())
+    model.train()(torch.zeros(2, 3, 32, 32))
+    with pytest.raises(ModelError, match=r"tensors differ from those written: decoder\."):
+        verify_checkpoint(model, saved)
+
+
+def test_verifying_notices_another_activation(model: SpaceClip, saved: Path) -> None:
+    """Settings that no tensor shows are compared by the output."""
+    changed = json.loads(header(saved)["space_clip.config"])
+    changed["encoder"]["activation"] = "gelu"
+    rewrite(saved, lambda tensors: None, metadata={**header(saved), "space_clip.config": json.dumps(changed)})
+    with pytest.raises(ModelError, match="its depth differs"):
+        verify_checkpoint(model, saved)
 
 
 def test_metadata_is_kept(saved: Path) -> None:
