@@ -167,10 +167,25 @@ def _runs(lengths: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def _perspective_box(quads: Floats, nearest: Floats, camera: PinholeCamera) -> Floats:
-    """Return (N, 4) image bounds; quads that reach behind the near plane get the whole image."""
-    z = np.maximum(quads[:, :, 2], NEAR)
-    x = quads[:, :, 0] / z * camera.fx + camera.cx
-    y = quads[:, :, 1] / z * camera.fy + camera.cy
-    box = np.stack([x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1)], axis=1)
-    box[nearest <= NEAR] = (0, 0, camera.width - 1, camera.height - 1)
+    """Return (N, 4) image bounds of what lies beyond the near plane."""
+    box = _bounds(quads, camera)
+    across = np.flatnonzero(nearest <= NEAR)
+    start = quads[across]
+    end = np.roll(start, -1, axis=1)
+    # Cut every side at the near plane from both ends; what is left of it there bounds the visible part.
+    drop = start[..., 2] - end[..., 2]
+    share = ((start[..., 2] - NEAR) / np.where(drop == 0, 1, drop)).clip(0, 1)[..., None]
+    cut = start + (end - start) * share
+    box[across] = _bounds(np.concatenate([start, cut], axis=1), camera)
     return box
+
+
+def _bounds(points: Floats, camera: PinholeCamera) -> Floats:
+    """Return (N, 4) bounds of the images of (N, P, 3) points, those before the near plane left out."""
+    z = np.maximum(points[..., 2], NEAR)
+    x = points[..., 0] / z * camera.fx + camera.cx
+    y = points[..., 1] / z * camera.fy + camera.cy
+    before = points[..., 2] < NEAR * (1 - 1e-9)
+    low = [np.where(before, np.inf, axis).min(axis=1) for axis in (x, y)]
+    high = [np.where(before, -np.inf, axis).max(axis=1) for axis in (x, y)]
+    return np.stack([*low, *high], axis=1)
