@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,19 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds."""
+        ...
+
+
+@runtime_checkable
+class BatchBackend(Backend, Protocol):
+    """A backend that runs several images at once, quicker than one by one."""
+
+    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+        """Estimate depth for images of one size; as :meth:`Backend.run` for each.
+
+        Raises:
+            BackendError: the run failed.
+        """
         ...
 
 

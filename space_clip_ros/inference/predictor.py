@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from space_clip_ros.errors import BackendError, InputError
-from space_clip_ros.inference.backend import Backend, Depth, ModelInfo, Prediction, Rgb
+from space_clip_ros.inference.backend import Backend, BatchBackend, Depth, ModelInfo, Prediction, Rgb
 
 
 class Predictor:
@@ -38,9 +40,40 @@ class Predictor:
     def run(self, rgb: Rgb) -> Prediction:
         """Estimate depth as :meth:`__call__` does, and say how long each stage took."""
         check_image(rgb)
-        if self._backend is None:
-            raise BackendError(f"{self.info.file}: this predictor is closed; load it again")
-        return self._backend.run(rgb)
+        return self._open().run(rgb)
+
+    @property
+    def batches(self) -> bool:
+        """Tell whether :meth:`run_batch` is one run of the model, and so quicker than its images one by one."""
+        return isinstance(self._backend, BatchBackend)
+
+    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+        """Estimate depth of several images of one size, in one run where the backend can and one by one elsewhere.
+
+        Args:
+            images: each as :meth:`__call__` takes it.
+
+        Returns:
+            One prediction an image, in their order; the stages of one run are told with each of them.
+
+        Raises:
+            InputError: an image that :meth:`__call__` would refuse, or images of different sizes.
+            BackendError: the run failed, or the predictor is closed.
+        """
+        for image in images:
+            check_image(image)
+        sizes = sorted({image.shape[:2] for image in images})
+        if len(sizes) > 1:
+            raise InputError(f"images: must be of one size to run together, got {sizes}")
+        backend = self._open()
+        if isinstance(backend, BatchBackend) and len(images) > 1:
+            return backend.run_batch(images)
+        return [backend.run(image) for image in images]
+
+    def device_memory(self) -> int | None:
+        """Return the bytes of device memory held for the model; None where it runs in the process's own memory."""
+        held: int | None = getattr(self._backend, "device_memory", lambda: None)()
+        return held
 
     def warm_up(self, height: int, width: int) -> None:
         """Do the work that the first image of a size costs (a second or so), on a black image."""
@@ -51,6 +84,11 @@ class Predictor:
         if self._backend is not None:
             self._backend.close()
             self._backend = None
+
+    def _open(self) -> Backend:
+        if self._backend is None:
+            raise BackendError(f"{self.info.file}: this predictor is closed; load it again")
+        return self._backend
 
     def __enter__(self) -> Predictor:
         """Return the predictor itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -13,7 +14,7 @@ import torch
 
 from space_clip_ros.errors import BackendError
 from space_clip_ros.export.graph import RESIZE_BANDS, ImageToDepth
-from space_clip_ros.inference.backend import Prediction, Rgb, model_info
+from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info
 from space_clip_ros.inference.threads import thread_count
 from space_clip_ros.model import load_checkpoint
 
@@ -47,31 +48,45 @@ class TorchBackend:
 
     def run(self, image: Rgb) -> Prediction:
         """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""
-        graph = self._graph((image.shape[0], image.shape[1]))
-        try:
-            with torch.inference_mode():
-                return self._timed(graph, image)
-        except RuntimeError as error:
-            raise BackendError(f"{self.info.file}: PyTorch failed on {self._device}: {error}") from error
+        # PyTorch takes neither read-only arrays nor negative strides
+        contiguous = np.ascontiguousarray(image)
+        depths, stages_ms = self._run((contiguous if contiguous.flags.writeable else contiguous.copy())[None])
+        return Prediction(depths[0], stages_ms)
+
+    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+        """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`."""
+        depths, stages_ms = self._run(np.stack(images))
+        # copies, so that keeping one image's depth does not keep all
+        return [Prediction(depth.copy(), dict(stages_ms)) for depth in depths]
+
+    def device_memory(self) -> int | None:
+        """Return the bytes PyTorch holds on the CUDA device; None on the CPU."""
+        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else None
 
     def close(self) -> None:
         """Free the graphs."""
         with self._lock:
             self._graphs.clear()
 
-    def _timed(self, graph: ImageToDepth, image: Rgb) -> Prediction:
+    def _run(self, images: Rgb) -> tuple[Depth, dict[str, float]]:
+        """Map writable (B, H, W, 3) uint8 to (B, H, W) float32 metres and the stages' milliseconds."""
+        graph = self._graph((images.shape[1], images.shape[2]))
+        try:
+            with torch.inference_mode():
+                return self._timed(graph, images)
+        except RuntimeError as error:
+            raise BackendError(f"{self.info.file}: PyTorch failed on {self._device}: {error}") from error
+
+    def _timed(self, graph: ImageToDepth, images: Rgb) -> tuple[Depth, dict[str, float]]:
         marks = [perf_counter()]
-        # PyTorch takes neither read-only arrays nor negative strides
-        contiguous = np.ascontiguousarray(image)
-        writable = contiguous if contiguous.flags.writeable else contiguous.copy()
-        images = torch.from_numpy(writable)[None].to(self._device)
+        inputs = torch.from_numpy(images).to(self._device)
         marks.append(self._now())
-        depth = graph(images)[0]
+        depth = graph(inputs)
         marks.append(self._now())
         result = depth.cpu().numpy()
         marks.append(perf_counter())
         stages = zip(("copy_in", "inference", "copy_out"), pairwise(marks), strict=True)
-        return Prediction(result, {name: (end - start) * 1e3 for name, (start, end) in stages})
+        return result, {name: (end - start) * 1e3 for name, (start, end) in stages}
 
     def _now(self) -> float:
         if self._device.type == "cuda":

@@ -118,3 +118,19 @@ def test_a_closed_predictor(model_dir: Path) -> None:
     predictor.close()
     with pytest.raises(BackendError, match=r"any\.onnx: this predictor is closed"):
         predictor(IMAGE)
+
+
+def test_a_batch_is_its_images_one_by_one(predict: Predictor) -> None:
+    images = [IMAGE, np.ascontiguousarray(IMAGE[..., ::-1])[..., ::-1], 255 - IMAGE]
+    together = predict.run_batch(images)
+    assert len(together) == 3
+    for image, prediction in zip(images, together, strict=True):
+        np.testing.assert_allclose(prediction.depth, predict(image), rtol=1e-5, atol=1e-5)
+        assert "inference" in prediction.stages_ms
+    assert predict.batches == (predict.info.backend == "torch")
+    assert predict.device_memory() is None
+
+
+def test_images_of_different_sizes_do_not_run_together(predict: Predictor) -> None:
+    with pytest.raises(InputError, match=r"must be of one size to run together, got \[\(30, 100\), \(60, 100\)\]"):
+        predict.run_batch([IMAGE, IMAGE[:30]])
