@@ -153,3 +153,10 @@ def test_a_failed_write_leaves_what_was_there(model: SpaceClip, tmp_path: Path) 
         with pytest.raises(ModelError, match="cannot be written"):
             save_checkpoint(model, path)
     assert list(tmp_path.rglob("*")) == [taken]
+
+
+def test_metadata_of_another_kind_of_file(tmp_path: Path) -> None:
+    path = tmp_path / "reference.pt"
+    torch.save({"model": {}}, path)
+    with pytest.raises(ModelError, match="is not a safetensors file; 'space_clip convert' makes one"):
+        read_metadata(path)

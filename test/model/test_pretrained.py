@@ -175,6 +175,22 @@ def test_a_name_is_downloaded(wide: Encoder, monkeypatch: pytest.MonkeyPatch, tm
     assert torch.equal(wide.tower.conv1.weight, source.tower.conv1.weight)
 
 
+def test_a_siglip_name_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    encoder, source = Encoder(SIGLIP_TINY), Encoder(SIGLIP_TINY)
+    state = {f"visual.trunk.{name}": tensor for name, tensor in source.tower.state_dict().items()}
+    path = write(state, tmp_path / "open_clip_model.safetensors")
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda details: str(path))
+    load_pretrained(encoder, "ViT-B-16-SigLIP/webli")
+    assert torch.equal(encoder.tower.pos_embed, source.tower.pos_embed)
+
+
+def test_a_damaged_file(clip: nn.Module, tmp_path: Path) -> None:
+    path = write(dict(clip.state_dict()), tmp_path / "clip.safetensors")
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ModelError, match=r"clip\.safetensors: is damaged"):
+        load_pretrained(Encoder(CLIP_TINY), path)
+
+
 def test_a_failed_download(wide: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(details: dict[str, Any]) -> str:
         raise ConnectionError("no route to host")
