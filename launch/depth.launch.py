@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 import yaml
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchDescription
 from space_clip_ros.ros import dds
 
 SHARE = Path(__file__).resolve().parents[1]

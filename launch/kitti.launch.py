@@ -6,12 +6,11 @@ ros2 launch space_clip_ros kitti.launch.py drive:=/data/2011_09_26/2011_09_26_dr
 from pathlib import Path
 
 import yaml
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
-
-from launch import LaunchDescription
 
 FOLDER = Path(__file__).resolve().parent
 

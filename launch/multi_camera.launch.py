@@ -8,10 +8,9 @@ side, and no faster. Topics are ``/front/image_raw``, ``/front/depth/image`` and
 
 from pathlib import Path
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-from launch import LaunchDescription
 
 FOLDER = Path(__file__).resolve().parent
 
