@@ -176,7 +176,10 @@ class TrainingConfig:
     """Everything of one training run."""
 
     seed: int = setting(42, "seed of weights, order, augmentation and dropout", minimum=0)
-    initial: str = setting("", "weights to start from: a checkpoint file, or empty for the model's own start")
+    pretrained: str = setting(
+        "", "weights of the vision tower: a file, or open_clip's name such as openai; empty for random ones"
+    )
+    initial: str = setting("", "checkpoint file whose weights the whole model starts from; empty for none")
     initial_depth: float = setting(
         0.0,
         "depth that new heads begin with, and their unit, metres; 0 for PyTorch's own start, as the recipe",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import ProgressBar, progress_bar, say
+
+if TYPE_CHECKING:
+    from space_clip_ros.training.trainer import Outcome
 
 _LINE_S = 60.0
 _INTERRUPTED = 130
@@ -37,12 +41,19 @@ def run(args: argparse.Namespace) -> int:
 
     config = load(TrainingConfig, args.config, args.overrides)
     outcome = train(config, _Console(), args.resume)
+    if outcome.first:
+        say(_farewell(outcome, args))
+    return 0 if outcome.finished else _INTERRUPTED
+
+
+def _farewell(outcome: Outcome, args: argparse.Namespace) -> str:
     if not outcome.finished:
-        again = " ".join(["space_clip train", args.config, *args.overrides, "--resume"])
-        say(f"stopped after step {outcome.step}, everything is saved; go on with: {again}")
-        return _INTERRUPTED
-    say(f"done after {outcome.step} steps; best weights (abs_rel {outcome.best_abs_rel:.4f}): {outcome.best}")
-    return 0
+        again = shlex.join(["space_clip", "train", args.config, *args.overrides, "--resume"])
+        return f"stopped after step {outcome.step}, everything is saved; go on with: {again}"
+    if not outcome.best.exists():
+        last = outcome.best.with_name("last")
+        return f"done after {outcome.step} steps; nothing was validated, the last weights are in {last}"
+    return f"done after {outcome.step} steps; best weights (abs_rel {outcome.best_abs_rel:.4f}): {outcome.best}"
 
 
 class _Console:

@@ -92,7 +92,7 @@ def _start(config: TrainingConfig, folder: RunFolder, resume: bool) -> tuple[Spa
     if resume:
         return folder.load()
     torch.manual_seed(config.seed)
-    model = build(config.model)
+    model = build(config.model, config.pretrained or None)
     if config.initial:
         _take_over(model, config.initial)
     elif config.initial_depth:

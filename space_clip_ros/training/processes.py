@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,7 +93,12 @@ def joined(device: str) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Processes(rank, count, chosen)
+        # Whoever is done first waits, so that nobody talks to a process that has gone.
+        distributed.barrier()
     finally:
+        # What still holds the group (a wrapped model) would take it down at the interpreter's end, when its threads can
+        # no longer get the interpreter's lock, and wait for ever.
+        gc.collect()
         distributed.destroy_process_group()
 
 

@@ -51,12 +51,14 @@ class Outcome(NamedTuple):
         finished: False where it was interrupted; everything is saved then.
         best: the best weights so far; the file is missing where no epoch was finished.
         best_abs_rel: their abs_rel on the validation frames; infinite where there are none.
+        first: whether this is the process that reports.
     """
 
     step: int
     finished: bool
     best: Path
     best_abs_rel: float
+    first: bool
 
 
 def train(config: TrainingConfig, console: Console, resume: bool = False) -> Outcome:
@@ -79,9 +81,13 @@ def train(config: TrainingConfig, console: Console, resume: bool = False) -> Out
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
     with joined(config.runtime.device) as processes:
-        folder = RunFolder(config.run.dir)
-        parts = assemble(config, processes, folder, console if processes.first else _Silence(), resume)
-        return Trainer(config, parts, processes, folder, console if processes.first else _Silence()).fit()
+        return _session(config, processes, console if processes.first else _Silence(), resume)
+
+
+def _session(config: TrainingConfig, processes: Processes, console: Console, resume: bool) -> Outcome:
+    folder = RunFolder(config.run.dir)
+    parts = assemble(config, processes, folder, console, resume)
+    return Trainer(config, parts, processes, folder, console).fit()
 
 
 class Trainer:
@@ -122,7 +128,7 @@ class Trainer:
                 if interrupted:
                     break
         self._journal.close()
-        return Outcome(self._step, self._step == self._total, self._folder.best, self._best)
+        return Outcome(self._step, self._step == self._total, self._folder.best, self._best, self._processes.first)
 
     def _lr(self, step: int) -> float:
         optimizer = self._config.optimizer

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from space_clip_ros import settings
+from space_clip_ros.errors import BackendError
+from space_clip_ros.training.processes import Processes, joined
+from space_clip_ros.training.trainer import train
+
+# Two real processes over gloo: each writes the gradient of its own share, what the step made of it, and its weights.
+_TWO_STEPS = """
+import copy, sys, torch
+from pathlib import Path
+from contextlib import contextmanager
+from space_clip_ros import settings
+from space_clip_ros.training.parts import assemble
+from space_clip_ros.training.processes import joined
+from space_clip_ros.training.run_folder import RunFolder
+from space_clip_ros.training.trainer import _Silence
+from space_clip_ros.training_config import TrainingConfig
+
+torch.set_num_threads(1)
+config = settings.load(TrainingConfig, sys.argv[1])
+seen = []
+with joined("cpu") as processes:
+    parts = assemble(config, processes, RunFolder(config.run.dir), _Silence(), False)
+    for _, batch in zip(range(3), parts.loader):
+        own = copy.deepcopy(parts.model)
+        from space_clip_ros.training.step import to_input
+        from space_clip_ros.training.losses import depth_loss
+        out = own(to_input(batch.images, config.model).contiguous(memory_format=torch.channels_last),
+                  batch.depth.shape[2:], auxiliary=True)
+        depth_loss(out.depth, out.auxiliary, batch.depth, config.loss, 0.001, 80.0)["total"].backward()
+        parts.stepper.take(batch, 1e-3)
+        named = list(parts.model.named_parameters())
+        seen.append({
+            "frames": batch.frames,
+            "own": {n: p.grad for n, p in own.named_parameters() if p.grad is not None},
+            "used": {n: p.grad.clone() for n, p in named if p.grad is not None},
+            "weights": {n: t.clone() for n, t in parts.model.state_dict().items()},
+            "average": {n: t.clone() for n, t in parts.average.state_dict().items()},
+        })
+    torch.save(seen, Path(sys.argv[2]) / f"{processes.rank}.pt")
+"""
+
+_RUN = """
+import argparse, sys
+from space_clip_ros.cli import train
+parser = argparse.ArgumentParser()
+train.add_parser(parser.add_subparsers())
+sys.exit(train.run(parser.parse_args(sys.argv[1:])))
+"""
+
+
+def under_torchrun(code: str, folder: Path, *arguments: str) -> str:
+    script = folder / "script.py"
+    script.write_text(code)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run(
+        [*command, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_two_processes_average_their_gradients_and_hold_the_same_weights(tiny, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(settings.dump(tiny(optimizer__clip_norm=1e9, model__decoder__dropout=0.0)))
+    under_torchrun(_TWO_STEPS, tmp_path, str(config), str(tmp_path))
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert len(first) == 3
+    for left, right in zip(first, second, strict=True):
+        assert not set(left["frames"].tolist()) & set(right["frames"].tolist())
+        assert left["used"]
+        for name, used in left["used"].items():
+            mean = (left["own"][name] + right["own"][name]) / 2
+            torch.testing.assert_close(used, mean, rtol=1e-4, atol=1e-6 * float(mean.abs().max() + 1))
+            assert torch.equal(used, right["used"][name]), name
+        for kind in ("weights", "average"):
+            for name, tensor in left[kind].items():
+                assert torch.equal(tensor, right[kind][name]), f"{kind}: {name}"
+
+
+def test_the_same_command_trains_under_torchrun(tiny, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(settings.dump(tiny(optimizer__epochs=1)))
+    output = under_torchrun(_RUN, tmp_path, "train", str(config))
+    assert output.count("done after 3 steps; best weights") == 1
+    assert (tmp_path / "run" / "best.safetensors").is_file()
+    assert len((tmp_path / "run" / "evaluations.csv").read_text().splitlines()) == 3
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tiny, listener, monkeypatch):
+    from space_clip_ros.data.dataset import StepSampler
+    from space_clip_ros.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=r"must be a multiple of the 3 processes, got 4"):
+        StepSampler([1.0] * 12, 4, seed=0, rank=0, processes=3)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(tiny, listener, device):
+    with pytest.raises(BackendError, match=r"runtime\.device"):
+        train(tiny(runtime__device=device), listener)
+
+
+def test_alone_nothing_is_exchanged():
+    with joined("cpu") as processes:
+        assert processes == Processes(0, 1, torch.device("cpu"))
+        assert processes.first and processes.any(True) and not processes.any(False)
+        assert processes.gather([1, 2]) == [1, 2]
+        tensor = torch.ones(2)
+        processes.average([tensor])
+        assert tensor.tolist() == [1.0, 1.0]

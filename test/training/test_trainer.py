@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from space_clip_ros import settings
+from space_clip_ros.errors import ConfigError, SpaceClipError
+from space_clip_ros.model import load_checkpoint
+from space_clip_ros.model.checkpoint import read_metadata
+from space_clip_ros.training.trainer import train
+
+_RUN = """
+import sys
+from space_clip_ros import settings
+from space_clip_ros.training.trainer import train
+from space_clip_ros.training_config import TrainingConfig
+from contextlib import contextmanager
+class Quiet:
+    def say(self, text): print(text, flush=True)
+    @contextmanager
+    def bar(self, total, label): yield self
+    def advance(self, steps=1, note=""): pass
+outcome = train(settings.load(TrainingConfig, sys.argv[1]), Quiet(), resume="--resume" in sys.argv)
+print("outcome", outcome.step, outcome.finished)
+"""
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def losses(run: Path) -> list[tuple[str, str, str]]:
+    return [(row["step"], row["total"], row["grad_norm"]) for row in rows(run / "steps.csv")]
+
+
+def start(config, tmp_path: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    path = tmp_path / "asked.yaml"
+    path.write_text(settings.dump(config))
+    return subprocess.Popen(
+        [sys.executable, "-c", _RUN, str(path), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_step(run: Path, step: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        last = run / "last"
+        if last.is_symlink() and int(last.resolve().name) >= step:
+            return
+        if process.poll() is not None:
+            pytest.fail(f"ended before step {step}: {process.communicate()[1]}")
+        time.sleep(0.005)
+    pytest.fail(f"no step {step} in time")
+
+
+def test_a_run_learns_and_leaves_everything_behind(tiny, listener, tmp_path):
+    outcome = train(tiny(optimizer__epochs=4), listener)
+    assert outcome.finished and outcome.step == 12
+    steps = rows(tmp_path / "run" / "steps.csv")
+    assert [int(row["step"]) for row in steps] == list(range(1, 13))
+    assert float(steps[-1]["total"]) < float(steps[0]["total"])
+    evaluations = rows(tmp_path / "run" / "evaluations.csv")
+    assert [(row["epoch"], row["weights"]) for row in evaluations] == [
+        (str(epoch), weights) for epoch in range(1, 5) for weights in ("raw", "ema")
+    ]
+    assert outcome.best_abs_rel == pytest.approx(min(float(row["abs_rel"]) for row in evaluations))
+    assert read_metadata(outcome.best)["weights"] in ("raw", "ema")
+    assert load_checkpoint(outcome.best).config == tiny().model
+    assert len(list((tmp_path / "run" / "pictures").iterdir())) == 4
+    assert settings.load(type(tiny()), tmp_path / "run" / "config.yaml") == tiny(optimizer__epochs=4)
+
+
+def test_the_number_of_reading_processes_changes_nothing(tiny, listener, tmp_path):
+    for workers in (0, 1, 3):
+        train(tiny(data__workers=workers, run__dir=str(tmp_path / str(workers)), optimizer__epochs=1), listener)
+    assert losses(tmp_path / "0") == losses(tmp_path / "1") == losses(tmp_path / "3")
+
+
+def test_a_killed_run_resumes_as_if_nothing_had_been(tiny, listener, tmp_path):
+    train(tiny(run__dir=str(tmp_path / "unbroken"), optimizer__epochs=3), listener)
+    config = tiny(run__dir=str(tmp_path / "broken"), optimizer__epochs=3)
+    process = start(config, tmp_path)
+    wait_for_step(tmp_path / "broken", 4, process)
+    process.kill()
+    process.communicate()
+    steps_done = int((tmp_path / "broken" / "last").resolve().name)
+    assert steps_done < 9, "the run was over before it could be killed"
+    resumed = train(config, listener, resume=True)
+    assert resumed.finished
+    assert losses(tmp_path / "broken") == losses(tmp_path / "unbroken")
+    assert rows(tmp_path / "broken" / "evaluations.csv") == rows(tmp_path / "unbroken" / "evaluations.csv")
+    left, right = (load_checkpoint(tmp_path / run / "last" / "model.safetensors") for run in ("broken", "unbroken"))
+    for name, tensor in left.state_dict().items():
+        assert torch.equal(tensor, right.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_the_run(tiny, tmp_path, kind):
+    config = tiny(optimizer__epochs=200)
+    process = start(config, tmp_path)
+    wait_for_step(tmp_path / "run", 2, process)
+    process.send_signal(kind)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    step = int((tmp_path / "run" / "last").resolve().name)
+    assert f"outcome {step} False" in output
+    assert int(rows(tmp_path / "run" / "steps.csv")[-1]["step"]) == step
+
+
+def test_bad_numbers_are_left_out_and_end_the_run_when_there_are_too_many(tiny, listener, tmp_path, monkeypatch):
+    from space_clip_ros.training import step as module
+
+    honest = module.depth_loss
+    calls = []
+
+    def sometimes_nan(*arguments):
+        calls.append(1)
+        losses = honest(*arguments)
+        return {name: value * float("nan") for name, value in losses.items()} if len(calls) in bad else losses
+
+    monkeypatch.setattr(module, "depth_loss", sometimes_nan)
+    bad = {2, 4, 5}
+    outcome = train(tiny(optimizer__max_bad_steps=3), listener)
+    assert outcome.finished
+    assert rows(tmp_path / "run" / "steps.csv")[-1]["skipped"] == "3"
+    assert sum("not finite" in line for line in listener.lines) == 3
+    weights = load_checkpoint(tmp_path / "run" / "last" / "model.safetensors").state_dict()
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+    calls.clear()
+    bad = {2, 3, 4}
+    with pytest.raises(SpaceClipError, match=r"3 steps in a row were not finite.*lower optimizer\.lr"):
+        train(tiny(optimizer__max_bad_steps=3, run__dir=str(tmp_path / "second")), listener)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tiny, listener):
+    train(tiny(optimizer__epochs=1), listener)
+    with pytest.raises(ConfigError, match="holds a run already; give --resume"):
+        train(tiny(optimizer__epochs=1), listener)
+
+
+def test_resuming_needs_a_run_and_its_settings(tiny, listener, tmp_path):
+    with pytest.raises(ConfigError, match="holds no checkpoint to resume from"):
+        train(tiny(), listener, resume=True)
+    train(tiny(optimizer__epochs=1), listener)
+    with pytest.raises(ConfigError, match=r"differ: optimizer\.epochs, optimizer\.lr$"):
+        train(tiny(optimizer__epochs=2, optimizer__lr=1e-2), listener, resume=True)
+    assert train(tiny(optimizer__epochs=1, run__log_steps=5), listener, resume=True).finished
+
+
+def test_nothing_to_train_on(tiny, listener):
+    with pytest.raises(ConfigError, match=r"data\.train: names no source"):
+        train(tiny(data__train=[]), listener)
+
+
+def test_initial_weights_are_taken_over_or_refused(tiny, listener, tmp_path):
+    first = train(tiny(optimizer__epochs=1), listener)
+    again = tiny(
+        initial=str(first.best),
+        run__dir=str(tmp_path / "again"),
+        optimizer__lr=0.0,
+        optimizer__final_lr=0.0,
+        optimizer__epochs=1,
+    )
+    train(again, listener)
+    ours, theirs = (load_checkpoint(path) for path in (first.best, tmp_path / "again" / "last" / "model.safetensors"))
+    for (name, left), right in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(left, right), name
+    wider = tiny(initial=str(first.best), run__dir=str(tmp_path / "wider"), model__decoder__film_hidden=12)
+    with pytest.raises(SpaceClipError, match=r"is of another model.*film"):
+        train(wider, listener)
