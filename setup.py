@@ -27,7 +27,15 @@ setup(
     install_requires=["numpy>=1.21.6", "opencv-python-headless>=4.5.4", "onnxruntime>=1.16", "PyYAML>=5.4"],
     extras_require={
         "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags>=0.10", "rosbags-image>=0.9"],
-        "train": ["torch>=2.4", "torchvision>=0.19", "open_clip_torch>=2.30", "safetensors>=0.4", "onnx>=1.16"],
+        "nyu": ["h5py", "scipy"],
+        "train": [
+            "torch>=2.4",
+            "torchvision>=0.19",
+            "open_clip_torch>=2.30",
+            "safetensors>=0.4",
+            "onnx>=1.16",
+            "tensorboard",
+        ],
         "dev": [
             "colcon-core",
             "colcon-python-setup-py",

@@ -14,7 +14,7 @@ from space_clip_ros.cli.console import complain
 from space_clip_ros.errors import SpaceClipError
 
 _PACKAGE = "space_clip_ros.cli"
-COMMANDS = ("predict", "train", "evaluate", "export", "convert", "synthesize", "download")
+COMMANDS = ("predict", "train", "evaluate", "export", "convert", "synthesize", "download", "bag")
 
 _MISSING_EXTRAS = {
     "torch": "train",
@@ -24,6 +24,8 @@ _MISSING_EXTRAS = {
     "onnx": "train",
     "rclpy": "ros",
     "tensorboard": "train",
+    "h5py": "nyu",
+    "scipy": "nyu",
 }
 
 
