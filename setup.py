@@ -41,6 +41,8 @@ setup(
             "colcon-python-setup-py",
             "colcon-ros",
             "hypothesis",
+            "mcap",
+            "mcap-ros2-support",
             "mypy",
             "pytest",
             "pytest-cov",

@@ -1,0 +1,84 @@
+"""Frames of KITTI's car as a tree of transforms (REP 103 and 105).
+
+``base_link`` is the point of the ground under the laser scanner, with the scanner's axes: x forward, y left, z up.
+Below it are ``velodyne``, the optical frame of every camera (x right, y down, z forward) and, where the day's
+calibration has it, ``imu_link``. A transform is a (4, 4) matrix: the child's pose in its parent's frame, metres.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from space_clip_ros.data.kitti import KittiDrive
+from space_clip_ros.data.kitti_calibration import Matrix
+
+SCANNER_HEIGHT = 1.73
+"""Of KITTI's laser scanner above the road, metres (Geiger et al., IJRR 2013, figure 3)."""
+
+BASE_FRAME = "base_link"
+SCANNER_FRAME = "velodyne"
+IMU_FRAME = "imu_link"
+MAP_FRAME = "map"
+CAMERA_FRAMES = {
+    0: "camera_gray_optical_frame",
+    1: "camera_gray_right_optical_frame",
+    2: "camera_color_optical_frame",
+    3: "camera_color_right_optical_frame",
+}
+
+
+def base_to_scanner() -> Matrix:
+    """Return the scanner's pose in ``base_link``."""
+    pose = np.eye(4)
+    pose[2, 3] = SCANNER_HEIGHT
+    return pose
+
+
+def scanner_to_camera(drive: KittiDrive) -> Matrix:
+    """Return the pose of a drive's camera in the scanner's frame.
+
+    KITTI gives the way of points from the scanner to the rectified camera 0, which is the inverse of camera 0's pose;
+    camera n is K^-1 times the fourth column of its P_rect further.
+    """
+    to_camera = np.eye(4)
+    to_camera[:3, 3] = np.linalg.solve(drive.projection[:, :3], drive.projection[:, 3])
+    pose: Matrix = np.linalg.inv(to_camera @ drive.velodyne_to_camera).astype(np.float64)
+    return pose
+
+
+def euler(roll: float, pitch: float, yaw: float) -> Matrix:
+    """Return the rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3), angles in radians."""
+    (sr, sp, sy), (cr, cp, cy) = np.sin([roll, pitch, yaw]), np.cos([roll, pitch, yaw])
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
+
+
+def quaternion(rotation: Matrix) -> tuple[float, float, float, float]:
+    """Return a rotation matrix, (3, 3), as a unit quaternion x, y, z, w with w >= 0 (Shepperd, 1978).
+
+    The largest of the four is found from the diagonal, so that no difference of nearly equal numbers is divided by.
+    """
+    trace = float(np.trace(rotation))
+    squares = [*(float(1 + 2 * rotation[axis, axis] - trace) for axis in range(3)), 1 + trace]
+    largest = int(np.argmax(squares))
+    value = math.sqrt(squares[largest]) / 2
+    if largest == 3:
+        axis = [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
+        found = [*(part / (4 * value) for part in axis), value]
+    else:
+        i, j, k = largest, (largest + 1) % 3, (largest + 2) % 3
+        found = [0.0] * 4
+        found[i] = value
+        found[j] = (rotation[j, i] + rotation[i, j]) / (4 * value)
+        found[k] = (rotation[k, i] + rotation[i, k]) / (4 * value)
+        found[3] = (rotation[k, j] - rotation[j, k]) / (4 * value)
+    unit = np.array(found) / np.linalg.norm(found)
+    x, y, z, w = (unit if unit[3] >= 0 else -unit).tolist()
+    return x, y, z, w
