@@ -37,6 +37,29 @@ def profile_environment(environment: Mapping[str, str], profile: Path) -> dict[s
     return {old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new: str(profile)}
 
 
+def prepare_environment(folder: Path, participants: int) -> str:
+    """Complete this process's environment, which its children inherit; return which DDS profile is used.
+
+    What the user has set stays. The domain is random, so that two runs do not meet.
+
+    Args:
+        folder: where a profile that fits this machine is written, if the shipped one does not.
+        participants: processes that will talk over DDS.
+
+    Raises:
+        DataError: the shipped profile is missing.
+    """
+    os.environ.setdefault("ROS_DOMAIN_ID", str(unused_domain()))
+    # Nothing of such a run concerns other hosts. Humble does not know this variable, and does no harm by that.
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    own = own_profile(os.environ)
+    if own:
+        return f"{own} (your own)"
+    profile, note = fit_profile(shared_file("config/fastdds.xml"), participants, free_shared_memory(), folder.resolve())
+    os.environ.update(profile_environment(os.environ, profile))
+    return note
+
+
 def own_profile(environment: Mapping[str, str]) -> str:
     """Return the profile that the user has set; empty if none."""
     return next((environment[name] for name in PROFILE_VARIABLES if environment.get(name)), "")

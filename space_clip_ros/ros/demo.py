@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
         raise DataError(f"{logs}: cannot be made ({error.strerror}); give another folder with --out") from error
     drive = KittiDrive(options.drive or _synthetic_drive(out / "drive", options.frames or _SYNTHETIC_FRAMES, terminal))
     frames = min(options.frames or len(drive), len(drive))
-    profile = _prepare_environment(logs)
+    profile = dds.prepare_environment(logs, _PROCESSES)
     job = Job(drive, frames, options.rate, options.model, options.backend, logs)
     terminal.say(f"{drive.name}: {frames} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}")
     with _recording(frames) as recorder, Children(logs) as children:
@@ -99,24 +99,6 @@ def _recording(frames: int) -> Iterator[DemoRecorder]:
             recorder.close()
     finally:
         rclpy.try_shutdown()
-
-
-def _prepare_environment(folder: Path) -> str:
-    """Complete this process's environment, which its children inherit; return which DDS profile is used.
-
-    What the user has set stays. The domain is random, so that two demos do not meet.
-    """
-    os.environ.setdefault("ROS_DOMAIN_ID", str(dds.unused_domain()))
-    # Nothing of a demo concerns other hosts. Humble does not know this variable, and does no harm by that.
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    own = dds.own_profile(os.environ)
-    if own:
-        return f"{own} (your own)"
-    profile, note = dds.fit_profile(
-        dds.shared_file("config/fastdds.xml"), _PROCESSES, dds.free_shared_memory(), folder.resolve()
-    )
-    os.environ.update(dds.profile_environment(os.environ, profile))
-    return note
 
 
 def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import numpy as np
 
@@ -42,9 +42,10 @@ class ArrivalLog:
         common = set.intersection(*(set(arrived) for arrived in self._arrivals.values()))
         return {stamp: max(arrived[stamp] for arrived in self._arrivals.values()) for stamp in sorted(common)}
 
-    def latencies_ms(self, output: str) -> list[float]:
-        """Milliseconds from stamp to arrival on one output, frame by frame."""
-        return [(arrived - stamp) / 1e6 for stamp, arrived in self._arrivals[output].items()]
+    def latencies_ms(self, output: str, stamps: Container[int] | None = None) -> list[float]:
+        """Milliseconds from stamp to arrival on one output, frame by frame; only of ``stamps`` where given."""
+        arrivals = self._arrivals[output].items()
+        return [(arrived - stamp) / 1e6 for stamp, arrived in arrivals if stamps is None or stamp in stamps]
 
     def overall_ms(self) -> list[float]:
         """Milliseconds from stamp to the arrival of the last output, for every complete frame in order."""

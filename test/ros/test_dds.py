@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -86,3 +87,18 @@ def test_an_installed_package_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
     installed.write_text("<dds/>", encoding="utf-8")
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     assert dds.shared_file("config/fastdds.xml") == installed
+
+
+def test_the_environment_is_completed_and_what_is_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (*dds.PROFILE_VARIABLES, "ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        # Set and then deleted, so that what the call sets is undone at the end as well.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    note = dds.prepare_environment(tmp_path, 3)
+    assert "fastdds.xml" in note
+    assert dds.own_profile(os.environ).endswith("fastdds.xml")
+    assert 1 <= int(os.environ["ROS_DOMAIN_ID"]) <= 101
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    monkeypatch.setenv(dds.PROFILE_VARIABLES[0], "mine.xml")
+    assert dds.prepare_environment(tmp_path, 3) == "mine.xml (your own)"
+    assert os.environ["ROS_DOMAIN_ID"] == "7"

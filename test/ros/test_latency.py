@@ -25,6 +25,7 @@ def test_a_frame_is_complete_with_its_last_output() -> None:
     assert log.received() == {"depth": 2, "points": 1}
     assert log.complete() == {100 * MS: 150 * MS}
     assert log.latencies_ms("depth") == pytest.approx([30.0, 25.0])
+    assert log.latencies_ms("depth", {200 * MS}) == pytest.approx([25.0])
     assert log.overall_ms() == pytest.approx([50.0])
     assert log.rate_hz() is None
 
