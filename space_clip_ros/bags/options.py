@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
 from space_clip_ros.errors import InputError
@@ -48,3 +49,73 @@ class BagOptions:
         ):
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How a bag is played.
+
+    Args:
+        bag: a rosbag2 folder, or one .mcap or .db3 file.
+        rate: speed; 1 is the bag's own.
+        loop: start again at the end.
+        start: seconds of the bag to skip.
+        duration: seconds of the bag to play, 0 for all.
+        topics: which to play; none for all.
+        clock: publish ``/clock`` with the bag's time.
+        wait: seconds to wait for a first subscriber before playing, 0 for none.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    bag: str
+    rate: float = 1.0
+    loop: bool = False
+    start: float = 0.0
+    duration: float = 0.0
+    topics: tuple[str, ...] = ()
+    clock: bool = False
+    wait: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be played."""
+        if not 0.01 <= self.rate <= 100.0:
+            raise InputError(f"rate must be from 0.01 to 100, got {self.rate:g}")
+        for name, value in (("start", self.start), ("duration", self.duration), ("wait", self.wait)):
+            if not 0.0 <= value < 1e9:
+                raise InputError(f"{name} must be 0 or more seconds, got {value:g}")
+
+
+def add_replay_options(parser: argparse.ArgumentParser) -> None:
+    """Add what :class:`ReplayOptions` holds to a command line."""
+    default = ReplayOptions("")
+    parser.add_argument("bag", metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
+    parser.add_argument("--rate", type=float, default=default.rate, metavar="R", help="speed (default 1)")
+    parser.add_argument("--loop", action="store_true", help="start again at the end")
+    parser.add_argument("--start", type=float, default=default.start, metavar="S", help="skip the first S seconds")
+    parser.add_argument("--duration", type=float, default=default.duration, metavar="S", help="play S seconds only")
+    parser.add_argument("--topics", nargs="+", default=(), metavar="TOPIC", help="play these only (default all)")
+    parser.add_argument("--clock", action="store_true", help="publish /clock with the bag's time")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=default.wait,
+        metavar="S",
+        help=f"wait up to S seconds for a first subscriber (default {default.wait:g}; 0: do not)",
+    )
+
+
+def replay_options(args: argparse.Namespace) -> ReplayOptions:
+    """Return what a command line says."""
+    return ReplayOptions(
+        args.bag, args.rate, args.loop, args.start, args.duration, tuple(args.topics), args.clock, args.wait
+    )
+
+
+def replay_arguments(options: ReplayOptions) -> list[str]:
+    """Return the command line that says ``options``."""
+    words = [options.bag, f"--rate={options.rate!r}", f"--start={options.start!r}"]
+    words += [f"--duration={options.duration!r}", f"--wait={options.wait!r}"]
+    words += [f"--{name}" for name, value in (("loop", options.loop), ("clock", options.clock)) if value]
+    return [*words, "--topics", *options.topics] if options.topics else words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
 # What `ros2 bag record` writes for "no limit": the longest time a ROS message can hold.
@@ -27,6 +29,11 @@ def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> Qos:
         liveliness_lease_duration=_FOREVER,
         avoid_ros_namespace_conventions=False,
     )
+
+
+def is_latched(offered: Sequence[Qos]) -> bool:
+    """Tell whether late subscribers of a recorded topic got its last messages."""
+    return any(one.durability == QosDurability.TRANSIENT_LOCAL for one in offered)
 
 
 SENSOR = profile(10)

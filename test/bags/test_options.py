@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
 
-from space_clip_ros.bags.options import BagOptions
+from space_clip_ros.bags.options import (
+    BagOptions,
+    ReplayOptions,
+    add_replay_options,
+    replay_arguments,
+    replay_options,
+)
 from space_clip_ros.errors import InputError
 
 
@@ -22,3 +29,31 @@ from space_clip_ros.errors import InputError
 def test_what_cannot_be_written_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         BagOptions(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rate": 0.0}, "rate must be from 0.01 to 100, got 0"),
+        ({"rate": float("nan")}, "rate must be"),
+        ({"start": -1.0}, "start must be 0 or more seconds, got -1"),
+        ({"duration": float("inf")}, "duration must be"),
+        ({"wait": -0.1}, "wait must be"),
+    ],
+)
+def test_what_cannot_be_played_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ReplayOptions("bag", **values)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ReplayOptions("bag"),
+        ReplayOptions("a bag", 0.1, True, 1.25, 1e-3, ("/image", "/tf"), True, 0.0),
+    ],
+)
+def test_options_survive_the_way_through_a_command_line(options: ReplayOptions) -> None:
+    parser = argparse.ArgumentParser()
+    add_replay_options(parser)
+    assert replay_options(parser.parse_args(replay_arguments(options))) == options

@@ -1,0 +1,193 @@
+"""Node ``replay``: plays a rosbag2 over DDS with its own timing, on machines without rosbag2.
+
+Messages are published as the bytes that lie in the bag; nothing is decoded. ``space_clip replay`` runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+
+from space_clip_ros.bags.options import ReplayOptions, add_replay_options, replay_options
+from space_clip_ros.bags.reader import BagReader, Topic
+from space_clip_ros.bags.schedule import Due, Schedule
+from space_clip_ros.errors import DataError, InputError, SpaceClipError
+from space_clip_ros.ros import dds
+from space_clip_ros.ros.playback import Pacer, Prefetcher
+from space_clip_ros.ros.serialized import message_class, played_qos
+from space_clip_ros.ros.spin import run
+
+_DESCRIPTION = "Plays a rosbag2 over DDS with its own timing; no rosbag2 needed."
+_AHEAD = 32
+_LATE_S = 0.05
+_CLOCK_PERIOD_S = 0.01
+_SETTLE_S = 0.5
+_DELIVERY_S = 2.0
+
+
+class Replay(Node):
+    """Publishes a bag's messages at their moments.
+
+    A topic whose message package is not installed is left out, and said so once. Header stamps are the bag's, so
+    subscribers that compare them with their clock want ``clock`` and ``use_sim_time``; with ``loop`` they jump back.
+
+    Raises:
+        DataError: the bag cannot be read, or none of its topics can be played.
+        InputError: a topic that the bag lacks, or a start beyond its end.
+    """
+
+    def __init__(self, finish: Callable[[], None], bag: BagReader, options: ReplayOptions, **more: Any) -> None:
+        """Create the publishers and start playing ``bag``, which is open; ``finish`` is called at its end."""
+        super().__init__("replay", **more)
+        self._options = options
+        self._bag = bag
+        topics = self._playable()
+        self._schedule = Schedule(bag, topics, options)
+        self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if options.clock else None
+        self._targets = {topic.name: self._create(topic) for topic in topics}
+        self._stopping = threading.Event()
+        self._pacer = Pacer(self._stopping, _LATE_S)
+        self._sent = 0
+        self._last_s = 0.0
+        self.error: SpaceClipError | None = None
+        self._finish = finish
+        self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
+        self._thread.start()
+
+    def close(self) -> str:
+        """Stop playing, and say what was played."""
+        self._stopping.set()
+        self._thread.join()
+        return (
+            f"played {self._sent} messages of {len(self._targets)} topics in {self._last_s:.1f} s, "
+            f"{self._pacer.late} of them late ({self._pacer.worst_s * 1e3:.0f} ms at most)"
+        )
+
+    def _playable(self) -> list[Topic]:
+        wanted = [name if name.startswith("/") else f"/{name}" for name in self._options.topics]
+        missing = [name for name in wanted if name not in self._bag.topics]
+        if missing:
+            raise InputError(f"{self._bag.path}: has no {', '.join(missing)}; it has {', '.join(self._bag.topics)}")
+        chosen = [topic for name, topic in self._bag.topics.items() if not wanted or name in wanted]
+        if self._options.clock:
+            chosen = [topic for topic in chosen if topic.name != "/clock"]
+        found = [topic for topic in chosen if message_class(topic.kind) is not None]
+        for topic in chosen:
+            if topic not in found:
+                package = topic.kind.partition("/")[0]
+                self.get_logger().warning(f"{topic.name} is left out: {topic.kind} needs the ROS package {package}")
+        if not found:
+            raise DataError(f"{self._bag.path}: has no topic that can be played here")
+        return found
+
+    def _create(self, topic: Topic) -> Any:
+        kind: Any = message_class(topic.kind)
+        return self.create_publisher(kind, topic.name, played_qos(topic.offered, topic.count))
+
+    def _run(self) -> None:
+        try:
+            self._play()
+        except SpaceClipError as error:
+            self.error = error
+            self.get_logger().fatal(str(error))
+        self._finish()
+
+    def _play(self) -> None:
+        messages = iter(self._schedule)
+        ahead: Prefetcher[Due | None] = Prefetcher(lambda _: next(messages, None), sys.maxsize, _AHEAD)
+        try:
+            self._wait_for_subscriber()
+            self._pacer.start()
+            for message in ahead:
+                if message is None or not self._send(message):
+                    break
+        finally:
+            ahead.stop()
+        if not self._stopping.is_set():
+            for publisher in self._targets.values():
+                publisher.wait_for_all_acked(Duration(seconds=_DELIVERY_S))
+
+    def _send(self, message: Due) -> bool:
+        """Publish a message at its moment; False when stopped."""
+        due_s = message.offset_ns / 1e9 / self._options.rate
+        if not self._pacer.wait_until(due_s, _CLOCK_PERIOD_S, self._publish_clock):
+            return False
+        self._pacer.note(due_s)
+        self._publish_clock()
+        # rclpy publishes bytes as they are.
+        self._targets[message.topic].publish(message.data)
+        self._sent += 1
+        self._last_s = self._pacer.elapsed_s
+        return True
+
+    def _publish_clock(self) -> None:
+        if self._clock_publisher is not None:
+            elapsed = round(self._pacer.elapsed_s * self._options.rate * 1e9)
+            seconds, nanoseconds = divmod(self._schedule.start_ns + elapsed % self._schedule.pass_ns, 1_000_000_000)
+            self._clock_publisher.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))
+
+    def _wait_for_subscriber(self) -> None:
+        deadline = time.monotonic() + self._options.wait
+        while time.monotonic() < deadline and not self._heard():
+            if self._stopping.wait(0.05):
+                return
+        if self._heard():
+            # The other subscribers are found moments later than the first, and would miss the first messages.
+            self._stopping.wait(_SETTLE_S)
+        elif self._options.wait:
+            self.get_logger().warning(f"nobody subscribes after {self._options.wait:g} s; playing all the same")
+
+    def _heard(self) -> bool:
+        return any(publisher.get_subscription_count() for publisher in self._targets.values())
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; return its exit status, 1 if the bag could not be played to its end."""
+    parser = argparse.ArgumentParser(
+        prog="replay", description=_DESCRIPTION, epilog="example: replay drive_0005 --clock --ros-args -r image:=/front"
+    )
+    add_replay_options(parser)
+    words, ros = _split(list(sys.argv[1:] if args is None else args))
+    replays: list[Replay] = []
+    try:
+        options = replay_options(parser.parse_args(words))
+        carry_large_messages()
+        with BagReader(options.bag) as bag:
+
+            def make(finish: Callable[[], None]) -> Replay:
+                replays.append(Replay(finish, bag, options))
+                return replays[0]
+
+            status = run(make, "replay", _DESCRIPTION, ros)
+    except SpaceClipError as error:
+        get_logger("replay").fatal(str(error))
+        return 1
+    return 1 if replays and replays[0].error is not None else status
+
+
+def carry_large_messages() -> None:
+    """Use the shipped DDS profile, which carries whole images and clouds, where there is shared memory for it."""
+    profile = dds.shared_file("config/fastdds.xml")
+    if dds.fits(profile, 1, dds.free_shared_memory()):
+        os.environ.update(dds.profile_environment(os.environ, profile))
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """Split a command line where ROS's own arguments begin."""
+    start = words.index("--ros-args") if "--ros-args" in words else len(words)
+    return words[:start], words[start:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
