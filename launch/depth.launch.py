@@ -24,6 +24,7 @@ ARGUMENTS = {
     "params_file": (str(SHARE / "config" / "depth.yaml"), "parameters of depth_node"),
     "image": ("image", "topic of the images; with image_transport compressed, without /compressed"),
     "camera_info": ("camera_info", "topic of their camera_info"),
+    "cameras": ("", "several cameras: their names, separated by commas; their topics go below them"),
     "model": ("", "bundled model's name or a file"),
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
     "autostart": ("", "false leaves configure and activate to a lifecycle manager"),
@@ -60,7 +61,12 @@ def nodes(context):
     parameters = {name: ParameterValue(value[name], value_type=str) for name in TEXTS if value[name]}
     if value["autostart"]:
         parameters["autostart"] = yaml.safe_load(value["autostart"])
-    remaps = [(name, value[name]) for name in ("image", "camera_info") if value[name] != name]
+    cameras = [name for name in value["cameras"].split(",") if name]
+    if cameras:
+        parameters["cameras"] = cameras
+    moved = [name for name in ("image", "camera_info") if value[name] != name]
+    folders = [f"{camera}/" for camera in cameras] or [""]
+    remaps = [(f"{folder}{name}", f"{folder}{value[name]}") for folder in folders for name in moved]
     depth = Node(
         package="space_clip_ros",
         executable="depth_node",
@@ -68,7 +74,10 @@ def nodes(context):
         namespace=value["namespace"],
         parameters=[value["params_file"], {**parameters, "use_sim_time": simulated}],
         # As in image_transport, moving the image moves its compressed form too.
-        remappings=[*remaps, *((f"{name}/compressed", f"{to}/compressed") for name, to in remaps if name == "image")],
+        remappings=[
+            *remaps,
+            *((f"{name}/compressed", f"{to}/compressed") for name, to in remaps if name.endswith("image")),
+        ],
         arguments=["--ros-args", "--log-level", value["log_level"]],
         output="screen",
     )

@@ -1,9 +1,9 @@
-"""Several cameras: one ``depth_node`` for each, in the camera's namespace.
+"""Several cameras: one ``depth_node`` with one model for all of them.
 
   ros2 launch space_clip_ros multi_camera.launch.py cameras:=front,rear image:=image_raw
 
-Every camera has a process and a copy of the model of its own: as fast as the machine lets so many models run side by
-side, and no faster. Topics are ``/front/image_raw``, ``/front/depth/image`` and so on.
+Topics are ``front/image_raw``, ``front/depth/image`` and so on. Cameras take turns, and a backend that gains by it runs
+their images together.
 """
 
 from pathlib import Path
@@ -15,10 +15,11 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 FOLDER = Path(__file__).resolve().parent
 
 ARGUMENTS = {
-    "cameras": ("front,rear", "the cameras' namespaces, separated by commas"),
-    "params_file": (str(FOLDER.parent / "config" / "depth.yaml"), "parameters of every depth_node"),
-    "image": ("image", "topic of the images inside each namespace"),
-    "camera_info": ("camera_info", "topic of their camera_info inside each namespace"),
+    "cameras": ("front,rear", "the cameras' names, separated by commas; their topics go below them"),
+    "namespace": ("", "namespace of the node and its topics"),
+    "params_file": (str(FOLDER.parent / "config" / "depth.yaml"), "parameters of depth_node"),
+    "image": ("image", "topic of the images below each camera's name"),
+    "camera_info": ("camera_info", "topic of their camera_info below each camera's name"),
     "model": ("", "bundled model's name or a file"),
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
     "autostart": ("", "false leaves configure and activate to a lifecycle manager"),
@@ -39,12 +40,9 @@ def cameras(context):
     value = context.launch_configurations
     names = [name.strip() for name in value["cameras"].split(",") if name.strip()]
     if not names:
-        raise RuntimeError("cameras: give at least one namespace, e.g. cameras:=front,rear")
+        raise RuntimeError("cameras: give at least one name, e.g. cameras:=front,rear")
     if len(set(names)) < len(names):
-        raise RuntimeError(f"cameras: every camera needs a namespace of its own, got {value['cameras']!r}")
-    shared = {name: value[name] for name in ARGUMENTS if name != "cameras"}
+        raise RuntimeError(f"cameras: every camera needs a name of its own, got {value['cameras']!r}")
+    given = {name: value[name] for name in ARGUMENTS} | {"cameras": ",".join(names), "rviz": "false"}
     source = PythonLaunchDescriptionSource(str(FOLDER / "depth.launch.py"))
-    return [
-        IncludeLaunchDescription(source, launch_arguments={**shared, "namespace": name, "rviz": "false"}.items())
-        for name in names
-    ]
+    return [IncludeLaunchDescription(source, launch_arguments=given.items())]

@@ -24,10 +24,10 @@ def tables() -> str:
 
 
 def _row(item: settings.Declared) -> str:
-    kind = getattr(item.type, "__name__", str(item.type))
+    kind = "list of str" if isinstance(item.default, tuple) else item.type.__name__
     values = ", ".join(map(str, item.choices)) or _range(item)
     default = str(item.default).lower() if isinstance(item.default, bool) else item.default
-    default = default if default != "" else "(empty)"
+    default = list(default) if isinstance(default, tuple) else default if default != "" else "(empty)"
     change = "fixed" if item.read_only else "changes"
     return f"| `{item.name}` | {kind} | {default} | {values} | {change} | {item.help} |"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,9 @@ from space_clip_ros.settings import group, setting
 ENCODER_KINDS = ("clip", "siglip")
 BACKENDS = ("auto", "onnxruntime", "torch", "tensorrt")
 PRECISIONS = ("auto", "fp32", "fp16", "int8")
+HEIGHT_LIMIT = 10_000.0
 COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
+_CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,32 @@ class PointsConfig:
     clearing: bool = setting(
         False, "put points beyond max_range at max_range instead of NaN, so that costmaps clear along their rays"
     )
+    min_height: float = setting(
+        -HEIGHT_LIMIT,
+        "points lower than this become NaN, metres above the camera along its -y axis, so negative below it",
+        minimum=-HEIGHT_LIMIT,
+        maximum=HEIGHT_LIMIT,
+    )
+    max_height: float = setting(
+        HEIGHT_LIMIT,
+        "points higher than this become NaN, metres above the camera along its -y axis",
+        minimum=-HEIGHT_LIMIT,
+        maximum=HEIGHT_LIMIT,
+    )
+    max_jump: float = setting(
+        0.0,
+        "leave out points at edges where depth jumps by more than this share between neighbours; 0 to keep them, "
+        "0.1 to take out what hangs between two objects",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    dense: bool = setting(False, "leave out invalid points: one row and is_dense instead of a grid with NaN")
+
+    @property
+    def heights(self) -> tuple[float, float] | None:
+        """The heights kept, or None where nothing is cropped."""
+        everything = (-HEIGHT_LIMIT, HEIGHT_LIMIT)
+        return None if (self.min_height, self.max_height) == everything else (self.min_height, self.max_height)
 
 
 @dataclass(frozen=True)
@@ -100,6 +129,13 @@ class DiagnosticsConfig:
     """How often ``/diagnostics`` speaks."""
 
     period: float = setting(1.0, "seconds between reports", minimum=0.1, maximum=60.0)
+    min_rate: float = setting(0.0, "warn below this many frames published a second; 0 for never", minimum=0.0)
+    max_age: float = setting(
+        0.0, "warn when the 95th percentile of the age at publish is above this, seconds; 0 for never", minimum=0.0
+    )
+    max_dropped: float = setting(
+        1.0, "warn when more than this share of the images received is dropped; 1 for never", minimum=0.0, maximum=1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -111,6 +147,26 @@ class NodeConfig:
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = setting("auto", "number format of the model's run", choices=PRECISIONS, read_only=True)
     threads: int = setting(0, "CPU threads of the model; 0 for one a core", minimum=0, maximum=256, read_only=True)
+    engine_retries: int = setting(
+        5,
+        "attempts, with growing pauses, to bring back a model that fails in a row before it is reported as failed; "
+        "the node stays and goes on trying every 30 s",
+        minimum=0,
+        maximum=1000,
+    )
+    cameras: tuple[str, ...] = setting(
+        ("",),
+        "names of several cameras for one model, e.g. [front, rear]; their topics go below front/ and rear/; "
+        "[''] for one camera with the plain topics",
+        read_only=True,
+    )
+    batch_wait: float = setting(
+        0.0,
+        "seconds an image waits for those of other cameras to run with them, where the backend can run several at "
+        "once; 0 to run with what is there",
+        minimum=0.0,
+        maximum=1.0,
+    )
     image_transport: str = setting("raw", "input topic's form", choices=("raw", "compressed"), read_only=True)
     rectify: str = setting(
         "auto",
@@ -134,6 +190,16 @@ class NodeConfig:
             yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"
         if self.points.clearing and not self.points.max_range:
             yield "points.clearing: needs points.max_range above 0"
+        if self.points.min_height >= self.points.max_height:
+            yield (
+                f"points.min_height: must be below points.max_height {self.points.max_height:g}, "
+                f"got {self.points.min_height:g}"
+            )
+        if not self.cameras or len(set(self.cameras)) < len(self.cameras):
+            yield f"cameras: must be names that differ, or [''] for one camera, got {list(self.cameras)}"
+        for name in self.cameras:
+            if not _CAMERA_NAME.fullmatch(name) and self.cameras != ("",):
+                yield f"cameras: names are made of letters, digits and _ and begin with a letter, got {name!r}"
 
 
 @dataclass(frozen=True)

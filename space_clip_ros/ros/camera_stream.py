@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -10,51 +11,64 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.errors import InputError
+from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.ros.calibration import Calibration
+from space_clip_ros.ros.engine import describe
 from space_clip_ros.ros.messages import compressed_to_rgb, image_to_rgb
 from space_clip_ros.ros.outputs import Outputs
 from space_clip_ros.ros.pipeline import Pipeline
-from space_clip_ros.ros.qos import qos_overrides
+from space_clip_ros.ros.qos import qos_overrides, subscription_events
 from space_clip_ros.ros.statistics import Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
-from space_clip_ros.ros.worker import Worker
 
-_STOP_S = 30.0
 _FUTURE_S = 0.5
+
+Put = Callable[["CameraStream", Any], bool]
+"""Hands an image message to the worker; tells whether an older one was thrown away for it."""
 
 
 class CameraStream:
-    """Receives one camera's images and hands the newest to a worker.
+    """Receives one camera's images and hands the newest to the worker.
 
     Args:
         node: whose topics they are.
-        predictor: the loaded model.
+        name: the camera's name, which goes before its topics; empty for the only one.
+        model: the model's facts.
         settings: returns the parameters of the moment.
         statistics: the stream's numbers.
         log: where faults are said.
+        put: takes each image message.
+
+    Attributes:
+        image_qos: the image subscription's profile, overrides included, once it is there.
     """
 
     def __init__(
         self,
         node: LifecycleNode,
-        predictor: Predictor,
+        name: str,
+        model: ModelInfo,
         settings: Callable[[], NodeConfig],
         statistics: Statistics,
         log: ThrottledLog,
+        put: Put,
     ) -> None:
         """Create the publishers; :meth:`start` subscribes."""
         self._node = node
+        self.name = name
         self._settings = settings
-        self._statistics = statistics
+        self.statistics = statistics
         self._log = log
+        self._put = put
+        self._prefix = f"{name}/" if name else ""
         self._compressed = settings().image_transport == "compressed"
-        self.image_topic = image_topic(node, settings().image_transport)
-        self.calibration = Calibration(node.resolve_topic_name("camera_info"))
-        self.outputs = Outputs(node)
+        self.image_topic = image_topic(node, name, settings().image_transport)
+        self.image_qos = _any_publisher(depth=1)
+        self.calibration = Calibration(node.resolve_topic_name(f"{self._prefix}camera_info"))
+        self.outputs = Outputs(node, self._prefix, log)
         self.pipeline = Pipeline(
-            predictor,
+            model,
             self.calibration,
             self.outputs,
             statistics,
@@ -64,77 +78,85 @@ class CameraStream:
             compressed_to_rgb if self._compressed else image_to_rgb,
             self.image_topic,
         )
-        self._worker: Worker[Any] = Worker(self.pipeline.process, self._on_error, "depth worker")
         self._subscriptions: list[Any] = []
 
     def start(self) -> None:
-        """Subscribe and start the worker."""
-        self._unsubscribe()
-        self._subscribe(CameraInfo, "camera_info", self.calibration.update, depth=5)
+        """Subscribe."""
+        self.stop()
+        self._subscribe(CameraInfo, f"{self._prefix}camera_info", self.calibration.update, _any_publisher(depth=5))
+        self.image_qos = _any_publisher(depth=1)
         if self._compressed:
-            self._subscribe(CompressedImage, self.image_topic, self._on_image, depth=1)
+            self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
         else:
-            self._subscribe(Image, "image", self._on_image, depth=1)
-        self._worker.start()
+            self._subscribe(Image, f"{self._prefix}image", self._on_image, self.image_qos)
 
     def stop(self) -> None:
-        """Unsubscribe, throw away what waits and let the frame in work finish.
-
-        Raises:
-            BackendError: the engine did not finish its frame in time.
-        """
-        self._unsubscribe()
-        if not self._worker.stop(_STOP_S):
-            raise BackendError(f"the engine did not finish its frame within {_STOP_S:g} s; restart the node")
-
-    def destroy(self) -> None:
-        """Take the publishers back; the stream must be stopped."""
-        self.outputs.destroy()
-
-    def _unsubscribe(self) -> None:
+        """Unsubscribe."""
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], depth: int) -> None:
-        # Best effort and volatile asks for nothing, so every publisher matches.
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=depth,
-            reliability=ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.VOLATILE,
-        )
+    def destroy(self) -> None:
+        """Take the publishers back; the stream must be stopped and the worker too."""
+        self.outputs.destroy()
+
+    @contextlib.contextmanager
+    def faults_cost_a_frame(self) -> Iterator[None]:
+        """Count and say whatever goes wrong inside, and go on."""
+        try:
+            yield
+        except InputError as error:
+            self.statistics.drop("bad image", str(error))
+            self._log.warning("bad image", f"image left out: {error}")
+        except Exception as error:
+            text = describe(error)
+            self.statistics.drop("failed", text)
+            self._log.error("failed", f"frame left out: {text}")
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
         self._subscriptions.append(
-            self._node.create_subscription(kind, topic, callback, qos, qos_overriding_options=qos_overrides())
+            self._node.create_subscription(
+                kind,
+                topic,
+                callback,
+                qos,
+                event_callbacks=subscription_events(self._node, topic, qos, self._log),
+                qos_overriding_options=qos_overrides(),
+            )
         )
 
     def _on_image(self, message: Any) -> None:
-        self._statistics.receive()
+        self.statistics.receive()
         age_ms = self._age_ms(message.header.stamp)
         max_age = self._settings().max_age
         if max_age and age_ms > max_age * 1e3:
             text = f"image is {age_ms / 1e3:.2f} s old on arrival, max_age is {max_age:g} s; is use_sim_time right?"
-            self._statistics.drop("too old", text)
+            self.statistics.drop("too old", text)
             self._log.warning("too old", text)
             return
         if max_age and age_ms < -_FUTURE_S * 1e3:
             text = f"image is stamped {-age_ms / 1e3:.2f} s in the future; check the clocks (ntp, use_sim_time)"
-            self._statistics.note(text)
+            self.statistics.note(text)
             self._log.warning("future", f"{text}; it is used all the same")
-        if self._worker.put(message):
-            self._statistics.drop("replaced by a newer one")
+        if self._put(self, message):
+            self.statistics.drop("replaced by a newer one")
 
     def _age_ms(self, stamp: Any) -> float:
         now_ns: int = self._node.get_clock().now().nanoseconds
         stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
         return (now_ns - stamp_ns) / 1e6
 
-    def _on_error(self, error: Exception) -> None:
-        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        self._statistics.drop("failed", text)
-        self._log.error("failed", f"frame left out: {text}")
 
-
-def image_topic(node: LifecycleNode, transport: str) -> str:
+def image_topic(node: LifecycleNode, camera: str, transport: str) -> str:
     """Return the resolved input topic; as in image_transport, remapping ``image`` moves ``image/compressed`` too."""
-    base = str(node.resolve_topic_name("image"))
+    base = str(node.resolve_topic_name(f"{camera}/image" if camera else "image"))
     return f"{base}/compressed" if transport == "compressed" else base
+
+
+def _any_publisher(depth: int) -> QoSProfile:
+    # Best effort and volatile asks for nothing, so every publisher matches.
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE,
+    )

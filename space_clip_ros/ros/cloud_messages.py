@@ -22,6 +22,7 @@ _DTYPES = {
     PointField.FLOAT64: "f8",
 }
 
+_FIELDS = ("x", "y", "z", "rgb")
 _MAX_POINT_STEP = 1 << 16
 
 
@@ -38,8 +39,18 @@ def cloud_from_points(points: NDArray[np.float32], header: Any) -> PointCloud2:
     """
     if points.ndim != 3 or points.shape[2] not in (3, 4) or points.dtype != np.float32 or not points.size:
         raise InputError(f"points must be a non-empty (h, w, 3 or 4) float32 array, got {points.shape} {points.dtype}")
-    names = ("x", "y", "z", "rgb")[: points.shape[2]]
-    return _cloud(points, points.shape[0], points.shape[1], names, False, header)
+    return _cloud(points, points.shape[0], points.shape[1], _FIELDS[: points.shape[2]], False, header)
+
+
+def dense_cloud(points: NDArray[np.float32], header: Any) -> PointCloud2:
+    """Build a cloud of one row from the valid points of a grid.
+
+    Args:
+        points: as :func:`cloud_from_points` takes it.
+        header: ``std_msgs/Header``, shared.
+    """
+    valid = points[np.isfinite(points[..., 2])]
+    return _cloud(valid, 1, len(valid), _FIELDS[: points.shape[-1]], True, header)
 
 
 def cloud_from_scan(scan: NDArray[np.float32], header: Any) -> PointCloud2:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
@@ -17,15 +16,14 @@ from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.ros import spin
-from space_clip_ros.ros.camera_stream import CameraStream, image_topic
-from space_clip_ros.ros.diagnostics import SILENT_S, Situation, report, status, verdict
+from space_clip_ros.ros.cameras import Cameras
+from space_clip_ros.ros.engine import Engine, describe
 from space_clip_ros.ros.parameters import Parameters
-from space_clip_ros.ros.qos import describe_endpoint
-from space_clip_ros.ros.statistics import Snapshot, Statistics
+from space_clip_ros.ros.reporter import Parts, Reporter
+from space_clip_ros.ros.statistics import Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
 
 Result = TransitionCallbackReturn
-_WATCHDOG_S = 30.0
 
 
 class DepthNode(LifecycleNode):
@@ -43,17 +41,16 @@ class DepthNode(LifecycleNode):
         super().__init__("depth", **node_arguments)
         self._state = "unconfigured"
         self._failure = ""
-        self._predictor: Predictor | None = None
-        self._stream: CameraStream | None = None
-        self._statistics = Statistics()
+        self._engine: Engine | None = None
+        self._cameras: Cameras | None = None
         self._log = ThrottledLog(self.get_logger())
-        self._watchdog = ThrottledLog(self.get_logger(), _WATCHDOG_S)
         self._declared = Parameters(self, NodeConfig, self._on_parameters)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._statistics = {name: Statistics() for name in self._settings().cameras}
+        self._reporter = Reporter(self, self._settings, self._statistics, self._parts)
         # Steady timers: reports must go on when simulated time stands still.
         # The enumeration moved between ROS versions, so it is taken from a clock that is there.
         self._steady = Clock(clock_type=type(self.get_clock().clock_type).STEADY_TIME)
-        self._reporter = self.create_timer(self._settings().diagnostics.period, self._report, clock=self._steady)
+        self._timer = self.create_timer(self._settings().diagnostics.period, self._reporter.report, clock=self._steady)
         self._jump = self._watch_clock()
         if self._settings().autostart:
             self._autostart = self.create_timer(0.001, self._start_by_itself, clock=self._steady)
@@ -81,7 +78,8 @@ class DepthNode(LifecycleNode):
     def close(self) -> str:
         """Stop and free everything at the end of the process; return the farewell line."""
         self._release()
-        return f"stopped after {self._statistics.snapshot().published} frames"
+        published = sum(statistics.snapshot().published for statistics in self._statistics.values())
+        return f"stopped after {published} frames"
 
     def _transition(self, name: str, next_state: str, *steps: Callable[[], Any]) -> Result:
         """Run a transition's steps; rclpy would swallow an exception, so here it becomes a logged reason."""
@@ -89,9 +87,7 @@ class DepthNode(LifecycleNode):
             for step in steps:
                 step()
         except Exception as error:
-            reason = " ".join(str(error).split())
-            if not isinstance(error, SpaceClipError):
-                reason = f"{type(error).__name__}: {reason}"
+            reason = " ".join(str(error).split()) if isinstance(error, SpaceClipError) else describe(error)
             self._failure = f"{name} failed: {reason}"
             self.get_logger().error(self._failure)
             return Result.FAILURE
@@ -99,6 +95,17 @@ class DepthNode(LifecycleNode):
         return Result.SUCCESS
 
     def _configure(self) -> None:
+        engine = Engine(self._load, lambda: self._settings().engine_retries, self._log)
+        try:
+            self._cameras = Cameras(self, engine, self._settings, self._statistics, self._log)
+        except Exception:
+            engine.close()
+            raise
+        self._engine = engine
+        info = engine.info
+        self.get_logger().info(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+
+    def _load(self) -> Predictor:
         settings = self._settings()
         predictor = load_predictor(
             settings.model, settings.backend, settings.device, settings.precision, settings.threads
@@ -106,31 +113,28 @@ class DepthNode(LifecycleNode):
         try:
             if predictor.info.fixed_size is not None:
                 predictor.warm_up(*predictor.info.fixed_size)
-            self._stream = CameraStream(self, predictor, self._settings, self._statistics, self._log)
         except Exception:
             predictor.close()
             raise
-        self._predictor = predictor
-        info = predictor.info
-        self.get_logger().info(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+        return predictor
 
     def _activate(self) -> None:
-        if self._stream is not None:
-            self._statistics.reset()
-            self._stream.start()
+        if self._cameras is not None:
+            self._forget()
+            self._cameras.start()
 
     def _deactivate(self) -> None:
-        if self._stream is not None:
-            self._stream.stop()
+        if self._cameras is not None:
+            self._cameras.stop()
 
     def _release(self) -> None:
-        if self._stream is not None:
-            self._stream.stop()
-            self._stream.destroy()
-            self._stream = None
-        if self._predictor is not None:
-            self._predictor.close()
-            self._predictor = None
+        if self._cameras is not None:
+            self._cameras.stop()
+            self._cameras.destroy()
+            self._cameras = None
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
 
     def _start_by_itself(self) -> None:
         self.destroy_timer(self._autostart)
@@ -141,52 +145,24 @@ class DepthNode(LifecycleNode):
         return self._declared.current
 
     def _on_parameters(self, settings: NodeConfig) -> None:
-        self._reporter.timer_period_ns = int(settings.diagnostics.period * 1e9)
+        self._timer.timer_period_ns = int(settings.diagnostics.period * 1e9)
 
     def _watch_clock(self) -> Any:
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-0.1), on_clock_change=True)
         return self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
     def _on_clock_jump(self, jump: Any) -> None:
-        if self._statistics.snapshot().received:
+        if any(statistics.snapshot().received for statistics in self._statistics.values()):
             self._log.warning("clock", "the clock jumped back or changed; statistics start anew")
-        self._statistics.reset()
+        self._forget()
 
-    def _report(self) -> None:
-        situation = self._situation()
-        name = f"{self.get_fully_qualified_name().lstrip('/')}: depth estimation"
-        self._diagnostics.publish(report(self.get_clock().now().to_msg(), [status(name, situation)]))
-        level, line = verdict(situation)
-        if level != DiagnosticStatus.OK and self._state == "active" and self._silent(situation.snapshot):
-            self._watchdog.warning("silent", line)
+    def _forget(self) -> None:
+        for statistics in self._statistics.values():
+            statistics.reset()
 
-    def _silent(self, snapshot: Snapshot) -> bool:
-        since = snapshot.seconds_since_output
-        return (self._statistics.seconds_since_reset() if since is None else since) > SILENT_S
-
-    def _situation(self) -> Situation:
-        topic = image_topic(self, self._settings().image_transport)
-        stream = self._stream
-        return Situation(
-            state=self._state,
-            failure=self._failure,
-            image_topic=topic,
-            publishers=[describe_endpoint(endpoint) for endpoint in self.get_publishers_info_by_topic(topic)],
-            output_topics=stream.outputs.topics if stream else (),
-            subscribers=stream.outputs.subscribers() if stream else 0,
-            snapshot=self._statistics.snapshot(),
-            facts=self._facts(),
-        )
-
-    def _facts(self) -> dict[str, str]:
-        facts = {"model": self._settings().model}
-        if self._predictor is not None:
-            info = self._predictor.info
-            facts.update(model=info.name, backend=info.backend, device=info.device, precision=info.precision)
-        if self._stream is not None:
-            facts["depth_factor"] = f"{self._stream.pipeline.scale:.4f}"
-            facts["camera_info_frames"] = ", ".join(frame[:40] for frame in self._stream.calibration.frames)
-        return facts
+    def _parts(self) -> Parts:
+        streams = self._cameras.streams if self._cameras is not None else ()
+        return Parts(self._state, self._failure, self._engine, {stream.name: stream for stream in streams})
 
 
 def main(args: Sequence[str] | None = None) -> None:

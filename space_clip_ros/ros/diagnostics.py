@@ -9,10 +9,12 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
+from space_clip_ros.config import DiagnosticsConfig
 from space_clip_ros.ros.statistics import Snapshot
 
 SILENT_S = 5.0
 """Seconds without output after which the node says what is missing."""
+_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,31 @@ class Situation:
     Attributes:
         state: lifecycle state.
         failure: why the last transition failed; empty if it did not.
+        engine_failure: why the model is given up; empty while it runs or is being brought back.
         image_topic: resolved name.
-        publishers: who publishes images there, one text each: node and QoS.
+        publishers: who publishes images there, one text each: node, type and QoS.
+        hint: what else may keep their images away; empty where nothing is seen.
+        info_topic: resolved name of the camera_info topic.
+        info_publishers: who publishes there, one text each.
         output_topics: resolved names of the outputs.
         subscribers: how many subscribers they have together.
         snapshot: the stream's numbers.
+        limits: when to warn.
         facts: more key-value pairs: model, backend, device, scale and the like.
     """
 
     state: str
     failure: str = ""
+    engine_failure: str = ""
     image_topic: str = "image"
     publishers: Sequence[str] = ()
+    hint: str = ""
+    info_topic: str = "camera_info"
+    info_publishers: Sequence[str] = ()
     output_topics: Sequence[str] = ()
     subscribers: int = 0
     snapshot: Snapshot = field(default_factory=Snapshot)
+    limits: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -47,15 +59,16 @@ def verdict(now: Situation) -> tuple[bytes, str]:
         if now.failure:
             return DiagnosticStatus.ERROR, f"not active but {now.state}: {now.failure}"
         return DiagnosticStatus.WARN, f"not active but {now.state}: a lifecycle manager must configure and activate it"
+    if now.engine_failure:
+        return DiagnosticStatus.ERROR, f"no depth: {now.engine_failure}"
     if _recent(snapshot.seconds_since_output):
         line = f"{snapshot.published_hz:.1f} Hz, {snapshot.age_ms[0]:.0f} ms from stamp to output (median)"
-        if snapshot.problem:
-            return DiagnosticStatus.WARN, f"{line}; {snapshot.problem}"
-        return DiagnosticStatus.OK, line
+        warnings = [*_crossed(now), *([_problem(now)] if snapshot.problem else [])]
+        return DiagnosticStatus.WARN if warnings else DiagnosticStatus.OK, "; ".join([line, *warnings])
     if not _recent(snapshot.seconds_since_image):
         return DiagnosticStatus.WARN, _no_image(now)
     if snapshot.problem:
-        return DiagnosticStatus.ERROR, f"images come in, nothing goes out: {snapshot.problem}"
+        return DiagnosticStatus.ERROR, f"images come in, nothing goes out: {_problem(now)}"
     if not now.subscribers:
         return DiagnosticStatus.OK, f"idle: nobody subscribes to {', '.join(now.output_topics)}"
     return DiagnosticStatus.WARN, "images come in and are subscribed to, but the first result is not out yet"
@@ -84,12 +97,36 @@ def _recent(seconds: float | None) -> bool:
     return seconds is not None and seconds < SILENT_S
 
 
+def _crossed(now: Situation) -> Iterator[str]:
+    snapshot, limits = now.snapshot, now.limits
+    if snapshot.published_hz < limits.min_rate:
+        yield f"below the {limits.min_rate:g} Hz of diagnostics.min_rate"
+    if limits.max_age and snapshot.age_ms[1] > limits.max_age * 1e3:
+        yield f"95th percentile {snapshot.age_ms[1]:.0f} ms old, diagnostics.max_age is {limits.max_age * 1e3:.0f} ms"
+    share = min(snapshot.dropped_hz / snapshot.received_hz, 1.0) if snapshot.received_hz else 0.0
+    if share > limits.max_dropped:
+        yield f"{share:.0%} of the images dropped, diagnostics.max_dropped is {limits.max_dropped:.0%}"
+
+
+def _problem(now: Situation) -> str:
+    problem = now.snapshot.problem
+    if not problem.startswith("no camera_info"):
+        return problem
+    return f"{problem}{_publishers(now.info_publishers, 'camera_info:=/camera/camera_info')}"
+
+
 def _no_image(now: Situation) -> str:
     since = now.snapshot.seconds_since_image
     lead = f"no image on {now.image_topic} " + ("yet" if since is None else f"for {since:.0f} s")
-    if not now.publishers:
-        return f"{lead}: nobody publishes there; remap it, e.g. -r image:=/camera/image_raw"
-    return f"{lead}, though {len(now.publishers)} publish there: {'; '.join(now.publishers[:4])}"
+    text = f"{lead}{_publishers(now.publishers, 'image:=/camera/image_raw')}"
+    return f"{text}; {now.hint}" if now.hint else text
+
+
+def _publishers(publishers: Sequence[str], remap: str) -> str:
+    if not publishers:
+        return f": nobody publishes there; remap it, e.g. -r {remap}"
+    more = f" and {len(publishers) - _NAMED} more" if len(publishers) > _NAMED else ""
+    return f", though {len(publishers)} publish there: {'; '.join(publishers[:_NAMED])}{more}"
 
 
 def _values(now: Situation) -> Iterator[tuple[str, str]]:
@@ -98,9 +135,13 @@ def _values(now: Situation) -> Iterator[tuple[str, str]]:
     yield from now.facts.items()
     yield "image_topic", now.image_topic
     yield "image_publishers", str(len(now.publishers))
+    yield "camera_info_topic", now.info_topic
+    yield "camera_info_publishers", str(len(now.info_publishers))
     yield "output_subscribers", str(now.subscribers)
     yield "received", str(snapshot.received)
     yield "received_hz", f"{snapshot.received_hz:.2f}"
+    if snapshot.seconds_since_image is not None:
+        yield "seconds_since_image", f"{snapshot.seconds_since_image:.1f}"
     yield "published", str(snapshot.published)
     yield "published_hz", f"{snapshot.published_hz:.2f}"
     for name, age in zip(("age_ms_p50", "age_ms_p95"), snapshot.age_ms, strict=False):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.ros.camera_messages import camera_from_info, camera_info_from_camera
-from space_clip_ros.ros.cloud_messages import cloud_from_points, cloud_from_scan, points_from_cloud
+from space_clip_ros.ros.cloud_messages import cloud_from_points, cloud_from_scan, dense_cloud, points_from_cloud
 from space_clip_ros.ros.compressed_messages import compressed_to_rgb
 from space_clip_ros.ros.image_messages import depth_from_image, image_from_array, stored_pixels
 
@@ -28,6 +28,7 @@ __all__ = [
     "cloud_from_points",
     "cloud_from_scan",
     "compressed_to_rgb",
+    "dense_cloud",
     "depth_from_image",
     "image_from_array",
     "image_to_rgb",

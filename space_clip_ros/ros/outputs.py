@@ -11,13 +11,15 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
+from space_clip_ros.config import PointsConfig
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.cloud import Projector, without_discontinuities
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
 from space_clip_ros.ros.frame import Frame, memory
-from space_clip_ros.ros.messages import camera_info_from_camera, cloud_from_points, image_from_array
-from space_clip_ros.ros.qos import qos_overrides
+from space_clip_ros.ros.messages import camera_info_from_camera, cloud_from_points, dense_cloud, image_from_array
+from space_clip_ros.ros.qos import publisher_events, qos_overrides
+from space_clip_ros.ros.throttle import ThrottledLog
 
 _DEPTH = 2
 
@@ -52,7 +54,7 @@ class DepthOutput:
 
 
 class PointsOutput:
-    """``depth/points``: an organised cloud in the camera's optical frame."""
+    """``depth/points``: a cloud in the camera's optical frame, organised or dense."""
 
     topic = "depth/points"
     needs_camera = True
@@ -66,21 +68,31 @@ class PointsOutput:
 
     def publish(self, frame: Frame) -> None:
         """Project the frame's depth and publish it."""
-        points = frame.settings.points
         if frame.camera is None:
             return
-        if self._projector is None or (self._projector.camera, self._projector.stride) != (frame.camera, points.stride):
-            self._projector = Projector(frame.camera, points.stride)
-        self._reserve((*self._projector.shape, 4 if points.color else 3))
+        settings = frame.settings.points
+        message = self._project(frame, frame.camera, settings)
+        if settings.dense:
+            message = dense_cloud(self._points, frame.header)
+        message.header = frame.header
+        self.publisher.publish(message)
+
+    def _project(self, frame: Frame, camera: PinholeCamera, settings: PointsConfig) -> PointCloud2:
+        if self._projector is None or (self._projector.camera, self._projector.stride) != (camera, settings.stride):
+            self._projector = Projector(camera, settings.stride)
+        self._reserve((*self._projector.shape, 4 if settings.color else 3))
+        depth = frame.unbounded_depth() if settings.clearing else frame.depth
+        if settings.max_jump:
+            depth = without_discontinuities(depth, settings.max_jump)
         self._projector.project(
-            frame.unbounded_depth() if points.clearing else frame.depth,
-            frame.rgb if points.color else None,
-            points.max_range,
-            points.clearing,
+            depth,
+            frame.rgb if settings.color else None,
+            settings.max_range,
+            settings.clearing,
             out=self._points,
+            heights=settings.heights,
         )
-        self._message.header = frame.header
-        self.publisher.publish(self._message)
+        return self._message
 
     def _reserve(self, shape: tuple[int, int, int]) -> None:
         """Keep one message for all frames, and project into its own memory."""
@@ -121,11 +133,19 @@ class InfoOutput:
 
 
 class Outputs:
-    """All publishers of one camera."""
+    """All publishers of one camera.
 
-    def __init__(self, node: LifecycleNode) -> None:
+    Args:
+        node: whose topics they are.
+        prefix: what goes before the topics' names: ``front/`` for the camera front of several, else nothing.
+        log: where subscribers that ask for another QoS are named.
+    """
+
+    def __init__(self, node: LifecycleNode, prefix: str, log: ThrottledLog) -> None:
         """Create the publishers, all or none; they publish only while the node is active."""
         self._node = node
+        self._prefix = prefix
+        self._log = log
         self._publishers: list[Any] = []
         try:
             self.info = InfoOutput(self._create(CameraInfo, InfoOutput.topic))
@@ -168,7 +188,14 @@ class Outputs:
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.VOLATILE,
         )
-        publisher: Any = self._node.create_lifecycle_publisher(kind, topic, qos, qos_overriding_options=qos_overrides())
+        name = f"{self._prefix}{topic}"
+        publisher: Any = self._node.create_lifecycle_publisher(
+            kind,
+            name,
+            qos,
+            event_callbacks=publisher_events(self._node, name, qos, self._log),
+            qos_overriding_options=qos_overrides(),
+        )
         self._publishers.append(publisher)
         return publisher
 

@@ -4,27 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.inference.backend import ModelInfo, Prediction
 from space_clip_ros.ros.calibration import Calibration, View
 from space_clip_ros.ros.frame import DepthMessage, Frame, Stopwatch
-from space_clip_ros.ros.outputs import Outputs, subscribed
+from space_clip_ros.ros.outputs import Output, Outputs, subscribed
 from space_clip_ros.ros.statistics import Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """An image ready for the model.
+
+    Attributes:
+        header: the message's header.
+        rgb: (H, W, 3) uint8, rectified where that applies.
+        view: what is known about its camera.
+        wanted: the outputs to make.
+        settings: the parameters, the same for the whole frame.
+        watch: times its stages.
+    """
+
+    header: Any
+    rgb: NDArray[np.uint8]
+    view: View
+    wanted: list[Output]
+    settings: NodeConfig
+    watch: Stopwatch
+
+
 class Pipeline:
-    """Everything that happens to one camera's images, in the worker's thread.
+    """What happens to one camera's images before and after the model, in the worker's thread.
 
     Args:
-        predictor: the loaded model.
+        model: the model's facts.
         calibration: the camera's newest camera_info.
         outputs: the camera's publishers.
         statistics: told what happened.
@@ -40,7 +61,7 @@ class Pipeline:
 
     def __init__(
         self,
-        predictor: Predictor,
+        model: ModelInfo,
         calibration: Calibration,
         outputs: Outputs,
         statistics: Statistics,
@@ -51,7 +72,7 @@ class Pipeline:
         topic: str,
     ) -> None:
         """Keep the arguments."""
-        self._predictor = predictor
+        self._model = model
         self._calibration = calibration
         self._outputs = outputs
         self._statistics = statistics
@@ -63,15 +84,17 @@ class Pipeline:
         self._buffer = DepthMessage()
         self.scale = 1.0
 
-    def process(self, message: Any) -> None:
-        """Turn one ``Image`` or ``CompressedImage`` into whatever is subscribed to."""
+    def prepare(self, message: Any) -> Prepared | None:
+        """Turn an ``Image`` or ``CompressedImage`` into what the model takes; None where no depth of it is wanted.
+
+        Raises:
+            InputError: the message is broken or holds no picture.
+        """
         if not self._outputs.subscribers():
-            return
+            return None
         watch = Stopwatch()
         settings = self._settings()
-        rgb = self._convert(message)
-        if rgb is None:
-            return
+        rgb = self._to_rgb(message, self._topic)
         watch.lap("convert")
         header = message.header
         view = self._view(header.frame_id, rgb, settings)
@@ -79,20 +102,26 @@ class Pipeline:
             self._outputs.info.publish(view.camera, header)
         wanted = self._outputs.wanted(view.camera is not None)
         if not wanted:
-            return
-        frame = self._compute(header, rgb, view, settings, watch)
-        for output in wanted:
+            return None
+        if view.rectifier is not None:
+            rgb = np.asarray(view.rectifier(rgb), np.uint8)
+            watch.lap("rectify")
+        return Prepared(header, rgb, view, wanted, settings, watch)
+
+    def complete(self, prepared: Prepared, prediction: Prediction) -> None:
+        """Publish whatever is subscribed to."""
+        watch, settings, view = prepared.watch, prepared.settings, prepared.view
+        watch.stages_ms.update({f"engine/{name}": value for name, value in prediction.stages_ms.items()})
+        self.scale = settings.depth_scale * self._focal_factor(view.camera, settings)
+        metres = prediction.depth if self.scale == 1.0 else prediction.depth * np.float32(self.scale)
+        outside = None if view.rectifier is None else view.rectifier.outside
+        frame = Frame(prepared.header, prepared.rgb, metres, outside, view.camera, settings, self._buffer)
+        _ = frame.depth
+        watch.lap("range")
+        for output in prepared.wanted:
             output.publish(frame)
             watch.lap(output.topic)
-        self._statistics.publish(self._age_ms(header.stamp), watch.stages_ms)
-
-    def _convert(self, message: Any) -> NDArray[np.uint8] | None:
-        try:
-            return self._to_rgb(message, self._topic)
-        except InputError as error:
-            self._statistics.drop("bad image", str(error))
-            self._log.warning("bad image", f"image left out: {error}")
-            return None
+        self._statistics.publish(self._age_ms(prepared.header.stamp), watch.stages_ms)
 
     def _view(self, frame_id: str, rgb: NDArray[np.uint8], settings: NodeConfig) -> View:
         height, width = rgb.shape[:2]
@@ -104,26 +133,8 @@ class Pipeline:
             self._log.warning("camera_info", f"{view.problem}; depth goes on without a cloud")
         return view
 
-    def _compute(
-        self, header: Any, rgb: NDArray[np.uint8], view: View, settings: NodeConfig, watch: Stopwatch
-    ) -> Frame:
-        outside = None
-        if view.rectifier is not None:
-            rgb = np.asarray(view.rectifier(rgb), np.uint8)
-            outside = view.rectifier.outside
-            watch.lap("rectify")
-        prediction = self._predictor.run(rgb)
-        watch.lap("engine")
-        watch.stages_ms.update({f"engine/{name}": value for name, value in prediction.stages_ms.items()})
-        self.scale = settings.depth_scale * self._focal_factor(view.camera, settings)
-        metres = prediction.depth if self.scale == 1.0 else prediction.depth * np.float32(self.scale)
-        frame = Frame(header, rgb, metres, outside, view.camera, settings, self._buffer)
-        _ = frame.depth
-        watch.lap("range")
-        return frame
-
     def _focal_factor(self, camera: PinholeCamera | None, settings: NodeConfig) -> float:
-        trained = self._predictor.info.training_camera
+        trained = self._model.training_camera
         if not settings.focal_scaling:
             return 1.0
         if trained is None or camera is None:

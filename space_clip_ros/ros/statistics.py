@@ -26,6 +26,7 @@ class Snapshot:
         received_hz: images received per second, over the last 5 s.
         published_hz: frames published per second, over the last 5 s.
         dropped: frames lost since the start, by reason.
+        dropped_hz: frames lost per second, over the last 5 s.
         age_ms: p50 and p95 of the time from an image's stamp to its last output; empty before the first.
         stages_ms: p50 of each stage's time, in the order the stages ran.
         problem: what last went wrong, if that was within the last 5 s.
@@ -38,6 +39,7 @@ class Snapshot:
     received_hz: float = 0.0
     published_hz: float = 0.0
     dropped: Mapping[str, int] = field(default_factory=dict)
+    dropped_hz: float = 0.0
     age_ms: tuple[float, ...] = ()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
@@ -66,6 +68,7 @@ class Statistics:
             self._received_at: deque[float] = deque(maxlen=_TIMES)
             self._published_at: deque[float] = deque(maxlen=_TIMES)
             self._dropped: Counter[str] = Counter()
+            self._dropped_at: deque[float] = deque(maxlen=_TIMES)
             self._ages: deque[float] = deque(maxlen=_SAMPLES)
             self._stages: dict[str, deque[float]] = {}
             self._problem = ""
@@ -81,6 +84,7 @@ class Statistics:
         """Count a frame that gave no output; ``problem`` is kept as by :meth:`note`."""
         with self._lock:
             self._dropped[reason] += 1
+            self._dropped_at.append(self._now())
         if problem:
             self.note(problem)
 
@@ -112,6 +116,7 @@ class Statistics:
                 received_hz=self._rate(self._received_at, now),
                 published_hz=self._rate(self._published_at, now),
                 dropped=dict(self._dropped),
+                dropped_hz=self._rate(self._dropped_at, now),
                 age_ms=tuple(float(value) for value in np.percentile(self._ages, (50, 95))) if self._ages else (),
                 stages_ms={name: float(np.median(values)) for name, values in self._stages.items()},
                 problem=self._problem if now - self._problem_at < _WINDOW_S else "",

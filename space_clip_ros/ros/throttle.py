@@ -18,11 +18,15 @@ class ThrottledLog:
         logger: anything with rclpy's ``warning`` and ``error``.
         period_s: seconds between two lines of a kind.
         now: monotonic clock, seconds.
+        prefix: what goes before every line, such as a camera's name.
     """
 
-    def __init__(self, logger: Any, period_s: float = 5.0, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, logger: Any, period_s: float = 5.0, now: Callable[[], float] = time.monotonic, prefix: str = ""
+    ) -> None:
         """Start with nothing said."""
         self._logger = logger
+        self._prefix = prefix
         self._period_s = period_s
         self._now = now
         self._lock = threading.Lock()
@@ -41,6 +45,14 @@ class ThrottledLog:
         if line:
             self._logger.error(line)
 
+    def once(self, kind: str, text: str) -> None:
+        """Log a warning if this kind was never logged before."""
+        with self._lock:
+            known = kind in self._last
+            self._last[kind] = self._now()
+        if not known:
+            self._logger.warning(f"{self._prefix}{text}")
+
     def _line(self, kind: str, text: str) -> str:
         with self._lock:
             now = self._now()
@@ -49,4 +61,5 @@ class ThrottledLog:
                 return ""
             self._last[kind] = now
             held = self._held.pop(kind, 0)
+        text = f"{self._prefix}{text}"
         return f"{text} ({held} more like it before)" if held else text

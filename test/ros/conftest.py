@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +60,33 @@ def ros(domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     rclpy.init(domain_id=domain)
     yield domain
     rclpy.try_shutdown()
+
+
+@pytest.fixture
+def spinning(ros: int) -> Iterator[Callable[..., Any]]:
+    """Spin nodes in one thread of their own; called with a node, it returns it. Destroyed at the end."""
+    from rclpy.executors import SingleThreadedExecutor
+
+    executor, nodes, stopping = SingleThreadedExecutor(), [], threading.Event()
+
+    def add(node: Any) -> Any:
+        nodes.append(node)
+        executor.add_node(node)
+        return node
+
+    def spin() -> None:
+        while not stopping.is_set():
+            executor.spin_once(timeout_sec=0.02)
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    yield add
+    stopping.set()
+    thread.join(30)
+    executor.shutdown()
+    for node in reversed(nodes):
+        getattr(node, "close", lambda: None)()
+        node.destroy_node()
 
 
 @pytest.fixture

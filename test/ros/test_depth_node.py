@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.inference import load_predictor
+from space_clip_ros.ros.camera_stream import CameraStream
 from space_clip_ros.ros.depth_node import DepthNode
 from space_clip_ros.ros.messages import (
     camera_info_from_camera,
@@ -27,6 +28,7 @@ from space_clip_ros.ros.messages import (
     image_to_rgb,
     points_from_cloud,
 )
+from space_clip_ros.ros.statistics import Statistics
 
 WIDTH, HEIGHT = 64, 48
 CAMERA = PinholeCamera(WIDTH, HEIGHT, 50.0, 50.0, 31.5, 23.5)
@@ -59,6 +61,15 @@ class Bench:
         self._thread.start()
         self._stamp = 100
 
+    @property
+    def stream(self) -> CameraStream:
+        assert self.node._cameras is not None
+        return self.node._cameras.streams[0]
+
+    @property
+    def numbers(self) -> Statistics:
+        return self.node._statistics[""]
+
     def _spin(self) -> None:
         while not self._stopping:
             self._executor.spin_once(timeout_sec=0.05)
@@ -78,9 +89,7 @@ class Bench:
         for topic in topics:
             self.listen(topic, OUTPUTS[topic])
         self.until(lambda: self.node.count_subscribers(topics[-1]) > 0, "the node to see its subscribers")
-        self.until(
-            lambda: self.node._stream and self.node._stream.outputs.subscribers() >= len(topics), "matched outputs"
-        )
+        self.until(lambda: self.node._cameras and self.stream.outputs.subscribers() >= len(topics), "matched outputs")
 
     def ready(self) -> None:
         self.until(lambda: self.node._state == "active", "the node to be active")
@@ -93,7 +102,7 @@ class Bench:
 
     def calibrate(self, info: CameraInfo | None = None) -> None:
         info = info or camera_info_from_camera(CAMERA, self.header())
-        calibration = self.node._stream.calibration
+        calibration = self.stream.calibration
         before = calibration._infos.get(info.header.frame_id)
         self.infos.publish(info)
         self.until(lambda: calibration._infos.get(info.header.frame_id) is not before, "camera_info to arrive")
@@ -107,7 +116,7 @@ class Bench:
         return message
 
     def handled(self) -> int:
-        snapshot = self.node._statistics.snapshot()
+        snapshot = self.numbers.snapshot()
         return snapshot.published + sum(snapshot.dropped.values())
 
     def answer(self, topic: str, message: Any) -> Any:
@@ -118,7 +127,7 @@ class Bench:
         return matching()[0]
 
     def dropped(self) -> dict[str, int]:
-        return dict(self.node._statistics.snapshot().dropped)
+        return dict(self.numbers.snapshot().dropped)
 
     def status(self) -> DiagnosticStatus:
         return self.received["/diagnostics"][-1].status[0]
@@ -173,7 +182,7 @@ def test_nothing_is_computed_that_nobody_subscribes_to(bench, until):
     one.calibrate()
     runs = counted_runs(one)
     one.images.publish(image_from_array(picture(), "rgb8", one.header()))
-    until(lambda: one.node._statistics.snapshot().received == 1, "the image to arrive")
+    until(lambda: one.numbers.snapshot().received == 1, "the image to arrive")
     until(lambda: one.received["/diagnostics"] and "idle: nobody subscribes" in one.status().message, "the idle status")
     assert one.status().level == DiagnosticStatus.OK
     one.subscribe("depth/camera_info")
@@ -185,13 +194,13 @@ def test_nothing_is_computed_that_nobody_subscribes_to(bench, until):
     message = one.send()
     one.answer("depth/color", message)
     assert len(runs) == 1
-    assert "depth/points" not in one.node._statistics.snapshot().stages_ms
+    assert "depth/points" not in one.numbers.snapshot().stages_ms
 
 
 def counted_runs(one: Bench) -> list[int]:
-    predictor, runs = one.node._predictor, []
-    original = predictor.run
-    predictor.run = lambda rgb: (runs.append(1), original(rgb))[1]
+    predictor, runs = one.node._engine._predictor, []
+    original = predictor.run_batch
+    predictor.run_batch = lambda rgb: (runs.append(1), original(rgb))[1]
     return runs
 
 
@@ -216,7 +225,7 @@ def test_a_bad_image_is_said_and_the_next_good_one_works(running, fields, text):
     bad = with_fields(image_from_array(picture(), "rgb8", running.header()), **fields)
     running.send(bad)
     assert running.dropped() == {"bad image": 1}
-    assert text in running.node._statistics.snapshot().problem
+    assert text in running.numbers.snapshot().problem
     message = running.send()
     running.answer("depth/image", message)
     running.until(lambda: text in running.status().message, "diagnostics to say it")
@@ -231,7 +240,7 @@ def test_with_a_bad_k_depth_goes_on_without_a_cloud(running, value):
     message = running.send()
     running.answer("depth/image", message)
     running.answer("depth/color", message)
-    assert "camera_info" in running.node._statistics.snapshot().problem
+    assert "camera_info" in running.numbers.snapshot().problem
     running.calibrate()
     good = running.send()
     running.answer("depth/points", good)
@@ -244,19 +253,19 @@ def test_a_missing_camera_info_is_said_only_to_those_who_need_it(bench):
     one.ready()
     one.subscribe("depth/image")
     one.answer("depth/image", one.send())
-    assert one.node._statistics.snapshot().problem == ""
+    assert one.numbers.snapshot().problem == ""
     one.subscribe("depth/points")
     one.answer("depth/image", one.send())
-    assert one.node._statistics.snapshot().problem == "no camera_info on /camera_info yet"
+    assert one.numbers.snapshot().problem == "no camera_info on /camera_info yet"
 
 
 def test_camera_info_of_another_frame_or_size_gives_no_cloud(running):
     message = running.send(image_from_array(picture(), "rgb8", running.header("other")))
     running.answer("depth/image", message)
-    assert "is for frame 'camera', but images are in frame 'other'" in running.node._statistics.snapshot().problem
+    assert "is for frame 'camera', but images are in frame 'other'" in running.numbers.snapshot().problem
     message = running.send(image_from_array(picture()[:40], "rgb8", running.header()))
     assert running.answer("depth/image", message).height == 40
-    assert "64x48" in running.node._statistics.snapshot().problem
+    assert "64x48" in running.numbers.snapshot().problem
     assert not running.received["depth/points"]
 
 
@@ -291,23 +300,23 @@ def test_distorted_images_are_rectified(running, tiny_model_file):
 
 def test_the_newest_frame_wins_and_older_ones_are_counted(running, until):
     release, entered = threading.Event(), threading.Event()
-    predictor = running.node._predictor
-    original = predictor.run
+    predictor = running.node._engine._predictor
+    original = predictor.run_batch
     seen: list[np.ndarray] = []
 
-    def slow(rgb: np.ndarray) -> Any:
-        seen.append(rgb.copy())
+    def slow(images: list[np.ndarray]) -> Any:
+        seen.append(images[0].copy())
         entered.set()
         assert release.wait(30)
-        return original(rgb)
+        return original(images)
 
-    predictor.run = slow
+    predictor.run_batch = slow
     messages = [image_from_array(picture(seed), "rgb8", running.header()) for seed in range(5)]
     running.images.publish(messages[0])
     until(entered.is_set, "the engine to start")
     for count, message in enumerate(messages[1:], start=2):
         running.images.publish(message)
-        until(lambda count=count: running.node._statistics.snapshot().received >= count, "the image to arrive")
+        until(lambda count=count: running.numbers.snapshot().received >= count, "the image to arrive")
     # The executor answered all of them while the engine was busy.
     release.set()
     running.answer("depth/image", messages[4])
@@ -318,13 +327,13 @@ def test_the_newest_frame_wins_and_older_ones_are_counted(running, until):
 
 
 def test_an_engine_that_fails_costs_a_frame_and_not_the_node(running):
-    predictor = running.node._predictor
-    original = predictor.run
-    predictor.run = lambda rgb: (_ for _ in ()).throw(RuntimeError("out of\nmemory"))
+    predictor = running.node._engine._predictor
+    original = predictor.run_batch
+    predictor.run_batch = lambda rgb: (_ for _ in ()).throw(RuntimeError("out of\nmemory"))
     running.send()
     assert running.dropped() == {"failed": 1}
-    assert running.node._statistics.snapshot().problem == "RuntimeError: out of memory"
-    predictor.run = original
+    assert running.numbers.snapshot().problem == "RuntimeError: out of memory"
+    predictor.run_batch = original
     running.answer("depth/image", running.send())
 
 
@@ -337,7 +346,7 @@ def test_images_that_are_too_old_are_dropped(running):
     running.answer("depth/image", running.send(fresh))
     future = image_from_array(picture(), "rgb8", Header(stamp=Time(sec=now.sec + 60), frame_id="camera"))
     running.answer("depth/image", running.send(future))
-    assert "in the future" in running.node._statistics.snapshot().problem
+    assert "in the future" in running.numbers.snapshot().problem
 
 
 def test_parameters_change_between_frames(running, tiny_model_file):
@@ -445,12 +454,12 @@ def test_a_clock_that_jumps_back_starts_the_numbers_anew(bench, until, capfd):
 
     tick(200)
     one.send()
-    assert one.node._statistics.snapshot().published == 1
-    assert one.node._statistics.snapshot().age_ms[0] == pytest.approx((200 - 101) * 1e3, abs=1)
+    assert one.numbers.snapshot().published == 1
+    assert one.numbers.snapshot().age_ms[0] == pytest.approx((200 - 101) * 1e3, abs=1)
     tick(201)
-    assert one.node._statistics.snapshot().published == 1
+    assert one.numbers.snapshot().published == 1
     tick(100)
-    until(lambda: one.node._statistics.snapshot().published == 0, "the numbers to start anew")
+    until(lambda: one.numbers.snapshot().published == 0, "the numbers to start anew")
     one.send()
-    assert one.node._statistics.snapshot().published == 1
+    assert one.numbers.snapshot().published == 1
     assert capfd.readouterr().err.count("the clock jumped back") == 1

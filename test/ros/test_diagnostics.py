@@ -8,6 +8,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from space_clip_ros.config import DiagnosticsConfig
 from space_clip_ros.ros.diagnostics import Situation, report, status, verdict
 from space_clip_ros.ros.statistics import Snapshot
 
@@ -44,7 +45,49 @@ def silent(**snapshot: object) -> Snapshot:
         (
             {"snapshot": dataclasses.replace(GOING, problem="no camera_info on /c yet")},
             DiagnosticStatus.WARN,
-            "9.5 Hz, 42 ms from stamp to output (median); no camera_info on /c yet",
+            "9.5 Hz, 42 ms from stamp to output (median); no camera_info on /c yet: "
+            "nobody publishes there; remap it, e.g. -r camera_info:=/camera/camera_info",
+        ),
+        (
+            {
+                "snapshot": silent(problem="no camera_info on /c yet"),
+                "info_publishers": ("/camera (sensor_msgs/msg/CameraInfo, reliable, transient_local)",),
+            },
+            DiagnosticStatus.ERROR,
+            "images come in, nothing goes out: no camera_info on /c yet, though 1 publish there: "
+            "/camera (sensor_msgs/msg/CameraInfo, reliable, transient_local)",
+        ),
+        (
+            {"engine_failure": "the model failed 6 times in a row: BackendError: device lost"},
+            DiagnosticStatus.ERROR,
+            "no depth: the model failed 6 times in a row: BackendError: device lost",
+        ),
+        (
+            {"limits": DiagnosticsConfig(min_rate=9.6)},
+            DiagnosticStatus.WARN,
+            "9.5 Hz, 42 ms from stamp to output (median); below the 9.6 Hz of diagnostics.min_rate",
+        ),
+        (
+            {"limits": DiagnosticsConfig(max_age=0.06)},
+            DiagnosticStatus.WARN,
+            "9.5 Hz, 42 ms from stamp to output (median); 95th percentile 62 ms old, diagnostics.max_age is 60 ms",
+        ),
+        (
+            {"limits": DiagnosticsConfig(max_dropped=0.1), "snapshot": dataclasses.replace(GOING, dropped_hz=2.0)},
+            DiagnosticStatus.WARN,
+            "9.5 Hz, 42 ms from stamp to output (median); 20% of the images dropped, diagnostics.max_dropped is 10%",
+        ),
+        (
+            {"limits": DiagnosticsConfig(min_rate=9.5, max_age=0.0615, max_dropped=0.2)},
+            DiagnosticStatus.OK,
+            "9.5 Hz, 42 ms from stamp to output (median)",
+        ),
+        (
+            {"snapshot": Snapshot(), "hint": "/front/image/compressed is published: set image_transport to compressed"},
+            DiagnosticStatus.WARN,
+            "no image on /front/image yet, though 1 publish there: "
+            "/camera (sensor_msgs/msg/Image, best_effort, volatile); "
+            "/front/image/compressed is published: set image_transport to compressed",
         ),
         (
             {"state": "inactive"},
@@ -98,6 +141,9 @@ def test_values():
         "device": "cpu",
         "image_topic": "/front/image",
         "image_publishers": "1",
+        "camera_info_topic": "camera_info",
+        "camera_info_publishers": "0",
+        "seconds_since_image": "0.1",
         "output_subscribers": "2",
         "received": "120",
         "received_hz": "10.00",

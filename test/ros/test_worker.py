@@ -16,7 +16,8 @@ class Engine:
         self.done: list[object] = []
         self.errors: list[Exception] = []
 
-    def process(self, item: object) -> None:
+    def process(self, items: list[object]) -> None:
+        (item,) = items
         self.entered.release()
         assert self.allowed.acquire(timeout=30)
         if isinstance(item, Exception):
@@ -80,3 +81,78 @@ def test_it_starts_again_after_a_stop():
     assert engine.entered.acquire(timeout=30)
     assert worker.stop(30)
     assert engine.done == ["again"]
+
+
+class Batches:
+    """Notes what is taken together, one step at a time."""
+
+    def __init__(self, together: int, wait_s: float = 0.0) -> None:
+        self.entered = threading.Semaphore(0)
+        self.allowed = threading.Semaphore(0)
+        self.taken: list[list[str]] = []
+        self.worker: Worker[str] = Worker(self.process, self.fail, "batches", together, lambda: wait_s)
+        self.worker.start()
+
+    def process(self, items: list[str]) -> None:
+        self.taken.append(items)
+        self.entered.release()
+        assert self.allowed.acquire(timeout=30)
+
+    def fail(self, error: Exception) -> None:
+        raise error
+
+    def step(self) -> None:
+        self.allowed.release()
+        assert self.entered.acquire(timeout=30)
+
+    def end(self) -> None:
+        self.allowed.release(10)
+        assert self.worker.stop(30)
+
+
+def test_a_source_that_floods_takes_turns_with_the_others():
+    engine = Batches(together=1)
+    engine.worker.put("flood 0", "flood")
+    assert engine.entered.acquire(timeout=30)
+    for number in range(1, 100):
+        engine.worker.put(f"flood {number}", "flood")
+    engine.worker.put("front", "front")
+    engine.worker.put("rear", "rear")
+    engine.step()
+    for number in range(100, 200):
+        engine.worker.put(f"flood {number}", "flood")
+    engine.step()
+    engine.step()
+    engine.step()
+    engine.end()
+    assert engine.taken == [["flood 0"], ["flood 99"], ["front"], ["rear"], ["flood 199"]]
+
+
+def test_what_waits_is_taken_together_one_of_each_source():
+    engine = Batches(together=2)
+    engine.worker.put("front 0", "front")
+    assert engine.entered.acquire(timeout=30)
+    for item, source in (("front 1", "front"), ("rear 1", "rear"), ("front 2", "front"), ("left 1", "left")):
+        engine.worker.put(item, source)
+    engine.step()
+    engine.step()
+    engine.end()
+    assert engine.taken == [["front 0"], ["front 2", "rear 1"], ["left 1"]]
+
+
+def test_an_item_waits_for_the_other_sources():
+    engine = Batches(together=2, wait_s=60.0)
+    engine.worker.put("front", "front")
+    assert not engine.entered.acquire(timeout=0.05)
+    engine.worker.put("rear", "rear")
+    assert engine.entered.acquire(timeout=30)
+    engine.end()
+    assert engine.taken == [["front", "rear"]]
+
+
+def test_an_item_does_not_wait_for_ever():
+    engine = Batches(together=2, wait_s=0.05)
+    engine.worker.put("front", "front")
+    assert engine.entered.acquire(timeout=30)
+    engine.end()
+    assert engine.taken == [["front"]]
