@@ -19,6 +19,7 @@ import torch
 from space_clip_ros import settings
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
+from space_clip_ros.model.files import read_torch
 from space_clip_ros.training_config import TrainingConfig
 
 _MAY_DIFFER = ("run", "runtime")
@@ -106,12 +107,8 @@ class RunFolder:
         Raises:
             ModelError: a file is missing or damaged.
         """
-        model = load_checkpoint(self._last / "model.safetensors")
-        try:
-            state = torch.load(self._last / "training.pt", map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
-            raise ModelError(f"{self._last / 'training.pt'}: cannot be read ({error})") from error
-        return model, state
+        state = read_torch(self._last / "training.pt")
+        return load_checkpoint(self._last / "model.safetensors"), state
 
     def save_best(self, model: SpaceClip, metadata: Mapping[str, str]) -> None:
         """Write the best weights so far.

@@ -43,7 +43,7 @@ class Table:
             self._writer(file).writerow(row)
 
     def _writer(self, file: object) -> csv.DictWriter[str]:
-        return csv.DictWriter(file, self._columns, extrasaction="ignore")  # type: ignore[arg-type]
+        return csv.DictWriter(file, self._columns, extrasaction="ignore", lineterminator="\n")  # type: ignore[arg-type]
 
 
 def _number(text: str | None) -> float:

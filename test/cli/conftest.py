@@ -1,0 +1,36 @@
+"""Settings of a run small enough for a test, on the sample drive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from space_clip_ros import settings
+
+
+@pytest.fixture()
+def run_yaml(tmp_path: Path, kitti_drive_dir: Path) -> Path:
+    """A run of two steps on the sample drive."""
+    drive = str(kitti_drive_dir)
+    flat = {
+        "model.encoder.width": 16,
+        "model.encoder.heads": 2,
+        "model.encoder.image_size": 32,
+        "model.encoder.trainable": True,
+        "model.decoder.channels": [8, 8, 8, 8],
+        "model.decoder.film_hidden": 8,
+        "model.input_size": [32, 96],
+        "initial_depth": 10.0,
+        "data.train": [{"path": drive, "frames": [0, 4]}],
+        "data.validation": [{"path": drive, "frames": [40, 41]}],
+        "data.workers": 0,
+        "optimizer.batch_size": 2,
+        "optimizer.epochs": 1,
+        "runtime.device": "cpu",
+        "run.dir": str(tmp_path / "run"),
+    }
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(settings.nest(flat)))
+    return path

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from space_clip_ros import settings
+from space_clip_ros.cli.main import main
+from space_clip_ros.data.collection import FrameCollection, open_sources
+from space_clip_ros.model import build, load_checkpoint, save_checkpoint
+from space_clip_ros.training.ema import WeightAverage
+from space_clip_ros.training.processes import Processes
+from space_clip_ros.training.validation import Validator
+from space_clip_ros.training_config import TrainingConfig, sources
+
+
+@pytest.fixture()
+def command(run_yaml: Path, tmp_path: Path) -> list[str]:
+    """The command for an untrained model, without its protocol."""
+    torch.manual_seed(0)
+    model = build(settings.load(TrainingConfig, run_yaml).model)
+    with torch.no_grad():
+        model.depth_head.depth.bias.fill_(10.0)
+    save_checkpoint(model, tmp_path / "model.safetensors")
+    return ["evaluate", "--model", str(tmp_path / "model.safetensors"), "--data", str(run_yaml)]
+
+
+def test_a_checkpoint_is_compared_and_everything_asked_for_written(command, tmp_path, capsys):
+    files = ["--json", str(tmp_path / "e.json"), "--csv", str(tmp_path / "e.csv"), "--out", str(tmp_path / "worst")]
+    assert main([*command, *files, "--worst", "1", "--protocol", "standard", "--flip", "--median-scaling"]) == 0
+    out = capsys.readouterr().out
+    assert "standard protocol, 1 frames" in out and "abs_rel" in out
+    found = json.loads((tmp_path / "e.json").read_text())
+    assert found["flip"] and found["settings"]["median_scaling"] and found["settings"]["crop"] == "garg"
+    assert len((tmp_path / "e.csv").read_text().splitlines()) == 2
+    assert len(list((tmp_path / "worst").iterdir())) == 1
+
+
+def test_the_reference_protocol_agrees_with_training_s_own_evaluation(command, run_yaml, tmp_path):
+    assert main([*command, "--protocol", "reference", "--json", str(tmp_path / "e.json")]) == 0
+    found = json.loads((tmp_path / "e.json").read_text())
+    config = settings.load(TrainingConfig, run_yaml, ["validation.protocol=reference"])
+    model = load_checkpoint(tmp_path / "model.safetensors")
+    frames = FrameCollection(open_sources(sources(config.data.validation)))
+    alone = Processes(0, 1, torch.device("cpu"))
+    trained = Validator(model, WeightAverage(model, 0.9), frames, alone, config).run(lambda: None)
+    assert found["metrics"] == pytest.approx(trained.metrics["raw"], rel=1e-3)
+
+
+def test_nothing_to_evaluate_on(command, capsys):
+    assert main([*command, "data.validation=[]", "--protocol", "standard"]) == 1
+    assert "data.validation names no source to evaluate on" in capsys.readouterr().err
+
+
+def test_a_protocol_must_be_named(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(command)
+    assert left.value.code == 2
+    assert "--protocol" in capsys.readouterr().err

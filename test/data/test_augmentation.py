@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from space_clip_ros.data.augmentation import Placement, augment, move_depth, place
+from space_clip_ros.data.frames import Frame
+from space_clip_ros.errors import InputError
+from space_clip_ros.settings import parse
+from space_clip_ros.training_config import AugmentationConfig
+
+STILL = {"rotation": 0.0, "flip": 0.0, "color": 0.0, "crop": []}
+
+
+def config(**changes: object) -> AugmentationConfig:
+    return parse(AugmentationConfig, {**STILL, **changes})
+
+
+def frame(height: int = 40, width: int = 60) -> Frame:
+    """A frame whose red, green and depth say where each pixel came from."""
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([columns * 4, rows * 6, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+    return Frame(image, (1.0 + rows * 100 + columns).astype(np.float32))
+
+
+def test_all_off_changes_nothing():
+    original = frame()
+    same = augment(original, config(), np.random.default_rng(0))
+    np.testing.assert_array_equal(same.image, original.image)
+    np.testing.assert_array_equal(same.depth, original.depth)
+
+
+def test_a_crop_is_a_slice_and_depth_moves_with_it():
+    original = frame()
+    for seed in range(20):
+        cut = augment(original, config(crop=[16, 24]), np.random.default_rng(seed))
+        left, top = int(cut.image[0, 0, 0]) // 4, int(cut.image[0, 0, 1]) // 6
+        assert 0 <= left <= 36 and 0 <= top <= 24
+        np.testing.assert_array_equal(cut.image, original.image[top : top + 16, left : left + 24])
+        np.testing.assert_array_equal(cut.depth, original.depth[top : top + 16, left : left + 24])
+
+
+def test_a_flip_mirrors_both():
+    original = frame()
+    flipped = augment(original, config(flip=1.0), np.random.default_rng(0))
+    np.testing.assert_array_equal(flipped.image, original.image[:, ::-1])
+    np.testing.assert_array_equal(flipped.depth, original.depth[:, ::-1])
+
+
+def test_sparse_depth_moves_like_dense_depth():
+    original = frame()
+    sparse = np.full_like(original.depth, np.nan)
+    sparse[::7, ::5] = original.depth[::7, ::5]
+    for seed in range(10):
+        settings = config(crop=[16, 24], flip=0.5)
+        dense = augment(original, settings, np.random.default_rng(seed)).depth
+        moved = augment(original._replace(depth=sparse), settings, np.random.default_rng(seed)).depth
+        known = ~np.isnan(moved)
+        assert known.sum() == (np.isin(dense, sparse[~np.isnan(sparse)])).sum()
+        np.testing.assert_array_equal(moved[known], dense[known])
+
+
+def test_rotation_turns_about_the_centre_by_hand():
+    placement = place((41, 61), config(rotation=10.0), np.random.default_rng(3))
+    centre = placement.matrix @ np.array([30.0, 20.0, 1.0])
+    np.testing.assert_allclose(centre, [30.0, 20.0], atol=1e-9)
+    linear = placement.matrix[:, :2]
+    np.testing.assert_allclose(linear @ linear.T, np.eye(2), atol=1e-12)
+    assert abs(np.rad2deg(np.arctan2(linear[0, 1], linear[0, 0]))) <= 10.0
+
+
+def test_rotation_within_a_degree_leaves_corners_unknown_and_black():
+    original = Frame(np.full((200, 400, 3), 255, np.uint8), np.full((200, 400), 7.0, np.float32))
+    turned = augment(original, config(rotation=1.0), np.random.default_rng(4))
+    unknown = np.isnan(turned.depth)
+    assert 0 < unknown.mean() < 0.02
+    assert set(np.unique(turned.depth[~unknown])) == {np.float32(7.0)}
+    assert turned.image[unknown].mean() < 128
+
+
+def test_zoom_divides_depth_and_keeps_edges_to_edges_by_hand():
+    placement = place((40, 60), config(zoom=2.0), np.random.default_rng(0))
+    zoom = placement.zoom
+    assert 1.0 < zoom <= 2.0
+    # Pixel edges, half a pixel outside the centres, of a window of 40 / zoom by 60 / zoom map to the crop's edges.
+    corner = placement.matrix @ np.array([0.0, 0.0, 1.0])
+    left, top = (-0.5 - corner) / zoom + 0.5
+    assert left - 0.5 + 1e-9 >= 0 and left + 60 / zoom <= 61 and top + 40 / zoom <= 41
+    depth = np.full((40, 60), 12.0, np.float32)
+    np.testing.assert_allclose(move_depth(depth, placement), 12.0 / zoom, rtol=1e-6)
+
+
+def test_a_smaller_truth_keeps_the_nearest_return():
+    depth = np.full((8, 8), np.nan, np.float32)
+    depth[0, 0], depth[1, 1], depth[6, 7] = 9.0, 4.0, 30.0
+    small = move_depth(depth, Placement(np.eye(2, 3), 1.0, (8, 8)), (4, 4))
+    expected = np.full((4, 4), np.nan, np.float32)
+    expected[0, 0], expected[3, 3] = 4.0, 30.0
+    np.testing.assert_array_equal(small, expected)
+
+
+def test_colours_change_within_their_ranges_and_depth_does_not():
+    grey = Frame(np.full((8, 8, 3), 128, np.uint8), np.full((8, 8), 5.0, np.float32))
+    settings = config(color=1.0)
+    values = [augment(grey, settings, np.random.default_rng(seed)).image[0, 0] for seed in range(200)]
+    low, high = 255 * (128 / 255) ** 1.1 * 0.81, 255 * (128 / 255) ** 0.9 * 1.21
+    assert low - 1 <= np.min(values) < 110 and 150 < np.max(values) <= high + 1
+    assert any(len(set(value)) == 3 for value in values)
+    np.testing.assert_array_equal(augment(grey, settings, np.random.default_rng(0)).depth, grey.depth)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"blur": 1.0},
+        {"noise": 10.0},
+        {"erase": 1.0},
+        {"color": 1.0, "saturation": [0.0, 0.5]},
+        {"color": 1.0, "contrast": [0.5, 0.9]},
+    ],
+)
+def test_the_stronger_switches_change_the_image_only(changes):
+    rng = np.random.default_rng(0)
+    original = Frame(rng.integers(0, 255, (40, 60, 3), np.uint8), np.full((40, 60), 5.0, np.float32))
+    kept = original.image.copy()
+    varied = augment(original, config(**changes), np.random.default_rng(2))
+    assert varied.image.dtype == np.uint8 and varied.image.shape == (40, 60, 3)
+    assert (varied.image != kept).any()
+    np.testing.assert_array_equal(original.image, kept)
+    np.testing.assert_array_equal(varied.depth, original.depth)
+
+
+def test_the_same_generator_gives_the_same_frame():
+    settings = parse(AugmentationConfig, {"crop": [16, 24], "zoom": 1.5, "noise": 3.0, "blur": 0.5, "erase": 0.5})
+    first, second = (augment(frame(), settings, np.random.default_rng((1, 2, 3))) for _ in range(2))
+    np.testing.assert_array_equal(first.image, second.image)
+    np.testing.assert_array_equal(first.depth, second.depth)
+
+
+def test_a_frame_smaller_than_the_crop():
+    with pytest.raises(InputError, match=r"60 x 40 pixels cannot give a crop of 704 x 352"):
+        augment(frame(), AugmentationConfig(), np.random.default_rng(0))

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from space_clip_ros.data.collection import FrameCollection, open_sources
+from space_clip_ros.data.raw_frames import find_drives
+from space_clip_ros.data.scan import checked, scan
+from space_clip_ros.data.synthetic import KITTI_CAMERA, write_drive
+from space_clip_ros.errors import DataError
+from space_clip_ros.training_config import SourceConfig
+
+SMALL = KITTI_CAMERA.resized(310, 94)
+
+
+def listed(folder: Path, count: int = 4) -> SourceConfig:
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((8, 10, 3), 40 * number, np.uint8))
+        cv2.imwrite(str(folder / f"{number}_d.png"), np.full((8, 10), 256 * (number + 1), np.uint16))
+    (folder / "list.txt").write_text("".join(f"{number}.png {number}_d.png 1\n" for number in range(count)))
+    return SourceConfig(kind="kitti_list", path=str(folder), file_list=str(folder / "list.txt"))
+
+
+def nothing() -> None:
+    pass
+
+
+def test_whole_files_pass(tmp_path):
+    frames = FrameCollection(open_sources([listed(tmp_path)]))
+    assert scan(frames, nothing) == []
+    assert checked(frames, False, nothing, print) is frames
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: path.unlink(), "cannot be read"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-20]), "is cut off"),
+        (lambda path: path.write_bytes(b"GIF89a" + path.read_bytes()), r"is not the \.png file its name says"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line_before_training(tmp_path, damage, reason):
+    frames = FrameCollection(open_sources([listed(tmp_path)]))
+    damage(tmp_path / "2.png")
+    message = rf"1 of 4 frames cannot be used, the first: .*list\.txt, line 3 .*2\.png: {reason}.*skip_broken=true"
+    with pytest.raises(DataError, match=message):
+        checked(frames, False, nothing, print)
+
+
+def test_broken_frames_are_left_out_and_counted_when_asked(tmp_path):
+    frames = FrameCollection(open_sources([listed(tmp_path)]))
+    (tmp_path / "1_d.png").unlink()
+    said: list[str] = []
+    usable = checked(frames, True, nothing, said.append)
+    assert len(usable) == 3 and len(said) == 1 and "left out 1 of 4 frames" in said[0]
+    assert [int(usable[index].depth[0, 0]) for index in range(3)] == [1, 3, 4]
+
+
+def test_not_a_single_usable_frame(tmp_path):
+    frames = FrameCollection(open_sources([listed(tmp_path, 1)]))
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(DataError, match="1 of 1 frames cannot be used"):
+        checked(frames, True, nothing, print)
+
+
+def test_a_frame_that_breaks_later_is_replaced_only_when_asked(tmp_path, caplog):
+    config = listed(tmp_path)
+    path = tmp_path / "3.png"
+    path.write_bytes(path.read_bytes()[:40] + b"\0" * 30 + path.read_bytes()[-12:])
+    with pytest.raises(DataError, match=r"line 4 .*3\.png"):
+        _ = FrameCollection(open_sources([config]))[3]
+    with caplog.at_level(logging.WARNING):
+        frame = FrameCollection(open_sources([config]), skip_broken=True)[3]
+    assert int(frame.depth[0, 0]) == 1
+    assert "left out" in caplog.text and "3.png" in caplog.text
+
+
+def test_synthetic_drives_give_their_exact_depth_or_their_scan(tmp_path):
+    drive = write_drive(tmp_path, 2, 3, SMALL)
+    exact, scanned = (
+        FrameCollection(open_sources([SourceConfig(path=str(tmp_path), truth=truth)])) for truth in ("auto", "scan")
+    )
+    assert list(find_drives(tmp_path)) == [drive] == list(find_drives(drive)) == list(find_drives(drive.parent))
+    dense, sparse = exact[1].depth, scanned[1].depth
+    assert (~np.isnan(dense)).sum() > (~np.isnan(sparse)).sum() > 100
+    assert exact.files(1)[1].parent.name == "image_02" and scanned.files(1)[1].suffix == ".bin"
+    assert scan(exact, nothing) == scan(scanned, nothing) == []
+    scanned.files(0)[1].write_bytes(b"\0" * 17)
+    assert "no whole number of scan points" in scan(scanned, nothing)[0].reason
+
+
+def test_every_nth_frame_of_each_drive(tmp_path):
+    write_drive(tmp_path, 5, 3, SMALL)
+    frames = FrameCollection(open_sources([SourceConfig(path=str(tmp_path), frames=(1, 5), step=2)]))
+    assert [frames.label(index)[-1] for index in range(len(frames))] == ["1", "3"]
+
+
+def test_sources_that_hold_nothing(tmp_path):
+    with pytest.raises(DataError, match="holds no KITTI raw drive"):
+        open_sources([SourceConfig(path=str(tmp_path))])
+    write_drive(tmp_path, 1, 3, SMALL)
+    with pytest.raises(DataError, match=r"of split eigen_test"):
+        open_sources([SourceConfig(path=str(tmp_path), split="eigen_test")])
+    with pytest.raises(DataError, match=r"none of its 0 frames asked for has depth"):
+        open_sources([SourceConfig(path=str(tmp_path), frames=(5, 6))])

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from space_clip_ros.data.collection import FrameCollection, open_sources, shrink
+from space_clip_ros.data.dataset import AugmentedFrames, Draw, StepSampler, collate, training_loader
+from space_clip_ros.data.frames import Frame
+from space_clip_ros.errors import ConfigError
+from space_clip_ros.settings import parse
+from space_clip_ros.training_config import AugmentationConfig, SourceConfig
+
+CROP = {"crop": [16, 24], "noise": 2.0, "zoom": 1.3}
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> FrameCollection:
+    folder = tmp_path_factory.mktemp("frames")
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        cv2.imwrite(str(folder / f"{number}.png"), rng.integers(0, 255, (32, 48, 3)))
+        cv2.imwrite(str(folder / f"{number}_d.png"), rng.integers(256, 9000, (32, 48)).astype(np.uint16))
+    (folder / "list.txt").write_text("".join(f"{number}.png {number}_d.png 1\n" for number in range(6)))
+    source = SourceConfig(kind="kitti_list", path=str(folder), file_list=str(folder / "list.txt"), weight=1.5)
+    return FrameCollection(open_sources([source]))
+
+
+def loaded(frames: FrameCollection, workers: int, first: int = 0) -> list[tuple[torch.Tensor, ...]]:
+    sampler = StepSampler(frames.weights, 3, seed=5)
+    sampler.first_step, sampler.end_step = first, 2 * sampler.steps_per_epoch
+    dataset = AugmentedFrames(frames, parse(AugmentationConfig, CROP), seed=5)
+    return list(training_loader(dataset, sampler, workers))
+
+
+def same(left, right) -> bool:
+    return all(
+        torch.equal(a.images, b.images) and torch.equal(a.depth.nan_to_num(-1), b.depth.nan_to_num(-1))
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_a_run_is_the_same_whatever_the_number_of_workers(frames):
+    alone = loaded(frames, 0)
+    assert len(alone) == 6
+    assert same(alone, loaded(frames, 1)) and same(alone, loaded(frames, 3))
+    assert alone[0].images.shape == (3, 16, 24, 3) and alone[0].images.dtype == torch.uint8
+    assert alone[0].depth.shape == (3, 1, 16, 24) and alone[0].depth.dtype == torch.float32
+
+
+def test_going_on_in_the_middle_gives_what_would_have_come(frames):
+    assert same(loaded(frames, 0)[4:], loaded(frames, 0, first=4))
+
+
+def test_a_frame_is_varied_anew_each_time_it_is_drawn(frames):
+    dataset = AugmentedFrames(frames, parse(AugmentationConfig, CROP), seed=5)
+    first, again, other = (dataset[Draw(0, 0, 2)][0], dataset[Draw(0, 0, 2)][0], dataset[Draw(1, 0, 2)][0])
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_weights_are_how_often_an_epoch_shows_a_frame():
+    weights = [2.0, 1.0, 0.5, 0.5, 0.0]
+    sampler = StepSampler(weights, 2, seed=1)
+    sampler.end_step = 400 * sampler.steps_per_epoch
+    counts = Counter(draw.frame for step in sampler for draw in step)
+    shown = [counts[frame] / 400 for frame in range(5)]
+    assert sampler.steps_per_epoch == 2
+    np.testing.assert_allclose(shown, weights, atol=0.1)
+    assert shown[0] == 2.0 and shown[4] == 0.0
+
+
+def test_unweighted_epochs_show_every_frame_once_in_another_order():
+    sampler = StepSampler([1.0] * 8, 4, seed=1)
+    sampler.end_step = 4
+    steps = [[draw.frame for draw in step] for step in sampler]
+    first, second = steps[0] + steps[1], steps[2] + steps[3]
+    assert sorted(first) == sorted(second) == list(range(8)) and first != second
+
+
+def test_processes_share_the_batches_that_one_would_see():
+    whole = list(StepSampler([1.0] * 12, 4, seed=3))
+    halves = [list(StepSampler([1.0] * 12, 4, 3, rank, 2)) for rank in range(2)]
+    assert whole == [left + right for left, right in zip(*halves, strict=True)]
+
+
+def test_a_batch_larger_than_an_epoch():
+    with pytest.raises(ConfigError, match=r"an epoch has 3 frames, fewer than a batch of 4"):
+        StepSampler([1.0] * 3, 4, seed=0)
+
+
+def test_samples_of_different_sizes_cannot_be_a_batch():
+    depth = np.ones((4, 4), np.float32)
+    samples = [(np.zeros((4, size, 3), np.uint8), depth, 0) for size in (4, 5)]
+    with pytest.raises(ConfigError, match=r"images of a batch differ in size .* set augmentation\.crop"):
+        collate(samples)
+
+
+def test_frames_kept_in_memory_are_those_on_disk(frames):
+    kept = frames.without([])
+    seen: list[int] = []
+    kept.keep_in_memory(lambda: seen.append(1))
+    assert len(seen) == len(kept) == 6
+    for index in range(6):
+        np.testing.assert_array_equal(kept[index].image, frames[index].image)
+        np.testing.assert_array_equal(kept[index].depth, frames[index].depth)
+
+
+def test_shrinking_averages_the_image_and_keeps_the_nearest_depth():
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:2, :2] = [[[0], [100]], [[100], [200]]]
+    depth = np.full((4, 4), np.nan, np.float32)
+    depth[0, 1] = 6.0
+    small = shrink(Frame(image, depth), (2, 2))
+    assert small.image[0, 0, 0] == 100
+    np.testing.assert_array_equal(small.depth, np.array([[6.0, np.nan], [np.nan, np.nan]], np.float32))
+
+
+def test_the_sample_drive_by_frame_ranges(kitti_drive_dir: Path):
+    root = str(kitti_drive_dir.parents[1])
+    train, validation = (
+        FrameCollection(open_sources([SourceConfig(path=root, frames=frames)])) for frames in ((0, 40), (40, 48))
+    )
+    assert (len(train), len(validation)) == (40, 8)
+    assert validation.label(0).endswith("_sync/0000000040")
+    frame = validation[0]
+    assert frame.image.shape == (375, 1242, 3) and 14_000 < (~np.isnan(frame.depth)).sum() < 19_000

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from space_clip_ros.data.frames import Frame
+from space_clip_ros.errors import DataError
+from space_clip_ros.evaluation.evaluator import Scored, evaluate, flip_averaged, mean_metrics, prepared, worst
+from space_clip_ros.evaluation.protocol import standard
+
+PROTOCOL = standard("none")
+
+
+class Made:
+    """Frames whose truth is 2 m, whose image holds their number; reading them is counted."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.read: list[int] = []
+        self.lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Frame:
+        with self.lock:
+            self.read.append(index)
+        if index == 99:
+            raise DataError("frame 99 is broken")
+        depth = np.full((4, 6), 2.0, np.float32)
+        depth[0] = np.nan
+        return Frame(np.full((4, 6, 3), index, np.uint8), depth)
+
+    def label(self, index: int) -> str:
+        return f"frame {index}"
+
+
+def predict(image: np.ndarray) -> np.ndarray:
+    """Frame n is off by n tenths."""
+    return np.full(image.shape[:2], 2.0 * (1 + image[0, 0, 0] / 10), np.float32)
+
+
+def test_every_frame_is_scored_in_order():
+    seen: list[Scored] = []
+    scores = evaluate(predict, Made(5), PROTOCOL, seen.append)
+    assert scores == seen
+    assert [scored.label for scored in scores] == [f"frame {number}" for number in range(5)]
+    assert [scored.metrics["abs_rel"] for scored in scores] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-6)
+    assert mean_metrics(scores)["abs_rel"] == pytest.approx(0.2)
+
+
+def test_the_worst_come_first_and_frames_without_truth_not_at_all():
+    scores = [*evaluate(predict, Made(4), PROTOCOL), Scored(9, "empty", None)]
+    assert [scored.number for scored in worst(scores, 2)] == [3, 2]
+    assert mean_metrics(scores)["abs_rel"] == pytest.approx(0.15)
+    assert mean_metrics([Scored(9, "empty", None)]) == {}
+
+
+def test_frames_are_read_ahead_but_not_all_at_once():
+    frames = Made(90)
+    reading = prepared(frames, range(90), PROTOCOL)
+    assert next(reading)[0] == 0
+    assert len(frames.read) <= 25
+    assert [index for index, _ in reading] == list(range(1, 90))
+
+
+def test_a_broken_frame_stops_it():
+    with pytest.raises(DataError, match="frame 99 is broken"):
+        list(prepared(Made(100), [1, 99, 2], PROTOCOL))
+
+
+def test_flip_averaging_by_hand():
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[:, 0] = 4
+
+    def first_channel(picture: np.ndarray) -> np.ndarray:
+        # Says more on the left, so that mirroring matters.
+        return (picture[..., 0] + np.array([3.0, 2.0, 1.0])).astype(np.float32)
+
+    np.testing.assert_array_equal(flip_averaged(first_channel)(image), [[6, 2, 2]] * 2)

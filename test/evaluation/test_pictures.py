@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import DataError
+from space_clip_ros.evaluation.pictures import comparison, write_picture
+
+
+def test_four_panels_and_larger_errors_are_brighter():
+    image = np.full((20, 30, 3), 50, np.uint8)
+    truth = np.full((20, 30), np.nan, np.float32)
+    truth[4, 5] = truth[15, 25] = 10.0
+    prediction = np.full((20, 30), 10.2, np.float32)
+    prediction[15, 25] = 14.0
+    picture = comparison(image, prediction, truth, 1.0, 80.0)
+    assert picture.shape == (80, 30, 3)
+    np.testing.assert_array_equal(picture[:20], image)
+    shown_truth, error = picture[40:60], picture[60:]
+    # Dots of three pixels, black elsewhere.
+    assert (shown_truth.any(axis=-1)).sum() == 18
+    assert error[15, 25].sum() > error[4, 5].sum() > 0
+    assert not error[10, 15].any()
+
+
+def test_a_picture_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises((DataError, OSError)):
+        write_picture(tmp_path / "file" / "a.png", np.zeros((2, 2, 3), np.uint8))

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from space_clip_ros.data.frames import Frame
+from space_clip_ros.errors import DataError
+from space_clip_ros.evaluation.evaluator import evaluate, worst
+from space_clip_ros.evaluation.protocol import standard
+from space_clip_ros.evaluation.report import Report, write_csv, write_json, write_worst
+
+
+class Two:
+    """One frame with truth, one without."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Frame:
+        return Frame(np.full((8, 12, 3), 90, np.uint8), np.full((8, 12), 4.0 if index == 0 else np.nan, np.float32))
+
+    def label(self, index: int) -> str:
+        return f"frame {index}"
+
+
+def predict(image: np.ndarray) -> np.ndarray:
+    return np.full(image.shape[:2], 5.0, np.float32)
+
+
+@pytest.fixture()
+def scores():
+    return evaluate(predict, Two(), standard("none"))
+
+
+def test_the_files_say_what_was_found(scores, tmp_path):
+    report = Report.of(scores, "tiny", "onnxruntime", "standard", standard("none"), flip=True)
+    assert (report.frames, report.skipped) == (1, 1)
+    write_json(tmp_path / "deep" / "report.json", report)
+    read = json.loads((tmp_path / "deep" / "report.json").read_text())
+    assert read["metrics"]["abs_rel"] == pytest.approx(0.25)
+    assert read["settings"]["crop"] == "none" and read["flip"] is True and read["model"] == "tiny"
+    write_csv(tmp_path / "frames.csv", scores)
+    with (tmp_path / "frames.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert first["frame"] == "frame 0" and float(first["abs_rel"]) == pytest.approx(0.25)
+    assert second["abs_rel"] == ""
+
+
+def test_the_worst_frames_are_drawn(scores, tmp_path):
+    paths = list(write_worst(tmp_path / "worst", worst(scores, 5), predict, Two(), standard("none")))
+    assert [path.name for path in paths] == ["worst_01_abs_rel_0.250.png"]
+    assert cv2.imread(str(paths[0])).shape == (32, 12, 3)
+
+
+def test_nothing_to_compare(scores):
+    with pytest.raises(DataError, match="none of 1 frames has depth that counts under the standard protocol"):
+        Report.of(scores[1:], "tiny", "torch", "standard", standard("none"), flip=False)
+
+
+def test_a_file_that_cannot_be_written(scores, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_csv(tmp_path / "file" / "frames.csv", scores)

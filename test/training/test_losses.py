@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.training.losses import depth_loss, gradient_loss, silog_loss, ssim_loss, valid_mask
+from space_clip_ros.training_config import LossConfig
+
+
+@pytest.fixture(scope="module")
+def arrays(reference_dir: Path) -> dict[str, np.ndarray]:
+    with np.load(reference_dir / "losses_metrics.npz") as file:
+        return {name: file[name] for name in ("pred", "gt", "silog", "ssim", "grad", "silog_nomask", "ssim_nomask")}
+
+
+def test_the_reference_s_losses_with_its_mask(arrays):
+    prediction, truth = torch.from_numpy(arrays["pred"]), torch.from_numpy(arrays["gt"])
+    mask = valid_mask(truth, 0.001, 80.0)
+    assert float(silog_loss(prediction, truth, mask)) == pytest.approx(float(arrays["silog"]), rel=1e-5)
+    assert float(ssim_loss(prediction, truth, mask)) == pytest.approx(float(arrays["ssim"]), rel=1e-5)
+    assert float(gradient_loss(prediction, truth, mask)) == pytest.approx(float(arrays["grad"]), rel=1e-5)
+
+
+def test_the_reference_s_losses_without_a_mask(arrays):
+    prediction, truth = torch.from_numpy(arrays["pred"]), torch.from_numpy(arrays["gt"])
+    # Its number for SILog was taken on truth held at 0.1 m and above, where logarithms of unknown pixels are tame.
+    found = silog_loss(prediction, truth.clamp_min(0.1))
+    assert float(found) == pytest.approx(float(arrays["silog_nomask"]), rel=1e-5)
+    assert float(ssim_loss(prediction, truth)) == pytest.approx(float(arrays["ssim_nomask"]), rel=1e-5)
+
+
+def test_silog_by_hand():
+    truth = torch.full((1, 1, 1, 2), 2.0)
+    prediction = truth * torch.tensor([math.e, 1.0])
+    # g is 1 and 0: variance 1/4, mean 1/2.
+    assert float(silog_loss(prediction, truth)) == pytest.approx(10 * math.sqrt(0.25 + 0.15 * 0.25), rel=1e-6)
+
+
+def test_equal_maps_cost_next_to_nothing():
+    truth = torch.rand(2, 1, 20, 30) * 50 + 1
+    assert float(silog_loss(truth, truth)) == pytest.approx(10 * math.sqrt(1e-7))
+    assert float(ssim_loss(truth, truth)) == pytest.approx(0.0, abs=1e-6)
+    assert float(gradient_loss(truth, truth)) == 0.0
+
+
+def test_the_gradient_term_counts_pairs_of_valid_pixels_by_hand():
+    truth = torch.zeros(1, 1, 2, 3)
+    prediction = torch.tensor([[[[0.0, 1.0, 9.0], [3.0, 5.0, 9.0]]]])
+    mask = torch.tensor([[[[True, True, False], [True, True, False]]]])
+    # Horizontal steps 1 and 2, vertical steps 3 and 4.
+    assert float(gradient_loss(prediction, truth, mask)) == pytest.approx((1.5 + 3.5) / 2)
+
+
+def test_unknown_truth_is_nan_zero_or_too_far():
+    truth = torch.tensor([float("nan"), 0.0, 0.001, 0.5, 79.0, 80.0])
+    assert valid_mask(truth, 0.001, 80.0).tolist() == [False, False, False, True, True, False]
+
+
+@pytest.mark.parametrize("unknown", [0.0, float("nan")])
+def test_what_unknown_pixels_hold_changes_nothing(unknown):
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(2, 1, 16, 24, generator=generator) * 40 + 1
+    prediction = (torch.rand(2, 1, 16, 24, generator=generator) * 40 + 1).requires_grad_()
+    truth[:, :, :5] = unknown
+    losses = depth_loss(prediction, (prediction,), truth, LossConfig(gradient=0.1), 0.001, 80.0)
+    assert set(losses) == {"silog", "ssim", "gradient", "aux1", "total"}
+    losses["total"].backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert torch.isfinite(prediction.grad).all()
+
+
+def test_the_total_is_the_recipe_s_weighting():
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.rand(1, 1, 16, 24, generator=generator) * 40 + 1
+    maps = [torch.rand(1, 1, 16, 24, generator=generator) * 40 + 1 for _ in range(4)]
+    losses = depth_loss(maps[0], maps[1:], truth, LossConfig(), 0.001, 80.0)
+    expected = (
+        0.5 * silog_loss(maps[0], truth)
+        + 0.5 * ssim_loss(maps[0], truth)
+        + 0.10 * silog_loss(maps[1], truth)
+        + 0.05 * silog_loss(maps[2], truth)
+    )
+    assert float(losses["total"]) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_a_batch_without_truth_costs_nothing_but_keeps_its_gradient():
+    prediction = torch.ones(1, 1, 8, 8, requires_grad=True)
+    losses = depth_loss(prediction, (), torch.zeros(1, 1, 8, 8), LossConfig(gradient=1.0), 0.001, 80.0)
+    assert losses["total"].item() == 0.0
+    losses["total"].backward()
+    assert prediction.grad.abs().sum() == 0.0
+
+
+def test_a_sample_without_truth_leaves_the_others_alone():
+    truth = torch.rand(2, 1, 12, 12) * 40 + 1
+    prediction = torch.rand(2, 1, 12, 12) * 40 + 1
+    truth[1] = 0.0
+    mask = valid_mask(truth, 0.001, 80.0)
+    assert float(ssim_loss(prediction, truth, mask)) == pytest.approx(float(ssim_loss(prediction[:1], truth[:1])))
+
+
+def test_half_precision_predictions_are_compared_in_single():
+    truth = torch.rand(1, 1, 8, 8) * 40 + 1
+    assert silog_loss(truth.bfloat16(), truth).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "mask", "message"),
+    [
+        (torch.ones(1, 8, 8), torch.ones(1, 1, 8, 8), None, r"must be \(B, 1, H, W\)"),
+        (torch.ones(2, 1, 8, 8), torch.ones(1, 1, 8, 8), None, r"got \(2, 1, 8, 8\) and \(1, 1, 8, 8\)"),
+        (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), "mask must be bool"),
+        (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), torch.ones(8, 8, dtype=torch.bool), "mask must be bool"),
+    ],
+)
+def test_arguments_that_do_not_fit(prediction, truth, mask, message):
+    for loss in (silog_loss, ssim_loss, gradient_loss):
+        with pytest.raises(InputError, match=message):
+            loss(prediction, truth, mask)
