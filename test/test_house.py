@@ -26,13 +26,14 @@ MAY_IMPORT = {
     "training": {"model", "data", "evaluation", "geometry"},
     "bags": {"data", "geometry"},
     "ros": {"inference", "geometry", "data", "evaluation", "bags"},
-    "cli": {"geometry", "model", "data", "inference", "export", "evaluation", "training", "bags"},
+    "benchmark": {"geometry", "inference"},
+    "cli": {"geometry", "model", "data", "inference", "export", "evaluation", "training", "bags", "benchmark"},
 }
 # A file that may reach further than its package.
-EXCEPTIONS = {"inference/torch_backend.py": {"model", "export"}}
+EXCEPTIONS = {"inference/torch_backend.py": {"model", "export"}, "benchmark/eager.py": {"model", "export"}}
 # Heavy or optional libraries, and the only places that may name them.
 ONLY_IN = {
-    "torch": r"model/|export/|training/|inference/torch_backend\.py|data/dataset\.py|data/loading\.py",
+    "torch": r"model/|export/|training/|inference/torch_backend\.py|data/(dataset|loading)\.py|benchmark/eager\.py",
     "open_clip": r"model/",
     "timm": r"model/",
     "safetensors": r"model/",
@@ -100,9 +101,9 @@ NO_ROS = ["rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "rosbags", "cv_
 NO_TORCH = ["torch", "torchvision", "open_clip", "timm", "onnx", "safetensors"]
 
 
-@pytest.mark.parametrize("floor", ["geometry", "data", "inference", "evaluation"])
+@pytest.mark.parametrize("floor", ["geometry", "data", "inference", "evaluation", "benchmark"])
 def test_the_core_loads_without_ros_and_without_torch(floor: str) -> None:
-    torch_files = {"torch_backend", "dataset", "loading"}
+    torch_files = {"torch_backend", "dataset", "loading", "eager"}
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (PACKAGE / floor).rglob("*.py")

@@ -1,0 +1,58 @@
+"""The machine and the libraries that figures were measured with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from space_clip_ros import __version__
+
+_LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "torch", "tensorrt")
+
+
+def describe_machine() -> dict[str, str]:
+    """Return what a reader needs to judge a time: processor, cores, memory, system, load and versions."""
+    return {
+        "processor": _first_value("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
+        "cores": f"{usable_cores()} usable of {os.cpu_count()}",
+        "memory": _memory(),
+        "system": f"{_system()}, {platform.system()} {platform.release()}",
+        "load": f"{os.getloadavg()[0]:.1f} (mean of the minute before)" if hasattr(os, "getloadavg") else "unknown",
+        "python": platform.python_version(),
+        "space_clip_ros": __version__,
+        **_versions(),
+    }
+
+
+def usable_cores() -> int:
+    """Return how many hardware threads this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _versions() -> dict[str, str]:
+    found = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in _LIBRARIES}
+    return {name: distribution.version for name, distribution in found.items() if distribution is not None}
+
+
+def _memory() -> str:
+    kilobytes = _first_value("/proc/meminfo", "MemTotal").partition(" ")[0]
+    return f"{int(kilobytes) / (1 << 20):.1f} GiB" if kilobytes.isdigit() else "unknown"
+
+
+def _system() -> str:
+    return _first_value("/etc/os-release", "PRETTY_NAME", "=").strip('"') or platform.platform()
+
+
+def _first_value(file: str, key: str, separator: str = ":") -> str:
+    """Return the value of the first ``key`` line of a system file; empty where there is none."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    for line in text.splitlines():
+        name, found, value = line.partition(separator)
+        if found and name.strip() == key:
+            return value.strip()
+    return ""

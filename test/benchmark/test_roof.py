@@ -1,0 +1,32 @@
+"""The machine's limits: measured in a process of its own, and the best of many tries."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from space_clip_ros.benchmark import roof
+from space_clip_ros.errors import BackendError
+
+
+def test_a_measurement_gives_rates() -> None:
+    found = roof.measure_cpu(1)
+    assert found.gflops > 0 and found.gbytes > 0
+    assert found.threads == 1 and found.measured_by.startswith("NumPy ")
+
+
+def test_the_best_try_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The clock is read once for the end, then at each check and around each try: tries of 2, 1 and 4 seconds.
+    readings = iter([0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 3.0, 3.0, 3.0, 7.0, 7.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(readings))
+    acted: list[int] = []
+    assert roof.best_rate(10.0, lambda: acted.append(1), seconds=5.0) == pytest.approx(10.0)
+    assert len(acted) == 4  # the first does not count
+
+
+def test_a_process_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(BackendError, match="could not be measured"):
+        roof.measure_cpu(1)

@@ -1,0 +1,50 @@
+"""What is measured is what users run: predictors, or ONNX Runtime for files that take several images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_clip_ros.benchmark.subject import check_size, open_subject
+from space_clip_ros.errors import BackendError, InputError, ModelError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 60, 100, 3), dtype=np.uint8)
+
+
+def test_an_exported_file(model_dir: Path) -> None:
+    subject = open_subject(model_dir / "any.onnx", "auto", "auto", "auto", 1)
+    depth, stages = subject.run(IMAGES[:1])
+    assert depth.shape == (1, 60, 100) and list(stages) == ["copy_in", "inference"]
+    assert len(subject.separate(IMAGES[:1], 2)) == 2 and "profiler" in subject.separated_by
+    assert (subject.info.backend, subject.config.name, subject.device_memory()) == ("onnxruntime", "tiny", None)
+    with pytest.raises(InputError, match="takes 1 images at once, got 2"):
+        subject.run(IMAGES)
+    subject.close()
+
+
+def test_a_file_for_several_images(model_dir: Path) -> None:
+    subject = open_subject(model_dir / "pair.onnx", "auto", "auto", "auto", 1)
+    depth, stages = subject.run(IMAGES)
+    assert depth.shape == (2, 60, 100) and list(stages) == ["inference"]
+    check_size(subject.info, 60, 100)
+    with pytest.raises(InputError, match="takes only images of 100 x 60 pixels, not 100 x 61"):
+        check_size(subject.info, 61, 100)
+    subject.close()
+    with pytest.raises(BackendError, match="takes 2 images at once, which backend torch cannot run"):
+        open_subject(model_dir / "pair.onnx", "torch", "auto", "auto", 1)
+
+
+def test_a_checkpoint(model_dir: Path) -> None:
+    subject = open_subject(model_dir / "tiny.safetensors", "torch", "cpu", "auto", 1)
+    depth, stages = subject.run(IMAGES)
+    assert depth.shape == (2, 60, 100) and list(stages) == ["copy_in", "inference", "copy_out"]
+    assert list(subject.separate(IMAGES, 1)[0])[1:4] == ["preprocess", "encoder", "decoder"]
+    assert subject.config.name == "tiny" and "eager" in subject.separated_by
+    subject.close()
+
+
+def test_a_model_that_is_not_there() -> None:
+    with pytest.raises(ModelError, match="no such name"):
+        open_subject("nothing", "auto", "auto", "auto", 1)
