@@ -1,0 +1,153 @@
+"""``space_clip benchmark``: figures on the terminal, in JSON and in Markdown, and every wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from space_clip_ros.benchmark.report import SCHEMA, markdown
+from space_clip_ros.cli import benchmark
+from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
+from space_clip_ros.errors import BackendError, ModelError
+from space_clip_ros.export.onnx import export
+from space_clip_ros.model import build, save_checkpoint
+
+END_TO_END = {
+    "size": [100, 60],
+    "rate_hz": 10.0,
+    "stride": 1,
+    "frames_sent": 5,
+    "frames_received": 4,
+    "latency_ms": {"depth/image": {"p50": 20.0, "p95": 25.0, "p99": 30.0, "max": 31.0}, "depth/points": None},
+    "stages_ms": {"convert": 0.1, "engine": 15.0, "depth/points": 2.0},
+    "overhead_ms": 2.1,
+    "conversions_ms": {"points to cloud": {"p50": 0.5, "p95": 0.6, "p99": 0.7, "max": 0.8}},
+    "rmw": "rmw_fastrtps_cpp",
+    "dds_profile": "fastdds.xml",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds tiny.onnx, for 100 x 60 pixels, its tiny.safetensors, and another network's other.safetensors."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model")
+    for name, width in (("tiny", 32), ("other", 16)):
+        config = ModelConfig(
+            name=name,
+            encoder=EncoderConfig(width=width, heads=2, image_size=32),
+            decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
+            input_size=(32, 64),
+        )
+        model = build(config)
+        with torch.no_grad():
+            model.depth_head.depth.bias.fill_(10.0)
+        save_checkpoint(model, folder / f"{name}.safetensors")
+        if name == "tiny":
+            export(model, folder / "tiny.onnx", 60, 100)
+    return folder
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    benchmark.add_parser(parser.add_subparsers())
+    return benchmark.run(parser.parse_args(["benchmark", *map(str, arguments)]))
+
+
+def test_figures_on_the_terminal_in_json_and_in_markdown(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = tmp_path / "new" / "b.json", tmp_path / "new" / "b.md"
+    arguments = ["--model", folder / "tiny.onnx", "--frames", 3, "--threads", 1, "--json", files[0]]
+    assert run(*arguments, "--markdown", files[1], "--eager", folder / "tiny.safetensors") == 0
+    said = capsys.readouterr().out
+    assert "tiny on onnxruntime, cpu, fp32, 1 threads" in said
+    assert "100x60, batch 1: p50 " in said and " x eager PyTorch" in said and "limits here: " in said
+    result = json.loads(files[0].read_text(encoding="utf-8"))
+    assert result["schema"] == SCHEMA
+    assert {"created", "command", "machine", "model", "roof", "cases", "end_to_end"} < set(result)
+    assert result["command"].startswith("space_clip ")
+    assert (result["model"]["name"], result["model"]["file"]) == ("tiny", "tiny.onnx")
+    assert result["roof"]["gflops"] > 0 and result["end_to_end"] == []
+    (case,) = result["cases"]
+    # the size that the file was exported for, as none was given
+    assert case["size"] == [100, 60] and case["memory_mb"]["resident"] > 10
+    text = files[1].read_text(encoding="utf-8")
+    assert text == markdown(result)
+    for part in (
+        "# tiny: onnxruntime on cpu",
+        "| fp32 matrix peak |",
+        "## 100x60, batch 1",
+        "| encoder |",
+        "eager fp32",
+    ):
+        assert part in text
+
+
+def test_the_end_to_end_part_is_asked_for_what_was_asked_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: list[list[str]] = []
+    started = subprocess.run
+
+    def answer(command: list[str], **options: Any) -> Any:
+        if "space_clip_ros.ros.end_to_end" not in command:
+            return started(command, **options)
+        commands.append(command)
+        Path(command[command.index("--json") + 1]).write_text(json.dumps([END_TO_END]), encoding="utf-8")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    file = tmp_path / "b.md"
+    run("--model", folder / "tiny.onnx", "--frames", 2, "--threads", 1, "--end-to-end", "--rate", 5, "--markdown", file)
+    (command,) = commands
+    told = dict(zip(command[3::2], command[4::2], strict=True))
+    assert told["--model"] == str(folder / "tiny.onnx") and told["--size"] == "100x60"
+    assert (told["--rate"], told["--frames"], told["--stride"], told["--threads"]) == ("5.0", "2", "1", "1")
+    said = capsys.readouterr().out
+    assert "end to end, 100x60 at 10 Hz: depth/image p50 20.0 p99 30.0 ms, depth/points never arrived" in said
+    assert "node overhead 2.10 ms; 1 of 5 lost" in said
+    text = file.read_text(encoding="utf-8")
+    assert "## End to end, 100x60" in text and "4 of 5 frames arrived whole at 10 Hz" in text
+    assert "| depth/image | 20.000 | 25.000 | 30.000 |" in text and "| depth/points | never |" in text
+
+
+def test_an_end_to_end_part_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "_END_TO_END", "space_clip_ros.nothing")
+    with pytest.raises(BackendError, match=r"end-to-end part ended with status 1, see above; it needs ROS 2"):
+        run("--model", folder / "tiny.onnx", "--frames", 1, "--threads", 1, "--end-to-end")
+
+
+def test_eager_of_another_network_is_refused(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"other\.safetensors: is another network than .*tiny\.onnx"):
+        run("--model", folder / "tiny.onnx", "--threads", 1, "--eager", folder / "other.safetensors")
+
+
+def test_a_model_that_is_not_there() -> None:
+    with pytest.raises(ModelError, match="no such name"):
+        run("--model", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "1242"], "must be WIDTHxHEIGHT in pixels, got '1242'"),
+        (["--size", "0x5"], "must be WIDTHxHEIGHT in pixels, got '0x5'"),
+        (["--batch", "0"], "must be a whole number of at least 1, got '0'"),
+        (["--frames", "many"], "must be a whole number of at least 1, got 'many'"),
+        (["--rate", "fast"], "must be between 0.1 and 200 Hz, got 'fast'"),
+        (["--rate", "1e9"], "must be between 0.1 and 200 Hz, got '1e9'"),
+        (["--backend", "abacus"], "invalid choice: 'abacus'"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    assert caught.value.code == 2 and message in capsys.readouterr().err
