@@ -119,3 +119,43 @@ def replay_arguments(options: ReplayOptions) -> list[str]:
     words += [f"--duration={options.duration!r}", f"--wait={options.wait!r}"]
     words += [f"--{name}" for name, value in (("loop", options.loop), ("clock", options.clock)) if value]
     return [*words, "--topics", *options.topics] if options.topics else words
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """What is recorded, and where to.
+
+    Args:
+        out: the bag's folder, which must not exist.
+        topics: which to record; none for all but ``/rosout``, ``/parameter_events`` and hidden ones.
+        duration: seconds to record, 0 for until it is stopped.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    out: str
+    topics: tuple[str, ...] = ()
+    duration: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be recorded."""
+        if not 0.0 <= self.duration < 1e9:
+            raise InputError(f"duration must be 0 or more seconds, got {self.duration:g}")
+
+
+def add_record_options(parser: argparse.ArgumentParser) -> None:
+    """Add what :class:`RecordOptions` holds to a command line."""
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="record these only (default all)")
+    parser.add_argument("--out", required=True, metavar="BAG", help="folder to write, not there yet")
+    parser.add_argument("--duration", type=float, default=0.0, metavar="S", help="end after S seconds (default: never)")
+
+
+def record_options(args: argparse.Namespace) -> RecordOptions:
+    """Return what a command line says."""
+    return RecordOptions(args.out, tuple(args.topics), args.duration)
+
+
+def record_arguments(options: RecordOptions) -> list[str]:
+    """Return the command line that says ``options``."""
+    return [f"--out={options.out}", f"--duration={options.duration!r}", *options.topics]

@@ -14,7 +14,19 @@ from space_clip_ros.cli.console import complain
 from space_clip_ros.errors import SpaceClipError
 
 _PACKAGE = "space_clip_ros.cli"
-COMMANDS = ("predict", "train", "evaluate", "export", "benchmark", "convert", "synthesize", "download", "bag", "replay")
+COMMANDS = (
+    "predict",
+    "train",
+    "evaluate",
+    "export",
+    "benchmark",
+    "convert",
+    "synthesize",
+    "download",
+    "bag",
+    "replay",
+    "record",
+)
 
 _MISSING_EXTRAS = {
     "torch": "train",

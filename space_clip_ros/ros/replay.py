@@ -6,7 +6,6 @@ Messages are published as the bytes that lie in the bag; nothing is decoded. ``s
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import threading
 import time
@@ -23,8 +22,8 @@ from space_clip_ros.bags.options import ReplayOptions, add_replay_options, repla
 from space_clip_ros.bags.reader import BagReader, Topic
 from space_clip_ros.bags.schedule import Due, Schedule
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.ros import dds
 from space_clip_ros.ros.playback import Pacer, Prefetcher
+from space_clip_ros.ros.program import carry_large_messages, split_arguments
 from space_clip_ros.ros.serialized import message_class, played_qos
 from space_clip_ros.ros.spin import run
 
@@ -158,7 +157,7 @@ def main(args: Sequence[str] | None = None) -> int:
         prog="replay", description=_DESCRIPTION, epilog="example: replay drive_0005 --clock --ros-args -r image:=/front"
     )
     add_replay_options(parser)
-    words, ros = _split(list(sys.argv[1:] if args is None else args))
+    words, ros = split_arguments(args)
     replays: list[Replay] = []
     try:
         options = replay_options(parser.parse_args(words))
@@ -174,19 +173,6 @@ def main(args: Sequence[str] | None = None) -> int:
         get_logger("replay").fatal(str(error))
         return 1
     return 1 if replays and replays[0].error is not None else status
-
-
-def carry_large_messages() -> None:
-    """Use the shipped DDS profile, which carries whole images and clouds, where there is shared memory for it."""
-    profile = dds.shared_file("config/fastdds.xml")
-    if dds.fits(profile, 1, dds.free_shared_memory()):
-        os.environ.update(dds.profile_environment(os.environ, profile))
-
-
-def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    """Split a command line where ROS's own arguments begin."""
-    start = words.index("--ros-args") if "--ros-args" in words else len(words)
-    return words[:start], words[start:]
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ MakeNode = Callable[[Callable[[], None]], Any]
 """Makes a :class:`Runnable` node; gets a function that ends the run from any thread, for nodes that finish."""
 
 
-def run(make_node: MakeNode, name: str, description: str, args: Sequence[str] | None = None) -> int:
+def run(
+    make_node: MakeNode, name: str, description: str, args: Sequence[str] | None = None, close_s: float = _CLOSE_S
+) -> int:
     """Run a node until SIGINT, SIGTERM, its own end or an external shutdown; return the exit status.
 
     Args:
@@ -48,6 +50,7 @@ def run(make_node: MakeNode, name: str, description: str, args: Sequence[str] | 
         name: the executable's name.
         description: what ``--help`` says.
         args: command line without the program's name; None for the process's own.
+        close_s: seconds that the node may take to close before the process ends all the same.
 
     Returns:
         0 after a signal or a finished job, 1 if the node could not start or a callback failed.
@@ -67,7 +70,7 @@ def run(make_node: MakeNode, name: str, description: str, args: Sequence[str] | 
         spinner = _Spinner(node, events)
         spinner.start()
         failure = events.get()
-        return _finish(spinner, node, name, failure)
+        return _finish(spinner, node, name, failure, close_s)
 
 
 class _Spinner(threading.Thread):
@@ -120,11 +123,11 @@ def _signals_into(events: queue.SimpleQueue[BaseException | None]) -> Iterator[N
             signal.signal(number, handler)
 
 
-def _finish(spinner: _Spinner, node: Any, name: str, failure: BaseException | None) -> int:
+def _finish(spinner: _Spinner, node: Any, name: str, failure: BaseException | None, close_s: float) -> int:
     """Close the node in a thread, so that a callback or engine that does not return cannot hold up the end."""
     closing = threading.Thread(target=_close, args=(spinner, node), name="closing", daemon=True)
     closing.start()
-    closing.join(_CLOSE_S)
+    closing.join(close_s)
     if failure is not None:
         sys.excepthook(type(failure), failure, failure.__traceback__)
     status = 0 if failure is None else 1
