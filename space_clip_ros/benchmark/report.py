@@ -37,9 +37,9 @@ def end_to_end_summary(part: Mapping[str, Any]) -> str:
         f"{output} p50 {found['p50']:.1f} p99 {found['p99']:.1f} ms" if found else f"{output} never arrived"
         for output, found in part["latency_ms"].items()
     )
-    lost = part["frames_sent"] - part["frames_received"]
+    answered = f"{part['frames_received']} of {part['frames_sent']} images answered"
     overhead = f"node overhead {part['overhead_ms']:.2f} ms"
-    return f"{width}x{height} at {part['rate_hz']:g} Hz: {times}; {overhead}; {lost} of {part['frames_sent']} lost"
+    return f"{width}x{height} at {part['rate_hz']:g} Hz: {times}; {overhead}; {answered}"
 
 
 def _heading(result: Mapping[str, Any]) -> str:
@@ -98,7 +98,7 @@ def _floor(floor: Mapping[str, Any]) -> str:
 
 def _end_to_end(part: Mapping[str, Any]) -> str:
     width, height = part["size"]
-    received = f"{part['frames_received']} of {part['frames_sent']} frames arrived whole at {part['rate_hz']:g} Hz"
+    received = f"{part['frames_received']} of {part['frames_sent']} images answered with both at {part['rate_hz']:g} Hz"
     latencies = [
         (output, *_times(found)) if found else (output, *["never"] * len(_TIMES))
         for output, found in part["latency_ms"].items()

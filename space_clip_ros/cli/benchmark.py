@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
+from space_clip_ros.cli.signals import ending_on_sigterm
 from space_clip_ros.config import BACKENDS, PRECISIONS, NodeConfig
 from space_clip_ros.errors import BackendError, ModelError
 
@@ -183,14 +184,26 @@ def _end_to_end(args: argparse.Namespace, sizes: list[tuple[int, ...]]) -> list[
         command = [sys.executable, "-m", _END_TO_END, "--json", str(file)]
         for name in ("model", "backend", "device", "precision", "threads", "rate", "frames", "stride"):
             command += [f"--{name}", str(getattr(args, name))]
-        status = subprocess.run([*command, "--size", *("x".join(map(str, size)) for size in sizes)], check=False)
-        if status.returncode:
+        status = _run_to_its_end([*command, "--size", *("x".join(map(str, size)) for size in sizes)])
+        if status:
             raise BackendError(
-                f"the end-to-end part ended with status {status.returncode}, see above; it needs ROS 2: source "
+                f"the end-to-end part ended with status {status}, see above; it needs ROS 2: source "
                 "/opt/ros/DISTRO/setup.bash or pip install 'space_clip_ros[ros]', or leave --end-to-end out"
             )
         parts: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
         return parts
+
+
+def _run_to_its_end(command: list[str]) -> int:
+    """Run a command and return its status; whatever ends this process before ends the command too, in good order."""
+    with ending_on_sigterm(), subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            # It stops processes of its own, and must have the time for that.
+            process.terminate()
+            process.wait()
+            raise
 
 
 def _write(path: Path, text: str) -> None:

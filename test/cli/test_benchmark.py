@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -95,16 +97,13 @@ def test_the_end_to_end_part_is_asked_for_what_was_asked_for(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands: list[list[str]] = []
-    started = subprocess.run
 
-    def answer(command: list[str], **options: Any) -> Any:
-        if "space_clip_ros.ros.end_to_end" not in command:
-            return started(command, **options)
+    def answer(command: list[str]) -> int:
         commands.append(command)
         Path(command[command.index("--json") + 1]).write_text(json.dumps([END_TO_END]), encoding="utf-8")
-        return subprocess.CompletedProcess(command, 0)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", answer)
+    monkeypatch.setattr(benchmark, "_run_to_its_end", answer)
     file = tmp_path / "b.md"
     run("--model", folder / "tiny.onnx", "--frames", 2, "--threads", 1, "--end-to-end", "--rate", 5, "--markdown", file)
     (command,) = commands
@@ -113,9 +112,9 @@ def test_the_end_to_end_part_is_asked_for_what_was_asked_for(
     assert (told["--rate"], told["--frames"], told["--stride"], told["--threads"]) == ("5.0", "2", "1", "1")
     said = capsys.readouterr().out
     assert "end to end, 100x60 at 10 Hz: depth/image p50 20.0 p99 30.0 ms, depth/points never arrived" in said
-    assert "node overhead 2.10 ms; 1 of 5 lost" in said
+    assert "node overhead 2.10 ms; 4 of 5 images answered" in said
     text = file.read_text(encoding="utf-8")
-    assert "## End to end, 100x60" in text and "4 of 5 frames arrived whole at 10 Hz" in text
+    assert "## End to end, 100x60" in text and "4 of 5 images answered with both at 10 Hz" in text
     assert "| depth/image | 20.000 | 25.000 | 30.000 |" in text and "| depth/points | never |" in text
 
 
@@ -123,6 +122,33 @@ def test_an_end_to_end_part_that_fails(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(benchmark, "_END_TO_END", "space_clip_ros.nothing")
     with pytest.raises(BackendError, match=r"end-to-end part ended with status 1, see above; it needs ROS 2"):
         run("--model", folder / "tiny.onnx", "--frames", 1, "--threads", 1, "--end-to-end")
+
+
+def test_being_ended_ends_the_end_to_end_part_in_good_order(tmp_path: Path) -> None:
+    """The part notes that it was told to end, and is waited for."""
+    part = tmp_path / "part.py"
+    part.write_text(
+        "import pathlib, signal, sys, time\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "def end(*_):\n"
+        "    time.sleep(0.3)\n"
+        "    (folder / 'ended').touch()\n"
+        "    sys.exit(130)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "(folder / 'started').touch()\n"
+        "time.sleep(120)\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, str(part), str(tmp_path)]
+    program = f"from space_clip_ros.cli import benchmark; benchmark._run_to_its_end({command!r})"
+    process = subprocess.Popen([sys.executable, "-c", program])
+    end = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert (tmp_path / "ended").exists()
 
 
 def test_eager_of_another_network_is_refused(folder: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -58,6 +62,38 @@ def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("end_to_end: depth_node: ") and "/nowhere/model.onnx" in last
     assert not (tmp_path / "a.json").exists()
+
+
+def test_being_ended_leaves_no_process_behind(tiny_model_file: Path, tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    environment = {key: value for key, value in os.environ.items() if key != "ROS_DOMAIN_ID"}
+    options = ["--model", str(tiny_model_file), "--size", "96x64", "--frames", "10000", "--json", str(tmp_path / "a")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "space_clip_ros.ros.end_to_end", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment, "SPACE_CLIP_TEST_RUN": mark},
+    )
+    assert process.stderr is not None
+    assert any("images sent" in line for line in process.stderr)
+    assert len(descendants(mark)) >= 3
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+    process.stderr.close()
+    end = time.monotonic() + 30
+    while descendants(mark) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not descendants(mark)
+
+
+def descendants(mark: str) -> list[str]:
+    """Ids of the processes that inherited a mark in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"SPACE_CLIP_TEST_RUN={mark}".encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
 
 
 def test_wrong_usage() -> None:
