@@ -94,13 +94,24 @@ class Stepper:
         self.bad_in_a_row = 0
 
     def take(self, batch: Batch, lr: float) -> StepResult:
+        """Take one step on a batch as the loader gives it; see :meth:`take_prepared`."""
+        device = self._processes.device
+        depth = batch.depth.to(device, non_blocking=True)
+        return self.take_prepared(to_input(batch.images.to(device, non_blocking=True), self._config.model), depth, lr)
+
+    def take_prepared(self, inputs: Tensor, depth: Tensor, lr: float) -> StepResult:
         """Take one step, or skip it where the loss or the gradient of any process is not finite.
+
+        Args:
+            inputs: (B, 3, h, w) float32, normalised, on the device.
+            depth: (B, 1, H, W) float32 metres, NaN or 0 where unknown, on the device.
+            lr: learning rate of this step.
 
         Raises:
             SpaceClipError: ``max_bad_steps`` steps in a row were not finite.
         """
         torch._foreach_copy_(self._backup, self._buffers)
-        losses = self._losses(batch)
+        losses = self._losses(inputs, depth)
         self._optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         # Gradients are means over the processes, so one bad loss makes every process's norm bad: all skip together.
@@ -113,13 +124,11 @@ class Stepper:
             self._advance(lr)
         return result
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        config, device = self._config, self._processes.device
-        depth = batch.depth.to(device, non_blocking=True)
-        images = to_input(batch.images.to(device, non_blocking=True), config.model)
-        images = images.contiguous(memory_format=self._layout)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.runtime.bf16):
-            output = self._network(images, depth.shape[2:], auxiliary=True)
+    def _losses(self, inputs: Tensor, depth: Tensor) -> dict[str, Tensor]:
+        config = self._config
+        inputs = inputs.contiguous(memory_format=self._layout)
+        with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=config.runtime.bf16):
+            output = self._network(inputs, depth.shape[2:], auxiliary=True)
         return depth_loss(
             output.depth, output.auxiliary, depth, config.loss, config.model.min_depth, config.model.max_depth
         )

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from space_clip_ros.data.resize import resize_bicubic
+from space_clip_ros.model import SpaceClip, build, load_checkpoint
+from space_clip_ros.settings import nest, parse
+from space_clip_ros.training.ema import WeightAverage
+from space_clip_ros.training.processes import Processes
+from space_clip_ros.training.step import Stepper, build_optimizer, to_input
+from space_clip_ros.training_config import TrainingConfig
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+RECIPE = {"optimizer.lr": 1e-3, "runtime.device": "cpu", "runtime.channels_last": False}
+
+# How far gradient norms may be off, step by step, relative; 1e-4 wherever single precision defines them that well.
+# SILog's gradient is 1 / depth: of the first batch of clip_tiny, the smallest positive depth is 0.4 mm among depths of
+# metres, so the rounding of float32 (1e-6 m) moves its norm by 2e-3, and float64 is as far from the reference. Of
+# clip_tiny_interpolated, such a pixel makes the third norm anything from 10 (ours in float32 and float64) to 84 (the
+# reference's), and what follows it another run.
+GRADIENTS = {
+    "clip_tiny": (3e-3, 1e-4, 1e-4, 1e-4, 1e-4),
+    "clip_tiny_interpolated": (1e-3, 2e-3),
+    "siglip_tiny": (1e-4, 5e-4, 1e-3, 2e-3, 1e-4),
+}
+
+
+def stepper(model: SpaceClip, **settings: object) -> tuple[Stepper, WeightAverage]:
+    config = parse(TrainingConfig, nest({**RECIPE, **{k.replace("__", "."): v for k, v in settings.items()}}))
+    optimizer = build_optimizer(model.train(), config)
+    average = WeightAverage(model, config.optimizer.ema_decay)
+    return Stepper(model, optimizer, average, ALONE, config), average
+
+
+@pytest.fixture()
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", list(GRADIENTS))
+def test_five_steps_of_the_reference(name, reference_dir: Path, one_thread):
+    settings = json.loads((reference_dir / "configs.json").read_text())[name]["encoder"]
+    model = load_checkpoint(reference_dir / f"{name}_checkpoint.pt", encoder=settings)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    with np.load(reference_dir / f"{name}_io.npz") as file:
+        expected = {key: file[key] for key in file.files}
+    inputs, depth = torch.from_numpy(expected["input"]), torch.from_numpy(expected["gt"])
+    steps, average = stepper(model)
+    defined = GRADIENTS[name]
+    for number in range(5):
+        found = steps.take_prepared(inputs, depth, 1e-3)
+        if number <= len(defined):
+            # A step's loss follows from the gradients before it.
+            assert found.losses["total"] == pytest.approx(expected["train_loss"][number], rel=1e-4)
+        if number < len(defined):
+            assert found.grad_norm == pytest.approx(expected["train_grad_norm"][number], rel=defined[number])
+    if len(defined) < 5:
+        return
+    model.eval()
+    with torch.no_grad():
+        raw = model(inputs, depth.shape[2:]).depth.numpy()
+        with average.applied():
+            averaged = model(inputs, depth.shape[2:]).depth.numpy()
+    for ours, key in ((raw, "depth_after_training"), (averaged, "depth_after_training_ema")):
+        np.testing.assert_allclose(ours, expected[key], rtol=1e-4, atol=1e-4 * float(expected[key].max()))
+
+
+def test_the_frozen_tower_stays_as_it_was(reference_dir: Path):
+    model = load_checkpoint(reference_dir / "clip_tiny_checkpoint.pt", encoder=_tiny_encoder(reference_dir))
+    before = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
+    steps, _ = stepper(model)
+    steps.take_prepared(torch.randn(2, 3, 64, 64), torch.rand(2, 1, 64, 64) * 20 + 1, 1e-2)
+    for name, tensor in model.encoder.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_heads_whose_loss_weighs_nothing_do_not_train(reference_dir: Path):
+    model = load_checkpoint(reference_dir / "clip_tiny_checkpoint.pt", encoder=_tiny_encoder(reference_dir))
+    last = [parameter.clone() for parameter in model.auxiliary_heads[2].parameters()]
+    steps, _ = stepper(model)
+    steps.take_prepared(torch.randn(2, 3, 64, 64), torch.rand(2, 1, 64, 64) * 20 + 1, 1e-2)
+    assert all(torch.equal(a, b) for a, b in zip(last, model.auxiliary_heads[2].parameters(), strict=True))
+    assert all(parameter.requires_grad for parameter in model.auxiliary_heads[1].parameters())
+
+
+def test_a_skipped_step_leaves_no_trace(tiny):
+    torch.manual_seed(0)
+    model = build(tiny().model)
+    steps, average = stepper(model, model__max_depth=80.0)
+    inputs, depth = torch.randn(2, 3, 32, 48), torch.rand(2, 1, 32, 48) * 20 + 1
+    steps.take_prepared(inputs, depth, 1e-3)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    averaged = {name: tensor.clone() for name, tensor in average.state_dict().items()}
+    found = steps.take_prepared(inputs * float("inf"), depth, 1e-3)
+    assert found.skipped and steps.bad_in_a_row == 1
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]) or name.endswith("num_batches_tracked"), name
+    assert all(torch.equal(tensor, averaged[name]) for name, tensor in average.state_dict().items())
+    assert not steps.take_prepared(inputs, depth, 1e-3).skipped
+    assert steps.bad_in_a_row == 0
+
+
+def test_bfloat16_keeps_weights_in_single_precision(tiny):
+    torch.manual_seed(0)
+    model = build(tiny().model)
+    steps, _ = stepper(model, runtime__bf16=True)
+    found = steps.take_prepared(torch.randn(2, 3, 32, 48), torch.rand(2, 1, 32, 48) * 20 + 1, 1e-3)
+    assert not found.skipped
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_the_input_is_pillow_s_resize_normalised(tiny):
+    config = tiny(model__input_size=[64, 96]).model
+    image = np.random.default_rng(0).integers(0, 256, (120, 300, 3)).astype(np.uint8)
+    found = to_input(torch.from_numpy(image)[None], config)
+    assert found.shape == (1, 3, 64, 96)
+    pillow = (resize_bicubic(image, 64, 96) / 255.0 - np.array(config.mean)) / np.array(config.std)
+    # Pillow rounds and clips to 8 bits after each of its two passes; ours stays float.
+    difference = np.abs(found[0].permute(1, 2, 0).numpy() - pillow)
+    assert np.median(difference) < 0.01 and difference.max() < 0.15
+
+
+def test_an_image_of_the_input_s_size_is_only_normalised(tiny):
+    config = tiny(model__input_size=[32, 48]).model
+    image = torch.full((1, 32, 48, 3), 51, dtype=torch.uint8)
+    found = to_input(image, config)[0, :, 0, 0]
+    expected = (0.2 - torch.tensor(config.mean)) / torch.tensor(config.std)
+    torch.testing.assert_close(found, expected)
+
+
+def _tiny_encoder(reference_dir: Path) -> dict:
+    return json.loads((reference_dir / "configs.json").read_text())["clip_tiny"]["encoder"]
