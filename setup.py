@@ -21,6 +21,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         share("launch", "*.launch.py"),
         share("config"),
+        share("config/nav2"),
         share("models"),
     ],
     python_requires=">=3.10",

@@ -29,3 +29,10 @@ def test_a_crop_in_one_direction_counts_by_its_root():
     assert focal_factor(PinholeCamera(1242, 188, 721.5, 721.5, 0.0, 0.0), (1242, 376, 721.5, 721.5)) == pytest.approx(
         2**0.5
     )
+
+
+def test_the_documented_example():
+    """The numbers of docs/metric_scale.md."""
+    camera = PinholeCamera(640, 480, 525.0, 525.0, 319.5, 239.5)
+    assert focal_factor(camera, TRAINED) == pytest.approx(0.896, abs=5e-4)
+    assert focal_factor(camera.cropped(0, 143, 640, 193), TRAINED) == pytest.approx(1.413, abs=5e-4)

@@ -1,0 +1,55 @@
+"""The files in config/ that users copy: they parse, name what exists, and their numbers fit together."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.settings import parse
+
+CYCLONE = "{https://cdds.io/config}"
+
+
+@pytest.fixture
+def node(project_root: Path) -> NodeConfig:
+    file = project_root / "config" / "nav2" / "depth.yaml"
+    return parse(NodeConfig, yaml.safe_load(file.read_text(encoding="utf-8"))["/**"]["ros__parameters"])
+
+
+@pytest.fixture
+def voxels(project_root: Path) -> dict[str, Any]:
+    file = project_root / "config" / "nav2" / "local_costmap.yaml"
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))["local_costmap"]["local_costmap"]["ros__parameters"]
+    assert all(name in values for name in values["plugins"])
+    return values["voxel_layer"]
+
+
+def test_the_costmap_clears_what_it_does_not_mark(node: NodeConfig, voxels: dict[str, Any]) -> None:
+    assert voxels["observation_sources"].split() == ["mark", "clear"]
+    mark, clear = voxels["mark"], voxels["clear"]
+    assert {mark["topic"], clear["topic"]} == {"/depth/points"}
+    assert (mark["marking"], mark["clearing"], clear["marking"], clear["clearing"]) == (True, False, False, True)
+    assert node.points.clearing
+    # A point put at max_range to clear its ray must never become an obstacle.
+    assert mark["obstacle_max_range"] < node.points.max_range
+    assert mark["obstacle_max_range"] < clear["raytrace_max_range"] <= node.points.max_range
+    assert clear["min_obstacle_height"] < mark["min_obstacle_height"] < mark["max_obstacle_height"]
+    assert mark["max_obstacle_height"] < clear["max_obstacle_height"]
+    assert voxels["z_voxels"] <= 16
+
+
+def test_nav2s_lifecycle_manager_starts_the_node(node: NodeConfig) -> None:
+    assert not node.autostart
+
+
+def test_the_cyclone_profile_asks_and_does_not_demand(project_root: Path) -> None:
+    root = ElementTree.parse(project_root / "config" / "cyclonedds.xml").getroot()
+    assert root.tag == f"{CYCLONE}CycloneDDS"
+    (size,) = root.iter(f"{CYCLONE}SocketReceiveBufferSize")
+    # With a min, Cyclone DDS would not start on a kernel that allows less.
+    assert set(size.attrib) == {"max"}

@@ -1,0 +1,56 @@
+"""The pages for robot users name parameters, files and texts that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.settings import declared
+
+PAGES = ("nav2.md", "metric_scale.md", "troubleshooting.md")
+NAMES = {setting.name for setting in declared(NodeConfig)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_parameters_exist(page: str, project_root: Path) -> None:
+    text = (project_root / "docs" / page).read_text(encoding="utf-8")
+    used = set(re.findall(r"\b(?:points|diagnostics|color)\.[a-z_]+", text))
+    assert used <= NAMES
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_exist(page: str, project_root: Path) -> None:
+    text = (project_root / "docs" / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    paths = re.findall(r"\b(?:config|test)/[\w./]*\w", text)
+    assert all((project_root / "docs" / link).exists() for link in links)
+    assert all((project_root / path).exists() for path in paths)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not active but ",
+        "a lifecycle manager must",
+        "nobody publishes there",
+        " is published: set image_transport to ",
+        "this node asks for ",
+        " and so cannot hear all of them",
+        "because this node offers ",
+        "idle: nobody subscribes to ",
+        "images come in, nothing goes out: ",
+        " yet",
+        "but images are in frame ",
+        "it is for images of ",
+        " s old on arrival, max_age is ",
+        "no depth: ",
+    ],
+)
+def test_what_the_node_is_quoted_with_is_what_it_says(text: str, project_root: Path) -> None:
+    page = (project_root / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    code = "".join(path.read_text(encoding="utf-8") for path in (project_root / "space_clip_ros" / "ros").glob("*.py"))
+    assert text in page
+    assert text in code
