@@ -18,6 +18,7 @@ from space_clip_ros import __version__
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.graph import ImageToDepth
 from space_clip_ros.export.proof import ANY_SIZES, Difference, compare, fit, made_up_images
+from space_clip_ros.export.simplify import simplify
 from space_clip_ros.export.trace import OPSET, trace
 from space_clip_ros.inference.backend import Rgb
 from space_clip_ros.inference.metadata import HEIGHT_NAME, INPUT_NAME, OUTPUT_NAME, WIDTH_NAME, OnnxMetadata
@@ -136,7 +137,7 @@ def _trials(images: Sequence[Rgb], size: tuple[int, int] | None) -> list[Rgb]:
 def _traced(model: SpaceClip, size: tuple[int, int] | None, batch: int) -> onnx.ModelProto:
     symbolic = {} if size else {1: HEIGHT_NAME, 2: WIDTH_NAME}
     example = torch.zeros((batch, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
-    return trace(ImageToDepth(model, size).eval(), example, INPUT_NAME, OUTPUT_NAME, symbolic)
+    return trace(ImageToDepth(simplify(model), size).eval(), example, INPUT_NAME, OUTPUT_NAME, symbolic)
 
 
 def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, temporary: Path, path: Path) -> None:

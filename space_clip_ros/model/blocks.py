@@ -101,7 +101,9 @@ class GatedSkip(nn.Module):
 
     def forward(self, high: Tensor, skip: Tensor) -> Tensor:
         """Return skip (B, skip_channels, any size) at high's size, gated by high (B, channels, H, W)."""
-        return resize_bilinear(skip, high.shape[2:]) * (1.0 + torch.sigmoid(self.gate(high)))
+        resized = resize_bilinear(skip, high.shape[2:])
+        # not resized * (1.0 + gate): ONNX Runtime leaves its fast memory layout to add a constant, and this is the same
+        return resized + resized * torch.sigmoid(self.gate(high))
 
 
 class SemanticBlock(nn.Module):

@@ -143,7 +143,9 @@ def test_a_wrong_export_is_refused_and_leaves_the_old_file(
 
     def slightly_wrong(*arguments: object) -> onnx.ModelProto:
         graph = traced(*arguments)
-        bias = next(tensor for tensor in graph.graph.initializer if tensor.name.endswith("depth_head.depth.bias"))
+        bias = next(
+            tensor for tensor in graph.graph.initializer if tensor.name.endswith("depth_head.depth.blocks.bias")
+        )
         wrong = onnx.numpy_helper.to_array(bias) * np.float32(1.05)
         bias.CopyFrom(onnx.numpy_helper.from_array(wrong, bias.name))
         return graph

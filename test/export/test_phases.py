@@ -1,0 +1,17 @@
+"""A convolution to one channel, spread over 16."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from space_clip_ros.export.phases import PhaseConv
+
+
+@pytest.mark.parametrize("size", [(4, 4), (8, 20)])
+def test_equals_the_convolution(size: tuple[int, int]) -> None:
+    conv = nn.Conv2d(3, 1, kernel_size=3, padding=1, dtype=torch.float64)
+    features = torch.randn(2, 3, *size, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(PhaseConv(conv)(features), conv(features), rtol=1e-12, atol=1e-12)
