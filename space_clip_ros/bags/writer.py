@@ -49,7 +49,7 @@ class BagWriter:
         counts: messages written so far, by topic.
 
     Raises:
-        InputError: another storage.
+        InputError: another storage, or a path without a name.
         DataError: ``path`` exists, is being written by another process, or cannot be written; on entering.
     """
 
@@ -58,6 +58,8 @@ class BagWriter:
         if storage not in STORAGES:
             raise InputError(f"storage must be {' or '.join(STORAGES)}, got {storage!r}")
         self.path = Path(path).expanduser().absolute()
+        if not self.path.name:
+            raise InputError(f"a bag needs a folder of its own, got {path}")
         self.counts: dict[str, int] = {}
         self._storage = storage
         self._draft = self.path.with_name(f".{self.path.name}.part")

@@ -138,6 +138,8 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 def test_unknown_types_and_storages_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="storage must be mcap or sqlite3, got 'zip'"):
         BagWriter(tmp_path / "bag", "zip")
+    with pytest.raises(InputError, match="a bag needs a folder of its own, got /"):
+        BagWriter("/")
     with BagWriter(tmp_path / "bag") as bag:
         with pytest.raises(InputError, match="/x: the definition of my/msg/Type is not known"):
             bag.add("/x", "my/msg/Type", qos.TF)

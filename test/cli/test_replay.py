@@ -22,14 +22,6 @@ def test_the_command_becomes_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     assert words[-3:] == ["--loop", "--topics", "/image"]
 
 
-def test_without_ros_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(ros_program.importlib.util, "find_spec", lambda name: None)
-    assert main(["replay", "bag"]) == 1
-    assert "rclpy" in capsys.readouterr().err
-
-
 def test_wrong_values_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", "bag", "--rate", "0"]) == 1
     assert capsys.readouterr().err == "space_clip replay: rate must be from 0.01 to 100, got 0\n"
