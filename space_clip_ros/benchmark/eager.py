@@ -89,6 +89,15 @@ class EagerModel:
         return perf_counter()
 
 
+def checkpoint_config(file: Path) -> ModelConfig:
+    """Return a checkpoint's configuration, without keeping its weights.
+
+    Raises:
+        ModelError: the file is not a checkpoint.
+    """
+    return load_checkpoint(file).config
+
+
 def measure_device(name: str, side: int = _SIDE, numbers: int = _COPY_NUMBERS) -> Roof:
     """Measure a device's fp32 matrix peak (as PyTorch is set up: without TF32 by default) and its memory bandwidth.
 

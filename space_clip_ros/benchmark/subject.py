@@ -123,11 +123,11 @@ class CheckpointSubject:
         """Load; see :func:`open_subject`."""
         self._predictor = load_predictor(file, backend, device, precision, threads)
         self.info = self._predictor.info
+        self._threads = threads
         # Only here: who measures an exported file needs no PyTorch.
-        from space_clip_ros.benchmark.eager import EagerModel
+        from space_clip_ros.benchmark.eager import checkpoint_config
 
-        self._eager = EagerModel(file, self.info.device, threads)
-        self.config = self._eager.config
+        self.config = checkpoint_config(file)
 
     def run(self, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
         """Run once; see :class:`Subject`."""
@@ -136,7 +136,12 @@ class CheckpointSubject:
 
     def separate(self, images: Rgb, runs: int) -> list[dict[str, float]]:
         """Return an eager run's stages; see :class:`Subject`."""
-        return [self._eager.separate(images) for _ in range(runs)]
+        # Only now: a second set of weights is not the model's memory.
+        from space_clip_ros.benchmark.eager import EagerModel
+
+        eager = EagerModel(self.info.file, self.info.device, self._threads)
+        eager.run(images)
+        return [eager.separate(images) for _ in range(runs)]
 
     def device_memory(self) -> int | None:
         """See :class:`Subject`."""

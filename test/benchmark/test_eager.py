@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_clip_ros.benchmark.eager import EagerModel, measure_device
+from space_clip_ros.benchmark.eager import EagerModel, checkpoint_config, measure_device
 from space_clip_ros.errors import ModelError
 from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
 
@@ -19,7 +19,7 @@ def test_it_agrees_with_the_exported_file(model_dir: Path) -> None:
     depth = eager.run(IMAGES)
     assert depth.shape == (2, 60, 100) and depth.dtype == np.float32
     np.testing.assert_allclose(depth, OnnxSessions(model_dir / "pair.onnx", threads=1).run(IMAGES), rtol=1e-3)
-    assert eager.config.name == "tiny" and eager.device_memory() is None
+    assert eager.config == checkpoint_config(model_dir / "tiny.safetensors") and eager.device_memory() is None
 
 
 def test_every_stage_is_timed(model_dir: Path) -> None:
@@ -32,6 +32,8 @@ def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match=r"x\.safetensors"):
         EagerModel(tmp_path / "x.safetensors", "cpu")
+    with pytest.raises(ModelError, match=r"x\.safetensors"):
+        checkpoint_config(tmp_path / "x.safetensors")
 
 
 def test_a_device_is_measured() -> None:
