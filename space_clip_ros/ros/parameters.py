@@ -47,7 +47,9 @@ class Parameters(Generic[T]):
         node.add_on_set_parameters_callback(self._on_set)
 
     def _parse(self, changes: dict[str, Any]) -> T:
-        values = {name: _plain(self._node.get_parameter(name).value) for name in self._names}
+        # An empty list in YAML has no type, so ROS takes the parameter as not set: that means its default.
+        given = {name: _plain(self._node.get_parameter_or(name).value) for name in self._names}
+        values = {name: value for name, value in given.items() if value is not None}
         return parse(self._settings, nest({**values, **changes}), "parameters")
 
     def _on_set(self, parameters: list[Any]) -> SetParametersResult:

@@ -137,3 +137,22 @@ def test_the_yaml_file_loads_into_a_node(ros, project_root: Path):
         assert Parameters(node, NodeConfig).current == NodeConfig()
     finally:
         node.destroy_node()
+
+
+@pytest.mark.parametrize(("given", "cameras"), [("[front, rear]", ("front", "rear")), ("[]", ("",)), ("['']", ("",))])
+def test_cameras_are_given_as_a_list(ros, given, cameras):
+    node = Node("several", cli_args=["--ros-args", "-p", f"cameras:={given}"])
+    try:
+        assert Parameters(node, NodeConfig).current.cameras == cameras
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize("given", ["front", "[1, 2]"])
+def test_anything_but_a_list_of_names_is_refused(ros, given):
+    node = Node("several", cli_args=["--ros-args", "-p", f"cameras:={given}"])
+    try:
+        with pytest.raises(ConfigError, match="cameras"):
+            Parameters(node, NodeConfig)
+    finally:
+        node.destroy_node()
