@@ -27,7 +27,9 @@ setup(
     python_requires=">=3.10",
     install_requires=["numpy>=1.21.6", "opencv-python-headless>=4.5.4", "onnxruntime>=1.16", "PyYAML>=5.4"],
     extras_require={
-        "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags>=0.11", "rosbags-image>=0.9"],
+        # ROS 2 as wheels; a sourced ROS 2 replaces it.
+        "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags-image>=0.9"],
+        "bags": ["rosbags>=0.11"],
         "nyu": ["h5py", "scipy"],
         "train": [
             "torch>=2.4",
@@ -48,7 +50,6 @@ setup(
             "pytest",
             "pytest-cov",
             "pytest-timeout",
-            "rosbags>=0.11",
             "ruff",
             "setuptools",
             "types-PyYAML",

@@ -35,6 +35,7 @@ _MISSING_EXTRAS = {
     "safetensors": "train",
     "onnx": "train",
     "rclpy": "ros",
+    "rosbags": "bags",
     "tensorboard": "train",
     "h5py": "nyu",
     "scipy": "nyu",
