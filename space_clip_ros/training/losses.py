@@ -38,12 +38,12 @@ def silog_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) ->
     Raises:
         InputError: the shapes do not fit.
     """
-    prediction, mask = _prepare(prediction, truth, mask)
-    if not mask.any():
-        return prediction.sum() * 0.0
-    difference = prediction[mask].clamp_min(_FLOOR).log() - truth[mask].clamp_min(_FLOOR).log()
-    variance = difference.var(correction=0) + _VARIANCE_WEIGHT * difference.mean().square()
-    return 10.0 * variance.clamp_min(_FLOOR).sqrt()
+    prediction, truth, mask = _prepare(prediction, truth, mask)
+    difference = prediction.clamp_min(_FLOOR).log() - truth.clamp_min(_FLOOR).log()
+    mean = _mean(difference, mask)
+    variance = _mean((difference - mean).square(), mask)
+    loss = 10.0 * (variance + _VARIANCE_WEIGHT * mean.square()).clamp_min(_FLOOR).sqrt()
+    return loss * mask.any()
 
 
 def ssim_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -54,19 +54,15 @@ def ssim_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> 
     Raises:
         InputError: the shapes do not fit.
     """
-    prediction, mask = _prepare(prediction, truth, mask)
-    if not mask.any():
-        return prediction.sum() * 0.0
+    prediction, truth, mask = _prepare(prediction, truth, mask)
     low = truth.where(mask, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
     high = truth.where(mask, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
     # A sample without valid pixels has an infinite range; any finite one will do, since none of its pixels count.
     empty = ~torch.isfinite(low)
     low, high = low.masked_fill(empty, 0.0), high.masked_fill(empty, 1.0)
     span = (high - low).clamp_min(_FLOOR)
-    similarity = _ssim_map(
-        ((prediction - low) / span).clamp(0.0, 1.0), ((truth.nan_to_num(0.0) - low) / span).clamp(0.0, 1.0)
-    )
-    return 1.0 - similarity[mask].mean()
+    similarity = _ssim_map(((prediction - low) / span).clamp(0.0, 1.0), ((truth - low) / span).clamp(0.0, 1.0))
+    return _mean(1.0 - similarity, mask)
 
 
 def gradient_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -77,15 +73,11 @@ def gradient_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None)
     Raises:
         InputError: the shapes do not fit.
     """
-    prediction, mask = _prepare(prediction, truth, mask)
+    prediction, truth, mask = _prepare(prediction, truth, mask)
     error = prediction - truth
-    losses = []
-    for dim in (2, 3):
-        length = error.shape[dim] - 1
-        both = mask.narrow(dim, 0, length) & mask.narrow(dim, 1, length)
-        steps = error.diff(dim=dim)[both]
-        losses.append(steps.abs().mean() if steps.numel() else prediction.sum() * 0.0)
-    return (losses[0] + losses[1]) / 2.0
+    vertical = _mean(error.diff(dim=2).abs(), mask[:, :, 1:] & mask[:, :, :-1])
+    horizontal = _mean(error.diff(dim=3).abs(), mask[:, :, :, 1:] & mask[:, :, :, :-1])
+    return (vertical + horizontal) / 2.0
 
 
 def depth_loss(
@@ -128,7 +120,7 @@ def depth_loss(
     return {**terms, "total": total}
 
 
-def _prepare(prediction: Tensor, truth: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _prepare(prediction: Tensor, truth: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     if prediction.ndim != 4 or truth.ndim != 4 or prediction.shape[:2] != truth.shape[:2]:
         raise InputError(
             "prediction and truth must be (B, 1, H, W) of one batch, "
@@ -142,7 +134,13 @@ def _prepare(prediction: Tensor, truth: Tensor, mask: Tensor | None) -> tuple[Te
     prediction = prediction.float() if prediction.dtype in (torch.float16, torch.bfloat16) else prediction
     if prediction.shape[2:] != truth.shape[2:]:
         prediction = functional.interpolate(prediction, truth.shape[2:], mode="bilinear", align_corners=True)
-    return prediction, mask
+    # Pixels that do not count still pass through the arithmetic, where NaN would spoil the gradient of all.
+    return prediction, truth.nan_to_num(0.0, 0.0, 0.0), mask
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the masked pixels, zero where there are none; picking pixels out would stall a GPU to count them."""
+    return values.where(mask, 0.0).sum() / mask.sum().clamp_min(1)
 
 
 def _ssim_map(prediction: Tensor, truth: Tensor) -> Tensor:
