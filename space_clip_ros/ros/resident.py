@@ -12,8 +12,20 @@ def resident_bytes(process: int | str = "self") -> int | None:
     Args:
         process: its id, or ``self``.
     """
+    pages = _pages(process)
+    return None if pages is None else pages[1] * os.sysconf("SC_PAGE_SIZE")
+
+
+def private_bytes(process: int | str = "self") -> int | None:
+    """Return resident memory without what is shared: files, and DDS's shared memory, which fills up over time."""
+    pages = _pages(process)
+    return None if pages is None else (pages[1] - pages[2]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _pages(process: int | str) -> list[int] | None:
+    """Return total, resident and shared pages, as proc(5) has them."""
     try:
-        pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
+        numbers = [int(number) for number in Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[:3]]
+    except (OSError, ValueError):
         return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return numbers if len(numbers) == 3 else None

@@ -46,18 +46,19 @@ def test_what_does_not_hold_is_said(soak: ModuleType) -> None:
     ]
 
 
+@pytest.mark.timeout(400)
 def test_it_runs(project_root: Path, tiny_model_file: Path, tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
-    command = [sys.executable, str(project_root / "test" / "soak.py"), "--minutes", "0.2", "--size", "64", "48"]
+    command = [sys.executable, str(project_root / "test" / "soak.py"), "--minutes", "0.1", "--size", "64", "48"]
     # Seconds on a busy machine say nothing about memory or rate: what is tested is that it runs to the end.
     done = subprocess.run(
         [*command, "--model", str(tiny_model_file), "--growth", "200", "--json", str(file)],
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=350,
         check=False,
     )
     summary = json.loads(file.read_text(encoding="utf-8"))
     assert "the node ended" not in done.stderr, done.stderr
-    assert summary["resident_mib"] > 10
+    assert summary["private_mib"] > 10
     assert summary["first_hz"] > 0, done.stderr
