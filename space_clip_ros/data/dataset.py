@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -125,8 +127,16 @@ def training_loader(
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,
+        worker_init_fn=_prepare_worker,
         prefetch_factor=4 if workers else None,
     )
+
+
+def _prepare_worker(number: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the training process decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # One process for each core is enough; threads of its own would only get in the others' way.
+    cv2.setNumThreads(0)
 
 
 def collate(samples: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32], int]]) -> Batch:

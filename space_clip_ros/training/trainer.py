@@ -121,7 +121,7 @@ class Trainer:
                 self._step = step + 1
                 self._report(result, lr, bar)
                 interrupted = self._processes.any(noted())
-                if self._step % self._steps_per_epoch == 0 and not interrupted:
+                if self._step % self._steps_per_epoch == 0:
                     self._finish_epoch()
                 elif interrupted or self._due():
                     self._save()
