@@ -66,9 +66,9 @@ setup(
     entry_points={
         "console_scripts": [
             f"space_clip = {NAME}.cli.main:main",
-            f"depth_node = {NAME}.ros.depth_node:main",
-            f"kitti_player = {NAME}.ros.kitti_player:main",
-            f"depth_evaluator = {NAME}.ros.depth_evaluator:main",
+            f"depth_node = {NAME}.ros.executables:depth_node",
+            f"kitti_player = {NAME}.ros.executables:kitti_player",
+            f"depth_evaluator = {NAME}.ros.executables:depth_evaluator",
         ]
     },
 )
