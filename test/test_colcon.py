@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -77,7 +76,7 @@ def test_the_installed_node_loads_the_installed_model_and_ends_on_sigint(
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
-            if re.search(r"\bactive\b", line):
+            if "active, waiting for images on /image" in line:
                 break
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=30)

@@ -103,7 +103,7 @@ class DepthNode(LifecycleNode):
             raise
         self._engine = engine
         info = engine.info
-        self.get_logger().info(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+        self.get_logger().info(f"{info.name} on {info.backend}, {info.device}, {info.precision}: {info.file}")
 
     def _load(self) -> Predictor:
         settings = self._settings()
@@ -122,6 +122,8 @@ class DepthNode(LifecycleNode):
         if self._cameras is not None:
             self._forget()
             self._cameras.start()
+            topics = ", ".join(stream.image_topic for stream in self._cameras.streams)
+            self.get_logger().info(f"active, waiting for images on {topics}")
 
     def _deactivate(self) -> None:
         if self._cameras is not None:

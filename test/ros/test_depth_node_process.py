@@ -92,7 +92,7 @@ def robot(ros: int) -> Iterator[Node]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_quietly_while_it_waits(start, tiny_model_file, number):
     process = start("-p", f"model:={tiny_model_file}")
-    process.wait_for("tiny_random on onnxruntime")
+    process.wait_for("active, waiting for images on /image")
     status, lines = process.end(number)
     assert status == 0
     assert len(lines) == 1, lines
