@@ -49,6 +49,7 @@ setup(
             "mypy",
             "pytest",
             "pytest-cov",
+            "pytest-rerunfailures",
             "pytest-timeout",
             "ruff",
             "setuptools",
