@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.cli.console import say
+from space_clip_ros.cli.digest import file_sha256
 from space_clip_ros.errors import ConfigError
 
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.model.checkpoint import verify_checkpoint
 
     model = load_checkpoint(args.checkpoint, _encoder_settings(args.encoder), weights=args.weights)
-    digest = _sha256(args.checkpoint)
+    digest = file_sha256(args.checkpoint)
     save_checkpoint(model, args.out, {"source": args.checkpoint.name, "source_sha256": digest, "weights": args.weights})
     compared = verify_checkpoint(model, args.out)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -76,13 +77,3 @@ def _encoder_settings(path: Path | None) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must hold a mapping of encoder settings, not a {type(values).__name__}")
     return values
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

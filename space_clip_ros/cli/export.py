@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 
 from space_clip_ros.cli.console import callback, progress_bar, say
+from space_clip_ros.cli.digest import file_sha256
 from space_clip_ros.config import PRECISIONS
-
-_CHUNK = 1 << 20
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             args.batch,
             args.precision,
             images=images,
-            source_sha256=_sha256(args.checkpoint),
+            source_sha256=file_sha256(args.checkpoint),
             progress=callback(bar),
         )
     size = "any size" if args.height is None else f"{args.width} x {args.height} pixels"
@@ -86,11 +84,3 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
     return int(text)
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

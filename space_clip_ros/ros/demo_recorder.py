@@ -24,6 +24,7 @@ from space_clip_ros.ros.messages import (
     depth_from_image,
     image_from_array,
     points_from_cloud,
+    stamp_ns,
 )
 
 OUTPUTS: dict[str, Any] = {
@@ -142,7 +143,7 @@ class DemoRecorder(Node):
         self.destroy_node()
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        stamp = _stamp_ns(message)
+        stamp = stamp_ns(message)
         if stamp > self._since_ns:
             self.sent.append(stamp)
 
@@ -154,7 +155,7 @@ class DemoRecorder(Node):
     def _listener(self, output: str) -> Callable[[Any], None]:
         def on_message(message: Any) -> None:
             arrived = time.time_ns()
-            stamp = _stamp_ns(message)
+            stamp = stamp_ns(message)
             if stamp < self._since_ns:
                 return
             self.arrivals.add(output, stamp, arrived)
@@ -185,7 +186,3 @@ def _points_and_colors(cloud: PointCloud2) -> tuple[NDArray[np.float32], NDArray
         return xyz, np.full(xyz.shape, 200, np.uint8)
     packed = np.ascontiguousarray(points["rgb"]).view(np.uint32)
     return xyz, np.stack([packed >> shift & 255 for shift in (16, 8, 0)], axis=1).astype(np.uint8)
-
-
-def _stamp_ns(message: Any) -> int:
-    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)

@@ -19,7 +19,7 @@ from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.evaluation.metrics import MetricAverage
 from space_clip_ros.geometry.depth import Depth, resize_bilinear
 from space_clip_ros.ros.files import write_whole
-from space_clip_ros.ros.messages import depth_from_image
+from space_clip_ros.ros.messages import depth_from_image, stamp_ns
 from space_clip_ros.ros.pairing import StampPairs
 from space_clip_ros.ros.parameters import Parameters
 from space_clip_ros.ros.qos import qos_overrides
@@ -88,10 +88,10 @@ class DepthEvaluator(Node):
         return table(summary)
 
     def _on_depth(self, depth: Image) -> None:
-        self._compare(self._pairs.add_first(_stamp_ns(depth), depth))
+        self._compare(self._pairs.add_first(stamp_ns(depth), depth))
 
     def _on_truth(self, truth: Image) -> None:
-        self._compare(self._pairs.add_second(_stamp_ns(truth), truth))
+        self._compare(self._pairs.add_second(stamp_ns(truth), truth))
 
     def _compare(self, pair: tuple[Image, Image] | None) -> None:
         if pair is None:
@@ -154,10 +154,6 @@ def fitted(depth: Depth, truth: Depth) -> Depth:
         return depth
     height, width = truth.shape
     return resize_bilinear(depth, width, height)
-
-
-def _stamp_ns(message: Image) -> int:
-    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
 
 
 def _text(value: object) -> str:

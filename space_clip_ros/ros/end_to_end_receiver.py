@@ -13,6 +13,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from space_clip_ros.ros.latency import ArrivalLog
+from space_clip_ros.ros.messages import stamp_ns
 
 OUTPUTS: dict[str, Any] = {"depth/image": Image, "depth/points": PointCloud2}
 _QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
@@ -59,7 +60,7 @@ class Receiver(Node):
         self.destroy_node()
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        stamp = _stamp_ns(message)
+        stamp = stamp_ns(message)
         if stamp > self._since_ns:
             self.sent.append(stamp)
 
@@ -70,12 +71,8 @@ class Receiver(Node):
 
     def _listener(self, output: str) -> Callable[[Any], None]:
         def on_message(message: Any) -> None:
-            arrived, stamp = time.time_ns(), _stamp_ns(message)
+            arrived, stamp = time.time_ns(), stamp_ns(message)
             if stamp > self._since_ns:
                 self.arrivals.add(output, stamp, arrived)
 
         return on_message
-
-
-def _stamp_ns(message: Any) -> int:
-    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)

@@ -116,3 +116,8 @@ def _rosbags_image() -> Converter | None:
     except ImportError:
         return None
     return lambda message: cast("NDArray[Any]", message_to_cvimage(message, "rgb8"))
+
+
+def stamp_ns(message: Any) -> int:
+    """Return the stamp of a message's header, nanoseconds."""
+    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
