@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -127,7 +127,7 @@ def _scatter(depth: NDArray[np.float32], known: NDArray[np.bool_], placement: Pl
     return moved.reshape(height, width)
 
 
-def _cut(array: NDArray, placement: Placement, interpolation: int, border: float = 0.0) -> NDArray:  # type: ignore
+def _cut(array: NDArray[Any], placement: Placement, interpolation: int, border: float = 0.0) -> NDArray[Any]:
     height, width = placement.size
     matrix = placement.matrix
     if np.array_equal(np.abs(matrix[:, :2]), np.eye(2)) and matrix[1, 1] == 1.0:

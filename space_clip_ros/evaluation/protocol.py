@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def standard(
     return Protocol(None, _KITTI_CROP if kitti_crop else None, crop, min_depth, max_depth, median_scaling)
 
 
-def _bottom_centre(array: NDArray, size: tuple[int, int]) -> NDArray:  # type: ignore[type-arg]
+def _bottom_centre(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     height, width = size
     if array.shape[0] < height or array.shape[1] < width:
         raise InputError(f"an image of {array.shape[1]} x {array.shape[0]} has no {width} x {height} crop")
