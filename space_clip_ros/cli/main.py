@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import signal
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from space_clip_ros.cli.console import complain
 from space_clip_ros.errors import SpaceClipError
 
 _PACKAGE = "space_clip_ros.cli"
+_BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a command whose reader went away
 COMMANDS = (
     "predict",
     "train",
@@ -60,12 +61,24 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; return 0 on success, 1 on an error said in one line, 2 (by argparse) on wrong usage."""
-    # Let `space_clip … | head` end quietly, as other commands do.
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # `space_clip … | head` ends quietly, as other commands do. SIGPIPE itself stays ignored: it would also kill
+    # a download or a training run whose connection breaks.
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     args = build_parser().parse_args(arguments)
     try:
         return int(importlib.import_module(f"{_PACKAGE}.{args.command}").run(args))
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         complain("space_clip: interrupted")
         return 130

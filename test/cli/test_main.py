@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from space_clip_ros import __version__
@@ -31,6 +36,27 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
 
 def test_version() -> None:
     assert run("--version").stdout == f"space_clip {__version__}\n"
+
+
+def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    cv2.imwrite(str(picture), np.full((96, 320, 3), 128, np.uint8))
+    command_line = ["predict", str(picture), "--out", str(tmp_path / "depth")]
+    program = [sys.executable, "-m", "space_clip_ros.cli.main", *command_line]
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+def test_a_broken_connection_is_an_error_not_a_death(capsys: pytest.CaptureFixture[str]) -> None:
+    command.main(["predict", "no/such/picture.png"])
+    one, other = socket.socketpair()
+    other.close()
+    with pytest.raises(BrokenPipeError):
+        one.sendall(b"x")
+    one.close()
 
 
 @pytest.mark.parametrize("arguments", [(), ("unknown",), ("predict",)])
