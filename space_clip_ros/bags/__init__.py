@@ -1,1 +1,1 @@
-"""Bags: KITTI raw drives into rosbag2 folders, and reading and writing such folders without rosbag2 installed."""
+"""Bags: KITTI raw drives as rosbag2 folders, such folders read and written, messages as arrays; all without ROS."""

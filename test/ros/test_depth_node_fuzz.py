@@ -17,8 +17,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
+from space_clip_ros.bags.image_messages import LAYOUTS
 from space_clip_ros.ros.depth_node import DepthNode
-from space_clip_ros.ros.image_messages import LAYOUTS
 from space_clip_ros.ros.messages import image_from_array
 
 ROUNDS = settings(

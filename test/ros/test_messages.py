@@ -14,9 +14,10 @@ from rosbags.image import message_to_cvimage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from space_clip_ros.bags import color_messages
+from space_clip_ros.bags.image_messages import LAYOUTS, MAX_PIXELS
 from space_clip_ros.errors import InputError
 from space_clip_ros.ros import messages
-from space_clip_ros.ros.image_messages import LAYOUTS, MAX_PIXELS
 
 HEIGHT, WIDTH = 12, 20
 COLOR = [name for name in LAYOUTS if name not in ("32FC1", "16UC1")]
@@ -168,8 +169,8 @@ def test_random_fields_give_an_image_or_an_input_error(encoding, height, width, 
 
 
 def test_missing_libraries_are_named(monkeypatch):
-    monkeypatch.setattr(messages, "_cv_bridge", lambda: None)
-    monkeypatch.setattr(messages, "_rosbags_image", lambda: None)
+    monkeypatch.setattr(color_messages, "_cv_bridge", lambda: None)
+    monkeypatch.setattr(color_messages, "_rosbags_image", lambda: None)
     assert messages.image_to_rgb(message("bgr8")).shape == (HEIGHT, WIDTH, 3)
     with pytest.raises(InputError, match=r"encoding mono16 needs cv_bridge .* or rosbags-image"):
         messages.image_to_rgb(message("mono16"))
@@ -186,10 +187,10 @@ def test_cv_bridge_is_preferred_and_its_errors_are_ours(monkeypatch):
             return np.full((HEIGHT, WIDTH, 3), 9, np.uint8)
 
     monkeypatch.setitem(sys.modules, "cv_bridge", types.SimpleNamespace(CvBridge=CvBridge))
-    messages._cv_bridge.cache_clear()
+    color_messages._cv_bridge.cache_clear()
     try:
         assert messages.image_to_rgb(message("mono16", padding=4))[0, 0, 0] == 9
         with pytest.raises(InputError, match="yuv422 could not be converted: unsupported"):
             messages.image_to_rgb(message("yuv422"))
     finally:
-        messages._cv_bridge.cache_clear()
+        color_messages._cv_bridge.cache_clear()

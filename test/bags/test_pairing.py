@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from space_clip_ros.ros.pairing import StampPairs
+from space_clip_ros.bags.pairing import StampPairs
 
 
 def test_partners_meet_whichever_comes_first() -> None:

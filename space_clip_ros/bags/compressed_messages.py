@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.bags.image_messages import MAX_PIXELS
 from space_clip_ros.errors import InputError
-from space_clip_ros.ros.image_messages import MAX_PIXELS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"

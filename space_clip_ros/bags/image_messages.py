@@ -1,0 +1,140 @@
+"""Image messages as NumPy arrays: every size in a message is checked against the bytes that came with it.
+
+Nothing here copies more than it must: what a message holds in this machine's byte order without row padding is
+returned as a view on the message's own memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry import depth as depth_maps
+
+MAX_PIXELS = 1 << 26
+"""Largest image accepted, pixels (8192 x 8192): conversions grow an image, so its size is bounded at the door."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one encoding stores its pixels.
+
+    Attributes:
+        dtype: NumPy name of one stored value, without byte order.
+        channels: values stored per pixel.
+        rows: stored rows per image row; 1.5 for YUV 4:2:0 in two planes.
+        even: image size must be even, as colour is shared between neighbours.
+    """
+
+    dtype: str
+    channels: int
+    rows: float = 1.0
+    even: bool = False
+
+
+LAYOUTS: dict[str, Layout] = {
+    "rgb8": Layout("uint8", 3),
+    "bgr8": Layout("uint8", 3),
+    "rgba8": Layout("uint8", 4),
+    "bgra8": Layout("uint8", 4),
+    "mono8": Layout("uint8", 1),
+    "8UC1": Layout("uint8", 1),
+    "mono16": Layout("uint16", 1),
+    "16UC1": Layout("uint16", 1),
+    "32FC1": Layout("float32", 1),
+    "rgb16": Layout("uint16", 3),
+    "bgr16": Layout("uint16", 3),
+    "rgba16": Layout("uint16", 4),
+    "bgra16": Layout("uint16", 4),
+    **{f"bayer_{order}8": Layout("uint8", 1, even=True) for order in ("rggb", "bggr", "gbrg", "grbg")},
+    **{f"bayer_{order}16": Layout("uint16", 1, even=True) for order in ("rggb", "bggr", "gbrg", "grbg")},
+    **{name: Layout("uint8", 2, even=True) for name in ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")},
+    "nv12": Layout("uint8", 1, rows=1.5, even=True),
+    "nv21": Layout("uint8", 1, rows=1.5, even=True),
+}
+_DEPTH_ENCODINGS = ("32FC1", "16UC1", "mono16")
+
+
+def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
+    """Return a message's pixels as stored, checked and in this machine's byte order.
+
+    Args:
+        msg: a ``sensor_msgs/Image``, or any object with its fields.
+        what: what to call it in errors, usually the topic.
+
+    Returns:
+        (H, W) or (H, W, C) array of the encoding's own dtype ((1.5 H, W) for nv12 and nv21). Shares memory with the
+        message unless rows are padded or the byte order differs; treat it as read-only.
+
+    Raises:
+        InputError: unknown encoding, size of zero or above :data:`MAX_PIXELS`, a row step too small for the width or
+            no multiple of the value's size, or fewer bytes than step and height ask for.
+    """
+    layout = LAYOUTS.get(msg.encoding)
+    if layout is None:
+        raise InputError(f"{what}: unknown encoding {msg.encoding[:40]!r}; known are {', '.join(LAYOUTS)}")
+    height, width, step = int(msg.height), int(msg.width), int(msg.step)
+    dtype = np.dtype(layout.dtype)
+    _check_size(what, msg.encoding, layout, height, width)
+    row = width * layout.channels * dtype.itemsize
+    if step < row or step % dtype.itemsize:
+        raise InputError(
+            f"{what}: step is {step} bytes, but {width} pixels of {msg.encoding} take {row} bytes a row; "
+            "step must be at least that and hold whole values"
+        )
+    rows = int(height * layout.rows)
+    data = np.frombuffer(memoryview(msg.data).cast("B"), np.uint8)
+    # Some drivers leave out the last row's padding, so only the last row's pixels are needed.
+    needed = step * (rows - 1) + row
+    if data.size < needed:
+        raise InputError(
+            f"{what}: {data.size} bytes of data, but {height} rows of {step} bytes in {msg.encoding} need {needed}; "
+            "the message is truncated"
+        )
+    shape = (rows, width) if layout.channels == 1 else (rows, width, layout.channels)
+    strides = (step, layout.channels * dtype.itemsize, dtype.itemsize)[: len(shape)]
+    pixels: NDArray[Any] = np.ndarray(
+        shape, dtype.newbyteorder(">" if msg.is_bigendian else "<"), data, strides=strides
+    )
+    if not pixels.dtype.isnative:
+        pixels = pixels.astype(dtype)
+    return np.ascontiguousarray(pixels)
+
+
+def _check_size(what: str, encoding: str, layout: Layout, height: int, width: int) -> None:
+    if height <= 0 or width <= 0:
+        raise InputError(f"{what}: empty, {width} x {height} pixels; width and height must be above 0")
+    if height * width > MAX_PIXELS:
+        raise InputError(f"{what}: claims {width} x {height} pixels, more than the {MAX_PIXELS} accepted")
+    if layout.even and (width % 2 or (height % 2 and encoding not in ("yuv422", "uyvy", "yuv422_yuy2", "yuyv"))):
+        raise InputError(f"{what}: {encoding} needs even sizes, got {width} x {height}")
+
+
+def depth_from_image(msg: Any, what: str = "depth image") -> NDArray[np.float32]:
+    """Return a depth image's metres.
+
+    Args:
+        msg: a ``sensor_msgs/Image`` after REP 118: 32FC1 metres, or 16UC1 (also mono16) millimetres.
+        what: what to call it in errors.
+
+    Returns:
+        (H, W) float32 metres, NaN where invalid. A fresh array.
+
+    Raises:
+        InputError: another encoding, or whatever :func:`stored_pixels` finds wrong.
+    """
+    if msg.encoding not in _DEPTH_ENCODINGS:
+        raise InputError(f"{what}: encoding {msg.encoding[:40]!r} holds no depth; use {' or '.join(_DEPTH_ENCODINGS)}")
+    pixels = stored_pixels(msg, what)
+    if pixels.dtype == np.uint16:
+        return depth_maps.from_millimetres(pixels)
+    return depth_maps.invalidate(pixels)
+
+
+def stamp_ns(message: Any) -> int:
+    """Return the stamp of a message's header, nanoseconds."""
+    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
