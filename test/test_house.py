@@ -24,8 +24,9 @@ MAY_IMPORT = {
     "export": {"model", "geometry", "inference"},
     "evaluation": {"data", "geometry", "inference"},
     "training": {"model", "data", "evaluation", "geometry"},
-    "bags": {"data", "geometry"},
-    "ros": {"inference", "geometry", "data", "evaluation", "bags"},
+    "perception": {"geometry", "inference"},
+    "bags": {"data", "geometry", "inference", "perception"},
+    "ros": {"inference", "geometry", "data", "evaluation", "bags", "perception"},
     "benchmark": {"geometry", "inference"},
     "cli": {"geometry", "model", "data", "inference", "export", "evaluation", "training", "bags", "benchmark"},
 }
@@ -107,7 +108,7 @@ NO_ROS = ["rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "rosbags", "cv_
 NO_TORCH = ["torch", "torchvision", "open_clip", "timm", "onnx", "safetensors"]
 
 
-@pytest.mark.parametrize("floor", ["geometry", "data", "inference", "evaluation", "benchmark"])
+@pytest.mark.parametrize("floor", ["geometry", "data", "inference", "perception", "evaluation", "benchmark"])
 def test_the_core_loads_without_ros_and_without_torch(floor: str) -> None:
     torch_files = {"torch_backend", "dataset", "loading", "eager", "plain_training", "training_side"}
     names = [

@@ -13,11 +13,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.inference.backend import ModelInfo
-from space_clip_ros.ros.calibration import Calibration
+from space_clip_ros.perception.calibration import Calibration
+from space_clip_ros.perception.pipeline import Pipeline
 from space_clip_ros.ros.engine import describe
 from space_clip_ros.ros.messages import compressed_to_rgb, image_to_rgb
-from space_clip_ros.ros.outputs import Outputs
-from space_clip_ros.ros.pipeline import Pipeline
+from space_clip_ros.ros.outputs import NodeOutputs
 from space_clip_ros.ros.qos import qos_overrides, subscription_events
 from space_clip_ros.ros.statistics import Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
@@ -66,7 +66,7 @@ class CameraStream:
         self.image_topic = image_topic(node, name, settings().image_transport)
         self.image_qos = _any_publisher(depth=1)
         self.calibration = Calibration(node.resolve_topic_name(f"{self._prefix}camera_info"))
-        self.outputs = Outputs(node, self._prefix, log)
+        self.outputs = NodeOutputs(node, self._prefix, log)
         self.pipeline = Pipeline(
             model,
             self.calibration,

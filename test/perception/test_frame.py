@@ -8,8 +8,9 @@ import numpy as np
 from std_msgs.msg import Header
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.ros.frame import DepthMessage, Frame, Stopwatch
+from space_clip_ros.perception.frame import DepthMessage, Frame, Stopwatch
 from space_clip_ros.ros.messages import stored_pixels
+from space_clip_ros.ros.outputs import RosMessages
 
 SETTINGS = dataclasses.replace(NodeConfig(), min_depth=1.0, max_depth=10.0)
 
@@ -22,7 +23,7 @@ def frame(metres: np.ndarray, buffer: DepthMessage, outside: np.ndarray | None =
 def test_depth_outside_the_range_or_the_picture_is_invalid():
     metres = np.array([[0.0, 0.5, 1.0], [10.0, 10.5, 5.0]], np.float32)
     outside = np.array([[False, False, False], [False, False, True]])
-    one = frame(metres, DepthMessage(), outside)
+    one = frame(metres, DepthMessage(RosMessages()), outside)
     expected = np.array([[np.nan, np.nan, 1.0], [10.0, np.nan, np.nan]], np.float32)
     np.testing.assert_array_equal(one.depth, expected)
     np.testing.assert_array_equal(stored_pixels(one.depth_message()), expected)
@@ -33,7 +34,7 @@ def test_depth_outside_the_range_or_the_picture_is_invalid():
 
 
 def test_frames_share_one_message_until_their_size_changes():
-    buffer = DepthMessage()
+    buffer = DepthMessage(RosMessages())
     first = frame(np.full((2, 3), 2.0, np.float32), buffer, name="a").depth_message()
     second = frame(np.full((2, 3), 3.0, np.float32), buffer, name="b").depth_message()
     assert first is second

@@ -1,4 +1,4 @@
-"""One image on its way through the node: what every output reads."""
+"""One image on its way to its outputs: what every output reads."""
 
 from __future__ import annotations
 
@@ -9,37 +9,34 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import invalidate
-from space_clip_ros.ros.image_messages import image_from_array
+from space_clip_ros.perception.messages import MessageMaker, memory
 
 
 class DepthMessage:
     """One 32FC1 message used for every frame: depth is computed into its own memory and published without a copy.
 
     Publishing serialises before it returns, so one message serves all frames of a thread.
+
+    Args:
+        make: makes the message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make: MessageMaker) -> None:
         """Start without a size."""
-        self.message = Image()
+        self._make = make
+        self.message: Any = None
         self._metres: NDArray[np.float32] = np.empty((0, 0), np.float32)
 
-    def metres(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+    def metres(self, shape: tuple[int, int], header: Any) -> NDArray[np.float32]:
         """Return the message's pixels, (H, W) float32, to be written to; a new size makes a new message."""
         if self._metres.shape != shape:
-            self.message = image_from_array(np.zeros(shape, np.float32), "32FC1", Header())
+            self.message = self._make.image(np.zeros(shape, np.float32), "32FC1", header)
             self._metres = memory(self.message, shape)
         return self._metres
-
-
-def memory(message: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return a message's data as a writable float32 array."""
-    return np.frombuffer(message.data, np.float32).reshape(shape)
 
 
 class Frame:
@@ -51,7 +48,7 @@ class Frame:
         metres: (H, W) float32 scaled depth, not yet cut to the range.
         outside: (H, W) bool, pixels that the camera did not see, or None.
         camera: camera of ``rgb``, or None where unknown.
-        settings: the node's parameters, the same for the whole frame.
+        settings: the parameters, the same for the whole frame.
         buffer: the message that ``depth`` is written to.
     """
 
@@ -78,11 +75,11 @@ class Frame:
     def depth(self) -> NDArray[np.float32]:
         """(H, W) float32 metres, NaN outside ``min_depth`` to ``max_depth`` and where the camera did not see."""
         height, width = self._metres.shape
-        depth = self._buffer.metres((height, width))
+        depth = self._buffer.metres((height, width), self.header)
         np.copyto(depth, self._metres)
         return self._cut(depth, self.settings.max_depth)
 
-    def depth_message(self) -> Image:
+    def depth_message(self) -> Any:
         """Return :attr:`depth` as a message; it is overwritten by the next frame."""
         _ = self.depth
         self._buffer.message.header = self.header

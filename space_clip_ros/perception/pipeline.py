@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,26 @@ from numpy.typing import NDArray
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.inference.backend import ModelInfo, Prediction
-from space_clip_ros.ros.calibration import Calibration, View
-from space_clip_ros.ros.frame import DepthMessage, Frame, Stopwatch
-from space_clip_ros.ros.outputs import Output, Outputs, subscribed
-from space_clip_ros.ros.statistics import Statistics
-from space_clip_ros.ros.throttle import ThrottledLog
+from space_clip_ros.perception.calibration import Calibration, View
+from space_clip_ros.perception.frame import DepthMessage, Frame, Stopwatch
+from space_clip_ros.perception.outputs import Output, Outputs, subscribed
+
+
+class Statistics(Protocol):
+    """Is told how it went."""
+
+    def note(self, problem: str) -> None:
+        """Take down what is wrong, though the frame goes on."""
+
+    def publish(self, age_ms: float, stages_ms: Mapping[str, float]) -> None:
+        """Count a frame whose outputs are out."""
+
+
+class Log(Protocol):
+    """Says faults to a person."""
+
+    def warning(self, kind: str, text: str) -> None:
+        """Say one of the few kinds of faults, which may well be one of every frame."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +57,16 @@ class Prepared:
 
 
 class Pipeline:
-    """What happens to one camera's images before and after the model, in the worker's thread.
+    """What happens to one camera's images before and after the model, in one thread.
 
     Args:
         model: the model's facts.
         calibration: the camera's newest camera_info.
-        outputs: the camera's publishers.
+        outputs: the camera's outputs.
         statistics: told what happened.
         log: where faults are said.
         settings: returns the parameters of the moment; asked once a frame.
-        age_ms: returns the age of a stamp by the node's clock, milliseconds.
+        age_ms: returns the age of a stamp, milliseconds.
         to_rgb: converts the topic's messages; gets the message and the topic's name.
         topic: resolved name of the image topic, for texts.
 
@@ -65,7 +80,7 @@ class Pipeline:
         calibration: Calibration,
         outputs: Outputs,
         statistics: Statistics,
-        log: ThrottledLog,
+        log: Log,
         settings: Callable[[], NodeConfig],
         age_ms: Callable[[Any], float],
         to_rgb: Callable[[Any, str], NDArray[np.uint8]],
@@ -81,7 +96,7 @@ class Pipeline:
         self._age_ms = age_ms
         self._to_rgb = to_rgb
         self._topic = topic
-        self._buffer = DepthMessage()
+        self._buffer = DepthMessage(outputs.make)
         self.scale = 1.0
 
     def prepare(self, message: Any) -> Prepared | None:
