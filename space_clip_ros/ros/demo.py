@@ -22,6 +22,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from space_clip_ros.config import BACKENDS, NodeConfig
+from space_clip_ros.data.files import write_whole
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.synthetic import write_drive
 from space_clip_ros.errors import DataError, SpaceClipError
@@ -31,7 +32,6 @@ from space_clip_ros.ros.demo_recorder import DemoRecorder
 from space_clip_ros.ros.demo_report import ReportFrame, draw_report
 from space_clip_ros.ros.demo_run import DemoRun, Job
 from space_clip_ros.ros.demo_summary import table
-from space_clip_ros.ros.files import write_whole
 from space_clip_ros.ros.terminal import Terminal
 
 _PROCESSES = 4

@@ -16,10 +16,10 @@ from std_msgs.msg import Header
 
 from space_clip_ros.bags.pairing import StampPairs
 from space_clip_ros.config import EvaluatorConfig
+from space_clip_ros.data.files import write_whole
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.evaluation.metrics import MetricAverage
 from space_clip_ros.geometry.depth import Depth, resize_bilinear
-from space_clip_ros.ros.files import write_whole
 from space_clip_ros.ros.messages import depth_from_image, stamp_ns
 from space_clip_ros.ros.parameters import Parameters
 from space_clip_ros.ros.qos import qos_overrides

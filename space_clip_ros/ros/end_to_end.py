@@ -23,12 +23,12 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from space_clip_ros.config import BACKENDS, PRECISIONS, NodeConfig
+from space_clip_ros.data.files import write_whole
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.ros import dds
 from space_clip_ros.ros.conversions import time_conversions
 from space_clip_ros.ros.demo_processes import Child, ChildError, Children
 from space_clip_ros.ros.end_to_end_receiver import OUTPUTS, Receiver
-from space_clip_ros.ros.files import write_whole
 from space_clip_ros.ros.latency import percentiles
 from space_clip_ros.ros.terminal import Terminal
 
