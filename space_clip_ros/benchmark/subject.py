@@ -95,6 +95,9 @@ class GraphSubject:
         if self._predictor is not None and len(images) == 1:
             prediction = self._predictor.run(images[0])
             return prediction.depth[None], prediction.stages_ms
+        if self._predictor is not None and self._predictor.batches:
+            predictions = self._predictor.run_batch(list(images))
+            return np.stack([prediction.depth for prediction in predictions]), predictions[0].stages_ms
         start = perf_counter()
         depth = self._sessions.run(images)
         return depth, {"inference": (perf_counter() - start) * 1e3}

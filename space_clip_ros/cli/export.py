@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from space_clip_ros.cli.console import callback, progress_bar, say
-from space_clip_ros.cli.digest import file_sha256
+from space_clip_ros.inference.digest import file_sha256
 from space_clip_ros.config import PRECISIONS
 
 
@@ -29,7 +29,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="height of every image, pixels; without both sizes any will do",
     )
     parser.add_argument("--width", type=_positive, metavar="W", help="width of every image, pixels")
-    parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="images a run (default: %(default)s)")
+    parser.add_argument(
+        "--batch",
+        type=_positive,
+        metavar="N",
+        help="images of every run (default: any number, or 1 with --height and --width)",
+    )
     parser.add_argument(
         "--precision",
         choices=[precision for precision in PRECISIONS if precision != "auto"],
@@ -72,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     size = "any size" if args.height is None else f"{args.width} x {args.height} pixels"
     difference = report.difference
     metadata = report.metadata
-    say(f"{report.path}: {metadata.config.name}, {size}, {metadata.precision}, {report.bytes / 1e6:.1f} MB")
+    batch = "any batch" if metadata.batch is None else f"batch {metadata.batch}"
+    say(f"{report.path}: {metadata.config.name}, {size}, {batch}, {metadata.precision}, {report.bytes / 1e6:.1f} MB")
     say(
         f"largest difference from PyTorch on {difference.images} images: {difference.relative:.2g} relative, "
         f"{difference.absolute:.2g} m"

@@ -21,7 +21,14 @@ from space_clip_ros.export.proof import ANY_SIZES, Difference, compare, fit, mad
 from space_clip_ros.export.simplify import simplify
 from space_clip_ros.export.trace import OPSET, trace
 from space_clip_ros.inference.backend import Rgb
-from space_clip_ros.inference.metadata import HEIGHT_NAME, INPUT_NAME, OUTPUT_NAME, WIDTH_NAME, OnnxMetadata
+from space_clip_ros.inference.metadata import (
+    BATCH_NAME,
+    HEIGHT_NAME,
+    INPUT_NAME,
+    OUTPUT_NAME,
+    WIDTH_NAME,
+    OnnxMetadata,
+)
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.model import SpaceClip
 
@@ -58,7 +65,7 @@ def export(
     path: str | Path,
     height: int | None = None,
     width: int | None = None,
-    batch: int = 1,
+    batch: int | None = None,
     precision: str = "fp32",
     *,
     images: Sequence[Rgb] = (),
@@ -75,7 +82,7 @@ def export(
         height: height of every image to come, pixels. Height and width given make a graph of static shapes (TensorRT
             wants that); without both it takes any size.
         width: and its width.
-        batch: images a run.
+        batch: images a run. Without it a graph of static shapes takes one, any other any number.
         precision: one of :data:`EXPORT_PRECISIONS`.
         images: real (H, W, 3) uint8 RGB images to compare on as well, of any size.
         source_sha256: hash of the checkpoint file, kept in the metadata.
@@ -93,6 +100,7 @@ def export(
     if sum(parameter.nbytes for parameter in model.parameters()) > _LARGEST_FILE:
         raise ExportError(f"{path}: would be over 2 GB, which one ONNX file cannot hold; use a smaller model")
     model = copy.deepcopy(model).cpu().eval()
+    batch = 1 if batch is None and size is not None else batch
     metadata = OnnxMetadata(model.config, precision, size, batch, source_sha256, created_with=_created_with())
     trials = _trials(images, size)
     steps = len(trials) + 1
@@ -114,10 +122,10 @@ def export(
     return ExportReport(path, path.stat().st_size, len(graph.graph.node), difference, metadata)
 
 
-def _checked_size(height: int | None, width: int | None, batch: int, precision: str) -> tuple[int, int] | None:
+def _checked_size(height: int | None, width: int | None, batch: int | None, precision: str) -> tuple[int, int] | None:
     if precision not in EXPORT_PRECISIONS:
         raise InputError(f"precision: {precision!r} cannot be exported; available: {', '.join(EXPORT_PRECISIONS)}")
-    if batch < 1:
+    if batch is not None and batch < 1:
         raise InputError(f"batch: must be at least 1, got {batch}")
     if height is None and width is None:
         return None
@@ -134,9 +142,11 @@ def _trials(images: Sequence[Rgb], size: tuple[int, int] | None) -> list[Rgb]:
     return [made_up for trial in ANY_SIZES for made_up in made_up_images(*trial)] + list(images)
 
 
-def _traced(model: SpaceClip, size: tuple[int, int] | None, batch: int) -> onnx.ModelProto:
-    symbolic = {} if size else {1: HEIGHT_NAME, 2: WIDTH_NAME}
-    example = torch.zeros((batch, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
+def _traced(model: SpaceClip, size: tuple[int, int] | None, batch: int | None) -> onnx.ModelProto:
+    names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
+    symbolic = {axis: name for axis, name in names.items() if name is not None}
+    # not 1 where any number will do: tracing would take a size of 1 for one that broadcasts
+    example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
     return trace(ImageToDepth(simplify(model), size).eval(), example, INPUT_NAME, OUTPUT_NAME, symbolic)
 
 

@@ -18,6 +18,7 @@ from space_clip_ros.model import SpaceClip
 
 ANY_SIZES = ((375, 1242), (480, 640), (97, 131))
 """Heights and widths tried for files that take any size: cameras', and odd ones below the network's input."""
+_ANY_BATCHES = (1, 2)
 _RELATIVE_FLOOR = 0.01
 _SEED = 42
 
@@ -44,7 +45,7 @@ def compare(
     """Run every image on the file (ONNX Runtime) and on the model (PyTorch), both on the CPU.
 
     Args:
-        file: the exported file; its own batch size is used.
+        file: the exported file; run on as many images at once as it takes, on one and on two where it takes any.
         model: what it was made from, in evaluation mode, on the CPU.
         images: (H, W, 3) uint8 RGB, of the file's size if it has one.
         advance: called after each image.
@@ -53,19 +54,23 @@ def compare(
         ExportError: a depth is not finite, or all are 0, so that nothing is proven.
     """
     sessions = OnnxSessions(file)
+    counts = _ANY_BATCHES if sessions.metadata.batch is None else (sessions.metadata.batch,)
     absolute = relative = largest = 0.0
     for image in images:
         size = (image.shape[0], image.shape[1])
         # a batch's images must differ, or one computed for another would not show
-        batch = np.stack([np.roll(image, shift, axis=1) for shift in range(sessions.metadata.batch or 1)])
-        exported = sessions.run(batch)
+        batch = np.stack([np.roll(image, shift, axis=1) for shift in range(max(counts))])
         with torch.inference_mode():
             expected = ImageToDepth(model, size)(torch.from_numpy(batch)).numpy()
-        if not (np.isfinite(exported).all() and np.isfinite(expected).all()):
-            raise ExportError(f"{file.name}: depth is not finite on a {size[1]} x {size[0]} image; check the weights")
-        difference = np.abs(exported - expected)
-        absolute = max(absolute, float(difference.max()))
-        relative = max(relative, float((difference / _scale(expected)).max()))
+        for count in counts:
+            exported = sessions.run(batch[:count])
+            if not (np.isfinite(exported).all() and np.isfinite(expected).all()):
+                raise ExportError(
+                    f"{file.name}: depth is not finite on a {size[1]} x {size[0]} image; check the weights"
+                )
+            difference = np.abs(exported - expected[:count])
+            absolute = max(absolute, float(difference.max()))
+            relative = max(relative, float((difference / _scale(expected[:count])).max()))
         largest = max(largest, float(expected.max()))
         advance()
     if not largest:

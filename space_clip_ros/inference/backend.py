@@ -31,6 +31,7 @@ class ModelInfo:
         training_camera: width, height, fx, fy of the camera trained on, pixels; None where unknown.
         fixed_size: height and width of the only images it takes, pixels; None where any will do.
         file: where it came from.
+        fixed_batch: images of every run; None where any number will do.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ModelInfo:
     training_camera: tuple[float, float, float, float] | None
     fixed_size: tuple[int, int] | None
     file: Path
+    fixed_batch: int | None = None
 
 
 class Prediction(NamedTuple):
@@ -90,7 +92,14 @@ class BatchBackend(Backend, Protocol):
 
 
 def model_info(
-    config: ModelConfig, *, backend: str, device: str, precision: str, fixed_size: tuple[int, int] | None, file: Path
+    config: ModelConfig,
+    *,
+    backend: str,
+    device: str,
+    precision: str,
+    fixed_size: tuple[int, int] | None,
+    file: Path,
+    fixed_batch: int | None = None,
 ) -> ModelInfo:
     """Return the facts of a model of this configuration."""
     camera = None
@@ -108,4 +117,5 @@ def model_info(
         training_camera=camera,
         fixed_size=fixed_size,
         file=file,
+        fixed_batch=fixed_batch,
     )

@@ -14,6 +14,7 @@ from space_clip_ros.errors import ConfigError, ModelError
 FORMAT_VERSION = "1"
 INPUT_NAME = "image"
 OUTPUT_NAME = "depth"
+BATCH_NAME = "batch"
 HEIGHT_NAME = "height"
 WIDTH_NAME = "width"
 

@@ -45,7 +45,7 @@ class Predictor:
     @property
     def batches(self) -> bool:
         """Tell whether :meth:`run_batch` is one run of the model, and so quicker than its images one by one."""
-        return isinstance(self._backend, BatchBackend)
+        return isinstance(self._backend, BatchBackend) and self.info.fixed_batch is None
 
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth of several images of one size, in one run where the backend can and one by one elsewhere.
@@ -66,7 +66,7 @@ class Predictor:
         if len(sizes) > 1:
             raise InputError(f"images: must be of one size to run together, got {sizes}")
         backend = self._open()
-        if isinstance(backend, BatchBackend) and len(images) > 1:
+        if isinstance(backend, BatchBackend) and self.batches and len(images) > 1:
             return backend.run_batch(images)
         return [backend.run(image) for image in images]
 

@@ -9,6 +9,8 @@ import pytest
 
 from space_clip_ros.benchmark.subject import check_size, open_subject
 from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.export.onnx import export
+from space_clip_ros.model import load_checkpoint
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 60, 100, 3), dtype=np.uint8)
 
@@ -19,6 +21,17 @@ def test_an_exported_file(model_dir: Path) -> None:
     assert depth.shape == (1, 60, 100) and list(stages) == ["copy_in", "inference"]
     assert len(subject.separate(IMAGES[:1], 2)) == 2 and "profiler" in subject.separated_by
     assert (subject.info.backend, subject.config.name, subject.device_memory()) == ("onnxruntime", "tiny", None)
+    together, stages = subject.run(IMAGES)
+    np.testing.assert_allclose(together[:1], depth, rtol=1e-5, atol=1e-5)
+    assert together.shape == (2, 60, 100) and list(stages) == ["copy_in", "inference"]
+    assert len(subject.separate(IMAGES, 1)) == 1
+    subject.close()
+
+
+def test_a_file_for_one_image(model_dir: Path, tmp_path: Path) -> None:
+    export(load_checkpoint(model_dir / "tiny.safetensors"), tmp_path / "one.onnx", batch=1)
+    subject = open_subject(tmp_path / "one.onnx", "auto", "auto", "auto", 1)
+    assert subject.run(IMAGES[:1])[0].shape == (1, 60, 100)
     with pytest.raises(InputError, match="takes 1 images at once, got 2"):
         subject.run(IMAGES)
     subject.close()

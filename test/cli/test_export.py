@@ -47,7 +47,7 @@ def test_a_fixed_size_with_a_real_picture(checkpoint: Path, tmp_path: Path, caps
     out = tmp_path / "tiny.onnx"
     assert run(checkpoint, "--out", out, "--height", 40, "--width", 60, "--images", tmp_path / "a.png") == 0
     said = capsys.readouterr().out
-    assert f"{out}: tiny, 60 x 40 pixels, fp32, " in said
+    assert f"{out}: tiny, 60 x 40 pixels, batch 1, fp32, " in said
     assert "largest difference from PyTorch on 4 images: " in said
     metadata = OnnxSessions(out).metadata
     assert metadata.size == (40, 60)
@@ -56,7 +56,9 @@ def test_a_fixed_size_with_a_real_picture(checkpoint: Path, tmp_path: Path, caps
 
 def test_any_size(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(checkpoint, "--out", tmp_path / "tiny.onnx") == 0
-    assert "tiny, any size, fp32" in capsys.readouterr().out
+    assert "tiny, any size, any batch, fp32" in capsys.readouterr().out
+    assert run(checkpoint, "--out", tmp_path / "one.onnx", "--batch", 2) == 0
+    assert "tiny, any size, batch 2, fp32" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def shape(value: onnx.ValueInfoProto) -> list[int | str]:
 def test_any_size_has_symbolic_axes(any_size: ExportReport) -> None:
     graph = onnx.load(any_size.path).graph
     assert [(value.name, shape(value)) for value in (*graph.input, *graph.output)] == [
-        ("image", [1, "height", "width", 3]),
-        ("depth", [1, "height", "width"]),
+        ("image", ["batch", "height", "width", 3]),
+        ("depth", ["batch", "height", "width"]),
     ]
 
 
@@ -76,17 +76,28 @@ def test_batch_norms_are_merged(fixed: ExportReport) -> None:
     assert "BatchNormalization" not in operators(fixed.path)
 
 
-def test_a_known_size_turns_the_resize_into_constants(any_size: ExportReport, tmp_path: Path) -> None:
-    loose, folded = optimised(any_size.path, tmp_path), optimised(any_size.path, tmp_path, height=60, width=100)
+def test_known_sizes_turn_the_resize_into_constants(any_size: ExportReport, tmp_path: Path) -> None:
+    loose, folded = (
+        optimised(any_size.path, tmp_path, **free) for free in ({}, {"batch": 1, "height": 60, "width": 100})
+    )
     assert set(loose) >= ONLY_AT_ANY_SIZE
     assert not ONLY_AT_ANY_SIZE & set(folded)
 
 
-@pytest.mark.parametrize("size", [(60, 100), (200, 33), (1, 1)])
-def test_any_size_computes_the_model_at_sizes_it_was_not_tried_on(
-    any_size: ExportReport, model: SpaceClip, size: tuple[int, int]
+def test_a_known_batch_leaves_the_graph_that_is_exported_for_it(
+    any_size: ExportReport, model: SpaceClip, tmp_path: Path
 ) -> None:
-    image = np.random.default_rng(2).integers(0, 256, (1, *size, 3), dtype=np.uint8)
+    for batch in (1, 2):
+        own = export(model, tmp_path / "own.onnx", 60, 100, batch=batch)
+        known = optimised(any_size.path, tmp_path, batch=batch, height=60, width=100)
+        assert sorted(known) == sorted(optimised(own.path, tmp_path))
+
+
+@pytest.mark.parametrize("size", [(1, 60, 100), (3, 200, 33), (5, 1, 1)])
+def test_any_size_computes_the_model_at_sizes_it_was_not_tried_on(
+    any_size: ExportReport, model: SpaceClip, size: tuple[int, int, int]
+) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (*size, 3), dtype=np.uint8)
     session = onnxruntime.InferenceSession(str(any_size.path), providers=["CPUExecutionProvider"])
     (depth,) = session.run(["depth"], {"image": image})
     with torch.inference_mode():
@@ -99,7 +110,7 @@ def test_metadata(any_size: ExportReport, fixed: ExportReport) -> None:
     assert stored == any_size.metadata.to_properties()
     assert stored["space_clip.format_version"] == "1" and stored["space_clip.name"] == "tiny"
     assert stored["space_clip.source_sha256"] == "ab" * 32
-    assert (stored["space_clip.height"], stored["space_clip.width"], stored["space_clip.batch"]) == ("", "", "1")
+    assert (stored["space_clip.height"], stored["space_clip.width"], stored["space_clip.batch"]) == ("", "", "")
     assert float(stored["space_clip.max_difference"]) == pytest.approx(any_size.difference.relative, rel=0.01)
     assert "torch" in stored["space_clip.created_with"]
     assert fixed.metadata.size == (60, 100) and fixed.metadata.batch == 2

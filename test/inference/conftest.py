@@ -14,7 +14,8 @@ from space_clip_ros.model import SpaceClip, build, save_checkpoint
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds any.onnx, fixed.onnx (100 x 60 pixels), pair.onnx (two images at once), checkpoint.safetensors."""
+    """Holds any.onnx, one.onnx (any size, one image a run), fixed.onnx (100 x 60 pixels), pair.onnx (two of
+    them at once), checkpoint.safetensors."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = ModelConfig(
@@ -29,6 +30,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = _varied(build(config))
     save_checkpoint(model, folder / "checkpoint.safetensors")
     export(model, folder / "any.onnx")
+    export(model, folder / "one.onnx", batch=1)
     export(model, folder / "fixed.onnx", 60, 100)
     export(model, folder / "pair.onnx", 60, 100, batch=2)
     return folder

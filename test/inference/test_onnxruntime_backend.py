@@ -77,6 +77,30 @@ def test_a_file_for_two_images_at_once(model_dir: Path) -> None:
         sessions.run(images[:1])
 
 
+def test_a_file_for_one_image_at_once(model_dir: Path) -> None:
+    images = list(np.random.default_rng(1).integers(0, 256, (3, 20, 30, 3), dtype=np.uint8))
+    with load_predictor(model_dir / "one.onnx") as predict, load_predictor(model_dir / "any.onnx") as batching:
+        assert not predict.batches and batching.batches
+        for alone, together in zip(predict.run_batch(images), batching.run_batch(images), strict=True):
+            np.testing.assert_allclose(alone.depth, together.depth, rtol=1e-5, atol=1e-5)
+
+
+def test_any_number_of_images_runs_in_few_sessions(model_dir: Path) -> None:
+    images = list(np.random.default_rng(1).integers(0, 256, (13, 20, 30, 3), dtype=np.uint8))
+    backend = onnxruntime_backend.OnnxRuntimeBackend(model_dir / "any.onnx", threads=1)
+    for count in range(1, len(images) + 1):
+        predictions = backend.run_batch(images[:count])
+        assert len(predictions) == count
+        np.testing.assert_allclose(predictions[-1].depth, backend.run(images[count - 1]).depth, rtol=1e-5, atol=1e-5)
+    assert sorted(backend._sessions._sessions) == [(count, 20, 30) for count in (1, 2, 4, 8)]
+
+
+def test_a_batch_keeps_no_memory_of_its_neighbours(model_dir: Path) -> None:
+    images = [np.full((20, 30, 3), value, np.uint8) for value in (0, 200)]
+    with load_predictor(model_dir / "any.onnx") as predict:
+        assert all(prediction.depth.base is None for prediction in predict.run_batch(images))
+
+
 def test_a_session_is_made_once_a_size(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     opened = onnxruntime_backend._open
@@ -87,12 +111,14 @@ def test_a_session_is_made_once_a_size(model_dir: Path, monkeypatch: pytest.Monk
 
     sessions = OnnxSessions(model_dir / "any.onnx", threads=1)
     monkeypatch.setattr(onnxruntime_backend, "_open", counted)
-    for size in (20, 21, 20, 22, 20, 23, 20, 24):
+    for size in range(21, 21 + SESSIONS_KEPT):
         sessions.run(np.zeros((1, size, 30, 3), np.uint8))
-    assert len(made) == 5  # 20 was used again and again, so 21 went when 24 came
-    assert len(sessions._sessions) == SESSIONS_KEPT and (20, 30) in sessions._sessions
+        sessions.run(np.zeros((1, 20, 30, 3), np.uint8))
+    # 20 was used again and again, so 21 went when the last came
+    assert len(made) == SESSIONS_KEPT + 1
+    assert len(sessions._sessions) == SESSIONS_KEPT and (1, 20, 30) in sessions._sessions
     sessions.run(np.zeros((1, 21, 30, 3), np.uint8))
-    assert len(made) == 6
+    assert len(made) == SESSIONS_KEPT + 2
 
 
 def test_several_threads(model_dir: Path) -> None:
