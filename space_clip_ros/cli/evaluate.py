@@ -10,8 +10,10 @@ from space_clip_ros.cli.console import progress_bar, say
 
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
+    from space_clip_ros.evaluation.evaluator import PredictBatch
     from space_clip_ros.evaluation.protocol import Protocol
     from space_clip_ros.evaluation.report import Report
+    from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
 
 
@@ -38,6 +40,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--backend", default="auto", help="what runs the model (default auto)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or int8")
+    parser.add_argument(
+        "--batch",
+        type=_positive,
+        default=4,
+        metavar="N",
+        help="images a run, where the model takes several (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line an image here")
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="draw the N frames with the largest abs_rel")
@@ -48,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and show the table."""
-    from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, worst
+    from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst
     from space_clip_ros.evaluation.report import Report, write_csv, write_json, write_worst
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.settings import load
@@ -60,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
         frames = _frames(args.data, config)
         predict = flip_averaged(predictor) if args.flip else predictor
         with progress_bar(len(frames), "evaluating") as bar:
-            scores = evaluate(predict, frames, protocol, lambda scored: bar.advance())
+            together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
+            scores = evaluate(together, frames, protocol, lambda scored: bar.advance(), args.batch)
         report = Report.of(scores, predictor.info.name, predictor.info.backend, args.protocol, protocol, args.flip)
         _show(report)
         if args.json:
@@ -70,6 +80,16 @@ def run(args: argparse.Namespace) -> int:
         for path in write_worst(args.out, worst(scores, args.worst), predict, frames, protocol):
             say(f"wrote {path}")
     return 0
+
+
+def _batched(predictor: Predictor) -> PredictBatch:
+    return lambda images: [prediction.depth for prediction in predictor.run_batch(images)]
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
+    return int(text)
 
 
 def _protocol(args: argparse.Namespace, config: TrainingConfig) -> Protocol:

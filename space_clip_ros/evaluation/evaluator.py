@@ -20,6 +20,7 @@ _AHEAD = 16
 Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 Predict = Callable[[Image], Depth]
+PredictBatch = Callable[[Sequence[Image]], list[Depth]]
 
 
 class Frames(Interface):
@@ -75,25 +76,49 @@ def prepared(frames: Frames, indices: Sequence[int], protocol: Protocol) -> Iter
 
 
 def evaluate(
-    predict: Predict, frames: Frames, protocol: Protocol, on_frame: Callable[[Scored], None] = lambda scored: None
+    predict: PredictBatch,
+    frames: Frames,
+    protocol: Protocol,
+    on_frame: Callable[[Scored], None] = lambda scored: None,
+    batch: int = 1,
 ) -> list[Scored]:
     """Score every frame.
 
     Args:
-        predict: (H, W, 3) uint8 RGB to (H, W) float32 metres.
+        predict: up to ``batch`` images (H, W, 3) uint8 RGB of one size to as many (H, W) float32 metres.
         frames: what to run over.
         protocol: how to compare.
         on_frame: called with each result, in order.
+        batch: images predicted together at most; neighbours of one size are.
 
     Raises:
         DataError: a frame cannot be read.
     """
     scores = []
-    for index, frame in prepared(frames, range(len(frames)), protocol):
-        scored = score(index, frames.label(index), predict(frame.image), frame.depth, protocol)
-        scores.append(scored)
-        on_frame(scored)
+    for group in _together(prepared(frames, range(len(frames)), protocol), batch):
+        depths = predict([frame.image for _, frame in group])
+        for (index, frame), depth in zip(group, depths, strict=True):
+            scored = score(index, frames.label(index), depth, frame.depth, protocol)
+            scores.append(scored)
+            on_frame(scored)
     return scores
+
+
+def one_by_one(predict: Predict) -> PredictBatch:
+    """Return what predicts several images with what predicts one."""
+    return lambda images: [predict(image) for image in images]
+
+
+def _together(frames: Iterator[tuple[int, Frame]], batch: int) -> Iterator[list[tuple[int, Frame]]]:
+    """Group neighbours whose images have one size, ``batch`` at most."""
+    group: list[tuple[int, Frame]] = []
+    for index, frame in frames:
+        if group and (len(group) == batch or frame.image.shape != group[0][1].image.shape):
+            yield group
+            group = []
+        group.append((index, frame))
+    if group:
+        yield group
 
 
 def score(index: int, label: str, prediction: Depth, truth: Depth, protocol: Protocol) -> Scored:

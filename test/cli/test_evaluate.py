@@ -49,6 +49,22 @@ def test_the_reference_protocol_agrees_with_training_s_own_evaluation(command, r
     assert found["metrics"] == pytest.approx(trained.metrics["raw"], rel=1e-3)
 
 
+def test_a_batch_changes_no_number(command, kitti_drive_dir, tmp_path):
+    found = []
+    frames = f"data.validation=[{{path: {kitti_drive_dir}, frames: [40, 43]}}]"
+    for batch in ("1", "3"):
+        file = tmp_path / f"{batch}.json"
+        assert main([*command, frames, "--protocol", "standard", "--batch", batch, "--json", str(file)]) == 0
+        found.append(json.loads(file.read_text())["metrics"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_a_batch_of_none_is_wrong_usage(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--protocol", "standard", "--batch", "0"])
+    assert left.value.code == 2 and "at least 1, got 0" in capsys.readouterr().err
+
+
 def test_nothing_to_evaluate_on(command, capsys):
     assert main([*command, "data.validation=[]", "--protocol", "standard"]) == 1
     assert "data.validation names no source to evaluate on" in capsys.readouterr().err

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from space_clip_ros.data.frames import Frame
 from space_clip_ros.errors import DataError
-from space_clip_ros.evaluation.evaluator import Scored, evaluate, flip_averaged, mean_metrics, prepared, worst
+from space_clip_ros.evaluation.evaluator import (
+    Scored,
+    evaluate,
+    flip_averaged,
+    mean_metrics,
+    one_by_one,
+    prepared,
+    worst,
+)
 from space_clip_ros.evaluation.protocol import standard
 
 PROTOCOL = standard("none")
@@ -44,15 +53,37 @@ def predict(image: np.ndarray) -> np.ndarray:
 
 def test_every_frame_is_scored_in_order():
     seen: list[Scored] = []
-    scores = evaluate(predict, Made(5), PROTOCOL, seen.append)
+    scores = evaluate(one_by_one(predict), Made(5), PROTOCOL, seen.append)
     assert scores == seen
     assert [scored.label for scored in scores] == [f"frame {number}" for number in range(5)]
     assert [scored.metrics["abs_rel"] for scored in scores] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-6)
     assert mean_metrics(scores)["abs_rel"] == pytest.approx(0.2)
 
 
+class Growing(Made):
+    """Frames 0 to 4 are 4 pixels high, later ones 8."""
+
+    def __getitem__(self, index: int) -> Frame:
+        image, depth = super().__getitem__(index)
+        return Frame(image, depth) if index < 5 else Frame(np.repeat(image, 2, axis=0), np.repeat(depth, 2, axis=0))
+
+
+def test_neighbours_of_one_size_are_predicted_together():
+    runs: list[int] = []
+
+    def together(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        assert len({image.shape for image in images}) == 1
+        runs.append(len(images))
+        return [predict(image) for image in images]
+
+    scores = evaluate(together, Growing(8), PROTOCOL, batch=2)
+    assert runs == [2, 2, 1, 2, 1]
+    assert [scored.number for scored in scores] == list(range(8))
+    assert scores == evaluate(one_by_one(predict), Growing(8), PROTOCOL)
+
+
 def test_the_worst_come_first_and_frames_without_truth_not_at_all():
-    scores = [*evaluate(predict, Made(4), PROTOCOL), Scored(9, "empty", None)]
+    scores = [*evaluate(one_by_one(predict), Made(4), PROTOCOL), Scored(9, "empty", None)]
     assert [scored.number for scored in worst(scores, 2)] == [3, 2]
     assert mean_metrics(scores)["abs_rel"] == pytest.approx(0.15)
     assert mean_metrics([Scored(9, "empty", None)]) == {}

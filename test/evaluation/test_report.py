@@ -9,7 +9,7 @@ import pytest
 
 from space_clip_ros.data.frames import Frame
 from space_clip_ros.errors import DataError
-from space_clip_ros.evaluation.evaluator import evaluate, worst
+from space_clip_ros.evaluation.evaluator import evaluate, one_by_one, worst
 from space_clip_ros.evaluation.protocol import standard
 from space_clip_ros.evaluation.report import Report, write_csv, write_json, write_worst
 
@@ -33,7 +33,7 @@ def predict(image: np.ndarray) -> np.ndarray:
 
 @pytest.fixture()
 def scores():
-    return evaluate(predict, Two(), standard("none"))
+    return evaluate(one_by_one(predict), Two(), standard("none"))
 
 
 def test_the_files_say_what_was_found(scores, tmp_path):
