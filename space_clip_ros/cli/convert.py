@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.cli.console import say
-from space_clip_ros.cli.digest import file_sha256
 from space_clip_ros.errors import ConfigError
+from space_clip_ros.inference.digest import file_sha256
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from space_clip_ros.cli.console import callback, progress_bar, say
-from space_clip_ros.inference.digest import file_sha256
 from space_clip_ros.config import PRECISIONS
+from space_clip_ros.inference.digest import file_sha256
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
