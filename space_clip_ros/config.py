@@ -13,7 +13,23 @@ BACKENDS = ("auto", "onnxruntime", "torch", "tensorrt")
 PRECISIONS = ("auto", "fp32", "fp16", "int8")
 HEIGHT_LIMIT = 10_000.0
 COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
+ADAPTED = ("query", "key", "value", "output", "mlp_in", "mlp_out")
+FUSIONS = ("gates", "cross_attention")
 _CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """Low-rank adapters (LoRA, arXiv:2106.09685) in every block of the frozen tower; exports merge them."""
+
+    rank: int = setting(0, "rank of the adapters; 0 for none", minimum=0)
+    alpha: float = setting(16.0, "adapters are scaled by alpha over rank", minimum=1e-6)
+    targets: tuple[str, ...] = setting(("query", "value"), "projections that are adapted", choices=ADAPTED)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            yield f"targets: must name projections, each once, got {list(self.targets)}"
 
 
 @dataclass(frozen=True)
@@ -30,9 +46,14 @@ class EncoderConfig:
     activation: str = setting("quick_gelu", "MLP activation", choices=("quick_gelu", "gelu", "gelu_tanh"))
     layer_norm_eps: float = setting(1e-5, "epsilon of every layer norm", minimum=0.0)
     trainable: bool = setting(False, "train the encoder too (only for small towers that have no pretrained weights)")
+    adapters: AdapterConfig = group(AdapterConfig, "low-rank adapters")
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""
+        if self.adapters.rank > self.width:
+            yield f"adapters.rank: must be at most width {self.width}, got {self.adapters.rank}"
+        if self.adapters.rank and self.trainable:
+            yield "adapters.rank: adapters are for a frozen tower; set trainable to false or rank to 0"
         if self.width % self.heads:
             yield f"heads: must divide width {self.width}, got {self.heads}"
         if self.image_size % self.patch_size:
@@ -47,6 +68,22 @@ class DecoderConfig:
     film_hidden: int = setting(256, "hidden width of the FiLM perceptrons", minimum=1)
     dropout: float = setting(0.1, "dropout inside the residual blocks, training only", minimum=0.0, maximum=0.9)
     auxiliary_heads: bool = setting(True, "carry the auxiliary depth heads used in training")
+    fusion: str = setting(
+        "gates",
+        "how pathways meet: gates (the paper's), or cross_attention besides them, where semantic maps attend to "
+        "structural ones on the patch grid",
+        choices=FUSIONS,
+    )
+    attention_heads: int = setting(4, "heads of cross_attention", minimum=1)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        attending = self.channels[:3] if self.fusion == "cross_attention" else ()
+        if any(count % self.attention_heads for count in attending):
+            yield (
+                f"attention_heads: must divide the first three of channels {list(self.channels)}, "
+                f"got {self.attention_heads}"
+            )
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,16 @@ def _decoder(config: ModelConfig) -> Work:
         total += _film(patches, width, decoder) + _linear(width, count, patches)
     for count in decoder.channels[:-1]:
         total += _linear(width, count, patches)
+    if decoder.fusion == "cross_attention":
+        for count in decoder.channels[:-1]:
+            total += _cross_attention(patches, count)
     return total + _structural_blocks(patches, width, decoder) + _semantic_blocks(patches, decoder)
+
+
+def _cross_attention(patches: int, channels: int) -> Work:
+    products = Work(2 * 2.0 * patches * patches * channels)
+    query_and_output = _linear(channels, channels, patches) + _linear(channels, channels, patches)
+    return products + query_and_output + _linear(channels, 2 * channels, patches)
 
 
 def _film(patches: int, width: int, config: DecoderConfig) -> Work:

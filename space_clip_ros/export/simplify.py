@@ -1,4 +1,4 @@
-"""The same numbers for less work: parts of a trained decoder rewritten into equal, cheaper ones before tracing.
+"""The same numbers for less work: parts of a trained model rewritten into equal, cheaper ones before tracing.
 
 Everything here is algebra on linear pieces, so that only rounding differs; ``docs/decoder_savings.md`` says what each
 rewrite saves. What runtimes do by themselves (batch norm into the convolution before it) is left to them.
@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from space_clip_ros.export.phases import PhaseConv
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.adapters import merge_adapters
 from space_clip_ros.model.blocks import StructuralBlock, Upsample
 
 _THINNEST_MERGED = 32
@@ -32,6 +33,7 @@ def simplify(model: SpaceClip) -> SpaceClip:
     model = copy.deepcopy(model)
     patch = model.config.encoder.patch_size
     rows, columns = (size // patch for size in model.config.input_size)
+    merge_adapters(model.encoder)
     with torch.no_grad():
         for index, block in enumerate(model.decoder.structural_blocks):
             scale = 2 ** (index + 1)

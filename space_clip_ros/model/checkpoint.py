@@ -15,6 +15,7 @@ from space_clip_ros import settings
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import ConfigError, InputError, ModelError
 from space_clip_ros.model.files import (
+    CONFIG_KEY,
     is_safetensors,
     read_safetensors,
     read_safetensors_metadata,
@@ -29,7 +30,6 @@ from space_clip_ros.model.space_clip import SpaceClip, build
 
 FORMAT_VERSION = "1"
 _VERSION_KEY = "space_clip.format_version"
-_CONFIG_KEY = "space_clip.config"
 _STATE_KEYS = {"model": ("model",), "ema": ("ema", "model_ema")}
 WEIGHTS = tuple(_STATE_KEYS)
 
@@ -45,7 +45,7 @@ def save_checkpoint(model: SpaceClip, path: str | Path, metadata: Mapping[str, s
     Raises:
         ModelError: the file cannot be written, or ``metadata`` uses a name that is the format's own.
     """
-    own = {_VERSION_KEY: FORMAT_VERSION, _CONFIG_KEY: json.dumps(settings.to_dict(model.config))}
+    own = {_VERSION_KEY: FORMAT_VERSION, CONFIG_KEY: json.dumps(settings.to_dict(model.config))}
     taken = sorted(own.keys() & (metadata or {}).keys())
     if taken:
         raise ModelError(f"{path}: metadata names {', '.join(taken)} are the format's own; choose others")
@@ -124,8 +124,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     if not is_safetensors(path):
         raise ModelError(f"{path}: is not a safetensors file; 'space_clip convert' makes one of a reference checkpoint")
     metadata = read_safetensors_metadata(path)
-    if _CONFIG_KEY not in metadata:
-        raise ModelError(f"{path}: carries no {_CONFIG_KEY}, so it is not a checkpoint of this package")
+    if CONFIG_KEY not in metadata:
+        raise ModelError(f"{path}: carries no {CONFIG_KEY}, so it is not a checkpoint of this package")
     version = metadata.get(_VERSION_KEY)
     if version != FORMAT_VERSION:
         raise ModelError(f"{path}: has format version {version}, this package reads {FORMAT_VERSION}; update it")
@@ -135,7 +135,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def _load_ours(path: Path, encoder: Mapping[str, Any] | None) -> SpaceClip:
     metadata = read_metadata(path)
     try:
-        config = settings.parse(ModelConfig, json.loads(metadata[_CONFIG_KEY]), f"{path}: {_CONFIG_KEY}")
+        config = settings.parse(ModelConfig, json.loads(metadata[CONFIG_KEY]), f"{path}: {CONFIG_KEY}")
     except (json.JSONDecodeError, ConfigError) as error:
         raise ModelError(f"{path}: its configuration cannot be used: {error}") from error
     own = asdict(config.encoder)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from space_clip_ros.config import DecoderConfig
 from space_clip_ros.model.blocks import Film, SemanticBlock, StructuralBlock
+from space_clip_ros.model.cross_attention import CrossAttention
 from space_clip_ros.model.encoder import EncoderOutput
 
 SEMANTIC_STATES = (12, 9, 6, 3)
@@ -18,7 +20,7 @@ class DecoderOutput(NamedTuple):
     """Every map on the way, coarse to fine; h and w are the patch grid's.
 
     Attributes:
-        semantic_projected: 4 of (B, channels[i], h, w).
+        semantic_projected: 4 of (B, channels[i], h, w); after cross-attention where there is any.
         structural_projected: 3 of (B, channels[i], h, w).
         semantic_decoder: 4 of (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
     """
@@ -47,11 +49,17 @@ class Decoder(nn.Module):
             SemanticBlock(low, count, structural, config.dropout)
             for low, count, structural in zip((channels[0], *channels[:-1]), channels, (*fine, 0), strict=True)
         )
+        # drawn aside: the rest of a model begins with the same weights with and without
+        with torch.random.fork_rng(devices=[]):
+            attending = fine if config.fusion == "cross_attention" else ()
+            self.cross_attention = nn.ModuleList(CrossAttention(count, config.attention_heads) for count in attending)
 
     def forward(self, encoded: EncoderOutput) -> DecoderOutput:
         """Decode a tower's hidden states."""
-        semantic = self._semantic_maps(encoded)
         structural_projected, structural = self._structural_features(encoded)
+        semantic = self._semantic_maps(encoded)
+        for level, attend in enumerate(self.cross_attention):
+            semantic[level] = attend(semantic[level], structural_projected[level])
         features: list[Tensor] = []
         low = semantic[0]
         for block, skip, edges in zip(self.semantic_blocks, semantic, (*structural, None), strict=True):

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import InputError
+from space_clip_ros.model.adapters import adapter_parameters, add_adapters, packed_addition
 
 _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
     "quick_gelu": QuickGELU,
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
     """A ViT of the CLIP (open_clip) or SigLIP (timm, as open_clip uses it) family, without any projection head.
 
     Unless ``config.trainable``, its parameters ask for no gradient, it stays in evaluation mode whatever
-    :meth:`train` is told, and it runs without autograd.
+    :meth:`train` is told, and it runs without autograd. With ``config.adapters``, those alone ask for gradients.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -51,12 +52,19 @@ class Encoder(nn.Module):
         self.config = config
         self.tower: Any = _clip_tower(config) if config.kind == "clip" else _siglip_tower(config)
         self.requires_grad_(config.trainable)
+        if config.adapters.rank:
+            add_adapters(self.tower, config)
         self.train(config.trainable)
 
     @property
     def prefix_tokens(self) -> int:
         """Number of tokens before the patches in every hidden state."""
         return 1 if self.config.kind == "clip" else 0
+
+    def frozen_state(self) -> dict[str, Tensor]:
+        """Return the tower's own tensors, without its adapters, by their names in the tower."""
+        adapters = adapter_parameters(self.tower)
+        return {name: tensor for name, tensor in self.tower.state_dict().items() if name not in adapters}
 
     def train(self, mode: bool = True) -> Encoder:
         """Set training mode; a frozen tower stays in evaluation mode."""
@@ -75,7 +83,7 @@ class Encoder(nn.Module):
         if not torch.onnx.is_in_onnx_export():
             self._check(images)
         run = _run_clip if self.config.kind == "clip" else _run_siglip
-        if self.config.trainable or not torch.is_grad_enabled():
+        if self.config.trainable or self.config.adapters.rank or not torch.is_grad_enabled():
             return run(self.tower, images)
         with torch.no_grad():
             return run(self.tower, images)
@@ -178,6 +186,8 @@ def _attend(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
     """Self-attention with the module's weights; its own forward takes a fused path that exporters do not know."""
     batch, length, width = tokens.shape
     projected = functional.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
+    added = packed_addition(attention, tokens)
+    projected = projected if added is None else projected + added
     heads = projected.reshape(batch, length, 3, attention.num_heads, attention.head_dim).permute(2, 0, 3, 1, 4)
     query, key, value = heads.unbind(0)
     attended = functional.scaled_dot_product_attention(query, key, value)

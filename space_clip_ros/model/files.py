@@ -16,6 +16,9 @@ from torch import Tensor
 
 from space_clip_ros.errors import ModelError
 
+CONFIG_KEY = "space_clip.config"
+"""Where a checkpoint of this package keeps its configuration, as JSON, in the header."""
+
 
 def is_safetensors(path: Path) -> bool:
     """Tell by content (or, for a damaged file, by name) whether ``path`` is a safetensors file.

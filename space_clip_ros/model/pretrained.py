@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,13 +12,21 @@ from torch import Tensor
 from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model.encoder import Encoder
-from space_clip_ros.model.files import is_safetensors, read_safetensors, read_torch, state_dictionary
+from space_clip_ros.model.files import (
+    CONFIG_KEY,
+    is_safetensors,
+    read_safetensors,
+    read_safetensors_metadata,
+    read_torch,
+    state_dictionary,
+)
 from space_clip_ros.model.matching import match_tensors
 from space_clip_ros.model.reference_names import Source, tower_source
 
 _DEFAULT_MODEL = "ViT-B-16-quickgelu"
 _FILE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _OPEN_CLIP_HEAD_WIDTH = 64
+_UNSEEN = ("kind", "heads", "activation", "layer_norm_eps")
 
 _HUGGING_FACE_PATCHES = "embeddings.patch_embedding.weight"
 _OWN_PATCHES = {"clip": "conv1.weight", "siglip": "patch_embed.proj.weight"}
@@ -26,14 +35,15 @@ _NOT_TOWER = ("proj", "embeddings.position_ids")
 
 
 def load_pretrained(encoder: Encoder, source: str | Path) -> None:
-    """Fill the tower with pretrained weights.
+    """Fill the tower with pretrained weights; adapters stay as they are.
 
     Args:
         encoder: the tower to fill, in place.
         source: a local file, or a name of open_clip's: ``MODEL/TAG`` (for example ``ViT-B-16-SigLIP/webli``), or
             ``TAG`` alone (for example ``openai``) for ``ViT-B-16-quickgelu``. Names are downloaded, once, to
             open_clip's cache. A file may be open_clip's (``.safetensors``, ``.pt``, training checkpoint, OpenAI's
-            TorchScript archive), timm's, or Hugging Face's CLIPModel or SiglipModel.
+            TorchScript archive), timm's, Hugging Face's CLIPModel or SiglipModel, or a checkpoint of this package,
+            of which the decoder is left alone.
 
     Raises:
         ModelError: no such name or file, the download failed, the file is damaged or holds no tower of this kind, or
@@ -42,15 +52,16 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
     path = Path(source)
     if not path.is_file() and path.suffix not in _FILE_SUFFIXES:
         path = _download(str(source), encoder.config)
-    tensors = _read(path)
-    wanted = encoder.tower.state_dict()
+    tensors = _read(path, encoder.config)
+    wanted = encoder.frozen_state()
     prefix, sources = _locate(path, tensors, wanted, encoder.config.kind)
     tower = {name: tensor for name, tensor in tensors.items() if _in_tower(name, prefix)}
-    encoder.tower.load_state_dict(match_tensors(path, tower, wanted, sources))
+    encoder.tower.load_state_dict({**encoder.tower.state_dict(), **match_tensors(path, tower, wanted, sources)})
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path, config: EncoderConfig) -> dict[str, Tensor]:
     if is_safetensors(path):
+        _check_carried(path, read_safetensors_metadata(path), config)
         return read_safetensors(path)
     return state_dictionary(path, read_torch(path), ("state_dict", "model"))
 
@@ -96,6 +107,25 @@ def _download(name: str, config: EncoderConfig) -> Path:
         raise ModelError(
             f"{name}: could not be downloaded ({reason}); give the path of a local file instead"
         ) from error
+
+
+def _check_carried(path: Path, metadata: Mapping[str, str], config: EncoderConfig) -> None:
+    """Compare what tensors' shapes cannot show with the settings that our own checkpoints carry."""
+    if CONFIG_KEY not in metadata:
+        return
+    try:
+        theirs = json.loads(metadata[CONFIG_KEY])["encoder"]
+        differing = [
+            f"{name} {theirs[name]}, the settings make it {getattr(config, name)}"
+            for name in _UNSEEN
+            if theirs[name] != getattr(config, name)
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: the configuration in its header is damaged; copy or create the file again"
+        ) from error
+    if differing:
+        raise ModelError(f"{path}: its tower has {'; '.join(differing)}")
 
 
 def _check_settings(

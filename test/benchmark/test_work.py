@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -37,11 +39,12 @@ def test_one_encoder_block_by_hand() -> None:
     assert blocks[1].weights - blocks[0].weights == 12 * (2 * 64 * 64 + 64)
 
 
+@pytest.mark.parametrize("fusion", ["gates", "cross_attention"])
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
-def test_weights_are_those_of_the_real_modules(kind: str) -> None:
+def test_weights_are_those_of_the_real_modules(kind: str, fusion: str) -> None:
     config = ModelConfig(
         encoder=EncoderConfig(kind=kind, width=32, heads=2, image_size=32),
-        decoder=SMALL.decoder,
+        decoder=dataclasses.replace(SMALL.decoder, fusion=fusion),
         input_size=SMALL.input_size,
     )
     model = build(config)

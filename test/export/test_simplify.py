@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
+from space_clip_ros.config import ADAPTED, AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.export.phases import PhaseConv
 from space_clip_ros.export.simplify import LowResolutionSkip, MergedUpsample, simplify
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
+from space_clip_ros.model.adapters import adapter_parameters
 from space_clip_ros.model.blocks import StructuralBlock, Upsample
 
 SIGLIP = {"kind": "siglip", "activation": "gelu_tanh", "layer_norm_eps": 1e-6}
@@ -57,6 +59,22 @@ def test_the_references_models(reference_dir: Path, name: str) -> None:
     encoder = json.loads((reference_dir / "configs.json").read_text())[name]["encoder"]
     model = load_checkpoint(reference_dir / f"{name}_checkpoint.pt", encoder=encoder)
     check(model.double().eval())
+
+
+@pytest.mark.parametrize("family", [{}, SIGLIP])
+def test_adapters_are_merged_and_cross_attention_is_kept(family: dict) -> None:
+    torch.manual_seed(3)
+    adapters = AdapterConfig(rank=2, targets=ADAPTED)
+    encoder = EncoderConfig(width=32, heads=2, image_size=32, adapters=adapters, **family)
+    decoder = DecoderConfig(channels=(8, 8, 4, 4), film_hidden=8, fusion="cross_attention", attention_heads=2)
+    config = ModelConfig(encoder=encoder, decoder=decoder, input_size=(32, 48))
+    model = lively(build(config))
+    learned = (*adapter_parameters(model.encoder.tower).values(), *model.decoder.cross_attention.parameters())
+    for parameter in learned:
+        parameter.data.normal_(0.0, 0.3)
+    check(model)
+    bare = build(dataclasses.replace(config, encoder=dataclasses.replace(encoder, adapters=AdapterConfig())))
+    assert simplify(model).encoder.state_dict().keys() == bare.encoder.state_dict().keys()
 
 
 def test_single_precision(model: SpaceClip) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import save_file
 from torch import nn
 
-from space_clip_ros.config import EncoderConfig
+from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import ModelError
+from space_clip_ros.model import SpaceClip, build, save_checkpoint
+from space_clip_ros.model.checkpoint import read_metadata
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.pretrained import load_pretrained
 
@@ -122,6 +125,47 @@ def test_hugging_face_files(family: str, suffix: str, request: pytest.FixtureReq
     load_pretrained(encoder, path)
     expected = torch.from_numpy(reference.numbers["pooled"])
     torch.testing.assert_close(encoder(reference.images).context, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> tuple[SpaceClip, Path]:
+    """A checkpoint of ours with a decoder that others need not have."""
+    torch.manual_seed(4)
+    model = build(ModelConfig(encoder=CLIP_TINY, decoder=DecoderConfig((8, 8, 8, 8), 8), input_size=(32, 32)))
+    save_checkpoint(model, tmp_path / "own.safetensors")
+    return model, tmp_path / "own.safetensors"
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_tower_of_our_own_checkpoints(own: tuple[SpaceClip, Path], rank: int, images: torch.Tensor) -> None:
+    """Into a model with another decoder, and beside adapters, which stay as they were."""
+    source, path = own
+    config = ModelConfig(
+        encoder=dataclasses.replace(CLIP_TINY, adapters=AdapterConfig(rank=rank)),
+        decoder=DecoderConfig((4, 4, 4, 4), 8),
+        input_size=(32, 32),
+    )
+    model = build(config, pretrained=path)
+    assert torch.equal(model.encoder(images).context, source.encoder(images).context)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"heads": 4}, "own.safetensors: its tower has heads 2, the settings make it 4"),
+        ({"activation": "gelu"}, "its tower has activation quick_gelu, the settings make it gelu"),
+    ],
+)
+def test_our_own_checkpoint_with_other_settings(own: tuple[SpaceClip, Path], changes: dict, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        load_pretrained(Encoder(dataclasses.replace(CLIP_TINY, **changes)), own[1])
+
+
+def test_our_own_checkpoint_with_a_damaged_header(own: tuple[SpaceClip, Path]) -> None:
+    model, path = own
+    save_file(model.state_dict(), path, metadata={**read_metadata(path), "space_clip.config": "{}"})
+    with pytest.raises(ModelError, match="the configuration in its header is damaged"):
+        load_pretrained(Encoder(CLIP_TINY), path)
 
 
 def test_missing_extra_and_misshapen_tensors_are_named(clip: nn.Module, tmp_path: Path) -> None:

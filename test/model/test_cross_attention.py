@@ -1,0 +1,107 @@
+"""Cross-attention: nothing at first, the library's attention by weights, strict in files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from space_clip_ros.config import DecoderConfig, ModelConfig
+from space_clip_ros.errors import ConfigError, ModelError
+from space_clip_ros.model import SpaceClip, build, load_checkpoint, save_checkpoint
+from space_clip_ros.model.checkpoint import read_metadata
+from space_clip_ros.model.cross_attention import CrossAttention
+from space_clip_ros.settings import parse
+
+
+def attending(config: ModelConfig, heads: int = 2) -> SpaceClip:
+    decoder = dataclasses.replace(config.decoder, fusion="cross_attention", attention_heads=heads)
+    torch.manual_seed(0)
+    return build(dataclasses.replace(config, decoder=decoder))
+
+
+def awake(module: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+
+
+def test_a_new_one_changes_nothing(config: ModelConfig, model: SpaceClip, images: torch.Tensor) -> None:
+    """Neither the depth nor what the other weights begin with."""
+    ours, plain = attending(config), model.state_dict()
+    assert torch.equal(ours(images).depth, model(images).depth)
+    others = {name: tensor for name, tensor in ours.state_dict().items() if ".cross_attention." not in name}
+    assert others.keys() == plain.keys()
+    assert all(torch.equal(tensor, plain[name]) for name, tensor in others.items())
+
+
+def test_it_is_the_library_s_attention() -> None:
+    torch.manual_seed(0)
+    ours, theirs = CrossAttention(8, 2), nn.MultiheadAttention(8, 2, batch_first=True)
+    awake(ours)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key_value.weight]))
+        theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key_value.bias]))
+    theirs.out_proj = ours.output
+    semantic, structural = torch.randn(2, 8, 2, 3), torch.randn(2, 8, 4, 2)
+    query = ours.semantic_norm(semantic.flatten(2).transpose(1, 2))
+    places = ours.structural_norm(structural.flatten(2).transpose(1, 2))
+    expected = theirs(query, places, places)[0].transpose(1, 2).reshape(2, 8, 2, 3)
+    torch.testing.assert_close(ours(semantic, structural) - semantic, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_place_sees_structure_far_away(config: ModelConfig) -> None:
+    """One changed structural token moves the semantic maps everywhere, which no gate does."""
+    model = attending(config).eval()
+    awake(model.decoder.cross_attention)
+    encoded = model.encoder(torch.randn(1, 3, 64, 64))
+    states = [state.clone() for state in encoded.states]
+    states[2][:, -1] += 1.0
+    with torch.inference_mode():
+        before = model.decoder(encoded).semantic_projected[0]
+        after = model.decoder(encoded._replace(states=tuple(states))).semantic_projected[0]
+    assert bool(((after - before).abs().amax(dim=1) > 1e-6).all())
+
+
+def test_how_many_parameters(config: ModelConfig, model: SpaceClip) -> None:
+    count = sum(parameter.numel() for parameter in attending(config).parameters())
+    expected = sum(4 * channels**2 + 8 * channels for channels in config.decoder.channels[:3])
+    assert count - sum(parameter.numel() for parameter in model.parameters()) == expected
+
+
+def test_the_published_model_s_cross_attention() -> None:
+    """347,648 numbers, 2.9 % of what trains anyway."""
+    with torch.device("meta"):
+        model = build(ModelConfig(decoder=DecoderConfig(fusion="cross_attention")))
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 12_050_996 + 347_648
+
+
+def test_it_learns(config: ModelConfig, images: torch.Tensor) -> None:
+    model = attending(config).train()
+    awake(model.decoder.cross_attention)
+    model(images).depth.mean().backward()
+    assert all(parameter.grad is not None for parameter in model.decoder.cross_attention.parameters())
+
+
+def test_files_keep_it_strictly(config: ModelConfig, images: torch.Tensor, tmp_path: Path) -> None:
+    model, path = attending(config), tmp_path / "model.safetensors"
+    awake(model.decoder.cross_attention)
+    save_checkpoint(model, path)
+    assert torch.equal(load_checkpoint(path)(images).depth, model(images).depth)
+    tensors = load_file(path)
+    tensors.pop("decoder.cross_attention.1.query.weight")
+    save_file(tensors, path, metadata=read_metadata(path))
+    with pytest.raises(ModelError, match=r"missing: decoder\.cross_attention\.1\.query\.weight"):
+        load_checkpoint(path)
+
+
+def test_heads_that_do_not_fit() -> None:
+    wrong = {"channels": [256, 128, 66, 32], "fusion": "cross_attention"}
+    with pytest.raises(ConfigError, match="attention_heads: must divide the first three of channels"):
+        parse(DecoderConfig, wrong)
+    assert parse(DecoderConfig, {**wrong, "fusion": "gates"}).attention_heads == 4
