@@ -16,6 +16,7 @@ from space_clip_ros.settings import group, parse, setting
 SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list")
 PROTOCOLS = ("reference", "standard")
 CROPS = ("none", "garg", "eigen")
+GEOMETRIES = ("reference", "consistent")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,13 @@ class DataConfig:
 class AugmentationConfig:
     """How a training frame is varied. The first block is the recipe's; the rest is off by default."""
 
+    geometry: str = setting(
+        "reference",
+        "what a training view shows: reference (the paper's: the crop, squeezed to the network's input, although whole "
+        "frames are squeezed at inference) or consistent (the whole frame, resized as at inference; crop is then only "
+        "the size that the loss is taken at)",
+        choices=GEOMETRIES,
+    )
     rotation: float = setting(1.0, "largest rotation either way, degrees", minimum=0.0, maximum=45.0)
     crop: tuple[int, ...] = setting(
         (352, 704), "height and width of the random crop; empty for whole frames", minimum=1
@@ -94,6 +102,16 @@ class AugmentationConfig:
     truth_size: tuple[int, ...] = setting(
         (), "height and width of the depth that the loss is taken at; empty for the crop's", minimum=1
     )
+
+    @property
+    def view(self) -> tuple[int, ...]:
+        """Height and width of the part of a frame that is shown; empty for all of it."""
+        return self.crop if self.geometry == "reference" else ()
+
+    @property
+    def loss_size(self) -> tuple[int, ...]:
+        """Height and width of the depth that the loss is taken at; empty for the frame's own."""
+        return self.truth_size or self.crop
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""
@@ -177,7 +195,9 @@ class TrainingConfig:
 
     seed: int = setting(42, "seed of weights, order, augmentation and dropout", minimum=0)
     pretrained: str = setting(
-        "", "weights of the vision tower: a file, or open_clip's name such as openai; empty for random ones"
+        "",
+        "weights of the vision tower: a file (a checkpoint of this package too, of which only the tower is taken), or "
+        "open_clip's name such as openai; empty for random ones",
     )
     initial: str = setting("", "checkpoint file whose weights the whole model starts from; empty for none")
     initial_depth: float = setting(

@@ -34,7 +34,7 @@ def augment(frame: Frame, config: AugmentationConfig, rng: np.random.Generator) 
     """Return a varied copy of a frame: rotated, cropped, zoomed, flipped, recoloured.
 
     Args:
-        frame: at least as large as ``config.crop``.
+        frame: at least as large as ``config.view``.
         config: what to vary and how much.
         rng: decides everything; the same state gives the same frame.
 
@@ -43,7 +43,7 @@ def augment(frame: Frame, config: AugmentationConfig, rng: np.random.Generator) 
     """
     placement = place(frame.depth.shape, config, rng)
     image = _cut(frame.image, placement, cv2.INTER_LINEAR)
-    depth = move_depth(frame.depth, placement, config.truth_size)
+    depth = move_depth(frame.depth, placement, config.loss_size)
     return Frame(vary_color(image, config, rng), depth)
 
 
@@ -54,7 +54,7 @@ def place(source: tuple[int, ...], config: AugmentationConfig, rng: np.random.Ge
         InputError: the source is smaller than the crop.
     """
     height, width = source[:2]
-    crop_height, crop_width = config.crop or (height, width)
+    crop_height, crop_width = config.view or (height, width)
     if crop_height > height or crop_width > width:
         raise InputError(
             f"a frame of {width} x {height} pixels cannot give a crop of {crop_width} x {crop_height}; "

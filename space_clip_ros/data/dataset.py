@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from space_clip_ros.data.augmentation import augment
@@ -31,7 +32,7 @@ class Batch(NamedTuple):
     """A batch as the loader gives it.
 
     Attributes:
-        images: (B, H, W, 3) uint8 RGB.
+        images: (B, H, W, 3) uint8 RGB; of the network's input size in consistent geometry.
         depth: (B, 1, h, w) float32 metres, NaN where unknown.
         frames: (B,) int64 indices into the collection.
     """
@@ -42,11 +43,26 @@ class Batch(NamedTuple):
 
 
 class AugmentedFrames(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32], int]]):
-    """Varied frames; what a :class:`Draw` gives depends on nothing but the seed and itself."""
+    """Varied frames; what a :class:`Draw` gives depends on nothing but the seed and itself.
 
-    def __init__(self, frames: FrameCollection, augmentation: AugmentationConfig, seed: int) -> None:
+    Args:
+        frames: what to draw from.
+        augmentation: how frames are varied.
+        seed: decides every variation.
+        input_size: height and width of the network's input. Consistent geometry resizes varied frames to it at once, so
+            that frames of cameras that differ by a few pixels can share a batch; the training step resizes other views.
+    """
+
+    def __init__(
+        self,
+        frames: FrameCollection,
+        augmentation: AugmentationConfig,
+        seed: int,
+        input_size: tuple[int, int] | None = None,
+    ) -> None:
         """Read nothing yet."""
         self._frames = frames
+        self._input_size = input_size if augmentation.geometry == "consistent" else None
         self._augmentation = augmentation
         self._seed = seed
 
@@ -54,7 +70,7 @@ class AugmentedFrames(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32], int]
         """Return one varied frame: image, depth, index."""
         rng = np.random.default_rng((self._seed, draw.epoch, draw.place))
         image, depth = augment(self._frames[draw.frame], self._augmentation, rng)
-        return image, depth, draw.frame
+        return image if self._input_size is None else _resize(image, self._input_size), depth, draw.frame
 
 
 class StepSampler(Sampler[list[Draw]]):
@@ -139,6 +155,15 @@ def _prepare_worker(number: int) -> None:
     cv2.setNumThreads(0)
 
 
+def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize as inference does, with Pillow's antialiased bicubic kernel; Pillow's rounding comes with it."""
+    if image.shape[:2] == size:
+        return image
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None]
+    resized = functional.interpolate(planes, size, mode="bicubic", antialias=True)
+    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+
+
 def collate(samples: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32], int]]) -> Batch:
     """Stack samples of one size.
 
@@ -150,6 +175,6 @@ def collate(samples: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32], int]
         if len({array.shape for array in arrays}) > 1:
             raise ConfigError(
                 f"{name} of a batch differ in size ({sorted({array.shape[:2] for array in arrays})}); "
-                "set augmentation.crop or data.resolution"
+                "set augmentation.crop or data.resolution, or augmentation.geometry to consistent"
             )
     return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(depths))[:, None], torch.tensor(frames))

@@ -63,7 +63,7 @@ def assemble(config: TrainingConfig, processes: Processes, folder: RunFolder, co
         optimizer.load_state_dict(state["optimizer"])
         average.load_state_dict(state["average"])
         stepper.bad_in_a_row = state["bad_in_a_row"]
-    dataset = AugmentedFrames(frames, config.augmentation, config.seed)
+    dataset = AugmentedFrames(frames, config.augmentation, config.seed, config.model.input_size)
     loader = training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda")
     validator = Validator(model, average, validation, processes, config) if validation is not None else None
     return Parts(model, optimizer, average, stepper, sampler, loader, validator, state)

@@ -43,7 +43,7 @@ def measure_reading(config: TrainingConfig, seconds: float = 10.0) -> ReadingSpe
     frames = FrameCollection(open_sources(sources(config.data.train)), config.data.resolution, config.data.skip_broken)
     sampler = StepSampler(frames.weights, config.optimizer.batch_size, config.seed)
     sampler.end_step = sampler.steps_per_epoch * 1_000_000
-    dataset = AugmentedFrames(frames, config.augmentation, config.seed)
+    dataset = AugmentedFrames(frames, config.augmentation, config.seed, config.model.input_size)
     batches = iter(training_loader(dataset, sampler, config.data.workers))
     for _ in range(max(config.data.workers, 1)):
         next(batches)

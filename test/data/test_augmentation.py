@@ -40,6 +40,27 @@ def test_a_crop_is_a_slice_and_depth_moves_with_it():
         np.testing.assert_array_equal(cut.depth, original.depth[top : top + 16, left : left + 24])
 
 
+def test_a_consistent_view_is_the_whole_frame_with_its_depth_at_the_crop_s_size():
+    original = frame()
+    settings = config(geometry="consistent", crop=[20, 30])
+    whole = augment(original, settings, np.random.default_rng(0))
+    np.testing.assert_array_equal(whole.image, original.image)
+    # Half the size: each pixel of depth is one of the four that it covers.
+    assert whole.depth.shape == (20, 30)
+    rows, columns = np.mgrid[:20, :30]
+    np.testing.assert_allclose(whole.depth, 1.0 + (2 * rows + 0.5) * 100 + 2 * columns + 0.5, atol=51)
+    sparse = np.full_like(original.depth, np.nan)
+    sparse[::7, ::5] = 9.0
+    assert (augment(original._replace(depth=sparse), settings, np.random.default_rng(0)).depth == 9.0).sum() == 6 * 12
+
+
+def test_a_consistent_view_may_be_smaller_than_the_crop():
+    assert augment(frame(), config(geometry="consistent", crop=[80, 90]), np.random.default_rng(0)).depth.shape == (
+        80,
+        90,
+    )
+
+
 def test_a_flip_mirrors_both():
     original = frame()
     flipped = augment(original, config(flip=1.0), np.random.default_rng(0))

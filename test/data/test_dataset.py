@@ -11,6 +11,7 @@ import torch
 from space_clip_ros.data.collection import FrameCollection, open_sources, shrink
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, StepSampler, collate, training_loader
 from space_clip_ros.data.frames import Frame
+from space_clip_ros.data.resize import resize_bicubic
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import parse
 from space_clip_ros.training_config import AugmentationConfig, SourceConfig
@@ -98,6 +99,24 @@ def test_samples_of_different_sizes_cannot_be_a_batch():
     samples = [(np.zeros((4, size, 3), np.uint8), depth, 0) for size in (4, 5)]
     with pytest.raises(ConfigError, match=r"images of a batch differ in size .* set augmentation\.crop"):
         collate(samples)
+
+
+def test_consistent_views_of_different_frames_share_a_batch(frames):
+    """Frames of cameras that differ by a few pixels; each is resized whole, with Pillow's kernel."""
+    settings = {"geometry": "consistent", "crop": [16, 24], "rotation": 0.0, "flip": 0.0, "color": 0.0}
+    other = [Frame(frames[0].image[:31, :45], frames[0].depth[:31, :45]), frames[1]]
+    dataset = AugmentedFrames(other, parse(AugmentationConfig, settings), seed=5, input_size=(16, 32))
+    batch = collate([dataset[Draw(0, 0, index)] for index in range(2)])
+    assert batch.images.shape == (2, 16, 32, 3) and batch.depth.shape == (2, 1, 16, 24)
+    for shown, frame in zip(batch.images, other, strict=True):
+        expected = resize_bicubic(frame.image, 16, 32).astype(int)
+        assert np.abs(shown.numpy().astype(int) - expected).max() <= 1
+
+
+def test_an_image_of_the_input_s_size_is_not_resized(frames):
+    settings = {"geometry": "consistent", "rotation": 0.0, "flip": 0.0, "color": 0.0}
+    dataset = AugmentedFrames(frames, parse(AugmentationConfig, settings), seed=5, input_size=(32, 48))
+    np.testing.assert_array_equal(dataset[Draw(0, 0, 3)][0], frames[3].image)
 
 
 def test_frames_kept_in_memory_are_those_on_disk(frames):

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from space_clip_ros.data.dataset import AugmentedFrames, Draw, collate
+from space_clip_ros.data.frames import Frame
 from space_clip_ros.data.resize import resize_bicubic
+from space_clip_ros.export.graph import ImageToDepth
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
+from space_clip_ros.model.adapters import adapter_parameters
 from space_clip_ros.settings import nest, parse
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
@@ -129,6 +135,46 @@ def test_the_input_is_pillow_s_resize_normalised(tiny):
     # Pillow rounds and clips to 8 bits after each of its two passes; ours stays float.
     difference = np.abs(found[0].permute(1, 2, 0).numpy() - pillow)
     assert np.median(difference) < 0.01 and difference.max() < 0.15
+
+
+@pytest.mark.parametrize("geometry", ["consistent", "reference"])
+def test_what_training_sees_and_what_the_exported_graph_sees(tiny, geometry):
+    """The same numbers in consistent geometry, but for the rounding of 8 bits; another view in the reference's."""
+    config = tiny(augmentation__geometry=geometry, model__input_size=[32, 48], augmentation__crop=[90, 150])
+    still = dataclasses.replace(config.augmentation, rotation=0.0, flip=0.0, color=0.0)
+    coarse = np.random.default_rng(0).integers(0, 256, (12, 30, 3)).astype(np.uint8)
+    frame = Frame(cv2.resize(coarse, (300, 120)), np.full((120, 300), 9.0, np.float32))
+    batch = collate([AugmentedFrames([frame], still, 0, config.model.input_size)[Draw(0, 0, 0)]])
+    seen = to_input(batch.images, config.model)
+    torch.manual_seed(0)
+    graph = ImageToDepth(build(config.model), (120, 300))
+    inferred = graph.preprocess(torch.from_numpy(frame.image)[None])
+    grey_level = 1.0 / (255.0 * min(config.model.std))
+    if geometry == "consistent":
+        torch.testing.assert_close(seen, inferred, rtol=0.0, atol=1.5 * grey_level)
+    else:
+        assert (seen - inferred).abs().mean() > 20 * grey_level
+    assert batch.depth.shape == (1, 1, 90, 150)
+
+
+def test_adapters_learn_and_the_frozen_tower_stays_to_the_bit(tiny):
+    torch.manual_seed(0)
+    changes = {"model__encoder__trainable": False, "model__encoder__adapters__rank": 2}
+    model = build(tiny(**changes).model)
+    frozen = {name: tensor.clone() for name, tensor in model.encoder.frozen_state().items()}
+    learned = {name: tensor.detach().clone() for name, tensor in adapter_parameters(model.encoder.tower).items()}
+    steps, average = stepper(model, runtime__bf16=True)
+    for _ in range(3):
+        found = steps.take_prepared(torch.randn(2, 3, 32, 48), torch.rand(2, 1, 32, 48) * 20 + 1, 1e-2)
+        assert not found.skipped
+    with average.applied():
+        assert all(torch.equal(tensor, frozen[name]) for name, tensor in model.encoder.frozen_state().items())
+    assert all(torch.equal(tensor, frozen[name]) for name, tensor in model.encoder.frozen_state().items())
+    now = adapter_parameters(model.encoder.tower)
+    assert all(not torch.equal(now[name], tensor) for name, tensor in learned.items())
+    assert {name for name in average.state_dict() if name.startswith("encoder.")} == {
+        f"encoder.tower.{name}" for name in learned
+    }
 
 
 def test_an_image_of_the_input_s_size_is_only_normalised(tiny):
