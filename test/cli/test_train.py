@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from space_clip_ros.cli.main import main
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.training_config import TrainingConfig
 
-CONFIGS = ("kitti", "nyu", "road_tiny")
+CONFIGS = ("kitti", "nyu", "road_tiny", "ablation")
 
 
 def test_training_says_where_the_best_weights_are(run_yaml, tmp_path, capsys):
@@ -100,6 +101,22 @@ def test_kitti_and_nyu_are_the_recipe_to_the_digit(project_root):
         assert (config.model.min_depth, config.model.max_depth) == (0.001, furthest)
         assert config.model.input_size == (224, 224) and config.pretrained == "openai"
         assert config.model.encoder == type(config.model.encoder)()
+
+
+def test_the_ablation_s_commands_are_valid(project_root):
+    """Each row differs from the first by the settings that its name says and is otherwise the same run."""
+    page = (project_root / "docs" / "ablations.md").read_text(encoding="utf-8")
+    rows = {words[1]: words[2:] for line in page.splitlines() if (words := shlex.split(line)[:9]) and words[0] == "row"}
+    assert set(rows) == {"reference", "consistent", "adapters", "cross_attention"}
+    assert not rows["reference"]
+    configs = {
+        name: settings.load(TrainingConfig, project_root / "config" / "ablation.yaml", overrides)
+        for name, overrides in rows.items()
+    }
+    assert {name: config.augmentation.geometry for name, config in configs.items()}["reference"] == "reference"
+    assert all(config.augmentation.geometry == "consistent" for name, config in configs.items() if name != "reference")
+    assert [name for name, config in configs.items() if config.model.encoder.adapters.rank] == ["adapters"]
+    assert [name for name, config in configs.items() if config.model.decoder.fusion != "gates"] == ["cross_attention"]
 
 
 def test_the_command_is_found_in_a_shell():
