@@ -47,7 +47,7 @@ class Projector:
         self._y_rays = rows.astype(np.float32)[:, None]
         self._x = np.empty(self.shape, np.float32)
         self._y = np.empty(self.shape, np.float32)
-        self._bgra = np.empty((camera.height, camera.width, 4), np.uint8)
+        self._bgra = np.empty((rows.size, camera.width, 4), np.uint8)
         self._colors = np.empty(self.shape, np.uint32)
 
     def project(
@@ -102,8 +102,8 @@ class Projector:
         np.copyto(z, np.float32(np.nan), where=(y < -highest) | (y > -lowest))
 
     def _packed(self, rgb: Rgb) -> npt.NDArray[np.float32]:
-        cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA, dst=self._bgra)
-        words = self._bgra.view(np.uint32)[:: self.stride, :: self.stride, 0]
+        cv2.cvtColor(rgb[:: self.stride], cv2.COLOR_RGB2BGRA, dst=self._bgra)
+        words = self._bgra.view(np.uint32)[:, :: self.stride, 0]
         # Clears the fourth byte, which OpenCV sets to 255.
         np.bitwise_and(words, 0x00FFFFFF, out=self._colors)
         return self._colors.view(np.float32)
