@@ -106,7 +106,8 @@ def test_kitti_and_nyu_are_the_recipe_to_the_digit(project_root):
 def test_the_ablation_s_commands_are_valid(project_root):
     """Each row differs from the first by the settings that its name says and is otherwise the same run."""
     page = (project_root / "docs" / "ablations.md").read_text(encoding="utf-8")
-    rows = {words[1]: words[2:] for line in page.splitlines() if (words := shlex.split(line)[:9]) and words[0] == "row"}
+    commands = [shlex.split(line) for line in page.splitlines() if line.startswith("row ")]
+    rows = {name: overrides for _, name, *overrides in commands}
     assert set(rows) == {"reference", "consistent", "adapters", "cross_attention"}
     assert not rows["reference"]
     configs = {
