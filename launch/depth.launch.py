@@ -47,11 +47,9 @@ def generate_launch_description():
 
 
 def dds_profile():
-    """Give Fast DDS shared memory for whole images, unless the user has a profile or there is no room for it."""
-    profile = SHARE / "config" / "fastdds.xml"
-    if not dds.fits(profile, PROCESSES, dds.free_shared_memory()):
-        return []
-    return [SetEnvironmentVariable(name, value) for name, value in dds.profile_environment(os.environ, profile).items()]
+    """Let DDS carry whole images, unless the user has a profile of their own or there is no shared memory for it."""
+    shipped = dds.shipped_environment(os.environ, SHARE / "config", PROCESSES)
+    return [SetEnvironmentVariable(name, value) for name, value in shipped.items()]
 
 
 def nodes(context):

@@ -16,6 +16,9 @@ from space_clip_ros.errors import DataError
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """The variable's name since Fast DDS 3, and its old one."""
 
+_CYCLONE = "rmw_cyclonedds_cpp"
+_CYCLONE_VARIABLE = "CYCLONEDDS_URI"
+_PUBLICATION_MODE = "RMW_FASTRTPS_PUBLICATION_MODE"
 _PACKAGE = "space_clip_ros"
 _FAST_DDS_2 = ("humble", "iron", "jazzy")
 _SEGMENT = re.compile(r"(?<=<segment_size>)\s*(\d+)\s*(?=</segment_size>)")
@@ -26,15 +29,34 @@ _LAST_DOMAIN = 101
 _TRIES = 200
 
 
+def shipped_environment(environment: Mapping[str, str], config: Path, participants: int) -> dict[str, str]:
+    """Return the variables that make the DDS in use carry whole images and clouds; none if the user has set their own.
+
+    Args:
+        environment: of the processes to come; ``RMW_IMPLEMENTATION`` tells the DDS, Fast DDS where it is not set.
+        config: folder of ``fastdds.xml`` and ``cyclonedds.xml``.
+        participants: processes that will talk over DDS; where Fast DDS lacks shared memory for them, nothing is set.
+    """
+    if environment.get("RMW_IMPLEMENTATION") == _CYCLONE:
+        own = environment.get(_CYCLONE_VARIABLE)
+        return {} if own else {_CYCLONE_VARIABLE: (config / "cyclonedds.xml").resolve().as_uri()}
+    profile = config / "fastdds.xml"
+    return profile_environment(environment, profile) if fits(profile, participants, free_shared_memory()) else {}
+
+
 def profile_environment(environment: Mapping[str, str], profile: Path) -> dict[str, str]:
     """Return the variables that make Fast DDS read ``profile``; none if the user has set a profile of their own.
+
+    Messages are then also sent by a thread of Fast DDS's own, unless the user has said otherwise: ``publish`` returns
+    once a cloud is serialised, and its copy into shared memory no longer holds up the next image.
 
     Other DDS implementations ignore them. Newer releases warn of the old name, so it is set only where it is needed.
     """
     if own_profile(environment):
         return {}
     new, old = PROFILE_VARIABLES
-    return {old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new: str(profile)}
+    mode = {} if environment.get(_PUBLICATION_MODE) else {_PUBLICATION_MODE: "ASYNCHRONOUS"}
+    return {old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new: str(profile), **mode}
 
 
 def prepare_environment(folder: Path, participants: int) -> str:
@@ -52,10 +74,15 @@ def prepare_environment(folder: Path, participants: int) -> str:
     os.environ.setdefault("ROS_DOMAIN_ID", str(unused_domain()))
     # Nothing of such a run concerns other hosts. Humble does not know this variable, and does no harm by that.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    shipped = shared_file("config/fastdds.xml")
+    if os.environ.get("RMW_IMPLEMENTATION") == _CYCLONE:
+        own = os.environ.get(_CYCLONE_VARIABLE, "")
+        os.environ.update(shipped_environment(os.environ, shipped.parent, participants))
+        return f"{own} (your own)" if own else os.environ[_CYCLONE_VARIABLE]
     own = own_profile(os.environ)
     if own:
         return f"{own} (your own)"
-    profile, note = fit_profile(shared_file("config/fastdds.xml"), participants, free_shared_memory(), folder.resolve())
+    profile, note = fit_profile(shipped, participants, free_shared_memory(), folder.resolve())
     os.environ.update(profile_environment(os.environ, profile))
     return note
 

@@ -11,9 +11,7 @@ from space_clip_ros.ros import dds
 
 def carry_large_messages() -> None:
     """Use the shipped DDS profile, which carries whole images and clouds, where there is shared memory for it."""
-    profile = dds.shared_file("config/fastdds.xml")
-    if dds.fits(profile, 1, dds.free_shared_memory()):
-        os.environ.update(dds.profile_environment(os.environ, profile))
+    os.environ.update(dds.shipped_environment(os.environ, dds.shared_file("config/fastdds.xml").parent, 1))
 
 
 def split_arguments(args: Sequence[str] | None) -> tuple[list[str], list[str]]:

@@ -186,10 +186,11 @@ def test_rviz_shows_topics_that_exist_and_follows_them(build: Callable[..., Buil
 def test_a_profile_of_the_users_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, build: Callable[..., Built]) -> None:
     module = load(ROOT / "launch" / "depth.launch.py")
     monkeypatch.setattr(module.dds, "free_shared_memory", lambda: 1 << 30)
-    for variable in module.dds.PROFILE_VARIABLES:
+    for variable in (*module.dds.PROFILE_VARIABLES, "RMW_FASTRTPS_PUBLICATION_MODE", "RMW_IMPLEMENTATION"):
         monkeypatch.delenv(variable, raising=False)
-    (action,) = module.dds_profile()
-    assert action.positional[1] == str(ROOT / "config" / "fastdds.xml")
+    profile, mode = (action.positional for action in module.dds_profile())
+    assert profile[1] == str(ROOT / "config" / "fastdds.xml")
+    assert mode == ("RMW_FASTRTPS_PUBLICATION_MODE", "ASYNCHRONOUS")
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
     assert module.dds_profile() == []
 
@@ -200,6 +201,14 @@ def test_without_room_for_the_profile_it_is_not_set(
     module = load(ROOT / "launch" / "depth.launch.py")
     monkeypatch.setattr(module.dds, "free_shared_memory", lambda: 64 << 20)
     assert module.dds_profile() == []
+
+
+def test_cyclone_gets_its_own_profile(monkeypatch: pytest.MonkeyPatch, build: Callable[..., Built]) -> None:
+    module = load(ROOT / "launch" / "depth.launch.py")
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    monkeypatch.delenv("CYCLONEDDS_URI", raising=False)
+    (action,) = module.dds_profile()
+    assert action.positional == ("CYCLONEDDS_URI", (ROOT / "config" / "cyclonedds.xml").as_uri())
 
 
 def test_the_drive_decides_when_kitti_ends(build: Callable[..., Built]) -> None:

@@ -59,7 +59,35 @@ def test_segments_never_become_too_small_for_an_image(profile: Path, tmp_path: P
 
 @pytest.mark.parametrize("distro, variable", [("humble", dds.PROFILE_VARIABLES[1]), ("", dds.PROFILE_VARIABLES[0])])
 def test_the_variable_of_the_release_in_use_is_set(distro: str, variable: str, profile: Path) -> None:
-    assert dds.profile_environment({"ROS_DISTRO": distro}, profile) == {variable: str(profile)}
+    found = dds.profile_environment({"ROS_DISTRO": distro}, profile)
+    assert found == {variable: str(profile), "RMW_FASTRTPS_PUBLICATION_MODE": "ASYNCHRONOUS"}
+
+
+def test_a_publication_mode_of_the_users_own_stays(profile: Path) -> None:
+    own = {"RMW_FASTRTPS_PUBLICATION_MODE": "SYNCHRONOUS"}
+    assert list(dds.profile_environment(own, profile)) == [dds.PROFILE_VARIABLES[0]]
+
+
+def test_the_dds_in_use_gets_its_profile(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dds, "free_shared_memory", lambda: None)
+    cyclone = {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}
+    assert dds.PROFILE_VARIABLES[0] in dds.shipped_environment({}, profile.parent, 2)
+    assert dds.shipped_environment(cyclone, profile.parent, 2) == {
+        "CYCLONEDDS_URI": (profile.parent / "cyclonedds.xml").as_uri()
+    }
+    assert dds.shipped_environment({**cyclone, "CYCLONEDDS_URI": "mine"}, profile.parent, 2) == {}
+
+
+@pytest.mark.parametrize("own, note", [("", "cyclonedds.xml"), ("file:///mine.xml", "file:///mine.xml (your own)")])
+def test_a_run_on_cyclone_uses_its_profile(
+    own: str, note: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        monkeypatch.setenv(name, "7")
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    monkeypatch.setenv("CYCLONEDDS_URI", own)
+    assert dds.prepare_environment(tmp_path, 3).endswith(note)
+    assert os.environ["CYCLONEDDS_URI"].endswith(own or "config/cyclonedds.xml")
 
 
 @pytest.mark.parametrize("variable", dds.PROFILE_VARIABLES)
@@ -90,13 +118,15 @@ def test_an_installed_package_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_environment_is_completed_and_what_is_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (*dds.PROFILE_VARIABLES, "ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+    changed = (*dds.PROFILE_VARIABLES, "RMW_FASTRTPS_PUBLICATION_MODE", "RMW_IMPLEMENTATION")
+    for name in (*changed, "ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
         # Set and then deleted, so that what the call sets is undone at the end as well.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     note = dds.prepare_environment(tmp_path, 3)
     assert "fastdds.xml" in note
     assert dds.own_profile(os.environ).endswith("fastdds.xml")
+    assert os.environ["RMW_FASTRTPS_PUBLICATION_MODE"] == "ASYNCHRONOUS"
     assert 1 <= int(os.environ["ROS_DOMAIN_ID"]) <= 101
     monkeypatch.setenv("ROS_DOMAIN_ID", "7")
     monkeypatch.setenv(dds.PROFILE_VARIABLES[0], "mine.xml")
