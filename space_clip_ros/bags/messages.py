@@ -16,10 +16,11 @@ from space_clip_ros.data.kitti_calibration import Matrix
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 
-_ENCODINGS = {("uint8", 2): "mono8", ("uint8", 3): "rgb8", ("float32", 2): "32FC1"}
+_ENCODINGS = {("uint8", 2): "mono8", ("uint8", 3): "rgb8", ("float32", 2): "32FC1", ("uint16", 2): "16UC1"}
 _JPEG_QUALITY = 95
 _PNG_LEVEL = 1
 _FLOAT32 = 7
+_DEPTH_FIELDS = ("x", "y", "z", "rgb")
 _NO_FIX, _FIX, _SBAS_FIX, _GBAS_FIX = -1, 0, 1, 2
 _GPS = 1
 _APPROXIMATED = 1
@@ -35,7 +36,8 @@ def image(pixels: NDArray[Any], head: Any) -> Any:
     """Return a ``sensor_msgs/Image``.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB, (H, W) uint8 grey, or (H, W) float32 depth in metres, NaN where unknown.
+        pixels: (H, W, 3) uint8 RGB, (H, W) uint8 grey, or (H, W) depth: float32 metres, NaN where unknown, or uint16
+            millimetres. Where it is contiguous, the message shares its memory.
         head: its header.
 
     Raises:
@@ -43,7 +45,7 @@ def image(pixels: NDArray[Any], head: Any) -> Any:
     """
     encoding = _ENCODINGS.get((pixels.dtype.name, pixels.ndim))
     if encoding is None or (pixels.ndim == 3 and pixels.shape[2] != 3):
-        raise InputError(f"need uint8 RGB or grey, or float32 depth, got {pixels.shape} {pixels.dtype}")
+        raise InputError(f"need uint8 RGB or grey, or float32 or uint16 depth, got {pixels.shape} {pixels.dtype}")
     data = np.ascontiguousarray(pixels).view(np.uint8).reshape(-1)
     height, width = pixels.shape[:2]
     return _make("sensor_msgs/msg/Image", head, height, width, encoding, _big_endian(), data.size // height, data)
@@ -93,15 +95,24 @@ def camera_info(camera: PinholeCamera, head: Any, offset: float = 0.0) -> Any:
 
 def scan_cloud(scan: NDArray[np.float32], head: Any) -> Any:
     """Return the ``sensor_msgs/PointCloud2`` of a scan, (N, 4) float32 x y z in metres and intensity."""
-    fields = [
-        _make("sensor_msgs/msg/PointField", name, 4 * index, _FLOAT32, 1)
-        for index, name in enumerate(("x", "y", "z", "intensity"))
-    ]
-    data = np.ascontiguousarray(scan, np.float32).view(np.uint8).reshape(-1)
-    dense = bool(np.isfinite(scan[:, :3]).all())
-    return _make(
-        "sensor_msgs/msg/PointCloud2", head, 1, len(scan), fields, bool(_big_endian()), 16, data.size, data, dense
-    )
+    return _cloud(scan[None], ("x", "y", "z", "intensity"), bool(np.isfinite(scan[:, :3]).all()), head)
+
+
+def depth_cloud(points: NDArray[np.float32], head: Any) -> Any:
+    """Return the organised cloud of a depth map.
+
+    Args:
+        points: (h, w, 3) float32 x y z in metres, NaN where invalid, or (h, w, 4) with 0x00RRGGBB as the fourth's bits.
+            Where it is contiguous, the message shares its memory.
+        head: its header.
+    """
+    return _cloud(points, _DEPTH_FIELDS[: points.shape[2]], False, head)
+
+
+def dense_depth_cloud(points: NDArray[np.float32], head: Any) -> Any:
+    """Return the cloud of the valid ones of such points, in one row."""
+    valid = points[np.isfinite(points[..., 2])]
+    return _cloud(valid[None], _DEPTH_FIELDS[: points.shape[2]], True, head)
 
 
 def transforms(*poses: tuple[Any, str, Matrix]) -> Any:
@@ -138,6 +149,16 @@ def _fix_status(record: OxtsRecord) -> int:
     if 4 <= record.position_mode <= 6:
         return _GBAS_FIX
     return _SBAS_FIX if record.position_mode == 7 else _FIX
+
+
+def _cloud(points: NDArray[np.float32], names: tuple[str, ...], dense: bool, head: Any) -> Any:
+    """Return the cloud of (h, w, len(names)) float32 values."""
+    fields = [_make("sensor_msgs/msg/PointField", name, 4 * index, _FLOAT32, 1) for index, name in enumerate(names)]
+    height, width = points.shape[:2]
+    step = 4 * len(names)
+    data = np.ascontiguousarray(points, np.float32).reshape(-1).view(np.uint8)
+    sizes = (step, step * width)
+    return _make("sensor_msgs/msg/PointCloud2", head, height, width, fields, bool(_big_endian()), *sizes, data, dense)
 
 
 def _transform(head: Any, child: str, pose: Matrix) -> Any:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2 import Reader
 
+from space_clip_ros.bags.writer import TYPES, Definition, known_definition
 from space_clip_ros.errors import DataError
+
+# What type hashes are where nobody said them.
+_NO_HASH = f"RIHS01_{64 * '0'}"
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,14 @@ class Topic:
         kind: message type, such as ``sensor_msgs/msg/Image``.
         count: messages.
         offered: the profiles of its publishers, as far as they were recorded.
+        definition: of its type; its text is empty where neither the bag has one nor the type is one of ROS's own.
     """
 
     name: str
     kind: str
     count: int
     offered: tuple[Qos, ...]
+    definition: Definition
 
 
 class BagReader:
@@ -76,6 +82,12 @@ class BagReader:
         """Close it."""
         self._reader.close()
 
+    @property
+    def storage(self) -> str:
+        """``mcap`` or ``sqlite3``."""
+        files = self.path.iterdir() if self.path.is_dir() else [self.path]
+        return "sqlite3" if any(".db3" in file.suffixes for file in files) else "mcap"
+
     def messages(
         self, topics: Collection[str], start_ns: int | None = None, stop_ns: int | None = None
     ) -> Iterator[tuple[str, int, bytes]]:
@@ -96,15 +108,28 @@ class BagReader:
             for connection, stamp, data in self._reader.messages(wanted, start_ns, stop_ns):
                 yield connection.topic, stamp, bytes(data)
 
+    def decode(self, topic: str, data: bytes) -> Any:
+        """Return a message of one of ROS's own types.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        try:
+            return TYPES.deserialize_cdr(data, self.topics[topic].kind)
+        except Exception as error:
+            # As in _guard.
+            raise DataError(f"{self.path}: a message of {topic} is damaged ({_reason(error)})") from error
+
     def _describe(self) -> None:
         for connection in self._reader.connections:
-            known = self.topics.get(connection.topic, Topic(connection.topic, connection.msgtype, 0, ()))
+            new = Topic(connection.topic, connection.msgtype, 0, (), _definition(connection))
+            known = self.topics.get(connection.topic, new)
             if known.kind != connection.msgtype:
                 raise DataError(
                     f"{self.path}: {connection.topic} has messages of two types, {known.kind} and {connection.msgtype}"
                 )
             offered = (*known.offered, *cast(ConnectionExtRosbag2, connection.ext).offered_qos_profiles)
-            self.topics[known.name] = Topic(known.name, known.kind, known.count + connection.msgcount, offered)
+            self.topics[known.name] = replace(known, count=known.count + connection.msgcount, offered=offered)
         if not self._reader.message_count:
             raise DataError(f"{self.path}: holds no messages")
         self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time - 1
@@ -115,5 +140,16 @@ class BagReader:
             yield
         except Exception as error:
             # The library documents its own errors only; a damaged bag makes it raise nearly anything.
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"{self.path}: cannot be read as a bag ({reason})") from error
+            raise DataError(f"{self.path}: cannot be read as a bag ({_reason(error)})") from error
+
+
+def _definition(connection: Connection) -> Definition:
+    text, digest = connection.msgdef.data, connection.digest
+    if connection.msgtype not in TYPES.fielddefs:
+        return Definition(text, digest or _NO_HASH)
+    known = known_definition(connection.msgtype)
+    return Definition(text or known.text, digest or known.type_hash)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -32,6 +32,11 @@ class Definition(NamedTuple):
 
     text: str
     type_hash: str
+
+
+def known_definition(kind: str) -> Definition:
+    """Return the definition of one of ROS's own types, which :data:`TYPES` must have."""
+    return Definition(TYPES.generate_msgdef(kind, ros_version=2)[0], TYPES.hash_rihs01(kind))
 
 
 class BagWriter:
@@ -93,13 +98,13 @@ class BagWriter:
         finally:
             self._discard()
 
-    def add(self, topic: str, kind: str, qos: Qos, definition: Definition | None = None) -> None:
+    def add(self, topic: str, kind: str, qos: Qos | Sequence[Qos], definition: Definition | None = None) -> None:
         """Declare a topic.
 
         Args:
             topic: its full name.
             kind: message type, such as ``sensor_msgs/msg/Image``.
-            qos: what its publisher offers.
+            qos: what its publisher offers, or each of them.
             definition: of the type; may be left out for ROS's own types.
 
         Raises:
@@ -108,10 +113,11 @@ class BagWriter:
         if definition is None:
             if kind not in TYPES.fielddefs:
                 raise InputError(f"{topic}: the definition of {kind} is not known")
-            definition = Definition(TYPES.generate_msgdef(kind, ros_version=2)[0], TYPES.hash_rihs01(kind))
+            definition = known_definition(kind)
+        offered = [qos] if isinstance(qos, Qos) else list(qos)
         with self._guard():
             self._connections[topic] = self._writer.add_connection(
-                topic, kind, msgdef=definition.text, rihs01=definition.type_hash, offered_qos_profiles=[qos]
+                topic, kind, msgdef=definition.text, rihs01=definition.type_hash, offered_qos_profiles=offered
             )
         self.counts[topic] = 0
 
@@ -143,14 +149,9 @@ class BagWriter:
         self._writer.open()
 
     def _claim(self) -> int:
-        """Make the hidden folder, empty, and lock it; the lock ends with the process, however it ends."""
+        """Make the hidden folder, empty, and lock it."""
         self._draft.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._draft, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(lock)
-            raise DataError(f"{self.path}: is being written by another process; wait for it or stop it") from error
+        lock = lock_folder(self._draft, self.path)
         for left in self._draft.iterdir():
             shutil.rmtree(left)
         return lock
@@ -166,3 +167,21 @@ class BagWriter:
         except (OSError, WriterError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise DataError(f"{self.path}: cannot be written ({reason})") from error
+
+
+def lock_folder(folder: Path, result: Path) -> int:
+    """Lock the hidden folder that ``result`` is made in; the lock ends with the process, however it ends.
+
+    Returns:
+        What to close to end the lock earlier.
+
+    Raises:
+        DataError: another process holds it.
+    """
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise DataError(f"{result}: is being written by another process; wait for it or stop it") from error
+    return lock

@@ -1,4 +1,4 @@
-"""``space_clip predict``: depth of pictures, as files."""
+"""``space_clip predict``: depth of pictures, as files, or of a bag's images, as topics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from space_clip_ros.cli import predict_bag
 from space_clip_ros.cli.console import progress, say
 from space_clip_ros.config import BACKENDS, PRECISIONS, ColorConfig, NodeConfig
 from space_clip_ros.errors import DataError, InputError
@@ -23,14 +24,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     node = NodeConfig()
     parser = subparsers.add_parser(
         "predict",
-        help="metric depth of pictures",
-        description="Estimate metric depth of pictures. For NAME.png, writes NAME_depth.png (16 bits, 0 where "
-        "invalid), NAME_color.png and, with --camera, the cloud NAME.ply. Pictures of a camera with distortion are "
-        "rectified first, and all files are of the rectified picture.",
+        help="metric depth of pictures, or of a bag's images",
+        description="Estimate metric depth of pictures, or of a bag's images (--bag). For NAME.png, writes "
+        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. Pictures of "
+        "a camera with distortion are rectified first, and all files are of the rectified picture. With --bag, --out "
+        "is a copy of the bag with the topics that depth_node would publish; repeat it to go on after an interruption.",
         epilog="example: space_clip predict street.png --out depth --camera camera.yaml",
     )
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="picture (PNG, JPEG)")
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: here)")
+    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="picture (PNG, JPEG)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to write to (default: here); with --bag the new bag's"
+    )
     parser.add_argument("--model", default=node.model, metavar="M", help="name or file (default: %(default)s)")
     parser.add_argument(
         "--camera",
@@ -53,29 +57,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--backend", choices=BACKENDS, default=node.backend, help="default: %(default)s")
     parser.add_argument("--device", default=node.device, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", choices=PRECISIONS, default=node.precision, help="default: %(default)s")
+    predict_bag.add_arguments(parser)
     parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every picture.
+    """Predict every picture, or every image of a bag.
 
     Raises:
-        SpaceClipError: a picture, the camera or the model cannot be used, or a file cannot be written.
+        SpaceClipError: a picture, the bag, the camera or the model cannot be used, or a file cannot be written.
     """
     _check_usage(args)
+    if args.bag:
+        return predict_bag.run(args)
+    out = args.out or Path()
 
     from space_clip_ros.cli.camera_file import read_camera_file
     from space_clip_ros.geometry.image_file import read_rgb
     from space_clip_ros.inference import load_predictor
 
     rectifier = read_camera_file(args.camera) if args.camera else None
-    args.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
         info = predictor.info
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
         for file in progress(args.images, len(args.images), "depth"):
             rgb = _rectified(read_rgb(file), rectifier, file)
-            picture = _Picture(args.out / file.stem, rgb, _valid_depth(predictor, rgb))
+            picture = _Picture(out / file.stem, rgb, _valid_depth(predictor, rgb))
             picture.write(args.format, info.min_depth, info.max_depth)
             if rectifier and args.ply is not False:
                 picture.write_cloud(rectifier)
@@ -118,6 +126,7 @@ class _Picture:
 
 
 def _check_usage(args: argparse.Namespace) -> None:
+    predict_bag.check_usage(args)
     if args.ply and not args.camera:
         args.parser.error("--ply needs --camera")
     repeated = [stem for stem, count in Counter(file.stem for file in args.images).items() if count > 1]

@@ -7,7 +7,7 @@ import pytest
 
 from space_clip_ros.bags import messages, qos
 from space_clip_ros.bags.reader import BagReader
-from space_clip_ros.bags.writer import BagWriter
+from space_clip_ros.bags.writer import BagWriter, Definition, known_definition
 from space_clip_ros.errors import DataError
 
 
@@ -28,7 +28,9 @@ def test_what_was_written_is_read(tmp_path: Path, storage: str) -> None:
             "/tf": ("tf2_msgs/msg/TFMessage", 3),
             "/image": ("sensor_msgs/msg/CompressedImage", 0),
         }
+        assert bag.storage == storage
         assert bag.topics["/tf"].offered == (qos.TF,)
+        assert bag.topics["/tf"].definition == known_definition("tf2_msgs/msg/TFMessage")
         assert [(name, stamp) for name, stamp, _ in bag.messages(["/tf"], 15, 25)] == [("/tf", 15)]
         assert list(bag.messages([])) == []
         assert all(type(data) is bytes for _, _, data in bag.messages(["/tf"]))
@@ -37,6 +39,24 @@ def test_what_was_written_is_read(tmp_path: Path, storage: str) -> None:
 def test_a_single_file_is_a_bag_too(tmp_path: Path) -> None:
     with BagReader(write(tmp_path / "bag") / "bag.mcap") as bag:
         assert len(list(bag.messages(["/tf"]))) == 3
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_every_publisher_and_the_type_of_a_topic_are_told(tmp_path: Path, storage: str) -> None:
+    definition = Definition("int32 value\n", f"RIHS01_{64 * '1'}")
+    with BagWriter(tmp_path / "bag", storage) as bag:
+        bag.add("/x", "my_msgs/msg/Value", [qos.SENSOR, qos.STATIC_TF], definition)
+        bag.write_serialized("/x", 5, b"\0\1\0\0\7\0\0\0")
+    with BagReader(tmp_path / "bag") as read:
+        assert read.topics["/x"].offered == (qos.SENSOR, qos.STATIC_TF)
+        assert read.topics["/x"].definition == definition
+
+
+def test_a_damaged_message_is_named(tmp_path: Path) -> None:
+    with BagReader(write(tmp_path / "bag")) as bag:
+        assert bag.decode("/tf", next(bag.messages(["/tf"]))[2]).transforms == []
+        with pytest.raises(DataError, match="bag: a message of /tf is damaged"):
+            bag.decode("/tf", b"\0\1\0\0\7")
 
 
 def test_what_is_no_bag_is_refused(tmp_path: Path) -> None:

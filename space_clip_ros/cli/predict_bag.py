@@ -1,0 +1,119 @@
+"""``space_clip predict --bag``: depth of a bag's images, as topics of a copy of the bag."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from space_clip_ros.bags.options import STORAGES
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import ConfigError
+from space_clip_ros.settings import nest, parse
+
+_LOADING = ("model", "backend", "device", "precision")
+_ONLY_PICTURES = {"camera": "--camera", "ply": "--ply"}
+_ONLY_BAGS = {"image": "--image", "points": "--points", "color": "--color", "params_file": "--params-file"}
+_NODES = ("/**", "depth", "/depth")
+_NOT_OURS = ("use_sim_time", "qos_overrides")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a bag needs to the command's arguments."""
+    bags = parser.add_argument_group("bags", "space_clip predict --bag drive_0005 --out drive_0005_depth --points")
+    bags.add_argument("--bag", type=Path, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
+    bags.add_argument("--image", nargs="+", metavar="TOPIC", help="image topics (default: the only one there is)")
+    bags.add_argument("--points", action="store_true", help="add depth/points too")
+    bags.add_argument("--color", action="store_true", help="add depth/color too")
+    bags.add_argument("--storage", choices=STORAGES, help="file format of the new bag (default: the bag's own)")
+    bags.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of depth_node, as ROS writes them")
+
+
+def check_usage(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together, with status 2."""
+    if bool(args.images) == bool(args.bag):
+        args.parser.error("give pictures, or a bag with --bag")
+    if args.bag and not args.out:
+        args.parser.error("--bag needs --out, the folder of the new bag")
+    wrong, remedy = (_ONLY_PICTURES, "is for pictures") if args.bag else (_ONLY_BAGS, "needs --bag")
+    for name, option in wrong.items():
+        if getattr(args, name):
+            args.parser.error(f"{option} {remedy}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the new bag, and say what was added.
+
+    Raises:
+        SpaceClipError: the bag, its topics, the parameters or the model cannot be used, or the bag cannot be written.
+    """
+    from space_clip_ros.bags.prediction import PredictionOptions, predict_bag
+    from space_clip_ros.cli.console import complain, progress_bar, say
+    from space_clip_ros.cli.signals import ending_on_sigterm
+    from space_clip_ros.inference import load_predictor
+
+    settings = _settings(args)
+    outputs = ["depth/image", "depth/camera_info"]
+    outputs += [f"depth/{name}" for name in ("points", "color") if getattr(args, name)]
+    options = PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings)
+    loading = (settings.model, settings.backend, settings.device, settings.precision, settings.threads)
+    with ending_on_sigterm(), load_predictor(*loading) as predictor, progress_bar(0, "depth") as bar:
+        info = predictor.info
+        say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+
+        def show(stage: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done, stage)
+
+        added = predict_bag(args.bag, args.out, predictor, options, show, complain)
+    for topic, count in sorted(added.counts.items()):
+        say(f"{count:6d}  {topic}")
+    if added.left_out:
+        say(f"{added.left_out} of {added.images} images left out")
+    say(f"{args.out}")
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> NodeConfig:
+    """Return the node's parameters; what the command line says of the model goes before the file."""
+    settings = _read(args.params_file) if args.params_file else NodeConfig()
+    default = NodeConfig()
+    said = {name: getattr(args, name) for name in _LOADING if getattr(args, name) != getattr(default, name)}
+    return dataclasses.replace(settings, **said)
+
+
+def _read(path: Path) -> NodeConfig:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a file of ROS parameters") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    groups = content if isinstance(content, dict) else {}
+    found = [groups[name]["ros__parameters"] for name in _NODES if _is_node(groups.get(name))]
+    if not found:
+        raise ConfigError(f"{path}: has no ros__parameters under {', '.join(_NODES)}; see config/depth.yaml")
+    values: dict[str, Any] = {}
+    for parameters in found:
+        values.update(_flat(parameters))
+    return parse(NodeConfig, nest({name: value for name, value in values.items() if not _foreign(name)}), str(path))
+
+
+def _is_node(group: Any) -> bool:
+    return isinstance(group, dict) and isinstance(group.get("ros__parameters"), dict)
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return parameters by their dotted names; ROS takes nested and dotted ones alike."""
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _foreign(name: str) -> bool:
+    return name.partition(".")[0] in _NOT_OURS

@@ -1,0 +1,142 @@
+"""``space_clip predict --bag``."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_clip_ros.cli.main import main
+from space_clip_ros.data.synthetic import write_drive
+from space_clip_ros.geometry.camera import PinholeCamera
+
+rosbag2 = pytest.importorskip("rosbags.rosbag2")
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drive")
+    drive = write_drive(folder, frames=2, seed=4, camera=PinholeCamera(156, 48, fx=90.0, fy=90.0, cx=76.0, cy=21.0))
+    assert main(["bag", str(drive), "--out", str(folder / "bag")]) == 0
+    return folder / "bag"
+
+
+def test_adds_topics_and_says_so(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    arguments = ["predict", "--bag", str(bag), "--out", str(out), "--points", "--color", "--storage", "sqlite3"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    topics = "".join(f"     2  /depth/{name}\n" for name in ("camera_info", "color", "image", "points"))
+    assert printed.out.startswith("road_tiny on ")
+    assert printed.out.endswith(f"{topics}{out}\n")
+    assert printed.err == ""
+    assert (out / "out.db3").is_file()
+
+
+def test_parameters_are_read_as_the_node_reads_them(bag: Path, tmp_path: Path) -> None:
+    file = tmp_path / "depth.yaml"
+    file.write_text(
+        "/**:\n  ros__parameters:\n    use_sim_time: true\n    depth_encoding: 16UC1\n    points: {stride: 3}\n"
+        "depth:\n  ros__parameters:\n    points.stride: 4\n    qos_overrides: {/image: {subscription: {depth: 2}}}\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "out"
+    assert main(["predict", "--bag", str(bag), "--out", str(out), "--points", "--params-file", str(file)]) == 0
+    from space_clip_ros.bags.writer import TYPES
+
+    with rosbag2.Reader(out) as reader:
+        for connection, _, data in reader.messages():
+            if connection.topic == "/depth/image":
+                image = TYPES.deserialize_cdr(data, connection.msgtype)
+                assert (image.encoding, np.count_nonzero(image.data) > 0) == ("16UC1", True)
+            if connection.topic == "/depth/points":
+                assert TYPES.deserialize_cdr(data, connection.msgtype).width == 39
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("a: [", "is not valid YAML"),
+        ("other: {ros__parameters: {}}", "has no ros__parameters"),
+        ("depth: {ros__parameters: {max_depth: -1}}", "max_depth: must be at least"),
+    ],
+)
+def test_a_useless_parameter_file_is_one_line(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, message: str
+) -> None:
+    file = tmp_path / "depth.yaml"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    assert main(["predict", "--bag", str(bag), "--out", str(tmp_path / "out"), "--params-file", str(file)]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give pictures, or a bag with --bag"),
+        (["a.png", "--bag", "b"], "give pictures, or a bag with --bag"),
+        (["--bag", "b"], "--bag needs --out"),
+        (["--bag", "b", "--out", "c", "--camera", "k.yaml"], "--camera is for pictures"),
+        (["a.png", "--points"], "--points needs --bag"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_status:
+        main(["predict", *arguments])
+    assert exit_status.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_errors_are_one_line(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["--bag", "/nowhere"], "/nowhere: no such bag"),
+        (["--bag", str(bag), "--image", "/rear/image"], "no colour images on /rear/image"),
+    ):
+        assert main(["predict", *arguments, "--out", str(tmp_path / "out")]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_run_leaves_no_bag_and_can_be_repeated(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    """Enough frames that the signal comes in the middle."""
+    from space_clip_ros.bags import messages, qos
+    from space_clip_ros.bags.writer import BagWriter
+
+    frames = 200
+    with BagWriter(tmp_path / "in") as writer:
+        writer.add("/image", "sensor_msgs/msg/Image", qos.SENSOR)
+        for stamp in range(frames):
+            pixels = np.full((48, 156, 3), stamp, np.uint8)
+            writer.write("/image", stamp, messages.image(pixels, messages.header(stamp, "camera")))
+    command = [sys.executable, "-m", "space_clip_ros.cli.main", "predict", "--bag", str(tmp_path / "in")]
+    command += ["--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 60
+        while not list(tmp_path.glob(".out.depth/.current.part/current/*.mcap")):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(30) == status
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert {path.name for path in tmp_path.iterdir()} == {"in", ".out.depth"}
+    subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    with rosbag2.Reader(tmp_path / "out") as reader:
+        assert reader.message_count == 2 * frames
