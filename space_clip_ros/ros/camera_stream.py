@@ -18,7 +18,7 @@ from space_clip_ros.perception.pipeline import Pipeline
 from space_clip_ros.ros.engine import describe
 from space_clip_ros.ros.messages import compressed_to_rgb, image_to_rgb
 from space_clip_ros.ros.outputs import NodeOutputs
-from space_clip_ros.ros.qos import qos_overrides, subscription_events
+from space_clip_ros.ros.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.statistics import Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
 
@@ -114,13 +114,11 @@ class CameraStream:
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
         self._subscriptions.append(
-            self._node.create_subscription(
-                kind,
-                topic,
-                callback,
-                qos,
-                event_callbacks=subscription_events(self._node, topic, qos, self._log),
-                qos_overriding_options=qos_overrides(),
+            with_events(
+                lambda callbacks: self._node.create_subscription(
+                    kind, topic, callback, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
+                ),
+                subscription_events(self._node, topic, qos, self._log),
             )
         )
 

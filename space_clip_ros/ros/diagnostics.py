@@ -23,6 +23,7 @@ class Situation:
 
     Attributes:
         state: lifecycle state.
+        camera: the camera's name, below which its topics lie; empty for the only one.
         failure: why the last transition failed; empty if it did not.
         engine_failure: why the model is given up; empty while it runs or is being brought back.
         image_topic: resolved name.
@@ -38,6 +39,7 @@ class Situation:
     """
 
     state: str
+    camera: str = ""
     failure: str = ""
     engine_failure: str = ""
     image_topic: str = "image"
@@ -112,14 +114,20 @@ def _problem(now: Situation) -> str:
     problem = now.snapshot.problem
     if not problem.startswith("no camera_info"):
         return problem
-    return f"{problem}{_publishers(now.info_publishers, 'camera_info:=/camera/camera_info')}"
+    return f"{problem}{_publishers(now.info_publishers, _remap(now, 'camera_info'))}"
 
 
 def _no_image(now: Situation) -> str:
     since = now.snapshot.seconds_since_image
     lead = f"no image on {now.image_topic} " + ("yet" if since is None else f"for {since:.0f} s")
-    text = f"{lead}{_publishers(now.publishers, 'image:=/camera/image_raw')}"
+    text = f"{lead}{_publishers(now.publishers, _remap(now, 'image'))}"
     return f"{text}; {now.hint}" if now.hint else text
+
+
+def _remap(now: Situation, topic: str) -> str:
+    """Return an example that moves an input of this camera."""
+    below = f"{now.camera}/" if now.camera else ""
+    return f"{below}{topic}:=/{now.camera or 'camera'}/{'image_raw' if topic == 'image' else topic}"
 
 
 def _publishers(publishers: Sequence[str], remap: str) -> str:

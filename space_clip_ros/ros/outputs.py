@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from space_clip_ros.perception.outputs import ColorOutput, DepthOutput, InfoOutput, Outputs, PointsOutput
 from space_clip_ros.ros.messages import camera_info_from_camera, cloud_from_points, dense_cloud, image_from_array
-from space_clip_ros.ros.qos import publisher_events, qos_overrides
+from space_clip_ros.ros.qos import publisher_events, qos_overrides, with_events
 from space_clip_ros.ros.throttle import ThrottledLog
 
 _DEPTH = 2
@@ -70,12 +70,11 @@ class NodeOutputs(Outputs):
             durability=DurabilityPolicy.VOLATILE,
         )
         name = f"{self._prefix}{topic}"
-        publisher: Any = self._node.create_lifecycle_publisher(
-            kind,
-            name,
-            qos,
-            event_callbacks=publisher_events(self._node, name, qos, self._log),
-            qos_overriding_options=qos_overrides(),
+        publisher = with_events(
+            lambda callbacks: self._node.create_lifecycle_publisher(
+                kind, name, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
+            ),
+            publisher_events(self._node, name, qos, self._log),
         )
         self._publishers.append(publisher)
         return publisher

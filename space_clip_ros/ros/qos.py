@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
@@ -36,6 +37,21 @@ def describe_endpoint(endpoint: Any) -> str:
 def describe_qos(qos: Any) -> str:
     """Return the two policies that usually keep publisher and subscriber apart, e.g. ``reliable, volatile``."""
     return f"{qos.reliability.name.lower()}, {qos.durability.name.lower()}"
+
+
+def with_events(create: Callable[[Any], Any], callbacks: Any) -> Any:
+    """Return what ``create`` makes with event callbacks, or without them where the middleware has no such events.
+
+    Humble's rclpy raises there; later ones leave out what the middleware lacks.
+
+    Args:
+        create: creates a publisher or subscription; gets its event callbacks, or None for rclpy's own.
+        callbacks: of :func:`subscription_events` or :func:`publisher_events`.
+    """
+    try:
+        return create(callbacks)
+    except _events.UnsupportedEventTypeError:
+        return create(None)
 
 
 def subscription_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:

@@ -96,6 +96,7 @@ class Reporter:
         stream, engine = parts.streams.get(camera), parts.engine
         return Situation(
             state=parts.state,
+            camera=camera,
             failure=parts.failure,
             engine_failure=engine.problem if engine and engine.failed else "",
             image_topic=topic,

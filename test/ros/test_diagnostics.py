@@ -105,6 +105,17 @@ def silent(**snapshot: object) -> Snapshot:
             "no image on /front/image yet: nobody publishes there; remap it, e.g. -r image:=/camera/image_raw",
         ),
         (
+            {"snapshot": Snapshot(), "publishers": (), "camera": "front"},
+            DiagnosticStatus.WARN,
+            "no image on /front/image yet: nobody publishes there; remap it, e.g. -r front/image:=/front/image_raw",
+        ),
+        (
+            {"snapshot": silent(problem="no camera_info on /c yet"), "camera": "front"},
+            DiagnosticStatus.ERROR,
+            "images come in, nothing goes out: no camera_info on /c yet: "
+            "nobody publishes there; remap it, e.g. -r front/camera_info:=/front/camera_info",
+        ),
+        (
             {"snapshot": silent(seconds_since_image=12.4)},
             DiagnosticStatus.WARN,
             "no image on /front/image for 12 s, though 1 publish there: "
