@@ -27,6 +27,7 @@ COMMANDS = (
     "bag",
     "replay",
     "record",
+    "report",
 )
 
 _MISSING_EXTRAS = {
