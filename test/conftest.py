@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +42,19 @@ def reference_dir(shared_dir: Path) -> Path:
 def kitti_drive_dir(shared_dir: Path) -> Path:
     """The sample of a real KITTI drive: 48 frames with scans."""
     return shared_dir / "kitti_sample" / "2011_09_26" / "2011_09_26_drive_9001_sync"
+
+
+@pytest.fixture()
+def fake_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A GPU with TensorRT 10.3 that is none (``fake_gpu.py``), and an empty cache of engines."""
+    specification = importlib.util.spec_from_file_location("fake_gpu", ROOT / "test" / "fake_gpu.py")
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    for name in ("tensorrt", "cuda", "cuda.bindings", "cuda.bindings.runtime"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    gpu = module.Gpu()
+    gpu.install("10.3.0")
+    yield gpu
+    gpu.remove()

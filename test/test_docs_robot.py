@@ -10,7 +10,7 @@ import pytest
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.settings import declared
 
-PAGES = ("nav2.md", "metric_scale.md", "troubleshooting.md")
+PAGES = ("nav2.md", "metric_scale.md", "troubleshooting.md", "tensorrt.md", "jetson.md")
 NAMES = {setting.name for setting in declared(NodeConfig)}
 
 

@@ -20,6 +20,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "export",
+    "engine",
     "benchmark",
     "convert",
     "synthesize",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from space_clip_ros.config import BACKENDS, PRECISIONS
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import registry
 from space_clip_ros.inference.backend import Backend
+from space_clip_ros.inference.candidates import Candidate, candidates
 from space_clip_ros.inference.predictor import Predictor
 
-_INSTALL = {"onnxruntime": "onnxruntime", "torch": "'space_clip_ros[train]'"}
+_INSTALL = {"onnxruntime": "onnxruntime", "torch": "'space_clip_ros[train]'", "tensorrt": "tensorrt"}
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -27,9 +31,10 @@ def load_predictor(
     Args:
         name_or_file: the name of a bundled model (``road_tiny``) or of one in the user's folder, or the path of an
             exported ``.onnx`` file or of a checkpoint.
-        backend: auto, onnxruntime, torch or tensorrt. auto runs exported files on ONNX Runtime and checkpoints on
-            PyTorch.
-        device: auto, cpu, cuda or cuda:N.
+        backend: auto, onnxruntime, torch or tensorrt. auto takes the fastest that is there: for exported files
+            TensorRT where ``space_clip engine`` has built an engine, then ONNX Runtime on a GPU, then on the CPU; for
+            checkpoints PyTorch. ``info.passed_over`` says what was not taken, and why.
+        device: auto (a GPU where there is one), cpu, cuda or cuda:N.
         precision: auto (the file's own), fp32, fp16 or int8.
         threads: CPU threads; 0 for one a physical core.
 
@@ -40,7 +45,7 @@ def load_predictor(
     """
     _check(backend, device, precision, threads)
     file = registry.resolve(name_or_file)
-    loaded = _open(_choose(backend, file), file, device, threads)
+    loaded = _first_that_opens(candidates(backend, device, file), file, threads)
     if precision not in ("auto", loaded.info.precision):
         loaded.close()
         raise BackendError(
@@ -60,30 +65,45 @@ def _check(backend: str, device: str, precision: str, threads: int) -> None:
         raise InputError(f"threads: must be at least 0, got {threads}")
 
 
-def _choose(backend: str, file: Path) -> str:
-    fitting = "onnxruntime" if registry.is_graph(file) else "torch"
-    if backend == "tensorrt":
-        raise BackendError("backend tensorrt: is not available in this version; give backend auto or onnxruntime")
-    if backend not in ("auto", fitting):
-        remedy = "give backend onnxruntime or auto, or a checkpoint" if fitting == "onnxruntime" else _EXPORT_FIRST
-        raise BackendError(f"backend {backend}: cannot run {file}; {remedy}")
-    return fitting
+def _first_that_opens(tried: Sequence[Candidate], file: Path, threads: int) -> Backend:
+    failures: list[BackendError] = []
+    for index, candidate in enumerate(tried):
+        otherwise = partial(_first_that_opens, tried[index + 1 :], file, threads)
+        try:
+            opened = _open(candidate, file, threads, otherwise)
+        except BackendError as error:
+            failures.append(error)
+            continue
+        reasons = [_reason(*failure, file) for failure in zip(tried, failures, strict=False)]
+        opened.info = replace(opened.info, passed_over=tuple(reasons))
+        return opened
+    # The last is what always works where it is installed: its message alone says what to do.
+    if tried[-1].device in ("cpu", "auto") or len(tried) == 1:
+        raise failures[-1]
+    raise BackendError("; or ".join(map(str, failures))) from failures[-1]
 
 
-_EXPORT_FIRST = "give backend torch or auto, or make an .onnx file of it with 'space_clip export'"
+def _reason(candidate: Candidate, error: BackendError, file: Path) -> str:
+    first_clause = str(error).removeprefix(f"{file}: ").partition("; ")[0]
+    return f"{candidate.library} on {candidate.device} ({first_clause})"
 
 
-def _open(backend: str, file: Path, device: str, threads: int) -> Backend:
-    # Each library is loaded only where it is used: neither must be installed for the other.
+def _open(candidate: Candidate, file: Path, threads: int, otherwise: Callable[[], Backend]) -> Backend:
+    # Each library is loaded only where it is used: none must be installed for the others.
+    library, device = candidate.library, candidate.device
     try:
-        if backend == "onnxruntime":
-            from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+        if library == "tensorrt":
+            from space_clip_ros.inference.tensorrt_backend import TensorRtBackend
 
-            return OnnxRuntimeBackend(file, device, threads)
-        from space_clip_ros.inference.torch_backend import TorchBackend
+            return TensorRtBackend(file, device, threads, otherwise if candidate.chosen_by_us else None)
+        if library == "torch":
+            from space_clip_ros.inference.torch_backend import TorchBackend
 
-        return TorchBackend(file, device, threads)
+            return TorchBackend(file, device, threads)
+        from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+
+        return OnnxRuntimeBackend(file, device, threads, tensorrt=candidate.through_onnxruntime)
     except ModuleNotFoundError as error:
         raise BackendError(
-            f"backend {backend}: needs the Python package {error.name!r} to run {file}; pip install {_INSTALL[backend]}"
+            f"backend {library}: needs the Python package {error.name!r} to run {file}; pip install {_INSTALL[library]}"
         ) from error

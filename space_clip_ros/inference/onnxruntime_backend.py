@@ -230,7 +230,9 @@ def _open(
         session = onnxruntime.InferenceSession(str(file), options, providers=list(preferred))
     except Exception as error:  # the library's own errors share no base class
         if preferred[0] != CPU:
-            raise BackendError(f"{file}: ONNX Runtime could not open it on the GPU: {str(error).splitlines()[0]}") from error
+            raise BackendError(
+                f"{file}: ONNX Runtime could not open it on the GPU: {str(error).splitlines()[0]}"
+            ) from error
         raise ModelError(
             f"{file}: is not an ONNX file this ONNX Runtime {onnxruntime.__version__} can run "
             f"({str(error).splitlines()[0]}); export it again"

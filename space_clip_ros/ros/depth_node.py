@@ -103,7 +103,10 @@ class DepthNode(LifecycleNode):
             raise
         self._engine = engine
         info = engine.info
-        self.get_logger().info(f"{info.name} on {info.backend}, {info.device}, {info.precision}: {info.file}")
+        passed_over = f"; not used: {', '.join(info.passed_over)}" if info.passed_over else ""
+        self.get_logger().info(
+            f"{info.name} on {info.backend}, {info.device}, {info.precision}: {info.file}{passed_over}"
+        )
 
     def _load(self) -> Predictor:
         settings = self._settings()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, SpaceClipError
@@ -64,14 +65,20 @@ def test_a_library_that_is_not_installed(
         ({"precision": "fp8"}, InputError, "precision: must be one of auto, fp32, fp16, int8, got 'fp8'"),
         ({"device": "gpu"}, InputError, "device: must be auto, cpu, cuda or cuda:N, got 'gpu'"),
         ({"threads": -1}, InputError, "threads: must be at least 0, got -1"),
-        ({"backend": "tensorrt"}, BackendError, "tensorrt: is not available in this version"),
+        (
+            {"backend": "tensorrt"},
+            BackendError,
+            r"needs the Python package 'tensorrt' .*; or device cuda: this ONNX Run",
+        ),
+        ({"backend": "tensorrt", "device": "cpu"}, BackendError, "backend tensorrt: runs on a GPU, not on device cpu"),
+        ({"backend": "onnxruntime", "device": "cuda"}, BackendError, "has no CUDAExecutionProvider .*onnxruntime-gpu"),
         (
             {"backend": "torch"},
             BackendError,
             r"backend torch: cannot run .*any\.onnx; give backend onnxruntime or auto",
         ),
         ({"precision": "fp16"}, BackendError, r"precision fp16: .*any\.onnx runs in fp32 .*--precision fp16"),
-        ({"device": "cuda"}, BackendError, "device cuda: the onnxruntime backend runs on the cpu"),
+        ({"device": "cuda:1"}, BackendError, "'tensorrt' .*; or device cuda:1: this ONNX Runtime has no CUDAExecution"),
     ],
 )
 def test_refusals(model_dir: Path, arguments: dict[str, Any], error: type[SpaceClipError], message: str) -> None:
@@ -82,3 +89,25 @@ def test_refusals(model_dir: Path, arguments: dict[str, Any], error: type[SpaceC
 def test_a_checkpoint_on_onnxruntime(model_dir: Path) -> None:
     with pytest.raises(BackendError, match=r"backend onnxruntime: cannot run .*'space_clip export'"):
         load_predictor(model_dir / "checkpoint.safetensors", backend="onnxruntime")
+
+
+def test_auto_says_what_it_passed_over(model_dir: Path) -> None:
+    with load_predictor(model_dir / "any.onnx") as predict:
+        assert (predict.info.backend, predict.info.device) == ("onnxruntime", "cpu")
+        tensorrt, cuda = predict.info.passed_over
+    assert tensorrt.startswith("tensorrt on cuda (backend tensorrt: needs the Python package 'tensorrt'")
+    assert cuda.startswith("onnxruntime on cuda (device cuda: this ONNX Runtime has no CUDAExecutionProvider")
+    with load_predictor(model_dir / "any.onnx", device="cpu") as predict:
+        assert predict.info.passed_over == ()
+
+
+def test_a_cuda_provider_that_cannot_start(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # as with an onnxruntime-gpu whose CUDA libraries are missing: offered, and not taken
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    with load_predictor(model_dir / "any.onnx") as predict:
+        assert predict.info.device == "cpu"
+        assert (
+            "onnxruntime on cuda (CUDAExecutionProvider: ONNX Runtime could not start it" in predict.info.passed_over[1]
+        )
+    with pytest.raises(BackendError, match=r"CUDAExecutionProvider: ONNX Runtime could not start it .* driver, CUDA"):
+        load_predictor(model_dir / "any.onnx", backend="onnxruntime", device="cuda")

@@ -1,0 +1,125 @@
+"""A TensorRT engine from a graph that says its own precision: nothing is left for the builder to decide.
+
+TensorRT's old way to fp16 is a builder flag, after which the builder lowers what it likes; that ruins vision
+transformers, whose softmax and layer norms need float32 (https://github.com/NVIDIA/TensorRT/issues/2709), and releases
+from 11 on no longer have it. Networks here are strongly typed instead (TensorRT 9 and later): every tensor has the type
+the graph gives it. TensorRT 8 has no such networks; there the graph's types are set on every layer, and the builder is
+told to obey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import tensorrt
+
+from space_clip_ros.errors import ExportError
+from space_clip_ros.inference.tensorrt_backend import make_logger, said
+
+MAJOR = int(tensorrt.__version__.partition(".")[0])
+_WEAKLY_TYPED_FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",)}
+
+Progress = Callable[[str, int, int], None]
+
+
+def build_plan(graph: bytes, precision: str, timings: bytes, progress: Progress) -> tuple[bytes, bytes]:
+    """Build an engine.
+
+    Args:
+        graph: ONNX, of static shapes (:func:`space_clip_ros.export.static_graph.static_graph`).
+        precision: the graph's own number format.
+        timings: TensorRT's timing cache of this machine, or nothing.
+        progress: called with a phase's name, its steps done and its steps in all, from several threads but one at a
+            time; not at all before TensorRT 9.2, which does not tell.
+
+    Returns:
+        The engine's plan, and the timing cache with what was measured for it.
+
+    Raises:
+        ExportError: TensorRT cannot read the graph or build it, with what TensorRT said.
+    """
+    complaints: list[str] = []
+    builder = tensorrt.Builder(make_logger(complaints))
+    network = builder.create_network(_network_flags())
+    parser = tensorrt.OnnxParser(network, make_logger(complaints))
+    if not parser.parse(graph):
+        reasons = [str(parser.get_error(index)) for index in range(parser.num_errors)] or [said(complaints)]
+        raise ExportError(f"TensorRT {tensorrt.__version__} cannot read the graph: {reasons[0].strip()}")
+    config = builder.create_builder_config()
+    _set_types(config, network, precision)
+    cache = config.create_timing_cache(timings)
+    # False: a cache of another library or device is not taken
+    config.set_timing_cache(cache, False)
+    if hasattr(tensorrt, "IProgressMonitor"):
+        config.progress_monitor = _monitor(progress)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ExportError(f"TensorRT {tensorrt.__version__} could not build the engine: {said(complaints)}")
+    return bytes(plan), bytes(config.get_timing_cache().serialize())
+
+
+def _network_flags() -> int:
+    """Return the flags of a strongly typed network with an explicit batch axis.
+
+    8 needs EXPLICIT_BATCH and has no strong typing; 9 needs both; 10 has explicit batches only; 11 strong types only.
+    """
+    names = {8: ("EXPLICIT_BATCH",), 9: ("EXPLICIT_BATCH", "STRONGLY_TYPED"), 10: ("STRONGLY_TYPED",)}.get(MAJOR, ())
+    return sum(1 << int(getattr(tensorrt.NetworkDefinitionCreationFlag, name)) for name in names)
+
+
+def _set_types(config: Any, network: Any, precision: str) -> None:
+    # float32 is float32: TF32 would keep 10 of its 23 bits in matrix products
+    config.clear_flag(tensorrt.BuilderFlag.TF32)
+    if MAJOR > 8:
+        return
+    for name in _WEAKLY_TYPED_FLAGS[precision]:
+        config.set_flag(getattr(tensorrt.BuilderFlag, name))
+    if precision != "fp16":
+        return
+    config.set_flag(tensorrt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    floats = (tensorrt.DataType.FLOAT, tensorrt.DataType.HALF)
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        outputs = [layer.get_output(number) for number in range(layer.num_outputs)]
+        for number, output in enumerate(outputs):
+            if output.dtype in floats:
+                layer.set_output_type(number, output.dtype)
+        if outputs and outputs[0].dtype in floats:
+            layer.precision = outputs[0].dtype
+
+
+def _monitor(progress: Progress) -> Any:
+    """Return a ``tensorrt.IProgressMonitor`` that tells ``progress`` of the outermost phases."""
+    steps: dict[str, int] = {}
+    lock = Lock()
+
+    def start(self: Any) -> None:
+        # the base class of a binding must be started by name
+        tensorrt.IProgressMonitor.__init__(self)
+
+    def phase_start(self: Any, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+        with lock:
+            if parent_phase is None:
+                steps[phase_name] = num_steps
+                progress(phase_name, 0, num_steps)
+
+    def step_complete(self: Any, phase_name: str, step: int) -> bool:
+        with lock:
+            if phase_name in steps:
+                progress(phase_name, step + 1, steps[phase_name])
+        return True
+
+    def phase_finish(self: Any, phase_name: str) -> None:
+        with lock:
+            if phase_name in steps:
+                progress(phase_name, steps[phase_name], steps.pop(phase_name))
+
+    methods = {
+        "__init__": start,
+        "phase_start": phase_start,
+        "step_complete": step_complete,
+        "phase_finish": phase_finish,
+    }
+    return type("Monitor", (tensorrt.IProgressMonitor,), methods)()

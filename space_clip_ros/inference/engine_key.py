@@ -1,0 +1,87 @@
+"""What a TensorRT engine depends on: an engine runs only where every part of its key is the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A CUDA device.
+
+    Attributes:
+        index: its number in this process, N of ``cuda:N``.
+        name: the driver's name for it.
+        compute_capability: ``major.minor``.
+    """
+
+    index: int
+    name: str
+    compute_capability: str
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """Everything that makes an engine usable or stale.
+
+    Attributes:
+        graph_sha256: hash of the ONNX file's bytes, weights and metadata included.
+        tensorrt: full version of the library; engines do not load in another one.
+        gpu: name of the device; kernels were chosen by timing them on it.
+        compute_capability: of the device.
+        precision: the graph's own number format.
+        shape: of the input, (1, height, width, 3).
+    """
+
+    graph_sha256: str
+    tensorrt: str
+    gpu: str
+    compute_capability: str
+    precision: str
+    shape: tuple[int, int, int, int]
+
+    @property
+    def digest(self) -> str:
+        """Hash of the whole key, short enough for a file's name."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images, pixels."""
+        return self.shape[1], self.shape[2]
+
+    @property
+    def size_text(self) -> str:
+        """Width and height as users write them."""
+        return f"{self.shape[2]}x{self.shape[1]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parts as JSON holds them; :meth:`from_dict` reads them back."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> EngineKey:
+        """Read what :meth:`to_dict` gave.
+
+        Raises:
+            TypeError: a part is missing or unknown.
+            ValueError: the shape has not four sizes.
+        """
+        batch, height, width, channels = parts["shape"]
+        return cls(**{**parts, "shape": (batch, height, width, channels)})
+
+    def of_size(self, height: int, width: int) -> EngineKey:
+        """Return the key of the same graph on the same machine for images of another size, pixels."""
+        return replace(self, shape=(1, height, width, 3))
+
+    def differences(self, other: EngineKey) -> list[str]:
+        """Say in words which parts ``other`` has otherwise, the graph and the image size left out."""
+        names = {"tensorrt": "TensorRT", "gpu": "GPU", "compute_capability": "compute capability", "precision": ""}
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [f"{name} {theirs[part]}".strip() for part, name in names.items() if mine[part] != theirs[part]]

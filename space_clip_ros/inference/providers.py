@@ -1,0 +1,70 @@
+"""ONNX Runtime's execution providers: which one a device means, with which options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from space_clip_ros.errors import BackendError
+from space_clip_ros.inference.registry import user_folder
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+_INSTALL = (
+    "for a GPU install onnxruntime-gpu in place of onnxruntime (on a Jetson: a wheel built for its JetPack), or give "
+    "device cpu"
+)
+
+Provider = str | tuple[str, dict[str, Any]]
+
+
+def providers(device: str, available: Sequence[str], tensorrt: bool = False) -> list[Provider]:
+    """Return the providers of a session, the first to be preferred.
+
+    Args:
+        device: cpu, cuda or cuda:N.
+        available: what this ONNX Runtime was built with, ``onnxruntime.get_available_providers()``.
+        tensorrt: prefer the TensorRT provider, which builds an engine of its own when the session is made (minutes, the
+            first time) and keeps it in the user's cache.
+
+    Raises:
+        BackendError: this ONNX Runtime has no such provider.
+    """
+    if device == "cpu":
+        return [CPU]
+    wanted = TENSORRT if tensorrt else CUDA
+    if wanted not in available:
+        found = ", ".join(available)
+        raise BackendError(f"device {device}: this ONNX Runtime has no {wanted} (it has {found}); {_INSTALL}")
+    index = int(device.partition(":")[2] or 0)
+    # Every cuDNN algorithm is tried once a shape, with all the working memory they like: shapes here never change.
+    cuda = {"device_id": index, "cudnn_conv_algo_search": "EXHAUSTIVE", "cudnn_conv_use_max_workspace": "1"}
+    last: list[Provider] = [(CUDA, cuda), CPU]
+    return [(TENSORRT, _tensorrt_options(index)), *last] if tensorrt else last
+
+
+def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
+    """Refuse a session that fell back to another provider: ONNX Runtime does so silently where a library is missing.
+
+    Raises:
+        BackendError: the session's first provider is not the one asked for.
+    """
+    first = wanted[0] if isinstance(wanted[0], str) else wanted[0][0]
+    if used[0] != first:
+        raise BackendError(
+            f"{first}: ONNX Runtime could not start it and would run on {used[0]}; check that the GPU's driver, CUDA "
+            f"and cuDNN are of the versions this onnxruntime-gpu was built for"
+        )
+
+
+def _tensorrt_options(index: int) -> dict[str, Any]:
+    # No precision flags: the graph says what is fp16 or int8.
+    folder = str(user_folder() / "engines" / "onnxruntime")
+    return {
+        "device_id": index,
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": folder,
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": folder,
+    }

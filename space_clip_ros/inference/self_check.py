@@ -1,0 +1,137 @@
+"""The check that an engine passes before it is used: its depth against ONNX Runtime's on the same pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from space_clip_ros.errors import BackendError
+from space_clip_ros.inference.backend import Depth, Rgb
+
+TOLERANCES = {"fp32": (1e-3, 1e-2), "fp16": (1e-2, 5e-2), "int8": (3e-2, 2e-1)}
+"""Precision to the largest mean, and the largest 99.9th percentile, of the relative difference that is accepted."""
+_TAIL = 99.9
+_RELATIVE_FLOOR = 0.01
+_SMALLEST_M = 1e-3
+_SEED = 42
+
+Run = Callable[[Rgb], Depth]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two runs of one graph are apart, the worst picture's value of each.
+
+    Relative differences are over the depth, or over 1 % of the picture's mean depth or 1 mm where that is more: next to
+    the final ReLU's zeros every rounding would be infinitely large. Single pixels at the edges of objects say little,
+    so that the 99.9th percentile is judged and the maximum only told.
+
+    Attributes:
+        mean_relative: mean relative difference.
+        tail_relative: 99.9th percentile of it.
+        largest_m: largest absolute difference, metres.
+        finite: whether every depth is a finite number.
+        images: how many pictures were compared.
+    """
+
+    mean_relative: float
+    tail_relative: float
+    largest_m: float
+    finite: bool
+    images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON holds them."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """Say the numbers."""
+        return (
+            f"mean {self.mean_relative:.2g} relative, 99.9th percentile {self.tail_relative:.2g}, largest "
+            f"{self.largest_m:.2g} m on {self.images} pictures"
+        )
+
+    def problem(self, precision: str) -> str:
+        """Return why an engine of this precision is not accepted, with the numbers; empty where it is."""
+        if not self.finite:
+            return "its depth is not finite: numbers overflow somewhere in the graph"
+        mean, tail = TOLERANCES[precision]
+        if self.mean_relative <= mean and self.tail_relative <= tail:
+            return ""
+        return f"it differs from ONNX Runtime by {self}; accepted for {precision} are {mean:g} and {tail:g} relative"
+
+
+def compare_runs(
+    candidate: Run, reference: Run, images: Sequence[Rgb], advance: Callable[[], None] = lambda: None
+) -> Agreement:
+    """Run every picture on both.
+
+    Args:
+        candidate: the engine: (H, W, 3) uint8 RGB to (H, W) float32 metres.
+        reference: ONNX Runtime on the same graph.
+        images: at least one.
+        advance: called after each picture.
+
+    Raises:
+        BackendError: the reference's depth is not finite or is 0 everywhere, so that nothing is proven.
+    """
+    mean = tail = largest = deepest = 0.0
+    finite = True
+    for image in images:
+        expected, depth = reference(image), candidate(image)
+        if not np.isfinite(expected).all():
+            raise BackendError(
+                "ONNX Runtime's depth is not finite on a picture of the check; check the model's weights"
+            )
+        finite = finite and bool(np.isfinite(depth).all())
+        if finite:
+            difference = np.abs(depth - expected)
+            relative = difference / _scale(expected)
+            mean = max(mean, float(relative.mean()))
+            tail = max(tail, float(np.percentile(relative, _TAIL)))
+            largest = max(largest, float(difference.max()))
+        deepest = max(deepest, float(expected.max()))
+        advance()
+    if not deepest:
+        raise BackendError("the model says 0 m everywhere on the pictures of the check; check its weights")
+    return Agreement(mean, tail, largest, finite, len(images))
+
+
+def check_pictures(height: int, width: int) -> list[Rgb]:
+    """Return the pictures every engine is checked on, (height, width, 3) uint8 RGB, the same ones every time.
+
+    A street of simple shapes, the same at dusk, and noise, which drives activations further than any street does.
+    """
+    random = np.random.default_rng(_SEED)
+    street = _street(height, width, random)
+    dusk = (street * 0.25).astype(np.uint8)
+    noise = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return [street, dusk, noise]
+
+
+def _street(height: int, width: int, random: np.random.Generator) -> Rgb:
+    """Draw sky above a road that narrows towards the horizon, and boxes that stand on it."""
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    down, across = rows / height, columns / width - 0.5
+    picture = np.empty((height, width, 3), np.float32)
+    picture[:] = np.stack([150 + 90 * down, 180 + 60 * down, np.full_like(down, 235)], axis=-1)
+    ground = down > 0.45
+    picture[ground] = (90, 110, 80)
+    picture[ground & (np.abs(across) < 0.9 * (down - 0.45))] = (85, 85, 90)
+    for _ in range(8):
+        nearness = random.uniform(0.1, 1.0)
+        bottom = int((0.45 + 0.5 * nearness) * height)
+        left = int(random.uniform(0.0, 1.0) * width)
+        box = np.s_[
+            max(0, bottom - int(0.4 * nearness * height)) : bottom, left : left + int(0.2 * nearness * width) + 1
+        ]
+        picture[box] = random.integers(20, 236, 3)
+    picture += random.normal(0.0, 4.0, picture.shape).astype(np.float32)
+    return np.asarray(picture.clip(0, 255), dtype=np.uint8)
+
+
+def _scale(depth: Depth) -> Depth:
+    return np.maximum(depth, np.float32(max(_RELATIVE_FLOOR * float(depth.mean()), _SMALLEST_M)))

@@ -1,0 +1,108 @@
+"""``space_clip engine``: what it says, and what it refuses; TensorRT's side is a stand-in."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from space_clip_ros.cli import engine
+from space_clip_ros.cli.main import main
+from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
+from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.export.onnx import export
+from space_clip_ros.model import build
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = build(
+        ModelConfig(
+            name="tiny",
+            encoder=EncoderConfig(width=32, heads=2, image_size=32),
+            decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
+            input_size=(32, 32),
+        )
+    )
+    with torch.no_grad():
+        model.depth_head.depth.bias.fill_(10.0)
+    file = tmp_path_factory.mktemp("graph") / "tiny.onnx"
+    export(model, file)
+    return file
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    engine.add_parser(parser.add_subparsers())
+    return engine.run(parser.parse_args(["engine", *map(str, arguments)]))
+
+
+def test_built_and_then_there(
+    graph: Path, tmp_path: Path, fake_gpu: Any, kitti_drive_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
+    size = ["--height", 40, "--width", 60]
+    assert run(graph, *size, "--images", tmp_path / "a.png", "--drive", kitti_drive_dir) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[:3] == [
+        "building for Fake Orin (compute capability 8.7) with TensorRT 10.3.0",
+        "TensorRT: Building Engine",
+        "comparing with ONNX Runtime",
+    ]
+    assert said[3].endswith(".engine: 60x40 pixels, fp32, built")
+    assert said[4].startswith("difference from ONNX Runtime: mean ") and said[4].endswith("on 12 pictures")
+    assert run(graph, *size, "--precision", "fp32") == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith(": 60x40 pixels, fp32, was there already")
+
+
+def test_refused_is_one_line_and_an_exit_status(graph: Path, fake_gpu: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_gpu.distortion = 2.0
+    assert main(["engine", str(graph), "--height", "40", "--width", "60"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"space_clip engine: {graph}: the engine is refused: it differs from ONNX Runtime by mean 1 "
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--height", 40], ["--width", 40], ["--height", 0, "--width", 40]])
+def test_wrong_usage(graph: Path, capsys: pytest.CaptureFixture[str], arguments: list[object]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(graph, *arguments)
+    assert caught.value.code == 2 and "give both --height and --width" in capsys.readouterr().err
+
+
+def test_without_tensorrt(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    for name in ("export.engine", "export.tensorrt", "inference.tensorrt_backend"):
+        monkeypatch.delitem(sys.modules, f"space_clip_ros.{name}", raising=False)
+    with pytest.raises(
+        BackendError, match=r"package 'tensorrt' is not installed; it comes with JetPack, elsewhere pip"
+    ):
+        run(graph)
+
+
+def test_no_graph(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"missing\.onnx: no such model file"):
+        run(tmp_path / "missing.onnx")
+    (tmp_path / "a.safetensors").touch()
+    with pytest.raises(InputError, match=r"a\.safetensors: is a checkpoint; .*'space_clip export'"):
+        run(tmp_path / "a.safetensors")
+
+
+def test_a_robot_needs_no_pytorch_and_no_onnx_package() -> None:
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'safetensors', 'open_clip', 'rclpy']))\n"
+        "import types; sys.modules['tensorrt'] = trt = types.ModuleType('tensorrt'); trt.__version__ = '10.3.0'\n"
+        "import space_clip_ros.export.engine"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr

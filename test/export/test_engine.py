@@ -1,0 +1,151 @@
+"""An engine is built once, proved before it is kept, and refused with numbers; TensorRT's side is a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.export.onnx import export
+from space_clip_ros.inference.engine_cache import EngineCache
+from space_clip_ros.model import SpaceClip
+
+Build = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def fixed(model: SpaceClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("engine") / "fixed.onnx"
+    export(model, file, 60, 100)
+    return file
+
+
+@pytest.fixture()
+def build(fake_gpu: Any) -> Build:
+    def built(file: Path, **options: Any) -> Any:
+        from space_clip_ros.export.engine import build_engine
+
+        return build_engine(file, **options)
+
+    return built
+
+
+def test_built_proved_and_kept(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    said: list[str] = []
+    phases: list[tuple[str, int, int]] = []
+    pictures = [np.full((30, 50, 3), 90, np.uint8), np.zeros((60, 100, 3), np.uint8)]
+    report = build(
+        fixed, images=pictures, say=said.append, progress=lambda phase, done, total: phases.append((phase, done, total))
+    )
+    assert report.built and fake_gpu.builds == 1
+    assert report.agreement.images == 3 + 2 and report.agreement.mean_relative < 1e-6
+    assert said == [
+        "building for Fake Orin (compute capability 8.7) with TensorRT 10.3.0",
+        "comparing with ONNX Runtime",
+    ]
+    assert phases == [("Building Engine", step, 2) for step in (0, 1, 2)]
+    entry = EngineCache().find(report.key)
+    assert entry is not None and entry.path == report.path and entry.facts == report.agreement.to_dict()
+    assert not fake_gpu.memory
+
+
+def test_nothing_is_built_again_without_need(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    first = build(fixed)
+    again = build(fixed)
+    assert (fake_gpu.builds, again.built, again.path, again.agreement) == (1, False, first.path, first.agreement)
+    assert build(fixed, force=True).built
+    fake_gpu.install("10.7.0")
+    assert build(fixed).built and fake_gpu.builds == 3
+    assert len(list(EngineCache().engines())) == 2  # the other TensorRT's stays for when it comes back
+
+
+def test_the_timing_cache_is_kept_for_the_next_build(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    build(fixed)
+    build(fixed, force=True)
+    fake_gpu.install("10.7.0")
+    build(fixed)
+    assert fake_gpu.timings == [b"", b"measured;", b""]
+
+
+@pytest.mark.parametrize(("distortion", "reason"), [(1.01, "mean 0.01 relative"), (float("nan"), "not finite")])
+def test_refused_with_numbers(fixed: Path, build: Build, fake_gpu: Any, distortion: float, reason: str) -> None:
+    key = build(fixed).key
+    fake_gpu.distortion = distortion
+    with pytest.raises(ExportError, match=rf"fixed\.onnx: the engine is refused: .*{reason}"):
+        build(fixed, force=True)
+    assert EngineCache().find(key) is None
+    (refusal,) = EngineCache().refusals()
+    assert reason in refusal.facts["reason"] and refusal.facts["images"] == 3
+    fake_gpu.distortion = 1.0
+    assert build(fixed).built and not list(EngineCache().refusals())
+
+
+@pytest.mark.parametrize(
+    ("fails", "message"),
+    [
+        ("parse", "TensorRT 10.3.0 cannot read the graph: In node 3: unsupported operator"),
+        ("build", "TensorRT 10.3.0 could not build the engine: Error Code 10: could not find any implementation"),
+    ],
+)
+def test_what_tensorrt_says_is_passed_on(fixed: Path, build: Build, fake_gpu: Any, fails: str, message: str) -> None:
+    fake_gpu.fails = fails
+    with pytest.raises(ExportError, match=message):
+        build(fixed)
+    assert not list(EngineCache().engines()) and not fake_gpu.memory
+
+
+@pytest.mark.parametrize(
+    ("version", "network", "flags"),
+    [
+        ("8.6.2", 1, set()),
+        ("9.3.0", 0b11, set()),
+        ("10.13.3", 0b10, set()),
+        ("11.4.0", 0, set()),
+    ],
+)
+def test_networks_are_strongly_typed_where_tensorrt_can(
+    fixed: Path, build: Build, fake_gpu: Any, version: str, network: int, flags: set[str]
+) -> None:
+    fake_gpu.install(version)
+    assert build(fixed).key.tensorrt == version
+    assert fake_gpu.networks == [network]
+    assert fake_gpu.flags == [flags]  # TF32 off, and nothing left for the builder to choose
+
+
+def test_tensorrt_8_is_told_the_graphs_types(fake_gpu: Any) -> None:
+    fake_gpu.install("8.6.2")
+    import tensorrt
+
+    from space_clip_ros.export.tensorrt import _set_types
+
+    kinds = (tensorrt.DataType.HALF, tensorrt.DataType.FLOAT, tensorrt.DataType.INT32)
+    half, whole, index = fake_gpu.make_layers(kinds)
+    builder = tensorrt.Builder(None)
+    config, network = builder.create_builder_config(), builder.create_network(1)
+    _set_types(config, network, "fp16")
+    assert config.flags == {"FP16", "OBEY_PRECISION_CONSTRAINTS"}
+    assert (half.precision, half.types) == (tensorrt.DataType.HALF, {0: tensorrt.DataType.HALF})
+    assert (whole.precision, whole.types) == (tensorrt.DataType.FLOAT, {0: tensorrt.DataType.FLOAT})
+    assert (index.precision, index.types) == (None, {})
+    config = builder.create_builder_config()
+    _set_types(config, network, "int8")
+    assert config.flags == {"INT8"}
+
+
+def test_refusals_before_anything_is_built(
+    fixed: Path, model: SpaceClip, tmp_path: Path, build: Build, fake_gpu: Any
+) -> None:
+    with pytest.raises(InputError, match=r"a graph in fp32, .* for fp16 export it with --precision fp16"):
+        build(fixed, precision="fp16")
+    with pytest.raises(InputError, match=r"of 100 x 60 pixels, not 70 x 50"):
+        build(fixed, size=(50, 70))
+    export(model, tmp_path / "any.onnx")
+    with pytest.raises(InputError, match=r"takes images of any size, an engine of one; give --height and --width"):
+        build(tmp_path / "any.onnx")
+    with pytest.raises(InputError, match="image: must have shape"):
+        build(fixed, images=[np.zeros((3, 4), np.uint8)])
+    assert build(fixed, precision="fp32").built and fake_gpu.builds == 1

@@ -1,0 +1,105 @@
+"""The graph an engine is built from: one size, bytes converted first, the same depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.export.onnx import export
+from space_clip_ros.export.static_graph import BYTES_NAME, _fields, _varint, static_graph
+from space_clip_ros.inference.metadata import OnnxMetadata
+from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
+from space_clip_ros.model import SpaceClip
+
+# What TensorRT 8.6's parser reads (onnx-tensorrt, docs/operators.md of release/8.6-GA), as far as exports use it.
+TENSORRT_8_6 = """
+    Add Cast Clip Concat Conv ConvTranspose DepthToSpace Div Erf Gather Gemm LayerNormalization MatMul Mul Relu Reshape
+    Resize Sigmoid Slice Softmax Split Squeeze Sub Transpose Unsqueeze
+"""
+
+
+@pytest.fixture(scope="module")
+def files(model: SpaceClip, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("graphs")
+    paths = {name: folder / f"{name}.onnx" for name in ("any", "fixed", "pair")}
+    export(model, paths["any"])
+    export(model, paths["fixed"], 60, 100)
+    export(model, paths["pair"], 60, 100, batch=2)
+    return paths
+
+
+def metadata(file: Path) -> OnnxMetadata:
+    return OnnxSessions(file).metadata
+
+
+@pytest.mark.parametrize("name", ["any", "fixed"])
+def test_the_same_depth_bit_for_bit(files: dict[str, Path], name: str) -> None:
+    content = static_graph(files[name], metadata(files[name]), (60, 100))
+    image = np.random.default_rng(0).integers(0, 256, (1, 60, 100, 3), dtype=np.uint8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    (depth,) = session.run(None, {BYTES_NAME: image})
+    np.testing.assert_array_equal(depth, OnnxSessions(files[name], threads=1).run(image))
+
+
+@pytest.mark.parametrize("name", ["any", "fixed"])
+def test_tensorrt_can_read_it(files: dict[str, Path], name: str) -> None:
+    graph = onnx.load_model_from_string(static_graph(files[name], metadata(files[name]), (60, 100)))
+    onnx.checker.check_model(graph, full_check=True)
+    (image,), (depth,) = graph.graph.input, graph.graph.output
+    assert (image.name, image.type.tensor_type.elem_type) == (BYTES_NAME, onnx.TensorProto.UINT8)
+    assert [size.dim_value for size in image.type.tensor_type.shape.dim] == [1, 60, 100, 3]
+    assert [size.dim_value for size in depth.type.tensor_type.shape.dim] == [1, 60, 100]
+    assert [node.op_type for node in graph.graph.node if BYTES_NAME in node.input] == ["Cast"]
+    assert [opset.domain for opset in graph.opset_import] == [""]
+    assert {node.op_type for node in graph.graph.node} <= set(TENSORRT_8_6.split())
+    modes = {
+        attribute.s
+        for node in graph.graph.node
+        for attribute in node.attribute
+        if node.op_type == "Resize" and attribute.name == "coordinate_transformation_mode"
+    }
+    assert modes <= {b"half_pixel", b"pytorch_half_pixel", b"asymmetric", b"align_corners"}
+
+
+def test_nothing_depends_on_shapes_at_run_time(files: dict[str, Path]) -> None:
+    graph = onnx.load_model_from_string(static_graph(files["any"], metadata(files["any"]), (60, 100)))
+    assert not {node.op_type for node in graph.graph.node} & {"Shape", "Range", "Where", "ConstantOfShape", "NonZero"}
+
+
+def test_refusals(files: dict[str, Path]) -> None:
+    with pytest.raises(
+        InputError, match=r"of 100 x 60 pixels, not 70 x 50; export it again with --height 50 --width 70"
+    ):
+        static_graph(files["fixed"], metadata(files["fixed"]), (50, 70))
+    with pytest.raises(InputError, match="takes 2 images at once, an engine takes one"):
+        static_graph(files["pair"], metadata(files["pair"]), (60, 100))
+    half = OnnxMetadata(metadata(files["any"]).config, precision="fp16", batch=None)
+    with pytest.raises(InputError, match="takes images of any size, in fp16; export it again with --height 60 --width"):
+        static_graph(files["any"], half, (60, 100))
+
+
+@pytest.mark.parametrize("kept", [10, 5000])
+def test_half_a_file(files: dict[str, Path], tmp_path: Path, kept: int) -> None:
+    half = tmp_path / "half.onnx"
+    half.write_bytes(files["fixed"].read_bytes()[:kept])
+    with pytest.raises(ExportError, match=r"half\.onnx: is not a whole ONNX file; export it again"):
+        static_graph(half, metadata(files["fixed"]), (60, 100))
+
+
+def test_the_wire_format_by_hand() -> None:
+    # protobuf's own example: field 1, varint 150 is 08 96 01; field 2, "testing" is 12 07 74 65 73 74 69 6e 67
+    message = bytes.fromhex("089601" + "120774657374696e67" + "1d00000080" + "210000000000000080")
+    fields = list(_fields(memoryview(message)))
+    assert [field.number for field in fields] == [1, 2, 3, 4]
+    assert bytes(fields[1].content) == b"testing"
+    assert b"".join(bytes(field.whole) for field in fields) == message
+    assert (_varint(150), _varint(0), _varint(127)) == (b"\x96\x01", b"\x00", b"\x7f")
+    with pytest.raises(ValueError, match="unknown wire type 3"):
+        list(_fields(memoryview(b"\x0b")))

@@ -1,0 +1,345 @@
+"""TensorRT and cuda-python as far as this package uses them, for machines without a GPU.
+
+Only the boundary is made up: device memory is the process's own, streams run at once or record, and an engine is the
+very graph it was built from, run by ONNX Runtime. What real TensorRT is strict about is checked here, too: uint8 must
+be converted first, plans are of one version, flags are those of the version.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+OURS = tuple(
+    f"space_clip_ros.{name}"
+    for name in ("inference.tensorrt_backend", "inference.cuda_python", "export.tensorrt", "export.engine")
+)
+
+
+class Gpu:
+    """The machine: what tests set and look at.
+
+    Attributes:
+        name, compute_capability: of the device.
+        devices: how many there are.
+        distortion: factor on every depth an engine gives.
+        fails: one of "", parse, build, deserialize, context, run, capture: what goes wrong.
+        launches: recorded runs launched.
+        builds: engines built.
+        networks: the flags of each network made.
+        flags: builder flags at each build.
+        timings: the timing cache each build was given.
+    """
+
+    def __init__(self) -> None:
+        self.name, self.compute_capability, self.devices = "Fake Orin", (8, 7), 1
+        self.distortion, self.fails = 1.0, ""
+        self.launches = self.builds = 0
+        self.networks: list[int] = []
+        self.flags: list[set[str]] = []
+        self.timings: list[bytes] = []
+        self.layers: list[Layer] = []
+        self.memory: dict[int, Any] = {}
+        self.recording: list[Callable[[], None]] | None = None
+
+    def install(self, version: str) -> None:
+        """Be the tensorrt of this version from now on; our modules are imported anew."""
+        self.remove()
+        sys.modules["tensorrt"] = make_tensorrt(self, version)
+        runtime = make_cuda(self)
+        bindings, cuda = types.ModuleType("cuda.bindings"), types.ModuleType("cuda")
+        vars(bindings)["runtime"], vars(cuda)["bindings"] = runtime, bindings
+        sys.modules.update({"cuda": cuda, "cuda.bindings": bindings, "cuda.bindings.runtime": runtime})
+
+    def remove(self) -> None:
+        for name in OURS:
+            sys.modules.pop(name, None)
+
+    def make_layers(self, types_: Iterable[Any]) -> list[Layer]:
+        self.layers = [Layer(dtype) for dtype in types_]
+        return self.layers
+
+    def enqueue(self, work: Callable[[], None]) -> None:
+        if self.recording is None:
+            work()
+        else:
+            self.recording.append(work)
+
+    def allocate(self, size: int) -> int:
+        memory = (ctypes.c_uint8 * max(size, 1))()
+        address = ctypes.addressof(memory)
+        self.memory[address] = memory
+        return address
+
+
+class Layer:
+    def __init__(self, dtype: Any) -> None:
+        self.num_outputs, self.precision, self.types = 1, None, {}
+        self._output = types.SimpleNamespace(dtype=dtype)
+
+    def get_output(self, index: int) -> Any:
+        return self._output
+
+    def set_output_type(self, index: int, dtype: Any) -> None:
+        self.types[index] = dtype
+
+
+def make_cuda(gpu: Gpu) -> types.ModuleType:
+    runtime = types.ModuleType("cuda.bindings.runtime")
+
+    class Status(enum.IntEnum):
+        SUCCESS = 0
+        FAILED = 2
+
+    def begin(stream: int, mode: int) -> tuple[Any, ...]:
+        gpu.recording = []
+        return (Status.SUCCESS,)
+
+    def end(stream: int) -> tuple[Any, ...]:
+        recorded, gpu.recording = gpu.recording, None
+        return Status.FAILED if gpu.fails == "capture" else Status.SUCCESS, recorded
+
+    def launch(recorded: list[Callable[[], None]], stream: int) -> tuple[Any, ...]:
+        gpu.launches += 1
+        for work in recorded:
+            work()
+        return (Status.SUCCESS,)
+
+    def copy(target: int, source: int, count: int, kind: int, stream: int) -> tuple[Any, ...]:
+        gpu.enqueue(lambda: ctypes.memmove(target, source, count) and None)
+        return (Status.SUCCESS,)
+
+    def free(address: int) -> tuple[Any, ...]:
+        del gpu.memory[address]
+        return (Status.SUCCESS,)
+
+    def properties(index: int) -> tuple[Any, ...]:
+        major, minor = gpu.compute_capability
+        return Status.SUCCESS, types.SimpleNamespace(name=gpu.name.encode(), major=major, minor=minor)
+
+    def done(*_: object) -> tuple[Any, ...]:
+        return (Status.SUCCESS,)
+
+    runtime.__dict__.update(
+        cudaGetDeviceCount=lambda: (Status.SUCCESS, gpu.devices),
+        cudaGetDeviceProperties=properties,
+        cudaGetErrorString=lambda status: (Status.SUCCESS, b"out of memory"),
+        cudaMalloc=lambda size: (Status.FAILED, 0) if gpu.fails == "memory" else (Status.SUCCESS, gpu.allocate(size)),
+        cudaHostAlloc=lambda size, flags: (Status.SUCCESS, gpu.allocate(size)),
+        cudaFree=free,
+        cudaFreeHost=free,
+        cudaStreamCreateWithFlags=lambda flags: (Status.SUCCESS, 7),
+        cudaMemcpyAsync=copy,
+        cudaMemcpyKind=types.SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2),
+        cudaStreamCaptureMode=types.SimpleNamespace(cudaStreamCaptureModeThreadLocal=1),
+        cudaStreamBeginCapture=begin,
+        cudaStreamEndCapture=end,
+        cudaGraphInstantiateWithFlags=lambda recorded, flags: (Status.SUCCESS, recorded),
+        cudaGraphLaunch=launch,
+    )
+    for name in ("SetDevice", "StreamSynchronize", "StreamDestroy", "GraphDestroy", "GraphExecDestroy"):
+        setattr(runtime, f"cuda{name}", done)
+    return runtime
+
+
+def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
+    major = int(version.partition(".")[0])
+    trt = types.ModuleType("tensorrt")
+    severity = enum.IntEnum("Severity", ["INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE"], start=0)
+    data_type = enum.Enum("DataType", ["FLOAT", "HALF", "INT8", "INT32", "UINT8"])
+    mode = enum.Enum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"])
+    creation = {8: ["EXPLICIT_BATCH"], 11: ["STRONGLY_TYPED"]}.get(major, ["EXPLICIT_BATCH", "STRONGLY_TYPED"])
+    builder_flags = ["TF32"] + (["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"] if major < 11 else [])
+    flag = enum.Enum("BuilderFlag", builder_flags)
+
+    class ILogger:
+        Severity = severity
+
+    class IProgressMonitor:
+        pass
+
+    class TimingCache:
+        def __init__(self, content: bytes) -> None:
+            self.content = content
+
+        def serialize(self) -> bytes:
+            return self.content
+
+    class Config:
+        def __init__(self) -> None:
+            self.flags = {"TF32"}
+            self.progress_monitor: Any = None
+
+        def set_flag(self, value: Any) -> None:
+            self.flags.add(value.name)
+
+        def clear_flag(self, value: Any) -> None:
+            self.flags.discard(value.name)
+
+        def create_timing_cache(self, content: bytes) -> TimingCache:
+            return TimingCache(content)
+
+        def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
+            gpu.timings.append(cache.content)
+            self._cache = TimingCache(cache.content + b"measured;")
+            return True
+
+        def get_timing_cache(self) -> TimingCache:
+            return self._cache
+
+    class Network:
+        graph = b""
+
+        @property
+        def num_layers(self) -> int:
+            return len(gpu.layers)
+
+        def get_layer(self, index: int) -> Layer:
+            return gpu.layers[index]
+
+    class Builder:
+        def __init__(self, logger: Any) -> None:
+            self._logger = logger
+
+        def create_network(self, flags: int = 0) -> Network:
+            gpu.networks.append(flags)
+            return Network()
+
+        def create_builder_config(self) -> Config:
+            return Config()
+
+        def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
+            gpu.flags.append(config.flags)
+            if gpu.fails == "build":
+                self._logger.log(severity.ERROR, "Error Code 10: could not find any implementation\n")
+                return None
+            gpu.builds += 1
+            if config.progress_monitor is not None:
+                report(config.progress_monitor)
+            return f"PLAN {version}\n".encode() + network.graph
+
+    class OnnxParser:
+        def __init__(self, network: Network, logger: Any) -> None:
+            self._network, self._errors = network, []
+
+        def parse(self, graph: bytes) -> bool:
+            model = onnx.load_model_from_string(graph)
+            onnx.checker.check_model(model)
+            self._errors = list(problems(model))
+            if gpu.fails == "parse":
+                self._errors.append("In node 3: unsupported operator")
+            self._network.graph = graph
+            return not self._errors
+
+        @property
+        def num_errors(self) -> int:
+            return len(self._errors)
+
+        def get_error(self, index: int) -> str:
+            return self._errors[index]
+
+    class Context:
+        def __init__(self, session: onnxruntime.InferenceSession) -> None:
+            self._session, self._addresses = session, {}
+
+        def set_tensor_address(self, name: str, memory: int) -> bool:
+            self._addresses[name] = memory
+            return True
+
+        def execute_async_v3(self, stream_handle: int) -> bool:
+            if gpu.fails == "run":
+                return False
+            gpu.enqueue(self._execute)
+            return True
+
+        def _execute(self) -> None:
+            (given,), (wanted,) = self._session.get_inputs(), self._session.get_outputs()
+            image = view(self._addresses[given.name], given.shape, np.uint8)
+            depth = self._session.run(None, {given.name: image})[0]
+            view(self._addresses[wanted.name], wanted.shape, np.float32)[:] = depth * gpu.distortion
+
+    class Engine:
+        def __init__(self, graph: bytes) -> None:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = 1
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
+            self.num_io_tensors = len(self._tensors)
+            setattr(self, "device_memory_size" if major < 11 else "device_memory_size_v2", 1000)
+
+        def get_tensor_name(self, index: int) -> str:
+            return str(self._tensors[index].name)
+
+        def get_tensor_mode(self, name: str) -> Any:
+            return mode.INPUT if name == self._tensors[0].name else mode.OUTPUT
+
+        def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+            return next(tuple(tensor.shape) for tensor in self._tensors if tensor.name == name)
+
+        def get_tensor_dtype(self, name: str) -> Any:
+            kinds = {"tensor(uint8)": data_type.UINT8, "tensor(float)": data_type.FLOAT}
+            return next(kinds[tensor.type] for tensor in self._tensors if tensor.name == name)
+
+        def create_execution_context(self) -> Context | None:
+            return None if gpu.fails == "context" else Context(self._session)
+
+    class Runtime:
+        def __init__(self, logger: Any) -> None:
+            self._logger = logger
+
+        def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
+            head, _, graph = plan.partition(b"\n")
+            if head != f"PLAN {version}".encode() or gpu.fails == "deserialize":
+                self._logger.log(severity.WARNING, "this is only a warning")
+                self._logger.log(severity.ERROR, "The engine plan file is not compatible with this version")
+                return None
+            return Engine(graph)
+
+    trt.__dict__.update(
+        __version__=version,
+        ILogger=ILogger,
+        DataType=data_type,
+        TensorIOMode=mode,
+        NetworkDefinitionCreationFlag=enum.IntEnum("NetworkDefinitionCreationFlag", creation, start=0),
+        BuilderFlag=flag,
+        Builder=Builder,
+        OnnxParser=OnnxParser,
+        Runtime=Runtime,
+    )
+    if major > 8:
+        trt.__dict__["IProgressMonitor"] = IProgressMonitor
+    return trt
+
+
+def problems(model: onnx.ModelProto) -> Iterator[str]:
+    """Yield what TensorRT would not take: bytes used before they are converted, sizes that are open."""
+    (image,) = model.graph.input
+    if image.type.tensor_type.elem_type == onnx.TensorProto.UINT8:
+        users = {node.op_type for node in model.graph.node if image.name in node.input}
+        if users != {"Cast"}:
+            yield f"UINT8 input used by {sorted(users)}"
+    if any(not dimension.dim_value for dimension in image.type.tensor_type.shape.dim):
+        yield "dynamic input without an optimization profile"
+
+
+def report(monitor: Any) -> None:
+    monitor.phase_start("Building Engine", None, 2)
+    monitor.phase_start("Tactic Selection", "Building Engine", 5)
+    assert monitor.step_complete("Tactic Selection", 0)
+    monitor.phase_finish("Tactic Selection")
+    assert monitor.step_complete("Building Engine", 0)
+    monitor.phase_finish("Building Engine")
+
+
+def view(address: int, shape: Any, dtype: type) -> np.ndarray:
+    count = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = (ctypes.c_uint8 * count).from_address(address)
+    return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)

@@ -1,0 +1,58 @@
+"""What is tried for a file, in which order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.errors import BackendError
+from space_clip_ros.inference.candidates import Candidate, candidates
+
+GRAPH, CHECKPOINT = Path("road.onnx"), Path("road.safetensors")
+
+
+def tried(backend: str, device: str, file: Path = GRAPH) -> list[str]:
+    return [f"{one.library} {one.device}" for one in candidates(backend, device, file)]
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "expected"),
+    [
+        ("auto", "auto", ["tensorrt cuda", "onnxruntime cuda", "onnxruntime cpu"]),
+        ("auto", "cuda:1", ["tensorrt cuda:1", "onnxruntime cuda:1"]),
+        ("auto", "cpu", ["onnxruntime cpu"]),
+        ("onnxruntime", "auto", ["onnxruntime cuda", "onnxruntime cpu"]),
+        ("onnxruntime", "cuda", ["onnxruntime cuda"]),
+        ("onnxruntime", "cpu", ["onnxruntime cpu"]),
+        ("tensorrt", "auto", ["tensorrt cuda", "onnxruntime cuda"]),
+    ],
+)
+def test_graphs(backend: str, device: str, expected: list[str]) -> None:
+    assert tried(backend, device) == expected
+
+
+def test_only_an_open_choice_lets_others_stand_in() -> None:
+    assert candidates("auto", "cuda", GRAPH)[0].chosen_by_us
+    explicit, provider = candidates("tensorrt", "cuda", GRAPH)
+    assert not explicit.chosen_by_us
+    assert provider == Candidate("onnxruntime", "cuda", through_onnxruntime=True)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda:1"])
+def test_checkpoints(device: str) -> None:
+    assert tried("auto", device, CHECKPOINT) == tried("torch", device, CHECKPOINT) == [f"torch {device}"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "file", "message"),
+    [
+        ("torch", "auto", GRAPH, r"backend torch: cannot run road\.onnx; give backend onnxruntime or auto"),
+        ("onnxruntime", "auto", CHECKPOINT, r"cannot run road\.safetensors; .*'space_clip export'"),
+        ("tensorrt", "auto", CHECKPOINT, r"backend tensorrt: cannot run road\.safetensors"),
+        ("tensorrt", "cpu", GRAPH, "backend tensorrt: runs on a GPU, not on device cpu"),
+    ],
+)
+def test_refusals(backend: str, device: str, file: Path, message: str) -> None:
+    with pytest.raises(BackendError, match=message):
+        candidates(backend, device, file)
