@@ -27,7 +27,7 @@ def summary(survey: Survey, source: Source) -> str:
     node = _node(survey)
     return page.section(
         "Summary",
-        page.cards(_cards(survey)),
+        page.cards(_cards(survey, source.summary)),
         '<div class="columns" style="margin-top:16px">',
         _metrics_table(survey),
         _latency_table(source.summary),
@@ -82,19 +82,20 @@ def error_by_place(survey: Survey, background: str, aspect: float, crop: str) ->
         "Where the errors are",
         '<div class="columns"><div>',
         page.figure(bar_chart(bars, "distance, m", "abs_rel"), f"Mean over pixels, crop {crop}."),
-        page.table(("distance", "abs_rel", "bias", "a1", "pixels"), rows),
-        "</div>",
+        "</div><div>",
         page.figure(
             grid_chart(regions, ROWS, COLUMNS, aspect, background, "abs_rel by region of the image"),
             "abs_rel by region of the whole image, over all frames; empty where the truth knows nothing. "
             "Bias in the table is the mean of (depth - truth) / truth: above 0 is too far.",
         ),
-        "</div>",
+        page.table(("distance", "abs_rel", "bias", "a1", "pixels"), rows),
+        "</div></div>",
     )
 
 
-def _cards(survey: Survey) -> list[tuple[str, str]]:
-    frames, images = len(survey.frames), len(survey.images_ns)
+def _cards(survey: Survey, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    # A recorder may miss images that a busy machine sent; the run knows how many there were.
+    frames, images = len(survey.frames), run.get("frames_sent") or len(survey.images_ns)
     cards = [("frames with depth", f"{frames} of {images}" if images else f"{frames}")]
     rate = rate_hz(survey)
     if rate:

@@ -118,3 +118,15 @@ def test_a_bare_recording_is_shown_too(browser: Any, tmp_path: Path, write_recor
     assert browser.ask(BROKEN) == 0
     assert browser.ask("document.querySelectorAll('.notes li').length") == 4
     assert browser.complaints == []
+
+
+def test_the_film_plays(browser: Any, write_recording: Write, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    write_report(write_recording(tmp_path / "bag"), tmp_path / "report.html", ReportOptions(video=film))
+    browser.open(film, 1280, 900)
+    video = "document.querySelector('video')"
+    assert until(lambda: bool(browser.ask(f"{video}.readyState >= 2")))
+    assert browser.ask(f"[{video}.videoWidth, {video}.videoHeight]") == [132, 32]
+    # Six frames a tenth of a second apart, of which one had no depth: 8 Hz on average.
+    assert browser.ask(f"{video}.duration") == pytest.approx(5 / 8, abs=0.02)
+    assert browser.ask(f"{video}.error") is None

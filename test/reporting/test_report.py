@@ -113,6 +113,7 @@ def test_a_run_adds_what_its_summary_knows(tmp_path: Path, write_recording: Writ
     figures = {"p50": 12.5, "p95": 20.0, "p99": 30.0, "max": 44.25}
     summary = {
         "model": "road_tiny",
+        "frames_sent": 9,
         "drive": "drive_0001",
         "drops": {"stale": 3},
         "latency_ms": {**figures, "outputs": {"depth/points": figures, "depth/color": None}},
@@ -121,7 +122,16 @@ def test_a_run_adds_what_its_summary_knows(tmp_path: Path, write_recording: Writ
     }
     (tmp_path / "run" / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     _, page, _ = report(tmp_path / "run", tmp_path / "report.html")
-    for words in ("Depth report: run", "drive_0001", "dropped: stale", "depth/points", "44.2", "30.50", "Some <CPU>"):
+    for words in (
+        "Depth report: run",
+        "5 of 9",
+        "drive_0001",
+        "dropped: stale",
+        "depth/points",
+        "44.2",
+        "30.50",
+        "Some <CPU>",
+    ):
         assert words in page.text
 
 
