@@ -11,6 +11,7 @@ STORAGES = ("mcap", "sqlite3")
 """Storage of a bag; the first is the default, as it is ROS 2's since Iron."""
 
 COMPRESSIONS = ("jpeg", "png")
+STAMPS = ("bag", "now")
 TRUTHS = ("scan", "annotated", "none")
 
 CAMERAS = {"color_left": 2, "color_right": 3, "gray_left": 0, "gray_right": 1}
@@ -64,9 +65,10 @@ class ReplayOptions:
         topics: which to play; none for all.
         clock: publish ``/clock`` with the bag's time.
         wait: seconds to wait for a first subscriber before playing, 0 for none.
+        stamps: ``bag`` for the messages' own, ``now`` to move them to the time of playing.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a number out of range, or ``clock`` with stamps of now.
     """
 
     bag: str
@@ -77,6 +79,7 @@ class ReplayOptions:
     topics: tuple[str, ...] = ()
     clock: bool = False
     wait: float = 10.0
+    stamps: str = STAMPS[0]
 
     def __post_init__(self) -> None:
         """Refuse what cannot be played."""
@@ -85,6 +88,10 @@ class ReplayOptions:
         for name, value in (("start", self.start), ("duration", self.duration), ("wait", self.wait)):
             if not 0.0 <= value < 1e9:
                 raise InputError(f"{name} must be 0 or more seconds, got {value:g}")
+        if self.stamps not in STAMPS:
+            raise InputError(f"stamps must be {' or '.join(STAMPS)}, got {self.stamps!r}")
+        if self.clock and self.stamps == "now":
+            raise InputError("clock carries the bag's time, so it needs stamps of the bag")
 
 
 def add_replay_options(parser: argparse.ArgumentParser) -> None:
@@ -104,19 +111,33 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=f"wait up to S seconds for a first subscriber (default {default.wait:g}; 0: do not)",
     )
+    parser.add_argument(
+        "--stamps",
+        choices=STAMPS,
+        default=default.stamps,
+        help="stamps of the messages: the bag's (default), or moved to the time of playing",
+    )
 
 
 def replay_options(args: argparse.Namespace) -> ReplayOptions:
     """Return what a command line says."""
     return ReplayOptions(
-        args.bag, args.rate, args.loop, args.start, args.duration, tuple(args.topics), args.clock, args.wait
+        args.bag,
+        args.rate,
+        args.loop,
+        args.start,
+        args.duration,
+        tuple(args.topics),
+        args.clock,
+        args.wait,
+        args.stamps,
     )
 
 
 def replay_arguments(options: ReplayOptions) -> list[str]:
     """Return the command line that says ``options``."""
     words = [options.bag, f"--rate={options.rate!r}", f"--start={options.start!r}"]
-    words += [f"--duration={options.duration!r}", f"--wait={options.wait!r}"]
+    words += [f"--duration={options.duration!r}", f"--wait={options.wait!r}", f"--stamps={options.stamps}"]
     words += [f"--{name}" for name, value in (("loop", options.loop), ("clock", options.clock)) if value]
     return [*words, "--topics", *options.topics] if options.topics else words
 
@@ -127,8 +148,10 @@ class RecordOptions:
 
     Args:
         out: the bag's folder, which must not exist.
-        topics: which to record; none for all but ``/rosout``, ``/parameter_events`` and hidden ones.
+        topics: which to record; none for all but ``/rosout``, ``/parameter_events`` and hidden ones. ``NAME=TYPE`` is
+            subscribed to, reliably, before it has a publisher, so that not even its first message is missed.
         duration: seconds to record, 0 for until it is stopped.
+        max_mb: end when the bag's file has grown to this many megabytes, 0 for no limit.
 
     Raises:
         InputError: a number out of range.
@@ -137,25 +160,29 @@ class RecordOptions:
     out: str
     topics: tuple[str, ...] = ()
     duration: float = 0.0
+    max_mb: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be recorded."""
         if not 0.0 <= self.duration < 1e9:
             raise InputError(f"duration must be 0 or more seconds, got {self.duration:g}")
+        if not 0.0 <= self.max_mb < 1e9:
+            raise InputError(f"max-mb must be 0 or more megabytes, got {self.max_mb:g}")
 
 
 def add_record_options(parser: argparse.ArgumentParser) -> None:
     """Add what :class:`RecordOptions` holds to a command line."""
-    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="record these only (default all)")
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="record these only, NAME or NAME=TYPE (default all)")
     parser.add_argument("--out", required=True, metavar="BAG", help="folder to write, not there yet")
     parser.add_argument("--duration", type=float, default=0.0, metavar="S", help="end after S seconds (default: never)")
+    parser.add_argument("--max-mb", type=float, default=0.0, metavar="MB", help="end at this size (default: none)")
 
 
 def record_options(args: argparse.Namespace) -> RecordOptions:
     """Return what a command line says."""
-    return RecordOptions(args.out, tuple(args.topics), args.duration)
+    return RecordOptions(args.out, tuple(args.topics), args.duration, args.max_mb)
 
 
 def record_arguments(options: RecordOptions) -> list[str]:
     """Return the command line that says ``options``."""
-    return [f"--out={options.out}", f"--duration={options.duration!r}", *options.topics]
+    return [f"--out={options.out}", f"--duration={options.duration!r}", f"--max-mb={options.max_mb!r}", *options.topics]

@@ -15,9 +15,13 @@ _LONE_PASS_NS = 100_000_000
 
 
 class Due(NamedTuple):
-    """A message and when it is to go out, in bag nanoseconds since the start of the first pass."""
+    """A message and when it is to go out, in bag nanoseconds since the start of the first pass.
+
+    ``pass_offset_ns`` says when its pass began, in the same time.
+    """
 
     offset_ns: int
+    pass_offset_ns: int
     topic: str
     data: bytes
 
@@ -51,12 +55,12 @@ class Schedule:
         """Yield messages by their moment, without end where the bag is looped."""
         latched = [topic.name for topic in self._topics if is_latched(topic.offered)]
         for name, _, data in self._bag.messages(latched, None, self.start_ns):
-            yield Due(0, name, data)
+            yield Due(0, 0, name, data)
         names, stop = [topic.name for topic in self._topics], self.start_ns + self.pass_ns
         begun = 0
         while True:
             for name, stamp, data in self._bag.messages(names, self.start_ns, stop):
-                yield Due(begun + stamp - self.start_ns, name, data)
+                yield Due(begun + stamp - self.start_ns, begun, name, data)
             begun += self.pass_ns
             if not self._loop:
                 return

@@ -98,6 +98,11 @@ class BagWriter:
         finally:
             self._discard()
 
+    @property
+    def size(self) -> int:
+        """Bytes that its files take so far; what is still in memory does not count."""
+        return sum(file.stat().st_size for file in (self._draft / self.path.name).iterdir())
+
     def add(self, topic: str, kind: str, qos: Qos | Sequence[Qos], definition: Definition | None = None) -> None:
         """Declare a topic.
 

@@ -23,7 +23,7 @@ from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import ConfigError, SpaceClipError
 from space_clip_ros.ros.messages import camera_info_from_camera, cloud_from_scan, image_from_array
 from space_clip_ros.ros.parameters import Parameters
-from space_clip_ros.ros.playback import Pacer, Prefetcher, Timetable
+from space_clip_ros.ros.playback import Pacer, Prefetcher, Timetable, wait_for_subscribers
 from space_clip_ros.ros.spin import run
 
 _AHEAD = 8
@@ -32,7 +32,6 @@ _TRUTH_DELAY = 0.7
 
 _CLOCK_PERIOD_S = 0.01
 _REPORT_PERIOD_S = 1.0
-_SETTLE_S = 0.5
 _DELIVERY_S = 2.0
 # Reliable, so that reliable and best-effort subscribers both match; deep enough for one that falls a second behind.
 _QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
@@ -180,15 +179,14 @@ class KittiPlayer(Node):
         topic = self._image.topic_name
         if not self._image.get_subscription_count():
             self.get_logger().info(f"waiting up to {patience:g} s for a subscriber of {topic}")
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and not self._image.get_subscription_count():
-            if self._stopping.wait(0.05):
-                return
-        if self._image.get_subscription_count():
-            # The other subscribers are found moments later than the first, and would miss the first frame.
-            self._stopping.wait(_SETTLE_S)
-        else:
+        if not wait_for_subscribers(self._stopping, self._listening, patience):
             self.get_logger().warning(f"nobody subscribes to {topic} after {patience:g} s; playing all the same")
+
+    def _listening(self) -> int:
+        """Return how many there are of all topics, 0 as long as there are none of images."""
+        publishers = (self._image, self._camera_info, self._truth, self._scan)
+        counts = [publisher.get_subscription_count() for publisher in publishers]
+        return sum(counts) if counts[0] else 0
 
     def _deliver(self) -> None:
         """Let reliable subscribers receive what was published before the process ends."""

@@ -11,6 +11,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
+_LOOK_S = 0.05
+_SETTLE_S = 0.5
+
 _Prepared: TypeAlias = Callable[[], T] | None
 """Gives an item or raises what went wrong with it; None after the last one."""
 
@@ -132,3 +135,24 @@ class Pacer:
         behind = self.elapsed_s - due_s
         self.worst_s = max(self.worst_s, behind)
         self.late += behind > self._allowed
+
+
+def wait_for_subscribers(stopping: threading.Event, count: Callable[[], int], patience_s: float) -> bool:
+    """Wait for a first subscriber, and then until no more of them come; return whether there are any.
+
+    Subscribers are found one after the other, and those found after the first message would miss it.
+
+    Args:
+        stopping: ends the wait.
+        count: returns how many there are; 0 while the one that matters is not there.
+        patience_s: seconds to wait for the first one.
+    """
+    deadline = time.monotonic() + patience_s
+    while not count():
+        if time.monotonic() > deadline or stopping.wait(_LOOK_S):
+            return False
+    known, settled = count(), time.monotonic() + _SETTLE_S
+    while time.monotonic() < settled and not stopping.wait(_LOOK_S):
+        if count() != known:
+            known, settled = count(), time.monotonic() + _SETTLE_S
+    return True

@@ -10,22 +10,23 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.logging import get_logger
 from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from space_clip_ros.bags.options import RecordOptions, add_record_options, record_options
 from space_clip_ros.bags.writer import BagWriter
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.ros.definitions import Definitions
-from space_clip_ros.ros.program import carry_large_messages, split_arguments
+from space_clip_ros.ros.program import BagProgram
 from space_clip_ros.ros.serialized import message_class, recorded_qos, recording_qos
-from space_clip_ros.ros.spin import run
 from space_clip_ros.ros.terminal import Terminal
 
 _DESCRIPTION = "Records topics into a rosbag2 (MCAP); no rosbag2 needed."
 _LOOK_PERIOD_S = 0.2
 _DEPTH = 100
 _CLOSE_S = 10.0
+# What is asked of publishers that are not there yet.
+_EXPECTED = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 _RESERVE_BYTES = 256 << 20
 # Every node talks on these; they are recorded when they are named.
 _CHATTER = ("/rosout", "/parameter_events")
@@ -43,12 +44,16 @@ class Recorder(Node):
         """Start looking for topics; ``bag`` is open. ``finish`` is called when recording ends by itself."""
         super().__init__("record", **more)
         self._bag = bag
+        self._options = options
         self._finish = finish
-        self._wanted = {self.resolve_topic_name(name) for name in options.topics}
+        typed = dict(topic.split("=", 1) for topic in options.topics if "=" in topic)
+        self._wanted = {self.resolve_topic_name(topic.partition("=")[0]) for topic in options.topics}
         self._definitions = Definitions()
         self._known: set[str] = set()
         self._ends_s = time.monotonic() + (options.duration or float("inf"))
         self.error: SpaceClipError | None = None
+        for name, kind in typed.items():
+            self._record(self.resolve_topic_name(name), kind, _EXPECTED)
         self.create_timer(_LOOK_PERIOD_S, self._look)
 
     @property
@@ -74,23 +79,31 @@ class Recorder(Node):
             self._end(error)
         if shutil.disk_usage(self._bag.path.parent).free < _RESERVE_BYTES:
             self._end(DataError(f"{self._bag.path}: the disk is nearly full; the recording ends here, and is whole"))
-        elif time.monotonic() > self._ends_s:
+        elif time.monotonic() > self._ends_s or self._full():
             self._finish()
+
+    def _full(self) -> bool:
+        limit = self._options.max_mb
+        if not limit or self._bag.size < limit * 1e6:
+            return False
+        self.get_logger().warning(f"the bag has grown to {limit:g} MB; the recording ends here, and is whole")
+        return True
 
     def _is_wanted(self, name: str) -> bool:
         return name in self._wanted if self._wanted else name not in _CHATTER and "/_" not in name
 
     def _subscribe(self, name: str, kind: str) -> None:
         offered = [endpoint.qos_profile for endpoint in self.get_publishers_info_by_topic(name)]
-        if not offered:
-            return
+        if offered:
+            self._record(name, kind, recording_qos(offered, _DEPTH))
+
+    def _record(self, name: str, kind: str, qos: QoSProfile) -> None:
         self._known.add(name)
         message_type, definition = message_class(kind), self._definitions.find(kind)
         if message_type is None or definition is None:
             package = kind.partition("/")[0]
             self.get_logger().warning(f"{name} is left out: {kind} needs the ROS package {package}")
             return
-        qos = recording_qos(offered, _DEPTH)
         self._bag.add(name, kind, recorded_qos(qos), definition)
         self.create_subscription(message_type, name, functools.partial(self._write, name), qos, raw=True)
         self.get_logger().info(f"recording {name} ({kind})")
@@ -116,32 +129,22 @@ def main(args: Sequence[str] | None = None) -> int:
 
     It is 1 where nothing was recorded, and where the recording ended early; what is there then is whole all the same.
     """
-    parser = argparse.ArgumentParser(
-        prog="record", description=_DESCRIPTION, epilog="example: record /image /depth/image --out run_1"
-    )
-    add_record_options(parser)
-    words, ros = split_arguments(args)
-    recorders: list[Recorder] = []
-    try:
-        options = record_options(parser.parse_args(words))
-        carry_large_messages()
+    program = BagProgram("record", _DESCRIPTION, "example: record /image /depth/image --out run_1")
+    add_record_options(program.parser)
+
+    def record(words: argparse.Namespace) -> int:
+        options = record_options(words)
         with BagWriter(options.out) as bag:
-
-            def make(finish: Callable[[], None]) -> Recorder:
-                recorders.append(Recorder(finish, bag, options))
-                return recorders[0]
-
-            status = run(make, "record", _DESCRIPTION, ros, close_s=_CLOSE_S)
-            if not recorders or not recorders[0].total:
+            status = program.run(lambda finish: Recorder(finish, bag, options), _CLOSE_S)
+            if not sum(bag.counts.values()):
                 raise DataError(f"{bag.path}: nothing was recorded, so there is no bag")
-    except SpaceClipError as error:
-        get_logger("record").fatal(str(error))
-        return 1
-    terminal = Terminal()
-    for topic, count in sorted(bag.counts.items()):
-        terminal.say(f"{count:6d}  {topic}")
-    terminal.say(str(bag.path))
-    return 1 if recorders[0].error is not None else status
+        terminal = Terminal()
+        for topic, count in sorted(bag.counts.items()):
+            terminal.say(f"{count:6d}  {topic}")
+        terminal.say(str(bag.path))
+        return status
+
+    return program.main(record, args)
 
 
 if __name__ == "__main__":

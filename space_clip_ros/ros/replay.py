@@ -14,31 +14,29 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from space_clip_ros.bags.options import ReplayOptions, add_replay_options, replay_options
 from space_clip_ros.bags.reader import BagReader, Topic
+from space_clip_ros.bags.restamp import restamped
 from space_clip_ros.bags.schedule import Due, Schedule
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.ros.playback import Pacer, Prefetcher
-from space_clip_ros.ros.program import carry_large_messages, split_arguments
+from space_clip_ros.ros.playback import Pacer, Prefetcher, wait_for_subscribers
+from space_clip_ros.ros.program import BagProgram
 from space_clip_ros.ros.serialized import message_class, played_qos
-from space_clip_ros.ros.spin import run
 
 _DESCRIPTION = "Plays a rosbag2 over DDS with its own timing; no rosbag2 needed."
 _AHEAD = 32
 _LATE_S = 0.05
 _CLOCK_PERIOD_S = 0.01
-_SETTLE_S = 0.5
 _DELIVERY_S = 2.0
 
 
 class Replay(Node):
     """Publishes a bag's messages at their moments.
 
-    A topic whose message package is not installed is left out, and said so once. Header stamps are the bag's, so
+    A topic whose message package is not installed is left out, and said so once. Where header stamps are the bag's,
     subscribers that compare them with their clock want ``clock`` and ``use_sim_time``; with ``loop`` they jump back.
 
     Raises:
@@ -59,6 +57,7 @@ class Replay(Node):
         self._pacer = Pacer(self._stopping, _LATE_S)
         self._sent = 0
         self._last_s = 0.0
+        self._began_ns = 0
         self.error: SpaceClipError | None = None
         self._finish = finish
         self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
@@ -82,10 +81,12 @@ class Replay(Node):
         if self._options.clock:
             chosen = [topic for topic in chosen if topic.name != "/clock"]
         found = [topic for topic in chosen if message_class(topic.kind) is not None]
+        lacking: dict[str, list[str]] = {}
         for topic in chosen:
             if topic not in found:
-                package = topic.kind.partition("/")[0]
-                self.get_logger().warning(f"{topic.name} is left out: {topic.kind} needs the ROS package {package}")
+                lacking.setdefault(topic.kind.partition("/")[0], []).append(topic.name)
+        for package, names in lacking.items():
+            self.get_logger().warning(f"left out: {', '.join(names)}; to play them, install the ROS package {package}")
         if not found:
             raise DataError(f"{self._bag.path}: has no topic that can be played here")
         return found
@@ -108,6 +109,7 @@ class Replay(Node):
         try:
             self._wait_for_subscriber()
             self._pacer.start()
+            self._began_ns = time.time_ns()
             for message in ahead:
                 if message is None or not self._send(message):
                     break
@@ -125,10 +127,21 @@ class Replay(Node):
         self._pacer.note(due_s)
         self._publish_clock()
         # rclpy publishes bytes as they are.
-        self._targets[message.topic].publish(message.data)
+        self._targets[message.topic].publish(self._stamped(message))
         self._sent += 1
         self._last_s = self._pacer.elapsed_s
         return True
+
+    def _stamped(self, message: Due) -> bytes:
+        if self._options.stamps == "bag":
+            return message.data
+
+        def move(stamp_ns: int) -> int:
+            # Equal stamps stay equal, and their distances follow the rate.
+            elapsed = message.pass_offset_ns + stamp_ns - self._schedule.start_ns
+            return self._began_ns + round(elapsed / self._options.rate)
+
+        return restamped(self._bag.topics[message.topic].kind, message.data, move)
 
     def _publish_clock(self) -> None:
         if self._clock_publisher is not None:
@@ -137,42 +150,25 @@ class Replay(Node):
             self._clock_publisher.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))
 
     def _wait_for_subscriber(self) -> None:
-        deadline = time.monotonic() + self._options.wait
-        while time.monotonic() < deadline and not self._heard():
-            if self._stopping.wait(0.05):
-                return
-        if self._heard():
-            # The other subscribers are found moments later than the first, and would miss the first messages.
-            self._stopping.wait(_SETTLE_S)
-        elif self._options.wait:
-            self.get_logger().warning(f"nobody subscribes after {self._options.wait:g} s; playing all the same")
+        patience = self._options.wait
+        if not wait_for_subscribers(self._stopping, self._listening, patience) and patience:
+            self.get_logger().warning(f"nobody subscribes after {patience:g} s; playing all the same")
 
-    def _heard(self) -> bool:
-        return any(publisher.get_subscription_count() for publisher in self._targets.values())
+    def _listening(self) -> int:
+        return sum(publisher.get_subscription_count() for publisher in self._targets.values())
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; return its exit status, 1 if the bag could not be played to its end."""
-    parser = argparse.ArgumentParser(
-        prog="replay", description=_DESCRIPTION, epilog="example: replay drive_0005 --clock --ros-args -r image:=/front"
-    )
-    add_replay_options(parser)
-    words, ros = split_arguments(args)
-    replays: list[Replay] = []
-    try:
-        options = replay_options(parser.parse_args(words))
-        carry_large_messages()
+    program = BagProgram("replay", _DESCRIPTION, "example: replay drive_0005 --clock --ros-args -r image:=/front")
+    add_replay_options(program.parser)
+
+    def play(words: argparse.Namespace) -> int:
+        options = replay_options(words)
         with BagReader(options.bag) as bag:
+            return program.run(lambda finish: Replay(finish, bag, options))
 
-            def make(finish: Callable[[], None]) -> Replay:
-                replays.append(Replay(finish, bag, options))
-                return replays[0]
-
-            status = run(make, "replay", _DESCRIPTION, ros)
-    except SpaceClipError as error:
-        get_logger("replay").fatal(str(error))
-        return 1
-    return 1 if replays and replays[0].error is not None else status
+    return program.main(play, args)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from rclpy.utilities import remove_ros_args
 from space_clip_ros.errors import SpaceClipError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_CLOSE_S = 0.6
+CLOSE_S = 0.6
 _WAKE_S = 0.1
 
 
@@ -41,7 +41,7 @@ MakeNode = Callable[[Callable[[], None]], Any]
 
 
 def run(
-    make_node: MakeNode, name: str, description: str, args: Sequence[str] | None = None, close_s: float = _CLOSE_S
+    make_node: MakeNode, name: str, description: str, args: Sequence[str] | None = None, close_s: float = CLOSE_S
 ) -> int:
     """Run a node until SIGINT, SIGTERM, its own end or an external shutdown; return the exit status.
 

@@ -55,6 +55,12 @@ def test_a_second_pass_starts_a_period_after_the_first_ones_end(bag: BagReader) 
     assert [offset for offset, _ in played(bag, 5, loop=True, start=0.2, duration=0.2)] == [0, 0, 1, 2, 3]
 
 
+def test_each_message_knows_when_its_pass_began(bag: BagReader) -> None:
+    schedule = Schedule(bag, list(bag.topics.values()), ReplayOptions("", loop=True))
+    begun = [due.pass_offset_ns / TENTH for due in itertools.islice(schedule, 8)]
+    assert begun == [0, 0, 0, 0, 0, 0, 5, 5]
+
+
 def test_a_loop_of_one_message_does_not_run_wild(bag: BagReader) -> None:
     schedule = Schedule(bag, [bag.topics["/tf_static"]], ReplayOptions("", loop=True))
     assert schedule.pass_ns >= TENTH

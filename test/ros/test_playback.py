@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from space_clip_ros.ros.playback import Pacer, Prefetcher, Timetable
+from space_clip_ros.ros.playback import Pacer, Prefetcher, Timetable, wait_for_subscribers
 
 TENTH = 100_000_000
 
@@ -108,3 +108,23 @@ def test_a_wait_ends_when_stopped_and_ticks_meanwhile() -> None:
     assert not pacer.wait_until(60.0, tick_s=0.001, on_tick=tick)
     assert len(ticks) == 3
     assert pacer.late == 0
+
+
+def test_playing_waits_until_no_more_subscribers_come() -> None:
+    counts = iter([0, 0, 1, 1, 2, 3])
+    asked: list[int] = []
+
+    def count() -> int:
+        asked.append(next(counts, 3))
+        return asked[-1]
+
+    assert wait_for_subscribers(threading.Event(), count, 30.0)
+    assert asked[-1] == 3
+    assert not wait_for_subscribers(threading.Event(), lambda: 0, 0.0)
+
+
+def test_being_stopped_ends_the_wait_for_subscribers() -> None:
+    stopping = threading.Event()
+    stopping.set()
+    assert not wait_for_subscribers(stopping, lambda: 0, 30.0)
+    assert wait_for_subscribers(stopping, lambda: 1, 30.0)

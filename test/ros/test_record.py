@@ -135,6 +135,41 @@ def test_the_mcap_library_decodes_it(start: Start, talker: Talker, tmp_path: Pat
     assert bytes(found[0][1].data) == bytes(range(48))
 
 
+def test_a_topic_whose_type_is_given_is_heard_from_its_first_message(
+    start: Start, talker: Talker, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    process = start("/early=std_msgs/msg/Header", "--out", tmp_path / "bag")
+    until(lambda: talker.node.count_subscribers("/early"), "the recorder")
+    publisher = talker.node.create_publisher(Header, "/early", QoSProfile(depth=10))
+    until(publisher.get_subscription_count, "the recorder to be matched")
+    publisher.publish(Header(frame_id="first"))
+    assert publisher.wait_for_all_acked()
+    time.sleep(0.3)
+    status, _, error = end(process)
+    assert status == 0, error
+    with BagReader(tmp_path / "bag") as bag:
+        assert len(list(bag.messages(["/early"]))) == 1
+
+
+def test_it_ends_at_the_size_it_was_given(
+    start: Start, talker: Talker, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8)
+    talker.image = image_from_array(noise, "rgb8", Header(frame_id="cam"))
+    process = start("/image", "--out", tmp_path / "bag", "--max-mb", "4")
+    until(lambda: talker.heard("/image"), "the recorder")
+
+    def ended() -> bool:
+        talker.talk()
+        return process.poll() is not None
+
+    until(ended, "the end of the recording")
+    assert process.returncode == 0
+    assert "has grown to 4 MB" in process.communicate()[1]
+    with BagReader(tmp_path / "bag") as bag:
+        assert bag.topics["/image"].count >= 2
+
+
 def test_a_duration_ends_it_and_silence_makes_no_bag(start: Start, tmp_path: Path) -> None:
     process = start("/nothing", "--out", tmp_path / "bag", "--duration", "0.5")
     _, error = process.communicate(timeout=60)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from space_clip_ros.bags.reader import BagReader
 from space_clip_ros.bags.writer import BagWriter
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, InputError
-from space_clip_ros.ros.messages import image_to_rgb
+from space_clip_ros.ros.messages import image_to_rgb, stamp_ns
 from space_clip_ros.ros.replay import Replay
 
 TOPICS = {"image": Image, "camera_info": CameraInfo, "velodyne_points": PointCloud2, "ground_truth/image": Image}
@@ -145,6 +146,19 @@ def test_a_start_leaves_out_what_is_earlier_but_not_what_is_latched(listener: Li
     assert [tick.frame_id for tick in ticks] == [f"tick {index}" for index in range(10, 15)]
 
 
+def test_stamps_of_now_keep_what_belongs_together_together(listener: Listener, drive_bag: Path) -> None:
+    images, truths = listener.listen(Image, "image"), listener.listen(Image, "ground_truth/image")
+    before = time.time_ns()
+    listener.play(drive_bag, topics=("image", "ground_truth/image"), rate=2.0, stamps="now")
+    listener.until(lambda: len(images) == len(truths) == 5, "every image")
+    stamps = [stamp_ns(image) for image in images]
+    assert stamps == [stamp_ns(truth) for truth in truths]
+    assert before < stamps[0] < stamps[-1] < time.time_ns()
+    with BagReader(drive_bag) as bag:
+        own = [stamp for _, stamp, _ in bag.messages(["/image"])]
+    np.testing.assert_allclose(np.diff(stamps), np.diff(own) / 2, atol=1)
+
+
 def test_a_loop_goes_on_until_it_is_stopped(listener: Listener, latched_bag: Path) -> None:
     ticks = listener.listen(Header, "tick")
 
@@ -187,6 +201,20 @@ def test_topics_of_unknown_packages_are_left_out(ros: int, tmp_path: Path) -> No
         bag.write_serialized("/x", 5, b"\0\1\0\0\0\0\0\0")
     with BagReader(tmp_path / "bag") as reader, pytest.raises(DataError, match="no topic that can be played"):
         Replay(lambda: None, reader, ReplayOptions(""))
+
+
+def test_what_is_left_out_is_said_once_a_package(domain: int, tmp_path: Path) -> None:
+    from space_clip_ros.bags.writer import Definition
+
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add("/tick", "std_msgs/msg/Header", qos.SENSOR)
+        bag.write("/tick", 5, messages.header(0, "tick"))
+        for topic in ("/x", "/y"):
+            bag.add(topic, "no_such_msgs/msg/Type", qos.SENSOR, Definition("int32 value\n", "RIHS01_" + 64 * "0"))
+    result = run(domain, tmp_path / "bag", "--wait", "0")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("left out") == 1
+    assert "left out: /x, /y; to play them, install the ROS package no_such_msgs" in result.stderr
 
 
 def run(domain: int, *words: object) -> subprocess.CompletedProcess[str]:
