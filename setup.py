@@ -3,6 +3,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = "space_clip_ros"
+TEST = ["hypothesis", "pytest", "pytest-timeout"]
 
 
 def share(folder, pattern="*"):
@@ -39,18 +40,18 @@ setup(
             "onnx>=1.16",
             "tensorboard",
         ],
+        # What the tests of every interpreter need; the whole suite wants dev.
+        "test": TEST,
         "dev": [
+            *TEST,
             "colcon-core",
             "colcon-python-setup-py",
             "colcon-ros",
-            "hypothesis",
             "mcap",
             "mcap-ros2-support",
             "mypy",
-            "pytest",
             "pytest-cov",
             "pytest-rerunfailures",
-            "pytest-timeout",
             "ruff",
             "setuptools",
             "types-PyYAML",

@@ -1,0 +1,91 @@
+"""Everything that needs no PyTorch, the node over real DDS included, on every other CPython 3.10 to 3.13 found.
+
+Each gets an environment of its own beside ``.venv-test``, made once by ``scripts/environment.sh``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+GIGABYTES = 2
+SET_UP_AND_RUN_S = 1800
+SUBSET = (
+    "test/geometry",
+    "test/perception",
+    "test/test_config.py",
+    "test/test_settings.py",
+    "test/bags/test_reader.py",
+    "test/cli/test_main.py",
+    "test/data/test_file_lists.py",
+    "test/data/test_kitti.py",
+    "test/evaluation/test_metrics.py",
+    "test/ros/test_depth_node_cameras.py",
+    "test/ros/test_depth_node_clouds.py",
+    "test/ros/test_depth_node_lifecycle.py",
+    "test/ros/test_image_messages.py",
+    "test/ros/test_messages.py",
+    "test/ros/test_parameters.py",
+    "test/ros/test_qos.py",
+    "test/ros/test_worker.py",
+)
+PROBE = "import ensurepip, sys, venv; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
+SET_UP = 'cd "$0" && . scripts/environment.sh && make_environment "$1" ros,bags,test "$2"'
+
+
+@pytest.mark.timeout(SET_UP_AND_RUN_S)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_on(version: str, tiny_model_file: Path) -> None:
+    if version == "{}.{}".format(*sys.version_info):
+        pytest.skip("the whole suite runs on it")
+    if os.environ.get("ROS_DISTRO"):
+        pytest.skip(f"ROS 2 {os.environ['ROS_DISTRO']} is sourced, and is for one Python")
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"no CPython {version} with venv on PATH or among pyenv's versions")
+    folder = ROOT / f".venv-test-{version}"
+    finished(["bash", "-c", SET_UP, str(ROOT), folder.name, str(GIGABYTES)], PYTHON=python)
+    command = [folder / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *SUBSET]
+    said = finished(command, SPACE_CLIP_TINY_MODEL=str(tiny_model_file))
+    assert " passed" in said
+
+
+def interpreter(version: str) -> str | None:
+    """Return the real executable of a CPython that can make environments, or None."""
+    for candidate in candidates(version):
+        # pyenv's python3.N on PATH is there even while that version is not chosen, and then only fails
+        probe = subprocess.run([candidate, "-c", PROBE], capture_output=True, text=True, check=False)
+        if probe.returncode == 0 and probe.stdout.split()[:2] == ["cpython", version]:
+            return str(candidate)
+    return None
+
+
+def candidates(version: str) -> Iterator[Path]:
+    on_path = shutil.which(f"python{version}")
+    if on_path:
+        yield Path(on_path)
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
+
+
+def finished(command: list[object], **environment: str) -> str:
+    """Run a command from the project's folder to its good end, and return what it said."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-6000:]}{done.stderr[-3000:]}"
+    return done.stdout
