@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
+
+from space_clip_ros.benchmark.machine import describe_machine
 
 SCHEMA = 1
 """Version of the JSON file's layout."""
 _TIMES = ("p50", "p95", "p99")
 
 
+def opening() -> dict[str, Any]:
+    """Return what every result begins with: the file's version, the moment, the command and the machine."""
+    return {
+        "schema": SCHEMA,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": shlex.join(["space_clip", *sys.argv[1:]]),
+        "machine": describe_machine(),
+    }
+
+
 def markdown(result: Mapping[str, Any]) -> str:
     """Return the whole report of a JSON result; tables of parts that were not measured are left out."""
-    parts = [_heading(result), _machine(result["machine"], result["roof"])]
+    parts = [heading(_title(result["model"]), result), machine_table(result["machine"], result["roof"])]
     parts += [_case(case) for case in result["cases"]]
     parts += [_end_to_end(part) for part in result["end_to_end"]]
     return "\n\n".join(parts) + "\n"
@@ -42,18 +57,29 @@ def end_to_end_summary(part: Mapping[str, Any]) -> str:
     return f"{width}x{height} at {part['rate_hz']:g} Hz: {times}; {overhead}; {answered}"
 
 
-def _heading(result: Mapping[str, Any]) -> str:
-    model = result["model"]
-    what = f"{model['backend']} on {model['device']}, {model['precision']}, {model['threads']} threads"
-    return f"# {model['name']}: {what}\n\n{result['created']}\n\n```\n{result['command']}\n```"
+def heading(title: str, result: Mapping[str, Any]) -> str:
+    """Return a title with the moment and the command of a result."""
+    return f"# {title}\n\n{result['created']}\n\n```\n{result['command']}\n```"
 
 
-def _machine(machine: Mapping[str, str], roof: Mapping[str, Any] | None) -> str:
+def machine_table(machine: Mapping[str, str], roof: Mapping[str, Any] | None = None) -> str:
+    """Return the machine, and its limits where they were measured."""
     rows = [(key.replace("_", " "), value) for key, value in machine.items()]
     if roof is not None:
         rows.append(("fp32 matrix peak", f"{roof['gflops']:g} GFLOP/s ({roof['measured_by']})"))
         rows.append(("memory bandwidth", f"{roof['gbytes']:g} GB/s"))
-    return _table(("machine", ""), rows)
+    return table(("machine", ""), rows)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _title(model: Mapping[str, Any]) -> str:
+    what = f"{model['backend']} on {model['device']}, {model['precision']}, {model['threads']} threads"
+    return f"{model['name']}: {what}"
 
 
 def _case(case: Mapping[str, Any]) -> str:
@@ -76,14 +102,14 @@ def _totals(case: Mapping[str, Any]) -> str:
         facts.append(f"{case['floor']['share']:.1%} of the floor's speed")
     if case["eager"]:
         facts.append(f"{case['eager']['times_faster']:.2f} times as fast as eager")
-    return f"{_table(('ms', *_TIMES), rows)}\n\n{', '.join(facts)}."
+    return f"{table(('ms', *_TIMES), rows)}\n\n{', '.join(facts)}."
 
 
 def _stages(case: Mapping[str, Any]) -> str:
     rows = [(stage, *_times(found), "in the run") for stage, found in case["stages_ms"].items()]
     rows += [(stage, *_times(found), case["separated_by"]) for stage, found in case["separated_ms"].items()]
     rows.append(("cloud (every pixel, coloured)", *_times(case["cloud_ms"]), "by itself"))
-    return _table(("stage, ms", *_TIMES, "measured"), rows)
+    return table(("stage, ms", *_TIMES, "measured"), rows)
 
 
 def _floor(floor: Mapping[str, Any]) -> str:
@@ -93,7 +119,7 @@ def _floor(floor: Mapping[str, Any]) -> str:
     ]
     rows.append(("operations over matrix peak", f"{floor['gigaoperations']:.3f}", f"{floor['compute_ms']:.3f}"))
     rows.append((f"{floor['megabytes']:.2f} MB over bandwidth", "", f"{floor['memory_ms']:.3f}"))
-    return _table(("floor", "10^9 operations", "ms"), rows)
+    return table(("floor", "10^9 operations", "ms"), rows)
 
 
 def _end_to_end(part: Mapping[str, Any]) -> str:
@@ -111,17 +137,12 @@ def _end_to_end(part: Mapping[str, Any]) -> str:
         [
             f"## End to end, {width}x{height}",
             facts,
-            _table(("stamp to subscriber, ms", *_TIMES), latencies),
-            _table(("stage of the node, ms", "p50"), stages),
-            _table(("conversion by itself, ms", *_TIMES), conversions),
+            table(("stamp to subscriber, ms", *_TIMES), latencies),
+            table(("stage of the node, ms", "p50"), stages),
+            table(("conversion by itself, ms", *_TIMES), conversions),
         ]
     )
 
 
 def _times(found: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(f"{found[name]:.3f}" for name in _TIMES)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

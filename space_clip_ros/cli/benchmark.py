@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import subprocess
 import sys
 import tempfile
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from space_clip_ros.cli import training_benchmark
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.signals import ending_on_sigterm
 from space_clip_ros.config import BACKENDS, PRECISIONS, NodeConfig
-from space_clip_ros.errors import BackendError, ModelError
+from space_clip_ros.errors import BackendError, InputError, ModelError
 
 if TYPE_CHECKING:
     from space_clip_ros.benchmark.eager import EagerModel
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 _SIZES = ((1242, 375), (1280, 720))
 _END_TO_END = "space_clip_ros.ros.end_to_end"
 _RATE_HZ = 10.0
+_STEPS = 200
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,7 +36,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Measure how fast a model runs on this machine: each stage's p50, p95 and p99, throughput and "
         "memory, next to the floor that the machine's own peak sets, measured in the same run. docs/benchmarks.md "
         "explains every figure.",
-        epilog="example: space_clip benchmark --model road_tiny --end-to-end --markdown benchmark.md",
+        epilog="example: space_clip benchmark --model road_tiny --end-to-end --markdown benchmark.md; "
+        "space_clip benchmark --training config/kitti.yaml optimizer.batch_size=2 --steps 100",
     )
     parser.add_argument("--model", default=node.model, metavar="M", help="name or file (default: %(default)s)")
     parser.add_argument("--backend", choices=BACKENDS, default=node.backend, help="default: %(default)s")
@@ -58,6 +59,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--rate", type=_rate, default=_RATE_HZ, metavar="HZ", help="end to end (default: %(default)g)")
     parser.add_argument("--stride", type=_count, default=1, metavar="N", help="end to end: cloud stride (default: 1)")
+    parser.add_argument(
+        "--training",
+        nargs="+",
+        metavar=("CONFIG", "key=value"),
+        help="measure training steps of this YAML file next to a plain eager loop instead of a model",
+    )
+    parser.add_argument(
+        "--steps", type=_count, default=_STEPS, metavar="N", help="training steps of each side (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write tables here")
 
@@ -69,22 +79,24 @@ def run(args: argparse.Namespace) -> int:
         SpaceClipError: the model cannot be used, or a run failed.
     """
     from space_clip_ros.benchmark.report import markdown
+    from space_clip_ros.benchmark.training_report import training_markdown
 
-    result = _measure(args)
+    if args.training and (args.eager or args.end_to_end):
+        raise InputError("--training measures training alone; leave out --eager and --end-to-end")
+    result = training_benchmark.measure(args.training, args.steps) if args.training else _measure(args)
     if args.json:
         _write(args.json, json.dumps(result, indent=2) + "\n")
     if args.markdown:
-        _write(args.markdown, markdown(result))
+        _write(args.markdown, training_markdown(result) if args.training else markdown(result))
     return 0
 
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
-    from space_clip_ros.benchmark.machine import describe_machine
-    from space_clip_ros.benchmark.report import SCHEMA, end_to_end_summary
+    from space_clip_ros.benchmark.report import end_to_end_summary, opening
     from space_clip_ros.benchmark.subject import open_subject
     from space_clip_ros.inference.threads import thread_count
 
-    machine, threads = describe_machine(), thread_count(args.threads)
+    result, threads = opening(), thread_count(args.threads)
     subject = open_subject(args.model, args.backend, args.device, args.precision, args.threads)
     info = subject.info
     say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads")
@@ -97,10 +109,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     for part in parts:
         say(f"end to end, {end_to_end_summary(part)}")
     return {
-        "schema": SCHEMA,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": shlex.join(["space_clip", *sys.argv[1:]]),
-        "machine": machine,
+        **result,
         "model": {
             "name": info.name,
             "file": info.file.name,
