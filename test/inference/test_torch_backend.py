@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from space_clip_ros.errors import BackendError, ModelError
 from space_clip_ros.inference import load_predictor
+from space_clip_ros.inference.torch_backend import RUNNERS_KEPT, TorchBackend
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
 
@@ -30,7 +32,9 @@ def test_cuda_where_there_is_none(model_dir: Path) -> None:
 def test_cuda_agrees_with_the_cpu(model_dir: Path) -> None:
     file = model_dir / "checkpoint.safetensors"
     with load_predictor(file, device="cuda") as cuda, load_predictor(file, device="cpu") as cpu:
-        assert cuda.info.device == "cuda:0"
+        assert (cuda.info.device, cuda.info.precision) == ("cuda:0", "fp16")
+        np.testing.assert_allclose(cuda(IMAGE), cpu(IMAGE), rtol=2e-2)
+    with load_predictor(file, device="cuda", precision="fp32") as cuda, load_predictor(file, device="cpu") as cpu:
         np.testing.assert_allclose(cuda(IMAGE), cpu(IMAGE), rtol=1e-3, atol=1e-3)
 
 
@@ -44,6 +48,28 @@ def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
 def test_all_three_stages_are_timed(model_dir: Path) -> None:
     with load_predictor(model_dir / "checkpoint.safetensors", device="cpu") as predict:
         assert list(predict.run(IMAGE).stages_ms) == ["copy_in", "inference", "copy_out"]
+
+
+def test_on_the_cpu_precision_is_fp32(model_dir: Path) -> None:
+    with load_predictor(model_dir / "checkpoint.safetensors", device="cpu") as predict:
+        assert predict.info.precision == "fp32"
+    with pytest.raises(BackendError, match=r"precision fp16: .* runs in fp32 on torch"):
+        load_predictor(model_dir / "checkpoint.safetensors", device="cpu", precision="fp16")
+
+
+def test_the_runners_of_the_last_sizes_are_kept(model_dir: Path) -> None:
+    backend = TorchBackend(model_dir / "checkpoint.safetensors", "cpu", 1)
+    for height in range(40, 40 + RUNNERS_KEPT + 2):
+        assert backend.run(IMAGE[:height]).depth.shape == (height, 100)
+    assert [shape[1] for shape in backend._runners] == list(range(42, 42 + RUNNERS_KEPT))
+
+
+def test_depth_beyond_half_precision_is_refused(model_dir: Path) -> None:
+    backend = TorchBackend(model_dir / "checkpoint.safetensors", "cpu", 1)
+    backend.info = replace(backend.info, precision="fp16")
+    torch.nn.init.constant_(backend._model.depth_head.depth.bias, float("inf"))
+    with pytest.raises(BackendError, match="depth leaves the range of fp16; give precision fp32"):
+        backend.run(IMAGE)
 
 
 def test_a_run_that_fails(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,195 @@
+"""Images of one number and size on PyTorch: buffers made once, and on a GPU one graph launch a run.
+
+On a GPU the images go up from page-locked memory in one copy, a CUDA graph does everything in between, and the depth
+comes down into page-locked memory in one copy, all on a stream of its own: three calls in place of hundreds of kernel
+launches. On a CPU the same steps are plain calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from threading import Lock
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from space_clip_ros.inference.backend import Depth, Rgb
+
+Compute = Callable[[Tensor], Tensor]
+
+_LOG = logging.getLogger(__name__)
+_WARM_UP_RUNS = 3
+_MARKS = 4
+
+
+class Stream(Protocol):
+    """Where a run's work goes.
+
+    Attributes:
+        device: where images and depth live meanwhile.
+        page_locked: whether this process's side of a copy is to be page-locked.
+    """
+
+    device: torch.device
+    page_locked: bool
+
+    def prepare(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
+        """Return what computes the depth of whatever ``images`` holds at the time, in the quickest way there is."""
+        ...
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Return a context in which PyTorch's work goes here; marks begin anew."""
+        ...
+
+    def mark(self) -> None:
+        """Note the moment at which the work given so far is done."""
+        ...
+
+    def finish(self) -> list[float]:
+        """Wait for all work; return the milliseconds between marks."""
+        ...
+
+
+class HostStream:
+    """Work on the CPU: done when it is given."""
+
+    device = torch.device("cpu")
+    page_locked = False
+
+    def __init__(self) -> None:
+        """Start without marks."""
+        self._marks: list[float] = []
+
+    def prepare(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
+        """See :class:`Stream`."""
+        return lambda: compute(images)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """See :class:`Stream`."""
+        self._marks.clear()
+        return contextlib.nullcontext()
+
+    def mark(self) -> None:
+        """See :class:`Stream`."""
+        self._marks.append(perf_counter())
+
+    def finish(self) -> list[float]:
+        """See :class:`Stream`."""
+        return [(end - start) * 1e3 for start, end in pairwise(self._marks)]
+
+
+class CudaStream:
+    """Work on a GPU, in a stream of its own."""
+
+    page_locked = True
+
+    def __init__(self, device: torch.device) -> None:
+        """Make the stream."""
+        self.device = device
+        cuda: Any = torch.cuda
+        self._stream = cuda.Stream(device)
+        self._events = [cuda.Event(enable_timing=True) for _ in range(_MARKS)]
+        self._marked = 0
+
+    def prepare(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
+        """Capture a CUDA graph, or where that fails say so and run eagerly; see :class:`Stream`."""
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        # cuDNN tries its algorithms while warming up and keeps the quickest for this shape; the graph holds its calls.
+        with self.scope(), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            for _ in range(_WARM_UP_RUNS):
+                compute(images)
+            self._stream.synchronize()
+            try:
+                return self._capture(compute, images)
+            except RuntimeError as error:
+                text = str(error).strip().partition("\n")[0]
+                _LOG.warning("%s: no CUDA graph, which makes every run slower (%s)", self.device, text)
+                return lambda: compute(images)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """See :class:`Stream`."""
+        self._marked = 0
+        stack = contextlib.ExitStack()
+        stack.enter_context(torch.cuda.device(self.device))
+        stack.enter_context(torch.cuda.stream(self._stream))
+        return stack
+
+    def mark(self) -> None:
+        """See :class:`Stream`."""
+        self._events[self._marked].record(self._stream)
+        self._marked += 1
+
+    def finish(self) -> list[float]:
+        """See :class:`Stream`."""
+        self._stream.synchronize()
+        return [float(start.elapsed_time(end)) for start, end in pairwise(self._events[: self._marked])]
+
+    def _capture(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
+        graph: Any = torch.cuda.CUDAGraph()
+        # Other threads may use the GPU meanwhile: only this one's calls are checked.
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            depth = compute(images)
+
+        def replay() -> Tensor:
+            graph.replay()
+            return depth
+
+        return replay
+
+
+class TorchRunner:
+    """Runs one computation on images of one number and size; safe to call from several threads, one at a time runs."""
+
+    def __init__(self, compute: Compute, shape: tuple[int, int, int], stream: Stream) -> None:
+        """Make the buffers and prepare the computation.
+
+        Args:
+            compute: maps (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres, both on the stream's device, without
+                waiting for the GPU.
+            shape: B, H and W.
+            stream: where it runs.
+        """
+        self._stream = stream
+        self._lock = Lock()
+        with torch.inference_mode():
+            self._staged = torch.zeros((*shape, 3), dtype=torch.uint8, pin_memory=stream.page_locked)
+            self._images = self._staged.to(stream.device)
+            self._depth = torch.empty(shape, dtype=torch.float32, pin_memory=stream.page_locked)
+            self._launch = stream.prepare(compute, self._images)
+
+    def __call__(self, images: Sequence[Rgb]) -> tuple[list[Depth], dict[str, float]]:
+        """Estimate depth.
+
+        Args:
+            images: B of (H, W, 3) uint8 RGB, of any memory layout.
+
+        Returns:
+            B of (H, W) float32 metres, each the caller's own, and the milliseconds of ``copy_in``, ``inference`` and
+            ``copy_out``.
+        """
+        stream = self._stream
+        with self._lock, torch.inference_mode(), stream.scope():
+            began = perf_counter()
+            for target, image in zip(self._staged.numpy(), images, strict=True):
+                np.copyto(target, image)
+            staged = perf_counter()
+            stream.mark()
+            if self._images is not self._staged:
+                self._images.copy_(self._staged, non_blocking=True)
+            stream.mark()
+            depth = self._launch()
+            stream.mark()
+            self._depth.copy_(depth, non_blocking=True)
+            stream.mark()
+            upload, inference, download = stream.finish()
+            arrived = perf_counter()
+            depths = [np.array(one) for one in self._depth.numpy()]
+            copied = perf_counter()
+        copy_in, copy_out = upload + (staged - began) * 1e3, download + (copied - arrived) * 1e3
+        return depths, {"copy_in": copy_in, "inference": inference, "copy_out": copy_out}

@@ -1,0 +1,82 @@
+"""A model's matrix products and convolutions in half precision, and float32 where half would cost depth.
+
+Weights and the activations between products are halved, which is what a GPU's matrix units and memory want. Float32
+stay: the sum that runs through the tower (every state is read again by the decoder, and its largest channels leave
+half's precision), norms, FiLM (its gains multiply those states), SigLIP's pooling, the last convolution of the depth
+head and all after it (half knows 80 m only to 6 cm), and the image's resize before the tower. Softmax, sigmoid and
+bilinear resampling store half and compute in float32 inside PyTorch's kernels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.model.adapters import merge_adapters
+from space_clip_ros.model.blocks import Film
+from space_clip_ros.model.space_clip import SpaceClip
+
+_PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+_FOLDED = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
+
+
+@torch.no_grad()
+def fold_norms(model: SpaceClip) -> None:
+    """Fold every batch norm into the convolution before it, and adapters into their weights, in place.
+
+    The same numbers but for rounding, in fewer passes over memory. The model can no longer be trained or saved.
+
+    Raises:
+        InputError: the model is in training mode.
+    """
+    if model.training:
+        raise InputError("model: batch norm folds only in evaluation mode; call model.eval() first")
+    merge_adapters(model.encoder.tower)
+    for module in list(model.modules()):
+        for conv, norm in _FOLDED:
+            folded = getattr(module, norm, None)
+            if isinstance(folded, nn.BatchNorm2d):
+                setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), folded))
+                setattr(module, norm, nn.Identity())
+
+
+@torch.no_grad()
+def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
+    """Turn a model with folded norms to half precision in place; it still takes and gives float32.
+
+    Args:
+        model: after :func:`fold_norms`.
+        dtype: ``torch.float16``, or ``torch.bfloat16`` where half's range does not do.
+    """
+    tower: Any = model.encoder.tower
+    kept = {part for island in _islands(model) for part in island.modules()}
+    for module in model.modules():
+        if isinstance(module, _PRODUCTS):
+            if module not in kept:
+                module.to(dtype)
+            module.register_forward_pre_hook(_cast_inputs)
+    if model.config.encoder.kind == "clip":
+        for block in tower.transformer.resblocks:
+            _halve_packed(block.attn, dtype)
+            # The packed projection is no module of its own, so what goes into it is cast where it comes from.
+            block.ln_1.register_forward_hook(lambda module, inputs, output: output.to(dtype))
+
+
+def _islands(model: SpaceClip) -> list[nn.Module]:
+    films: list[nn.Module] = [module for module in model.modules() if isinstance(module, Film)]
+    pool = getattr(model.encoder.tower, "attn_pool", None)
+    return [*films, model.depth_head.depth, *([pool] if isinstance(pool, nn.Module) else [])]
+
+
+def _cast_inputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    dtype = cast(Tensor, module.weight).dtype
+    return tuple(tensor.to(dtype) for tensor in inputs)
+
+
+def _halve_packed(attention: nn.MultiheadAttention, dtype: torch.dtype) -> None:
+    for name in ("in_proj_weight", "in_proj_bias"):
+        setattr(attention, name, nn.Parameter(getattr(attention, name).to(dtype), requires_grad=False))
