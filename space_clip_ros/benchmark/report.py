@@ -129,6 +129,8 @@ def _end_to_end(part: Mapping[str, Any]) -> str:
         (output, *_times(found)) if found else (output, *["never"] * len(_TIMES))
         for output, found in part["latency_ms"].items()
     ]
+    above = part["over_engine_ms"].items()
+    latencies += [(f"{output}, over the engine's time", *_times(found)) for output, found in above if found]
     stages = [(stage, f"{value:.2f}") for stage, value in part["stages_ms"].items()]
     stages.append(("**node overhead**: all but the engine", f"{part['overhead_ms']:.2f}"))
     conversions = [(name, *_times(found)) for name, found in part["conversions_ms"].items()]

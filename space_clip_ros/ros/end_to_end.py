@@ -64,6 +64,13 @@ def overhead_ms(stages_ms: Mapping[str, float]) -> float:
     return sum(value for name, value in stages_ms.items() if name.partition("/")[0] != _ENGINE)
 
 
+def over_engine_ms(latency_ms: Mapping[str, float] | None, stages_ms: Mapping[str, float]) -> dict[str, float] | None:
+    """Return what an output's latencies are above the engine's median time; None where one of them is not known."""
+    if latency_ms is None or _ENGINE not in stages_ms:
+        return None
+    return {name: round(value - stages_ms[_ENGINE], 3) for name, value in latency_ms.items()}
+
+
 def stages(node_values: Mapping[str, str]) -> dict[str, float]:
     """Return the median times of the node's stages, milliseconds, out of its diagnostics."""
     return {key.removeprefix(_STAGE): float(value) for key, value in node_values.items() if key.startswith(_STAGE)}
@@ -143,13 +150,15 @@ class _Run:
         receiver, options = self._receiver, self._options
         arrivals = receiver.arrivals
         found = stages(receiver.node_values)
+        latency_ms = {output: percentiles(arrivals.latencies_ms(output, stamps)) for output in OUTPUTS}
         return {
             "size": list(self._size),
             "rate_hz": options.rate,
             "stride": options.stride,
             "frames_sent": len(stamps),
             "frames_received": len(stamps & set(arrivals.complete())),
-            "latency_ms": {output: percentiles(arrivals.latencies_ms(output, stamps)) for output in OUTPUTS},
+            "latency_ms": latency_ms,
+            "over_engine_ms": {output: over_engine_ms(times, found) for output, times in latency_ms.items()},
             "stages_ms": found,
             "overhead_ms": round(overhead_ms(found), 3),
             "model": receiver.node_values.get("model", ""),

@@ -27,6 +27,7 @@ END_TO_END = {
     "frames_sent": 5,
     "frames_received": 4,
     "latency_ms": {"depth/image": {"p50": 20.0, "p95": 25.0, "p99": 30.0, "max": 31.0}, "depth/points": None},
+    "over_engine_ms": {"depth/image": {"p50": 5.0, "p95": 10.0, "p99": 15.0, "max": 16.0}, "depth/points": None},
     "stages_ms": {"convert": 0.1, "engine": 15.0, "depth/points": 2.0},
     "overhead_ms": 2.1,
     "conversions_ms": {"points to cloud": {"p50": 0.5, "p95": 0.6, "p99": 0.7, "max": 0.8}},
@@ -116,6 +117,7 @@ def test_the_end_to_end_part_is_asked_for_what_was_asked_for(
     text = file.read_text(encoding="utf-8")
     assert "## End to end, 100x60" in text and "4 of 5 images answered with both at 10 Hz" in text
     assert "| depth/image | 20.000 | 25.000 | 30.000 |" in text and "| depth/points | never |" in text
+    assert "| depth/image, over the engine's time | 5.000 | 10.000 | 15.000 |" in text
 
 
 def test_an_end_to_end_part_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.ros.end_to_end import overhead_ms, stages
+from space_clip_ros.ros.end_to_end import over_engine_ms, overhead_ms, stages
 
 
 def measure(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -39,6 +39,13 @@ def test_overhead_is_all_but_the_engine() -> None:
     assert overhead_ms({}) == 0.0
 
 
+def test_what_lies_above_the_engines_time() -> None:
+    times = {"p50": 30.0, "p99": 55.5}
+    assert over_engine_ms(times, {"engine": 20.0, "range": 1.0}) == {"p50": 10.0, "p99": 35.5}
+    assert over_engine_ms(None, {"engine": 20.0}) is None
+    assert over_engine_ms(times, {}) is None
+
+
 def test_a_few_frames(tiny_model_file: Path, tmp_path: Path) -> None:
     file = tmp_path / "end_to_end.json"
     done = measure("--model", tiny_model_file, "--size", "96x64", "--frames", 4, "--rate", 4, "--json", file)
@@ -50,6 +57,7 @@ def test_a_few_frames(tiny_model_file: Path, tmp_path: Path) -> None:
     for times in part["latency_ms"].values():
         assert 0 < times["p50"] <= times["p95"] <= times["p99"] <= times["max"]
     assert {"convert", "engine", "depth/image", "depth/points"} <= set(part["stages_ms"])
+    assert part["over_engine_ms"]["depth/image"] == over_engine_ms(part["latency_ms"]["depth/image"], part["stages_ms"])
     assert part["overhead_ms"] == pytest.approx(overhead_ms(part["stages_ms"]), abs=1e-3)
     assert (part["model"], part["backend"]) == ("tiny_random", "onnxruntime")
     assert part["rmw"] and part["dds_profile"].startswith("fastdds.xml")
