@@ -35,7 +35,7 @@ def load_predictor(
             TensorRT where ``space_clip engine`` has built an engine, then ONNX Runtime on a GPU, then on the CPU; for
             checkpoints PyTorch. ``info.passed_over`` says what was not taken, and why.
         device: auto (a GPU where there is one), cpu, cuda or cuda:N.
-        precision: auto (the file's own), fp32, fp16 or int8.
+        precision: auto (an exported file's own; for checkpoints fp16 on a GPU, fp32 on the CPU), fp32, fp16 or int8.
         threads: CPU threads; 0 for one a physical core.
 
     Raises:
@@ -45,7 +45,7 @@ def load_predictor(
     """
     _check(backend, device, precision, threads)
     file = registry.resolve(name_or_file)
-    loaded = _first_that_opens(candidates(backend, device, file), file, threads)
+    loaded = _first_that_opens(candidates(backend, device, file), file, threads, precision)
     if precision not in ("auto", loaded.info.precision):
         loaded.close()
         raise BackendError(
@@ -65,12 +65,12 @@ def _check(backend: str, device: str, precision: str, threads: int) -> None:
         raise InputError(f"threads: must be at least 0, got {threads}")
 
 
-def _first_that_opens(tried: Sequence[Candidate], file: Path, threads: int) -> Backend:
+def _first_that_opens(tried: Sequence[Candidate], file: Path, threads: int, precision: str) -> Backend:
     failures: list[BackendError] = []
     for index, candidate in enumerate(tried):
-        otherwise = partial(_first_that_opens, tried[index + 1 :], file, threads)
+        otherwise = partial(_first_that_opens, tried[index + 1 :], file, threads, precision)
         try:
-            opened = _open(candidate, file, threads, otherwise)
+            opened = _open(candidate, file, threads, precision, otherwise)
         except BackendError as error:
             failures.append(error)
             continue
@@ -88,7 +88,9 @@ def _reason(candidate: Candidate, error: BackendError, file: Path) -> str:
     return f"{candidate.library} on {candidate.device} ({first_clause})"
 
 
-def _open(candidate: Candidate, file: Path, threads: int, otherwise: Callable[[], Backend]) -> Backend:
+def _open(
+    candidate: Candidate, file: Path, threads: int, precision: str, otherwise: Callable[[], Backend]
+) -> Backend:
     # Each library is loaded only where it is used: none must be installed for the others.
     library, device = candidate.library, candidate.device
     try:
@@ -99,7 +101,7 @@ def _open(candidate: Candidate, file: Path, threads: int, otherwise: Callable[[]
         if library == "torch":
             from space_clip_ros.inference.torch_backend import TorchBackend
 
-            return TorchBackend(file, device, threads)
+            return TorchBackend(file, device, threads, precision)
         from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 
         return OnnxRuntimeBackend(file, device, threads, tensorrt=candidate.through_onnxruntime)
