@@ -88,9 +88,7 @@ def _reason(candidate: Candidate, error: BackendError, file: Path) -> str:
     return f"{candidate.library} on {candidate.device} ({first_clause})"
 
 
-def _open(
-    candidate: Candidate, file: Path, threads: int, precision: str, otherwise: Callable[[], Backend]
-) -> Backend:
+def _open(candidate: Candidate, file: Path, threads: int, precision: str, otherwise: Callable[[], Backend]) -> Backend:
     # Each library is loaded only where it is used: none must be installed for the others.
     library, device = candidate.library, candidate.device
     try:
