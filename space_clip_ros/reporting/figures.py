@@ -174,7 +174,7 @@ def _facts_table(run: Mapping[str, Any], node: Mapping[str, str]) -> str:
         **{name: (machine or {}).get(name) for name in ("processor", "cores", "system", "python")},
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
-    return f"<div>{page.table(('what ran', ''), rows)}</div>" if rows else ""
+    return f"<div>{page.table(('what ran', ''), rows, words=True)}</div>" if rows else ""
 
 
 def _node(survey: Survey) -> Mapping[str, str]:

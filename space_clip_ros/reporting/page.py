@@ -50,11 +50,18 @@ def section(title: str, *parts: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(parts)}\n</section>"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of plain texts that scrolls by itself where it is too wide."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False) -> str:
+    """Return a table of plain texts that scrolls by itself where it is too wide.
+
+    Args:
+        head: headings.
+        rows: cells.
+        words: cells hold words, which may be broken into lines, and not numbers.
+    """
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
+    kind = ' class="words"' if words else ""
+    return f'<div class="scroll"><table{kind}><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
 def figure(content: str, caption: str) -> str:

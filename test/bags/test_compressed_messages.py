@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sensor_msgs.msg import CompressedImage
 
+from space_clip_ros.bags.compressed_messages import compressed_to_rgb
+from space_clip_ros.bags.messages import header
+from space_clip_ros.bags.writer import TYPES
 from space_clip_ros.errors import InputError
-from space_clip_ros.ros.messages import compressed_to_rgb
 
 
 def picture() -> np.ndarray:
@@ -22,10 +24,9 @@ def picture() -> np.ndarray:
     return rgb
 
 
-def message(data: bytes, form: str = "jpeg") -> CompressedImage:
-    msg = CompressedImage(format=form)
-    msg.data.frombytes(data)
-    return msg
+def message(data: bytes, form: str = "jpeg") -> Any:
+    kind = TYPES.types["sensor_msgs/msg/CompressedImage"]
+    return kind(header(0, "camera"), form, np.frombuffer(data, np.uint8))
 
 
 def encoded(extension: str, image: np.ndarray | None = None) -> bytes:
