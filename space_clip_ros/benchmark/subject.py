@@ -134,6 +134,9 @@ class CheckpointSubject:
 
     def run(self, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
         """Run once; see :class:`Subject`."""
+        if len(images) == 1:
+            prediction = self._predictor.run(images[0])
+            return prediction.depth[None], prediction.stages_ms
         predictions = self._predictor.run_batch(list(images))
         return np.stack([prediction.depth for prediction in predictions]), predictions[0].stages_ms
 

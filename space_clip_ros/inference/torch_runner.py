@@ -1,8 +1,8 @@
 """Images of one number and size on PyTorch: buffers made once, and on a GPU one graph launch a run.
 
-On a GPU the images go up from page-locked memory in one copy, a CUDA graph does everything in between, and the depth
-comes down into page-locked memory in one copy, all on a stream of its own: three calls in place of hundreds of kernel
-launches. On a CPU the same steps are plain calls.
+On a GPU the images go up from page-locked memory in one copy, a CUDA graph does everything in between, and each depth
+comes down in one copy into page-locked memory that the caller keeps, all on a stream of its own: three calls in place
+of hundreds of kernel launches. On a CPU the same steps are plain calls.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Stream(Protocol):
 
     Attributes:
         device: where images and depth live meanwhile.
-        page_locked: whether this process's side of a copy is to be page-locked.
+        page_locked: whether images are to be put into page-locked memory.
     """
 
     device: torch.device
@@ -41,6 +41,10 @@ class Stream(Protocol):
 
     def prepare(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
         """Return what computes the depth of whatever ``images`` holds at the time, in the quickest way there is."""
+        ...
+
+    def download(self, depth: Tensor) -> list[Tensor]:
+        """Return where each of (B, H, W) will be in this process's memory once :meth:`finish` returns."""
         ...
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
@@ -69,6 +73,10 @@ class HostStream:
     def prepare(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
         """See :class:`Stream`."""
         return lambda: compute(images)
+
+    def download(self, depth: Tensor) -> list[Tensor]:
+        """See :class:`Stream`."""
+        return [one.clone() for one in depth]
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """See :class:`Stream`."""
@@ -111,6 +119,14 @@ class CudaStream:
                 text = str(error).strip().partition("\n")[0]
                 _LOG.warning("%s: no CUDA graph, which makes every run slower (%s)", self.device, text)
                 return lambda: compute(images)
+
+    def download(self, depth: Tensor) -> list[Tensor]:
+        """See :class:`Stream`."""
+        # PyTorch keeps page-locked memory that was let go for the next run, so after a few runs nothing is allocated.
+        targets = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in depth]
+        for target, one in zip(targets, depth, strict=True):
+            target.copy_(one, non_blocking=True)
+        return targets
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """See :class:`Stream`."""
@@ -160,7 +176,6 @@ class TorchRunner:
         with torch.inference_mode():
             self._staged = torch.zeros((*shape, 3), dtype=torch.uint8, pin_memory=stream.page_locked)
             self._images = self._staged.to(stream.device)
-            self._depth = torch.empty(shape, dtype=torch.float32, pin_memory=stream.page_locked)
             self._launch = stream.prepare(compute, self._images)
 
     def __call__(self, images: Sequence[Rgb]) -> tuple[list[Depth], dict[str, float]]:
@@ -185,11 +200,8 @@ class TorchRunner:
             stream.mark()
             depth = self._launch()
             stream.mark()
-            self._depth.copy_(depth, non_blocking=True)
+            depths = stream.download(depth)
             stream.mark()
             upload, inference, download = stream.finish()
-            arrived = perf_counter()
-            depths = [np.array(one) for one in self._depth.numpy()]
-            copied = perf_counter()
-        copy_in, copy_out = upload + (staged - began) * 1e3, download + (copied - arrived) * 1e3
-        return depths, {"copy_in": copy_in, "inference": inference, "copy_out": copy_out}
+        stages_ms = {"copy_in": (staged - began) * 1e3 + upload, "inference": inference, "copy_out": download}
+        return [one.numpy() for one in depths], stages_ms

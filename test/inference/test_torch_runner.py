@@ -39,7 +39,8 @@ def test_depth_is_the_callers_own(runner: TorchRunner) -> None:
     first[0][:] = -1.0
     runner(list(IMAGES[1]))
     np.testing.assert_array_equal(first[1], kept[1])
-    assert all(depth.base is None and depth.flags.writeable for depth in first)
+    assert all(depth.dtype == np.float32 and depth.flags.writeable for depth in first)
+    assert not np.shares_memory(first[0], first[1])
 
 
 def test_images_of_any_layout(runner: TorchRunner) -> None:
