@@ -66,6 +66,7 @@ class ReplayOptions:
         clock: publish ``/clock`` with the bag's time.
         wait: seconds to wait for a first subscriber before playing, 0 for none.
         stamps: ``bag`` for the messages' own, ``now`` to move them to the time of playing.
+        settle: seconds without a new subscriber before playing, once there is a first one.
 
     Raises:
         InputError: a number out of range, or ``clock`` with stamps of now.
@@ -80,12 +81,18 @@ class ReplayOptions:
     clock: bool = False
     wait: float = 10.0
     stamps: str = STAMPS[0]
+    settle: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse what cannot be played."""
         if not 0.01 <= self.rate <= 100.0:
             raise InputError(f"rate must be from 0.01 to 100, got {self.rate:g}")
-        for name, value in (("start", self.start), ("duration", self.duration), ("wait", self.wait)):
+        for name, value in (
+            ("start", self.start),
+            ("duration", self.duration),
+            ("wait", self.wait),
+            ("settle", self.settle),
+        ):
             if not 0.0 <= value < 1e9:
                 raise InputError(f"{name} must be 0 or more seconds, got {value:g}")
         if self.stamps not in STAMPS:
@@ -112,6 +119,13 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
         help=f"wait up to S seconds for a first subscriber (default {default.wait:g}; 0: do not)",
     )
     parser.add_argument(
+        "--settle",
+        type=float,
+        default=default.settle,
+        metavar="S",
+        help=f"and then until no more subscribers come for S seconds (default {default.settle:g})",
+    )
+    parser.add_argument(
         "--stamps",
         choices=STAMPS,
         default=default.stamps,
@@ -131,6 +145,7 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
         args.clock,
         args.wait,
         args.stamps,
+        args.settle,
     )
 
 
@@ -138,6 +153,7 @@ def replay_arguments(options: ReplayOptions) -> list[str]:
     """Return the command line that says ``options``."""
     words = [options.bag, f"--rate={options.rate!r}", f"--start={options.start!r}"]
     words += [f"--duration={options.duration!r}", f"--wait={options.wait!r}", f"--stamps={options.stamps}"]
+    words += [f"--settle={options.settle!r}"]
     words += [f"--{name}" for name, value in (("loop", options.loop), ("clock", options.clock)) if value]
     return [*words, "--topics", *options.topics] if options.topics else words
 

@@ -29,8 +29,10 @@ from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.ros import dds
 from space_clip_ros.ros.demo_processes import Children
 from space_clip_ros.ros.demo_recorder import DemoRecorder
+from space_clip_ros.ros.demo_recording import Recording
 from space_clip_ros.ros.demo_report import ReportFrame, draw_report
 from space_clip_ros.ros.demo_run import DemoRun, Job
+from space_clip_ros.ros.demo_sources import BagSource, DriveSource, Source
 from space_clip_ros.ros.demo_summary import table
 from space_clip_ros.ros.terminal import Terminal
 
@@ -66,16 +68,21 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{logs}: cannot be made ({error.strerror}); give another folder with --out") from error
-    drive = KittiDrive(options.drive or _synthetic_drive(out / "drive", options.frames or _SYNTHETIC_FRAMES, terminal))
-    frames = min(options.frames or len(drive), len(drive))
-    profile = dds.prepare_environment(logs, _PROCESSES)
-    job = Job(drive, frames, options.rate, options.model, options.backend, logs)
-    terminal.say(f"{drive.name}: {frames} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}")
-    with _recording(frames) as recorder, Children(logs) as children:
+    source = _source(options, terminal)
+    recording = None
+    if options.recording:
+        recording = Recording(out / "recording", source.transport, options.record_clouds)
+    profile = dds.prepare_environment(logs, _PROCESSES + options.recording)
+    job = Job(source, options.rate, options.model, options.backend, logs, recording)
+    terminal.say(
+        f"{source.name}: {source.frames} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}"
+    )
+    with _listening(source) as recorder, Children(logs) as children:
         run = DemoRun(job, children, recorder, terminal)
         summary = run.run(
             {
-                "drive": drive.name,
+                "drive": source.name,
+                "recording": "" if recording is None else recording.folder.name,
                 "asked_rate_hz": options.rate,
                 "rmw": get_rmw_implementation_identifier(),
                 "dds_profile": profile,
@@ -85,14 +92,22 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
         shown = run.shown()
     _write(out, summary, shown)
     terminal.say(table(summary))
-    terminal.say(f"written: {out / 'summary.json'}, {out / 'report.png'}")
+    written = [out / "summary.json", out / "report.png", *([recording.folder] if recording else [])]
+    terminal.say(f"written: {', '.join(map(str, written))}")
+
+
+def _source(options: argparse.Namespace, terminal: Terminal) -> Source:
+    if options.bag:
+        return BagSource(options.bag, options.image, options.frames)
+    drive = options.drive or _synthetic_drive(options.out / "drive", options.frames or _SYNTHETIC_FRAMES, terminal)
+    return DriveSource(KittiDrive(drive), options.frames)
 
 
 @contextlib.contextmanager
-def _recording(frames: int) -> Iterator[DemoRecorder]:
+def _listening(source: Source) -> Iterator[DemoRecorder]:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        recorder = DemoRecorder(frames, _SHOWN)
+        recorder = DemoRecorder(source.frames, _SHOWN, source.transport)
         try:
             yield recorder
         finally:
@@ -141,15 +156,25 @@ def _parser() -> argparse.ArgumentParser:
     defaults = NodeConfig()
     parser = argparse.ArgumentParser(
         prog="./demo.sh",
-        description="Plays a drive over ROS 2 into the depth node, and reports rates, latencies, errors and pictures.",
+        description="Plays a drive or a bag over ROS 2 into the depth node, and reports rates, latencies and errors.",
         epilog="example: ./demo.sh --drive /data/2011_09_26/2011_09_26_drive_0005_sync --rate 10",
     )
-    parser.add_argument("--drive", type=Path, metavar="DIR", help="a KITTI raw drive; one is rendered if not given")
+    played = parser.add_mutually_exclusive_group()
+    played.add_argument("--drive", type=Path, metavar="DIR", help="a KITTI raw drive; one is rendered if not given")
+    played.add_argument("--bag", type=Path, metavar="BAG", help="a rosbag2, such as space_clip bag writes, instead")
+    parser.add_argument("--image", metavar="TOPIC", help="the bag's image topic, if it has several")
     parser.add_argument("--model", default=defaults.model, help="bundled model's name or a file (%(default)s)")
     parser.add_argument("--backend", default=defaults.backend, choices=BACKENDS, help="what runs it (%(default)s)")
     parser.add_argument("--rate", type=_rate, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
     parser.add_argument("--frames", type=_count, default=0, metavar="N", help="play only the first N frames")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="results (%(default)s)")
+    parser.add_argument(
+        "--recording",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="record inputs and outputs into OUT/recording, for Foxglove and RViz (default: yes)",
+    )
+    parser.add_argument("--record-clouds", action="store_true", help="record clouds too, several times the data")
     return parser
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +29,42 @@ class Child:
 
     It runs in a session of its own, so that Ctrl-C reaches only the demo, which then stops its children in order; and
     where ``setpriv`` exists (any Linux) the kernel ends it if the demo is killed outright.
+
+    Attributes:
+        name: its module under ``space_clip_ros.ros``.
+        log: the file of its output.
+        command: what runs.
     """
 
-    def __init__(self, name: str, parameters: Mapping[str, Any], folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        folder: Path,
+        arguments: Sequence[str] = (),
+        remaps: Sequence[str] = (),
+        niceness: int = 0,
+    ) -> None:
         """Start it.
 
         Args:
             name: module under ``space_clip_ros.ros``, such as ``depth_node``.
             parameters: its ROS parameters by dotted name.
             folder: where its parameter file and log go.
+            arguments: its own arguments.
+            remaps: of topics, ``FROM:=TO``.
+            niceness: above 0 it gets out of the others' way.
         """
         self.name = name
         self.log = folder / f"{name}.log"
         settings = folder / f"{name}.yaml"
         settings.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}), encoding="utf-8")
         module = f"space_clip_ros.ros.{name}"
-        command = [sys.executable, "-m", module, "--ros-args", "--params-file", str(settings)]
+        command = [sys.executable, "-m", module, *arguments, "--ros-args", "--params-file", str(settings)]
+        command += [word for remap in remaps for word in ("-r", remap)]
+        if niceness and shutil.which("nice"):
+            command = ["nice", "-n", str(niceness), *command]
+        self.command = command
         if shutil.which("setpriv"):
             command = ["setpriv", "--pdeathsig", "TERM", *command]
         with self.log.open("wb") as log:
@@ -113,9 +133,16 @@ class Children:
             for number, handler in ignored.items():
                 signal.signal(number, handler)
 
-    def start(self, name: str, parameters: Mapping[str, Any]) -> Child:
+    def start(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        arguments: Sequence[str] = (),
+        remaps: Sequence[str] = (),
+        niceness: int = 0,
+    ) -> Child:
         """Start one more; see :class:`Child`."""
-        child = Child(name, parameters, self._folder)
+        child = Child(name, parameters, self._folder, arguments, remaps, niceness)
         self._children.append(child)
         return child
 

@@ -137,7 +137,9 @@ class Pacer:
         self.late += behind > self._allowed
 
 
-def wait_for_subscribers(stopping: threading.Event, count: Callable[[], int], patience_s: float) -> bool:
+def wait_for_subscribers(
+    stopping: threading.Event, count: Callable[[], int], patience_s: float, settle_s: float = _SETTLE_S
+) -> bool:
     """Wait for a first subscriber, and then until no more of them come; return whether there are any.
 
     Subscribers are found one after the other, and those found after the first message would miss it.
@@ -146,13 +148,14 @@ def wait_for_subscribers(stopping: threading.Event, count: Callable[[], int], pa
         stopping: ends the wait.
         count: returns how many there are; 0 while the one that matters is not there.
         patience_s: seconds to wait for the first one.
+        settle_s: seconds without a new one that count as the end of it.
     """
     deadline = time.monotonic() + patience_s
     while not count():
         if time.monotonic() > deadline or stopping.wait(_LOOK_S):
             return False
-    known, settled = count(), time.monotonic() + _SETTLE_S
+    known, settled = count(), time.monotonic() + settle_s
     while time.monotonic() < settled and not stopping.wait(_LOOK_S):
         if count() != known:
-            known, settled = count(), time.monotonic() + _SETTLE_S
+            known, settled = count(), time.monotonic() + settle_s
     return True

@@ -151,7 +151,7 @@ class Replay(Node):
 
     def _wait_for_subscriber(self) -> None:
         patience = self._options.wait
-        if not wait_for_subscribers(self._stopping, self._listening, patience) and patience:
+        if not wait_for_subscribers(self._stopping, self._listening, patience, self._options.settle) and patience:
             self.get_logger().warning(f"nobody subscribes after {patience:g} s; playing all the same")
 
     def _listening(self) -> int:
