@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 
@@ -24,13 +25,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the drives and name their folders."""
+    """Write the drives and name their folders, then say how fast it went."""
     from space_clip_ros.cli.console import progress_bar, say
     from space_clip_ros.data.synthetic import write_drive
     from space_clip_ros.errors import InputError
 
     if args.drives < 1:
         raise InputError(f"--drives must be at least 1, got {args.drives}")
+    began, busy = time.perf_counter(), time.process_time()
     with progress_bar(args.drives * args.frames, "drawing") as bar:
         for number in range(args.drives):
             drive = write_drive(
@@ -43,4 +45,6 @@ def run(args: argparse.Namespace) -> int:
                 progress=lambda done, total: bar.advance(),
             )
             say(str(drive))
+    frames, wall = args.drives * args.frames, time.perf_counter() - began
+    say(f"{frames / wall:.1f} frames/s, {1e3 * (time.process_time() - busy) / frames:.0f} ms of CPU time a frame")
     return 0

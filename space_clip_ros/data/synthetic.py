@@ -155,8 +155,10 @@ def _write_stamps(path: Path, frames: int, period: float) -> None:
 
 
 def _png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    # Level 1: written once, often read; smaller files would take longer than drawing the picture.
-    return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])
+    # OpenCV takes its fastest settings (one filter, level 1) only where no level is given. Of strategies, runs are
+    # fastest for noisy pictures; smooth depth is half as large with the usual one, in the same time.
+    strategy = cv2.IMWRITE_PNG_STRATEGY_RLE if image.dtype == np.uint8 else cv2.IMWRITE_PNG_STRATEGY_DEFAULT
+    return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_STRATEGY, strategy])[1])
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from space_clip_ros.data.kitti import KittiDrive
 def test_writes_the_drives_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["synthesize", "--out", str(tmp_path), "--frames", "1", "--seed", "8", "--drives", "2", "--no-scans"]
     assert main(arguments) == 0
-    paths = capsys.readouterr().out.split()
+    *paths, speed = capsys.readouterr().out.splitlines()
     assert [len(KittiDrive(path)) for path in paths] == [1, 1]
+    assert re.fullmatch(r"[\d.]+ frames/s, \d+ ms of CPU time a frame", speed)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ class Atlas:
     def __init__(self) -> None:
         """Start empty."""
         self._index: dict[str, int] = {}
+        self._families: dict[str, list[str]] = {}
         self._parts: list[NDArray[np.uint32]] = []
+        self._texels = 0
         self._offsets: list[list[int]] = []
         self._sizes: list[int] = []
         self._means: list[NDArray[np.float64]] = []
@@ -39,13 +41,12 @@ class Atlas:
             raise InputError(
                 f"texture {name!r}: must be (S, S, 4) uint8, S a power of two, got {image.shape} {image.dtype}"
             )
-        start = sum(len(part) for part in self._parts)
         offsets = []
         while True:
-            offsets.append(start)
+            offsets.append(self._texels)
             part = np.ascontiguousarray(image).view(np.uint32).ravel()
             self._parts.append(part)
-            start += len(part)
+            self._texels += len(part)
             if image.shape[0] == 1:
                 break
             half = image.shape[0] // 2
@@ -55,6 +56,7 @@ class Atlas:
         self._sizes.append(size)
         self._means.append(image.reshape(4)[:3] / 255.0)
         self._index[name] = len(self._index)
+        self._families.clear()
         self._frozen = None
         return self._index[name]
 
@@ -64,7 +66,9 @@ class Atlas:
 
     def family(self, prefix: str) -> list[str]:
         """Return the names that start with ``prefix``, in the order they were added."""
-        return [name for name in self._index if name.startswith(prefix)]
+        if prefix not in self._families:
+            self._families[prefix] = [name for name in self._index if name.startswith(prefix)]
+        return list(self._families[prefix])
 
     @property
     def sizes(self) -> NDArray[np.int32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,8 @@ SOLID, CUTOUT, GROUND, DECAL = range(4)
 """What a quad is: seen from its front; seen from both sides with holes; ground (casts no shadow); paint on ground."""
 
 WHITE = (1.0, 1.0, 1.0)
+
+_WHOLE = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Mesh:
 
     def select(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Mesh:
         """Return some of the quads."""
-        return Mesh(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Mesh(*(getattr(self, name)[rows] for name in _FIELDS))
 
     def placed(self, position: Sequence[float] | Floats, yaw: float) -> Mesh:
         """Return the mesh turned about z by ``yaw`` radians, then moved to ``position``."""
@@ -56,25 +58,28 @@ class Mesh:
         )
 
 
+_FIELDS = ("corners", "uv", "normals", "texture", "tint", "kind")
+
+
 def concatenate(meshes: Sequence[Mesh]) -> Mesh:
     """Return all quads of several meshes."""
-    return Mesh(*(np.concatenate([getattr(mesh, field.name) for mesh in meshes]) for field in fields(Mesh)))
+    return Mesh(*(np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in _FIELDS))
 
 
 def quads(
     corners: ArrayLike,
-    texture: int,
+    texture: int | Sequence[int],
     uv: ArrayLike | None = None,
     *,
     tint: Color = WHITE,
     kind: int = SOLID,
     shading: ArrayLike | None = None,
 ) -> Mesh:
-    """Return a mesh of quads that share texture, tint and kind.
+    """Return a mesh of quads of one kind.
 
     Args:
         corners: (N, 4, 3) or (4, 3).
-        texture: number in the atlas.
+        texture: number in the atlas, or N of them.
         uv: (N, 4, 2) or (4, 2); the whole texture, upright, where None.
         tint: one colour, or (N, 3).
         kind: one of SOLID, CUTOUT, GROUND, DECAL.
@@ -82,17 +87,23 @@ def quads(
     """
     corner = np.asarray(corners, np.float64).reshape(-1, 4, 3)
     count = len(corner)
-    coordinates = np.asarray([[0, 1], [1, 1], [1, 0], [0, 0]] if uv is None else uv, np.float64)
     normal = normals(corner) if shading is None else np.asarray(shading, np.float64).reshape(-1, 3)
-    normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    normal = normal / np.maximum(np.sqrt((normal * normal).sum(axis=1, keepdims=True)), 1e-12)
     return Mesh(
         corner,
-        np.broadcast_to(coordinates, (count, 4, 2)),
-        np.broadcast_to(normal, (count, 3)),
+        _filled((count, 4, 2), _WHOLE if uv is None else uv),
+        _filled((count, 3), normal),
         np.full(count, texture, np.int32),
-        np.broadcast_to(np.asarray(tint, np.float64), (count, 3)),
+        _filled((count, 3), tint),
         np.full(count, kind, np.uint8),
     )
+
+
+def _filled(shape: tuple[int, ...], values: ArrayLike) -> Floats:
+    """Return an array that holds ``values`` as often as they fit."""
+    result = np.empty(shape)
+    result[:] = values
+    return result
 
 
 def upright(
@@ -110,12 +121,20 @@ def upright(
 
     ``repeat`` says how often the texture fits across and down; the other arguments are as for :func:`quads`.
     """
+    corners, uv = _wall(start, end, height), _tiled(*repeat)
+    return quads(corners, texture, uv, tint=tint, kind=kind, shading=shading)
+
+
+def _wall(start: Sequence[float], end: Sequence[float], height: float) -> list[Sequence[float]]:
+    """Return the corners of a vertical quad; see :func:`upright`."""
     x0, y0, z0 = start
     x1, y1, z1 = end
-    corners = [(x0, y0, z0), (x1, y1, z1), (x1, y1, z1 + height), (x0, y0, z0 + height)]
-    across, down = repeat
-    uv = [(0, down), (across, down), (across, 0), (0, 0)]
-    return quads(corners, texture, uv, tint=tint, kind=kind, shading=shading)
+    return [(x0, y0, z0), (x1, y1, z1), (x1, y1, z1 + height), (x0, y0, z0 + height)]
+
+
+def _tiled(across: float, down: float) -> list[tuple[float, float]]:
+    """Return the coordinates of a texture that fits so often into a quad."""
+    return [(0, down), (across, down), (across, 0), (0, 0)]
 
 
 def box(
@@ -145,34 +164,30 @@ def box(
     """
     length, width, height = size
     x, y, z = length / 2, width / 2, base
-
-    def wall(start: tuple[float, float], end: tuple[float, float], texture: int) -> Mesh:
-        across = np.hypot(end[0] - start[0], end[1] - start[1])
-        scale = (across / repeat, height / repeat) if repeat else (1.0, 1.0)
-        return upright((*start, z), (*end, z), height, texture, scale, tint=tint)
-
-    end_texture = sides if ends is None else ends
-    lid = np.array([(-x, -y, z + height), (x, -y, z + height), (x, y, z + height), (-x, y, z + height)])
-    faces = [
-        wall((-x, -y), (x, -y), sides),
-        wall((x, y), (-x, y), sides),
-        wall((x, -y), (x, y), end_texture),
-        wall((-x, y), (-x, -y), end_texture),
-        quads(lid, sides if top is None else top, _flat_uv(lid, repeat), tint=tint if top_tint is None else top_tint),
+    top, ends = sides if top is None else top, sides if ends is None else ends
+    feet = [((-x, -y), (x, -y)), ((x, y), (-x, y)), ((x, -y), (x, y)), ((-x, y), (-x, -y))]
+    lid = [(-x, -y, z + height), (x, -y, z + height), (x, y, z + height), (-x, y, z + height)]
+    corners: list[ArrayLike] = [*(_wall((*start, z), (*end, z), height) for start, end in feet), lid]
+    uv: list[ArrayLike] = [
+        _tiled(*((np.hypot(end[0] - start[0], end[1] - start[1]) / repeat, height / repeat) if repeat else (1.0, 1.0)))
+        for start, end in feet
     ]
+    uv.append(_flat_uv(lid, repeat))
+    textures, tints = [sides, sides, ends, ends, top], [tint] * 4 + [tint if top_tint is None else top_tint]
     if bottom:
-        floor = lid[::-1] - np.array([0, 0, height])
-        faces.append(quads(floor, sides, _flat_uv(floor, repeat), tint=tint))
-    return concatenate(faces)
+        floor = [(x1, y1, z1 - height) for x1, y1, z1 in lid[::-1]]
+        corners, textures, tints = [*corners, floor], [*textures, sides], [*tints, tint]
+        uv.append(_flat_uv(floor, repeat))
+    return quads(np.asarray(corners), textures, np.asarray(uv), tint=np.asarray(tints))
 
 
 def prism(radius: float, height: float, texture: int, sides: int = 5) -> Mesh:
     """Return an upright prism without lids around the z axis: poles and trunks."""
     angles = np.arange(sides + 1) * (2 * np.pi / sides)
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius
-    walls = [upright((*ring[i], 0.0), (*ring[i + 1], 0.0), height, texture, (0.2, height / 2)) for i in range(sides)]
-    return concatenate(walls)
+    walls = [_wall((*ring[i], 0.0), (*ring[i + 1], 0.0), height) for i in range(sides)]
+    return quads(walls, texture, _tiled(0.2, height / 2))
 
 
-def _flat_uv(corners: Floats, repeat: float) -> Floats | None:
-    return corners[:, :2] / repeat if repeat else None
+def _flat_uv(corners: Sequence[Sequence[float]], repeat: float) -> ArrayLike:
+    return np.asarray(corners)[:, :2] / repeat if repeat else _WHOLE

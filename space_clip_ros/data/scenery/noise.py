@@ -29,11 +29,14 @@ def fractal(
     for _ in range(octaves):
         if cells > size:
             break
-        grid = rng.standard_normal((cells, cells, *shape), dtype=np.float32)
-        total += amplitude * enlarge(grid, size)
+        octave = enlarge(rng.standard_normal((cells, cells, *shape), dtype=np.float32), size)
+        octave *= np.float32(amplitude)
+        total += octave
         cells, amplitude = cells * 2, amplitude * persistence
     mean, deviation = cv2.meanStdDev(total.reshape(size, -1))
-    return np.asarray((total - mean.item()) * (1 / (deviation.item() + 1e-6)), np.float32)
+    total -= np.float32(mean.item())
+    total *= np.float32(1 / (deviation.item() + 1e-6))
+    return total
 
 
 def enlarge(grid: Field, size: int) -> Field:
@@ -42,9 +45,9 @@ def enlarge(grid: Field, size: int) -> Field:
     if cells >= size:
         return grid
     factor = size // cells
-    padded = cv2.copyMakeBorder(grid, 2, 2, 2, 2, cv2.BORDER_WRAP)
+    padded = cv2.copyMakeBorder(grid, 1, 1, 1, 1, cv2.BORDER_WRAP)
     wide = cv2.resize(padded, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(wide[2 * factor : 2 * factor + size, 2 * factor : 2 * factor + size], np.float32)
+    return np.asarray(wide[factor : factor + size, factor : factor + size], np.float32)
 
 
 def smooth_curve(rng: Rng, count: int, wavelength: float) -> NDArray[np.float64]:

@@ -106,7 +106,10 @@ class Road:
 
     def ground(self, s: float, t: float) -> Floats:
         """Return the (3,) world position of the ground at ``s``, ``t``."""
-        height = float(np.interp(t, [edge.t for edge in self.section], self._heights(np.array([s]))[0]))
+        free = float(self.is_free(s - STEP / 2, s + STEP / 2))
+        reliefs = [float(np.interp(s, self._at, relief)) for relief in self._relief]
+        heights = [(edge.height + edge.relief * reliefs[int(edge.t > 0)]) * free for edge in self.section]
+        height = float(np.interp(t, [edge.t for edge in self.section], heights))
         return self.point(s, t, height)
 
     def is_free(self, start: float, end: float) -> bool:

@@ -130,7 +130,7 @@ class Scene:
             moving.append(
                 _tilted(mover.mesh, self.road.slope(s) * np.cos(mover.yaw)).placed(self.road.ground(s, mover.t), yaw)
             )
-        return concatenate([still.select(near), *moving])
+        return concatenate([still.select(np.flatnonzero(near)), *moving])
 
     def camera_pose(self, time: float) -> NDArray[np.float64]:
         """Return (4, 4), camera (x right, y down, z forward) to world, ``time`` seconds after the start."""

@@ -41,8 +41,12 @@ class Sensor:
 def random_sensor(rng: Rng) -> Sensor:
     """Return traits as cameras and their settings differ."""
     noise = rng.uniform(0.6, 3.0)
-    grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32) * noise
-    shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32) * noise
+    grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
+    shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32)
+    for part in (grain, shared):
+        part *= np.float32(noise)
+        part *= np.float32(0.6)
+    grain += shared
     warm = rng.normal(0, 0.05)
     return Sensor(
         brightness=float(rng.uniform(75, 120)),
@@ -52,7 +56,7 @@ def random_sensor(rng: Rng) -> Sensor:
         vignette=float(rng.uniform(0, 0.3)),
         blur=float(rng.uniform(0.45, 0.85)),
         noise=float(noise),
-        grain=np.round(0.6 * grain + 0.6 * shared).astype(np.int16),
+        grain=np.rint(grain, out=grain).astype(np.int16),
     )
 
 

@@ -55,8 +55,8 @@ class Lookup:
         normal = raster.normals(corners)
         first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         # Gradients g of u in the plane: g . first = du1, g . second = du2, g . normal = 0.
-        square = np.einsum("ij,ij->i", normal, np.cross(first, second))[:, None, None]
-        dual = np.stack([np.cross(second, normal), np.cross(normal, first)], axis=1) / square
+        square = np.einsum("ij,ij->i", normal, raster.cross(first, second))[:, None, None]
+        dual = np.stack([raster.cross(second, normal), raster.cross(normal, first)], axis=1) / square
         change = np.stack([uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]], axis=1)
         gradient = np.einsum("nij,nik->nkj", dual, change)  # (N, u and v, 3), per metre
         offset = uv[:, 0] - np.einsum("ij,ikj->ik", corners[:, 0], gradient)

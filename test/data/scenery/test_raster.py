@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.data.scenery.canvas import Canvas
-from space_clip_ros.data.scenery.raster import fragments, orthographic, perspective
+from space_clip_ros.data.scenery.raster import cross, fragments, orthographic, perspective
 from space_clip_ros.geometry.camera import PinholeCamera
 
 CAMERA = PinholeCamera(64, 48, 40.0, 40.0, 31.5, 23.5)
@@ -157,3 +157,8 @@ def test_parallel_projection_keeps_the_highest() -> None:
 def test_nothing_to_draw_is_no_fragments() -> None:
     facets = perspective(np.zeros((0, 4, 3)), CAMERA, np.zeros(0, bool), 10.0)
     assert len(fragments(facets, 64, 48).pixel) == 0
+
+
+def test_cross_is_numpy_s_to_the_bit() -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, 50, 4, 3))
+    np.testing.assert_array_equal(cross(first, second), np.cross(first, second))
