@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.color import colorize
-from space_clip_ros.geometry.depth import to_millimetres
+from space_clip_ros.geometry.depth import invalidate, to_millimetres
 from space_clip_ros.ros.camera_sender import made_up_camera, made_up_picture
 from space_clip_ros.ros.latency import percentiles
 from space_clip_ros.ros.messages import cloud_from_points, image_from_array, image_to_rgb
@@ -44,6 +44,7 @@ def _acts(width: int, height: int, stride: int) -> dict[str, Callable[[], object
     return {
         "rgb8 image to RGB (a view)": lambda: image_to_rgb(rgb8),
         "bgr8 image to RGB": lambda: image_to_rgb(bgr8),
+        "depth cut to its range": lambda: invalidate(depth, settings.min_depth, settings.max_depth),
         "depth to 32FC1 image": lambda: image_from_array(depth, "32FC1", header),
         "depth to 16UC1 image": lambda: image_from_array(to_millimetres(depth), "16UC1", header),
         "depth to rgb8 colours": lambda: image_from_array(colorize(depth, *scale), "rgb8", header),
