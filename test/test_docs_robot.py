@@ -51,6 +51,7 @@ def test_files_exist(page: str, project_root: Path) -> None:
 )
 def test_what_the_node_is_quoted_with_is_what_it_says(text: str, project_root: Path) -> None:
     page = (project_root / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    code = "".join(path.read_text(encoding="utf-8") for path in (project_root / "space_clip_ros" / "ros").glob("*.py"))
+    floors = [project_root / "space_clip_ros" / name for name in ("ros", "perception")]
+    code = "".join(path.read_text(encoding="utf-8") for floor in floors for path in floor.glob("*.py"))
     assert text in page
     assert text in code
