@@ -71,6 +71,7 @@ setup(
             f"depth_node = {NAME}.ros.executables:depth_node",
             f"kitti_player = {NAME}.ros.executables:kitti_player",
             f"depth_evaluator = {NAME}.ros.executables:depth_evaluator",
+            f"bag_replay = {NAME}.ros.executables:bag_replay",
         ]
     },
 )

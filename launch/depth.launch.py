@@ -27,6 +27,7 @@ ARGUMENTS = {
     "cameras": ("", "several cameras: their names, separated by commas; their topics go below them"),
     "model": ("", "bundled model's name or a file"),
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
+    "image_transport": ("", "raw or compressed"),
     "autostart": ("", "false leaves configure and activate to a lifecycle manager"),
     "use_sim_time": ("false", "take the time from /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
@@ -34,7 +35,7 @@ ARGUMENTS = {
     "fixed_frame": ("camera_color_optical_frame", "RViz's fixed frame, usually the images' frame_id"),
 }
 # Arguments that become parameters of the node if they are not empty.
-TEXTS = ("model", "backend")
+TEXTS = ("model", "backend", "image_transport")
 RVIZ_TOPICS = ("image", "depth/image", "depth/color", "depth/points")
 
 

@@ -1,6 +1,9 @@
-"""A KITTI raw drive played into ``depth_node``, with ``depth_evaluator`` and RViz; ends when the drive is over.
+"""A KITTI raw drive or a bag played into ``depth_node``, with ``depth_evaluator`` and RViz; ends when it is over.
 
-ros2 launch space_clip_ros kitti.launch.py drive:=/data/2011_09_26/2011_09_26_drive_0005_sync rviz:=true
+  ros2 launch space_clip_ros kitti.launch.py drive:=/data/2011_09_26/2011_09_26_drive_0005_sync rviz:=true
+  ros2 launch space_clip_ros kitti.launch.py bag:=/data/drive_0005 rviz:=true
+
+Bags are played by this package's own player, which waits until the node is there; ``ros2 bag play`` would not.
 """
 
 from pathlib import Path
@@ -12,11 +15,16 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from space_clip_ros.errors import SpaceClipError
+
 FOLDER = Path(__file__).resolve().parent
+WAIT_S = 60.0
 
 ARGUMENTS = {
-    "drive": (None, "folder of one KITTI raw drive (..._drive_NNNN_sync)"),
-    "rate": ("1.0", "playback speed; 1 is the drive's own"),
+    "drive": ("", "folder of one KITTI raw drive (..._drive_NNNN_sync)"),
+    "bag": ("", "a rosbag2 instead, such as space_clip bag writes: a folder, or one .mcap or .db3 file"),
+    "bag_image": ("", "the bag's image topic, if it has several"),
+    "rate": ("1.0", "playback speed; 1 is the drive's or bag's own"),
     "loop": ("false", "start again at the end"),
     "json": ("", "file for the evaluator's final table"),
     "params_file": (str(FOLDER.parent / "config" / "depth.yaml"), "parameters of depth_node"),
@@ -24,7 +32,7 @@ ARGUMENTS = {
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
     "use_sim_time": (
         "true",
-        "true: the drive's stamps and /clock; false: every frame is stamped when it is sent",
+        "true: the stamps of the drive or bag, and /clock; false: everything is stamped when it is sent",
     ),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "rviz": ("false", "show image, depth and cloud in RViz"),
@@ -44,35 +52,68 @@ def generate_launch_description():
 def nodes(context):
     value = context.launch_configurations
     simulated = yaml.safe_load(value["use_sim_time"]) is True
+    if bool(value["drive"]) == bool(value["bag"]):
+        raise RuntimeError("give a drive or a bag: drive:=/data/..._drive_NNNN_sync or bag:=/data/drive_0005")
+    camera = images(value) if value["bag"] else None
+    transport = "compressed" if camera and camera.compressed else ""
     # First, as it also sets the DDS profile for what starts after it.
     depth = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(FOLDER / "depth.launch.py")),
-        launch_arguments={name: value[name] for name in SHARED}.items(),
+        launch_arguments={**{name: value[name] for name in SHARED}, "image_transport": transport}.items(),
     )
     evaluator = node("depth_evaluator", value, {"json": text(value["json"]), "use_sim_time": simulated})
-    player = node(
-        "kitti_player",
-        value,
-        {
-            "drive": text(value["drive"]),
-            "rate": float(value["rate"]),
-            "loop": yaml.safe_load(value["loop"]) is True,
-            "clock": simulated,
-            "stamps": "drive" if simulated else "now",
-            "wait_for_subscribers": 60.0,
-        },
-        on_exit=[Shutdown(reason="the drive is over")],
-    )
+    player = bag_player(value, simulated, camera) if camera else drive_player(value, simulated)
     return [depth, evaluator, player]
 
 
-def node(executable, value, parameters, **more):
+def drive_player(value, simulated):
+    parameters = {
+        "drive": text(value["drive"]),
+        "rate": float(value["rate"]),
+        "loop": yaml.safe_load(value["loop"]) is True,
+        "clock": simulated,
+        "stamps": "drive" if simulated else "now",
+        "wait_for_subscribers": WAIT_S,
+    }
+    return node("kitti_player", value, parameters, on_exit=[Shutdown(reason="the drive is over")])
+
+
+def images(value):
+    """Return the bag's image topic; imported here, as drives need no rosbags."""
+    from space_clip_ros.bags.cameras import choose_images
+    from space_clip_ros.bags.reader import BagReader
+
+    try:
+        with BagReader(value["bag"]) as bag:
+            return choose_images(bag, [value["bag_image"]] if value["bag_image"] else [])[0]
+    except SpaceClipError as error:
+        raise RuntimeError(str(error)) from error
+
+
+def bag_player(value, simulated, camera):
+    words = [value["bag"], f"--rate={float(value['rate'])}", f"--wait={WAIT_S}", f"--wait-for={camera.name}"]
+    words += ["--clock"] if simulated else ["--stamps=now"]
+    words += ["--loop"] if yaml.safe_load(value["loop"]) is True else []
+    # The node, the evaluator and RViz have the plain topics.
+    ours = ("image/compressed" if camera.compressed else "image", "camera_info", "ground_truth/image")
+    names = (camera.name, camera.info, f"{camera.namespace}ground_truth/image")
+    return node(
+        "bag_replay",
+        value,
+        {},
+        words,
+        remappings=[(name, to) for name, to in zip(names, ours, strict=True) if name != f"/{to}"],
+        on_exit=[Shutdown(reason="the bag is over")],
+    )
+
+
+def node(executable, value, parameters, words=(), **more):
     return Node(
         package="space_clip_ros",
         executable=executable,
         name=executable,
-        parameters=[parameters],
-        arguments=["--ros-args", "--log-level", value["log_level"]],
+        parameters=[parameters] if parameters else [],
+        arguments=[*words, "--ros-args", "--log-level", value["log_level"]],
         output="screen",
         **more,
     )

@@ -55,7 +55,7 @@ def test_share_holds_what_a_robot_needs(install: Path) -> None:
     assert (install / "share/ament_index/resource_index/packages/space_clip_ros").is_file()
 
 
-@pytest.mark.parametrize("name", ["depth_node", "kitti_player", "depth_evaluator"])
+@pytest.mark.parametrize("name", ["depth_node", "kitti_player", "depth_evaluator", "bag_replay"])
 def test_ros2_run_finds_every_executable(install: Path, name: str) -> None:
     assert os.access(install / "lib" / "space_clip_ros" / name, os.X_OK)
 

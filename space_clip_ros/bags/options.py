@@ -67,6 +67,7 @@ class ReplayOptions:
         wait: seconds to wait for a first subscriber before playing, 0 for none.
         stamps: ``bag`` for the messages' own, ``now`` to move them to the time of playing.
         settle: seconds without a new subscriber before playing, once there is a first one.
+        wait_for: the topic that the first subscriber must be of; empty for any.
 
     Raises:
         InputError: a number out of range, or ``clock`` with stamps of now.
@@ -82,6 +83,7 @@ class ReplayOptions:
     wait: float = 10.0
     stamps: str = STAMPS[0]
     settle: float = 0.5
+    wait_for: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be played."""
@@ -125,6 +127,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=f"and then until no more subscribers come for S seconds (default {default.settle:g})",
     )
+    parser.add_argument("--wait-for", default="", metavar="TOPIC", help="whose subscriber that must be (default: any)")
     parser.add_argument(
         "--stamps",
         choices=STAMPS,
@@ -146,6 +149,7 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
         args.wait,
         args.stamps,
         args.settle,
+        args.wait_for,
     )
 
 
@@ -153,7 +157,7 @@ def replay_arguments(options: ReplayOptions) -> list[str]:
     """Return the command line that says ``options``."""
     words = [options.bag, f"--rate={options.rate!r}", f"--start={options.start!r}"]
     words += [f"--duration={options.duration!r}", f"--wait={options.wait!r}", f"--stamps={options.stamps}"]
-    words += [f"--settle={options.settle!r}"]
+    words += [f"--settle={options.settle!r}", f"--wait-for={options.wait_for}"]
     words += [f"--{name}" for name, value in (("loop", options.loop), ("clock", options.clock)) if value]
     return [*words, "--topics", *options.topics] if options.topics else words
 

@@ -151,6 +151,7 @@ class BagSource:
             topics=topics,
             stamps="now",
             settle=_SETTLE_S,
+            wait_for=self._image.name,
         )
         remaps = [f"{name}:={to}" for name, to in ours.items() if name in topics and name != f"/{to}"]
         return Playing("replay", arguments=replay_arguments(options), remaps=remaps)

@@ -28,12 +28,17 @@ def depth_evaluator() -> None:
     _start("depth_evaluator")
 
 
-def _start(name: str) -> None:
+def bag_replay() -> None:
+    """Run ``replay``, by a name that says what is played."""
+    _start("replay", "bag_replay")
+
+
+def _start(module: str, name: str = "") -> None:
     def farewell(*_: Any) -> None:
-        sys.stdout.write(f"{name}: stopped before it started\n")
+        sys.stdout.write(f"{name or module}: stopped before it started\n")
         sys.stdout.flush()
         os._exit(0)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, farewell)
-    sys.exit(importlib.import_module(f"space_clip_ros.ros.{name}").main())
+    sys.exit(importlib.import_module(f"space_clip_ros.ros.{module}").main())

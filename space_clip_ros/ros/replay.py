@@ -73,7 +73,7 @@ class Replay(Node):
         )
 
     def _playable(self) -> list[Topic]:
-        wanted = [name if name.startswith("/") else f"/{name}" for name in self._options.topics]
+        wanted = [_full(name) for name in self._options.topics]
         missing = [name for name in wanted if name not in self._bag.topics]
         if missing:
             raise InputError(f"{self._bag.path}: has no {', '.join(missing)}; it has {', '.join(self._bag.topics)}")
@@ -89,6 +89,9 @@ class Replay(Node):
             self.get_logger().warning(f"left out: {', '.join(names)}; to play them, install the ROS package {package}")
         if not found:
             raise DataError(f"{self._bag.path}: has no topic that can be played here")
+        awaited = self._options.wait_for
+        if awaited and _full(awaited) not in [topic.name for topic in found]:
+            raise InputError(f"{self._bag.path}: {awaited}, to be waited for, is not among the topics played")
         return found
 
     def _create(self, topic: Topic) -> Any:
@@ -155,7 +158,13 @@ class Replay(Node):
             self.get_logger().warning(f"nobody subscribes after {patience:g} s; playing all the same")
 
     def _listening(self) -> int:
-        return sum(publisher.get_subscription_count() for publisher in self._targets.values())
+        counts = {name: publisher.get_subscription_count() for name, publisher in self._targets.items()}
+        awaited = self._options.wait_for
+        return sum(counts.values()) if not awaited or counts[_full(awaited)] else 0
+
+
+def _full(name: str) -> str:
+    return name if name.startswith("/") else f"/{name}"
 
 
 def main(args: Sequence[str] | None = None) -> int:

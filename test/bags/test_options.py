@@ -57,7 +57,7 @@ def test_what_cannot_be_played_is_refused(values: dict[str, Any], message: str) 
     [
         ReplayOptions("bag"),
         ReplayOptions("a bag", 0.1, True, 1.25, 1e-3, ("/image", "/tf"), True, 0.0),
-        ReplayOptions("bag", stamps="now", settle=2.5),
+        ReplayOptions("bag", stamps="now", settle=2.5, wait_for="/image"),
     ],
 )
 def test_options_survive_the_way_through_a_command_line(options: ReplayOptions) -> None:

@@ -6,6 +6,7 @@ runs without ROS's launch system; where that is installed, they are built with i
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import re
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -128,7 +130,8 @@ class TestEveryFile:
 
     def test_parameters_exist_and_have_their_type(self, name: str, build: Callable[..., Built]) -> None:
         for node in build(name, model="m.onnx", backend="torch", autostart="false").nodes:
-            known = {setting.name: setting.type for setting in declared(SETTINGS[node.named["executable"]])}
+            settings = SETTINGS.get(node.named["executable"])
+            known = {setting.name: setting.type for setting in declared(settings)} if settings else {}
             for parameter, value in parameters_of(node).items():
                 if parameter in EVERY_NODE_HAS:
                     assert isinstance(value, bool)
@@ -140,7 +143,10 @@ class TestEveryFile:
         for include in build(name).includes:
             path = Path(include.positional[0].positional[0])
             included = Built(path, {})
-            assert set(dict(include.named["launch_arguments"])) <= set(included.defaults)
+            given = set(dict(include.named["launch_arguments"]))
+            assert given <= set(included.defaults)
+            # An included file sees every argument of its includer's, so one of the same name must mean the same.
+            assert set(build(name).defaults) & set(included.defaults) <= given
 
     def test_files_named_by_default_exist(self, name: str, build: Callable[..., Built]) -> None:
         for default in build(name).defaults.values():
@@ -215,6 +221,78 @@ def test_the_drive_decides_when_kitti_ends(build: Callable[..., Built]) -> None:
     built = build("kitti")
     ends = {node.named["executable"]: "on_exit" in node.named for node in built.nodes}
     assert ends == {"depth_evaluator": False, "kitti_player": True}
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A bag on the plain topics, and one of compressed images below /rear."""
+    pytest.importorskip("rosbags")
+    from space_clip_ros.bags import messages, qos
+    from space_clip_ros.bags.writer import BagWriter
+
+    folder = tmp_path_factory.mktemp("bags")
+    head, rgb = messages.header(5, "camera"), np.zeros((4, 6, 3), np.uint8)
+    for name, topic, kind in (("plain", "/image", "Image"), ("rear", "/rear/image/compressed", "CompressedImage")):
+        with BagWriter(folder / name) as bag:
+            bag.add(topic, f"sensor_msgs/msg/{kind}", qos.SENSOR)
+            picture = messages.image(rgb, head) if kind == "Image" else messages.compressed_image(rgb, "png", head)
+            bag.write(topic, 5, picture)
+    return {name: folder / name for name in ("plain", "rear")}
+
+
+def test_a_bag_takes_the_drives_place(build: Callable[..., Built], bags: dict[str, Path]) -> None:
+    built = build("kitti", drive="", bag=str(bags["plain"]), rate="0.5", loop="true")
+    evaluator, player = built.nodes
+    assert (evaluator.named["executable"], player.named["executable"]) == ("depth_evaluator", "bag_replay")
+    words = player.named["arguments"]
+    assert words[: words.index("--ros-args")] == [
+        str(bags["plain"]),
+        "--rate=0.5",
+        "--wait=60.0",
+        "--wait-for=/image",
+        "--clock",
+        "--loop",
+    ]
+    assert player.named["remappings"] == []
+    assert "on_exit" in player.named
+    assert {"bag_replay"} <= executables()
+    assert dict(built.includes[0].named["launch_arguments"])["image_transport"] == ""
+
+
+def test_a_bags_other_camera_is_moved_to_the_plain_topics(build: Callable[..., Built], bags: dict[str, Path]) -> None:
+    built = build("kitti", drive="", bag=str(bags["rear"]), use_sim_time="false")
+    player = built.nodes[-1]
+    assert "--stamps=now" in player.named["arguments"]
+    assert "--clock" not in player.named["arguments"]
+    assert player.named["remappings"] == [
+        ("/rear/image/compressed", "image/compressed"),
+        ("/rear/camera_info", "camera_info"),
+        ("/rear/ground_truth/image", "ground_truth/image"),
+    ]
+    given = dict(built.includes[0].named["launch_arguments"])
+    assert parameters_of(build("depth", **given).nodes[0])["image_transport"] == "compressed"
+
+
+def test_a_bags_player_understands_what_it_is_told(build: Callable[..., Built], bags: dict[str, Path]) -> None:
+    from space_clip_ros.bags.options import add_replay_options, replay_options
+
+    parser = argparse.ArgumentParser()
+    add_replay_options(parser)
+    for simulated in ("true", "false"):
+        words = build("kitti", drive="", bag=str(bags["plain"]), use_sim_time=simulated).nodes[-1].named["arguments"]
+        options = replay_options(parser.parse_args(words[: words.index("--ros-args")]))
+        assert (options.bag, options.clock) == (str(bags["plain"]), simulated == "true")
+
+
+def test_useless_choices_are_refused(build: Callable[..., Built], bags: dict[str, Path]) -> None:
+    for given, message in (
+        ({"drive": ""}, "give a drive or a bag"),
+        ({"bag": str(bags["plain"])}, "give a drive or a bag"),
+        ({"drive": "", "bag": "/nowhere"}, "/nowhere: no such bag"),
+        ({"drive": "", "bag": str(bags["plain"]), "bag_image": "/rear/image"}, "no colour images on /rear/image"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            build("kitti", **given)
 
 
 def test_simulated_time_comes_with_a_clock(build: Callable[..., Built]) -> None:

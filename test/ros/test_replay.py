@@ -159,6 +159,20 @@ def test_stamps_of_now_keep_what_belongs_together_together(listener: Listener, d
     np.testing.assert_allclose(np.diff(stamps), np.diff(own) / 2, atol=1)
 
 
+def test_the_first_subscriber_can_be_asked_to_be_of_a_topic(listener: Listener, latched_bag: Path) -> None:
+    """Played at once only where somebody hears the ticks; who hears only the latched topic is not enough."""
+    listener.listen(Header, "latched", latched=True)
+    ticks: list[list[Any]] = []
+
+    def come_late() -> None:
+        listener.until(lambda: listener.node.count_publishers("/tick"), "the player")
+        time.sleep(0.7)
+        ticks.append(listener.listen(Header, "tick"))
+
+    listener.play(latched_bag, come_late, wait_for="tick", settle=0.2)
+    listener.until(lambda: len(ticks[0]) == 20, "every tick")
+
+
 def test_a_loop_goes_on_until_it_is_stopped(listener: Listener, latched_bag: Path) -> None:
     ticks = listener.listen(Header, "tick")
 
@@ -184,6 +198,7 @@ def test_the_clock_runs_with_the_bag(listener: Listener, latched_bag: Path) -> N
     [
         ({"topics": ("/nothing",)}, InputError, "has no /nothing; it has /latched, /tick"),
         ({"start": 9.0}, InputError, "start must be within"),
+        ({"topics": ("/tick",), "wait_for": "/latched"}, InputError, "to be waited for, is not among the topics"),
     ],
 )
 def test_what_cannot_be_played_is_refused(
