@@ -123,6 +123,20 @@ def test_depth_lies_behind_its_image_with_its_stamp(bag: Path, tmp_path: Path, p
             assert after[-4:] == ["/depth/camera_info", "/depth/image", "/depth/points", "/depth/color"]
 
 
+def test_the_mcap_library_reads_the_same(bag: Path, tmp_path: Path, predictor: Predictor) -> None:
+    reader, decoder = pytest.importorskip("mcap.reader"), pytest.importorskip("mcap_ros2.decoder")
+    predict_bag(bag, tmp_path / "out", predictor, ALL)
+    ours = decoded(tmp_path / "out")
+    with (tmp_path / "out" / "out.mcap").open("rb") as file:
+        theirs = reader.make_reader(file, decoder_factories=[decoder.DecoderFactory()]).iter_decoded_messages()
+        found = [(channel.topic, message) for _, channel, _, message in theirs]
+    assert len(found) == sum(map(len, ours.values()))
+    for output in ("image", "points", "color"):
+        messages_of = [message for topic, message in found if topic == f"/depth/{output}"]
+        expected = [bytes(message.data) for message in ours[f"/depth/{output}"]]
+        assert [bytes(message.data) for message in messages_of] == expected
+
+
 @pytest.mark.parametrize("stage", ["depth", "writing"])
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_an_interrupted_run_goes_on_to_the_same_result(
