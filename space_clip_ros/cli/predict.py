@@ -149,7 +149,8 @@ def _rectified(rgb: Rgb, rectifier: Rectifier | None, file: Path) -> Rgb:
 def _valid_depth(predictor: Predictor, rgb: Rgb) -> Depth:
     from space_clip_ros.geometry.depth import invalidate
 
-    return invalidate(predictor(rgb), predictor.info.min_depth, predictor.info.max_depth, in_place=True)
+    depth = predictor(rgb)
+    return invalidate(depth, predictor.info.min_depth, predictor.info.max_depth, out=depth)
 
 
 def _write_rgb(path: Path, rgb: Rgb) -> None:

@@ -38,26 +38,26 @@ def valid(depth: npt.NDArray[np.floating], min_depth: float = 0.0, max_depth: fl
     return np.asarray((depth >= low) & (depth <= high))
 
 
-def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf, *, in_place: bool = False) -> Depth:
+def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf, *, out: Depth | None = None) -> Depth:
     """Return float32 metres with NaN wherever :func:`valid` is false.
 
     Args:
         depth: metres, any shape.
         min_depth: nearest depth kept, metres.
         max_depth: furthest depth kept, metres.
-        in_place: write into ``depth`` (float32 only) and return it, instead of a copy.
+        out: float32 array of the same shape to write into and return, may be ``depth`` itself; None for a new one.
 
     Raises:
-        InputError: as :func:`valid`, or in place on another type than float32.
+        InputError: as :func:`valid`, or ``out`` does not fit.
     """
     lost = _bits(~valid(depth, min_depth, max_depth))
-    if in_place and (depth.dtype != np.float32 or not depth.flags.writeable):
-        raise InputError(f"only writeable float32 depth can be changed in place, got {depth.dtype}")
+    if out is not None and (out.dtype != np.float32 or out.shape != depth.shape or not out.flags.writeable):
+        raise InputError(f"out must be writeable float32 of shape {depth.shape}, got {out.dtype} of shape {out.shape}")
     with np.errstate(over="ignore"):
         bits = depth.astype(np.float32, copy=False).view(np.int32)
     # A float with every bit set is a NaN; this is eight times quicker than a masked copy.
-    invalidated = np.bitwise_or(bits, lost, out=bits if in_place else lost)
-    return depth if in_place else invalidated.view(np.float32)
+    np.bitwise_or(bits, lost, out=lost if out is None else out.view(np.int32))
+    return lost.view(np.float32) if out is None else out
 
 
 def to_millimetres(depth: Depth) -> Codes:
@@ -188,7 +188,7 @@ def _from_codes(codes: Codes, scale: float) -> Depth:
         raise InputError(f"encoded depth must be uint16, got {getattr(codes, 'dtype', type(codes).__name__)}")
     depth = codes.astype(np.float32)
     depth /= np.float32(scale)
-    return invalidate(depth, in_place=True)
+    return invalidate(depth, out=depth)
 
 
 def _scale(format: str) -> float:

@@ -75,9 +75,7 @@ class Frame:
     def depth(self) -> NDArray[np.float32]:
         """(H, W) float32 metres, NaN outside ``min_depth`` to ``max_depth`` and where the camera did not see."""
         height, width = self._metres.shape
-        depth = self._buffer.metres((height, width), self.header)
-        np.copyto(depth, self._metres)
-        return self._cut(depth, self.settings.max_depth)
+        return self._cut(self.settings.max_depth, self._buffer.metres((height, width), self.header))
 
     def depth_message(self) -> Any:
         """Return :attr:`depth` as a message; it is overwritten by the next frame."""
@@ -87,10 +85,10 @@ class Frame:
 
     def unbounded_depth(self) -> NDArray[np.float32]:
         """Return :attr:`depth` without its upper limit: what lies beyond the range is known to be far, not unknown."""
-        return self._cut(self._metres.copy(), math.inf)
+        return self._cut(math.inf)
 
-    def _cut(self, depth: NDArray[np.float32], max_depth: float) -> NDArray[np.float32]:
-        invalidate(depth, self.settings.min_depth, max_depth, in_place=True)
+    def _cut(self, max_depth: float, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)
         if self._outside is not None:
             np.copyto(depth, np.nan, where=self._outside)
         return depth

@@ -43,13 +43,15 @@ def test_invalidate_returns_a_copy_unless_told() -> None:
     before = depth.copy()
     np.testing.assert_array_equal(invalidate(depth, 0.5, 80), metres(NAN, 0.5, NAN, NAN, NAN))
     np.testing.assert_array_equal(depth, before)
-    assert invalidate(depth, 0.5, 80, in_place=True) is depth
-    np.testing.assert_array_equal(depth, metres(NAN, 0.5, NAN, NAN, NAN))
+    elsewhere = np.ones_like(depth)
+    for out in (elsewhere, depth):
+        assert invalidate(depth, 0.5, 80, out=out) is out
+        np.testing.assert_array_equal(out, metres(NAN, 0.5, NAN, NAN, NAN))
 
 
 def test_invalidate_in_place_works_on_every_second_pixel() -> None:
     depth = np.ones((4, 6), np.float32)
-    invalidate(depth[::2, ::2], 2.0, in_place=True)
+    invalidate(depth[::2, ::2], 2.0, out=depth[::2, ::2])
     assert np.isnan(depth[::2, ::2]).all()
     assert np.isfinite(depth).sum() == 24 - 6
 
@@ -159,8 +161,8 @@ def test_refuses_to_change_what_is_not_writeable_float32() -> None:
     frozen = metres(1)
     frozen.flags.writeable = False
     for depth in (frozen, np.ones((1, 1))):
-        with pytest.raises(InputError, match="in place"):
-            invalidate(depth, in_place=True)
+        with pytest.raises(InputError, match="out must be writeable float32"):
+            invalidate(depth, out=depth)
 
 
 def test_refuses_sizes_that_are_none() -> None:
