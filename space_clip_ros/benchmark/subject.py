@@ -98,6 +98,9 @@ class GraphSubject:
         if self._predictor is not None and self._predictor.batches:
             predictions = self._predictor.run_batch(list(images))
             return np.stack([prediction.depth for prediction in predictions]), predictions[0].stages_ms
+        if self.info.backend == "tensorrt":
+            # the sessions below are ONNX Runtime's
+            raise InputError(f"{self.info.file}: TensorRT runs one image at a time, got {len(images)}; give --batch 1")
         start = perf_counter()
         depth = self._sessions.run(images)
         return depth, {"inference": (perf_counter() - start) * 1e3}

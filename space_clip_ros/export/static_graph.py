@@ -24,7 +24,9 @@ _UINT8, _FLOAT = 2, 1  # onnx.TensorProto.DataType
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # field numbers of onnx.proto
 _MODEL_GRAPH, _MODEL_OPSET = 7, 8
-_GRAPH_NODE, _GRAPH_INPUT, _GRAPH_VALUE_INFO = 1, 11, 13
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_VALUE_INFO = 1, 5, 11, 13
+_NODE_INPUT, _NODE_OPERATOR = 1, 4
+_TENSOR_TYPE, _TENSOR_NAME = 2, 8
 
 
 def static_graph(file: Path, metadata: OnnxMetadata, size: tuple[int, int]) -> bytes:
@@ -36,8 +38,8 @@ def static_graph(file: Path, metadata: OnnxMetadata, size: tuple[int, int]) -> b
         size: height and width of the images, pixels.
 
     Raises:
-        InputError: the file is made for another size or number of images, or takes any size in fp16 or int8: ONNX
-            Runtime, which computes what depends on the size alone, would undo those.
+        InputError: the file is made for another size or number of images; takes any size in fp16 or int8, which ONNX
+            Runtime, that computes what depends on the size alone, would undo; or is quantised to unsigned numbers.
         ExportError: the file cannot be read as ONNX.
     """
     height, width = size
@@ -55,7 +57,14 @@ def static_graph(file: Path, metadata: OnnxMetadata, size: tuple[int, int]) -> b
         raise InputError(f"{file}: takes images of any size, in {metadata.precision}; {again}")
     content = file.read_bytes() if metadata.size else _fixed(file, size)
     try:
+        if metadata.precision == "int8" and _UINT8 in _quantized_types(memoryview(content)):
+            raise InputError(
+                f"{file}: is quantised for CPUs, to unsigned numbers with a zero point; TensorRT takes symmetric int8 "
+                f"only. Export it with --precision fp16"
+            )
         return _converted_first(content, (1, height, width, 3))
+    except InputError:
+        raise
     except (IndexError, ValueError) as error:
         raise ExportError(f"{file}: is not a whole ONNX file; export it again") from error
 
@@ -111,6 +120,23 @@ def _input(shape: tuple[int, ...]) -> bytes:
     sizes = b"".join(_message(1, _number(1, size)) for size in shape)  # TensorShapeProto: dim, dim_value
     tensor = _number(1, _UINT8) + _message(2, sizes)
     return _message(_GRAPH_INPUT, _message(1, BYTES_NAME.encode()) + _message(2, _message(1, tensor)))
+
+
+def _quantized_types(model: memoryview) -> set[int]:
+    """Return the data types of all zero points: what values are quantised to."""
+    (graph,) = (field.content for field in _fields(model) if field.number == _MODEL_GRAPH)
+    types: dict[bytes, int] = {}
+    zero_points: set[bytes] = set()
+    for field in _fields(graph):
+        if field.number == _GRAPH_INITIALIZER:
+            parts = {part.number: part.content for part in _fields(field.content)}
+            types[bytes(parts[_TENSOR_NAME])] = _read_number(parts[_TENSOR_TYPE], 0)[0]
+        elif field.number == _GRAPH_NODE:
+            parts = {part.number: part.content for part in _fields(field.content)}
+            if bytes(parts[_NODE_OPERATOR]) == b"QuantizeLinear":
+                # the last of its inputs: value, scale, zero point
+                zero_points.add(bytes(parts[_NODE_INPUT]))
+    return {types[name] for name in zero_points if name in types}
 
 
 def _is_standard(opset: memoryview) -> bool:

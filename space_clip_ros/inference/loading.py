@@ -84,8 +84,11 @@ def _first_that_opens(tried: Sequence[Candidate], file: Path, threads: int, prec
 
 
 def _reason(candidate: Candidate, error: BackendError, file: Path) -> str:
-    first_clause = str(error).removeprefix(f"{file}: ").partition("; ")[0]
-    return f"{candidate.library} on {candidate.device} ({first_clause})"
+    """Return what is missing, in few words: without the file's name and without the remedies."""
+    text = str(error).partition("; ")[0].replace(f" to run {file}", "")
+    for context in (f"{file}: ", f"backend {candidate.library}: ", f"device {candidate.device}: "):
+        text = text.removeprefix(context)
+    return f"{candidate.library} on {candidate.device} ({text})"
 
 
 def _open(candidate: Candidate, file: Path, threads: int, precision: str, otherwise: Callable[[], Backend]) -> Backend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,19 @@ def test_a_file_for_several_images(model_dir: Path) -> None:
     subject.close()
     with pytest.raises(BackendError, match="takes 2 images at once, which backend torch cannot run"):
         open_subject(model_dir / "pair.onnx", "torch", "auto", "auto", 1)
+
+
+def test_an_engine(model_dir: Path, fake_gpu: Any) -> None:
+    from space_clip_ros.export.engine import build_engine
+
+    build_engine(model_dir / "any.onnx", (60, 100))
+    subject = open_subject(model_dir / "any.onnx", "tensorrt", "auto", "auto", 1)
+    depth, stages = subject.run(IMAGES[:1])
+    assert depth.shape == (1, 60, 100) and list(stages) == ["copy_in", "inference", "copy_out"]
+    assert subject.separated_by == "" and subject.separate(IMAGES[:1], 1) == []
+    with pytest.raises(InputError, match=r"TensorRT runs one image at a time, got 2; give --batch 1"):
+        subject.run(IMAGES)
+    subject.close()
 
 
 def test_a_checkpoint(model_dir: Path) -> None:

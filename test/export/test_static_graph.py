@@ -85,6 +85,28 @@ def test_refusals(files: dict[str, Path]) -> None:
         static_graph(files["any"], half, (60, 100))
 
 
+@pytest.mark.parametrize(("kind", "taken"), [("INT8", True), ("UINT8", False)])
+def test_only_symmetric_int8_is_taken(files: dict[str, Path], tmp_path: Path, kind: str, taken: bool) -> None:
+    model = onnx.load(files["fixed"])
+    depth = model.graph.output[0].name
+    (last,) = (node for node in model.graph.node if depth in node.output)
+    last.output[list(last.output).index(depth)] = "plain"
+    pair = ["scale", "zero"]
+    model.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["plain", *pair], ["quantized"]))
+    model.graph.node.append(onnx.helper.make_node("DequantizeLinear", ["quantized", *pair], [depth]))
+    zero = onnx.helper.make_tensor("zero", getattr(onnx.TensorProto, kind), [], [0 if taken else 3])
+    model.graph.initializer.extend([onnx.helper.make_tensor("scale", onnx.TensorProto.FLOAT, [], [0.1]), zero])
+    onnx.save(model, tmp_path / "int8.onnx")
+    facts = OnnxMetadata(metadata(files["fixed"]).config, precision="int8", size=(60, 100))
+    if taken:
+        onnx.checker.check_model(onnx.load_model_from_string(static_graph(tmp_path / "int8.onnx", facts, (60, 100))))
+    else:
+        with pytest.raises(
+            InputError, match=r"quantised for CPUs, .* symmetric int8 only. Export it with --precision fp"
+        ):
+            static_graph(tmp_path / "int8.onnx", facts, (60, 100))
+
+
 @pytest.mark.parametrize("kept", [10, 5000])
 def test_half_a_file(files: dict[str, Path], tmp_path: Path, kept: int) -> None:
     half = tmp_path / "half.onnx"
