@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import callback, progress_bar, say
 from space_clip_ros.config import PRECISIONS
 from space_clip_ros.inference.digest import file_sha256
+
+if TYPE_CHECKING:
+    from space_clip_ros.export.precision import Proof
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,9 +21,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "export",
         help="write a checkpoint as one ONNX file, compared with PyTorch",
         description="Write a checkpoint as one self-contained ONNX file: uint8 RGB at the camera's size in, depth in "
-        "metres at the same size out. It is compared with PyTorch before it appears.",
+        "metres at the same size out. It is compared with PyTorch before it appears. fp16 is for engines on GPUs. int8 "
+        "is for CPUs; it is calibrated on a drive's frames, and kept only if abs_rel on others moves by less than 1 %.",
         epilog="example: space_clip export best.safetensors --out road.onnx --height 375 --width 1242 "
-        "--images drive/image_02/data/*.png",
+        "--images drive/image_02/data/*.png; space_clip export best.safetensors --out road_int8.onnx --precision int8 "
+        "--drive kitti/2011_09_26/2011_09_26_drive_0005_sync",
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint file to export")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="file to write")
@@ -44,6 +51,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real pictures to compare on as well"
     )
+    parser.add_argument(
+        "--drive",
+        type=Path,
+        metavar="DIR",
+        help="KITTI raw or synthetic drive with depth: its first frames calibrate int8, the last sixth judges the file",
+    )
     parser.set_defaults(parser=parser)
 
 
@@ -51,17 +64,19 @@ def run(args: argparse.Namespace) -> int:
     """Export, and say what came of it.
 
     Raises:
-        SpaceClipError: the checkpoint or a picture cannot be read, or the export failed its comparison.
+        SpaceClipError: the checkpoint, a picture or the drive cannot be read, or the export failed its comparison.
     """
     if (args.height is None) != (args.width is None):
         args.parser.error("give both --height and --width (one image size), or neither (any size)")
 
+    from space_clip_ros.cli.drive_evidence import drive_evidence
     from space_clip_ros.export.onnx import export
     from space_clip_ros.geometry.image_file import read_rgb
     from space_clip_ros.model import load_checkpoint
 
     images = [read_rgb(file) for file in args.images]
     model = load_checkpoint(args.checkpoint)
+    evidence = None if args.drive is None else drive_evidence(args.drive, model.config)
     with progress_bar(0, "comparing with PyTorch") as bar:
         report = export(
             model,
@@ -71,19 +86,30 @@ def run(args: argparse.Namespace) -> int:
             args.batch,
             args.precision,
             images=images,
+            evidence=evidence,
             source_sha256=file_sha256(args.checkpoint),
             progress=callback(bar),
         )
     size = "any size" if args.height is None else f"{args.width} x {args.height} pixels"
-    difference = report.difference
     metadata = report.metadata
     batch = "any batch" if metadata.batch is None else f"batch {metadata.batch}"
     say(f"{report.path}: {metadata.config.name}, {size}, {batch}, {metadata.precision}, {report.bytes / 1e6:.1f} MB")
-    say(
-        f"largest difference from PyTorch on {difference.images} images: {difference.relative:.2g} relative, "
-        f"{difference.absolute:.2g} m"
-    )
+    for line in _proof_lines(report.proof):
+        say(line)
     return 0
+
+
+def _proof_lines(proof: Proof) -> Iterator[str]:
+    difference = proof.difference
+    yield (
+        f"largest difference from PyTorch on {difference.images} images: {difference.relative:.2g} relative, "
+        f"{difference.absolute:.2g} m; mean of the worst image {difference.mean:.2g} relative"
+    )
+    if proof.largest_fp16 is not None:
+        yield f"largest fp16 value {proof.largest_fp16:.3g} of 65504"
+    if proof.abs_rel is not None:
+        before, after = proof.abs_rel
+        yield f"abs_rel on held-out frames {before:.4f}, PyTorch's, to {after:.4f}: {after / before - 1:+.2%}"
 
 
 def _positive(text: str) -> int:

@@ -16,9 +16,10 @@ import torch
 
 from space_clip_ros import __version__
 from space_clip_ros.errors import ExportError, InputError
-from space_clip_ros.export.graph import ImageToDepth
-from space_clip_ros.export.proof import ANY_SIZES, Difference, compare, fit, made_up_images
-from space_clip_ros.export.simplify import simplify
+from space_clip_ros.export.graph import RESIZE_BANDS, ImageToDepth
+from space_clip_ros.export.precision import Evidence, Proof, check_evidence, lower, proof_steps, prove
+from space_clip_ros.export.proof import ANY_SIZES, fit, made_up_images
+from space_clip_ros.export.simplify import plain, simplify
 from space_clip_ros.export.trace import OPSET, trace
 from space_clip_ros.inference.backend import Rgb
 from space_clip_ros.inference.metadata import (
@@ -32,10 +33,6 @@ from space_clip_ros.inference.metadata import (
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.model import SpaceClip
 
-EXPORT_PRECISIONS = ("fp32",)
-"""What :func:`export` can write."""
-TOLERANCE = 1e-3
-"""Largest relative difference from PyTorch that an export may have."""
 _LARGEST_FILE = 2**31 - 1
 """Bytes that protobuf, and so one ONNX file, can hold."""
 _EXAMPLE_SIZE = (375, 1242)
@@ -49,14 +46,14 @@ class ExportReport:
         path: the file.
         bytes: its size.
         nodes: operators in the graph.
-        difference: the largest difference from PyTorch.
+        proof: how far it is from PyTorch, and from the truth where a drive was given.
         metadata: what the file says about itself.
     """
 
     path: Path
     bytes: int
     nodes: int
-    difference: Difference
+    proof: Proof
     metadata: OnnxMetadata
 
 
@@ -69,12 +66,14 @@ def export(
     precision: str = "fp32",
     *,
     images: Sequence[Rgb] = (),
+    evidence: Evidence | None = None,
     source_sha256: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportReport:
     """Write a model as an ONNX file: ``image`` uint8 (B, H, W, 3) RGB in, ``depth`` float32 (B, H, W) metres out.
 
-    The file appears only after ONNX Runtime has given PyTorch's depth on made-up images and on those given.
+    The file appears only after ONNX Runtime has given PyTorch's depth on made-up images and on those given; int8, whose
+    scales fit real images, on those given.
 
     Args:
         model: not changed; exported in evaluation mode.
@@ -83,18 +82,20 @@ def export(
             wants that); without both it takes any size.
         width: and its width.
         batch: images a run. Without it a graph of static shapes takes one, any other any number.
-        precision: one of :data:`EXPORT_PRECISIONS`.
+        precision: one of :data:`space_clip_ros.export.precision.EXPORT_PRECISIONS`.
         images: real (H, W, 3) uint8 RGB images to compare on as well, of any size.
+        evidence: frames of a drive: int8 is calibrated on some, and any precision is judged by its abs_rel on others.
         source_sha256: hash of the checkpoint file, kept in the metadata.
         progress: called with (steps done, steps in all).
 
     Raises:
-        InputError: sizes, a precision or images that do not fit.
-        ExportError: the file does not compute what the model does, would be over 2 GB, or cannot be written. Nothing
-            is left behind, and a file that was there before stays.
+        InputError: sizes, a precision or images that do not fit; int8 without evidence.
+        ExportError: the file does not compute what the model does, with the numbers; or it would be over 2 GB, or
+            cannot be written. Nothing is left behind, and a file that was there before stays.
     """
     path = Path(path)
-    size = _checked_size(height, width, batch, precision)
+    size = _checked_size(height, width, batch)
+    check_evidence(precision, evidence)
     for image in images:
         check_image(image)
     if sum(parameter.nbytes for parameter in model.parameters()) > _LARGEST_FILE:
@@ -102,29 +103,35 @@ def export(
     model = copy.deepcopy(model).cpu().eval()
     batch = 1 if batch is None and size is not None else batch
     metadata = OnnxMetadata(model.config, precision, size, batch, source_sha256, created_with=_created_with())
-    trials = _trials(images, size)
-    steps = len(trials) + 1
-    graph = _traced(model, size, batch)
+    trials = _trials(images, size, precision, evidence)
+    steps = proof_steps(precision, trials, evidence) + 1
+    traced = _traced(model, size, batch, precision)
+    with _refusing(path):
+        graph = lower(traced, precision, evidence, size, batch)
     progress(1, steps)
     done = iter(range(2, steps + 1))
     with _appearing(path) as temporary:
         _write(graph, metadata, temporary, path)
-        difference = compare(temporary, model, trials, lambda: progress(next(done), steps))
-        if difference.relative > TOLERANCE:
-            raise ExportError(
-                f"{path}: not written, as ONNX Runtime differs from PyTorch by {difference.relative:.2g} relative "
-                f"({difference.absolute:.2g} m), more than {TOLERANCE:g}"
-            )
-        metadata = dataclasses.replace(
-            metadata, max_difference=difference.relative, max_difference_m=difference.absolute
-        )
+        with _refusing(path):
+            proof = prove(temporary, graph, model, trials, evidence, lambda: progress(next(done), steps))
+        metadata = _proved(metadata, proof, evidence)
         _write(graph, metadata, temporary, path)
-    return ExportReport(path, path.stat().st_size, len(graph.graph.node), difference, metadata)
+    return ExportReport(path, path.stat().st_size, len(graph.graph.node), proof, metadata)
 
 
-def _checked_size(height: int | None, width: int | None, batch: int | None, precision: str) -> tuple[int, int] | None:
-    if precision not in EXPORT_PRECISIONS:
-        raise InputError(f"precision: {precision!r} cannot be exported; available: {', '.join(EXPORT_PRECISIONS)}")
+def _proved(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None) -> OnnxMetadata:
+    return dataclasses.replace(
+        metadata,
+        max_difference=proof.difference.relative,
+        max_difference_m=proof.difference.absolute,
+        mean_difference=proof.difference.mean,
+        drive="" if evidence is None else evidence.source,
+        abs_rel=proof.abs_rel,
+        largest_fp16=proof.largest_fp16,
+    )
+
+
+def _checked_size(height: int | None, width: int | None, batch: int | None) -> tuple[int, int] | None:
     if batch is not None and batch < 1:
         raise InputError(f"batch: must be at least 1, got {batch}")
     if height is None and width is None:
@@ -136,18 +143,29 @@ def _checked_size(height: int | None, width: int | None, batch: int | None, prec
     return height, width
 
 
-def _trials(images: Sequence[Rgb], size: tuple[int, int] | None) -> list[Rgb]:
-    if size is not None:
-        return [*made_up_images(*size), *(fit(image, size) for image in images)]
-    return [made_up for trial in ANY_SIZES for made_up in made_up_images(*trial)] + list(images)
+def _trials(
+    images: Sequence[Rgb], size: tuple[int, int] | None, precision: str, evidence: Evidence | None
+) -> list[Rgb]:
+    held_out = [] if evidence is None else evidence.held_out
+    real = [image if size is None else fit(image, size) for image in (*images, *held_out)]
+    if precision == "int8":
+        return real  # made-up images lie outside what its scales are made for
+    return [made_up for trial in (ANY_SIZES if size is None else (size,)) for made_up in made_up_images(*trial)] + real
 
 
-def _traced(model: SpaceClip, size: tuple[int, int] | None, batch: int | None) -> onnx.ModelProto:
+def _traced(
+    model: SpaceClip, size: tuple[int, int] | None, batch: int | None, precision: str = "fp32"
+) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
     # not 1 where any number will do: tracing would take a size of 1 for one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
-    return trace(ImageToDepth(simplify(model), size).eval(), example, INPUT_NAME, OUTPUT_NAME, symbolic)
+    # fp16 is for accelerators, to which what spares a CPU operations only means more and smaller calls
+    accelerated = precision == "fp16"
+    network = ImageToDepth(
+        plain(model) if accelerated else simplify(model), size, bands=1 if accelerated else RESIZE_BANDS
+    ).eval()
+    return trace(network, example, INPUT_NAME, OUTPUT_NAME, symbolic)
 
 
 def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, temporary: Path, path: Path) -> None:
@@ -157,6 +175,15 @@ def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, temporary: Path, path
     except OSError as error:
         reason = error.strerror
         raise ExportError(f"{path}: cannot be written ({reason}); check the folder and the space left") from error
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Say of which file a failure in the block is."""
+    try:
+        yield
+    except ExportError as error:
+        raise ExportError(f"{path}: not written, as {error}") from error
 
 
 @contextmanager

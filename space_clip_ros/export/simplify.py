@@ -30,10 +30,9 @@ def simplify(model: SpaceClip) -> SpaceClip:
         model: in evaluation mode; not changed. The result shares no weights with it, takes images of
             ``model.config.input_size`` only, and cannot be trained.
     """
-    model = copy.deepcopy(model)
+    model = plain(model)
     patch = model.config.encoder.patch_size
     rows, columns = (size // patch for size in model.config.input_size)
-    merge_adapters(model.encoder)
     with torch.no_grad():
         for index, block in enumerate(model.decoder.structural_blocks):
             scale = 2 ** (index + 1)
@@ -46,6 +45,13 @@ def simplify(model: SpaceClip) -> SpaceClip:
                 module.upsample = MergedUpsample(upsample)
         model.depth_head.register_module("depth", PhaseConv(model.depth_head.depth))
     return model.eval()
+
+
+def plain(model: SpaceClip) -> SpaceClip:
+    """Return a copy of a model without adapters of its own: they are merged into the weights they adapt."""
+    model = copy.deepcopy(model)
+    merge_adapters(model.encoder)
+    return model
 
 
 class LowResolutionSkip(nn.Module):

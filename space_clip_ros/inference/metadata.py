@@ -36,6 +36,10 @@ class OnnxMetadata:
         max_difference: largest difference from PyTorch seen when it was made, relative.
         max_difference_m: the same, metres.
         created_with: package and library versions.
+        mean_difference: mean relative difference from PyTorch on the image where it was largest.
+        drive: frames that int8 was calibrated on and the file was judged on; empty for none.
+        abs_rel: against that drive's truth, PyTorch's and the file's; None without a drive.
+        largest_fp16: largest magnitude seen in an fp16 tensor, whose limit is 65504; None of other precisions.
     """
 
     config: ModelConfig
@@ -46,10 +50,15 @@ class OnnxMetadata:
     max_difference: float = 0.0
     max_difference_m: float = 0.0
     created_with: str = f"space_clip_ros {__version__}"
+    mean_difference: float = 0.0
+    drive: str = ""
+    abs_rel: tuple[float, float] | None = None
+    largest_fp16: float | None = None
 
     def to_properties(self) -> dict[str, str]:
         """Return the properties to store; :meth:`from_properties` reads them back."""
         height, width = self.size or ("", "")
+        before, after = self.abs_rel or ("", "")
         values = {
             "name": self.config.name,
             "config": json.dumps(settings.to_dict(self.config)),
@@ -61,6 +70,11 @@ class OnnxMetadata:
             "max_difference": f"{self.max_difference:.3g}",
             "max_difference_m": f"{self.max_difference_m:.3g}",
             "created_with": self.created_with,
+            "mean_difference": f"{self.mean_difference:.3g}",
+            "drive": self.drive,
+            "abs_rel_before": f"{before:.5}",
+            "abs_rel_after": f"{after:.5}",
+            "largest_fp16": "" if self.largest_fp16 is None else f"{self.largest_fp16:.6g}",
         }
         return {_VERSION: FORMAT_VERSION, **{f"{_PREFIX}{key}": value for key, value in values.items()}}
 
@@ -88,6 +102,9 @@ class OnnxMetadata:
     @classmethod
     def _parse(cls, values: Mapping[str, str]) -> OnnxMetadata:
         height, width, batch = values["height"], values["width"], values["batch"]
+        # what files of earlier versions lack has a default
+        before, after = values.get("abs_rel_before"), values.get("abs_rel_after")
+        largest = values.get("largest_fp16")
         return cls(
             config=settings.parse(ModelConfig, json.loads(values["config"]), "config"),
             precision=values["precision"],
@@ -97,4 +114,8 @@ class OnnxMetadata:
             max_difference=float(values["max_difference"]),
             max_difference_m=float(values["max_difference_m"]),
             created_with=values["created_with"],
+            mean_difference=float(values.get("mean_difference", 0.0)),
+            drive=values.get("drive", ""),
+            abs_rel=(float(before), float(after)) if before and after else None,
+            largest_fp16=float(largest) if largest else None,
         )

@@ -79,8 +79,29 @@ def test_wrong_usage(
     assert caught.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_a_precision_that_is_not_available(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'int8' cannot be exported; available: fp32"):
+def test_int8_on_a_drive(
+    checkpoint: Path, tmp_path: Path, kitti_drive_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tiny.onnx"
+    arguments = ("--height", 40, "--width", 60, "--precision", "int8", "--drive", kitti_drive_dir)
+    assert run(checkpoint, "--out", out, *arguments) == 0
+    said = capsys.readouterr().out
+    assert f"{out}: tiny, 60 x 40 pixels, batch 1, int8, " in said
+    assert "largest difference from PyTorch on 8 images: " in said
+    assert "abs_rel on held-out frames " in said
+    assert OnnxSessions(out).metadata.drive == f"{kitti_drive_dir.name}, 16 + 8 frames"
+
+
+def test_fp16_on_a_picture(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
+    arguments = ("--height", 40, "--width", 60, "--precision", "fp16", "--images", tmp_path / "a.png")
+    assert run(checkpoint, "--out", tmp_path / "tiny.onnx", *arguments) == 0
+    said = capsys.readouterr().out
+    assert "pixels, batch 1, fp16, " in said and " of 65504" in said and "abs_rel" not in said
+
+
+def test_a_precision_without_what_it_needs(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give one with --drive"):
         run(checkpoint, "--out", tmp_path / "a.onnx", "--precision", "int8")
 
 

@@ -26,11 +26,22 @@ FILE = Path("model.onnx")
             max_difference=1.25e-5,
             max_difference_m=0.002,
             created_with="something 1.0",
+            mean_difference=0.00123,
+            drive="drive_9001, 16 + 8 frames",
+            abs_rel=(0.165, 0.1651),
+            largest_fp16=1234.5,
         ),
     ],
 )
 def test_there_and_back(metadata: OnnxMetadata) -> None:
     assert OnnxMetadata.from_properties(metadata.to_properties(), FILE) == metadata
+
+
+def test_files_of_earlier_versions_say_less() -> None:
+    metadata = OnnxMetadata(ModelConfig())
+    later = {"mean_difference", "drive", "abs_rel_before", "abs_rel_after", "largest_fp16"}
+    earlier = {key: value for key, value in metadata.to_properties().items() if key.split(".")[1] not in later}
+    assert OnnxMetadata.from_properties(earlier, FILE) == metadata
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""A graph in fp16 and fp32, each tensor's type written into it, so that no engine builder has to decide.
+
+A builder that lowers what it likes ruins vision transformers (https://github.com/NVIDIA/TensorRT/issues/2709): layer
+norms and softmax lose what they are there for. Here matrix products, convolutions and what lies between them are fp16;
+layer norms, softmax, FiLM, all resampling and the convolution that gives metres stay fp32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from space_clip_ros.errors import ExportError
+
+LARGEST = float(np.finfo(np.float16).max)
+"""65504; what is larger becomes infinite."""
+_NETWORK = "/model/"
+_FLOAT32_OPERATORS = ("LayerNormalization", "Softmax", "Resize", "Cast")
+_FLOAT32_SCOPES = ("/model/decoder/film.", "/model/depth_head/depth", "/model/depth_head/Relu")
+
+
+def to_fp16(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Return ``graph`` with its products in fp16; input and output keep their types.
+
+    Args:
+        graph: float32, as :func:`space_clip_ros.export.trace.trace` returns it for a model that is not simplified: the
+            rewrites save what a CPU lacks, and would turn resampling into matrix products.
+
+    Raises:
+        ExportError: a weight is beyond fp16's range.
+    """
+    return _Conversion(graph).run()
+
+
+class _Conversion:
+    def __init__(self, graph: onnx.ModelProto) -> None:
+        self._model = graph
+        inferred = onnx.shape_inference.infer_shapes(graph).graph
+        values = [*inferred.input, *inferred.value_info, *inferred.output]
+        self._floats = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+        self._weights = {
+            tensor.name: tensor for tensor in graph.graph.initializer if tensor.data_type == TensorProto.FLOAT
+        }
+        self._half: set[str] = set()
+        self._at_hand: set[str] = set()
+        self._added_weights: list[TensorProto] = []
+
+    def run(self) -> onnx.ModelProto:
+        result = onnx.ModelProto()
+        result.CopyFrom(self._model)
+        nodes = [copied for node in self._model.graph.node for copied in self._converted(node)]
+        used = {name for node in nodes for name in node.input}
+        tensors = [*self._model.graph.initializer, *self._added_weights]
+        for field, content in (
+            (result.graph.node, nodes),
+            (result.graph.initializer, [tensor for tensor in tensors if tensor.name in used]),
+            (result.graph.value_info, []),
+        ):
+            del field[:]
+            field.extend(content)
+        onnx.checker.check_model(result, full_check=True)
+        return result
+
+    def _converted(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        """Yield the node in its type, after the conversions that its inputs need."""
+        half = _is_half(node)
+        copied = onnx.NodeProto()
+        copied.CopyFrom(node)
+        for index, name in enumerate(node.input):
+            if name in self._weights:
+                copied.input[index] = self._half_weight(name) if half else name
+            elif name in self._floats and (name in self._half) != half:
+                converted = f"{name}_{'fp16' if half else 'fp32'}"
+                copied.input[index] = converted
+                if converted not in self._at_hand:
+                    self._at_hand.add(converted)
+                    to = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+                    yield helper.make_node("Cast", [name], [converted], name=converted, to=to)
+        if half:
+            self._half.update(name for name in node.output if name in self._floats)
+        yield copied
+
+    def _half_weight(self, name: str) -> str:
+        converted = f"{name}_fp16"
+        if converted not in self._at_hand:
+            self._at_hand.add(converted)
+            values = numpy_helper.to_array(self._weights[name])
+            largest = float(np.abs(values).max(initial=0.0))
+            if largest > LARGEST:
+                raise ExportError(
+                    f"weight {name} holds {largest:.3g}, more than fp16's {LARGEST:g}; export with --precision fp32"
+                )
+            self._added_weights.append(numpy_helper.from_array(values.astype(np.float16), converted))
+        return converted
+
+
+def _is_half(node: onnx.NodeProto) -> bool:
+    return (
+        node.name.startswith(_NETWORK)
+        and not node.name.startswith(_FLOAT32_SCOPES)
+        and node.op_type not in _FLOAT32_OPERATORS
+    )

@@ -1,0 +1,111 @@
+"""What an fp16 graph computes where fp16 is real, on a CPU that has none.
+
+ONNX Runtime runs fp16 on most CPUs by converting to float32 and leaves out conversions there and back, so that an
+overflow or a lost digit never shows. Here every fp16 tensor is float32 rounded to fp16's eleven digits after each
+operator, as a GPU leaves it that sums in float32, and the largest is watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
+
+_LARGEST_NAME = "largest_fp16"
+_SPLIT_NAME = "fp16_split"
+_SPLIT = 2.0**13 + 1.0
+"""Veltkamp's constant (Dekker, 1971): of float32's 24 digits, x * c - (x * c - x) keeps the upper 11, rounded."""
+_EXACT = {"Reshape", "Transpose", "Slice", "Split", "Squeeze", "Unsqueeze", "Concat", "Gather", "Relu", "DepthToSpace"}
+"""Operators that only move numbers or drop them: what was fp16 before still is."""
+
+
+class EmulatedSession:
+    """Runs an fp16 graph with fp16's rounding.
+
+    Below 6e-5, where fp16 has fewer digits, it is more exact than fp16.
+
+    Attributes:
+        largest: the largest magnitude that any fp16 tensor had so far; above 65504 fp16 is infinite.
+    """
+
+    def __init__(self, graph: onnx.ModelProto) -> None:
+        """Prepare to run ``graph``, as :func:`space_clip_ros.export.fp16.to_fp16` returns it."""
+        self.largest = 0.0
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            emulated(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(self, images: Rgb) -> Depth:
+        """Map (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres."""
+        depth, largest = self._session.run([OUTPUT_NAME, _LARGEST_NAME], {INPUT_NAME: images})
+        # NaN is no number's largest, but must not hide
+        self.largest = max(self.largest, float(np.nan_to_num(largest, nan=np.inf)))
+        return cast(Depth, depth)
+
+
+def emulated(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Return ``graph`` in float32, rounded where it was fp16, with one more output: the largest fp16 magnitude."""
+    result = onnx.ModelProto()
+    result.CopyFrom(graph)
+    half = _half_values(graph)
+    peaks: list[str] = []
+    nodes = [made for node in graph.graph.node for made in _emulated(node, half, peaks)]
+    nodes.append(helper.make_node("Max", peaks, [_LARGEST_NAME], name=_LARGEST_NAME))
+    weights = [_float32(tensor) for tensor in graph.graph.initializer]
+    weights.append(numpy_helper.from_array(np.array(_SPLIT, np.float32), _SPLIT_NAME))
+    for field, content in (
+        (result.graph.node, nodes),
+        (result.graph.initializer, weights),
+        (result.graph.value_info, []),
+    ):
+        del field[:]
+        field.extend(content)
+    result.graph.output.append(helper.make_tensor_value_info(_LARGEST_NAME, TensorProto.FLOAT, []))
+    return result
+
+
+def _half_values(graph: onnx.ModelProto) -> set[str]:
+    values = onnx.shape_inference.infer_shapes(graph).graph.value_info
+    return {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT16}
+
+
+def _emulated(node: onnx.NodeProto, half: set[str], peaks: list[str]) -> Iterator[onnx.NodeProto]:
+    if node.op_type == "Cast" and (node.input[0] in half or node.output[0] in half):
+        if node.output[0] in half:
+            yield from _rounded(node.input[0], node.output[0], peaks)
+        else:
+            yield helper.make_node("Identity", node.input, node.output, name=node.name)
+        return
+    outputs = [] if node.op_type in _EXACT else [name for name in node.output if name in half]
+    copied = onnx.NodeProto()
+    copied.CopyFrom(node)
+    del copied.output[:]
+    copied.output.extend(f"{name}_exact" if name in outputs else name for name in node.output)
+    yield copied
+    for name in outputs:
+        yield from _rounded(f"{name}_exact", name, peaks)
+
+
+def _rounded(exact: str, name: str, peaks: list[str]) -> Iterator[onnx.NodeProto]:
+    scaled, rest, size, peak = (f"{name}_{part}" for part in ("scaled", "rest", "size", "peak"))
+    yield helper.make_node("Mul", [exact, _SPLIT_NAME], [scaled], name=scaled)
+    yield helper.make_node("Sub", [scaled, exact], [rest], name=rest)
+    yield helper.make_node("Sub", [scaled, rest], [name], name=f"{name}_rounded")
+    yield helper.make_node("Abs", [name], [size], name=size)
+    yield helper.make_node("ReduceMax", [size], [peak], name=peak, keepdims=0)
+    peaks.append(peak)
+
+
+def _float32(tensor: TensorProto) -> TensorProto:
+    if tensor.data_type != TensorProto.FLOAT16:
+        return tensor
+    return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name)

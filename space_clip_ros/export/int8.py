@@ -1,0 +1,85 @@
+"""A graph with its large products in 8-bit integers, as QDQ pairs, which every runtime with int8 knows.
+
+The encoder's linear layers and the encoder's and decoder's convolutions are quantised, by ONNX Runtime's quantiser:
+activations to uint8 with a zero point, weights to int8 with a scale a channel. Both resizes, layer norms, attention's
+products and softmax, FiLM, transposed convolutions and the depth head stay in float32: rounding there shows in the
+depth at once, or a CPU has no faster way. ``docs/benchmarks.md`` has the figures behind the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+from space_clip_ros.export.proof import fit
+from space_clip_ros.inference.backend import Rgb
+from space_clip_ros.inference.metadata import INPUT_NAME
+
+_CONVOLUTIONS = ("/model/encoder/", "/model/decoder/")
+_PRODUCTS = ("/model/encoder/",)
+_PREPARED = {"onnx.infer": "onnxruntime.quant"}
+"""Tells the quantiser that shapes and constants are in place, so that it does not advise to run a tool first."""
+
+
+class _Batches:
+    """What the quantiser asks for calibration data: one run's input after the other, then None."""
+
+    def __init__(self, images: Sequence[Rgb], batch: int) -> None:
+        self._images: Iterator[Rgb] = iter(images)
+        self._batch = batch
+
+    def get_next(self) -> dict[str, Rgb] | None:
+        image = next(self._images, None)
+        return None if image is None else {INPUT_NAME: np.repeat(image[None], self._batch, axis=0)}
+
+
+def to_int8(
+    graph: onnx.ModelProto, images: Sequence[Rgb], size: tuple[int, int] | None = None, batch: int | None = None
+) -> onnx.ModelProto:
+    """Return ``graph`` with quantised convolutions and weight products.
+
+    Args:
+        graph: float32, as :func:`space_clip_ros.export.trace.trace` returns it.
+        images: (H, W, 3) uint8 RGB; the smallest and largest values that occur on them set the scales.
+        size: height and width of the graph's images, pixels; None where any will do.
+        batch: images a run of the graph; None where any number will do.
+    """
+    calibration = [image if size is None else fit(image, size) for image in images]
+    with TemporaryDirectory(prefix="space_clip_int8_") as folder:
+        source, quantised = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        prepared = onnx.ModelProto()
+        prepared.CopyFrom(graph)
+        onnx.helper.set_model_props(prepared, _PREPARED)
+        onnx.save(prepared, source)
+        quantize_static(
+            source,
+            quantised,
+            _Batches(calibration, batch or 1),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            nodes_to_quantize=_quantised(graph),
+        )
+        result = onnx.load(quantised)
+    del result.opset_import[:]
+    result.opset_import.extend(graph.opset_import)
+    del result.metadata_props[:]
+    result.producer_name, result.producer_version = graph.producer_name, graph.producer_version
+    onnx.checker.check_model(result)
+    return result
+
+
+def _quantised(graph: onnx.ModelProto) -> list[str]:
+    constants = {tensor.name for tensor in graph.graph.initializer}
+    return [
+        node.name
+        for node in graph.graph.node
+        if (node.op_type == "Conv" and node.name.startswith(_CONVOLUTIONS))
+        or (node.op_type == "MatMul" and node.name.startswith(_PRODUCTS) and node.input[1] in constants)
+    ]

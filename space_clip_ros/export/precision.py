@@ -1,0 +1,200 @@
+"""How an export becomes fp16 or int8, and what a file of each precision must prove before it appears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import onnx
+import torch
+
+from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.export.fp16 import LARGEST, to_fp16
+from space_clip_ros.export.fp16_emulation import EmulatedSession
+from space_clip_ros.export.graph import ImageToDepth
+from space_clip_ros.export.int8 import to_int8
+from space_clip_ros.export.proof import Difference, compare, fit
+from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.inference.metadata import OnnxMetadata
+from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
+from space_clip_ros.model import SpaceClip
+
+EXPORT_PRECISIONS = ("fp32", "fp16", "int8")
+"""What :func:`space_clip_ros.export.onnx.export` can write."""
+ABS_REL_TOLERANCE = 0.01
+"""Largest change of abs_rel against the truth, relative, that a file judged on a drive may bring."""
+
+Predict = Callable[[Rgb], Depth]
+
+
+class _Tolerance(NamedTuple):
+    """Largest relative differences from PyTorch: of an image's mean, and of a single pixel."""
+
+    mean: float
+    pixel: float
+
+
+TOLERANCES = {
+    "fp32": _Tolerance(1e-3, 1e-3),
+    "fp16": _Tolerance(1e-2, 2e-1),
+    "int8": _Tolerance(5e-2, float("inf")),
+}
+"""Single pixels at the edges of objects say little of int8; what counts there is abs_rel."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Real frames that an export of lower precision is made and judged on.
+
+    Attributes:
+        source: where they come from, kept in the file.
+        calibration: (H, W, 3) uint8 RGB images that set the scales of int8.
+        held_out: images that it is judged on, none of them in ``calibration``.
+        abs_rel: mean abs_rel on the held-out images of a function from image to depth, against the truth.
+    """
+
+    source: str
+    calibration: Sequence[Rgb]
+    held_out: Sequence[Rgb]
+    abs_rel: Callable[[Predict], float]
+
+
+class Proof(NamedTuple):
+    """What was found.
+
+    Attributes:
+        difference: from PyTorch; of fp16 with its rounding.
+        abs_rel: PyTorch's and the file's on the held-out frames; None without a drive.
+        largest_fp16: largest magnitude of an fp16 tensor; None of other precisions.
+    """
+
+    difference: Difference
+    abs_rel: tuple[float, float] | None = None
+    largest_fp16: float | None = None
+
+
+def check_evidence(precision: str, evidence: Evidence | None) -> None:
+    """Refuse a precision that cannot be exported or proved with what is given.
+
+    Raises:
+        InputError: an unknown precision; int8 without a drive.
+    """
+    if precision not in EXPORT_PRECISIONS:
+        raise InputError(f"precision: {precision!r} cannot be exported; available: {', '.join(EXPORT_PRECISIONS)}")
+    if precision == "int8" and evidence is None:
+        raise InputError(
+            "int8 is calibrated on the frames of a drive and judged by its depth; give one with --drive, a KITTI raw "
+            "drive or one of 'space_clip synthesize'"
+        )
+
+
+def lower(
+    graph: onnx.ModelProto,
+    precision: str,
+    evidence: Evidence | None,
+    size: tuple[int, int] | None,
+    batch: int | None,
+) -> onnx.ModelProto:
+    """Return a float32 graph in ``precision``.
+
+    Args:
+        graph: as traced.
+        precision: one of :data:`EXPORT_PRECISIONS`.
+        evidence: the frames for int8.
+        size: height and width of the graph's images, pixels; None where any will do.
+        batch: images a run of the graph; None where any number will do.
+
+    Raises:
+        ExportError: a weight does not fit fp16.
+    """
+    if precision == "fp16":
+        return to_fp16(graph)
+    if precision == "int8" and evidence is not None:
+        return to_int8(graph, evidence.calibration, size, batch)
+    return graph
+
+
+def proof_steps(precision: str, trials: Sequence[Rgb], evidence: Evidence | None) -> int:
+    """Return how often :func:`prove` advances."""
+    rounds = 2 if precision == "fp16" else 1
+    return rounds * len(trials) + (2 * len(evidence.held_out) if evidence else 0)
+
+
+def prove(
+    file: Path,
+    graph: onnx.ModelProto,
+    model: SpaceClip,
+    trials: Sequence[Rgb],
+    evidence: Evidence | None,
+    advance: Callable[[], None] = lambda: None,
+) -> Proof:
+    """Compare a written file with the model, and judge it by the truth where there is any.
+
+    Args:
+        file: the file, with its metadata.
+        graph: what it holds.
+        model: what it was made from, in evaluation mode, on the CPU.
+        trials: (H, W, 3) uint8 RGB images, of the file's size if it has one.
+        evidence: a drive's frames.
+        advance: called after each image.
+
+    Raises:
+        ExportError: it is beyond a tolerance, with the numbers; or nothing is proven.
+    """
+    sessions = OnnxSessions(file)
+    metadata = sessions.metadata
+    difference = compare(file, model, trials, advance)
+    _check_difference(difference, metadata.precision, "ONNX Runtime")
+    largest = None
+    if metadata.precision == "fp16":
+        emulated = EmulatedSession(graph)
+        difference = compare(file, model, trials, advance, emulated.run)
+        largest = emulated.largest
+        if largest > LARGEST:
+            raise ExportError(f"a value reaches {largest:.3g}, and fp16 ends at {LARGEST:g}; export in fp32")
+        _check_difference(difference, metadata.precision, "fp16")
+    abs_rel = None if evidence is None else _judged(sessions, metadata, model, evidence, advance)
+    sessions.close()
+    return Proof(difference, abs_rel, largest)
+
+
+def _check_difference(difference: Difference, precision: str, what: str) -> None:
+    tolerance = TOLERANCES[precision]
+    if difference.relative > tolerance.pixel:
+        raise ExportError(
+            f"{what} differs from PyTorch by {difference.relative:.2g} relative ({difference.absolute:.2g} m), more "
+            f"than {tolerance.pixel:g}"
+        )
+    if difference.mean > tolerance.mean:
+        raise ExportError(
+            f"{what} differs from PyTorch by {difference.mean:.2g} relative on average, more than {tolerance.mean:g}"
+        )
+
+
+def _judged(
+    sessions: OnnxSessions, metadata: OnnxMetadata, model: SpaceClip, evidence: Evidence, advance: Callable[[], None]
+) -> tuple[float, float]:
+    def fitted(image: Rgb) -> Rgb:
+        advance()
+        return image if metadata.size is None else fit(image, metadata.size)
+
+    def exact(image: Rgb) -> Depth:
+        image = fitted(image)
+        with torch.inference_mode():
+            depth = ImageToDepth(model, (image.shape[0], image.shape[1]))(torch.from_numpy(image)[None])
+        return cast(Depth, depth[0].numpy())
+
+    def exported(image: Rgb) -> Depth:
+        return cast(Depth, sessions.run(np.repeat(fitted(image)[None], metadata.batch or 1, axis=0))[0])
+
+    before, after = evidence.abs_rel(exact), evidence.abs_rel(exported)
+    if abs(after - before) > ABS_REL_TOLERANCE * before:
+        raise ExportError(
+            f"abs_rel on {len(evidence.held_out)} frames of {evidence.source} goes from {before:.4f} to {after:.4f}, "
+            f"by {(after - before) / before:+.2%}, and {ABS_REL_TOLERANCE:.0%} is allowed; take another precision, or "
+            f"calibrate on frames more like those the model will see"
+        )
+    return before, after

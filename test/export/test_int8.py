@@ -1,0 +1,65 @@
+"""The int8 graph: what is quantised, by whose numbers, and that it still computes the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from space_clip_ros.export.int8 import to_int8
+from space_clip_ros.export.onnx import _traced
+from space_clip_ros.export.proof import made_up_images
+from space_clip_ros.model import SpaceClip
+
+SIZE = (40, 60)
+IMAGES = made_up_images(*SIZE)
+
+
+@pytest.fixture(scope="module")
+def traced(model: SpaceClip) -> onnx.ModelProto:
+    torch.set_num_threads(1)
+    return _traced(model, SIZE, 1)
+
+
+@pytest.fixture(scope="module")
+def quantised(traced: onnx.ModelProto) -> onnx.ModelProto:
+    return to_int8(traced, [*IMAGES, np.zeros((30, 30, 3), np.uint8)], SIZE, 1)
+
+
+def test_products_of_the_encoder_and_convolutions_are_quantised_a_channel(
+    model: SpaceClip, quantised: onnx.ModelProto
+) -> None:
+    made = {output: node for node in quantised.graph.node for output in node.output}
+    weights = {tensor.name: tensor for tensor in quantised.graph.initializer}
+    products = [node for node in quantised.graph.node if node.op_type in ("Conv", "MatMul", "Gemm", "ConvTranspose")]
+    low = [node for node in products if node.input[1] in made and made[node.input[1]].op_type == "DequantizeLinear"]
+    assert all(node.name.startswith(("/model/encoder/", "/model/decoder/")) for node in low)
+    assert not any("film" in node.name for node in low)
+    assert Counter(node.op_type for node in low)["MatMul"] == 4 * model.config.encoder.layers
+    for node in low:
+        values, scale, *_ = made[node.input[1]].input
+        assert weights[values].data_type == onnx.TensorProto.INT8 and weights[scale].dims, "a scale a channel"
+    kept = {node.op_type for node in products if node not in low}
+    assert kept >= {"ConvTranspose", "Gemm", "Conv"}, "FiLM and the depth head are not"
+
+
+def test_standard_operators_only(traced: onnx.ModelProto, quantised: onnx.ModelProto) -> None:
+    assert [(opset.domain, opset.version) for opset in quantised.opset_import] == [("", 17)]
+    assert all(node.domain == "" for node in quantised.graph.node)
+    assert quantised.producer_name == traced.producer_name
+    assert quantised.ByteSize() < traced.ByteSize()
+
+
+def test_it_computes_the_model(traced: onnx.ModelProto, quantised: onnx.ModelProto) -> None:
+    depths = [
+        onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+            None, {"image": IMAGES[1][None]}
+        )[0]
+        for graph in (traced, quantised)
+    ]
+    difference = np.abs(depths[1] - depths[0]) / depths[0]
+    assert 0 < difference.mean() < 0.05
