@@ -75,9 +75,20 @@ class Predictor:
         held: int | None = getattr(self._backend, "device_memory", lambda: None)()
         return held
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Do the work that the first image of a size costs (a second or so), on a black image."""
-        self.run(np.zeros((height, width, 3), np.uint8))
+    def warm_up(self, height: int, width: int, together: int = 1) -> None:
+        """Do the work that the first images of a size cost (a second or so), on black images.
+
+        Args:
+            height: of the images to come, pixels.
+            width: of the images to come, pixels.
+            together: how many may run at once; 1, 2, 4 and so on are tried, where the backend runs several.
+        """
+        black = np.zeros((height, width, 3), np.uint8)
+        self.run(black)
+        count = 2
+        while self.batches and count <= together:
+            self.run_batch([black] * count)
+            count *= 2
 
     def close(self) -> None:
         """Free what the backend holds; further calls raise. Closing twice is fine."""

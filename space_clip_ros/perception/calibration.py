@@ -9,7 +9,7 @@ from typing import Any
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.rectification import Rectifier, cached_rectifier, delivered_image
+from space_clip_ros.geometry.rectification import ImageCalibration, Rectifier, cached_rectifier, delivered_image
 
 _FRAMES = 16
 # A broken message may repeat megabytes of its own content in an error.
@@ -98,11 +98,22 @@ class Calibration:
             return View(problem=f"camera_info on {self._topic} cannot be used: {str(error)[:_LONGEST]}")
 
 
-def _view(info: Any, width: int, height: int, rectify: str) -> View:
+def image_size(info: Any) -> tuple[int, int] | None:
+    """Return height and width of the images that a camera_info is for, pixels; None where it cannot be used."""
+    try:
+        delivered = _delivered(info)
+    except InputError:
+        return None
+    return delivered.height, delivered.width
+
+
+def _delivered(info: Any) -> ImageCalibration:
     roi = (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height)
-    delivered = delivered_image(
-        tuple(info.k), tuple(info.p), info.width, info.height, info.binning_x, info.binning_y, roi
-    )
+    return delivered_image(tuple(info.k), tuple(info.p), info.width, info.height, info.binning_x, info.binning_y, roi)
+
+
+def _view(info: Any, width: int, height: int, rectify: str) -> View:
+    delivered = _delivered(info)
     if (delivered.width, delivered.height) != (width, height):
         raise InputError(
             f"it is for images of {delivered.width}x{delivered.height} pixels (after binning and region of interest), "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -13,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.inference.backend import ModelInfo
-from space_clip_ros.perception.calibration import Calibration
+from space_clip_ros.perception.calibration import Calibration, image_size
 from space_clip_ros.perception.pipeline import Pipeline
 from space_clip_ros.ros.engine import describe
 from space_clip_ros.ros.messages import compressed_to_rgb, image_to_rgb
@@ -24,8 +25,25 @@ from space_clip_ros.ros.throttle import ThrottledLog
 
 _FUTURE_S = 0.5
 
+_LARGEST_WARM_UP = 16_000_000
+"""Pixels of the largest image that is prepared for on the word of a camera_info, which costs its sender nothing."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Word of images to come: the model is to do the work that their first costs.
+
+    Attributes:
+        height: pixels.
+        width: pixels.
+    """
+
+    height: int
+    width: int
+
+
 Put = Callable[["CameraStream", Any], bool]
-"""Hands an image message to the worker; tells whether an older one was thrown away for it."""
+"""Hands an image message or a WarmUp to the worker; tells whether an older one was thrown away for it."""
 
 
 class CameraStream:
@@ -79,11 +97,13 @@ class CameraStream:
             self.image_topic,
         )
         self._subscriptions: list[Any] = []
+        self._announced = False
 
     def start(self) -> None:
         """Subscribe."""
         self.stop()
-        self._subscribe(CameraInfo, f"{self._prefix}camera_info", self.calibration.update, _any_publisher(depth=5))
+        self._announced = False
+        self._subscribe(CameraInfo, f"{self._prefix}camera_info", self._on_info, _any_publisher(depth=5))
         self.image_qos = _any_publisher(depth=1)
         if self._compressed:
             self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
@@ -121,6 +141,16 @@ class CameraStream:
                 subscription_events(self._node, topic, qos, self._log),
             )
         )
+
+    def _on_info(self, info: Any) -> None:
+        self.calibration.update(info)
+        if self._announced:
+            return
+        # Once: what a camera_info says later is seen in the images soon enough.
+        self._announced = True
+        size = image_size(info)
+        if size is not None and size[0] * size[1] <= _LARGEST_WARM_UP:
+            self._put(self, WarmUp(*size))
 
     def _on_image(self, message: Any) -> None:
         self.statistics.receive()

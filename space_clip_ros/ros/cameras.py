@@ -10,7 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import BackendError
 from space_clip_ros.perception.pipeline import Prepared
-from space_clip_ros.ros.camera_stream import CameraStream
+from space_clip_ros.ros.camera_stream import CameraStream, WarmUp
 from space_clip_ros.ros.engine import Engine, describe
 from space_clip_ros.ros.statistics import Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
@@ -87,15 +87,21 @@ class Cameras:
             stream.destroy()
 
     def _put(self, stream: CameraStream, message: Any) -> bool:
-        return self._worker.put((stream, message), stream.name)
+        # A slot of its own, so that it throws away no image; names of cameras have no blanks.
+        slot = f"{stream.name} warm-up" if isinstance(message, WarmUp) else stream.name
+        return self._worker.put((stream, message), slot)
 
     def _process(self, jobs: list[Job]) -> None:
         if self._engine.resting():
-            for stream, _ in jobs:
-                stream.statistics.drop("model down", self._engine.problem)
+            for stream, message in jobs:
+                if not isinstance(message, WarmUp):
+                    stream.statistics.drop("model down", self._engine.problem)
             return
         groups: dict[tuple[int, ...], list[Ready]] = {}
         for stream, message in jobs:
+            if isinstance(message, WarmUp):
+                self._engine.warm_up(message.height, message.width, len(self.streams))
+                continue
             with stream.faults_cost_a_frame():
                 prepared = stream.pipeline.prepare(message)
                 if prepared is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -64,6 +65,12 @@ class Engine:
     def resting(self) -> bool:
         """Tell whether it waits before the next attempt; frames of that time are lost."""
         return self._failures > 1 and self._now() < self._resume_at
+
+    def warm_up(self, height: int, width: int, together: int) -> None:
+        """Do the work that the first images of a size cost; what fails is left for those images to report."""
+        if self._predictor is not None and self.info.fixed_size is None and not self._failures:
+            with contextlib.suppress(Exception):
+                self._predictor.warm_up(height, width, together)
 
     def run(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth for images of one size.

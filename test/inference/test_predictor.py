@@ -92,6 +92,17 @@ def test_stages(predict: Predictor) -> None:
     assert all(duration >= 0 for duration in prediction.stages_ms.values())
 
 
+def test_warming_up_for_several_images_at_once(model_dir: Path) -> None:
+    with (
+        load_predictor(model_dir / "any.onnx", threads=1) as batching,
+        load_predictor(model_dir / "one.onnx") as single,
+    ):
+        for predictor, counts in ((batching, [1, 2, 4]), (single, [1])):
+            predictor.warm_up(20, 30, together=5)
+            sessions = predictor._backend._sessions._sessions
+            assert list(sessions) == [(count, 20, 30) for count in counts]
+
+
 def test_more_sizes_than_are_kept(predict: Predictor) -> None:
     first = predict(IMAGE)
     for height in range(20, 30):

@@ -9,7 +9,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.perception.calibration import Calibration
+from space_clip_ros.perception.calibration import Calibration, image_size
 from space_clip_ros.ros.messages import camera_info_from_camera
 
 CAMERA = PinholeCamera(64, 48, 50.0, 52.0, 31.0, 23.0)
@@ -95,6 +95,14 @@ def test_unusable_calibrations(calibration, fields, text):
     problem = calibration.view("camera", 64, 48, "auto").problem
     assert text in problem
     assert len(problem) < 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "size"),
+    [({}, (48, 64)), ({"binning_x": 2}, (48, 32)), ({"k": [0.0] * 9}, None), ({"width": 0}, None)],
+)
+def test_the_size_of_the_images_to_come(fields, size):
+    assert image_size(info(**fields)) == size
 
 
 def test_distortion_is_rectified_unless_turned_off(calibration):

@@ -149,20 +149,8 @@ def test_a_camera_that_floods_does_not_starve_the_other(start):
     assert [message.header.stamp.sec for message in robot.depth["front"]] == [0, 13]
 
 
-def test_frames_that_wait_together_run_together_where_the_backend_can(start, tmp_path):
-    torch = pytest.importorskip("torch")
-    from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
-    from space_clip_ros.model import build, save_checkpoint
-
-    torch.manual_seed(1)
-    encoder = EncoderConfig(width=24, heads=2, patch_size=16, image_size=64)
-    decoder = DecoderConfig(channels=(16, 12, 8, 8), film_hidden=8)
-    model = build(ModelConfig(encoder=encoder, decoder=decoder, input_size=(64, 64))).eval()
-    with torch.no_grad():
-        model.depth_head.depth.bias.fill_(5.0)
-    file = tmp_path / "tiny.safetensors"
-    save_checkpoint(model, file)
-    robot = start(model=file, backend="torch", device="cpu", batch_wait=0.0)
+def test_frames_that_wait_together_run_together_where_the_backend_can(start, tiny_model_file):
+    robot = start(batch_wait=0.0)
     gate = Gate(robot.node)
     robot.send("front", 0)
     assert gate.entered.acquire(timeout=30)
@@ -171,7 +159,7 @@ def test_frames_that_wait_together_run_together_where_the_backend_can(start, tmp
     robot.received("front", 2)
     robot.received("rear", 1)
     gate.allowed.release(2)
-    expected = load_predictor(file, backend="torch", device="cpu", threads=1)(picture(7))
+    expected = load_predictor(tiny_model_file, threads=1)(picture(7))
     for name in CAMERAS:
         np.testing.assert_allclose(robot.answered(name, 7), expected, rtol=1e-4)
     assert gate.sizes == [1, 2]

@@ -143,3 +143,22 @@ def test_a_model_that_cannot_be_loaded_at_all_raises(tmp_path: Path):
 
     with pytest.raises(ModelError):
         Engine(load, lambda: 1, ThrottledLog(None))
+
+
+def test_a_warm_up_that_fails_is_left_for_the_image_to_report(tiny_model_file):
+    device = Device(tiny_model_file)
+    sizes: list[tuple[int, ...]] = []
+
+    def warm_up(*size: int) -> None:
+        sizes.append(size)
+        raise RuntimeError("out of memory")
+
+    device.engine._predictor.warm_up = warm_up
+    device.engine.warm_up(8, 10, 2)
+    assert sizes == [(8, 10, 2)]
+    assert (device.engine.problem, device.lines, device.engine.resting()) == ("", [], False)
+    device.broken = True
+    device.fail()
+    device.engine.warm_up(8, 10, 2)
+    assert len(sizes) == 1
+    device.engine.close()
