@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +49,7 @@ def kitti_drive_dir(shared_dir: Path) -> Path:
 @pytest.fixture()
 def fake_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A GPU with TensorRT 10.3 that is none (``fake_gpu.py``), and an empty cache of engines."""
-    specification = importlib.util.spec_from_file_location("fake_gpu", ROOT / "test" / "fake_gpu.py")
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    module = _beside("fake_gpu")
     for name in ("tensorrt", "cuda", "cuda.bindings", "cuda.bindings.runtime"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -58,3 +57,37 @@ def fake_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     gpu.install("10.3.0")
     yield gpu
     gpu.remove()
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Wait for a condition; fail with its name, and only after a generous time."""
+
+    def wait(condition: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, f"waited {timeout_s:g} s in vain for {what}"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium or Chrome: ``$SPACE_CLIP_BROWSER``, else what is installed."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome", "chromium-headless-shell")
+    program = os.environ.get("SPACE_CLIP_BROWSER") or next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("no Chromium or Chrome found; install one (apt install chromium) or set SPACE_CLIP_BROWSER")
+    browser = _beside("browser").Browser(program, tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+def _beside(name: str) -> Any:
+    """Return a module of this folder, which is no package."""
+    specification = importlib.util.spec_from_file_location(name, ROOT / "test" / f"{name}.py")
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

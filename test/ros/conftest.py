@@ -6,7 +6,6 @@ import importlib.util
 import itertools
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,19 +89,6 @@ def spinning(ros: int) -> Iterator[Callable[..., Any]]:
     for node in reversed(nodes):
         getattr(node, "close", lambda: None)()
         node.destroy_node()
-
-
-@pytest.fixture
-def until() -> Callable[..., None]:
-    """Wait for a condition; fail with its name, and only after a generous time."""
-
-    def wait(condition: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
-        end = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < end, f"waited {timeout_s:g} s in vain for {what}"
-            time.sleep(0.01)
-
-    return wait
 
 
 @pytest.fixture(scope="session")
