@@ -16,7 +16,7 @@ setup(
     name=NAME,
     version="0.1.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "reporting/page/*"]},
+    package_data={NAME: ["py.typed", "reporting/page/*", "live/page/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -31,6 +31,7 @@ setup(
         # ROS 2 as wheels; a sourced ROS 2 replaces it.
         "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags-image>=0.9"],
         "bags": ["rosbags>=0.11"],
+        "view": ["tornado>=6.1"],
         "nyu": ["h5py", "scipy"],
         "train": [
             "torch>=2.4",

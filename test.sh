@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/environment.sh
 . scripts/environment.sh
-make_environment .venv-test ros,bags,train,nyu,dev 9
+make_environment .venv-test ros,bags,view,train,nyu,dev 9
 export PATH="$PWD/.venv-test/bin:$PATH"
 ruff check .
 ruff format --check .

@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "training": {"model", "data", "evaluation", "geometry"},
     "perception": {"geometry", "inference"},
     "bags": {"data", "geometry", "inference", "perception"},
-    "ros": {"inference", "geometry", "data", "evaluation", "bags", "perception"},
+    "ros": {"inference", "geometry", "data", "evaluation", "bags", "perception", "live"},
+    "live": {"reporting"},
     "reporting": {"geometry", "data", "evaluation", "perception", "bags"},
     "benchmark": {"geometry", "inference"},
     "cli": {
@@ -62,6 +63,7 @@ ONLY_IN = {
     "cuda": r"inference/cuda_python\.py",
     "rosbags": r"ros/|bags/",
     "cv_bridge": r"bags/",
+    "tornado": r"live/",
     "rclpy": r"ros/",
     "sensor_msgs": r"ros/",
     "std_msgs": r"ros/",

@@ -103,7 +103,7 @@ def test_a_sourced_ros_is_used_instead_of_the_wheels(tree: Path) -> None:
     assert result.returncode == 0, result.stderr
     calls = log.read_text(encoding="utf-8").splitlines()
     assert calls[0] == "-m venv --clear --system-site-packages .venv"
-    assert calls[1].endswith("-c constraints/robot.txt -e .[bags]")
+    assert calls[1].endswith("-c constraints/robot.txt -e .[bags,view]")
     again = run(tree, "demo.sh", ROS_DISTRO="humble")
     assert again.returncode == 0
     assert log.read_text(encoding="utf-8").splitlines()[3:] == ["-m space_clip_ros.ros.demo"], "set up only once"

@@ -37,7 +37,7 @@ def render(title: str, subtitle: str, sections: Sequence[str], clouds: Mapping[s
     return Template(_asset("page.html")).substitute(
         title=escape(title),
         subtitle=escape(subtitle),
-        style=_asset("page.css"),
+        style=stylesheet(),
         body="\n".join(section for section in sections if section),
         licence=licence,
         scripts="\n".join(scripts),
@@ -100,6 +100,11 @@ def comparison(below: str, above: str, what: str) -> str:
 def picture(uri: str, what: str) -> str:
     """Return a picture with its description."""
     return f'<img src="{uri}" alt="{escape(what)}">'
+
+
+def stylesheet() -> str:
+    """Return the page's style, for other pages to look like it."""
+    return _asset("page.css")
 
 
 def _asset(name: str) -> str:

@@ -26,6 +26,7 @@ from space_clip_ros.data.files import write_whole
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.synthetic import write_drive
 from space_clip_ros.errors import DataError, SpaceClipError
+from space_clip_ros.live import address
 from space_clip_ros.ros import dds
 from space_clip_ros.ros.demo_processes import Children
 from space_clip_ros.ros.demo_recorder import DemoRecorder
@@ -34,6 +35,7 @@ from space_clip_ros.ros.demo_report import ReportFrame, draw_report
 from space_clip_ros.ros.demo_run import DemoRun, Job
 from space_clip_ros.ros.demo_sources import BagSource, DriveSource, Source
 from space_clip_ros.ros.demo_summary import table
+from space_clip_ros.ros.demo_view import LiveView
 from space_clip_ros.ros.terminal import Terminal
 
 _PROCESSES = 4
@@ -72,8 +74,9 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
     recording = None
     if options.recording:
         recording = Recording(out / "recording", source.transport, options.record_clouds)
-    profile = dds.prepare_environment(logs, _PROCESSES + options.recording)
-    job = Job(source, options.rate, options.model, options.backend, logs, recording)
+    view = LiveView(options.view_port, source.transport) if options.view else None
+    profile = dds.prepare_environment(logs, _PROCESSES + options.recording + options.view)
+    job = Job(source, options.rate, options.model, options.backend, logs, recording, view)
     terminal.say(
         f"{source.name}: {source.frames} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}"
     )
@@ -175,6 +178,14 @@ def _parser() -> argparse.ArgumentParser:
         help="record inputs and outputs into OUT/recording, for Foxglove and RViz (default: yes)",
     )
     parser.add_argument("--record-clouds", action="store_true", help="record clouds too, several times the data")
+    parser.add_argument("--view", action="store_true", help="show it live in a browser, on a page of this machine")
+    parser.add_argument(
+        "--view-port",
+        type=address.port_number,
+        default=address.PORT,
+        metavar="PORT",
+        help="of that page; 0 for any that is free (%(default)s)",
+    )
     return parser
 
 

@@ -44,6 +44,7 @@ class Child:
         arguments: Sequence[str] = (),
         remaps: Sequence[str] = (),
         niceness: int = 0,
+        inherited: Sequence[int] = (),
     ) -> None:
         """Start it.
 
@@ -54,6 +55,7 @@ class Child:
             arguments: its own arguments.
             remaps: of topics, ``FROM:=TO``.
             niceness: above 0 it gets out of the others' way.
+            inherited: file descriptors that stay open for it.
         """
         self.name = name
         self.log = folder / f"{name}.log"
@@ -74,6 +76,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=inherited,
             )
 
     @property
@@ -140,9 +143,10 @@ class Children:
         arguments: Sequence[str] = (),
         remaps: Sequence[str] = (),
         niceness: int = 0,
+        inherited: Sequence[int] = (),
     ) -> Child:
         """Start one more; see :class:`Child`."""
-        child = Child(name, parameters, self._folder, arguments, remaps, niceness)
+        child = Child(name, parameters, self._folder, arguments, remaps, niceness, inherited)
         self._children.append(child)
         return child
 

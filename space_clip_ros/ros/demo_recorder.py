@@ -93,6 +93,10 @@ class DemoRecorder(ArrivalNode):
         wanted = {self._image_topic: 1, "camera_info": 2, "depth/image": 2 + recorded, "ground_truth/image": 1}
         return all(self.count_subscribers(topic) >= count for topic, count in wanted.items())
 
+    def watched(self) -> bool:
+        """Tell whether somebody besides this process looks at coloured depth: the live view does while it is open."""
+        return self.count_subscribers("depth/color") > 1
+
     def everything_arrived(self) -> bool:
         """Tell whether every frame sent so far has arrived on every output."""
         return min(self.arrivals.received().values()) >= len(self.sent)

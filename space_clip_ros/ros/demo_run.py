@@ -21,12 +21,14 @@ from space_clip_ros.ros.demo_recording import Recording
 from space_clip_ros.ros.demo_report import ReportFrame
 from space_clip_ros.ros.demo_sources import Rgb, Source
 from space_clip_ros.ros.demo_summary import summarize
+from space_clip_ros.ros.demo_view import LiveView
 from space_clip_ros.ros.depth_evaluator import fitted
 from space_clip_ros.ros.latency import percentiles
 from space_clip_ros.ros.terminal import Terminal
 
 _START_S = 180.0
 _WIRING_S = 20.0
+_WATCHER_S = 20.0
 _STRAGGLERS_S = 3.0
 _RECENT = 50
 _TICK_S = 0.1
@@ -43,6 +45,7 @@ class Job:
         backend: what runs it.
         folder: where parameter files, logs and the evaluator's table go.
         recording: where inputs and outputs are recorded, or None.
+        view: the page to watch on, or None.
     """
 
     source: Source
@@ -51,6 +54,7 @@ class Job:
     backend: str
     folder: Path
     recording: Recording | None = None
+    view: LiveView | None = None
 
 
 class DemoRun:
@@ -72,12 +76,16 @@ class DemoRun:
         table = self._job.folder / "evaluation.json"
         table.unlink(missing_ok=True)
         job = self._job
+        if job.view is not None:
+            job.view.start(self._children)
+            self._terminal.say(f"live view: {job.view.url}")
         transport = {"image_transport": job.source.transport}
         node = self._children.start("depth_node", {"model": job.model, "backend": job.backend, **transport})
         self._wait_until_ready(node)
         evaluator = self._children.start("depth_evaluator", {"json": str(table)})
         recorders = [] if job.recording is None else [job.recording.start(self._children)]
         self._wait_until_wired(node)
+        self._wait_until_watched()
         playing = job.source.playing(job.rate_hz)
         player = self._children.start(playing.program, playing.parameters, playing.arguments, playing.remaps)
         self._watch(player, *recorders)
@@ -130,6 +138,14 @@ class DemoRun:
                 f"the processes did not find each other within {_WIRING_S:g} s; see the logs in {node.log.parent}, and "
                 "check that nothing blocks UDP on this machine"
             )
+
+    def _wait_until_watched(self) -> None:
+        """Give whoever asked for the live view a while to open it, as a drive may be over in seconds."""
+        deadline = time.monotonic() + _WATCHER_S
+        while self._job.view is not None and not self._recorder.watched() and time.monotonic() < deadline:
+            self._terminal.show(f"waiting for {self._job.view.url} to be opened; playing soon in any case ...")
+            self._recorder.spin(_TICK_S)
+            self._children.check()
 
     def _watch(self, player: Child, *recorders: Child) -> None:
         """Take messages until the drive is over and the last outputs have arrived or are given up."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,11 +42,11 @@ class Run:
         wanted = f"{MARK}={self.mark}".encode()
         return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if wanted in readable(path)]
 
-    def wait_for_line(self, text: str) -> None:
+    def wait_for_line(self, text: str) -> str:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if text in line:
-                return
+                return line
         raise AssertionError(f"{text!r} never came")
 
 
@@ -113,6 +116,43 @@ def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path, tiny_mo
     assert gone(run)
 
 
+def test_a_run_can_be_watched_live(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
+    """The page is there while the model loads, shows pictures and figures of the drive, and ends with the demo."""
+    pytest.importorskip("tornado")
+    from tornado.websocket import WebSocketClosedError, websocket_connect
+
+    words = ("--view", "--view-port", 0, "--rate", 1, "--no-recording", "--out", tmp_path)
+    run = Run("--drive", small_drive, "--model", tiny_model_file, *words)
+    url = run.wait_for_line("live view: http://127.0.0.1:").split()[-1]
+
+    async def watch() -> int:
+        connection = await asyncio.wait_for(websocket_connect(f"{url.replace('http', 'ws')}live"), 60)
+        with_pictures = 0
+        while (written := await asyncio.wait_for(connection.read_message(), 60)) is not None:
+            head = json.loads(written[4 : 4 + int.from_bytes(written[:4], "little")])
+            with_pictures += bool(head["image"] and head["depth"] and head["cards"])
+            with contextlib.suppress(WebSocketClosedError):
+                await connection.write_message("next")
+        assert connection.close_code == 1001
+        return with_pictures
+
+    assert asyncio.run(watch()) > 0
+    status, _, errors = run.finish()
+    assert status == 0, errors
+    assert json.loads((tmp_path / "summary.json").read_text())["frames_sent"] >= 1
+    assert gone(run)
+
+
+def test_a_view_without_its_port_ends_before_anything_starts(tmp_path: Path, small_drive: Path) -> None:
+    pytest.importorskip("tornado")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status, output, errors = Run("--drive", small_drive, "--view", "--view-port", port, "--out", tmp_path).finish()
+    assert status == 1
+    assert errors == f"demo: port {port} of 127.0.0.1 is taken; give another one, or 0 for any that is free\n"
+    assert output == ""
+
+
 def test_a_model_that_is_not_there_ends_the_demo_with_the_reason(tmp_path: Path, small_drive: Path) -> None:
     run = Run("--drive", small_drive, "--model", "no_such_model", "--out", tmp_path)
     status, _, errors = run.finish()
@@ -159,6 +199,7 @@ def test_even_a_killed_demo_leaves_no_process_behind(tmp_path: Path, small_drive
         (["--frames", "0"], "at least 1"),
         (["--backend", "abacus"], "invalid choice"),
         (["--drive", "a", "--bag", "b"], "not allowed with"),
+        (["--view", "--view-port", "70000"], "between 0 and 65535"),
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], text: str) -> None:

@@ -1,0 +1,62 @@
+"use strict";
+const byId = (id) => document.getElementById(id);
+const state = byId("state");
+
+function say(text, level) {
+  state.textContent = text;
+  state.className = level;
+}
+
+function fill(parent, rows, make) {
+  parent.replaceChildren(...rows.map((row) => {
+    const [outer, inner] = make;
+    const element = document.createElement(outer);
+    element.className = outer === "div" ? "card" : "";
+    row.forEach((text, index) => {
+      const part = document.createElement(inner[index]);
+      part.textContent = text;
+      element.append(part);
+    });
+    return element;
+  }));
+}
+
+async function draw(id, jpeg) {
+  if (!jpeg.byteLength) return;
+  const picture = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+  const canvas = byId(id);
+  if (canvas.width !== picture.width || canvas.height !== picture.height) {
+    canvas.width = picture.width;
+    canvas.height = picture.height;
+  }
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  picture.close();
+}
+
+async function show(message) {
+  const start = 4 + new DataView(message).getUint32(0, true);
+  const moment = JSON.parse(new TextDecoder().decode(new Uint8Array(message, 4, start - 4)));
+  const middle = start + moment.image;
+  await Promise.all([
+    draw("image", message.slice(start, middle)),
+    draw("depth", message.slice(middle, middle + moment.depth)),
+  ]);
+  fill(byId("cards"), moment.cards, ["div", ["b", "span"]]);
+  fill(byId("facts"), moment.facts, ["tr", ["td", "td"]]);
+  say(moment.state, moment.level);
+}
+
+const socket = new WebSocket(new URL("live", location.href.replace(/^http/, "ws")));
+let last = Promise.resolve();
+socket.binaryType = "arraybuffer";
+socket.onmessage = (event) => {
+  // The next moment is asked for when this one is drawn: on a slow line the newest is sent, and none waits.
+  last = show(event.data).finally(() => socket.readyState === WebSocket.OPEN && socket.send("next"));
+};
+socket.onclose = async (event) => {
+  await last.catch(() => undefined);
+  document.body.classList.add("ended");
+  document.title = "Ended - live view";
+  const why = event.code === 1001 ? "The demo has ended." : "The connection is lost; the demo has ended or was stopped.";
+  say(`${why} This is the last of it.`, "ended");
+};
