@@ -73,6 +73,7 @@ setup(
             f"kitti_player = {NAME}.ros.executables:kitti_player",
             f"depth_evaluator = {NAME}.ros.executables:depth_evaluator",
             f"bag_replay = {NAME}.ros.executables:bag_replay",
+            f"live_view = {NAME}.ros.executables:live_view",
         ]
     },
 )

@@ -52,10 +52,12 @@ def test_share_holds_what_a_robot_needs(install: Path) -> None:
     assert (share / "launch" / "depth.launch.py").is_file()
     assert (share / "config" / "depth.yaml").is_file()
     assert (share / "models" / "road_tiny.onnx").is_file()
+    site = next(install.glob("lib/python3*/site-packages"))
+    assert all((site / "space_clip_ros/live/page" / name).is_file() for name in ("live.html", "live.css", "live.js"))
     assert (install / "share/ament_index/resource_index/packages/space_clip_ros").is_file()
 
 
-@pytest.mark.parametrize("name", ["depth_node", "kitti_player", "depth_evaluator", "bag_replay"])
+@pytest.mark.parametrize("name", ["depth_node", "kitti_player", "depth_evaluator", "bag_replay", "live_view"])
 def test_ros2_run_finds_every_executable(install: Path, name: str) -> None:
     assert os.access(install / "lib" / "space_clip_ros" / name, os.X_OK)
 

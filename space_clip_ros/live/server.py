@@ -38,7 +38,8 @@ class LiveServer:
         self._listener = listener
         self._audience = _Audience()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="live", daemon=True)
+        application = _application(self._audience)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(application)), name="live", daemon=True)
         self._thread.start()
         self._ready.wait()
 
@@ -59,9 +60,9 @@ class LiveServer:
             self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
-    async def _serve(self) -> None:
+    async def _serve(self, application: Application) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        server = HTTPServer(_application(self._audience))
+        server = HTTPServer(application)
         self._listener.setblocking(False)
         server.add_socket(self._listener)
         self._ready.set()

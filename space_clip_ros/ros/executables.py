@@ -33,6 +33,11 @@ def bag_replay() -> None:
     _start("replay", "bag_replay")
 
 
+def live_view() -> None:
+    """Run ``view``, by a name that says what it shows."""
+    _start("view", "live_view")
+
+
 def _start(module: str, name: str = "") -> None:
     def farewell(*_: Any) -> None:
         sys.stdout.write(f"{name or module}: stopped before it started\n")

@@ -23,7 +23,7 @@ from space_clip_ros.ros.messages import compressed_to_rgb, image_to_rgb, stamp_n
 from space_clip_ros.ros.program import BagProgram
 
 _DESCRIPTION = "Shows images, depth and figures of depth_node live, on a page that only this machine reaches."
-_EXAMPLE = "example: python -m space_clip_ros.ros.view --ros-args -r image:=/camera/image_raw"
+_EXAMPLE = "example: live_view --ros-args -r image:=/camera/image_raw"
 _PERIOD_S = 0.1
 _REPEAT_S = 1.0
 _SILENT_S = 5.0
@@ -156,7 +156,7 @@ class View(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Serve the page until a signal; return the exit status, 1 if the port cannot be had."""
-    program = BagProgram("view", _DESCRIPTION, _EXAMPLE)
+    program = BagProgram("live_view", _DESCRIPTION, _EXAMPLE)
     parser = program.parser
     port = address.PORT
     parser.add_argument("--port", type=address.port_number, default=port, help="of the page, 0 for any (%(default)s)")

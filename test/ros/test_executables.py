@@ -23,7 +23,7 @@ executables.{name}()
 
 
 @pytest.mark.parametrize("number", [2, 15])
-@pytest.mark.parametrize("name", ["depth_node", "kitti_player", "depth_evaluator", "bag_replay"])
+@pytest.mark.parametrize("name", ["depth_node", "kitti_player", "depth_evaluator", "bag_replay", "live_view"])
 def test_a_signal_during_the_imports_ends_quietly(name: str, number: int) -> None:
     program = PROGRAM.format(name=name, number=number)
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
