@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +88,7 @@ class Atlas:
         u: NDArray[np.float32],
         v: NDArray[np.float32],
         level: NDArray[np.int32],
-        jitter: NDArray[np.float32],
+        jitter: Sequence[NDArray[np.float32]],
     ) -> NDArray[np.uint8]:
         """Return (P, 4) uint8 RGBA of single texels; coordinates repeat every 1, v grows downwards.
 
@@ -95,16 +97,21 @@ class Atlas:
             u: (P,) horizontal coordinates.
             v: (P,) vertical coordinates.
             level: (P,) how often the texture is halved first; limited to what there is.
-            jitter: (2, P) shifts of u and v in texels; random ones within half a texel stand in for interpolation.
+            jitter: two times (P,), shifts of u and v in texels; random ones within half a texel stand in for
+                interpolation.
         """
         texels, offsets, sizes = self._freeze()
-        size = sizes.take(texture)
         level = np.clip(level, 0, _LEVELS - 1)
-        size = np.maximum(size >> level, 1)
+        size = np.maximum(sizes.take(texture) >> level, 1)
+        scale = size.astype(np.float32)
         mask = size - 1
-        column = np.floor(u * size + jitter[0]).astype(np.int32) & mask
-        row = np.floor(v * size + jitter[1]).astype(np.int32) & mask
-        at = offsets.take(texture * _LEVELS + level) + row * size + column
+        column = _cell(u, scale, jitter[0])
+        column &= mask
+        at = _cell(v, scale, jitter[1])
+        at &= mask
+        at *= size
+        at += column
+        at += offsets.take(texture * _LEVELS + level)
         return np.asarray(texels.take(at).view(np.uint8).reshape(-1, 4))
 
     def _freeze(self) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
@@ -115,3 +122,13 @@ class Atlas:
                 np.asarray(self._sizes, np.int32),
             )
         return self._frozen
+
+
+def _cell(coordinate: NDArray[np.float32], size: NDArray[np.float32], shift: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Return floor(coordinate * size + shift) for powers of two; whole and rest apart, float32 is exact enough."""
+    rest = coordinate * size
+    whole = np.floor(rest)
+    rest -= whole
+    rest += shift
+    whole += np.floor(rest, out=rest)
+    return np.asarray(whole.astype(np.int32))

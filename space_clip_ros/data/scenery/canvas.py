@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +12,35 @@ from space_clip_ros.data.scenery.raster import Facets, Fragments, fragments
 Keep = Callable[[Fragments], NDArray[np.bool_]]
 
 _BATCH = 250_000
+_RANKS = 2**28  # half of what a float32 leaves of a float64, so that taking the value back does not round up
 
 
-@dataclass
 class Canvas:
     """Pixels that remember the largest value drawn on them.
 
-    Attributes:
-        width: pixels.
-        height: pixels.
-        value: (height * width,) float32, -inf where nothing is.
-        facet: (height * width,) int32, row of the :class:`Facets` drawn, -1 where nothing is.
+    A pixel holds one float64: the value as float32, and below its last bit the rank of the quad. The larger of two is
+    thus the one of the larger value or, between equals, of the larger rank, and no second pass has to find its quad.
     """
 
-    width: int
-    height: int
-    value: NDArray[np.float32] = field(init=False)
-    facet: NDArray[np.int32] = field(init=False)
+    def __init__(self, width: int, height: int) -> None:
+        """Start empty: ``width`` x ``height`` pixels."""
+        self._width, self._height = width, height
+        self._keys = np.full(height * width, -np.inf)
+        self._drawn: list[NDArray[np.intp]] = []
+        self._rank = _RANKS  # of the first quad of the batch drawn last
 
-    def __post_init__(self) -> None:
-        """Start empty."""
-        self.value = np.full(self.height * self.width, -np.inf, np.float32)
-        self.facet = np.full(self.height * self.width, -1, np.int32)
+    @property
+    def value(self) -> NDArray[np.float32]:
+        """(height * width,) float32, -inf where nothing is."""
+        return self._keys.astype(np.float32)
+
+    @property
+    def facet(self) -> NDArray[np.int32]:
+        """(height * width,) int32, row of the :class:`Facets` drawn, -1 where nothing is."""
+        names = np.concatenate([[-1], *self._drawn[::-1]]).astype(np.int32)
+        rank = self._keys.view(np.int64) & (2 * _RANKS - 1)
+        rank -= self._rank - 1
+        return names.take(rank, mode="clip")  # minus infinity's rank is 0, far below
 
     def draw(self, facets: Facets, rows: NDArray[np.intp], keep: Keep | None = None) -> None:
         """Draw some quads.
@@ -46,14 +52,21 @@ class Canvas:
         """
         for part in _batches(facets.select(rows)):
             part = rows[part]
-            found = fragments(facets.select(part), self.width, self.height)
-            found = found.select(np.flatnonzero(found.value > self.value.take(found.pixel)))
-            found = Fragments(found.pixel, part.astype(np.int32).take(found.facet), found.value)
+            found = fragments(facets.select(part), self._width, self._height)
+            # Of equals, the first batch wins, and in it the last quad.
+            self._rank -= len(part)
+            self._drawn.append(part)
+            key = found.value.astype(np.float64)
+            bits = key.view(np.int64)
+            bits += found.facet
+            bits += self._rank
+            pixel = found.pixel
             if keep is not None:
-                found = found.select(np.flatnonzero(keep(found)))
-            np.maximum.at(self.value, found.pixel, found.value)
-            winners = np.flatnonzero(found.value == self.value.take(found.pixel))
-            self.facet[found.pixel.take(winners)] = found.facet.take(winners)
+                nearer = np.flatnonzero(key > self._keys.take(pixel))
+                found = found.select(nearer)
+                kept = nearer[keep(Fragments(found.pixel, part.take(found.facet), found.value))]
+                pixel, key = pixel.take(kept), key.take(kept)
+            np.maximum.at(self._keys, pixel, key)
 
 
 def _batches(facets: Facets) -> list[NDArray[np.intp]]:

@@ -70,17 +70,18 @@ def random_light(rng: Rng) -> Light:
     )
 
 
-def sky_picture(light: Light, camera: PinholeCamera, rotation: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return (H, W, 3) float32 linear RGB of the sky.
+def sky_picture(light: Light, camera: PinholeCamera, rotation: NDArray[np.floating], rows: int) -> NDArray[np.float32]:
+    """Return (rows, W, 3) float32 linear RGB of the sky.
 
     Args:
         light: weather.
         camera: where the pixels are.
         rotation: (3, 3) camera axes to world axes.
+        rows: how many of the picture's rows from the top.
     """
     step = 6  # the sky is smooth: compute few pixels and enlarge
     x = np.arange(0, camera.width + step, step)
-    y = np.arange(0, camera.height + step, step)
+    y = np.arange(0, rows + step, step)
     right, down = np.meshgrid((x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy)
     direction = np.stack([right, down, np.ones_like(right)], axis=-1) @ rotation.T
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
@@ -96,4 +97,4 @@ def sky_picture(light: Light, camera: PinholeCamera, rotation: NDArray[np.floati
     cloud = light.horizon * (1.0 + 0.15 * noise)
     color = (color * (1 - cover) + cloud * cover).astype(np.float32)
     large = cv2.resize(color, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(large[: camera.height, : camera.width], np.float32)
+    return np.asarray(large[:rows, : camera.width], np.float32)

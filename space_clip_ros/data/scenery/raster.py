@@ -50,12 +50,12 @@ class Fragments:
 
     Attributes:
         pixel: (F,) intp, y * width + x.
-        facet: (F,) int32, row of the :class:`Facets`.
+        facet: (F,) intp, row of the :class:`Facets`.
         value: (F,) float32, the compared value.
     """
 
     pixel: NDArray[np.intp]
-    facet: NDArray[np.int32]
+    facet: NDArray[np.intp]
     value: NDArray[np.float32]
 
     def select(self, rows: NDArray[np.intp]) -> Fragments:
@@ -139,40 +139,51 @@ def orthographic(quads: Floats, width: int, height: int) -> Facets:
 
 def fragments(facets: Facets, width: int, height: int) -> Fragments:
     """Return every pixel centre that every quad covers."""
-    top = np.maximum(np.ceil(facets.box[:, 1]), 0).astype(np.intp)
-    bottom = np.minimum(np.floor(facets.box[:, 3]), height - 1).astype(np.intp)
-    facet, y = _runs(np.maximum(bottom - top + 1, 0))
-    y += top.take(facet)
-    left = np.maximum(np.ceil(facets.box[:, 0]), 0).take(facet)
-    right = np.minimum(np.floor(facets.box[:, 2]), width - 1).take(facet)
-    for slope, along, constant in np.moveaxis(facets.edges, 0, 2):
-        rest = along.take(facet) * y + constant.take(facet)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            bound = rest * (-1 / slope).take(facet)
-        rising, falling = (slope > 0).take(facet), (slope < 0).take(facet)
-        np.maximum(left, np.ceil(bound), out=left, where=rising)
-        np.minimum(right, np.floor(bound), out=right, where=falling)
-        right[(rest < 0) & ~(rising | falling)] = -1
-    length = np.maximum(right - left + 1, 0)
+    facet, y, left, right = _spans(facets, width, height)
+    length = (right - left + 1).clip(0).astype(np.intp)
     filled = np.flatnonzero(length > 0)
     facet, y = facet.take(filled), y.take(filled)
-    left, length = left.take(filled).astype(np.intp), length.take(filled).astype(np.intp)
+    left, length = left.take(filled), length.take(filled)
     slope, along, constant = (column.take(facet) for column in np.ascontiguousarray(facets.value.T))
     # Row starts are exact in float64; along a row the value grows by its slope, in float32, on few pixels.
     start = slope * left + along * y + constant
-    span, step = _runs(length)
+    first = np.cumsum(length) - length
+    step = np.arange(length.sum())
+    pixel = step + np.repeat(y * width + left.astype(np.intp) - first, length)
+    step -= np.repeat(first, length)
     value = step.astype(np.float32)
-    value *= slope.astype(np.float32).take(span)
-    value += start.astype(np.float32).take(span)
-    step += (y * width + left).take(span)
-    return Fragments(step, facet.astype(np.int32).take(span), value)
+    value *= np.repeat(slope.astype(np.float32), length)
+    value += np.repeat(start.astype(np.float32), length)
+    return Fragments(pixel, np.repeat(facet, length), value)
 
 
-def _runs(lengths: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return, for runs of the given lengths laid end to end, each item's run and its place in the run."""
-    run = np.repeat(np.arange(len(lengths)), lengths)
-    ends = np.cumsum(lengths)
-    return run, np.arange(len(run)) - np.repeat(ends - lengths, lengths)
+def _spans(facets: Facets, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
+    """Return, for every pixel row that a quad may cover: the quad, the row, and its first and last column."""
+    low, high = np.ceil(facets.box[:, :2]), np.floor(facets.box[:, 2:])
+    low, high = np.maximum(low, 0), np.minimum(high, (width - 1, height - 1))
+    top = low[:, 1].astype(np.intp)
+    count = np.maximum(high[:, 1].astype(np.intp) - top + 1, 0)
+    facet = np.repeat(np.arange(len(count)), count)
+    y = np.arange(len(facet)) + np.repeat(top - np.cumsum(count) + count, count)
+    rows = y.astype(np.float64)
+    left, right = np.repeat(low[:, 0], count), np.repeat(high[:, 0], count)
+    corner = np.concatenate([low, high], axis=1)
+    for slope, along, constant in np.moveaxis(facets.edges, 0, 2):
+        worst = np.minimum(slope * corner[:, 0], slope * corner[:, 2])
+        worst += np.minimum(along * corner[:, 1], along * corner[:, 3])
+        if (worst + constant > 0).all():
+            continue  # cuts nothing off; the near plane hardly ever does
+        rest = np.repeat(along, count)
+        rest *= rows
+        rest += np.repeat(constant, count)
+        level = slope == 0
+        # Sides along a row take all of it or nothing; those of no length, of triangles, nothing.
+        if (level & ((along != 0) | (constant < 0))).any():
+            right[(rest < 0) & level.take(facet)] = -1
+        rest *= np.repeat(-1 / np.where(level, np.inf, slope), count)
+        np.maximum(left, rest + np.repeat(np.where(slope > 0, 0, -np.inf), count), out=left)
+        np.minimum(right, rest + np.repeat(np.where(slope < 0, 0, np.inf), count), out=right)
+    return facet, y, np.ceil(left, out=left), np.floor(right, out=right)
 
 
 def _perspective_box(quads: Floats, nearest: Floats, camera: PinholeCamera) -> Floats:

@@ -13,6 +13,7 @@ from space_clip_ros.data.scenery.atlas import Atlas
 from space_clip_ros.data.scenery.canvas import Canvas
 from space_clip_ros.data.scenery.light import Light, sky_picture
 from space_clip_ros.data.scenery.mesh import CUTOUT, DECAL, GROUND, Mesh
+from space_clip_ros.data.scenery.points import Points
 from space_clip_ros.data.scenery.shading import Lookup, Shading
 from space_clip_ros.data.scenery.shadows import ShadowMap
 from space_clip_ros.geometry.camera import PinholeCamera
@@ -50,20 +51,23 @@ class View:
         return self._prepare(self.mesh.kind != DECAL)
 
     @cached_property
-    def lookup(self) -> Lookup:
-        """Texture coordinates of :attr:`facets`."""
-        return Lookup(self.mesh, self.corners, self.facets.index, self.atlas, self.camera)
-
-    @cached_property
     def canvas(self) -> Canvas:
         """Inverse depth, -inf for the sky, and the row of :attr:`facets` seen, -1 for the sky."""
         canvas = Canvas(self.camera.width, self.camera.height)
         cutout = self.mesh.kind[self.facets.index] == CUTOUT
+        canvas.draw(self.facets, np.flatnonzero(~cutout))
+        place = np.cumsum(cutout) - 1
+        lookup = self._lookup(self.facets.index[cutout])
 
         def keep(found: raster.Fragments) -> NDArray[np.bool_]:
-            return self.lookup.texels(found.pixel, found.facet, np.reciprocal(found.value))[:, 3] >= 128
+            kept = np.empty(len(found.pixel), np.bool_)
+            for start in range(0, len(kept), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                facet = place.take(found.facet[part])
+                points = Points.at(self.camera, found.pixel[part], facet, found.value[part])
+                np.greater_equal(lookup.texels(points)[:, 3], 128, out=kept[part])
+            return kept
 
-        canvas.draw(self.facets, np.flatnonzero(~cutout))
         canvas.draw(self.facets, np.flatnonzero(cutout), keep)
         return canvas
 
@@ -74,20 +78,40 @@ class View:
         return np.asarray(depth.reshape(self.camera.height, self.camera.width), np.float32)
 
     def color(self, light: Light) -> NDArray[np.float32]:
-        """Return (H, W, 3) float32 linear RGB."""
-        height, width = self.camera.height, self.camera.width
-        picture = sky_picture(light, self.camera, self.pose[:3, :3]).reshape(-1, 3)
-        paint = self._paint()
-        shading = Shading(self.mesh, self.facets.index, light)
+        """Return (H, W, 3) float32 linear RGB, a view of three planes."""
+        width, height = self.camera.width, self.camera.height
+        planes = np.empty((3, height * width), np.float32)
+        front, inverse = self.canvas.facet, self.canvas.value
+        sky = front < 0
+        sky_rows = height - int(sky[::-1].argmax()) // width if sky.any() else 0
+        above = sky_picture(light, self.camera, self.pose[:3, :3], sky_rows)
+        for plane, part in zip(planes, np.moveaxis(above, 2, 0), strict=True):
+            plane[: sky_rows * width] = part.ravel()
+        paint = self._paint(front, inverse)
+        # Most quads are hidden behind others: only those seen are prepared.
+        seen = np.bincount(front + 1, minlength=len(self.facets.index) + 1)[1:] > 0
+        place, index = np.cumsum(seen) - 1, self.facets.index[seen]
+        lookup, shading = self._lookup(index), Shading(self.mesh, index, light)
         shadow = ShadowMap(self.mesh, light.to_sun, self.pose, self.camera) if light.sun.any() else None
-        seen = np.flatnonzero(self.canvas.facet >= 0)
-        for start in range(0, len(seen), _CHUNK):
-            pixel = seen[start : start + _CHUNK]
-            facet, depth = self.canvas.facet.take(pixel), np.reciprocal(self.canvas.value.take(pixel))
-            texels = self.lookup.texels(pixel, facet, depth)
-            sunlit = None if shadow is None else shadow.lit(pixel, depth)
-            picture[pixel] = shading.color(texels, paint.take(pixel), facet, depth, sunlit).T
-        return picture.reshape(height, width, 3)
+
+        def shade(pixel: slice | NDArray[np.intp], out: NDArray[np.float32]) -> None:
+            facet = place.take(front[pixel])
+            points = Points.at(self.camera, pixel, facet, inverse[pixel])
+            sunlit = None if shadow is None else shadow.lit(points)
+            shading.color(lookup.texels(points), paint[pixel], points, sunlit, out)
+
+        chunk = max(_CHUNK // width, 1) * width
+        for start in range(0, height * width, chunk):
+            part = slice(start, start + chunk)
+            if not sky[part].any():
+                shade(part, planes[:, part])
+                continue
+            pixel = np.flatnonzero(~sky[part]) + start
+            result = np.empty((3, len(pixel)), np.float32)
+            shade(pixel, result)
+            for plane, values in zip(planes, result, strict=True):
+                plane[pixel] = values
+        return planes.reshape(3, height, width).transpose(1, 2, 0)
 
     def _prepare(self, wanted: NDArray[np.bool_]) -> raster.Facets:
         rows = np.flatnonzero(wanted)
@@ -95,16 +119,20 @@ class View:
         facets = raster.perspective(self.corners[rows], self.camera, two_sided, FAR)
         return raster.Facets(facets.edges, facets.value, facets.box, rows[facets.index])
 
-    def _paint(self) -> NDArray[np.uint32]:
+    def _paint(self, front: NDArray[np.int32], inverse: NDArray[np.float32]) -> NDArray[np.uint32]:
         """Return (H * W,) RGBA, four bytes each, of the decals on the ground that is seen."""
         paint = np.zeros(self.camera.width * self.camera.height, np.uint32)
         decals = self._prepare(self.mesh.kind == DECAL)
         found = raster.fragments(decals, self.camera.width, self.camera.height)
-        below = self.canvas.value.take(found.pixel)
-        seen = self.canvas.facet.take(found.pixel)
+        below = inverse.take(found.pixel)
+        seen = front.take(found.pixel)
         on_ground = (seen >= 0) & (self.mesh.kind[self.facets.index] == GROUND)[seen]
         # Ground bends a little between a decal's corners; what is farther off is another surface in front or behind.
         found = found.select(np.flatnonzero(on_ground & (np.abs(found.value - below) < 0.03 * below)))
-        lookup = Lookup(self.mesh, self.corners, decals.index, self.atlas, self.camera)
-        paint[found.pixel] = lookup.texels(found.pixel, found.facet, np.reciprocal(found.value)).view(np.uint32)[:, 0]
+        points = Points.at(self.camera, found.pixel, found.facet, found.value)
+        paint[found.pixel] = self._lookup(decals.index).texels(points).view(np.uint32)[:, 0]
         return paint
+
+    def _lookup(self, rows: NDArray[np.intp]) -> Lookup:
+        """Return texture coordinates of rows of the mesh."""
+        return Lookup(self.mesh, self.corners, rows, self.atlas, self.camera)

@@ -64,18 +64,21 @@ def expose(light: NDArray[np.float32], sensor: Sensor, rng: Rng) -> NDArray[np.u
     """Return (H, W, 3) uint8 RGB of a picture in linear light.
 
     Args:
-        light: (H, W, 3) float32 linear RGB, overwritten.
+        light: (H, W, 3) float32 linear RGB, fastest as a view of three planes.
         sensor: the camera's traits.
         rng: source of this frame's noise.
     """
     height, width = light.shape[:2]
     sample = light[height // 3 :: 7, ::7].mean(axis=-1)
     gain = _gain(sample, sensor.brightness / 255.0 * rng.normal(1.0, 0.04))
-    light *= np.asarray(sensor.balance, np.float32) * np.float32(gain)
-    if sensor.vignette:
-        light *= _vignette(height, width, sensor.vignette)[..., None]
-    picture = cv2.sqrt(light)
-    picture = cv2.convertScaleAbs(picture, alpha=255.0)
+    falloff = _vignette(height, width, sensor.vignette)
+    channels = []
+    for plane, balance in zip(np.moveaxis(light, 2, 0), sensor.balance, strict=True):
+        bright = plane * (np.float32(balance) * np.float32(gain))
+        if sensor.vignette:
+            bright *= falloff
+        channels.append(cv2.convertScaleAbs(cv2.sqrt(bright, dst=bright), alpha=255.0))
+    picture = cv2.merge(channels)
     if sensor.saturation != 1.0:
         picture = cv2.transform(picture, _saturation(sensor.saturation))
     if sensor.contrast != 1.0:

@@ -5,8 +5,6 @@ Everything here runs on every pixel of every frame, so arrays are one channel ea
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,26 +12,13 @@ from space_clip_ros.data.scenery import raster
 from space_clip_ros.data.scenery.atlas import Atlas
 from space_clip_ros.data.scenery.light import Light
 from space_clip_ros.data.scenery.mesh import CUTOUT, SOLID, Mesh
+from space_clip_ros.data.scenery.points import Points, pixels_to_rays
 from space_clip_ros.geometry.camera import PinholeCamera
 
 Floats = NDArray[np.float32]
 
-_JITTER_MASK = 2**14 - 1
-_JITTER = np.random.default_rng(0).uniform(-0.5, 0.5, (2, _JITTER_MASK + 1)).astype(np.float32)
 _LINEAR = (np.arange(256, dtype=np.float32) / 255.0) ** 2
 _SHARE = np.float32(1 / 255)
-
-
-@lru_cache(maxsize=8)
-def pixel_grid(width: int, height: int) -> tuple[Floats, Floats]:
-    """Return x and y of every pixel, (height * width,) float32 each."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32).reshape(2, -1)
-    return x, y
-
-
-def pixels_to_rays(camera: PinholeCamera) -> NDArray[np.float64]:
-    """Return (3, 3): from pixel (x, y, 1) to the ray with z = 1."""
-    return np.array([[1 / camera.fx, 0, -camera.cx / camera.fx], [0, 1 / camera.fy, -camera.cy / camera.fy], [0, 0, 1]])
 
 
 class Lookup:
@@ -70,35 +55,27 @@ class Lookup:
         self._v = self._columns(np.concatenate([affine[:, 1], offset[:, 1:]], axis=1))
         self._blur = blur.astype(np.float32)
         self._texture, self._atlas = texture, atlas
-        self._x, self._y = pixel_grid(camera.width, camera.height)
 
-    def texels(self, pixel: NDArray[np.intp], facet: NDArray[np.int32], depth: Floats) -> NDArray[np.uint8]:
-        """Return (P, 4) uint8 RGBA of facets at pixels.
-
-        Args:
-            pixel: (P,) y * width + x.
-            facet: (P,) rows as given to the constructor.
-            depth: (P,) metres along the optical axis.
-        """
-        x, y = self._x.take(pixel), self._y.take(pixel)
-        u, v = self._at(self._u, facet, x, y, depth), self._at(self._v, facet, x, y, depth)
-        area = self._blur.take(facet)
-        area *= depth
-        area *= depth
-        area *= depth
+    def texels(self, points: Points) -> NDArray[np.uint8]:
+        """Return (P, 4) uint8 RGBA at points, whose facets are rows as given to the constructor."""
+        u, v = self._at(self._u, points), self._at(self._v, points)
+        area = self._blur.take(points.facet)
+        for _ in range(3):
+            area *= points.depth
         level = ((area.view(np.int32) >> 23) - 127) >> 1  # a float's exponent is its logarithm; half for one side
-        jitter = _JITTER.take(pixel & _JITTER_MASK, axis=1)
-        return self._atlas.sample(self._texture.take(facet), u, v, level, jitter)
+        return self._atlas.sample(self._texture.take(points.facet), u, v, level, points.jitter)
 
     @staticmethod
-    def _at(columns: Floats, facet: NDArray[np.int32], x: Floats, y: Floats, depth: Floats) -> Floats:
+    def _at(columns: Floats, points: Points) -> Floats:
         a, b, c, offset = columns
-        value = a.take(facet)
-        value *= x
-        value += b.take(facet) * y
-        value += c.take(facet)
-        value *= depth
-        value += offset.take(facet)
+        value = a.take(points.facet)
+        value *= points.x
+        along = b.take(points.facet)
+        along *= points.y
+        value += along
+        value += c.take(points.facet)
+        value *= points.depth
+        value += offset.take(points.facet)
         return np.asarray(value)
 
     @staticmethod
@@ -125,41 +102,39 @@ class Shading:
         self._haze = np.asarray(light.horizon * 0.8, np.float32)
 
     def color(
-        self,
-        texels: NDArray[np.uint8],
-        paint: NDArray[np.uint32],
-        facet: NDArray[np.int32],
-        depth: Floats,
-        sunlit: Floats | None,
-    ) -> Floats:
-        """Return (3, P) float32 linear RGB.
+        self, texels: NDArray[np.uint8], paint: NDArray[np.uint32], points: Points, sunlit: Floats | None, out: Floats
+    ) -> None:
+        """Compute linear RGB.
 
         Args:
             texels: (P, 4) RGBA of the surfaces.
             paint: (P,) RGBA, four bytes each, painted over them.
-            facet: (P,) rows as given to the constructor.
-            depth: (P,) metres along the optical axis.
+            points: P points, whose facets are rows as given to the constructor.
             sunlit: (P,) shares of sunlight that arrive; None where there is none.
+            out: (3, P) float32, the result.
         """
-        untinted = np.flatnonzero((texels[:, 3] < 250) & self._solid.take(facet))
+        facet = points.facet
+        untinted = np.flatnonzero(texels[:, 3] < 250)
+        untinted = untinted[self._solid.take(facet.take(untinted))]
         keep = 1 - texels[untinted, 3] * _SHARE
         painted = np.flatnonzero(paint)
         over = paint.take(painted).view(np.uint8).reshape(-1, 4)
         share = over[:, 3] * _SHARE
-        veil = np.exp(depth * self._haze_rate)
-        result = np.empty((3, len(facet)), np.float32)
-        for channel in range(3):
-            color = _LINEAR.take(texels[:, channel])
+        veil = points.depth * self._haze_rate
+        np.exp(veil, out=veil)
+        for channel, color in enumerate(out):
+            _LINEAR.take(texels[:, channel], out=color, mode="clip")  # any other mode would copy
             tint = self._tint[channel].take(facet)
             tint[untinted] += (1 - tint[untinted]) * keep
             color *= tint
             color[painted] += (_LINEAR.take(over[:, channel]) - color[painted]) * share
             light = self._ambient[channel].take(facet)
             if sunlit is not None:
-                light += self._sun[channel].take(facet) * sunlit
+                direct = self._sun[channel].take(facet)
+                direct *= sunlit
+                light += direct
             color *= light
             haze = self._haze[channel]
             color -= haze
             color *= veil
-            np.add(color, haze, out=result[channel])
-        return result
+            color += haze

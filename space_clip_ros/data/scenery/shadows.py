@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from space_clip_ros.data.scenery import raster
 from space_clip_ros.data.scenery.canvas import Canvas
 from space_clip_ros.data.scenery.mesh import CUTOUT, SOLID, Mesh
-from space_clip_ros.data.scenery.shading import pixel_grid, pixels_to_rays
+from space_clip_ros.data.scenery.points import Points, pixels_to_rays
 from space_clip_ros.geometry.camera import PinholeCamera
 
 _CELLS = 512
@@ -55,24 +55,31 @@ class ShadowMap:
         self._height = canvas.value
         self._affine = (scale[:, None] * (axes @ pose[:3, :3] @ pixels_to_rays(camera))).astype(np.float32)
         self._offset = (axes @ pose[:3, 3] * scale + shift).astype(np.float32)
-        self._x, self._y = pixel_grid(camera.width, camera.height)
 
-    def lit(self, pixel: NDArray[np.intp], depth: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (P,) shares of sunlight that reach surfaces at pixels of the camera, 1 beyond the map.
-
-        Args:
-            pixel: (P,) y * width + x.
-            depth: (P,) metres along the optical axis.
-        """
-        x, y = self._x.take(pixel), self._y.take(pixel)
-        column, row, height = (
-            (a * x + b * y + c) * depth + offset for (a, b, c), offset in zip(self._affine, self._offset, strict=True)
-        )
+    def lit(self, points: Points) -> NDArray[np.float32]:
+        """Return (P,) shares of sunlight that reach points, 1 beyond the map."""
+        column, row, height = (self._along(axis, points) for axis in range(3))
         height += np.float32(_BIAS)
         inside = (column >= 1) & (column < _CELLS - 2) & (row >= 1) & (row < _CELLS - 2)
-        # Beyond the map everything is lit; so is cell 0, which the map's border keeps empty.
-        at = (row.astype(np.int32) * _CELLS + column.astype(np.int32)) * inside
-        share = (self._height.take(at) < height).view(np.uint8)
-        for step in (1, _CELLS, _CELLS + 1):
-            share = share + (self._height.take(at + step) < height)
-        return np.where(inside, share, 4) * np.float32(0.25)
+        # Where a point is beyond the map, what is compared does not matter: take the map's first cells.
+        at = row.astype(np.int32)
+        at *= _CELLS
+        at += column.astype(np.int32)
+        at *= inside
+        cell = at.astype(np.intp)
+        share = np.zeros(len(cell), np.uint8)
+        for step in (0, 1, _CELLS - 1, 1):
+            cell += step
+            share += (self._height.take(cell) < height).view(np.uint8)
+        np.maximum(share, (~inside).view(np.uint8) * np.uint8(4), out=share)
+        return share * np.float32(0.25)
+
+    def _along(self, axis: int, points: Points) -> NDArray[np.float32]:
+        """Return (P,) coordinates of points in the map: column, row, or height above the map's middle."""
+        a, b, c = self._affine[axis]
+        value = points.x * a
+        value += points.y * b
+        value += c
+        value *= points.depth
+        value += self._offset[axis]
+        return np.asarray(value)

@@ -162,3 +162,23 @@ def test_nothing_to_draw_is_no_fragments() -> None:
 def test_cross_is_numpy_s_to_the_bit() -> None:
     first, second = np.random.default_rng(0).normal(size=(2, 50, 4, 3))
     np.testing.assert_array_equal(cross(first, second), np.cross(first, second))
+
+
+def test_of_equal_values_the_batch_drawn_first_wins() -> None:
+    quads = np.asarray([facing(0, 0, 8.0, 1.0), facing(0, 0, 8.0, 1.0)])
+    facets = perspective(quads, CAMERA, np.ones(2, bool), 100.0)
+    canvas = Canvas(64, 48)
+    for row in (1, 0):
+        canvas.draw(facets, np.array([row]))
+    assert set(canvas.facet.tolist()) == {-1, 1}
+
+
+def test_canvas_keeps_values_to_the_bit_whatever_their_sign() -> None:
+    rng = np.random.default_rng(5)
+    corners = rng.uniform(0, 64, (40, 3, 3)) - (0, 0, 32)
+    facets = orthographic(corners[:, [0, 1, 2, 2]], 64, 64)
+    canvas, expected = Canvas(64, 64), np.full(64 * 64, -np.inf, np.float32)
+    canvas.draw(facets, np.arange(len(facets.index)))
+    found = fragments(facets, 64, 64)
+    np.maximum.at(expected, found.pixel, found.value)
+    np.testing.assert_array_equal(canvas.value, expected)
