@@ -125,10 +125,6 @@ class Atlas:
 
 
 def _cell(coordinate: NDArray[np.float32], size: NDArray[np.float32], shift: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Return floor(coordinate * size + shift) for powers of two; whole and rest apart, float32 is exact enough."""
-    rest = coordinate * size
-    whole = np.floor(rest)
-    rest -= whole
-    rest += shift
-    whole += np.floor(rest, out=rest)
-    return np.asarray(whole.astype(np.int32))
+    """Return floor(coordinate * size + shift); float32 holds the product with a power of two, but not the sum."""
+    at = np.add(coordinate * size, shift, dtype=np.float64)
+    return np.asarray(np.floor(at, out=at).astype(np.int32))

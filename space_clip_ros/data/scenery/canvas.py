@@ -50,7 +50,7 @@ class Canvas:
             rows: which of them.
             keep: optional test of fragments, False where a quad is transparent; fragments name rows of ``facets``.
         """
-        for part in _batches(facets.select(rows)):
+        for part in _batches(facets.box[rows], facets.value[rows]):
             part = rows[part]
             found = fragments(facets.select(part), self._width, self._height)
             # Of equals, the first batch wins, and in it the last quad.
@@ -69,11 +69,11 @@ class Canvas:
             np.maximum.at(self._keys, pixel, key)
 
 
-def _batches(facets: Facets) -> list[NDArray[np.intp]]:
+def _batches(box: NDArray[np.floating], value: NDArray[np.floating]) -> list[NDArray[np.intp]]:
     """Group quads, those with large values first, so that a batch's fragments fit the processor's cache."""
-    corners = facets.box[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 4, 2)
-    values = np.einsum("ijk,ik->ij", corners, facets.value[:, :2]) + facets.value[:, 2:]
+    corners = box[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 4, 2)
+    values = np.einsum("ijk,ik->ij", corners, value[:, :2]) + value[:, 2:]
     order = np.argsort(-values.mean(axis=1))
-    size = np.diff(facets.box[:, [0, 2, 1, 3]].reshape(-1, 2, 2), axis=2)[..., 0].clip(1, 1500).prod(axis=1)
+    size = np.diff(box[:, [0, 2, 1, 3]].reshape(-1, 2, 2), axis=2)[..., 0].clip(1, 1500).prod(axis=1)
     batch = np.cumsum(size[order]) // _BATCH
     return np.split(order, np.flatnonzero(np.diff(batch)) + 1)

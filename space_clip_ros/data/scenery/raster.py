@@ -165,24 +165,19 @@ def _spans(facets: Facets, width: int, height: int) -> tuple[NDArray[np.intp], N
     count = np.maximum(high[:, 1].astype(np.intp) - top + 1, 0)
     facet = np.repeat(np.arange(len(count)), count)
     y = np.arange(len(facet)) + np.repeat(top - np.cumsum(count) + count, count)
-    rows = y.astype(np.float64)
+    # All sides at once, (sides, rows): batches of few quads cost the calls, not the work.
+    slope, along, constant = np.ascontiguousarray(facets.edges.T)
+    rest = np.repeat(along, count, axis=1)
+    rest *= y.astype(np.float64)
+    rest += np.repeat(constant, count, axis=1)
+    level = slope == 0
     left, right = np.repeat(low[:, 0], count), np.repeat(high[:, 0], count)
-    corner = np.concatenate([low, high], axis=1)
-    for slope, along, constant in np.moveaxis(facets.edges, 0, 2):
-        worst = np.minimum(slope * corner[:, 0], slope * corner[:, 2])
-        worst += np.minimum(along * corner[:, 1], along * corner[:, 3])
-        if (worst + constant > 0).all():
-            continue  # cuts nothing off; the near plane hardly ever does
-        rest = np.repeat(along, count)
-        rest *= rows
-        rest += np.repeat(constant, count)
-        level = slope == 0
-        # Sides along a row take all of it or nothing; those of no length, of triangles, nothing.
-        if (level & ((along != 0) | (constant < 0))).any():
-            right[(rest < 0) & level.take(facet)] = -1
-        rest *= np.repeat(-1 / np.where(level, np.inf, slope), count)
-        np.maximum(left, rest + np.repeat(np.where(slope > 0, 0, -np.inf), count), out=left)
-        np.minimum(right, rest + np.repeat(np.where(slope < 0, 0, np.inf), count), out=right)
+    # Sides along a row take all of it or nothing; those of no length, of triangles, nothing.
+    if (level & ((along != 0) | (constant < 0))).any():
+        right[((rest < 0) & np.repeat(level, count, axis=1)).any(axis=0)] = -1
+    rest *= np.repeat(-1 / np.where(level, np.inf, slope), count, axis=1)
+    np.maximum(left, (rest + np.repeat(np.where(slope > 0, 0, -np.inf), count, axis=1)).max(axis=0), out=left)
+    np.minimum(right, (rest + np.repeat(np.where(slope < 0, 0, np.inf), count, axis=1)).min(axis=0), out=right)
     return facet, y, np.ceil(left, out=left), np.floor(right, out=right)
 
 
