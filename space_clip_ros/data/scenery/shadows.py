@@ -72,7 +72,7 @@ class ShadowMap:
             cell += step
             share += (self._height.take(cell) < height).view(np.uint8)
         np.maximum(share, (~inside).view(np.uint8) * np.uint8(4), out=share)
-        return share * np.float32(0.25)
+        return np.multiply(share, 0.25, dtype=np.float32)
 
     def _along(self, axis: int, points: Points) -> NDArray[np.float32]:
         """Return (P,) coordinates of points in the map: column, row, or height above the map's middle."""
