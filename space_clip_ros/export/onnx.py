@@ -22,6 +22,7 @@ from space_clip_ros.export.proof import ANY_SIZES, fit, made_up_images
 from space_clip_ros.export.simplify import plain, simplify
 from space_clip_ros.export.trace import OPSET, trace
 from space_clip_ros.inference.backend import Rgb
+from space_clip_ros.inference.integrity import graph_sha256
 from space_clip_ros.inference.metadata import (
     BATCH_NAME,
     HEIGHT_NAME,
@@ -108,6 +109,7 @@ def export(
     traced = _traced(model, size, batch, precision)
     with _refusing(path):
         graph = lower(traced, precision, evidence, size, batch)
+    metadata = dataclasses.replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
     progress(1, steps)
     done = iter(range(2, steps + 1))
     with _appearing(path) as temporary:

@@ -8,20 +8,18 @@ is cheaper on a CPU. So the input gets another name and a conversion in front. T
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import onnxruntime
 
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.inference.metadata import BATCH_NAME, HEIGHT_NAME, INPUT_NAME, WIDTH_NAME, OnnxMetadata
+from space_clip_ros.inference.protobuf import BYTES, VARINT, fields, read_number
 
 BYTES_NAME = f"{INPUT_NAME}_bytes"
 """What the input is called after the rewrite."""
 _UINT8, _FLOAT = 2, 1  # onnx.TensorProto.DataType
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # field numbers of onnx.proto
 _MODEL_GRAPH, _MODEL_OPSET = 7, 8
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_VALUE_INFO = 1, 5, 11, 13
@@ -85,17 +83,9 @@ def _fixed(file: Path, size: tuple[int, int]) -> bytes:
         return fixed.read_bytes()
 
 
-class _Field(NamedTuple):
-    """A field of a message: its number, its content without tag and length, and all its bytes."""
-
-    number: int
-    content: memoryview
-    whole: memoryview
-
-
 def _converted_first(model: bytes, shape: tuple[int, ...]) -> bytes:
     parts: list[bytes | memoryview] = []
-    for field in _fields(memoryview(model)):
+    for field in fields(memoryview(model)):
         if field.number == _MODEL_GRAPH:
             parts.append(_message(_MODEL_GRAPH, _graph(field.content, shape)))
         # ONNX Runtime declares operator sets of its own, too, that nothing here uses
@@ -108,7 +98,7 @@ def _graph(graph: memoryview, shape: tuple[int, ...]) -> bytes:
     attribute = _message(1, b"to") + _number(3, _FLOAT) + _number(20, 2)  # AttributeProto: name, i, type INT
     cast = _message(1, BYTES_NAME.encode()) + _message(2, INPUT_NAME.encode()) + _message(3, b"to_float")
     parts: list[bytes | memoryview] = [_message(_GRAPH_NODE, cast + _message(4, b"Cast") + _message(5, attribute))]
-    for field in _fields(graph):
+    for field in fields(graph):
         # the types noted for values in between no longer hold
         if field.number == _GRAPH_VALUE_INFO:
             continue
@@ -124,15 +114,15 @@ def _input(shape: tuple[int, ...]) -> bytes:
 
 def _quantized_types(model: memoryview) -> set[int]:
     """Return the data types of all zero points: what values are quantised to."""
-    (graph,) = (field.content for field in _fields(model) if field.number == _MODEL_GRAPH)
+    (graph,) = (field.content for field in fields(model) if field.number == _MODEL_GRAPH)
     types: dict[bytes, int] = {}
     zero_points: set[bytes] = set()
-    for field in _fields(graph):
+    for field in fields(graph):
         if field.number == _GRAPH_INITIALIZER:
-            parts = {part.number: part.content for part in _fields(field.content)}
-            types[bytes(parts[_TENSOR_NAME])] = _read_number(parts[_TENSOR_TYPE], 0)[0]
+            parts = {part.number: part.content for part in fields(field.content)}
+            types[bytes(parts[_TENSOR_NAME])] = read_number(parts[_TENSOR_TYPE], 0)[0]
         elif field.number == _GRAPH_NODE:
-            parts = {part.number: part.content for part in _fields(field.content)}
+            parts = {part.number: part.content for part in fields(field.content)}
             if bytes(parts[_NODE_OPERATOR]) == b"QuantizeLinear":
                 # the last of its inputs: value, scale, zero point
                 zero_points.add(bytes(parts[_NODE_INPUT]))
@@ -140,40 +130,8 @@ def _quantized_types(model: memoryview) -> set[int]:
 
 
 def _is_standard(opset: memoryview) -> bool:
-    domains = [bytes(field.content) for field in _fields(opset) if field.number == 1]
+    domains = [bytes(field.content) for field in fields(opset) if field.number == 1]
     return domains in ([], [b""])
-
-
-def _fields(message: memoryview) -> Iterator[_Field]:
-    position = 0
-    while position < len(message):
-        start = position
-        tag, position = _read_number(message, position)
-        kind = tag & 7
-        begin = position
-        if kind == _VARINT:
-            _, position = _read_number(message, position)
-        elif kind == _BYTES:
-            length, begin = _read_number(message, position)
-            position = begin + length
-        elif kind in (_FIXED32, _FIXED64):
-            position += 4 if kind == _FIXED32 else 8
-        else:
-            raise ValueError(f"unknown wire type {kind}")
-        if position > len(message):
-            raise ValueError("the message ends too early")
-        yield _Field(tag >> 3, message[begin:position], message[start:position])
-
-
-def _read_number(message: memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
 
 
 def _varint(value: int) -> bytes:
@@ -186,8 +144,8 @@ def _varint(value: int) -> bytes:
 
 
 def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3 | _VARINT) + _varint(value)
+    return _varint(field << 3 | VARINT) + _varint(value)
 
 
 def _message(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | _BYTES) + _varint(len(content)) + content
+    return _varint(field << 3 | BYTES) + _varint(len(content)) + content

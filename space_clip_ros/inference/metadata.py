@@ -40,6 +40,7 @@ class OnnxMetadata:
         drive: frames that int8 was calibrated on and the file was judged on; empty for none.
         abs_rel: against that drive's truth, PyTorch's and the file's; None without a drive.
         largest_fp16: largest magnitude seen in an fp16 tensor, whose limit is 65504; None of other precisions.
+        graph_sha256: hash of everything in the file but its metadata, hexadecimal; empty in earlier files.
     """
 
     config: ModelConfig
@@ -54,6 +55,7 @@ class OnnxMetadata:
     drive: str = ""
     abs_rel: tuple[float, float] | None = None
     largest_fp16: float | None = None
+    graph_sha256: str = ""
 
     def to_properties(self) -> dict[str, str]:
         """Return the properties to store; :meth:`from_properties` reads them back."""
@@ -75,6 +77,7 @@ class OnnxMetadata:
             "abs_rel_before": f"{before:.5}",
             "abs_rel_after": f"{after:.5}",
             "largest_fp16": "" if self.largest_fp16 is None else f"{self.largest_fp16:.6g}",
+            "graph_sha256": self.graph_sha256,
         }
         return {_VERSION: FORMAT_VERSION, **{f"{_PREFIX}{key}": value for key, value in values.items()}}
 
@@ -118,4 +121,5 @@ class OnnxMetadata:
             drive=values.get("drive", ""),
             abs_rel=(float(before), float(after)) if before and after else None,
             largest_fp16=float(largest) if largest else None,
+            graph_sha256=values.get("graph_sha256", ""),
         )

@@ -16,6 +16,7 @@ import onnxruntime
 
 from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info
+from space_clip_ros.inference.integrity import check_graph
 from space_clip_ros.inference.metadata import (
     BATCH_NAME,
     HEIGHT_NAME,
@@ -51,7 +52,7 @@ class OnnxSessions:
             tensorrt: on a GPU, prefer the TensorRT provider.
 
         Raises:
-            ModelError: not a whole ONNX file, or without metadata that this package reads.
+            ModelError: not a whole ONNX file, changed since its export, or without metadata that this package reads.
             BackendError: this ONNX Runtime has no provider for the device, or cannot start it.
         """
         self._file = file
@@ -60,6 +61,7 @@ class OnnxSessions:
         self._sessions: OrderedDict[_Shape, onnxruntime.InferenceSession] = OrderedDict()
         self._lock = threading.Lock()
         self.metadata = OnnxMetadata.from_properties(_properties(file, self._providers), file)
+        check_graph(file, self.metadata.graph_sha256)
 
     def run(self, images: Rgb) -> Depth:
         """Map contiguous (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres.

@@ -30,6 +30,7 @@ FILE = Path("model.onnx")
             drive="drive_9001, 16 + 8 frames",
             abs_rel=(0.165, 0.1651),
             largest_fp16=1234.5,
+            graph_sha256="11aa",
         ),
     ],
 )
@@ -39,7 +40,7 @@ def test_there_and_back(metadata: OnnxMetadata) -> None:
 
 def test_files_of_earlier_versions_say_less() -> None:
     metadata = OnnxMetadata(ModelConfig())
-    later = {"mean_difference", "drive", "abs_rel_before", "abs_rel_after", "largest_fp16"}
+    later = {"mean_difference", "drive", "abs_rel_before", "abs_rel_after", "largest_fp16", "graph_sha256"}
     earlier = {key: value for key, value in metadata.to_properties().items() if key.split(".")[1] not in later}
     assert OnnxMetadata.from_properties(earlier, FILE) == metadata
 
