@@ -18,7 +18,6 @@ PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES
 
 _CYCLONE = "rmw_cyclonedds_cpp"
 _CYCLONE_VARIABLE = "CYCLONEDDS_URI"
-_PUBLICATION_MODE = "RMW_FASTRTPS_PUBLICATION_MODE"
 _PACKAGE = "space_clip_ros"
 _FAST_DDS_2 = ("humble", "iron", "jazzy")
 _SEGMENT = re.compile(r"(?<=<segment_size>)\s*(\d+)\s*(?=</segment_size>)")
@@ -47,16 +46,12 @@ def shipped_environment(environment: Mapping[str, str], config: Path, participan
 def profile_environment(environment: Mapping[str, str], profile: Path) -> dict[str, str]:
     """Return the variables that make Fast DDS read ``profile``; none if the user has set a profile of their own.
 
-    Messages are then also sent by a thread of Fast DDS's own, unless the user has said otherwise: ``publish`` returns
-    once a cloud is serialised, and its copy into shared memory no longer holds up the next image.
-
     Other DDS implementations ignore them. Newer releases warn of the old name, so it is set only where it is needed.
     """
     if own_profile(environment):
         return {}
     new, old = PROFILE_VARIABLES
-    mode = {} if environment.get(_PUBLICATION_MODE) else {_PUBLICATION_MODE: "ASYNCHRONOUS"}
-    return {old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new: str(profile), **mode}
+    return {old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new: str(profile)}
 
 
 def prepare_environment(folder: Path, participants: int) -> str:

@@ -143,6 +143,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
     bag: Path, tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, stage: str, storage: str
 ) -> None:
     monkeypatch.setattr(prediction, "_SEGMENT_S", 0.0)
+    monkeypatch.setattr(prediction, "_TOGETHER", 1)
     options = dataclasses.replace(ALL, storage=storage)
     predict_bag(bag, tmp_path / "whole" / "bag", predictor, options)
 

@@ -20,6 +20,7 @@ def test_the_command_becomes_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
         "space_clip_ros.ros.record",
         "--out=bag",
         "--duration=0.0",
+        "--max-mb=0.0",
         "/image",
     ]
 

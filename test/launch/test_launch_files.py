@@ -192,11 +192,10 @@ def test_rviz_shows_topics_that_exist_and_follows_them(build: Callable[..., Buil
 def test_a_profile_of_the_users_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, build: Callable[..., Built]) -> None:
     module = load(ROOT / "launch" / "depth.launch.py")
     monkeypatch.setattr(module.dds, "free_shared_memory", lambda: 1 << 30)
-    for variable in (*module.dds.PROFILE_VARIABLES, "RMW_FASTRTPS_PUBLICATION_MODE", "RMW_IMPLEMENTATION"):
+    for variable in (*module.dds.PROFILE_VARIABLES, "RMW_IMPLEMENTATION"):
         monkeypatch.delenv(variable, raising=False)
-    profile, mode = (action.positional for action in module.dds_profile())
+    (profile,) = (action.positional for action in module.dds_profile())
     assert profile[1] == str(ROOT / "config" / "fastdds.xml")
-    assert mode == ("RMW_FASTRTPS_PUBLICATION_MODE", "ASYNCHRONOUS")
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
     assert module.dds_profile() == []
 

@@ -60,12 +60,7 @@ def test_segments_never_become_too_small_for_an_image(profile: Path, tmp_path: P
 @pytest.mark.parametrize("distro, variable", [("humble", dds.PROFILE_VARIABLES[1]), ("", dds.PROFILE_VARIABLES[0])])
 def test_the_variable_of_the_release_in_use_is_set(distro: str, variable: str, profile: Path) -> None:
     found = dds.profile_environment({"ROS_DISTRO": distro}, profile)
-    assert found == {variable: str(profile), "RMW_FASTRTPS_PUBLICATION_MODE": "ASYNCHRONOUS"}
-
-
-def test_a_publication_mode_of_the_users_own_stays(profile: Path) -> None:
-    own = {"RMW_FASTRTPS_PUBLICATION_MODE": "SYNCHRONOUS"}
-    assert list(dds.profile_environment(own, profile)) == [dds.PROFILE_VARIABLES[0]]
+    assert found == {variable: str(profile)}
 
 
 def test_the_dds_in_use_gets_its_profile(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +113,7 @@ def test_an_installed_package_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_environment_is_completed_and_what_is_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    changed = (*dds.PROFILE_VARIABLES, "RMW_FASTRTPS_PUBLICATION_MODE", "RMW_IMPLEMENTATION")
+    changed = (*dds.PROFILE_VARIABLES, "RMW_IMPLEMENTATION")
     for name in (*changed, "ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
         # Set and then deleted, so that what the call sets is undone at the end as well.
         monkeypatch.setenv(name, "")
@@ -126,7 +121,6 @@ def test_the_environment_is_completed_and_what_is_set_stays(monkeypatch: pytest.
     note = dds.prepare_environment(tmp_path, 3)
     assert "fastdds.xml" in note
     assert dds.own_profile(os.environ).endswith("fastdds.xml")
-    assert os.environ["RMW_FASTRTPS_PUBLICATION_MODE"] == "ASYNCHRONOUS"
     assert 1 <= int(os.environ["ROS_DOMAIN_ID"]) <= 101
     monkeypatch.setenv("ROS_DOMAIN_ID", "7")
     monkeypatch.setenv(dds.PROFILE_VARIABLES[0], "mine.xml")

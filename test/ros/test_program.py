@@ -15,7 +15,7 @@ def test_ros_arguments_are_split_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_shipped_profile_is_used_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*program.dds.PROFILE_VARIABLES, "RMW_FASTRTPS_PUBLICATION_MODE", "RMW_IMPLEMENTATION"):
+    for name in (*program.dds.PROFILE_VARIABLES, "RMW_IMPLEMENTATION"):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(program.dds, "free_shared_memory", lambda: 1 << 10)
     program.carry_large_messages()
