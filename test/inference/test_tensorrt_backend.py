@@ -87,7 +87,7 @@ def test_a_stale_engine_is_not_loaded(
         fake_gpu.compute_capability = (8, 9)
         expected = r"\(there is 100x60 for compute capability 8\.7\)"
     else:
-        file.write_bytes(file.read_bytes().replace(b"10.3", b"10.3") + b"\x32\x00")  # an empty doc_string: other bytes
+        file.write_bytes(file.read_bytes() + b"\x72\x08\x0a\x02ab\x12\x02cd")  # one more metadata property: other bytes
     with pytest.raises(BackendError, match=expected):
         load_predictor(file, backend="tensorrt")
 
