@@ -24,10 +24,10 @@ from space_clip_ros.data.dataset import AugmentedFrames, Batch, StepSampler, tra
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.model import build
 from space_clip_ros.settings import parse
-from space_clip_ros.training.ema import WeightAverage
+from space_clip_ros.training.parts import build_stepper
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.schedule import learning_rate
-from space_clip_ros.training.step import Stepper, StepResult, build_optimizer
+from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.throughput import measure_reading
 from space_clip_ros.training_config import TrainingConfig, sources
 
@@ -108,10 +108,8 @@ def _loop(side: str, config: TrainingConfig, processes: Processes) -> Loop:
     model = build(config.model).to(processes.device)
     if side != OURS:
         return PlainLoop(model, config, processes.device)
-    layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
-    model = model.to(memory_format=layout).train()  # type: ignore[call-overload]
-    optimizer = build_optimizer(model, config)
-    return Stepper(model, optimizer, WeightAverage(model, config.optimizer.ema_decay), processes, config)
+    *_, stepper = build_stepper(model, config, processes)
+    return stepper
 
 
 def _step(loop: Loop, batch: Batch, config: TrainingConfig, step: int, steps: int) -> StepResult:

@@ -54,11 +54,7 @@ def assemble(config: TrainingConfig, processes: Processes, folder: RunFolder, co
         folder.start(config)
 
     model, state = _start(config, folder, resume)
-    layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
-    model = model.to(device=processes.device).to(memory_format=layout).train()  # type: ignore[call-overload]
-    optimizer = build_optimizer(model, config)
-    average = WeightAverage(model, config.optimizer.ema_decay)
-    stepper = Stepper(model, optimizer, average, processes, config)
+    optimizer, average, stepper = build_stepper(model, config, processes)
     if resume:
         optimizer.load_state_dict(state["optimizer"])
         average.load_state_dict(state["average"])
@@ -67,6 +63,17 @@ def assemble(config: TrainingConfig, processes: Processes, folder: RunFolder, co
     loader = training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda")
     validator = Validator(model, average, validation, processes, config) if validation is not None else None
     return Parts(model, optimizer, average, stepper, sampler, loader, validator, state)
+
+
+def build_stepper(
+    model: SpaceClip, config: TrainingConfig, processes: Processes
+) -> tuple[torch.optim.Optimizer, WeightAverage, Stepper]:
+    """Move a model to its device and memory layout, and return what trains it."""
+    layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
+    model.to(device=processes.device).to(memory_format=layout).train()  # type: ignore[call-overload]
+    optimizer = build_optimizer(model, config)
+    average = WeightAverage(model, config.optimizer.ema_decay)
+    return optimizer, average, Stepper(model, optimizer, average, processes, config)
 
 
 def _frames(
