@@ -1,7 +1,12 @@
-"""Settings of a run small enough for a test, on the sample drive."""
+"""What tests of several commands share: settings of a small run, and a command that a signal ends."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,3 +39,23 @@ def run_yaml(tmp_path: Path, kitti_drive_dir: Path) -> Path:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(settings.nest(flat)))
     return path
+
+
+@pytest.fixture(scope="session")
+def interrupt() -> Callable[[list[str], Callable[[], bool], signal.Signals], int]:
+    """Runs ``space_clip`` with the arguments, signals it once it has begun, and returns its exit status."""
+
+    def run(arguments: list[str], begun: Callable[[], bool], number: signal.Signals) -> int:
+        command = [sys.executable, "-m", "space_clip_ros.cli.main", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            end = time.monotonic() + 60
+            while not begun():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            process.send_signal(number)
+            status = process.wait(30)
+            assert process.stderr is not None
+            assert "Traceback" not in process.stderr.read()
+        return status
+
+    return run

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,8 @@ from space_clip_ros.data.synthetic import write_drive
 from space_clip_ros.geometry.camera import PinholeCamera
 
 rosbag2 = pytest.importorskip("rosbags.rosbag2")
+
+Interrupt = Callable[[list[str], Callable[[], bool], signal.Signals], int]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,9 @@ def test_errors_are_one_line(
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_leaves_nothing(drive: Path, tmp_path: Path, number: signal.Signals, status: int) -> None:
+def test_an_interrupted_run_leaves_nothing(
+    drive: Path, tmp_path: Path, interrupt: Interrupt, number: signal.Signals, status: int
+) -> None:
     """Many frames, so that the signal comes while they are being written."""
     day = tmp_path / "long" / drive.parent.name
     images, scans = day / drive.name / "image_02", day / drive.name / "velodyne_points" / "data"
@@ -70,16 +72,8 @@ def test_an_interrupted_run_leaves_nothing(drive: Path, tmp_path: Path, number: 
     for index in range(5000):
         (images / "data" / f"{index:010d}.png").hardlink_to(drive / "image_02" / "data" / "0000000000.png")
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "space_clip_ros.cli.main", "bag", str(day / drive.name), "--out", str(out / "bag")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        end = time.monotonic() + 60
-        while not list(out.glob(".bag.part/bag/*.mcap")):
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        process.send_signal(number)
-        assert process.wait(30) == status
-        assert process.stderr is not None
-        assert "Traceback" not in process.stderr.read()
+    arguments = ["bag", str(day / drive.name), "--out", str(out / "bag")]
+    assert interrupt(arguments, lambda: bool(list(out.glob(".bag.part/bag/*.mcap"))), number) == status
     assert list(out.iterdir()) == []
 
 
