@@ -100,7 +100,8 @@ def _batches(config: TrainingConfig, steps: int) -> Iterator[Batch]:
     frames = FrameCollection(open_sources(sources(data.train)), data.resolution, data.skip_broken)
     sampler = StepSampler(frames.weights, config.optimizer.batch_size, config.seed)
     sampler.end_step = steps
-    return iter(training_loader(AugmentedFrames(frames, config.augmentation, config.seed), sampler, workers=0))
+    dataset = AugmentedFrames(frames, config.augmentation, config.seed, config.model.input_size)
+    return iter(training_loader(dataset, sampler, workers=0))
 
 
 def _loop(side: str, config: TrainingConfig, processes: Processes) -> Loop:
