@@ -22,7 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write a checkpoint as one ONNX file, compared with PyTorch",
         description="Write a checkpoint as one self-contained ONNX file: uint8 RGB at the camera's size in, depth in "
         "metres at the same size out. It is compared with PyTorch before it appears. fp16 is for engines on GPUs. int8 "
-        "is for CPUs; it is calibrated on a drive's frames, and kept only if abs_rel on others moves by less than 1 %.",
+        "is calibrated on a drive's frames, and kept only if abs_rel on others moves by less than 1 %; it is for CPUs, "
+        "with --symmetric for TensorRT.",
         epilog="example: space_clip export best.safetensors --out road.onnx --height 375 --width 1242 "
         "--images drive/image_02/data/*.png; space_clip export best.safetensors --out road_int8.onnx --precision int8 "
         "--drive kitti/2011_09_26/2011_09_26_drive_0005_sync",
@@ -47,6 +48,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=[precision for precision in PRECISIONS if precision != "auto"],
         default="fp32",
         help="number format (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--symmetric",
+        action="store_true",
+        help="int8 around zero, as TensorRT needs it (default: with a zero point, which is quicker on CPUs)",
     )
     parser.add_argument(
         "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real pictures to compare on as well"
@@ -85,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
             args.width,
             args.batch,
             args.precision,
+            symmetric=args.symmetric,
             images=images,
             evidence=evidence,
             source_sha256=file_sha256(args.checkpoint),

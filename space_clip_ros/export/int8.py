@@ -3,7 +3,11 @@
 The encoder's linear layers and the encoder's and decoder's convolutions are quantised, by ONNX Runtime's quantiser:
 activations to uint8 with a zero point, weights to int8 with a scale a channel. Both resizes, layer norms, attention's
 products and softmax, FiLM, transposed convolutions and the depth head stay in float32: rounding there shows in the
-depth at once, or a CPU has no faster way. ``docs/benchmarks.md`` has the figures behind the choice.
+depth at once, or a CPU has no faster way. ``docs/precision.md`` has the figures behind the choice.
+
+For TensorRT the numbers are another way: activations int8 around zero, without a zero point; only what goes into a
+product is quantised, so that what follows it can be merged with it; weights stay float32 and are quantised by the
+graph; biases stay float32, since its parser dequantises no int32.
 """
 
 from __future__ import annotations
@@ -22,8 +26,15 @@ from space_clip_ros.inference.metadata import INPUT_NAME
 
 _CONVOLUTIONS = ("/model/encoder/", "/model/decoder/")
 _PRODUCTS = ("/model/encoder/",)
-_PREPARED = {"onnx.infer": "onnxruntime.quant"}
-"""Tells the quantiser that shapes and constants are in place, so that it does not advise to run a tool first."""
+_PREPARED = {"onnx.infer": "onnxruntime.quant", "onnx.quant.pre_process": "onnxruntime.quant"}
+"""Tells the quantiser that shapes and constants are in place, so that it does not advise to run tools first."""
+
+_SYMMETRIC = {
+    "ActivationSymmetric": True,
+    "AddQDQPairToWeight": True,
+    "QuantizeBias": False,
+    "OpTypesToExcludeOutputQuantization": ["Conv", "MatMul"],
+}
 
 
 class _Batches:
@@ -39,7 +50,11 @@ class _Batches:
 
 
 def to_int8(
-    graph: onnx.ModelProto, images: Sequence[Rgb], size: tuple[int, int] | None = None, batch: int | None = None
+    graph: onnx.ModelProto,
+    images: Sequence[Rgb],
+    size: tuple[int, int] | None = None,
+    batch: int | None = None,
+    symmetric: bool = False,
 ) -> onnx.ModelProto:
     """Return ``graph`` with quantised convolutions and weight products.
 
@@ -48,6 +63,7 @@ def to_int8(
         images: (H, W, 3) uint8 RGB; the smallest and largest values that occur on them set the scales.
         size: height and width of the graph's images, pixels; None where any will do.
         batch: images a run of the graph; None where any number will do.
+        symmetric: as TensorRT needs it.
     """
     calibration = [image if size is None else fit(image, size) for image in images]
     with TemporaryDirectory(prefix="space_clip_int8_") as folder:
@@ -61,10 +77,11 @@ def to_int8(
             quantised,
             _Batches(calibration, batch or 1),
             quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
+            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             nodes_to_quantize=_quantised(graph),
+            extra_options=_SYMMETRIC if symmetric else {},
         )
         result = onnx.load(quantised)
     del result.opset_import[:]

@@ -66,6 +66,7 @@ def export(
     batch: int | None = None,
     precision: str = "fp32",
     *,
+    symmetric: bool = False,
     images: Sequence[Rgb] = (),
     evidence: Evidence | None = None,
     source_sha256: str = "",
@@ -84,19 +85,20 @@ def export(
         width: and its width.
         batch: images a run. Without it a graph of static shapes takes one, any other any number.
         precision: one of :data:`space_clip_ros.export.precision.EXPORT_PRECISIONS`.
+        symmetric: make int8 for TensorRT: around zero, which costs a CPU time.
         images: real (H, W, 3) uint8 RGB images to compare on as well, of any size.
         evidence: frames of a drive: int8 is calibrated on some, and any precision is judged by its abs_rel on others.
         source_sha256: hash of the checkpoint file, kept in the metadata.
         progress: called with (steps done, steps in all).
 
     Raises:
-        InputError: sizes, a precision or images that do not fit; int8 without evidence.
+        InputError: sizes, a precision or images that do not fit; int8 without evidence; symmetric, but not int8.
         ExportError: the file does not compute what the model does, with the numbers; or it would be over 2 GB, or
             cannot be written. Nothing is left behind, and a file that was there before stays.
     """
     path = Path(path)
     size = _checked_size(height, width, batch)
-    check_evidence(precision, evidence)
+    check_evidence(precision, evidence, symmetric)
     for image in images:
         check_image(image)
     if sum(parameter.nbytes for parameter in model.parameters()) > _LARGEST_FILE:
@@ -106,9 +108,10 @@ def export(
     metadata = OnnxMetadata(model.config, precision, size, batch, source_sha256, created_with=_created_with())
     trials = _trials(images, size, precision, evidence)
     steps = proof_steps(precision, trials, evidence) + 1
-    traced = _traced(model, size, batch, precision)
+    # what spares a CPU operations only means more and smaller calls to an accelerator
+    traced = _traced(model, size, batch, accelerated=precision == "fp16" or symmetric)
     with _refusing(path):
-        graph = lower(traced, precision, evidence, size, batch)
+        graph = lower(traced, precision, evidence, size, batch, symmetric)
     metadata = dataclasses.replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
     progress(1, steps)
     done = iter(range(2, steps + 1))
@@ -156,14 +159,12 @@ def _trials(
 
 
 def _traced(
-    model: SpaceClip, size: tuple[int, int] | None, batch: int | None, precision: str = "fp32"
+    model: SpaceClip, size: tuple[int, int] | None, batch: int | None, accelerated: bool = False
 ) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
     # not 1 where any number will do: tracing would take a size of 1 for one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
-    # fp16 is for accelerators, to which what spares a CPU operations only means more and smaller calls
-    accelerated = precision == "fp16"
     network = ImageToDepth(
         plain(model) if accelerated else simplify(model), size, bands=1 if accelerated else RESIZE_BANDS
     ).eval()

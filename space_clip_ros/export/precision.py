@@ -76,11 +76,11 @@ class Proof(NamedTuple):
     largest_fp16: float | None = None
 
 
-def check_evidence(precision: str, evidence: Evidence | None) -> None:
+def check_evidence(precision: str, evidence: Evidence | None, symmetric: bool = False) -> None:
     """Refuse a precision that cannot be exported or proved with what is given.
 
     Raises:
-        InputError: an unknown precision; int8 without a drive.
+        InputError: an unknown precision; int8 without a drive; symmetric, but not int8.
     """
     if precision not in EXPORT_PRECISIONS:
         raise InputError(f"precision: {precision!r} cannot be exported; available: {', '.join(EXPORT_PRECISIONS)}")
@@ -89,6 +89,8 @@ def check_evidence(precision: str, evidence: Evidence | None) -> None:
             "int8 is calibrated on the frames of a drive and judged by its depth; give one with --drive, a KITTI raw "
             "drive or one of 'space_clip synthesize'"
         )
+    if symmetric and precision != "int8":
+        raise InputError(f"symmetric is a kind of int8, and precision is {precision}; take --precision int8 with it")
 
 
 def lower(
@@ -97,6 +99,7 @@ def lower(
     evidence: Evidence | None,
     size: tuple[int, int] | None,
     batch: int | None,
+    symmetric: bool = False,
 ) -> onnx.ModelProto:
     """Return a float32 graph in ``precision``.
 
@@ -106,6 +109,7 @@ def lower(
         evidence: the frames for int8.
         size: height and width of the graph's images, pixels; None where any will do.
         batch: images a run of the graph; None where any number will do.
+        symmetric: int8 as TensorRT needs it.
 
     Raises:
         ExportError: a weight does not fit fp16.
@@ -113,7 +117,7 @@ def lower(
     if precision == "fp16":
         return to_fp16(graph)
     if precision == "int8" and evidence is not None:
-        return to_int8(graph, evidence.calibration, size, batch)
+        return to_int8(graph, evidence.calibration, size, batch, symmetric)
     return graph
 
 

@@ -58,7 +58,7 @@ def static_graph(file: Path, metadata: OnnxMetadata, size: tuple[int, int]) -> b
         if metadata.precision == "int8" and _UINT8 in _quantized_types(memoryview(content)):
             raise InputError(
                 f"{file}: is quantised for CPUs, to unsigned numbers with a zero point; TensorRT takes symmetric int8 "
-                f"only. Export it with --precision fp16"
+                f"only; {again} --precision int8 --symmetric"
             )
         return _converted_first(content, (1, height, width, 3))
     except InputError:

@@ -14,6 +14,7 @@ import torch
 from space_clip_ros.cli import export
 from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import DataError, InputError, ModelError
+from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
 from space_clip_ros.model import build, save_checkpoint
 
@@ -90,6 +91,13 @@ def test_int8_on_a_drive(
     assert "largest difference from PyTorch on 8 images: " in said
     assert "abs_rel on held-out frames " in said
     assert OnnxSessions(out).metadata.drive == f"{kitti_drive_dir.name}, 16 + 8 frames"
+
+
+def test_symmetric_int8_for_an_engine(checkpoint: Path, tmp_path: Path, kitti_drive_dir: Path) -> None:
+    out, size = tmp_path / "tiny.onnx", (40, 60)
+    arguments = ("--height", 40, "--width", 60, "--precision", "int8", "--symmetric", "--drive", kitti_drive_dir)
+    assert run(checkpoint, "--out", out, *arguments) == 0
+    assert static_graph(out, OnnxSessions(out).metadata, size)
 
 
 def test_fp16_on_a_picture(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

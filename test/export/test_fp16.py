@@ -29,7 +29,7 @@ TENSORRT = {
 @pytest.fixture(scope="module")
 def traced(model: SpaceClip) -> onnx.ModelProto:
     torch.set_num_threads(1)
-    return _traced(model, SIZE, 1, "fp16")
+    return _traced(model, SIZE, 1, accelerated=True)
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,17 @@ def quantised(traced: onnx.ModelProto) -> onnx.ModelProto:
     return to_int8(traced, [*IMAGES, np.zeros((30, 30, 3), np.uint8)], SIZE, 1)
 
 
+@pytest.fixture(scope="module")
+def plainly_traced(model: SpaceClip) -> onnx.ModelProto:
+    torch.set_num_threads(1)
+    return _traced(model, SIZE, 1, accelerated=True)
+
+
+@pytest.fixture(scope="module")
+def symmetric(plainly_traced: onnx.ModelProto) -> onnx.ModelProto:
+    return to_int8(plainly_traced, IMAGES, SIZE, 1, symmetric=True)
+
+
 def test_products_of_the_encoder_and_convolutions_are_quantised_a_channel(
     model: SpaceClip, quantised: onnx.ModelProto
 ) -> None:
@@ -54,12 +65,46 @@ def test_standard_operators_only(traced: onnx.ModelProto, quantised: onnx.ModelP
     assert quantised.ByteSize() < traced.ByteSize()
 
 
-def test_it_computes_the_model(traced: onnx.ModelProto, quantised: onnx.ModelProto) -> None:
+@pytest.mark.parametrize("pair", [("traced", "quantised"), ("plainly_traced", "symmetric")])
+def test_it_computes_the_model(pair: tuple[str, str], request: pytest.FixtureRequest) -> None:
     depths = [
-        onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"]).run(
-            None, {"image": IMAGES[1][None]}
-        )[0]
-        for graph in (traced, quantised)
+        onnxruntime.InferenceSession(
+            request.getfixturevalue(name).SerializeToString(), providers=["CPUExecutionProvider"]
+        ).run(None, {"image": IMAGES[1][None]})[0]
+        for name in pair
     ]
     difference = np.abs(depths[1] - depths[0]) / depths[0]
     assert 0 < difference.mean() < 0.05
+
+
+def test_for_tensorrt_all_numbers_lie_around_zero(model: SpaceClip, symmetric: onnx.ModelProto) -> None:
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in symmetric.graph.initializer}
+    made = {output: node for node in symmetric.graph.node for output in node.output}
+    pairs = [node for node in symmetric.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    zeros = [constants[node.input[2]] for node in pairs]
+    assert {zero.dtype for zero in zeros} == {np.dtype(np.int8)}, "no dequantised int32 bias either"
+    assert not any(zero.any() for zero in zeros)
+
+    def quantises(name: str) -> onnx.NodeProto:
+        low = made[name]
+        assert low.op_type == "DequantizeLinear"
+        quantised = made[low.input[0]]
+        assert quantised.op_type == "QuantizeLinear", "TensorRT quantises weights itself, from float32"
+        return quantised
+
+    weighted = [node for node in symmetric.graph.node if node.op_type in ("Conv", "MatMul") and node.input[1] in made]
+    products = [node for node in weighted if made[node.input[1]].op_type == "DequantizeLinear"]
+    assert Counter(node.op_type for node in products)["MatMul"] == 4 * model.config.encoder.layers
+    for node in products:
+        assert quantises(node.input[0]).input[0] not in constants
+        weights = quantises(node.input[1])
+        assert constants[weights.input[0]].dtype == np.float32 and constants[weights.input[1]].ndim == 1
+        assert len(node.input) == 2 or node.input[2] in constants, "the bias is float32"
+
+
+def test_the_quantiser_has_nothing_to_advise(
+    traced: onnx.ModelProto, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    to_int8(traced, IMAGES[:1], SIZE, 1)
+    assert not caplog.records
+    assert capfd.readouterr().err == ""

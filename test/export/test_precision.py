@@ -131,3 +131,8 @@ def test_a_mean_difference_beyond_the_tolerance_is_refused(
 def test_what_a_precision_needs(model: SpaceClip, tmp_path: Path, precision: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         export(model, tmp_path / "a.onnx", precision=precision)
+
+
+def test_only_int8_is_symmetric(model: SpaceClip, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="symmetric is a kind of int8, and precision is fp16"):
+        export(model, tmp_path / "a.onnx", precision="fp16", symmetric=True)

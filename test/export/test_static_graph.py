@@ -10,9 +10,11 @@ import onnxruntime
 import pytest
 
 from space_clip_ros.errors import ExportError, InputError
-from space_clip_ros.export.onnx import export
+from space_clip_ros.export.int8 import to_int8
+from space_clip_ros.export.onnx import _traced, export
+from space_clip_ros.export.proof import made_up_images
 from space_clip_ros.export.static_graph import BYTES_NAME, _varint, static_graph
-from space_clip_ros.inference.metadata import OnnxMetadata
+from space_clip_ros.inference.metadata import INPUT_NAME, OnnxMetadata
 from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
 from space_clip_ros.model import SpaceClip
 
@@ -85,26 +87,30 @@ def test_refusals(files: dict[str, Path]) -> None:
         static_graph(files["any"], half, (60, 100))
 
 
-@pytest.mark.parametrize(("kind", "taken"), [("INT8", True), ("UINT8", False)])
-def test_only_symmetric_int8_is_taken(files: dict[str, Path], tmp_path: Path, kind: str, taken: bool) -> None:
-    model = onnx.load(files["fixed"])
-    depth = model.graph.output[0].name
-    (last,) = (node for node in model.graph.node if depth in node.output)
-    last.output[list(last.output).index(depth)] = "plain"
-    pair = ["scale", "zero"]
-    model.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["plain", *pair], ["quantized"]))
-    model.graph.node.append(onnx.helper.make_node("DequantizeLinear", ["quantized", *pair], [depth]))
-    zero = onnx.helper.make_tensor("zero", getattr(onnx.TensorProto, kind), [], [0 if taken else 3])
-    model.graph.initializer.extend([onnx.helper.make_tensor("scale", onnx.TensorProto.FLOAT, [], [0.1]), zero])
-    onnx.save(model, tmp_path / "int8.onnx")
-    facts = OnnxMetadata(metadata(files["fixed"]).config, precision="int8", size=(60, 100))
-    if taken:
-        onnx.checker.check_model(onnx.load_model_from_string(static_graph(tmp_path / "int8.onnx", facts, (60, 100))))
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_only_symmetric_int8_is_taken(model: SpaceClip, tmp_path: Path, symmetric: bool) -> None:
+    size, file = (60, 100), tmp_path / "int8.onnx"
+    images = made_up_images(*size)
+    quantised = to_int8(_traced(model, size, 1, accelerated=symmetric), images, size, 1, symmetric)
+    onnx.save(quantised, file)
+    facts = OnnxMetadata(model.config, precision="int8", size=size)
+    if symmetric:
+        content = static_graph(file, facts, size)
+        graph = onnx.load_model_from_string(content)
+        onnx.checker.check_model(graph, full_check=True)
+        known = {*TENSORRT_8_6.split(), "QuantizeLinear", "DequantizeLinear"}
+        assert {node.op_type for node in graph.graph.node} <= known
+        before, after = (
+            onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"]).run(None, {name: images[0][None]})
+            for written, name in ((str(file), INPUT_NAME), (content, BYTES_NAME))
+        )
+        np.testing.assert_array_equal(after[0], before[0])
     else:
         with pytest.raises(
-            InputError, match=r"quantised for CPUs, .* symmetric int8 only. Export it with --precision fp"
+            InputError,
+            match=r"quantised for CPUs, .* int8 only; export it again with .*--width 100 --precision int8 --symmetric",
         ):
-            static_graph(tmp_path / "int8.onnx", facts, (60, 100))
+            static_graph(file, facts, size)
 
 
 @pytest.mark.parametrize("kept", [10, 5000])
