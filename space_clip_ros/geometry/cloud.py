@@ -45,10 +45,12 @@ class Projector:
         self.shape = (rows.size, columns.size)
         self._x_rays = columns.astype(np.float32)
         self._y_rays = rows.astype(np.float32)[:, None]
+        self._valid = np.empty(self.shape, np.float32)
         self._x = np.empty(self.shape, np.float32)
         self._y = np.empty(self.shape, np.float32)
         self._bgra = np.empty((rows.size, camera.width, 4), np.uint8)
-        self._colors = np.empty(self.shape, np.uint32)
+        # Of every pixel the colours need no second buffer.
+        self._colors = self._bgra.view(np.uint32)[..., 0] if stride == 1 else np.empty(self.shape, np.uint32)
 
     def project(
         self,
@@ -58,6 +60,7 @@ class Projector:
         clearing: bool = False,
         out: Cloud | None = None,
         heights: tuple[float, float] | None = None,
+        tested: bool = False,
     ) -> Cloud:
         """Project a depth map: x = (u - cx) / fx * z, y = (v - cy) / fy * z.
 
@@ -69,6 +72,8 @@ class Projector:
                 clears along their rays.
             out: array of the result's shape to write into, contiguous float32.
             heights: lowest and highest height above the camera (-y) kept, metres, or None for all.
+            tested: ``depth`` is float32 and NaN wherever it is not valid, as
+                :func:`~space_clip_ros.geometry.depth.invalidate` returns it; spares testing it again.
 
         Returns:
             (h, w, 3) or, with ``rgb``, (h, w, 4) float32; see the module's description.
@@ -80,26 +85,28 @@ class Projector:
         self._check(depth, rgb, max_range, clearing)
         channels = 3 if rgb is None else 4
         cloud = self._target(channels, out)
-        z = self._z(depth, max_range, clearing)
+        z = self._z(depth, max_range, clearing, tested)
         if heights is not None:
-            self._crop(z, *heights)
+            z = self._crop(z, *heights)
         planes = [np.multiply(z, self._x_rays, out=self._x), np.multiply(z, self._y_rays, out=self._y), z]
         if rgb is not None:
             planes.append(self._packed(rgb))
         cv2.merge(planes, cloud)
         return cloud
 
-    def _z(self, depth: Depth, max_range: float, clearing: bool) -> Depth:
-        z = np.ascontiguousarray(depth[:: self.stride, :: self.stride], dtype=np.float32)
+    def _z(self, depth: Depth, max_range: float, clearing: bool, tested: bool) -> Depth:
+        z = depth[:: self.stride, :: self.stride]
+        if tested and not max_range:
+            return np.ascontiguousarray(z)
         if clearing:
             z = np.minimum(z, np.float32(max_range))
-        return invalidate(z, max_depth=max_range or np.inf)
+        return invalidate(z, max_depth=max_range or np.inf, out=self._valid)
 
-    def _crop(self, z: Depth, lowest: float, highest: float) -> None:
+    def _crop(self, z: Depth, lowest: float, highest: float) -> Depth:
         if not lowest <= highest:
             raise InputError(f"heights must be lowest and highest, metres above the camera, got {lowest}, {highest}")
         y = np.multiply(z, self._y_rays, out=self._y)
-        np.copyto(z, np.float32(np.nan), where=(y < -highest) | (y > -lowest))
+        return np.where((y < -highest) | (y > -lowest), np.float32(np.nan), z)
 
     def _packed(self, rgb: Rgb) -> npt.NDArray[np.float32]:
         cv2.cvtColor(rgb[:: self.stride], cv2.COLOR_RGB2BGRA, dst=self._bgra)

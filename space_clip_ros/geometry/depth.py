@@ -50,14 +50,15 @@ def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf
     Raises:
         InputError: as :func:`valid`, or ``out`` does not fit.
     """
-    lost = _bits(~valid(depth, min_depth, max_depth))
+    lost = valid(depth, min_depth, max_depth)
+    np.logical_not(lost, out=lost)
     if out is not None and (out.dtype != np.float32 or out.shape != depth.shape or not out.flags.writeable):
         raise InputError(f"out must be writeable float32 of shape {depth.shape}, got {out.dtype} of shape {out.shape}")
     with np.errstate(over="ignore"):
         bits = depth.astype(np.float32, copy=False).view(np.int32)
     # A float with every bit set is a NaN; this is eight times quicker than a masked copy.
-    np.bitwise_or(bits, lost, out=lost if out is None else out.view(np.int32))
-    return lost.view(np.float32) if out is None else out
+    marked = np.bitwise_or(bits, _bits(lost), out=None if out is None else out.view(np.int32))
+    return marked.view(np.float32) if out is None else out
 
 
 def to_millimetres(depth: Depth) -> Codes:
@@ -165,10 +166,11 @@ def _bounds(min_depth: float, max_depth: float) -> tuple[np.float32, np.float32]
     return np.float32(max(min_depth, _SMALLEST)), np.float32(min(max_depth, _LARGEST))
 
 
-def _bits(mask: Mask) -> npt.NDArray[np.int32]:
-    """Return every bit set where ``mask`` is true, none elsewhere."""
-    # Negated while one byte a pixel: widening -1 sets every bit, and the four times larger array is written once.
-    return np.negative(mask.view(np.int8)).astype(np.int32)
+def _bits(mask: Mask) -> npt.NDArray[np.int8]:
+    """Return every bit set where ``mask`` is true, none elsewhere, in the memory of ``mask``."""
+    # One byte a pixel: widened by the operator that takes it, piece by piece in the cache, -1 has every bit set.
+    bits = mask.view(np.int8)
+    return np.negative(bits, out=bits)
 
 
 def _scaled(depth: Depth, format: str) -> Depth:
@@ -180,7 +182,7 @@ def _scaled(depth: Depth, format: str) -> Depth:
 def _to_codes(scaled: Depth) -> Codes:
     # Casting NaN or too large values is undefined in C, so they become zero before the cast.
     fits = _bits((scaled >= 1) & (scaled < _CODES + 1))
-    return np.bitwise_and(scaled.view(np.int32), fits, out=fits).view(np.float32).astype(np.uint16)
+    return np.bitwise_and(scaled.view(np.int32), fits).view(np.float32).astype(np.uint16)
 
 
 def _from_codes(codes: Codes, scale: float) -> Depth:

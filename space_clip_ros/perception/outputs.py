@@ -85,6 +85,7 @@ class PointsOutput:
             settings.clearing,
             out=self._points,
             heights=settings.heights,
+            tested=True,
         )
         return self._message
 

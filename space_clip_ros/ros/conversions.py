@@ -38,6 +38,7 @@ def _acts(width: int, height: int, stride: int) -> dict[str, Callable[[], object
     rgb8, bgr8 = (image_from_array(rgb, encoding, header) for encoding in ("rgb8", "bgr8"))
     rows = np.linspace(_FURTHEST_M, _NEAREST_M, height, dtype=np.float32)
     depth = np.repeat(rows[:, None], width, axis=1)
+    within = settings.points.max_range
     projector = Projector(made_up_camera(width, height), stride)
     points = np.empty((*projector.shape, 4), np.float32)
     scale = (settings.color.colormap, settings.min_depth, settings.max_depth)
@@ -48,7 +49,7 @@ def _acts(width: int, height: int, stride: int) -> dict[str, Callable[[], object
         "depth to 32FC1 image": lambda: image_from_array(depth, "32FC1", header),
         "depth to 16UC1 image": lambda: image_from_array(to_millimetres(depth), "16UC1", header),
         "depth to rgb8 colours": lambda: image_from_array(colorize(depth, *scale), "rgb8", header),
-        "depth to coloured points": lambda: projector.project(depth, rgb, settings.points.max_range, out=points),
+        "depth to coloured points": lambda: projector.project(depth, rgb, within, out=points, tested=True),
         "points to cloud": lambda: cloud_from_points(points, header),
     }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector, finite_points, without_discontinuities
+from space_clip_ros.geometry.depth import invalidate
 
 NAN = math.nan
 CAMERA = PinholeCamera(width=4, height=3, fx=2.0, fy=4.0, cx=1.0, cy=1.0)
@@ -85,6 +87,19 @@ def test_points_beyond_the_range_are_dropped_or_put_at_it() -> None:
     np.testing.assert_array_equal(clearing[1, 3], [10, 0, 10])
     assert np.isnan(clearing[1, 0]).all()
     assert projector.project(depth)[1, 2, 2] == 20
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    "options", [{}, {"max_range": 10.0}, {"max_range": 10.0, "clearing": True}, {"heights": (-2.0, 1.0)}]
+)
+def test_depth_that_was_tested_before_gives_the_same_cloud_and_stays(stride: int, options: dict[str, Any]) -> None:
+    depth = invalidate(np.random.default_rng(3).uniform(-5, 30, (3, 4)).astype(np.float32), 0.5, 25.0)
+    rgb = np.random.default_rng(4).integers(0, 256, (3, 4, 3), np.uint8)
+    projector, before = Projector(CAMERA, stride), depth.tobytes()
+    cloud = projector.project(depth, rgb, tested=True, **options)
+    assert cloud.tobytes() == projector.project(depth, rgb, **options).tobytes()
+    assert depth.tobytes() == before
 
 
 def test_heights_are_counted_upwards_from_the_camera() -> None:
