@@ -31,7 +31,7 @@ class EngineKey:
     """Everything that makes an engine usable or stale.
 
     Attributes:
-        graph_sha256: hash of the ONNX file's bytes, weights and metadata included.
+        file_sha256: hash of the ONNX file's bytes, weights and metadata included.
         tensorrt: full version of the library; engines do not load in another one.
         gpu: name of the device; kernels were chosen by timing them on it.
         compute_capability: of the device.
@@ -39,7 +39,7 @@ class EngineKey:
         shape: of the input, (1, height, width, 3).
     """
 
-    graph_sha256: str
+    file_sha256: str
     tensorrt: str
     gpu: str
     compute_capability: str

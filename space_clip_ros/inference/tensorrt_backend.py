@@ -122,7 +122,7 @@ def engine_key(file: Path, metadata: OnnxMetadata, gpu: Gpu) -> EngineKey:
     """
     height, width = metadata.size or _ANY_SIZE
     return EngineKey(
-        graph_sha256=file_sha256(file),
+        file_sha256=file_sha256(file),
         tensorrt=tensorrt.__version__,
         gpu=gpu.name,
         compute_capability=gpu.compute_capability,
@@ -186,7 +186,7 @@ def _why_none(cache: EngineCache, key: EngineKey, size: tuple[int, int] | None) 
     if refused := _fitting(cache.refusals(), key, size):
         reasons = ", ".join(f"{entry.key.size_text}: {entry.facts.get('reason')}" for entry in refused)
         return f"its TensorRT engine was refused when it was built ({reasons})"
-    stale = [entry for entry in cache.engines() if entry.key.graph_sha256 == key.graph_sha256]
+    stale = [entry for entry in cache.engines() if entry.key.file_sha256 == key.file_sha256]
     found = ", ".join(f"{entry.key.size_text} for {' and '.join(key.differences(entry.key))}" for entry in stale)
     there = f" (there is {found})" if found else ""
     return (

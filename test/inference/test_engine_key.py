@@ -19,7 +19,7 @@ def test_it_survives_json() -> None:
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("graph_sha256", "cd34"),
+        ("file_sha256", "cd34"),
         ("tensorrt", "10.3.1"),
         ("gpu", "Orin Nano"),
         ("compute_capability", "8.9"),
@@ -32,7 +32,7 @@ def test_every_part_changes_the_digest(part: str, value: object) -> None:
 
 
 def test_the_digest_is_the_same_on_every_machine() -> None:
-    assert KEY.digest == "f695931f199167ee"
+    assert KEY.digest == "ba6d2099faec1c10"
 
 
 def test_sizes() -> None:
@@ -41,7 +41,7 @@ def test_sizes() -> None:
 
 
 def test_differences_in_words() -> None:
-    other = dataclasses.replace(KEY, tensorrt="10.7.0", precision="fp32", graph_sha256="cd34")
+    other = dataclasses.replace(KEY, tensorrt="10.7.0", precision="fp32", file_sha256="cd34")
     assert KEY.differences(other) == ["TensorRT 10.7.0", "fp32"]
     assert KEY.differences(KEY) == []
 
