@@ -46,6 +46,12 @@ def kitti_drive_dir(shared_dir: Path) -> Path:
     return shared_dir / "kitti_sample" / "2011_09_26" / "2011_09_26_drive_9001_sync"
 
 
+@pytest.fixture(scope="session")
+def tiny_model() -> Callable[..., Any]:
+    """Makes small models with random weights (``tiny_model.py``), the same ones every time."""
+    return _beside("tiny_model").tiny_model
+
+
 @pytest.fixture()
 def fake_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A GPU with TensorRT 10.3 that is none (``fake_gpu.py``), and an empty cache of engines."""

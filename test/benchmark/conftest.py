@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.data.synthetic import write_drive
 from space_clip_ros.export.onnx import export
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.model import build, save_checkpoint
+from space_clip_ros.model import SpaceClip, save_checkpoint
 from space_clip_ros.settings import nest, parse
 from space_clip_ros.training_config import TrainingConfig
 
 
 @pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
     """Holds any.onnx, pair.onnx (two images of 100 x 60 pixels at once), tiny.safetensors."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = ModelConfig(
-        name="tiny",
-        encoder=EncoderConfig(width=32, heads=2, image_size=32),
-        decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
-        input_size=(32, 64),
-    )
-    model = build(config)
-    with torch.no_grad():
-        model.depth_head.depth.bias.fill_(10.0)
-    folder = tmp_path_factory.mktemp("models")
+    model, folder = tiny_model(), tmp_path_factory.mktemp("models")
     save_checkpoint(model, folder / "tiny.safetensors")
     export(model, folder / "any.onnx")
     export(model, folder / "pair.onnx", 60, 100, batch=2)

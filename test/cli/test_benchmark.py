@@ -8,17 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from space_clip_ros.benchmark.report import SCHEMA, markdown
 from space_clip_ros.cli import benchmark
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import BackendError, ModelError
 from space_clip_ros.export.onnx import export
-from space_clip_ros.model import build, save_checkpoint
+from space_clip_ros.model import SpaceClip, save_checkpoint
 
 END_TO_END = {
     "size": [100, 60],
@@ -37,24 +36,12 @@ END_TO_END = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
     """Holds tiny.onnx, for 100 x 60 pixels, its tiny.safetensors, and another network's other.safetensors."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model")
-    for name, width in (("tiny", 32), ("other", 16)):
-        config = ModelConfig(
-            name=name,
-            encoder=EncoderConfig(width=width, heads=2, image_size=32),
-            decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
-            input_size=(32, 64),
-        )
-        model = build(config)
-        with torch.no_grad():
-            model.depth_head.depth.bias.fill_(10.0)
-        save_checkpoint(model, folder / f"{name}.safetensors")
-        if name == "tiny":
-            export(model, folder / "tiny.onnx", 60, 100)
+    folder, model = tmp_path_factory.mktemp("model"), tiny_model()
+    save_checkpoint(model, folder / "tiny.safetensors")
+    save_checkpoint(tiny_model("other", width=16), folder / "other.safetensors")
+    export(model, folder / "tiny.onnx", 60, 100)
     return folder
 
 

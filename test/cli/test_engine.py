@@ -5,39 +5,24 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from space_clip_ros.cli import engine
 from space_clip_ros.cli.main import main
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.export.onnx import export
-from space_clip_ros.model import build
+from space_clip_ros.model import SpaceClip
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    model = build(
-        ModelConfig(
-            name="tiny",
-            encoder=EncoderConfig(width=32, heads=2, image_size=32),
-            decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
-            input_size=(32, 32),
-        )
-    )
-    with torch.no_grad():
-        model.depth_head.depth.bias.fill_(10.0)
-    file = tmp_path_factory.mktemp("graph") / "tiny.onnx"
-    export(model, file)
-    return file
+def graph(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
+    return export(tiny_model(), tmp_path_factory.mktemp("graph") / "tiny.onnx").path
 
 
 def run(*arguments: object) -> int:

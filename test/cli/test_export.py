@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from space_clip_ros.cli import export
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import DataError, InputError, ModelError
 from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
-from space_clip_ros.model import build, save_checkpoint
+from space_clip_ros.model import SpaceClip, save_checkpoint
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = ModelConfig(
-        name="tiny",
-        encoder=EncoderConfig(width=32, heads=2, image_size=32),
-        decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
-        input_size=(32, 32),
-    )
-    model = build(config)
-    with torch.no_grad():
-        model.depth_head.depth.bias.fill_(10.0)
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
     file = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
-    save_checkpoint(model, file)
+    save_checkpoint(tiny_model(), file)
     return file
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from space_clip_ros.cli import predict
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import DataError, InputError, ModelError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.geometry.depth import read_depth_png
 from space_clip_ros.geometry.ply import read_ply
 from space_clip_ros.inference import load_predictor
-from space_clip_ros.model import build
+from space_clip_ros.model import SpaceClip
 
 CAMERA = """\
 image_width: 80
@@ -29,20 +28,8 @@ distortion_coefficients: {rows: 1, cols: 5, data: [DISTORTION, 0, 0, 0, 0]}
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = ModelConfig(
-        name="tiny",
-        encoder=EncoderConfig(width=32, heads=2, image_size=32),
-        decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
-        input_size=(32, 64),
-    )
-    model = build(config)
-    with torch.no_grad():
-        model.depth_head.depth.weight.mul_(100.0)
-        model.depth_head.depth.bias.fill_(10.0)
-    return export(model, tmp_path_factory.mktemp("model") / "tiny.onnx", 60, 80).path
+def model_file(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
+    return export(tiny_model(), tmp_path_factory.mktemp("model") / "tiny.onnx", 60, 80).path
 
 
 @pytest.fixture

@@ -152,8 +152,8 @@ def test_a_wrong_export_is_refused_and_leaves_the_old_file(
     path.write_bytes(b"old")
     traced = exporter._traced
 
-    def slightly_wrong(*arguments: object) -> onnx.ModelProto:
-        graph = traced(*arguments)
+    def slightly_wrong(*arguments: object, **options: object) -> onnx.ModelProto:
+        graph = traced(*arguments, **options)
         bias = next(
             tensor for tensor in graph.graph.initializer if tensor.name.endswith("depth_head.depth.blocks.bias")
         )
