@@ -109,7 +109,9 @@ def export(
     trials = _trials(images, size, precision, evidence)
     steps = proof_steps(precision, trials, evidence) + 1
     # what spares a CPU operations only means more and smaller calls to an accelerator
-    traced = _traced(model, size, batch, accelerated=precision == "fp16" or symmetric)
+    accelerated = precision == "fp16" or symmetric
+    network = plain(model) if accelerated else simplify(model, quantised=precision == "int8")
+    traced = _traced(network, size, batch, bands=1 if accelerated else RESIZE_BANDS)
     with _refusing(path):
         graph = lower(traced, precision, evidence, size, batch, symmetric)
     metadata = dataclasses.replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
@@ -159,16 +161,13 @@ def _trials(
 
 
 def _traced(
-    model: SpaceClip, size: tuple[int, int] | None, batch: int | None, accelerated: bool = False
+    network: SpaceClip, size: tuple[int, int] | None, batch: int | None, bands: int = RESIZE_BANDS
 ) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
     # not 1 where any number will do: tracing would take a size of 1 for one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
-    network = ImageToDepth(
-        plain(model) if accelerated else simplify(model), size, bands=1 if accelerated else RESIZE_BANDS
-    ).eval()
-    return trace(network, example, INPUT_NAME, OUTPUT_NAME, symbolic)
+    return trace(ImageToDepth(network, size, bands=bands).eval(), example, INPUT_NAME, OUTPUT_NAME, symbolic)
 
 
 def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, temporary: Path, path: Path) -> None:

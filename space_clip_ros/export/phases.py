@@ -1,4 +1,4 @@
-"""A convolution to one channel, spread over as many output channels as a vector register holds."""
+"""Convolutions whose output channels are the pixels of a block, which a rearrangement puts in place."""
 
 from __future__ import annotations
 
@@ -33,3 +33,23 @@ class PhaseConv(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, in_channels, h, w) to (B, 1, h, w); h and w multiples of 4."""
         return functional.pixel_shuffle(self.blocks(features), _PHASES)
+
+
+class PhaseTransposed(nn.Module):
+    """A 2x2 transposed convolution of stride 2 as a 1x1 convolution to the four pixels it makes of each.
+
+    The products are the same ones. ONNX Runtime has int8 kernels for convolutions, and none for transposed ones.
+    """
+
+    def __init__(self, transposed: nn.ConvTranspose2d) -> None:
+        """Rewrite ``transposed``: 2x2, stride 2, without padding, with bias."""
+        super().__init__()
+        self.pixels = nn.Conv2d(transposed.in_channels, 4 * transposed.out_channels, kernel_size=1)
+        # (in, out, row, column) to (out, row, column, in), as pixel_shuffle takes its channels
+        weight = transposed.weight.permute(1, 2, 3, 0).reshape(-1, transposed.in_channels, 1, 1)
+        self.pixels.weight = nn.Parameter(weight.clone())
+        self.pixels.bias = nn.Parameter(cast(Tensor, transposed.bias).detach().repeat_interleave(4))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, in_channels, h, w) to (B, out_channels, 2h, 2w)."""
+        return functional.pixel_shuffle(self.pixels(features), 2)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from space_clip_ros.export.phases import PhaseConv
+from space_clip_ros.export.phases import PhaseConv, PhaseTransposed
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.adapters import merge_adapters
 from space_clip_ros.model.blocks import StructuralBlock, Upsample
@@ -23,12 +23,13 @@ _THINNEST_MERGED = 32
 """Channels from which merging an upsampling step pays; below, moving the pixels costs more than the products."""
 
 
-def simplify(model: SpaceClip) -> SpaceClip:
+def simplify(model: SpaceClip, quantised: bool = False) -> SpaceClip:
     """Return a model that computes the same depth with fewer operations.
 
     Args:
         model: in evaluation mode; not changed. The result shares no weights with it, takes images of
             ``model.config.input_size`` only, and cannot be trained.
+        quantised: its convolutions will be int8, which makes them cheap next to what stays float32.
     """
     model = plain(model)
     patch = model.config.encoder.patch_size
@@ -41,7 +42,9 @@ def simplify(model: SpaceClip) -> SpaceClip:
             )
         for module in model.decoder.modules():
             upsample = getattr(module, "upsample", None)
-            if isinstance(upsample, Upsample) and _worth_merging(upsample):
+            if isinstance(upsample, Upsample) and quantised:
+                upsample.register_module("transposed", PhaseTransposed(upsample.transposed))
+            elif isinstance(upsample, Upsample) and _worth_merging(upsample):
                 module.upsample = MergedUpsample(upsample)
         model.depth_head.register_module("depth", PhaseConv(model.depth_head.depth))
     return model.eval()

@@ -1,4 +1,4 @@
-"""A convolution to one channel, spread over 16."""
+"""Convolutions to the pixels of a block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.export.phases import PhaseConv
+from space_clip_ros.export.phases import PhaseConv, PhaseTransposed
 
 
 @pytest.mark.parametrize("size", [(4, 4), (8, 20)])
@@ -15,3 +15,11 @@ def test_equals_the_convolution(size: tuple[int, int]) -> None:
     features = torch.randn(2, 3, *size, dtype=torch.float64)
     with torch.inference_mode():
         torch.testing.assert_close(PhaseConv(conv)(features), conv(features), rtol=1e-12, atol=1e-12)
+
+
+def test_equals_the_transposed_convolution() -> None:
+    transposed = nn.ConvTranspose2d(3, 5, kernel_size=2, stride=2, dtype=torch.float64)
+    features = torch.randn(2, 3, 4, 7, dtype=torch.float64)
+    with torch.inference_mode():
+        found = PhaseTransposed(transposed)(features)
+        torch.testing.assert_close(found, transposed(features), rtol=1e-12, atol=1e-12)

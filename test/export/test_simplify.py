@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from space_clip_ros.config import ADAPTED, AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
-from space_clip_ros.export.phases import PhaseConv
+from space_clip_ros.export.phases import PhaseConv, PhaseTransposed
 from space_clip_ros.export.simplify import LowResolutionSkip, MergedUpsample, simplify
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.adapters import adapter_parameters
@@ -40,7 +40,9 @@ def check(model: SpaceClip, batch: int = 2) -> None:
     images = torch.randn(batch, 3, *model.config.input_size, dtype=torch.float64)
     with torch.inference_mode():
         expected = model(images, auxiliary=False).depth
-        torch.testing.assert_close(simplify(model)(images, auxiliary=False).depth, expected, rtol=1e-12, atol=1e-12)
+        for quantised in (False, True):
+            found = simplify(model, quantised)(images, auxiliary=False).depth
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     assert expected.std() > 0
 
 
@@ -112,6 +114,12 @@ def test_only_upsampling_steps_that_gain_are_merged() -> None:
     merged = [isinstance(block.upsample, MergedUpsample) for block in model.decoder.semantic_blocks]
     assert merged == [True, True, False, False]
     assert isinstance(model.depth_head.depth, PhaseConv)
+
+
+def test_nothing_is_transposed_where_convolutions_are_quantised(model: SpaceClip) -> None:
+    parts = list(simplify(model, quantised=True).modules())
+    assert not any(isinstance(part, nn.ConvTranspose2d) for part in parts)
+    assert sum(isinstance(part, PhaseTransposed) for part in parts) == 7
 
 
 def test_the_model_stays_as_it_was(model: SpaceClip) -> None:
