@@ -95,9 +95,9 @@ class Projector:
         return cloud
 
     def _z(self, depth: Depth, max_range: float, clearing: bool, tested: bool) -> Depth:
-        z = depth[:: self.stride, :: self.stride]
+        z = np.ascontiguousarray(depth[:: self.stride, :: self.stride])
         if tested and not max_range:
-            return np.ascontiguousarray(z)
+            return z
         if clearing:
             z = np.minimum(z, np.float32(max_range))
         return invalidate(z, max_depth=max_range or np.inf, out=self._valid)
