@@ -254,6 +254,7 @@ class PlayerConfig:
     wait_for_subscribers: float = setting(
         10.0, "seconds to wait for an image subscriber before the first frame; 0 for none", minimum=0.0, read_only=True
     )
+    subscribers: int = setting(1, "how many image subscribers to wait for", minimum=1, maximum=100, read_only=True)
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""

@@ -68,6 +68,7 @@ class ReplayOptions:
         stamps: ``bag`` for the messages' own, ``now`` to move them to the time of playing.
         settle: seconds without a new subscriber before playing, once there is a first one.
         wait_for: the topic that the first subscriber must be of; empty for any.
+        subscribers: how many subscribers of it there must be.
 
     Raises:
         InputError: a number out of range, or ``clock`` with stamps of now.
@@ -84,6 +85,7 @@ class ReplayOptions:
     stamps: str = STAMPS[0]
     settle: float = 0.5
     wait_for: str = ""
+    subscribers: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be played."""
@@ -97,6 +99,8 @@ class ReplayOptions:
         ):
             if not 0.0 <= value < 1e9:
                 raise InputError(f"{name} must be 0 or more seconds, got {value:g}")
+        if self.subscribers < 1:
+            raise InputError(f"subscribers must be 1 or more, got {self.subscribers}")
         if self.stamps not in STAMPS:
             raise InputError(f"stamps must be {' or '.join(STAMPS)}, got {self.stamps!r}")
         if self.clock and self.stamps == "now":
@@ -129,6 +133,13 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--wait-for", default="", metavar="TOPIC", help="whose subscriber that must be (default: any)")
     parser.add_argument(
+        "--subscribers",
+        type=int,
+        default=default.subscribers,
+        metavar="N",
+        help=f"how many of them there must be (default {default.subscribers})",
+    )
+    parser.add_argument(
         "--stamps",
         choices=STAMPS,
         default=default.stamps,
@@ -150,6 +161,7 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
         args.stamps,
         args.settle,
         args.wait_for,
+        args.subscribers,
     )
 
 
@@ -158,6 +170,7 @@ def replay_arguments(options: ReplayOptions) -> list[str]:
     words = [options.bag, f"--rate={options.rate!r}", f"--start={options.start!r}"]
     words += [f"--duration={options.duration!r}", f"--wait={options.wait!r}", f"--stamps={options.stamps}"]
     words += [f"--settle={options.settle!r}", f"--wait-for={options.wait_for}"]
+    words += [f"--subscribers={options.subscribers}"]
     words += [f"--{name}" for name, value in (("loop", options.loop), ("clock", options.clock)) if value]
     return [*words, "--topics", *options.topics] if options.topics else words
 

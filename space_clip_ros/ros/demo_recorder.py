@@ -89,9 +89,18 @@ class DemoRecorder(ArrivalNode):
         return arrived
 
     def wired(self, recorded: bool = False) -> bool:
-        """Tell whether the node hears images, the evaluator depth and truth, and a recorder depth if there is one."""
-        wanted = {self._image_topic: 1, "camera_info": 2, "depth/image": 2 + recorded, "ground_truth/image": 1}
+        """Tell whether node and recorder, if there is one, hear images, and evaluator and recorder depth and truth."""
+        wanted = {
+            self._image_topic: 1 + recorded,
+            "camera_info": 2,
+            "depth/image": 2 + recorded,
+            "ground_truth/image": 1,
+        }
         return all(self.count_subscribers(topic) >= count for topic, count in wanted.items())
+
+    def listeners(self) -> int:
+        """Return how many hear images, the node among them."""
+        return self.count_subscribers(self._image_topic)
 
     def watched(self) -> bool:
         """Tell whether somebody besides this process looks at coloured depth: the live view does while it is open."""

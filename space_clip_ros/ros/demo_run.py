@@ -86,7 +86,7 @@ class DemoRun:
         recorders = [] if job.recording is None else [job.recording.start(self._children)]
         self._wait_until_wired(node)
         self._wait_until_watched()
-        playing = job.source.playing(job.rate_hz)
+        playing = job.source.playing(job.rate_hz, self._recorder.listeners())
         player = self._children.start(playing.program, playing.parameters, playing.arguments, playing.remaps)
         self._watch(player, *recorders)
         self._terminal.clear()

@@ -64,8 +64,8 @@ class Source(Protocol):
         """Return the first image, (H, W, 3) uint8, its camera and its frame_id."""
         ...
 
-    def playing(self, rate_hz: float) -> Playing:
-        """Return what plays it, with stamps of now."""
+    def playing(self, rate_hz: float, listeners: int) -> Playing:
+        """Return what plays it, with stamps of now, once as many processes hear its images."""
         ...
 
     def frames_at(self, indexes: Sequence[int]) -> list[tuple[Rgb, Depth]]:
@@ -88,12 +88,12 @@ class DriveSource:
         """Return the first image, its camera and its frame_id."""
         return self._drive.image(0), self._drive.camera, PlayerConfig().frame_id
 
-    def playing(self, rate_hz: float) -> Playing:
+    def playing(self, rate_hz: float, listeners: int) -> Playing:
         """Return the player's parameters."""
         own_hz = Timetable(self._drive.stamps_ns[: self.frames].tolist(), 1.0).frame_rate
         drive = str(self._drive.path.resolve())
         parameters = {"drive": drive, "frames": self.frames, "rate": rate_hz / own_hz, "stamps": "now"}
-        return Playing("kitti_player", parameters)
+        return Playing("kitti_player", {**parameters, "subscribers": listeners})
 
     def frames_at(self, indexes: Sequence[int]) -> list[tuple[Rgb, Depth]]:
         """Read the frames."""
@@ -135,7 +135,7 @@ class BagSource:
             image, info = (self._first(bag, name) for name in (self._image.name, self._image.info))
         return self._rgb(image), camera_from_info(info, self._image.info), str(image.header.frame_id)
 
-    def playing(self, rate_hz: float) -> Playing:
+    def playing(self, rate_hz: float, listeners: int) -> Playing:
         """Return the command line of ``replay``."""
         own_hz = Timetable(self._stamps[: self.frames], 1.0).frame_rate
         ours = {
@@ -152,6 +152,7 @@ class BagSource:
             stamps="now",
             settle=_SETTLE_S,
             wait_for=self._image.name,
+            subscribers=listeners,
         )
         remaps = [f"{name}:={to}" for name, to in ours.items() if name in topics and name != f"/{to}"]
         return Playing("replay", arguments=replay_arguments(options), remaps=remaps)

@@ -180,13 +180,15 @@ class KittiPlayer(Node):
         if not self._image.get_subscription_count():
             self.get_logger().info(f"waiting up to {patience:g} s for a subscriber of {topic}")
         if not wait_for_subscribers(self._stopping, self._listening, patience):
-            self.get_logger().warning(f"nobody subscribes to {topic} after {patience:g} s; playing all the same")
+            found, wanted = self._image.get_subscription_count(), self._settings.subscribers
+            who = f"only {found} of {wanted} subscribe" if found else "nobody subscribes"
+            self.get_logger().warning(f"{who} to {topic} after {patience:g} s; playing all the same")
 
     def _listening(self) -> int:
-        """Return how many there are of all topics, 0 as long as there are none of images."""
+        """Return how many there are of all topics, 0 as long as there are too few of images."""
         publishers = (self._image, self._camera_info, self._truth, self._scan)
         counts = [publisher.get_subscription_count() for publisher in publishers]
-        return sum(counts) if counts[0] else 0
+        return sum(counts) if counts[0] >= self._settings.subscribers else 0
 
     def _deliver(self) -> None:
         """Let reliable subscribers receive what was published before the process ends."""

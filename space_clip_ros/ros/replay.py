@@ -155,12 +155,12 @@ class Replay(Node):
     def _wait_for_subscriber(self) -> None:
         patience = self._options.wait
         if not wait_for_subscribers(self._stopping, self._listening, patience, self._options.settle) and patience:
-            self.get_logger().warning(f"nobody subscribes after {patience:g} s; playing all the same")
+            self.get_logger().warning(f"too few subscribe after {patience:g} s; playing all the same")
 
     def _listening(self) -> int:
         counts = {name: publisher.get_subscription_count() for name, publisher in self._targets.items()}
-        awaited = self._options.wait_for
-        return sum(counts.values()) if not awaited or counts[_full(awaited)] else 0
+        awaited, total = self._options.wait_for, sum(counts.values())
+        return total if (counts[_full(awaited)] if awaited else total) >= self._options.subscribers else 0
 
 
 def _full(name: str) -> str:

@@ -36,20 +36,26 @@ def test_a_bag_gives_what_its_drive_gives(bag: Path, small_drive: Path) -> None:
 
 
 def test_a_drive_is_played_by_its_player(small_drive: Path) -> None:
-    playing = DriveSource(KittiDrive(small_drive), 3).playing(5.0)
+    playing = DriveSource(KittiDrive(small_drive), 3).playing(5.0, 2)
     assert playing.program == "kitti_player"
-    assert playing.parameters == {"drive": str(small_drive), "frames": 3, "rate": 0.5, "stamps": "now"}
+    assert playing.parameters == {
+        "drive": str(small_drive),
+        "frames": 3,
+        "rate": 0.5,
+        "stamps": "now",
+        "subscribers": 2,
+    }
 
 
 def test_a_bag_is_played_by_replay(bag: Path) -> None:
-    playing = BagSource(bag, frames=3).playing(5.0)
+    playing = BagSource(bag, frames=3).playing(5.0, 2)
     assert (playing.program, playing.remaps, playing.parameters) == ("replay", [], {})
     words = dict(word.split("=") for word in playing.arguments if "=" in word)
     assert float(words["--rate"]) == pytest.approx(0.5)
     assert float(words["--duration"]) == pytest.approx(0.25)
-    assert words["--stamps"] == "now"
+    assert words["--stamps"] == "now" and words["--subscribers"] == "2"
     assert playing.arguments[-3:] == ["/image", "/camera_info", "/ground_truth/image"]
-    assert "--duration=0.0" in BagSource(bag).playing(10.0).arguments
+    assert "--duration=0.0" in BagSource(bag).playing(10.0, 1).arguments
 
 
 def test_another_camera_is_moved_to_the_plain_topics(tmp_path: Path, small_drive: Path) -> None:
@@ -63,7 +69,7 @@ def test_another_camera_is_moved_to_the_plain_topics(tmp_path: Path, small_drive
     source = BagSource(tmp_path / "bag", "/rear/image/compressed")
     assert source.transport == "compressed"
     np.testing.assert_array_equal(source.first()[0], drive.image(0))
-    playing = source.playing(10.0)
+    playing = source.playing(10.0, 1)
     assert playing.remaps == ["/rear/image/compressed:=image/compressed", "/rear/camera_info:=camera_info"]
     ((_, truth),) = source.frames_at([0])
     assert truth.shape == (drive.camera.height, drive.camera.width)

@@ -205,6 +205,15 @@ def test_the_program_ends_well_and_says_what_it_played(domain: int, small_drive:
     assert len(lines) == 3
 
 
+def test_too_few_subscribers_are_told(domain: int, ros: int, small_drive: Path) -> None:
+    node = rclpy.create_node("lonely")
+    node.create_subscription(Image, "/image", lambda message: None, 1)
+    result = run_player(domain, drive=small_drive, wait_for_subscribers=3.0, subscribers=2)
+    node.destroy_node()
+    assert result.returncode == 0, result.stderr
+    assert "only 1 of 2 subscribe to /image after 3 s; playing all the same" in result.stderr
+
+
 def test_a_broken_frame_ends_the_program_with_its_name(domain: int, small_drive: Path, tmp_path: Path) -> None:
     day = tmp_path / small_drive.parent.name
     shutil.copytree(small_drive.parent, day)

@@ -173,6 +173,18 @@ def test_the_first_subscriber_can_be_asked_to_be_of_a_topic(listener: Listener, 
     listener.until(lambda: len(ticks[0]) == 20, "every tick")
 
 
+def test_several_subscribers_can_be_waited_for(listener: Listener, latched_bag: Path) -> None:
+    both = [listener.listen(Header, "tick")]
+
+    def come_late() -> None:
+        listener.until(lambda: listener.node.count_publishers("/tick"), "the player")
+        time.sleep(0.7)
+        both.append(listener.listen(Header, "tick"))
+
+    listener.play(latched_bag, come_late, wait_for="tick", subscribers=2, settle=0.2)
+    listener.until(lambda: [len(ticks) for ticks in both] == [20, 20], "every tick, twice")
+
+
 def test_a_loop_goes_on_until_it_is_stopped(listener: Listener, latched_bag: Path) -> None:
     ticks = listener.listen(Header, "tick")
 
@@ -241,7 +253,7 @@ def run(domain: int, *words: object) -> subprocess.CompletedProcess[str]:
 def test_the_command_plays_to_the_end_and_says_so(domain: int, latched_bag: Path) -> None:
     result = run(domain, latched_bag, "--wait", "0.1")
     assert result.returncode == 0, result.stderr
-    assert "nobody subscribes after 0.1 s" in result.stderr
+    assert "too few subscribe after 0.1 s" in result.stderr
     assert "played 22 messages of 2 topics" in result.stderr
 
 
@@ -258,7 +270,7 @@ def test_signals_end_it_well(domain: int, latched_bag: Path, number: signal.Sign
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
-        assert "nobody subscribes" in process.stderr.readline()
+        assert "too few subscribe" in process.stderr.readline()
         process.send_signal(number)
         rest = process.stderr.read()
         assert process.wait(30) == 0
