@@ -72,7 +72,7 @@ class Projector:
                 clears along their rays.
             out: array of the result's shape to write into, contiguous float32.
             heights: lowest and highest height above the camera (-y) kept, metres, or None for all.
-            tested: ``depth`` is float32 and NaN wherever it is not valid, as
+            tested: ``depth`` is NaN wherever it is not valid, as
                 :func:`~space_clip_ros.geometry.depth.invalidate` returns it; spares testing it again.
 
         Returns:
@@ -95,7 +95,7 @@ class Projector:
         return cloud
 
     def _z(self, depth: Depth, max_range: float, clearing: bool, tested: bool) -> Depth:
-        z = np.ascontiguousarray(depth[:: self.stride, :: self.stride])
+        z = np.ascontiguousarray(depth[:: self.stride, :: self.stride], dtype=np.float32)
         if tested and not max_range:
             return z
         if clearing:

@@ -6,15 +6,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 from onnx import TensorProto
 
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.fp16 import to_fp16
-from space_clip_ros.export.onnx import _traced
 from space_clip_ros.export.proof import made_up_images
-from space_clip_ros.export.simplify import plain
-from space_clip_ros.model import SpaceClip
 
 SIZE = (40, 60)
 # Operators of TensorRT 8.6's and 10's ONNX parser (github.com/onnx/onnx-tensorrt, docs/operators.md) that exports use.
@@ -28,14 +24,8 @@ TENSORRT = {
 
 
 @pytest.fixture(scope="module")
-def traced(model: SpaceClip) -> onnx.ModelProto:
-    torch.set_num_threads(1)
-    return _traced(plain(model), SIZE, 1, bands=1)
-
-
-@pytest.fixture(scope="module")
-def half(traced: onnx.ModelProto) -> onnx.ModelProto:
-    return to_fp16(traced)
+def half(plainly_traced: onnx.ModelProto) -> onnx.ModelProto:
+    return to_fp16(plainly_traced)
 
 
 def run(graph: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
@@ -62,13 +52,15 @@ def test_every_product_of_the_network_is_fp16_and_nothing_that_must_not_be(half:
     assert known["image"] == TensorProto.UINT8 and known["depth"] == TensorProto.FLOAT
 
 
-def test_it_computes_the_model(traced: onnx.ModelProto, half: onnx.ModelProto) -> None:
+def test_it_computes_the_model(plainly_traced: onnx.ModelProto, half: onnx.ModelProto) -> None:
     image = made_up_images(*SIZE)[1][None]
-    np.testing.assert_allclose(run(half, image), run(traced, image), rtol=0.02)
+    np.testing.assert_allclose(run(half, image), run(plainly_traced, image), rtol=0.02)
 
 
-def test_it_is_smaller_static_and_within_tensorrts_operators(traced: onnx.ModelProto, half: onnx.ModelProto) -> None:
-    assert half.ByteSize() < 0.7 * traced.ByteSize()
+def test_it_is_smaller_static_and_within_tensorrts_operators(
+    plainly_traced: onnx.ModelProto, half: onnx.ModelProto
+) -> None:
+    assert half.ByteSize() < 0.7 * plainly_traced.ByteSize()
     assert {node.op_type for node in half.graph.node} <= TENSORRT
     inferred = onnx.shape_inference.infer_shapes(half, strict_mode=True, data_prop=True).graph
     for value in inferred.value_info:
@@ -80,14 +72,14 @@ def test_each_tensor_is_converted_once(half: onnx.ModelProto) -> None:
     assert len(casts) == len(set(casts))
 
 
-def test_the_source_stays_as_it_was(traced: onnx.ModelProto, half: onnx.ModelProto) -> None:
-    assert TensorProto.FLOAT16 not in set(types(traced).values())
-    assert half.opset_import == traced.opset_import
+def test_the_source_stays_as_it_was(plainly_traced: onnx.ModelProto, half: onnx.ModelProto) -> None:
+    assert TensorProto.FLOAT16 not in set(types(plainly_traced).values())
+    assert half.opset_import == plainly_traced.opset_import
 
 
-def test_a_weight_beyond_fp16_is_refused(traced: onnx.ModelProto) -> None:
+def test_a_weight_beyond_fp16_is_refused(plainly_traced: onnx.ModelProto) -> None:
     wrong = onnx.ModelProto()
-    wrong.CopyFrom(traced)
+    wrong.CopyFrom(plainly_traced)
     name = next(node for node in wrong.graph.node if node.op_type == "Conv" and "conv1" in node.name).input[1]
     weight = next(tensor for tensor in wrong.graph.initializer if tensor.name == name)
     weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) + np.float32(7e4), name))

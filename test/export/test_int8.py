@@ -13,7 +13,7 @@ import torch
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.onnx import _traced
 from space_clip_ros.export.proof import made_up_images
-from space_clip_ros.export.simplify import plain, simplify
+from space_clip_ros.export.simplify import simplify
 from space_clip_ros.model import SpaceClip
 
 SIZE = (40, 60)
@@ -29,12 +29,6 @@ def traced(model: SpaceClip) -> onnx.ModelProto:
 @pytest.fixture(scope="module")
 def quantised(traced: onnx.ModelProto) -> onnx.ModelProto:
     return to_int8(traced, [*IMAGES, np.zeros((30, 30, 3), np.uint8)], SIZE, 1)
-
-
-@pytest.fixture(scope="module")
-def plainly_traced(model: SpaceClip) -> onnx.ModelProto:
-    torch.set_num_threads(1)
-    return _traced(plain(model), SIZE, 1, bands=1)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
-"""A small random model as a checkpoint and as exported files."""
+"""A small random model as a checkpoint and as exported files, and what may change in an engine's key."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,3 +24,19 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[...
     export(model, folder / "fixed.onnx", 60, 100)
     export(model, folder / "pair.onnx", 60, 100, batch=2)
     return folder
+
+
+@pytest.fixture(
+    params=[
+        {"file_sha256": "cd34"},
+        {"tensorrt": "10.3.1"},
+        {"gpu": "Orin Nano"},
+        {"compute_capability": "8.9"},
+        {"precision": "int8"},
+        {"shape": (1, 376, 1242, 3)},
+    ],
+    ids=lambda part: next(iter(part)),
+)
+def changed_part(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """One part of an ``EngineKey``, each in turn, with a value that the tests' key has not."""
+    return dict(request.param)

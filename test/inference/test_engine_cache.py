@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,8 @@ def test_an_engine_comes_back_as_it_was(cache: EngineCache) -> None:
     assert list(cache.engines()) == [stored]
 
 
-def test_a_stale_engine_is_not_found(cache: EngineCache) -> None:
-    cache.store(dataclasses.replace(KEY, tensorrt="10.3.1"), b"plan", PROOF)
+def test_a_stale_engine_is_not_found(cache: EngineCache, changed_part: dict[str, Any]) -> None:
+    cache.store(dataclasses.replace(KEY, **changed_part), b"plan", PROOF)
     assert cache.find(KEY) is None
 
 
