@@ -49,8 +49,7 @@ def render(
     Returns:
         (H, W, 3) uint8 RGB, and (H, W) float32 metres along the optical axis at pixel centres, NaN for the sky.
     """
-    view = View(scene.mesh(time), scene.atlas, camera, pose)
-    return expose(view.color(scene.light), scene.sensor, np.random.default_rng(seed)), view.depth()
+    return _exposed(View(scene.mesh(time), scene.atlas, camera, pose), scene, seed)
 
 
 def write_drive(
@@ -111,10 +110,10 @@ def write_drive(
         for index in range(frames):
             time, name = index * period, f"{index:010d}"
             pose = scene.camera_pose(time)
-            picture, depth = render(scene, pose, drawing_camera(camera), time, seed=seed * 100_003 + index)
+            view = partial(View, scene.mesh(time), scene.atlas)
+            picture, depth = _exposed(view(drawing_camera(camera), pose), scene, seed * 100_003 + index)
             if scans:
                 rng = np.random.default_rng([seed, index])
-                view = partial(View, scene.mesh(time), scene.atlas)
                 cloud = scan(view, pose @ scanner_to_camera(), rng)
                 _write(points / "data" / f"{name}.bin", cloud.tobytes())
             _write(depths / f"{name}.png", _png(to_kitti_png(depth)))
@@ -124,6 +123,10 @@ def write_drive(
     except OSError as error:
         raise DataError(f"{error.filename or drive}: cannot be written ({error.strerror})") from error
     return drive
+
+
+def _exposed(view: View, scene: Scene, seed: int) -> tuple[Picture, Depth]:
+    return expose(view.color(scene.light), scene.sensor, np.random.default_rng(seed)), view.depth()
 
 
 def _check(frames: int, seed: int, stride: int, layout: str | None, speed: float | None) -> None:

@@ -1,6 +1,6 @@
 """A spinning laser scanner: 64 beams like a Velodyne HDL-64E's, over the field ahead.
 
-Every beam hits exactly the plane of the quad that its nearest pixel of a fine picture from the scanner's place sees.
+Every beam hits exactly the plane of the quad that its nearest pixel of a picture from the scanner's place sees.
 """
 
 from __future__ import annotations
@@ -32,45 +32,61 @@ NOISE = 0.02
 _DROPOUT = 0.04
 _NEAREST = 0.9
 
-SCAN_CAMERA = PinholeCamera(1101, 400, 550.0, 550.0, 550.0, 32.0)
-"""Picture from the scanner that finds which quad a beam hits; it covers all beams."""
+SCAN_CAMERA = PinholeCamera(705, 255, 350.0, 350.0, 352.0, 20.0)
+"""Picture from the scanner that finds which quad a beam hits: two pixels a beam, and all beams lie in it."""
 
 _TO_SCANNER = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
 def scan(
-    view_from: Callable[[PinholeCamera, NDArray[np.floating]], View], pose: NDArray[np.floating], rng: Rng
+    view_from: Callable[[PinholeCamera, NDArray[np.floating], float], View], pose: NDArray[np.floating], rng: Rng
 ) -> NDArray[np.float32]:
     """Return one scan, (N, 4) float32: x forward, y left, z up, metres, in the scanner's frame; intensity in [0, 1].
 
     Args:
-        view_from: the scene as a camera at a pose sees it.
+        view_from: the scene as a camera at a pose sees it, up to a distance.
         pose: (4, 4) scanner to world.
         rng: source of noise and dropouts.
     """
-    firings = np.arange(-FIELD / 2, FIELD / 2, AZIMUTH_STEP) + rng.uniform(0, AZIMUTH_STEP)
-    elevation, azimuth = (grid.ravel() for grid in np.meshgrid(ELEVATIONS, firings, indexing="ij"))
-    ray = np.stack(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], axis=1
-    )
     looking = pose.copy()
     looking[:3, :3] = pose[:3, :3] @ _TO_SCANNER
-    view = view_from(SCAN_CAMERA, looking)
-    x = SCAN_CAMERA.cx - SCAN_CAMERA.fx * ray[:, 1] / ray[:, 0]
-    y = SCAN_CAMERA.cy - SCAN_CAMERA.fy * ray[:, 2] / ray[:, 0]
-    column, row = np.rint(x).astype(np.intp), np.rint(y).astype(np.intp)
-    facet = view.canvas.facet[row * SCAN_CAMERA.width + column]
+    view = view_from(SCAN_CAMERA, looking, RANGE)
+    firings = np.arange(-FIELD / 2, FIELD / 2, AZIMUTH_STEP) + rng.uniform(0, AZIMUTH_STEP)
+    facet = view.canvas.facet.take(_pixels(firings))
     hit = np.flatnonzero(facet >= 0)
-    facet, ray, plane = facet[hit], ray[hit], view.facets.value[facet[hit]]
-    inverse = plane[:, 0] * x[hit] + plane[:, 1] * y[hit] + plane[:, 2]
-    distance = 1 / np.maximum(inverse * ray[:, 0], 1e-6)
-    quad = view.facets.index[facet]
-    slant = np.abs(np.einsum("ij,ij->i", view.mesh.normals[quad], ray @ pose[:3, :3].T))
+    facet, ray = facet.take(hit), _rays(firings).take(hit, axis=0)
+    # A quad's inverse depth a x + b y + c is also the plane of all points with normal @ point = 1.
+    a, b, c = view.facets.value.T
+    normal = np.stack([a * SCAN_CAMERA.cx + b * SCAN_CAMERA.cy + c, -a * SCAN_CAMERA.fx, -b * SCAN_CAMERA.fy], axis=1)
+    inverse = np.einsum("ij,ij->i", normal.take(facet, axis=0), ray)
+    distance = (1 / np.maximum(inverse, 1e-6)).astype(np.float32)
+    slant = (inverse / np.linalg.norm(normal, axis=1).take(facet)).astype(np.float32)
+    quad = view.facets.index
     albedo = view.atlas.brightness[view.mesh.texture[quad]] ** 2 * view.mesh.tint[quad].mean(axis=1)
-    intensity = (albedo * (0.3 + 0.7 * slant) * rng.normal(1.0, 0.1, len(quad))).clip(0, 0.99)
+    intensity = albedo.astype(np.float32).take(facet) * (0.3 + 0.7 * slant)
+    intensity *= 1 + 0.1 * rng.standard_normal(len(hit), np.float32)
+    intensity = intensity.clip(0, 0.99)
     # Dark, slanted and distant surfaces send less light back.
-    echo = (intensity + 0.05) * np.exp(-distance / 80.0)
-    lost = rng.random(len(quad)) < _DROPOUT + 0.5 * np.exp(-echo / 0.01)
-    returned = ~lost & (distance > _NEAREST) & (distance < RANGE)
-    noisy = (distance + rng.normal(0.0, NOISE, len(quad)))[returned, None]
-    return np.asarray(np.concatenate([ray[returned] * noisy, intensity[returned, None]], axis=1), np.float32)
+    echo = (intensity + 0.05) * np.exp(distance * np.float32(-1 / 80.0))
+    lost = rng.random(len(hit), np.float32) < _DROPOUT + 0.5 * np.exp(echo * np.float32(-1 / 0.01))
+    returned = np.flatnonzero(~lost & (distance > _NEAREST) & (distance < RANGE))
+    points = np.empty((len(returned), 4), np.float32)
+    noisy = distance.take(returned) + NOISE * rng.standard_normal(len(returned), np.float32)
+    np.multiply(ray.take(returned, axis=0), noisy[:, None], out=points[:, :3], casting="same_kind")
+    points[:, 3] = intensity.take(returned)
+    return points
+
+
+def _pixels(firings: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the pixel of every beam, (64 * F,), beam by beam."""
+    column = np.rint(SCAN_CAMERA.cx - SCAN_CAMERA.fx * np.tan(firings)).astype(np.intp)
+    row = np.rint(SCAN_CAMERA.cy - SCAN_CAMERA.fy * np.outer(np.tan(ELEVATIONS), 1 / np.cos(firings))).astype(np.intp)
+    return np.asarray(row * SCAN_CAMERA.width + column).ravel()
+
+
+def _rays(firings: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the direction of every beam, (64 * F, 3), beam by beam, in the scanner's frame."""
+    level = np.cos(ELEVATIONS)
+    up = np.broadcast_to(np.sin(ELEVATIONS)[:, None], (len(ELEVATIONS), len(firings)))
+    ray = np.stack([np.outer(level, np.cos(firings)), np.outer(level, np.sin(firings)), up], axis=2)
+    return np.asarray(ray.reshape(-1, 3))

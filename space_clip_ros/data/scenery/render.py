@@ -19,7 +19,7 @@ from space_clip_ros.data.scenery.shadows import ShadowMap
 from space_clip_ros.geometry.camera import PinholeCamera
 
 FAR = 400.0
-"""Surfaces wholly beyond this are not drawn, metres."""
+"""What a picture shows, metres."""
 
 _CHUNK = 40_000
 
@@ -33,12 +33,14 @@ class View:
         atlas: its textures.
         camera: intrinsics.
         pose: (4, 4) camera to world; the camera looks along its z, y is down.
+        far: surfaces wholly beyond this are left out, metres.
     """
 
     mesh: Mesh
     atlas: Atlas
     camera: PinholeCamera
     pose: NDArray[np.floating]
+    far: float = FAR
 
     @cached_property
     def corners(self) -> NDArray[np.floating]:
@@ -116,7 +118,7 @@ class View:
     def _prepare(self, wanted: NDArray[np.bool_]) -> raster.Facets:
         rows = np.flatnonzero(wanted)
         two_sided = self.mesh.kind[rows] == CUTOUT
-        facets = raster.perspective(self.corners[rows], self.camera, two_sided, FAR)
+        facets = raster.perspective(self.corners[rows], self.camera, two_sided, self.far)
         return raster.Facets(facets.edges, facets.value, facets.box, rows[facets.index])
 
     def _paint(self, front: NDArray[np.int32], inverse: NDArray[np.float32]) -> NDArray[np.uint32]:

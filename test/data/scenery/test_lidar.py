@@ -4,8 +4,9 @@ from functools import partial
 
 import numpy as np
 
+from space_clip_ros.data.scenery import lidar
 from space_clip_ros.data.scenery.atlas import Atlas
-from space_clip_ros.data.scenery.lidar import ELEVATIONS, FIELD, NOISE, RANGE, scan
+from space_clip_ros.data.scenery.lidar import AZIMUTH_STEP, ELEVATIONS, FIELD, NOISE, RANGE, SCAN_CAMERA, scan
 from space_clip_ros.data.scenery.mesh import GROUND, concatenate, quads
 from space_clip_ros.data.scenery.render import View
 
@@ -48,6 +49,15 @@ def test_some_returns_are_lost_and_a_seed_repeats() -> None:
     np.testing.assert_array_equal(first, again)
     assert len(first) != len(other)
     assert 0.6 < len(first) / (64 * FIELD / np.radians(0.1728)) < 0.99
+
+
+def test_every_beam_has_a_pixel_of_its_row() -> None:
+    # the last firing of a scan that begins late lies a little beyond the field
+    firings = np.arange(-FIELD / 2, FIELD / 2, AZIMUTH_STEP) + AZIMUTH_STEP
+    pixels = lidar._pixels(firings).reshape(64, -1)
+    rows, columns = np.divmod(pixels, SCAN_CAMERA.width)
+    assert (np.diff(columns, axis=1) <= 0).all() and (np.diff(rows, axis=0) >= 0).all()
+    assert rows.min() >= 0 and rows.max() < SCAN_CAMERA.height
 
 
 def test_an_empty_sky_returns_nothing() -> None:
