@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from space_clip_ros.settings import group, setting
 
@@ -15,6 +16,8 @@ HEIGHT_LIMIT = 10_000.0
 COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
 ADAPTED = ("query", "key", "value", "output", "mlp_in", "mlp_out")
 FUSIONS = ("gates", "cross_attention")
+RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
+"""What says how a model runs: parameters of ``depth_node``, arguments of ``load_predictor``, options of commands."""
 _CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -184,6 +187,12 @@ class NodeConfig:
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = setting("auto", "number format of the model's run", choices=PRECISIONS, read_only=True)
     threads: int = setting(0, "CPU threads of the model; 0 for one a core", minimum=0, maximum=256, read_only=True)
+    thread_spinning: bool = setting(
+        False,
+        "within an image these threads wait by spinning, not by sleeping (ONNX Runtime on a CPU): quicker where cores "
+        "are to spare, slower at its worst where other processes want them",
+        read_only=True,
+    )
     engine_retries: int = setting(
         5,
         "attempts, with growing pauses, to bring back a model that fails in a row before it is reported as failed; "
@@ -220,6 +229,10 @@ class NodeConfig:
     max_age: float = setting(0.0, "drop images older than this on arrival, seconds; 0 for never", minimum=0.0)
     diagnostics: DiagnosticsConfig = group(DiagnosticsConfig, "diagnostics")
     autostart: bool = setting(True, "configure and activate at start, without a lifecycle manager", read_only=True)
+
+    def running(self) -> dict[str, Any]:
+        """Return what :func:`space_clip_ros.inference.load_predictor` takes besides the model."""
+        return {name: getattr(self, name) for name in RUNNING}
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""

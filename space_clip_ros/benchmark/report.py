@@ -79,6 +79,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _title(model: Mapping[str, Any]) -> str:
     what = f"{model['backend']} on {model['device']}, {model['precision']}, {model['threads']} threads"
+    what += " that spin" if model["thread_spinning"] else ""
     return f"{model['name']}: {what}"
 
 

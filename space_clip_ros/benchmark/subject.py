@@ -48,33 +48,37 @@ class Subject(Protocol):
         ...
 
 
-def open_subject(model: str | Path, backend: str, device: str, precision: str, threads: int) -> Subject:
+def open_subject(
+    model: str | Path, backend: str, device: str, precision: str, threads: int, thread_spinning: bool = False
+) -> Subject:
     """Load a model; see :func:`space_clip_ros.inference.load_predictor` for the arguments.
 
     Raises:
         SpaceClipError: as there.
     """
-    file = registry.resolve(model)
+    file = registry.resolve(model, precision)
     if registry.is_graph(file):
-        return GraphSubject(file, backend, device, precision, threads)
+        return GraphSubject(file, backend, device, precision, threads, thread_spinning)
     return CheckpointSubject(file, backend, device, precision, threads)
 
 
 class GraphSubject:
     """An exported file: a predictor, or ONNX Runtime directly where the file takes several images at once."""
 
-    def __init__(self, file: Path, backend: str, device: str, precision: str, threads: int) -> None:
+    def __init__(
+        self, file: Path, backend: str, device: str, precision: str, threads: int, thread_spinning: bool
+    ) -> None:
         """Load; see :func:`open_subject`.
 
         Raises:
             BackendError: another backend than ONNX Runtime is asked for a file that takes several images at once.
         """
-        self._sessions = OnnxSessions(file, threads)
+        self._sessions = OnnxSessions(file, threads, thread_spinning=thread_spinning)
         metadata = self._sessions.metadata
         self.config = metadata.config
         self._predictor: Predictor | None = None
         if metadata.batch in (None, 1):
-            self._predictor = load_predictor(file, backend, device, precision, threads)
+            self._predictor = load_predictor(file, backend, device, precision, threads, thread_spinning)
             self.info = self._predictor.info
         elif backend in ("auto", "onnxruntime"):
             self.info = model_info(

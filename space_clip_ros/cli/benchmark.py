@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli import training_benchmark
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.signals import ending_on_sigterm
-from space_clip_ros.config import BACKENDS, PRECISIONS, NodeConfig
+from space_clip_ros.config import BACKENDS, PRECISIONS, RUNNING, NodeConfig
 from space_clip_ros.errors import BackendError, InputError, ModelError
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--device", default=node.device, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", choices=PRECISIONS, default=node.precision, help="default: %(default)s")
     parser.add_argument("--threads", type=_count, default=node.threads, metavar="N", help="CPU threads (one a core)")
+    parser.add_argument(
+        "--thread-spinning", action="store_true", help="as the node's parameter: threads spin while they wait"
+    )
     parser.add_argument(
         "--size",
         type=_size,
@@ -97,9 +100,10 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     from space_clip_ros.inference.threads import thread_count
 
     result, threads = opening(), thread_count(args.threads)
-    subject = open_subject(args.model, args.backend, args.device, args.precision, args.threads)
+    subject = open_subject(args.model, **{name: getattr(args, name) for name in RUNNING})
     info = subject.info
-    say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads")
+    waiting = " that spin" if args.thread_spinning else ""
+    say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads{waiting}")
     roof = _roof(info.device, threads)
     try:
         cases = _cases(args, subject, roof)
@@ -118,6 +122,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
             "precision": info.precision,
             "input_size": list(info.input_size),
             "threads": threads,
+            "thread_spinning": args.thread_spinning,
         },
         "roof": None if roof is None else vars(roof),
         "cases": cases,
@@ -193,6 +198,7 @@ def _end_to_end(args: argparse.Namespace, sizes: list[tuple[int, ...]]) -> list[
         command = [sys.executable, "-m", _END_TO_END, "--json", str(file)]
         for name in ("model", "backend", "device", "precision", "threads", "rate", "frames", "stride"):
             command += [f"--{name}", str(getattr(args, name))]
+        command += ["--thread-spinning"] if args.thread_spinning else []
         status = _run_to_its_end([*command, "--size", *("x".join(map(str, size)) for size in sizes)])
         if status:
             raise BackendError(

@@ -60,8 +60,11 @@ def run(args: argparse.Namespace) -> int:
     outputs = ["depth/image", "depth/camera_info"]
     outputs += [f"depth/{name}" for name in ("points", "color") if getattr(args, name)]
     options = PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings)
-    loading = (settings.model, settings.backend, settings.device, settings.precision, settings.threads)
-    with ending_on_sigterm(), load_predictor(*loading) as predictor, progress_bar(0, "depth") as bar:
+    with (
+        ending_on_sigterm(),
+        load_predictor(settings.model, **settings.running()) as predictor,
+        progress_bar(0, "depth") as bar,
+    ):
         info = predictor.info
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
 

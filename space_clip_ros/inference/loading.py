@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +19,23 @@ _INSTALL = {"onnxruntime": "onnxruntime", "torch": "'space_clip_ros[train]'", "t
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What every backend is told, each takes of it what concerns it."""
+
+    file: Path
+    precision: str
+    threads: int
+    thread_spinning: bool
+
+
 def load_predictor(
     name_or_file: str | Path,
     backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    thread_spinning: bool = False,
 ) -> Predictor:
     """Load a model.
 
@@ -36,7 +47,10 @@ def load_predictor(
             checkpoints PyTorch. ``info.passed_over`` says what was not taken, and why.
         device: auto (a GPU where there is one), cpu, cuda or cuda:N.
         precision: auto (an exported file's own; for checkpoints fp16 on a GPU, fp32 on the CPU), fp32, fp16 or int8.
+            With a name, int8 takes the model ``NAME_int8`` where there is one, and the others likewise.
         threads: CPU threads; 0 for one a physical core.
+        thread_spinning: ONNX Runtime's CPU threads wait for each other by spinning while an image runs: quicker on a
+            machine with cores to spare.
 
     Raises:
         InputError: an argument that is none of these.
@@ -44,8 +58,9 @@ def load_predictor(
         BackendError: the backend is not installed, cannot run this kind of file, or has no such device or precision.
     """
     _check(backend, device, precision, threads)
-    file = registry.resolve(name_or_file)
-    loaded = _first_that_opens(candidates(backend, device, file), file, threads, precision)
+    file = registry.resolve(name_or_file, precision)
+    wanted = _Wanted(file, precision, threads, thread_spinning)
+    loaded = _first_that_opens(candidates(backend, device, file), wanted)
     if precision not in ("auto", loaded.info.precision):
         loaded.close()
         raise BackendError(
@@ -65,16 +80,16 @@ def _check(backend: str, device: str, precision: str, threads: int) -> None:
         raise InputError(f"threads: must be at least 0, got {threads}")
 
 
-def _first_that_opens(tried: Sequence[Candidate], file: Path, threads: int, precision: str) -> Backend:
+def _first_that_opens(tried: Sequence[Candidate], wanted: _Wanted) -> Backend:
     failures: list[BackendError] = []
     for index, candidate in enumerate(tried):
-        otherwise = partial(_first_that_opens, tried[index + 1 :], file, threads, precision)
+        otherwise = partial(_first_that_opens, tried[index + 1 :], wanted)
         try:
-            opened = _open(candidate, file, threads, precision, otherwise)
+            opened = _open(candidate, wanted, otherwise)
         except BackendError as error:
             failures.append(error)
             continue
-        reasons = [_reason(*failure, file) for failure in zip(tried, failures, strict=False)]
+        reasons = [_reason(*failure, wanted.file) for failure in zip(tried, failures, strict=False)]
         opened.info = replace(opened.info, passed_over=tuple(reasons))
         return opened
     # The last is what always works where it is installed: its message alone says what to do.
@@ -91,9 +106,10 @@ def _reason(candidate: Candidate, error: BackendError, file: Path) -> str:
     return f"{candidate.library} on {candidate.device} ({text})"
 
 
-def _open(candidate: Candidate, file: Path, threads: int, precision: str, otherwise: Callable[[], Backend]) -> Backend:
+def _open(candidate: Candidate, wanted: _Wanted, otherwise: Callable[[], Backend]) -> Backend:
     # Each library is loaded only where it is used: none must be installed for the others.
     library, device = candidate.library, candidate.device
+    file, threads = wanted.file, wanted.threads
     try:
         if library == "tensorrt":
             from space_clip_ros.inference.tensorrt_backend import TensorRtBackend
@@ -102,10 +118,10 @@ def _open(candidate: Candidate, file: Path, threads: int, precision: str, otherw
         if library == "torch":
             from space_clip_ros.inference.torch_backend import TorchBackend
 
-            return TorchBackend(file, device, threads, precision)
+            return TorchBackend(file, device, threads, wanted.precision)
         from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 
-        return OnnxRuntimeBackend(file, device, threads, tensorrt=candidate.through_onnxruntime)
+        return OnnxRuntimeBackend(file, device, threads, candidate.through_onnxruntime, wanted.thread_spinning)
     except ModuleNotFoundError as error:
         raise BackendError(
             f"backend {library}: needs the Python package {error.name!r} to run {file}; pip install {_INSTALL[library]}"

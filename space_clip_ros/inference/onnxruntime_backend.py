@@ -42,7 +42,14 @@ class OnnxSessions:
         metadata: what the file says about itself.
     """
 
-    def __init__(self, file: Path, threads: int = 0, device: str = "cpu", tensorrt: bool = False) -> None:
+    def __init__(
+        self,
+        file: Path,
+        threads: int = 0,
+        device: str = "cpu",
+        tensorrt: bool = False,
+        thread_spinning: bool = False,
+    ) -> None:
         """Read the metadata; sessions are made when their number and size of images first come.
 
         Args:
@@ -50,6 +57,7 @@ class OnnxSessions:
             threads: CPU threads; 0 for one a physical core.
             device: cpu, cuda or cuda:N.
             tensorrt: on a GPU, prefer the TensorRT provider.
+            thread_spinning: while a run lasts, threads without work spin instead of sleeping.
 
         Raises:
             ModelError: not a whole ONNX file, changed since its export, or without metadata that this package reads.
@@ -58,6 +66,7 @@ class OnnxSessions:
         self._file = file
         self._providers = providers(device, onnxruntime.get_available_providers(), tensorrt)
         self._threads = thread_count(threads)
+        self._thread_spinning = thread_spinning
         self._sessions: OrderedDict[_Shape, onnxruntime.InferenceSession] = OrderedDict()
         self._lock = threading.Lock()
         self.metadata = OnnxMetadata.from_properties(_properties(file, self._providers), file)
@@ -133,8 +142,11 @@ class OnnxSessions:
     def _options(self, shape: _Shape) -> onnxruntime.SessionOptions:
         options = _quiet_options()
         options.intra_op_num_threads = self._threads
-        # Spinning doubles the CPU time of a frame at 10 Hz, and beside other processes makes the model slower, too.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Never between runs: that doubles the CPU time of a frame at 10 Hz.
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._thread_spinning)))
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # Without VNNI, sums of int8 products may overflow; there alone, this has ONNX Runtime take a slower, safe way.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         # With all sizes known, the weights of the resize and every shape become constants when the session is made.
         for name, value in zip((BATCH_NAME, HEIGHT_NAME, WIDTH_NAME), shape, strict=True):
             options.add_free_dimension_override_by_name(name, value)
@@ -144,7 +156,14 @@ class OnnxSessions:
 class OnnxRuntimeBackend:
     """Runs an exported file."""
 
-    def __init__(self, file: Path, device: str = "cpu", threads: int = 0, tensorrt: bool = False) -> None:
+    def __init__(
+        self,
+        file: Path,
+        device: str = "cpu",
+        threads: int = 0,
+        tensorrt: bool = False,
+        thread_spinning: bool = False,
+    ) -> None:
         """Open ``file``.
 
         Args:
@@ -152,12 +171,13 @@ class OnnxRuntimeBackend:
             device: cpu, cuda or cuda:N.
             threads: CPU threads; 0 for one a physical core.
             tensorrt: on a GPU, prefer ONNX Runtime's TensorRT provider.
+            thread_spinning: while a run lasts, threads without work spin instead of sleeping.
 
         Raises:
             ModelError: the file is not one of ours, or takes more than one image at once.
             BackendError: this ONNX Runtime has no provider for the device, or cannot start it.
         """
-        self._sessions = OnnxSessions(file, threads, device, tensorrt)
+        self._sessions = OnnxSessions(file, threads, device, tensorrt, thread_spinning)
         metadata = self._sessions.metadata
         if metadata.batch not in (None, 1):
             raise ModelError(

@@ -13,12 +13,13 @@ GRAPH_SUFFIXES = (".onnx",)
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 
 
-def resolve(name_or_file: str | Path) -> Path:
+def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
     """Return the file that a model's name or path stands for.
 
     Args:
         name_or_file: the name of a model in one of :func:`model_folders`, without suffix; or a path, known by a
             separator or a model file's suffix.
+        precision: for a name: where ``NAME_PRECISION`` is a model, too (``road_tiny_int8``), that one is meant.
 
     Raises:
         ModelError: no such name (the known ones are listed), no such file, or a file of another kind.
@@ -28,6 +29,8 @@ def resolve(name_or_file: str | Path) -> Path:
     if len(path.parts) > 1 or path.is_file() or path.suffix in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
         return _checked(path)
     models = known_models()
+    if precision != "auto" and f"{text}_{precision}" in models:
+        text = f"{text}_{precision}"
     if text in models:
         return models[text]
     names = ", ".join(sorted(models)) or "none"

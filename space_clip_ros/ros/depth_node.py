@@ -110,9 +110,7 @@ class DepthNode(LifecycleNode):
 
     def _load(self) -> Predictor:
         settings = self._settings()
-        predictor = load_predictor(
-            settings.model, settings.backend, settings.device, settings.precision, settings.threads
-        )
+        predictor = load_predictor(settings.model, **settings.running())
         try:
             if predictor.info.fixed_size is not None:
                 predictor.warm_up(*predictor.info.fixed_size)

@@ -22,7 +22,7 @@ import rclpy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from space_clip_ros.config import BACKENDS, PRECISIONS, NodeConfig
+from space_clip_ros.config import BACKENDS, PRECISIONS, RUNNING, NodeConfig
 from space_clip_ros.data.files import write_whole
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.ros import dds
@@ -112,8 +112,8 @@ class _Run:
     def measure(self) -> dict[str, Any]:
         options, receiver = self._options, self._receiver
         width, height = self._size
-        names = ("model", "backend", "device", "precision", "threads")
-        parameters = {**{name: getattr(options, name) for name in names}, "points.stride": options.stride}
+        running = {name: getattr(options, name) for name in ("model", *RUNNING)}
+        parameters = {**running, "points.stride": options.stride}
         node = self._children.start("depth_node", parameters)
         self._children.start("camera_sender", {"width": width, "height": height, "rate": options.rate})
         self._warm_up(node)
@@ -199,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default=node.device, help="auto, cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--precision", default=node.precision, choices=PRECISIONS, help="(%(default)s)")
     parser.add_argument("--threads", default=node.threads, type=int, help="CPU threads; 0 for one a core")
+    parser.add_argument("--thread-spinning", action="store_true", help="they spin while they wait")
     parser.add_argument("--size", type=_size, nargs="+", required=True, metavar="WxH", help="image sizes, pixels")
     parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="images a second (%(default)g)")
     parser.add_argument("--frames", type=int, default=100, metavar="N", help="images a size (%(default)s)")

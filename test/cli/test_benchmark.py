@@ -55,16 +55,18 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = tmp_path / "new" / "b.json", tmp_path / "new" / "b.md"
-    arguments = ["--model", folder / "tiny.onnx", "--frames", 3, "--threads", 1, "--json", files[0]]
-    assert run(*arguments, "--markdown", files[1], "--eager", folder / "tiny.safetensors") == 0
+    arguments = ["--model", folder / "tiny.onnx", "--frames", 3, "--threads", 1, "--thread-spinning"]
+    arguments += ["--json", files[0], "--markdown", files[1]]
+    assert run(*arguments, "--eager", folder / "tiny.safetensors") == 0
     said = capsys.readouterr().out
-    assert "tiny on onnxruntime, cpu, fp32, 1 threads" in said
+    assert "tiny on onnxruntime, cpu, fp32, 1 threads that spin" in said
     assert "100x60, batch 1: p50 " in said and " x eager PyTorch" in said and "limits here: " in said
     result = json.loads(files[0].read_text(encoding="utf-8"))
     assert result["schema"] == SCHEMA
     assert {"created", "command", "machine", "model", "roof", "cases", "end_to_end"} < set(result)
     assert result["command"].startswith("space_clip ")
     assert (result["model"]["name"], result["model"]["file"]) == ("tiny", "tiny.onnx")
+    assert result["model"]["threads"] == 1 and result["model"]["thread_spinning"] is True
     assert result["roof"]["gflops"] > 0 and result["end_to_end"] == []
     (case,) = result["cases"]
     # the size that the file was exported for, as none was given
@@ -93,8 +95,10 @@ def test_the_end_to_end_part_is_asked_for_what_was_asked_for(
 
     monkeypatch.setattr(benchmark, "_run_to_its_end", answer)
     file = tmp_path / "b.md"
-    run("--model", folder / "tiny.onnx", "--frames", 2, "--threads", 1, "--end-to-end", "--rate", 5, "--markdown", file)
+    arguments = ["--model", folder / "tiny.onnx", "--frames", 2, "--threads", 1, "--thread-spinning", "--rate", 5]
+    run(*arguments, "--end-to-end", "--markdown", file)
     (command,) = commands
+    command.remove("--thread-spinning")
     told = dict(zip(command[3::2], command[4::2], strict=True))
     assert told["--model"] == str(folder / "tiny.onnx") and told["--size"] == "100x60"
     assert (told["--rate"], told["--frames"], told["--stride"], told["--threads"]) == ("5.0", "2", "1", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,28 @@ def test_a_session_is_made_once_a_size(model_dir: Path, monkeypatch: pytest.Monk
     assert len(sessions._sessions) == SESSIONS_KEPT and (1, 20, 30) in sessions._sessions
     sessions.run(np.zeros((1, 21, 30, 3), np.uint8))
     assert len(made) == SESSIONS_KEPT + 2
+
+
+def test_threads_spin_only_when_asked_and_never_between_runs(model_dir: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (1, 60, 100, 3), dtype=np.uint8)
+    depths = []
+    for spinning in (False, True):
+        sessions = OnnxSessions(model_dir / "any.onnx", threads=2, thread_spinning=spinning)
+        depths.append(sessions.run(image))
+        (session,) = sessions._sessions.values()
+        entry = session.get_session_options().get_session_config_entry
+        assert entry("session.intra_op.allow_spinning") == str(int(spinning))
+        assert entry("session.force_spinning_stop") == "1"
+    np.testing.assert_array_equal(*depths)
+
+
+def test_an_idle_model_takes_no_processor_time(model_dir: Path) -> None:
+    with load_predictor(model_dir / "any.onnx", threads=2, thread_spinning=True) as predict:
+        predict(np.zeros((60, 100, 3), np.uint8))
+        before = time.process_time()
+        time.sleep(0.5)
+        # threads that span on would take all of it
+        assert time.process_time() - before < 0.25
 
 
 def test_several_threads(model_dir: Path) -> None:

@@ -38,6 +38,17 @@ def test_the_installed_package_wins_and_graphs_win(folders: dict[str, Path]) -> 
     assert registry.resolve("both") == folders["ros"] / "both.onnx"
 
 
+def test_a_name_in_a_precision(folders: dict[str, Path]) -> None:
+    for name in ("mine", "mine_int8", "mine_auto"):
+        (folders["user"] / f"{name}.onnx").touch()
+    assert registry.resolve("mine", "int8") == folders["user"] / "mine_int8.onnx"
+    for precision in ("auto", "fp32"):
+        assert registry.resolve("mine", precision) == folders["user"] / "mine.onnx"
+    # a path is taken as it is
+    file = folders["user"] / "mine.onnx"
+    assert registry.resolve(file, "int8") == file
+
+
 def test_the_source_tree_is_searched(folders: dict[str, Path], project_root: Path) -> None:
     assert project_root / "models" in registry.model_folders()
 
