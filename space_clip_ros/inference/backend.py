@@ -32,7 +32,7 @@ class ModelInfo:
         fixed_size: height and width of the only images it takes, pixels; None where any will do.
         file: where it came from.
         fixed_batch: images of every run; None where any number will do.
-        passed_over: what would have been faster and could not be used, each with the reason.
+        passed_over: what would have been faster and was not used, each with the reason.
     """
 
     name: str

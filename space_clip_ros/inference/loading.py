@@ -14,6 +14,7 @@ from space_clip_ros.inference import registry
 from space_clip_ros.inference.backend import Backend
 from space_clip_ros.inference.candidates import Candidate, candidates
 from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.inference.processor import has_vnni
 
 _INSTALL = {"onnxruntime": "onnxruntime", "torch": "'space_clip_ros[train]'", "tensorrt": "tensorrt"}
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -67,6 +68,8 @@ def load_predictor(
             f"precision {precision}: {file} runs in {loaded.info.precision} on {loaded.info.backend}; give precision "
             f"auto, or a file exported with --precision {precision}"
         )
+    if precision == "auto" and loaded.info.device == "cpu":
+        loaded.info = replace(loaded.info, passed_over=loaded.info.passed_over + _in_int8(str(name_or_file)))
     return Predictor(loaded)
 
 
@@ -96,6 +99,14 @@ def _first_that_opens(tried: Sequence[Candidate], wanted: _Wanted) -> Backend:
     if tried[-1].device in ("cpu", "auto") or len(tried) == 1:
         raise failures[-1]
     raise BackendError("; or ".join(map(str, failures))) from failures[-1]
+
+
+def _in_int8(name: str) -> tuple[str, ...]:
+    """Tell of a named model's int8 file, where this machine would run it faster."""
+    small = f"{name}_int8"
+    if small not in registry.known_models() or not has_vnni():
+        return ()
+    return (f"{small} on cpu (quicker with VNNI, which this machine has; give precision int8)",)
 
 
 def _reason(candidate: Candidate, error: BackendError, file: Path) -> str:

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, SpaceClipError
-from space_clip_ros.inference import load_predictor
+from space_clip_ros.inference import load_predictor, loading
 
 RUN = """
 import sys
@@ -102,6 +102,17 @@ def test_the_bundled_model_in_int8(kitti_drive_dir: Path) -> None:
         expected, depth = plain(image), small(image)
     # other processors round int8 otherwise; on the one that exported it, it was 0.009 on the worst of 8 frames
     assert 0 < np.mean(np.abs(depth - expected) / expected) < 0.02
+
+
+@pytest.mark.parametrize("vnni", [False, True])
+def test_auto_says_that_int8_would_be_quicker(monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
+    monkeypatch.setattr(loading, "has_vnni", lambda: vnni)
+    hint = ("road_tiny_int8 on cpu (quicker with VNNI, which this machine has; give precision int8)",)
+    with load_predictor("road_tiny", device="cpu") as predict:
+        assert predict.info.passed_over == (hint if vnni else ())
+    for precision in ("fp32", "int8"):
+        with load_predictor("road_tiny", device="cpu", precision=precision) as predict:
+            assert predict.info.passed_over == ()
 
 
 def test_auto_says_what_it_passed_over(model_dir: Path) -> None:
