@@ -35,3 +35,8 @@ class ExportError(SpaceClipError, RuntimeError):
 
 class DownloadError(SpaceClipError):
     """A download that failed, did not match its checksum, or does not fit on the disk."""
+
+
+def describe(error: BaseException) -> str:
+    """Return any exception as one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

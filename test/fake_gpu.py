@@ -24,6 +24,9 @@ OURS = tuple(
 )
 
 
+ERRORS = {2: b"out of memory", 35: b"CUDA driver version is insufficient for CUDA runtime version"}
+
+
 class Gpu:
     """The machine: what tests set and look at.
 
@@ -31,7 +34,10 @@ class Gpu:
         name, compute_capability: of the device.
         devices: how many there are.
         distortion: factor on every depth an engine gives.
-        fails: one of "", parse, build, deserialize, context, run, capture: what goes wrong.
+        fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture: what goes
+            wrong.
+        current: the device in use.
+        built_on: the device in use at each build.
         launches: recorded runs launched.
         builds: engines built.
         networks: the flags of each network made.
@@ -43,6 +49,7 @@ class Gpu:
         self.name, self.compute_capability, self.devices = "Fake Orin", (8, 7), 1
         self.distortion, self.fails = 1.0, ""
         self.launches = self.builds = 0
+        self.current, self.built_on = 0, list[int]()
         self.networks: list[int] = []
         self.flags: list[set[str]] = []
         self.timings: list[bytes] = []
@@ -98,6 +105,7 @@ def make_cuda(gpu: Gpu) -> types.ModuleType:
     class Status(enum.IntEnum):
         SUCCESS = 0
         FAILED = 2
+        DRIVER = 35
 
     def begin(stream: int, mode: int) -> tuple[Any, ...]:
         gpu.recording = []
@@ -125,13 +133,18 @@ def make_cuda(gpu: Gpu) -> types.ModuleType:
         major, minor = gpu.compute_capability
         return Status.SUCCESS, types.SimpleNamespace(name=gpu.name.encode(), major=major, minor=minor)
 
+    def use(index: int) -> tuple[Any, ...]:
+        gpu.current = index
+        return (Status.SUCCESS,)
+
     def done(*_: object) -> tuple[Any, ...]:
         return (Status.SUCCESS,)
 
     runtime.__dict__.update(
-        cudaGetDeviceCount=lambda: (Status.SUCCESS, gpu.devices),
+        cudaGetDeviceCount=lambda: (Status.DRIVER, 0) if gpu.fails == "driver" else (Status.SUCCESS, gpu.devices),
         cudaGetDeviceProperties=properties,
-        cudaGetErrorString=lambda status: (Status.SUCCESS, b"out of memory"),
+        cudaGetErrorString=lambda status: (Status.SUCCESS, ERRORS[status]),
+        cudaSetDevice=use,
         cudaMalloc=lambda size: (Status.FAILED, 0) if gpu.fails == "memory" else (Status.SUCCESS, gpu.allocate(size)),
         cudaHostAlloc=lambda size, flags: (Status.SUCCESS, gpu.allocate(size)),
         cudaFree=free,
@@ -145,7 +158,7 @@ def make_cuda(gpu: Gpu) -> types.ModuleType:
         cudaGraphInstantiateWithFlags=lambda recorded, flags: (Status.SUCCESS, recorded),
         cudaGraphLaunch=launch,
     )
-    for name in ("SetDevice", "StreamSynchronize", "StreamDestroy", "GraphDestroy", "GraphExecDestroy"):
+    for name in ("StreamSynchronize", "StreamDestroy", "GraphDestroy", "GraphExecDestroy"):
         setattr(runtime, f"cuda{name}", done)
     return runtime
 
@@ -218,6 +231,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
 
         def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
             gpu.flags.append(config.flags)
+            gpu.built_on.append(gpu.current)
             if gpu.fails == "build":
                 self._logger.log(severity.ERROR, "Error Code 10: could not find any implementation\n")
                 return None
@@ -252,7 +266,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             self._addresses[name] = memory
-            return True
+            return gpu.fails != "address"
 
         def execute_async_v3(self, stream_handle: int) -> bool:
             if gpu.fails == "run":
@@ -286,6 +300,8 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
 
         def get_tensor_dtype(self, name: str) -> Any:
             kinds = {"tensor(uint8)": data_type.UINT8, "tensor(float)": data_type.FLOAT}
+            if gpu.fails == "types":
+                return data_type.HALF
             return next(kinds[tensor.type] for tensor in self._tensors if tensor.name == name)
 
         def create_execution_context(self) -> Context | None:

@@ -53,7 +53,7 @@ EXCEPTIONS = {
 # Heavy or optional libraries, and the only places that may name them.
 ONLY_IN = {
     "torch": r"model/|export/|training/|inference/(torch_backend|torch_runner|cuda_torch)\.py"
-    r"|data/(dataset|loading)\.py|benchmark/(eager|plain_training|training_side)\.py",
+    r"|data/(dataset|loading)\.py|benchmark/(device_roof|eager|plain_training|training_side)\.py",
     "open_clip": r"model/",
     "timm": r"model/",
     "safetensors": r"model/",
@@ -132,7 +132,7 @@ NO_TORCH = ["torch", "torchvision", "open_clip", "timm", "onnx", "safetensors"]
 
 @pytest.mark.parametrize("floor", ["geometry", "data", "inference", "perception", "evaluation", "benchmark"])
 def test_the_core_loads_without_ros_and_without_torch(floor: str) -> None:
-    running = {"torch_backend", "torch_runner", "cuda_torch", "eager"}
+    running = {"torch_backend", "torch_runner", "cuda_torch", "device_roof", "eager"}
     torch_files = running | {"dataset", "loading", "plain_training", "training_side"}
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -1,4 +1,4 @@
-"""The plain run that every speed is compared with: eager PyTorch in float32, and a GPU's limits measured with it."""
+"""The plain run that every speed is compared with: eager PyTorch in float32."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from space_clip_ros.benchmark.roof import Roof, best_rate
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.export.graph import RESIZE_BANDS, ImageToDepth
 from space_clip_ros.inference.threads import thread_count
 from space_clip_ros.model import load_checkpoint
 from space_clip_ros.model.blocks import resize_bilinear
 
-_SIDE = 4096
-_COPY_NUMBERS = 64 << 20
 _STAGES = ("copy_in", "preprocess", "encoder", "decoder", "postprocess", "copy_out")
 
 
@@ -96,32 +93,6 @@ def checkpoint_config(file: Path) -> ModelConfig:
         ModelError: the file is not a checkpoint.
     """
     return load_checkpoint(file).config
-
-
-def measure_device(name: str, side: int = _SIDE, numbers: int = _COPY_NUMBERS) -> Roof:
-    """Measure a device's fp32 matrix peak (as PyTorch is set up: without TF32 by default) and its memory bandwidth.
-
-    Args:
-        name: a PyTorch device, such as ``cuda:0``.
-        side: of the matrices multiplied.
-        numbers: float32 numbers copied.
-    """
-    device = torch.device(name)
-    left = torch.rand((side, side), device=device)
-    right = torch.rand((side, side), device=device)
-    source = torch.rand(numbers, device=device)
-    target = torch.empty_like(source)
-
-    def multiply() -> None:
-        torch.matmul(left, right)
-        _wait(device)
-
-    def copy() -> None:
-        target.copy_(source)
-        _wait(device)
-
-    gflops, gbytes = best_rate(2.0 * side**3, multiply) / 1e9, best_rate(2.0 * 4 * numbers, copy) / 1e9
-    return Roof(round(gflops, 1), round(gbytes, 2), 0, f"PyTorch {torch.__version__} on {name}")
 
 
 def _wait(device: torch.device) -> None:

@@ -66,7 +66,7 @@ def machine_table(machine: Mapping[str, str], roof: Mapping[str, Any] | None = N
     """Return the machine, and its limits where they were measured."""
     rows = [(key.replace("_", " "), value) for key, value in machine.items()]
     if roof is not None:
-        rows.append(("fp32 matrix peak", f"{roof['gflops']:g} GFLOP/s ({roof['measured_by']})"))
+        rows.append((f"{roof['precision']} matrix peak", f"{roof['gflops']:g} GFLOP/s ({roof['measured_by']})"))
         rows.append(("memory bandwidth", f"{roof['gbytes']:g} GB/s"))
     return table(("machine", ""), rows)
 

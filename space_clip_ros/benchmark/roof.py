@@ -1,7 +1,7 @@
-"""What the machine can do at best: its fp32 matrix peak and its memory bandwidth, measured in a process of its own.
+"""What the machine can do at best: its matrix peak and its memory bandwidth, measured in a process of its own.
 
 A process of its own, because the number of threads of NumPy's matrix library can only be set before it loads, and so
-that its buffers do not count as the model's memory.
+that neither the measurement's buffers nor PyTorch, which measures GPUs, count as the model's memory.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ _SIDES = (256, 512, 1024, 2048)
 _COPY_BYTES = 256 << 20
 _MEASURE_S = 0.75
 _PATIENCE_S = 120.0
+_DEVICE = "space_clip_ros.benchmark.device_roof"
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,18 @@ class Roof:
     """A machine's limits.
 
     Attributes:
-        gflops: 10^9 fp32 operations a second of a large matrix product, two a multiply-add.
+        gflops: 10^9 operations a second of a large matrix product, two a multiply-add.
         gbytes: 10^9 bytes a second, read and written ones added, of copying a large array.
         threads: CPU threads that both used; 0 on a GPU.
         measured_by: the library.
+        precision: of the product's numbers, fp32 or fp16.
     """
 
     gflops: float
     gbytes: float
     threads: int
     measured_by: str
+    precision: str = "fp32"
 
 
 def measure_cpu(threads: int) -> Roof:
@@ -52,16 +56,41 @@ def measure_cpu(threads: int) -> Roof:
         BackendError: the measuring process failed.
     """
     environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
-    command = [sys.executable, "-m", __name__, str(threads)]
+    return Roof(
+        **_measured([__name__, str(threads)], environment), threads=threads, measured_by=f"NumPy {np.__version__}"
+    )
+
+
+def measure_device(name: str, precision: str) -> Roof:
+    """Measure a GPU with PyTorch, which must be installed.
+
+    Args:
+        name: cuda:N.
+        precision: the model's; its products' peak is measured where they are fp16, else that of fp32.
+
+    Raises:
+        BackendError: the measuring process failed.
+    """
+    measured = "fp16" if precision == "fp16" else "fp32"
+    return Roof(**_measured([_DEVICE, name, measured], os.environ), threads=0, precision=measured)
+
+
+def _measured(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+            [sys.executable, "-m", *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=False,
         )
-        return Roof(**json.loads(done.stdout), threads=threads, measured_by=f"NumPy {np.__version__}")
+        rates: dict[str, Any] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, ValueError) as error:
         raise BackendError(
             f"the machine's peak could not be measured ({type(error).__name__}); is there 1 GB of free memory?"
         ) from error
+    return rates
 
 
 def best_rate(amount: float, act: Callable[[], object], seconds: float = _MEASURE_S) -> float:

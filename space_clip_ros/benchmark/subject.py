@@ -71,7 +71,8 @@ class GraphSubject:
         """Load; see :func:`open_subject`.
 
         Raises:
-            BackendError: another backend than ONNX Runtime is asked for a file that takes several images at once.
+            BackendError: of a file that takes several images at once, another backend, device or precision is asked
+                than ONNX Runtime's on the CPU.
         """
         self._sessions = OnnxSessions(file, threads, thread_spinning=thread_spinning)
         metadata = self._sessions.metadata
@@ -80,7 +81,9 @@ class GraphSubject:
         if metadata.batch in (None, 1):
             self._predictor = load_predictor(file, backend, device, precision, threads, thread_spinning)
             self.info = self._predictor.info
-        elif backend in ("auto", "onnxruntime"):
+        elif backend in ("auto", "onnxruntime") and device in ("auto", "cpu"):
+            if precision not in ("auto", metadata.precision):
+                raise BackendError(f"precision {precision}: {file} runs in {metadata.precision}; give precision auto")
             self.info = model_info(
                 self.config,
                 backend="onnxruntime",
@@ -90,7 +93,10 @@ class GraphSubject:
                 file=file,
             )
         else:
-            raise BackendError(f"{file}: takes {metadata.batch} images at once, which backend {backend} cannot run")
+            raise BackendError(
+                f"{file}: takes {metadata.batch} images at once, which is measured on ONNX Runtime's CPU alone, not on "
+                f"backend {backend}, device {device}; export it again without --batch"
+            )
         on_cpu = (self.info.backend, self.info.device) == ("onnxruntime", "cpu")
         self.separated_by = "ONNX Runtime's profiler, in a run of its own" if on_cpu else ""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from space_clip_ros.benchmark.eager import EagerModel
     from space_clip_ros.benchmark.roof import Roof
     from space_clip_ros.benchmark.subject import Subject
+    from space_clip_ros.inference.backend import ModelInfo
 
 _SIZES = ((1242, 375), (1280, 720))
 _END_TO_END = "space_clip_ros.ros.end_to_end"
@@ -102,9 +103,10 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     result, threads = opening(), thread_count(args.threads)
     subject = open_subject(args.model, **{name: getattr(args, name) for name in RUNNING})
     info = subject.info
-    waiting = " that spin" if args.thread_spinning else ""
+    spinning = args.thread_spinning and (info.backend, info.device) == ("onnxruntime", "cpu")
+    waiting = " that spin" if spinning else ""
     say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads{waiting}")
-    roof = _roof(info.device, threads)
+    roof = _roof(info, threads)
     try:
         cases = _cases(args, subject, roof)
     finally:
@@ -122,7 +124,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
             "precision": info.precision,
             "input_size": list(info.input_size),
             "threads": threads,
-            "thread_spinning": args.thread_spinning,
+            "thread_spinning": spinning,
         },
         "roof": None if roof is None else vars(roof),
         "cases": cases,
@@ -130,22 +132,20 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _roof(device: str, threads: int) -> Roof | None:
+def _roof(info: ModelInfo, threads: int) -> Roof | None:
     """Measure the machine's limits; None on a GPU without PyTorch to measure it with."""
     import importlib.util
 
-    if device == "cpu":
-        from space_clip_ros.benchmark.roof import measure_cpu
+    from space_clip_ros.benchmark.roof import measure_cpu, measure_device
 
+    if info.device == "cpu":
         roof = measure_cpu(threads)
     elif importlib.util.find_spec("torch"):
-        from space_clip_ros.benchmark.eager import measure_device
-
-        roof = measure_device(device)
+        roof = measure_device(info.device, info.precision)
     else:
         say("no floor: measuring a GPU's limits needs PyTorch")
         return None
-    say(f"limits here: {roof.gflops:g} GFLOP/s fp32, {roof.gbytes:g} GB/s ({roof.measured_by})")
+    say(f"limits here: {roof.gflops:g} GFLOP/s {roof.precision}, {roof.gbytes:g} GB/s ({roof.measured_by})")
     return roof
 
 

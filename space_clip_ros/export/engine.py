@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,18 +81,17 @@ def build_engine(
     if size is None:
         raise InputError(f"{file}: takes images of any size, an engine of one; give --height and --width")
     cache = EngineCache() if cache is None else cache
-    cuda = open_cuda(device)
-    try:
+    with closing(open_cuda(device)) as cuda:
         key = engine_key(file, metadata, cuda.gpu).of_size(*size)
-    finally:
-        cuda.close()
-    found = None if force else cache.find(key)
-    if found is not None:
-        cache.load(found)
-        return _report(found, built=False)
-    say(f"building for {key.gpu} (compute capability {key.compute_capability}) with TensorRT {key.tensorrt}")
-    graph = static_graph(file, metadata, size)
-    plan, timings = build_plan(graph, metadata.precision, cache.timings(key), progress)
+        found = None if force else cache.find(key)
+        if found is not None:
+            cache.load(found)
+            return _report(found, built=False)
+        say(f"building for {key.gpu} (compute capability {key.compute_capability}) with TensorRT {key.tensorrt}")
+        graph = static_graph(file, metadata, size)
+        # TensorRT builds for the thread's current device.
+        cuda.use()
+        plan, timings = build_plan(graph, metadata.precision, cache.timings(key), progress)
     cache.keep_timings(key, timings)
     say("comparing with ONNX Runtime")
     pictures = [*check_pictures(*size), *(_fit(image, size) for image in images)]

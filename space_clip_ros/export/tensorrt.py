@@ -69,7 +69,7 @@ def _network_flags() -> int:
     return sum(1 << int(getattr(tensorrt.NetworkDefinitionCreationFlag, name)) for name in names)
 
 
-def _set_types(config: Any, network: Any, precision: str) -> None:
+def _set_types(config: tensorrt.IBuilderConfig, network: tensorrt.INetworkDefinition, precision: str) -> None:
     # float32 is float32: TF32 would keep 10 of its 23 bits in matrix products
     config.clear_flag(tensorrt.BuilderFlag.TF32)
     if MAJOR > 8:
@@ -90,7 +90,7 @@ def _set_types(config: Any, network: Any, precision: str) -> None:
             layer.precision = outputs[0].dtype
 
 
-def _monitor(progress: Progress) -> Any:
+def _monitor(progress: Progress) -> tensorrt.IProgressMonitor:
     """Return a ``tensorrt.IProgressMonitor`` that tells ``progress`` of the outermost phases."""
     steps: dict[str, int] = {}
     lock = Lock()
@@ -122,4 +122,5 @@ def _monitor(progress: Progress) -> Any:
         "step_complete": step_complete,
         "phase_finish": phase_finish,
     }
-    return type("Monitor", (tensorrt.IProgressMonitor,), methods)()
+    monitor: tensorrt.IProgressMonitor = type("Monitor", (tensorrt.IProgressMonitor,), methods)()
+    return monitor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +53,12 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
     if backend == "tensorrt":
         if device == "cpu":
             raise BackendError("backend tensorrt: runs on a GPU, not on device cpu; give device auto or cuda")
-        return [Candidate("tensorrt", gpu), Candidate("onnxruntime", gpu, through_onnxruntime=True)]
+        own = Candidate("tensorrt", gpu)
+        return [own] if _tensorrt_is_installed() else [own, Candidate("onnxruntime", gpu, through_onnxruntime=True)]
     on_gpu = [] if device == "cpu" else [Candidate("onnxruntime", gpu)]
     engine = [Candidate("tensorrt", gpu, chosen_by_us=True)] if backend == "auto" and on_gpu else []
     return engine + on_gpu + on_cpu
+
+
+def _tensorrt_is_installed() -> bool:
+    return sys.modules.get("tensorrt") is not None or importlib.util.find_spec("tensorrt") is not None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from space_clip_ros.errors import BackendError
+from space_clip_ros.errors import BackendError, describe
 from space_clip_ros.inference.engine_key import Gpu
 
 
@@ -79,29 +80,50 @@ class Cuda(Protocol):
 
 
 def open_cuda(device: str) -> Cuda:
-    """Open a device, with ``cuda-python`` where it is installed and else with PyTorch.
+    """Open a device, with ``cuda-python`` where that works and else with PyTorch.
 
     Args:
         device: auto, cuda or cuda:N.
 
     Raises:
-        BackendError: neither library is installed, or there is no such device.
+        BackendError: neither library is installed or works, or there is no such device.
     """
     index = device_index(device)
-    try:
-        from space_clip_ros.inference.cuda_python import CudaPython
+    reasons: list[str] = []
+    for library, opened in (("cuda-python", _through_cuda_python), ("torch", _through_torch)):
+        cuda = _attempt(library, partial(opened, index), reasons)
+        if cuda is not None:
+            return cuda
+    raise BackendError(
+        "; or ".join(reasons)
+        or "TensorRT needs CUDA from Python: neither cuda-python nor torch is installed; pip install cuda-python"
+    )
 
-        return CudaPython(index)
+
+def _attempt(library: str, opened: Callable[[], Cuda], reasons: list[str]) -> Cuda | None:
+    """Open through one library; where that fails, add the reason unless the library is not installed."""
+    try:
+        return opened()
     except ModuleNotFoundError:
         pass
-    try:
-        from space_clip_ros.inference.cuda_torch import CudaTorch
+    except BackendError as error:
+        reasons.append(str(error))
+    except (ImportError, OSError, RuntimeError) as error:
+        # broken, or without a driver
+        reasons.append(f"{library} cannot be used here ({describe(error)})")
+    return None
 
-        return CudaTorch(index)
-    except ModuleNotFoundError as error:
-        raise BackendError(
-            "TensorRT needs CUDA from Python: neither cuda-python nor torch is installed; pip install cuda-python"
-        ) from error
+
+def _through_cuda_python(index: int) -> Cuda:
+    from space_clip_ros.inference.cuda_python import CudaPython
+
+    return CudaPython(index)
+
+
+def _through_torch(index: int) -> Cuda:
+    from space_clip_ros.inference.cuda_torch import CudaTorch
+
+    return CudaTorch(index)
 
 
 def device_index(device: str) -> int:

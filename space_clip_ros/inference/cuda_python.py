@@ -35,10 +35,9 @@ class CudaPython:
         """Open device ``index``.
 
         Raises:
-            BackendError: there is no such device.
+            BackendError: there is no such device, or the driver does not suit these bindings.
         """
-        status, present = runtime.cudaGetDeviceCount()
-        check_index(index, 0 if int(status) else int(present), "cuda-python")
+        check_index(index, int(_checked(runtime.cudaGetDeviceCount())), "cuda-python")
         properties = _checked(runtime.cudaGetDeviceProperties(index))
         name = properties.name
         self.gpu = Gpu(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -58,13 +59,13 @@ class CudaTorch:
     def upload(self, buffer: Buffer) -> None:
         """Copy the host's side to the device."""
         pair = self._pairs[buffer.address]
-        with torch.cuda.stream(self._stream):
+        with _failing_as_ours(), torch.cuda.stream(self._stream):
             pair.on_device.copy_(pair.page_locked, non_blocking=True)
 
     def download(self, buffer: Buffer) -> None:
         """Copy the device's side to the host."""
         pair = self._pairs[buffer.address]
-        with torch.cuda.stream(self._stream):
+        with _failing_as_ours(), torch.cuda.stream(self._stream):
             pair.page_locked.copy_(pair.on_device, non_blocking=True)
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
@@ -73,22 +74,28 @@ class CudaTorch:
         try:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 work()
-        except (BackendError, RuntimeError):
+        except RuntimeError:
             return None
 
         def launch() -> None:
-            with torch.cuda.stream(self._stream):
+            with _failing_as_ours(), torch.cuda.stream(self._stream):
                 graph.replay()
 
         return launch
 
     def synchronize(self) -> None:
         """Wait for the stream; see :class:`~space_clip_ros.inference.cuda.Cuda`."""
-        try:
+        with _failing_as_ours():
             self._stream.synchronize()
-        except RuntimeError as error:
-            raise BackendError(f"CUDA failed: {error}") from error
 
     def close(self) -> None:
         """Free the buffers."""
         self._pairs.clear()
+
+
+@contextmanager
+def _failing_as_ours() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise BackendError(f"CUDA failed: {error}") from error

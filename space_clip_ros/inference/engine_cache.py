@@ -50,12 +50,20 @@ class EngineCache:
         self.folder = user_folder() / "engines" if folder is None else folder
 
     def find(self, key: EngineKey) -> Entry | None:
-        """Return the engine built for exactly this key."""
+        """Return the engine built for exactly this key.
+
+        Raises:
+            BackendError: it cannot be read.
+        """
         entry = _read_entry(self._path(key, _ENGINE))
         return entry if entry is not None and entry.key == key else None
 
     def engines(self) -> Iterator[Entry]:
-        """Yield every engine of the folder; files that are not ours are left out."""
+        """Yield every engine of the folder; files that are not ours are left out.
+
+        Raises:
+            BackendError: one cannot be read.
+        """
         return self._entries(_ENGINE)
 
     def refusals(self) -> Iterator[Entry]:
@@ -66,11 +74,14 @@ class EngineCache:
         """Return an engine's plan.
 
         Raises:
-            BackendError: it is not what was written.
+            BackendError: it cannot be read, or is not what was written.
         """
-        with entry.path.open("rb") as file:
-            file.readline()
-            plan = file.read()
+        try:
+            with entry.path.open("rb") as file:
+                file.readline()
+                plan = file.read()
+        except OSError as error:
+            raise _unreadable(entry.path, error) from error
         if hashlib.sha256(plan).hexdigest() != entry.plan_sha256:
             raise BackendError(f"{entry.path}: this engine is damaged; delete it and build it again")
         return plan
@@ -135,6 +146,12 @@ def _read_entry(path: Path) -> Entry | None:
         return Entry(path, EngineKey.from_dict(head["key"]), head["plan_sha256"], head["facts"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BackendError:
+    return BackendError(f"{path}: cannot be read ({error.strerror}); change its owner or permissions, or delete it")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -144,6 +161,8 @@ def _write(path: Path, content: bytes) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
+            # Users of a machine may share the folder: what one builds, all may run.
+            os.fchmod(handle, 0o644)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

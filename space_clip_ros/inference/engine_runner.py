@@ -29,7 +29,10 @@ class Context(Protocol):
 class Engine(Protocol):
     """What is used of ``tensorrt.ICudaEngine``, as TensorRT 8.5 to 11 have it."""
 
-    num_io_tensors: int
+    @property
+    def num_io_tensors(self) -> int:
+        """How many inputs and outputs there are."""
+        ...
 
     def get_tensor_name(self, index: int, /) -> str:
         """Name an input or output."""

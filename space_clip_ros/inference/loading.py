@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from space_clip_ros.config import BACKENDS, PRECISIONS
-from space_clip_ros.errors import BackendError, InputError
+from space_clip_ros.errors import BackendError, InputError, describe
 from space_clip_ros.inference import registry
 from space_clip_ros.inference.backend import Backend
 from space_clip_ros.inference.candidates import Candidate, candidates
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.inference.processor import has_vnni
 
-_INSTALL = {"onnxruntime": "onnxruntime", "torch": "'space_clip_ros[train]'", "tensorrt": "tensorrt"}
+_TRAIN = "'space_clip_ros[train]'"
+_INSTALL = {"torch": _TRAIN, "safetensors": _TRAIN}
+"""What to install where it is not the package that is missing."""
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -48,7 +51,7 @@ def load_predictor(
             checkpoints PyTorch. ``info.passed_over`` says what was not taken, and why.
         device: auto (a GPU where there is one), cpu, cuda or cuda:N.
         precision: auto (an exported file's own; for checkpoints fp16 on a GPU, fp32 on the CPU), fp32, fp16 or int8.
-            With a name, int8 takes the model ``NAME_int8`` where there is one, and the others likewise.
+            With a name, int8 takes ``NAME_int8.onnx`` where it lies beside ``NAME.onnx``, and the others likewise.
         threads: CPU threads; 0 for one a physical core.
         thread_spinning: ONNX Runtime's CPU threads wait for each other by spinning while an image runs: quicker on a
             machine with cores to spare.
@@ -68,8 +71,10 @@ def load_predictor(
             f"precision {precision}: {file} runs in {loaded.info.precision} on {loaded.info.backend}; give precision "
             f"auto, or a file exported with --precision {precision}"
         )
-    if precision == "auto" and loaded.info.device == "cpu":
-        loaded.info = replace(loaded.info, passed_over=loaded.info.passed_over + _in_int8(str(name_or_file)))
+    small = registry.in_precision(str(name_or_file), "int8")
+    if small is not None and precision == "auto" and loaded.info.device == "cpu" and has_vnni():
+        hint = f"{small.stem} on cpu (quicker with VNNI, which this machine has; give precision int8)"
+        loaded.info = replace(loaded.info, passed_over=(*loaded.info.passed_over, hint))
     return Predictor(loaded)
 
 
@@ -101,14 +106,6 @@ def _first_that_opens(tried: Sequence[Candidate], wanted: _Wanted) -> Backend:
     raise BackendError("; or ".join(map(str, failures))) from failures[-1]
 
 
-def _in_int8(name: str) -> tuple[str, ...]:
-    """Tell of a named model's int8 file, where this machine would run it faster."""
-    small = f"{name}_int8"
-    if small not in registry.known_models() or not has_vnni():
-        return ()
-    return (f"{small} on cpu (quicker with VNNI, which this machine has; give precision int8)",)
-
-
 def _reason(candidate: Candidate, error: BackendError, file: Path) -> str:
     """Return what is missing, in few words: without the file's name and without the remedies."""
     text = str(error).partition("; ")[0].replace(f" to run {file}", "")
@@ -118,22 +115,35 @@ def _reason(candidate: Candidate, error: BackendError, file: Path) -> str:
 
 
 def _open(candidate: Candidate, wanted: _Wanted, otherwise: Callable[[], Backend]) -> Backend:
-    # Each library is loaded only where it is used: none must be installed for the others.
     library, device = candidate.library, candidate.device
     file, threads = wanted.file, wanted.threads
-    try:
-        if library == "tensorrt":
+    # Each library is loaded only where it is used: none must be installed for the others.
+    if library == "tensorrt":
+        with _loading(library, file):
             from space_clip_ros.inference.tensorrt_backend import TensorRtBackend
-
-            return TensorRtBackend(file, device, threads, otherwise if candidate.chosen_by_us else None)
-        if library == "torch":
+        return TensorRtBackend(file, device, threads, otherwise if candidate.chosen_by_us else None)
+    if library == "torch":
+        with _loading(library, file):
             from space_clip_ros.inference.torch_backend import TorchBackend
-
-            return TorchBackend(file, device, threads, wanted.precision)
+        return TorchBackend(file, device, threads, wanted.precision)
+    with _loading(library, file):
         from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+    return OnnxRuntimeBackend(file, device, threads, candidate.through_onnxruntime, wanted.thread_spinning)
 
-        return OnnxRuntimeBackend(file, device, threads, candidate.through_onnxruntime, wanted.thread_spinning)
+
+@contextmanager
+def _loading(library: str, file: Path) -> Iterator[None]:
+    """Turn a library that is missing or broken into a backend that cannot be had."""
+    try:
+        yield
     except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        package = _INSTALL.get(name, name)
         raise BackendError(
-            f"backend {library}: needs the Python package {error.name!r} to run {file}; pip install {_INSTALL[library]}"
+            f"backend {library}: needs the Python package {name!r} to run {file}; pip install {package}"
+        ) from error
+    except (ImportError, OSError) as error:
+        raise BackendError(
+            f"backend {library}: is installed, but cannot be loaded to run {file} ({describe(error)}); install it "
+            f"again, for this machine's versions"
         ) from error

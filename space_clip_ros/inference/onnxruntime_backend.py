@@ -64,13 +64,19 @@ class OnnxSessions:
             BackendError: this ONNX Runtime has no provider for the device, or cannot start it.
         """
         self._file = file
-        self._providers = providers(device, onnxruntime.get_available_providers(), tensorrt)
         self._threads = thread_count(threads)
         self._thread_spinning = thread_spinning
         self._sessions: OrderedDict[_Shape, onnxruntime.InferenceSession] = OrderedDict()
         self._lock = threading.Lock()
-        self.metadata = OnnxMetadata.from_properties(_properties(file, self._providers), file)
+        available = onnxruntime.get_available_providers()
+        # refused before the file is read, where there is no such provider at all
+        providers(device, available, tensorrt)
+        self.metadata = OnnxMetadata.from_properties(_properties(file), file)
         check_graph(file, self.metadata.graph_sha256)
+        self._providers = providers(device, available, tensorrt, self.metadata.precision, onnxruntime.__version__)
+        if device != "cpu":
+            # A GPU that cannot be had is known now, and not at the first image.
+            _open(file, _quiet_options(), self._providers)
 
     def run(self, images: Rgb) -> Depth:
         """Map contiguous (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres.
@@ -233,16 +239,11 @@ def _powers_of_two(images: Sequence[Rgb]) -> Iterator[Sequence[Rgb]]:
         begin += count
 
 
-def _properties(file: Path, preferred: Sequence[Provider]) -> dict[str, str]:
+def _properties(file: Path) -> dict[str, str]:
     options = _quiet_options()
     # only the metadata is wanted; the real sessions optimise once the image size is known
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    metadata = dict(_open(file, options, [CPU]).get_modelmeta().custom_metadata_map)
-    if preferred[0] != CPU:
-        # A GPU that cannot be had is known now, and not at the first image. TensorRT's provider is left out: it would
-        # build an engine here.
-        _open(file, _quiet_options(), preferred[-2:])
-    return metadata
+    return dict(_open(file, options, [CPU]).get_modelmeta().custom_metadata_map)
 
 
 def _open(

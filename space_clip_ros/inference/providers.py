@@ -11,6 +11,7 @@ from space_clip_ros.inference.registry import user_folder
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+_FIRST_WITH_TF32_OPTION = (1, 18)
 _INSTALL = (
     "for a GPU install onnxruntime-gpu in place of onnxruntime (on a Jetson: a wheel built for its JetPack), or give "
     "device cpu"
@@ -19,7 +20,9 @@ _INSTALL = (
 Provider = str | tuple[str, dict[str, Any]]
 
 
-def providers(device: str, available: Sequence[str], tensorrt: bool = False) -> list[Provider]:
+def providers(
+    device: str, available: Sequence[str], tensorrt: bool = False, precision: str = "fp32", version: str = "0"
+) -> list[Provider]:
     """Return the providers of a session, the first to be preferred.
 
     Args:
@@ -27,6 +30,8 @@ def providers(device: str, available: Sequence[str], tensorrt: bool = False) -> 
         available: what this ONNX Runtime was built with, ``onnxruntime.get_available_providers()``.
         tensorrt: prefer the TensorRT provider, which builds an engine of its own when the session is made (minutes, the
             first time) and keeps it in the user's cache.
+        precision: the graph's own number format.
+        version: ONNX Runtime's, which decides what options it knows.
 
     Raises:
         BackendError: this ONNX Runtime has no such provider.
@@ -39,9 +44,16 @@ def providers(device: str, available: Sequence[str], tensorrt: bool = False) -> 
         raise BackendError(f"device {device}: this ONNX Runtime has no {wanted} (it has {found}); {_INSTALL}")
     index = int(device.partition(":")[2] or 0)
     # Every cuDNN algorithm is tried once a shape, with all the working memory they like: shapes here never change.
-    cuda = {"device_id": index, "cudnn_conv_algo_search": "EXHAUSTIVE", "cudnn_conv_use_max_workspace": "1"}
+    cuda: dict[str, Any] = {
+        "device_id": index,
+        "cudnn_conv_algo_search": "EXHAUSTIVE",
+        "cudnn_conv_use_max_workspace": "1",
+    }
+    if tuple(int(part) for part in version.split(".")[:2]) >= _FIRST_WITH_TF32_OPTION:
+        # float32 is float32: TF32 would keep 10 of its 23 bits in products
+        cuda["use_tf32"] = "0"
     last: list[Provider] = [(CUDA, cuda), CPU]
-    return [(TENSORRT, _tensorrt_options(index)), *last] if tensorrt else last
+    return [(TENSORRT, _tensorrt_options(index, precision)), *last] if tensorrt else last
 
 
 def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
@@ -58,13 +70,17 @@ def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
         )
 
 
-def _tensorrt_options(index: int) -> dict[str, Any]:
-    # No precision flags: the graph says what is fp16 or int8.
-    folder = str(user_folder() / "engines" / "onnxruntime")
+def _tensorrt_options(index: int, precision: str) -> dict[str, Any]:
+    # ONNX Runtime makes the folder, but not those above it.
+    folder = user_folder() / "engines" / "onnxruntime"
+    folder.mkdir(parents=True, exist_ok=True)
     return {
         "device_id": index,
         "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": folder,
+        "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": True,
-        "trt_timing_cache_path": folder,
+        "trt_timing_cache_path": str(folder),
+        # Its networks are not strongly typed: without the flag the builder refuses the graph's fp16 or int8.
+        "trt_fp16_enable": precision == "fp16",
+        "trt_int8_enable": precision == "int8",
     }

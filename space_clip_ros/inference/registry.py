@@ -19,7 +19,7 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
     Args:
         name_or_file: the name of a model in one of :func:`model_folders`, without suffix; or a path, known by a
             separator or a model file's suffix.
-        precision: for a name: where ``NAME_PRECISION`` is a model, too (``road_tiny_int8``), that one is meant.
+        precision: for a name, see :func:`in_precision`.
 
     Raises:
         ModelError: no such name (the known ones are listed), no such file, or a file of another kind.
@@ -29,15 +29,22 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
     if len(path.parts) > 1 or path.is_file() or path.suffix in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
         return _checked(path)
     models = known_models()
-    if precision != "auto" and f"{text}_{precision}" in models:
-        text = f"{text}_{precision}"
     if text in models:
-        return models[text]
+        return in_precision(text, precision) or models[text]
     names = ", ".join(sorted(models)) or "none"
     raise ModelError(
         f"model {text!r}: no such name; known names: {names} (looked in {', '.join(map(str, model_folders()))}); "
         f"give one of them, or the path of an .onnx or checkpoint file"
     )
+
+
+def in_precision(name: str, precision: str) -> Path | None:
+    """Return a named graph's file in another precision: ``NAME_PRECISION.onnx`` beside it; None where there is none."""
+    graph = known_models().get(name)
+    if graph is None or not is_graph(graph):
+        return None
+    path = graph.with_stem(f"{graph.stem}_{precision}")
+    return path if path.is_file() else None
 
 
 def known_models() -> dict[str, Path]:

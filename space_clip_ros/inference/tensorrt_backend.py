@@ -156,7 +156,7 @@ def make_runner(plan: bytes, cuda: Cuda) -> EngineRunner:
         raise
 
 
-def make_logger(complaints: list[str]) -> Any:
+def make_logger(complaints: list[str]) -> tensorrt.ILogger:
     """Return a ``tensorrt.ILogger`` that keeps errors in ``complaints`` and the console quiet."""
     errors = (tensorrt.ILogger.Severity.INTERNAL_ERROR, tensorrt.ILogger.Severity.ERROR)
 
@@ -168,7 +168,8 @@ def make_logger(complaints: list[str]) -> Any:
         if severity in errors:
             complaints.append(message.strip())
 
-    return type("Logger", (tensorrt.ILogger,), {"__init__": start, "log": log})()
+    logger: tensorrt.ILogger = type("Logger", (tensorrt.ILogger,), {"__init__": start, "log": log})()
+    return logger
 
 
 def said(complaints: list[str]) -> str:

@@ -35,14 +35,17 @@ class TorchBackend:
 
         Raises:
             ModelError: the file is not a checkpoint.
-            BackendError: there is no such device.
+            BackendError: there is no such device, or no room on it.
         """
         self._device = _device(device)
-        self._model = load_checkpoint(file).to(self._device)
+        self._model = load_checkpoint(file)
         cuda = self._device.type == "cuda"
         half = cuda and precision in ("auto", "fp16")
         if cuda:
-            _prepare_for_gpu(self._model, half)
+            try:
+                _prepare_for_gpu(self._model.to(self._device), half)
+            except RuntimeError as error:
+                raise BackendError(f"{file}: PyTorch failed on {self._device}: {error}") from error
         else:
             torch.set_num_threads(thread_count(threads))
         self._runners: OrderedDict[tuple[int, int, int], TorchRunner] = OrderedDict()

@@ -12,11 +12,10 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.errors import InputError
+from space_clip_ros.errors import InputError, describe
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.perception.calibration import Calibration, image_size
 from space_clip_ros.perception.pipeline import Pipeline
-from space_clip_ros.ros.engine import describe
 from space_clip_ros.ros.messages import compressed_to_rgb, image_to_rgb
 from space_clip_ros.ros.outputs import NodeOutputs
 from space_clip_ros.ros.qos import qos_overrides, subscription_events, with_events

@@ -8,10 +8,10 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.errors import BackendError
+from space_clip_ros.errors import BackendError, describe
 from space_clip_ros.perception.pipeline import Prepared
 from space_clip_ros.ros.camera_stream import CameraStream, WarmUp
-from space_clip_ros.ros.engine import Engine, describe
+from space_clip_ros.ros.engine import Engine
 from space_clip_ros.ros.statistics import Statistics
 from space_clip_ros.ros.throttle import ThrottledLog
 from space_clip_ros.ros.worker import Worker

@@ -12,12 +12,12 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.errors import SpaceClipError, describe
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.ros import spin
 from space_clip_ros.ros.cameras import Cameras
-from space_clip_ros.ros.engine import Engine, describe
+from space_clip_ros.ros.engine import Engine
 from space_clip_ros.ros.parameters import Parameters
 from space_clip_ros.ros.reporter import Parts, Reporter
 from space_clip_ros.ros.statistics import Statistics

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from space_clip_ros.errors import InputError
+from space_clip_ros.errors import InputError, describe
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.ros.throttle import ThrottledLog
@@ -120,8 +119,3 @@ class Engine:
         self.failed = self._failures > self._retries()
         if self._failures > 1:
             self._log.error("engine", f"{self.problem}; it is loaded again in {pause_s:g} s")
-
-
-def describe(error: Any) -> str:
-    """Return an exception as one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

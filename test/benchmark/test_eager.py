@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_clip_ros.benchmark.eager import EagerModel, checkpoint_config, measure_device
+from space_clip_ros.benchmark.eager import EagerModel, checkpoint_config
 from space_clip_ros.errors import ModelError
 from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
 
@@ -34,8 +34,3 @@ def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
         EagerModel(tmp_path / "x.safetensors", "cpu")
     with pytest.raises(ModelError, match=r"x\.safetensors"):
         checkpoint_config(tmp_path / "x.safetensors")
-
-
-def test_a_device_is_measured() -> None:
-    roof = measure_device("cpu", side=64, numbers=1000)
-    assert roof.gflops > 0 and roof.gbytes > 0 and roof.measured_by.endswith(" on cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,22 @@ def test_a_measurement_gives_rates() -> None:
     found = roof.measure_cpu(1)
     assert found.gflops > 0 and found.gbytes > 0
     assert found.threads == 1 and found.measured_by.startswith("NumPy ")
+
+
+@pytest.mark.parametrize(("precision", "measured"), [("fp16", "fp16"), ("fp32", "fp32"), ("int8", "fp32")])
+def test_a_gpu_is_measured_in_the_models_own_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, precision: str, measured: str
+) -> None:
+    # the measuring process needs the GPU; here it only says what it was asked
+    (tmp_path / "asked.py").write_text(
+        "import json, sys\n"
+        "json.dump({'gflops': 1.0, 'gbytes': 2.0, 'measured_by': ' '.join(sys.argv[1:])}, sys.stdout)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(roof, "_DEVICE", "asked")
+    found = roof.measure_device("cuda:1", precision)
+    assert found == roof.Roof(1.0, 2.0, 0, f"cuda:1 {measured}", measured)
 
 
 def test_the_best_try_counts(monkeypatch: pytest.MonkeyPatch) -> None:

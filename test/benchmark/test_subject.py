@@ -46,8 +46,11 @@ def test_a_file_for_several_images(model_dir: Path) -> None:
     with pytest.raises(InputError, match="takes only images of 100 x 60 pixels, not 100 x 61"):
         check_size(subject.info, 61, 100)
     subject.close()
-    with pytest.raises(BackendError, match="takes 2 images at once, which backend torch cannot run"):
-        open_subject(model_dir / "pair.onnx", "torch", "auto", "auto", 1)
+    for backend, device in (("torch", "auto"), ("auto", "cuda")):
+        with pytest.raises(BackendError, match=rf"2 images at once, .* not on backend {backend}, device {device}; exp"):
+            open_subject(model_dir / "pair.onnx", backend, device, "auto", 1)
+    with pytest.raises(BackendError, match=r"precision fp16: .*pair\.onnx runs in fp32; give precision auto"):
+        open_subject(model_dir / "pair.onnx", "auto", "auto", "fp16", 1)
 
 
 def test_an_engine(model_dir: Path, fake_gpu: Any) -> None:

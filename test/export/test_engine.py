@@ -63,6 +63,12 @@ def test_nothing_is_built_again_without_need(fixed: Path, build: Build, fake_gpu
     assert len(list(EngineCache().engines())) == 2  # the other TensorRT's stays for when it comes back
 
 
+def test_it_is_built_on_the_gpu_it_is_for(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    fake_gpu.devices = 2
+    build(fixed, device="cuda:1")
+    assert fake_gpu.built_on == [1]
+
+
 def test_the_timing_cache_is_kept_for_the_next_build(fixed: Path, build: Build, fake_gpu: Any) -> None:
     build(fixed)
     build(fixed, force=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,10 @@ def test_only_an_open_choice_lets_others_stand_in() -> None:
     explicit, provider = candidates("tensorrt", "cuda", GRAPH)
     assert not explicit.chosen_by_us
     assert provider == Candidate("onnxruntime", "cuda", through_onnxruntime=True)
+
+
+def test_onnxruntimes_tensorrt_stands_in_only_where_there_is_no_other(fake_gpu: Any) -> None:
+    assert candidates("tensorrt", "cuda", GRAPH) == [Candidate("tensorrt", "cuda")]
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda:1"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,39 @@ def test_without_cuda_python_pytorch_is_asked(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BackendError, match="device cuda:0: PyTorch sees 0 CUDA devices here; give device cpu or auto"):
         open_cuda("auto")
+
+
+def test_a_cuda_package_without_bindings_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "space_clip_ros.inference.cuda_python", raising=False)
+    for name in [name for name in sys.modules if name.startswith("cuda.")]:
+        monkeypatch.delitem(sys.modules, name)
+    empty = ModuleType("cuda")
+    vars(empty)["__path__"] = []
+    monkeypatch.setitem(sys.modules, "cuda", empty)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(BackendError, match=r"cuda-python cannot be used here \(ImportError: .*; or .*: PyTorch"):
+        open_cuda("auto")
+
+
+def test_what_cuda_says_is_passed_on(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_gpu.fails = "driver"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(BackendError, match=r"CUDA failed: CUDA driver version is insufficient.*; or .* PyTorch sees 0"):
+        open_cuda("cuda")
+
+
+def test_every_call_is_one_of_the_bindings(project_root: Path) -> None:
+    runtime = pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-python")
+    source = (project_root / "space_clip_ros" / "inference" / "cuda_python.py").read_text(encoding="utf-8")
+    names = set(re.findall(r"runtime\.(\w+(?:\.\w+)?)", source)) - {"cudart"}
+    assert len(names) > 15
+    missing = [name for name in names if not _has(runtime, name)]
+    assert not missing
+
+
+def _has(thing: object, name: str) -> bool:
+    first, _, rest = name.partition(".")
+    return hasattr(thing, first) and (not rest or _has(getattr(thing, first), rest))
 
 
 def test_with_neither_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,20 @@ def test_a_damaged_plan(cache: EngineCache) -> None:
         cache.load(found)
 
 
+def test_whoever_shares_the_folder_may_read(cache: EngineCache) -> None:
+    assert cache.store(KEY, b"plan", PROOF).path.stat().st_mode & 0o777 == 0o644
+
+
+def test_an_engine_that_cannot_be_read(cache: EngineCache) -> None:
+    entry = cache.store(KEY, b"plan", PROOF)
+    entry.path.unlink()
+    # a folder is as unreadable as a file of somebody else's, and to every user
+    entry.path.mkdir()
+    for read in (lambda: cache.find(KEY), lambda: list(cache.engines()), lambda: cache.load(entry)):
+        with pytest.raises(BackendError, match=r"\.engine: cannot be read \(Is a directory\); change its owner"):
+            read()
+
+
 def test_a_write_that_fails_leaves_the_old_engine(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.store(KEY, b"old", PROOF)
 

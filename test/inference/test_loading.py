@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -58,6 +59,31 @@ def test_a_library_that_is_not_installed(
         monkeypatch.delitem(sys.modules, f"space_clip_ros.inference.{name}", raising=False)
     with pytest.raises(BackendError, match=f"needs the Python package '{missing}' to run .*{file}; {remedy}"):
         load_predictor(model_dir / file)
+
+
+def test_a_library_that_is_installed_and_broken(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tensorrt").mkdir()
+    (tmp_path / "tensorrt" / "__init__.py").write_text(
+        "raise ImportError('libnvinfer.so.10: cannot open shared object file')", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    message = r"backend tensorrt: is installed, but cannot be loaded to run .* \(ImportError: libnvinfer\.so\.10: "
+    with pytest.raises(BackendError, match=message):
+        load_predictor(model_dir / "any.onnx", backend="tensorrt")
+    with load_predictor(model_dir / "any.onnx") as predict:
+        assert predict.info.backend == "onnxruntime"
+        assert "tensorrt on cuda (is installed, but cannot be loaded" in predict.info.passed_over[0]
+
+
+def test_what_is_missing_is_what_is_to_be_installed(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
+    for name in ("onnxruntime_backend", "tensorrt_backend", "providers"):
+        monkeypatch.delitem(sys.modules, f"space_clip_ros.inference.{name}", raising=False)
+    with pytest.raises(BackendError, match=r"backend tensorrt: needs the Python package 'onnxruntime' .*onnxruntime$"):
+        load_predictor(model_dir / "any.onnx", backend="tensorrt")
 
 
 @pytest.mark.parametrize(

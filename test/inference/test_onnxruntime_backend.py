@@ -140,8 +140,8 @@ def test_an_idle_model_takes_no_processor_time(model_dir: Path) -> None:
         predict(np.zeros((60, 100, 3), np.uint8))
         before = time.process_time()
         time.sleep(0.5)
-        # threads that span on would take all of it
-        assert time.process_time() - before < 0.25
+        # threads that span on until they give up take 0.03 s of it
+        assert time.process_time() - before < 0.01
 
 
 def test_several_threads(model_dir: Path) -> None:

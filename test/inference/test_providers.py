@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from space_clip_ros.errors import BackendError
@@ -21,13 +23,23 @@ def test_cuda(device: str, index: int) -> None:
     assert options["device_id"] == index and options["cudnn_conv_algo_search"] == "EXHAUSTIVE"
 
 
-def test_tensorrt_keeps_its_engines_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/home/robot/cache")
-    (name, options), (second, _), last = providers("cuda:1", ALL, tensorrt=True)
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_tensorrt_keeps_its_engines_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, precision: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (name, options), (second, _), last = providers("cuda:1", ALL, True, precision)
     assert (name, second, last) == (TENSORRT, CUDA, CPU)
-    assert options["trt_engine_cache_path"] == "/home/robot/cache/space_clip_ros/engines/onnxruntime"
-    # the graph says what is fp16; a flag would let the builder choose
-    assert not any("fp16" in option or "int8" in option for option in options)
+    folder = tmp_path / "cache" / "space_clip_ros" / "engines" / "onnxruntime"
+    assert options["trt_engine_cache_path"] == str(folder) and folder.is_dir()
+    # its networks are weakly typed: it refuses fp16 and int8 that no flag allows
+    assert options["trt_fp16_enable"] == (precision == "fp16") and options["trt_int8_enable"] == (precision == "int8")
+
+
+@pytest.mark.parametrize(("version", "known"), [("1.17.3", False), ("1.18.0", True), ("1.23.2", True), ("2.0", True)])
+def test_fp32_is_fp32_where_onnxruntime_has_the_option(version: str, known: bool) -> None:
+    (_, options), _ = providers("cuda", ALL, version=version)
+    assert options.get("use_tf32") == ("0" if known else None)
 
 
 @pytest.mark.parametrize(("tensorrt", "missing"), [(False, CUDA), (True, TENSORRT)])
