@@ -12,6 +12,7 @@ graph; biases stay float32, since its parser dequantises no int32.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ from space_clip_ros.inference.backend import Rgb
 from space_clip_ros.inference.metadata import INPUT_NAME
 
 _CONVOLUTIONS = ("/model/encoder/", "/model/decoder/")
-_PRODUCTS = ("/model/encoder/",)
+_MATRICES = ("/model/encoder/",)
 _PREPARED = {"onnx.infer": "onnxruntime.quant", "onnx.quant.pre_process": "onnxruntime.quant"}
 """Tells the quantiser that shapes and constants are in place, so that it does not advise to run tools first."""
 
@@ -65,6 +66,7 @@ def to_int8(
         batch: images a run of the graph; None where any number will do.
         symmetric: as TensorRT needs it.
     """
+    products = _products(graph)
     calibration = [image if size is None else fit(image, size) for image in images]
     with TemporaryDirectory(prefix="space_clip_int8_") as folder:
         source, quantised = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
@@ -80,7 +82,7 @@ def to_int8(
             activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            nodes_to_quantize=_quantised(graph),
+            nodes_to_quantize=products if symmetric else products + _rectifiers(graph, products),
             extra_options=_SYMMETRIC if symmetric else {},
         )
         result = onnx.load(quantised)
@@ -92,11 +94,22 @@ def to_int8(
     return result
 
 
-def _quantised(graph: onnx.ModelProto) -> list[str]:
+def _products(graph: onnx.ModelProto) -> list[str]:
     constants = {tensor.name for tensor in graph.graph.initializer}
     return [
         node.name
         for node in graph.graph.node
         if (node.op_type == "Conv" and node.name.startswith(_CONVOLUTIONS))
-        or (node.op_type == "MatMul" and node.name.startswith(_PRODUCTS) and node.input[1] in constants)
+        or (node.op_type == "MatMul" and node.name.startswith(_MATRICES) and node.input[1] in constants)
     ]
+
+
+def _rectifiers(graph: onnx.ModelProto, products: Sequence[str]) -> list[str]:
+    """Return the ReLUs right behind a quantised convolution: with their range as its own, rounding does their work."""
+    uses = Counter(name for node in graph.graph.node for name in node.input)
+    alone = {
+        node.output[0]
+        for node in graph.graph.node
+        if node.op_type == "Conv" and node.name in products and uses[node.output[0]] == 1
+    }
+    return [node.name for node in graph.graph.node if node.op_type == "Relu" and node.input[0] in alone]

@@ -53,6 +53,16 @@ def test_products_of_the_encoder_and_convolutions_are_quantised_a_channel(
     assert kept == {"MatMul", "Gemm", "Conv"}, "attention, FiLM and the depth head are not; nothing is transposed"
 
 
+def test_a_relu_behind_a_convolution_is_done_by_rounding(traced: onnx.ModelProto, quantised: onnx.ModelProto) -> None:
+    def behind(graph: onnx.ModelProto, kind: str) -> list[onnx.NodeProto]:
+        made = {output: node.op_type for node in graph.graph.node for output in node.output}
+        return [node for node in graph.graph.node if node.op_type == "Relu" and made[node.input[0]] == kind]
+
+    assert len(behind(traced, "Conv")) >= 15
+    # quantised twice, before and behind it, it would cost two passes more and rounds twice
+    assert not behind(quantised, "DequantizeLinear")
+
+
 def test_standard_operators_only(traced: onnx.ModelProto, quantised: onnx.ModelProto) -> None:
     assert [(opset.domain, opset.version) for opset in quantised.opset_import] == [("", 17)]
     assert all(node.domain == "" for node in quantised.graph.node)
