@@ -1,4 +1,4 @@
-"""A small random model as a checkpoint and as exported files, and what may change in an engine's key."""
+"""A small random model as a checkpoint and as exported files, what may change in an engine's key, a check of devices."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from space_clip_ros.export.onnx import export
@@ -40,3 +41,19 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[...
 def changed_part(request: pytest.FixtureRequest) -> dict[str, Any]:
     """One part of an ``EngineKey``, each in turn, with a value that the tests' key has not."""
     return dict(request.param)
+
+
+@pytest.fixture
+def check_round_trip() -> Callable[[Any], None]:
+    """Checks that what goes to a device of ours comes back."""
+
+    def check(cuda: Any) -> None:
+        buffer = cuda.buffer((2, 3), np.float32)
+        buffer.host[:] = np.arange(6).reshape(2, 3)
+        cuda.upload(buffer)
+        buffer.host[:] = 0
+        cuda.download(buffer)
+        cuda.synchronize()
+        assert buffer.host.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+    return check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,16 +16,10 @@ from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.cuda import array_bytes, device_index, open_cuda
 
 
-def test_cuda_python_is_preferred(fake_gpu: Any) -> None:
+def test_cuda_python_is_preferred(fake_gpu: Any, check_round_trip: Callable[[Any], None]) -> None:
     cuda = open_cuda("cuda")
     assert (cuda.gpu.name, cuda.gpu.compute_capability, cuda.gpu.index) == ("Fake Orin", "8.7", 0)
-    buffer = cuda.buffer((2, 3), np.float32)
-    buffer.host[:] = np.arange(6).reshape(2, 3)
-    cuda.upload(buffer)
-    buffer.host[:] = 0
-    cuda.download(buffer)
-    cuda.synchronize()
-    assert buffer.host.tolist() == [[0, 1, 2], [3, 4, 5]]
+    check_round_trip(cuda)
     cuda.close()
     assert not fake_gpu.memory
 
