@@ -1,4 +1,4 @@
-"""A small random model as a checkpoint and as exported files, what may change in an engine's key, a check of devices."""
+"""A small random model, as checkpoint and exported files; what may change in an engine's key; a check of devices."""
 
 from __future__ import annotations
 
