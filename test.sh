@@ -8,5 +8,6 @@ make_environment .venv-test ros,bags,view,train,nyu,dev 9
 export PATH="$PWD/.venv-test/bin:$PATH"
 ruff check .
 ruff format --check .
-MYPYPATH=$(scripts/tensorrt_stubs.sh .venv-test) mypy
+stubs=$(scripts/tensorrt_stubs.sh .venv-test)
+MYPYPATH=$stubs mypy
 exec python -m pytest --cov --cov-report=term "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches NVIDIA's published types of TensorRT for mypy into ENVIRONMENT/stubs, once, and prints that folder.
+# Fetches published type stubs of TensorRT for mypy into ENVIRONMENT/stubs, once, and prints that folder.
 # It is kept off Python's path, where its folder named tensorrt would pass for the library.
 #   MYPYPATH=$(scripts/tensorrt_stubs.sh .venv-test) mypy
 set -euo pipefail

@@ -185,12 +185,17 @@ class NodeConfig:
     model: str = setting("road_tiny", "bundled model's name, or path of an .onnx or checkpoint file", read_only=True)
     backend: str = setting("auto", "what runs the model", choices=BACKENDS, read_only=True)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
-    precision: str = setting("auto", "number format of the model's run", choices=PRECISIONS, read_only=True)
+    precision: str = setting(
+        "auto",
+        "number format of the model's run; with a model's name, int8 takes NAME_int8 where there is one",
+        choices=PRECISIONS,
+        read_only=True,
+    )
     threads: int = setting(0, "CPU threads of the model; 0 for one a core", minimum=0, maximum=256, read_only=True)
     thread_spinning: bool = setting(
         False,
-        "within an image these threads wait by spinning, not by sleeping (ONNX Runtime on a CPU): quicker where cores "
-        "are to spare, slower at its worst where other processes want them",
+        "within an image these threads wait by spinning, not by sleeping (ONNX Runtime on a CPU): lower median latency "
+        "with idle cores, higher p99 where other processes compete for them",
         read_only=True,
     )
     engine_retries: int = setting(

@@ -30,16 +30,17 @@ def rates(name: str, precision: str, side: int = _SIDE, numbers: int = _COPY_NUM
 
     def multiply() -> None:
         torch.matmul(left, right)
-        _wait(device)
+        wait(device)
 
     def copy() -> None:
         target.copy_(source)
-        _wait(device)
+        wait(device)
 
     return best_rate(2.0 * side**3, multiply) / 1e9, best_rate(2.0 * 4 * numbers, copy) / 1e9
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Wait until a GPU has done everything asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

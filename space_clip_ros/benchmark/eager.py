@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from space_clip_ros.benchmark.device_roof import wait
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.export.graph import RESIZE_BANDS, ImageToDepth
 from space_clip_ros.inference.threads import thread_count
@@ -82,7 +83,7 @@ class EagerModel:
         return self._graph[1]
 
     def _now(self) -> float:
-        _wait(self._device)
+        wait(self._device)
         return perf_counter()
 
 
@@ -93,8 +94,3 @@ def checkpoint_config(file: Path) -> ModelConfig:
         ModelError: the file is not a checkpoint.
     """
     return load_checkpoint(file).config
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

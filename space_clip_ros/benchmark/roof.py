@@ -86,9 +86,12 @@ def _measured(command: Sequence[str], environment: Mapping[str, str]) -> dict[st
             check=False,
         )
         rates: dict[str, Any] = json.loads(done.stdout)
-    except (subprocess.TimeoutExpired, ValueError) as error:
+    except subprocess.TimeoutExpired as error:
+        raise BackendError(f"the machine's peak could not be measured within {_PATIENCE_S:g} s; is it busy?") from error
+    except ValueError as error:
+        said = done.stderr.strip().splitlines()[-1:] or [f"the process ended with status {done.returncode}"]
         raise BackendError(
-            f"the machine's peak could not be measured ({type(error).__name__}); is there 1 GB of free memory?"
+            f"the machine's peak could not be measured ({said[0]}); 1 GB of free memory is needed"
         ) from error
     return rates
 

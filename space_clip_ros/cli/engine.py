@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.errors import BackendError, InputError
     from space_clip_ros.inference import registry
 
-    file = registry.resolve(args.file, args.precision)
+    file = registry.resolve(args.file)
     if not registry.is_graph(file):
         raise InputError(f"{file}: is a checkpoint; an engine is built of an .onnx file, made with 'space_clip export'")
     try:

@@ -6,6 +6,7 @@ refused leaves the same line, with the reason, so that whoever looks for the eng
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -59,11 +60,7 @@ class EngineCache:
         return entry if entry is not None and entry.key == key else None
 
     def engines(self) -> Iterator[Entry]:
-        """Yield every engine of the folder; files that are not ours are left out.
-
-        Raises:
-            BackendError: one cannot be read.
-        """
+        """Yield every engine of the folder; files that are not ours or cannot be read are left out."""
         return self._entries(_ENGINE)
 
     def refusals(self) -> Iterator[Entry]:
@@ -106,6 +103,10 @@ class EngineCache:
         _write(self._path(key, _REFUSED), _line(key, "", {**numbers, "reason": reason}))
         self._path(key, _ENGINE).unlink(missing_ok=True)
 
+    def unreadable(self) -> list[Path]:
+        """Return the engines of the folder that this user may not read."""
+        return [path for path in sorted(self.folder.glob(f"*{_ENGINE}")) if not os.access(path, os.R_OK)]
+
     def timings(self, key: EngineKey) -> bytes:
         """Return TensorRT's timing cache of this library and GPU; empty where there is none yet."""
         path = self._timings_path(key)
@@ -120,7 +121,7 @@ class EngineCache:
         _write(self._timings_path(key), timings)
 
     def _entries(self, suffix: str) -> Iterator[Entry]:
-        return filter(None, map(_read_entry, sorted(self.folder.glob(f"*{suffix}"))))
+        return filter(None, map(_readable_entry, sorted(self.folder.glob(f"*{suffix}"))))
 
     def _path(self, key: EngineKey, suffix: str) -> Path:
         return self.folder / f"{key.size_text}-{key.precision}-{key.digest}{suffix}"
@@ -148,6 +149,12 @@ def _read_entry(path: Path) -> Entry | None:
         return None
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _readable_entry(path: Path) -> Entry | None:
+    with contextlib.suppress(BackendError):
+        return _read_entry(path)
+    return None
 
 
 def _unreadable(path: Path, error: OSError) -> BackendError:

@@ -18,8 +18,8 @@ from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.inference.processor import has_vnni
 
 _TRAIN = "'space_clip_ros[train]'"
-_INSTALL = {"torch": _TRAIN, "safetensors": _TRAIN}
-"""What to install where it is not the package that is missing."""
+_INSTALL = {"onnxruntime": "onnxruntime", "torch": _TRAIN, "tensorrt": "tensorrt"}
+"""What to install for a backend, or for the package that it misses."""
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -51,7 +51,7 @@ def load_predictor(
             checkpoints PyTorch. ``info.passed_over`` says what was not taken, and why.
         device: auto (a GPU where there is one), cpu, cuda or cuda:N.
         precision: auto (an exported file's own; for checkpoints fp16 on a GPU, fp32 on the CPU), fp32, fp16 or int8.
-            With a name, int8 takes ``NAME_int8.onnx`` where it lies beside ``NAME.onnx``, and the others likewise.
+            With a name, int8 takes ``NAME_int8.onnx`` where it lies beside ``NAME.onnx``, and fp32 and fp16 likewise.
         threads: CPU threads; 0 for one a physical core.
         thread_spinning: ONNX Runtime's CPU threads wait for each other by spinning while an image runs: quicker on a
             machine with cores to spare.
@@ -137,8 +137,8 @@ def _loading(library: str, file: Path) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        name = str(error.name).partition(".")[0]
-        package = _INSTALL.get(name, name)
+        name = str(error.name or error).partition(".")[0]
+        package = _INSTALL.get(name, _INSTALL[library])
         raise BackendError(
             f"backend {library}: needs the Python package {name!r} to run {file}; pip install {package}"
         ) from error

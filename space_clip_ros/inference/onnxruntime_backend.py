@@ -25,7 +25,7 @@ from space_clip_ros.inference.metadata import (
     WIDTH_NAME,
     OnnxMetadata,
 )
-from space_clip_ros.inference.providers import CPU, Provider, check_in_use, providers
+from space_clip_ros.inference.providers import CPU, Provider, check_available, check_in_use, providers
 from space_clip_ros.inference.threads import thread_count
 
 SESSIONS_KEPT = 8
@@ -69,8 +69,7 @@ class OnnxSessions:
         self._sessions: OrderedDict[_Shape, onnxruntime.InferenceSession] = OrderedDict()
         self._lock = threading.Lock()
         available = onnxruntime.get_available_providers()
-        # refused before the file is read, where there is no such provider at all
-        providers(device, available, tensorrt)
+        check_available(device, available, tensorrt)
         self.metadata = OnnxMetadata.from_properties(_properties(file), file)
         check_graph(file, self.metadata.graph_sha256)
         self._providers = providers(device, available, tensorrt, self.metadata.precision, onnxruntime.__version__)

@@ -34,14 +34,11 @@ def providers(
         version: ONNX Runtime's, which decides what options it knows.
 
     Raises:
-        BackendError: this ONNX Runtime has no such provider.
+        BackendError: this ONNX Runtime has no such provider, or the cache's folder cannot be made.
     """
+    check_available(device, available, tensorrt)
     if device == "cpu":
         return [CPU]
-    wanted = TENSORRT if tensorrt else CUDA
-    if wanted not in available:
-        found = ", ".join(available)
-        raise BackendError(f"device {device}: this ONNX Runtime has no {wanted} (it has {found}); {_INSTALL}")
     index = int(device.partition(":")[2] or 0)
     # Every cuDNN algorithm is tried once a shape, with all the working memory they like: shapes here never change.
     cuda: dict[str, Any] = {
@@ -54,6 +51,18 @@ def providers(
         cuda["use_tf32"] = "0"
     last: list[Provider] = [(CUDA, cuda), CPU]
     return [(TENSORRT, _tensorrt_options(index, precision)), *last] if tensorrt else last
+
+
+def check_available(device: str, available: Sequence[str], tensorrt: bool = False) -> None:
+    """Refuse a device that this ONNX Runtime was not built for.
+
+    Raises:
+        BackendError: it has no such provider.
+    """
+    wanted = TENSORRT if tensorrt else CUDA
+    if device != "cpu" and wanted not in available:
+        found = ", ".join(available)
+        raise BackendError(f"device {device}: this ONNX Runtime has no {wanted} (it has {found}); {_INSTALL}")
 
 
 def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
@@ -71,9 +80,14 @@ def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
 
 
 def _tensorrt_options(index: int, precision: str) -> dict[str, Any]:
-    # ONNX Runtime makes the folder, but not those above it.
     folder = user_folder() / "engines" / "onnxruntime"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        # ONNX Runtime makes the folder, but not those above it.
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackendError(
+            f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to a folder that can be written to"
+        ) from error
     return {
         "device_id": index,
         "trt_engine_cache_enable": True,

@@ -39,9 +39,9 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
 
 
 def in_precision(name: str, precision: str) -> Path | None:
-    """Return a named graph's file in another precision: ``NAME_PRECISION.onnx`` beside it; None where there is none."""
+    """Return a named graph's file in a precision: ``NAME_PRECISION.onnx`` beside it; None where there is none."""
     graph = known_models().get(name)
-    if graph is None or not is_graph(graph):
+    if graph is None or not is_graph(graph) or precision == "auto":
         return None
     path = graph.with_stem(f"{graph.stem}_{precision}")
     return path if path.is_file() else None

@@ -92,6 +92,11 @@ class HostStream:
         return [(end - start) * 1e3 for start, end in pairwise(self._marks)]
 
 
+def _settled() -> Any:
+    """Have cuDNN keep the quickest algorithm of each shape, and float32 be float32: TF32 has 10 of its 23 bits."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+
+
 class CudaStream:
     """Work on a GPU, in a stream of its own."""
 
@@ -109,8 +114,7 @@ class CudaStream:
         """Capture a CUDA graph, or where that fails say so and run eagerly; see :class:`Stream`."""
         self._stream.wait_stream(torch.cuda.current_stream(self.device))
         # cuDNN tries its algorithms while warming up and keeps the quickest for this shape; the graph holds its calls.
-        # float32 is float32: TF32, which cuDNN would use, keeps 10 of its 23 bits.
-        with self.scope(), torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+        with self.scope(), _settled():
             for _ in range(_WARM_UP_RUNS):
                 compute(images)
             self._stream.synchronize()
@@ -119,7 +123,12 @@ class CudaStream:
             except RuntimeError as error:
                 text = str(error).strip().partition("\n")[0]
                 _LOG.warning("%s: no CUDA graph, which makes every run slower (%s)", self.device, text)
-                return lambda: compute(images)
+
+        def kernel_by_kernel() -> Tensor:
+            with _settled():
+                return compute(images)
+
+        return kernel_by_kernel
 
     def download(self, depth: Tensor) -> list[Tensor]:
         """See :class:`Stream`."""

@@ -36,6 +36,13 @@ def test_tensorrt_keeps_its_engines_in_the_users_cache(
     assert options["trt_fp16_enable"] == (precision == "fp16") and options["trt_int8_enable"] == (precision == "int8")
 
 
+def test_a_cache_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(BackendError, match=r"onnxruntime: cannot be made \(Not a directory\); set XDG_CACHE_HOME"):
+        providers("cuda", ALL, tensorrt=True)
+
+
 @pytest.mark.parametrize(("version", "known"), [("1.17.3", False), ("1.18.0", True), ("1.23.2", True), ("2.0", True)])
 def test_fp32_is_fp32_where_onnxruntime_has_the_option(version: str, known: bool) -> None:
     (_, options), _ = providers("cuda", ALL, version=version)

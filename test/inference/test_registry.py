@@ -39,10 +39,10 @@ def test_the_installed_package_wins_and_graphs_win(folders: dict[str, Path]) -> 
 
 
 def test_a_name_in_a_precision(folders: dict[str, Path]) -> None:
-    for name in ("mine", "mine_int8"):
+    for name in ("mine", "mine_int8", "mine_auto"):
         (folders["user"] / f"{name}.onnx").touch()
     assert registry.resolve("mine", "int8") == folders["user"] / "mine_int8.onnx"
-    for precision in ("fp16", "fp32"):
+    for precision in ("auto", "fp16", "fp32"):
         assert registry.resolve("mine", precision) == folders["user"] / "mine.onnx"
     # of another folder, or beside a checkpoint, it is another model
     (folders["ros"] / "mine_fp16.onnx").touch()

@@ -33,7 +33,7 @@ _DROPOUT = 0.04
 _NEAREST = 0.9
 
 SCAN_CAMERA = PinholeCamera(705, 255, 350.0, 350.0, 352.0, 20.0)
-"""Picture from the scanner that finds which quad a beam hits: two pixels a beam, and all beams lie in it."""
+"""Picture from the scanner that finds which quad a beam hits: a column and two rows a beam or more, and all beams."""
 
 _TO_SCANNER = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
