@@ -12,6 +12,7 @@ import enum
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,8 @@ class Gpu:
         """Be the tensorrt of this version from now on; our modules are imported anew."""
         self.remove()
         sys.modules["tensorrt"] = make_tensorrt(self, version)
+        # as of an installed package
+        sys.modules["tensorrt"].__spec__ = ModuleSpec("tensorrt", None)
         runtime = make_cuda(self)
         bindings, cuda = types.ModuleType("cuda.bindings"), types.ModuleType("cuda")
         vars(bindings)["runtime"], vars(cuda)["bindings"] = runtime, bindings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,4 +60,4 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
 
 
 def _tensorrt_is_installed() -> bool:
-    return sys.modules.get("tensorrt") is not None or importlib.util.find_spec("tensorrt") is not None
+    return importlib.util.find_spec("tensorrt") is not None

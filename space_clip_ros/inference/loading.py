@@ -71,8 +71,9 @@ def load_predictor(
             f"precision {precision}: {file} runs in {loaded.info.precision} on {loaded.info.backend}; give precision "
             f"auto, or a file exported with --precision {precision}"
         )
-    small = registry.in_precision(str(name_or_file), "int8")
-    if small is not None and precision == "auto" and loaded.info.device == "cpu" and has_vnni():
+    # Only a name leaves the choice of the file open.
+    small = registry.in_precision(file, "int8") if str(name_or_file) == file.stem and precision == "auto" else None
+    if small is not None and loaded.info.device == "cpu" and has_vnni():
         hint = f"{small.stem} on cpu (quicker with VNNI, which this machine has; give precision int8)"
         loaded.info = replace(loaded.info, passed_over=(*loaded.info.passed_over, hint))
     return Predictor(loaded)

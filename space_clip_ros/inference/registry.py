@@ -30,7 +30,7 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
         return _checked(path)
     models = known_models()
     if text in models:
-        return in_precision(text, precision) or models[text]
+        return in_precision(models[text], precision) or models[text]
     names = ", ".join(sorted(models)) or "none"
     raise ModelError(
         f"model {text!r}: no such name; known names: {names} (looked in {', '.join(map(str, model_folders()))}); "
@@ -38,12 +38,11 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
     )
 
 
-def in_precision(name: str, precision: str) -> Path | None:
-    """Return a named graph's file in a precision: ``NAME_PRECISION.onnx`` beside it; None where there is none."""
-    graph = known_models().get(name)
-    if graph is None or not is_graph(graph) or precision == "auto":
+def in_precision(file: Path, precision: str) -> Path | None:
+    """Return a graph's file in a precision: ``NAME_PRECISION.onnx`` beside ``NAME.onnx``; None where there is none."""
+    if not is_graph(file) or precision == "auto":
         return None
-    path = graph.with_stem(f"{graph.stem}_{precision}")
+    path = file.with_stem(f"{file.stem}_{precision}")
     return path if path.is_file() else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,7 +80,9 @@ def test_a_library_that_is_installed_and_broken(
 
 def test_what_is_missing_is_what_is_to_be_installed(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
+    tensorrt = ModuleType("tensorrt")
+    tensorrt.__spec__ = ModuleSpec("tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt)
     for name in ("onnxruntime_backend", "tensorrt_backend", "providers"):
         monkeypatch.delitem(sys.modules, f"space_clip_ros.inference.{name}", raising=False)
     with pytest.raises(BackendError, match=r"backend tensorrt: needs the Python package 'onnxruntime' .*onnxruntime$"):
