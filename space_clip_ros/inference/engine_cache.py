@@ -6,7 +6,6 @@ refused leaves the same line, with the reason, so that whoever looks for the eng
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -103,9 +102,9 @@ class EngineCache:
         _write(self._path(key, _REFUSED), _line(key, "", {**numbers, "reason": reason}))
         self._path(key, _ENGINE).unlink(missing_ok=True)
 
-    def unreadable(self) -> list[Path]:
-        """Return the engines of the folder that this user may not read."""
-        return [path for path in sorted(self.folder.glob(f"*{_ENGINE}")) if not os.access(path, os.R_OK)]
+    def unreadable(self) -> list[str]:
+        """Return, for every engine of the folder that cannot be read, which it is and why."""
+        return [str(found) for found in self._tried(_ENGINE) if isinstance(found, BackendError)]
 
     def timings(self, key: EngineKey) -> bytes:
         """Return TensorRT's timing cache of this library and GPU; empty where there is none yet."""
@@ -121,7 +120,10 @@ class EngineCache:
         _write(self._timings_path(key), timings)
 
     def _entries(self, suffix: str) -> Iterator[Entry]:
-        return filter(None, map(_readable_entry, sorted(self.folder.glob(f"*{suffix}"))))
+        return (found for found in self._tried(suffix) if isinstance(found, Entry))
+
+    def _tried(self, suffix: str) -> Iterator[Entry | BackendError | None]:
+        return map(_try_entry, sorted(self.folder.glob(f"*{suffix}")))
 
     def _path(self, key: EngineKey, suffix: str) -> Path:
         return self.folder / f"{key.size_text}-{key.precision}-{key.digest}{suffix}"
@@ -151,10 +153,11 @@ def _read_entry(path: Path) -> Entry | None:
         raise _unreadable(path, error) from error
 
 
-def _readable_entry(path: Path) -> Entry | None:
-    with contextlib.suppress(BackendError):
+def _try_entry(path: Path) -> Entry | BackendError | None:
+    try:
         return _read_entry(path)
-    return None
+    except BackendError as error:
+        return error
 
 
 def _unreadable(path: Path, error: OSError) -> BackendError:

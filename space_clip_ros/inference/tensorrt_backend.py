@@ -190,8 +190,8 @@ def _why_none(cache: EngineCache, key: EngineKey, size: tuple[int, int] | None) 
     stale = [entry for entry in cache.engines() if entry.key.file_sha256 == key.file_sha256]
     found = ", ".join(f"{entry.key.size_text} for {' and '.join(key.differences(entry.key))}" for entry in stale)
     there = f" (there is {found})" if found else ""
-    if closed := cache.unreadable():
-        there += f" ({closed[0]} cannot be read; change its owner or permissions)"
+    if unreadable := cache.unreadable():
+        there += f" ({unreadable[0]})"
     return (
         f"no TensorRT engine of this file for TensorRT {key.tensorrt} on {key.gpu}{there}; "
         f"build one with 'space_clip engine FILE.onnx{'' if size else ' --height H --width W'}'"

@@ -69,6 +69,16 @@ def test_without_an_engine_tensorrt_itself_is_an_error(model_dir: Path, fake_gpu
         load_predictor(model_dir / "any.onnx", backend="tensorrt")
 
 
+def test_an_engine_that_cannot_be_read_is_named(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    path = build(model_dir / "fixed.onnx").path
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(
+        BackendError, match=r"no TensorRT engine .* \(.*\.engine: cannot be read \(Is a directory\); cha"
+    ):
+        load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
+
+
 @pytest.mark.parametrize("change", ["tensorrt", "gpu", "capability", "graph"])
 def test_a_stale_engine_is_not_loaded(
     model_dir: Path, tmp_path: Path, build: Build, fake_gpu: Any, change: str
