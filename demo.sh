@@ -6,4 +6,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/environment.sh
 . scripts/environment.sh
 make_environment .venv ros,bags,view 2
-exec .venv/bin/python -m space_clip_ros.ros.demo "$@"
+exec .venv/bin/python -m space_clip_ros.tools.demo "$@"

@@ -16,7 +16,7 @@ setup(
     name=NAME,
     version="0.1.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "reporting/page/*", "live/page/*"]},
+    package_data={NAME: ["py.typed", "tools/reporting/page/*", "tools/live/page/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -72,8 +72,8 @@ setup(
             f"depth_node = {NAME}.ros.executables:depth_node",
             f"kitti_player = {NAME}.ros.executables:kitti_player",
             f"depth_evaluator = {NAME}.ros.executables:depth_evaluator",
-            f"bag_replay = {NAME}.ros.executables:bag_replay",
-            f"live_view = {NAME}.ros.executables:live_view",
+            f"bag_replay = {NAME}.tools.executables:bag_replay",
+            f"live_view = {NAME}.tools.executables:live_view",
         ]
     },
 )

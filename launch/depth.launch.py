@@ -14,7 +14,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from space_clip_ros.ros import dds
+from space_clip_ros.ros.common import dds
 
 SHARE = Path(__file__).resolve().parents[1]
 PROCESSES = 2

@@ -80,8 +80,8 @@ def drive_player(value, simulated):
 
 def images(value):
     """Return the bag's image topic; imported here, as drives need no rosbags."""
-    from space_clip_ros.bags.cameras import choose_images
-    from space_clip_ros.bags.reader import BagReader
+    from space_clip_ros.tools.bags.image_topics import choose_images
+    from space_clip_ros.tools.bags.reader import BagReader
 
     try:
         with BagReader(value["bag"]) as bag:

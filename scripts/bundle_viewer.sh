@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes space_clip_ros/reporting/page/three.min.js, the part of three.js that reports' clouds are drawn with, anew.
+# Makes space_clip_ros/tools/reporting/page/three.min.js, the part of three.js that reports' clouds are drawn with, anew.
 # Needs npm; the result and three.js's licence are kept in the repository, so that nothing else needs it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 three=0.187.0
 esbuild=0.28.2
-page=$PWD/space_clip_ros/reporting/page
+page=$PWD/space_clip_ros/tools/reporting/page
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -31,9 +31,9 @@ from std_msgs.msg import Header
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.ros.dds import prepare_environment, unused_domain
-from space_clip_ros.ros.messages import camera_info_from_camera, image_from_array, image_to_rgb
-from space_clip_ros.ros.resident import private_bytes
+from space_clip_ros.messages import camera_info_from_camera, image_from_array, image_to_rgb
+from space_clip_ros.ros.common.dds import prepare_environment, unused_domain
+from space_clip_ros.ros.node.process_memory import private_bytes
 
 BROKEN_AT_FIRST = 10_000
 BROKEN_EVERY = 10
@@ -185,7 +185,14 @@ def main(given: list[str] | None = None) -> int:
 
 def run_and_judge(options: argparse.Namespace) -> int:
     """Start the node, feed it, say what was seen; return the exit status."""
-    command = [sys.executable, "-m", "space_clip_ros.ros.depth_node", "--ros-args", "-p", f"model:={options.model}"]
+    command = [
+        sys.executable,
+        "-m",
+        "space_clip_ros.ros.node.depth_node",
+        "--ros-args",
+        "-p",
+        f"model:={options.model}",
+    ]
     process = subprocess.Popen(command)
     rclpy.init()
     try:

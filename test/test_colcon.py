@@ -53,7 +53,9 @@ def test_share_holds_what_a_robot_needs(install: Path) -> None:
     assert (share / "config" / "depth.yaml").is_file()
     assert (share / "models" / "road_tiny.onnx").is_file()
     site = next(install.glob("lib/python3*/site-packages"))
-    assert all((site / "space_clip_ros/live/page" / name).is_file() for name in ("live.html", "live.css", "live.js"))
+    assert all(
+        (site / "space_clip_ros/tools/live/page" / name).is_file() for name in ("live.html", "live.css", "live.js")
+    )
     assert (install / "share/ament_index/resource_index/packages/space_clip_ros").is_file()
 
 

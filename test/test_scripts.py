@@ -96,7 +96,7 @@ def test_a_sourced_ros_is_used_instead_of_the_wheels(tree: Path) -> None:
         '  *"import rclpy"*) exit 0 ;;\n'
         f'  "-m venv"*) echo "$*" >>{log}; mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;\n'
         f'  "-m pip"*) echo "$*" >>{log}; exit 0 ;;\n'
-        f'  "-m space_clip_ros.ros.demo"*) echo "$*" >>{log}; exit 0 ;;\n'
+        f'  "-m space_clip_ros.tools.demo"*) echo "$*" >>{log}; exit 0 ;;\n'
         f'esac\nexec {real} "$@"',
     )
     result = run(tree, "demo.sh", ROS_DISTRO="humble")
@@ -106,7 +106,9 @@ def test_a_sourced_ros_is_used_instead_of_the_wheels(tree: Path) -> None:
     assert calls[1].endswith("-c constraints/robot.txt -e .[bags,view]")
     again = run(tree, "demo.sh", ROS_DISTRO="humble")
     assert again.returncode == 0
-    assert log.read_text(encoding="utf-8").splitlines()[3:] == ["-m space_clip_ros.ros.demo"], "set up only once"
+    assert log.read_text(encoding="utf-8").splitlines()[3:] == ["-m space_clip_ros.tools.demo"], (
+        "set up only once"
+    )
 
 
 def test_a_failed_installation_says_so_and_is_tried_again(tree: Path) -> None:

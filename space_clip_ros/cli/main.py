@@ -8,29 +8,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from space_clip_ros import __version__
 from space_clip_ros.cli.console import complain
 from space_clip_ros.errors import SpaceClipError
 
-_PACKAGE = "space_clip_ros.cli"
 _BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a command whose reader went away
-COMMANDS = (
-    "predict",
-    "train",
-    "evaluate",
-    "export",
-    "engine",
-    "benchmark",
-    "convert",
-    "synthesize",
-    "download",
-    "bag",
-    "replay",
-    "record",
-    "report",
-)
-
 _MISSING_EXTRAS = {
     "torch": "train",
     "torchvision": "train",
@@ -45,6 +29,19 @@ _MISSING_EXTRAS = {
 }
 
 
+def command_modules() -> dict[str, str]:
+    """Return the module of every command, by the command's name.
+
+    A command is a module with ``add_parser`` and ``run`` in ``cli/commands`` or in the folder ``commands`` of a tool.
+    """
+    package = Path(__file__).resolve().parents[1]
+    files = [*package.glob("cli/commands/[a-z]*.py"), *package.glob("tools/*/commands/[a-z]*.py")]
+    return {
+        file.stem: ".".join(file.relative_to(package.parent).with_suffix("").parts)
+        for file in sorted(files, key=lambda file: file.stem)
+    }
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the whole command's parser, with every subcommand."""
     parser = argparse.ArgumentParser(
@@ -54,8 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"space_clip {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        importlib.import_module(f"{_PACKAGE}.{name}").add_parser(subparsers)
+    for module in command_modules().values():
+        importlib.import_module(module).add_parser(subparsers)
     for subparser in subparsers.choices.values():
         subparser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -78,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     args = build_parser().parse_args(arguments)
     try:
-        return int(importlib.import_module(f"{_PACKAGE}.{args.command}").run(args))
+        return int(importlib.import_module(command_modules()[args.command]).run(args))
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from space_clip_ros.bags.options import STORAGES
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import nest, parse
+from space_clip_ros.tools.bags.options import STORAGES
 
 _LOADING = ("model", "backend", "device", "precision")
 _ONLY_PICTURES = {"camera": "--camera", "ply": "--ply"}
@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SpaceClipError: the bag, its topics, the parameters or the model cannot be used, or the bag cannot be written.
     """
-    from space_clip_ros.bags.prediction import PredictionOptions, predict_bag
     from space_clip_ros.cli.console import complain, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.inference import load_predictor
+    from space_clip_ros.tools.bags.prediction import PredictionOptions, predict_bag
 
     settings = _settings(args)
     outputs = ["depth/image", "depth/camera_info"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.data.augmentation import Placement, move_depth
 from space_clip_ros.data.frames import Frame, FrameSource
-from space_clip_ros.data.listed import ListedFrames
+from space_clip_ros.data.listed_frames import ListedFrames
 from space_clip_ros.data.nyu import nyu_frames
 from space_clip_ros.data.raw_frames import raw_sources
 from space_clip_ros.errors import DataError, SpaceClipError

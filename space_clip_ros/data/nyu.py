@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from space_clip_ros.data.listed import ListedFrames
+from space_clip_ros.data.listed_frames import ListedFrames
 
 DEPTH_FORMAT = "mm"
 

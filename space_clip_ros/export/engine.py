@@ -14,13 +14,13 @@ from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.export.tensorrt import Progress, build_plan
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.cuda import open_cuda
-from space_clip_ros.inference.engine_cache import EngineCache, Entry
-from space_clip_ros.inference.engine_key import EngineKey
-from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
+from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
+from space_clip_ros.inference.backends.tensorrt import engine_key, make_runner
+from space_clip_ros.inference.gpu.engine_cache import EngineCache, Entry
+from space_clip_ros.inference.gpu.engine_key import EngineKey
+from space_clip_ros.inference.gpu.open_cuda import open_cuda
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.inference.self_check import Agreement, check_pictures, compare_runs
-from space_clip_ros.inference.tensorrt_backend import engine_key, make_runner
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import torch
 
 from space_clip_ros import __version__
 from space_clip_ros.errors import ExportError, InputError
-from space_clip_ros.export.graph import RESIZE_BANDS, ImageToDepth
 from space_clip_ros.export.precision import Evidence, Proof, check_evidence, lower, proof_steps, prove
 from space_clip_ros.export.proof import ANY_SIZES, fit, made_up_images
 from space_clip_ros.export.simplify import plain, simplify
@@ -33,6 +32,7 @@ from space_clip_ros.inference.metadata import (
 )
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToDepth
 
 _LARGEST_FILE = 2**31 - 1
 """Bytes that protobuf, and so one ONNX file, can hold."""

@@ -14,13 +14,13 @@ import torch
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.fp16 import LARGEST, to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
-from space_clip_ros.export.graph import ImageToDepth
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.proof import Difference, compare, fit
 from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
 from space_clip_ros.inference.metadata import OnnxMetadata
-from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.image_to_depth import ImageToDepth
 
 EXPORT_PRECISIONS = ("fp32", "fp16", "int8")
 """What :func:`space_clip_ros.export.onnx.export` can write."""

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from space_clip_ros.errors import ExportError
-from space_clip_ros.export.graph import ImageToDepth
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
+from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.image_to_depth import ImageToDepth
 
 ANY_SIZES = ((375, 1242), (480, 640), (97, 131))
 """Heights and widths tried for files that take any size: cameras', and odd ones below the network's input."""

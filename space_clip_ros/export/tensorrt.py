@@ -16,7 +16,7 @@ from typing import Any
 import tensorrt
 
 from space_clip_ros.errors import ExportError
-from space_clip_ros.inference.tensorrt_backend import make_logger, said
+from space_clip_ros.inference.backends.tensorrt import make_logger, said
 
 MAJOR = int(tensorrt.__version__.partition(".")[0])
 _WEAKLY_TYPED_FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",)}

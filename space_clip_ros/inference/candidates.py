@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference import registry
+from space_clip_ros.inference import model_files
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
     Raises:
         BackendError: the backend does not run this kind of file, or not on this device.
     """
-    if not registry.is_graph(file):
+    if not model_files.is_graph(file):
         if backend not in ("auto", "torch"):
             raise BackendError(
                 f"backend {backend}: cannot run {file}; give backend torch or auto, or make an .onnx file of it with "

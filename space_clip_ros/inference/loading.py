@@ -11,11 +11,11 @@ from pathlib import Path
 
 from space_clip_ros.config import BACKENDS, PRECISIONS
 from space_clip_ros.errors import BackendError, InputError, describe
-from space_clip_ros.inference import registry
+from space_clip_ros.inference import model_files
 from space_clip_ros.inference.backend import Backend
 from space_clip_ros.inference.candidates import Candidate, candidates
+from space_clip_ros.inference.cpu import has_vnni
 from space_clip_ros.inference.predictor import Predictor
-from space_clip_ros.inference.processor import has_vnni
 
 _TRAIN = "'space_clip_ros[train]'"
 _INSTALL = {"onnxruntime": "onnxruntime", "torch": _TRAIN, "tensorrt": "tensorrt"}
@@ -62,7 +62,7 @@ def load_predictor(
         BackendError: the backend is not installed, cannot run this kind of file, or has no such device or precision.
     """
     _check(backend, device, precision, threads)
-    file = registry.resolve(name_or_file, precision)
+    file = model_files.resolve(name_or_file, precision)
     wanted = _Wanted(file, precision, threads, thread_spinning)
     loaded = _first_that_opens(candidates(backend, device, file), wanted)
     if precision not in ("auto", loaded.info.precision):
@@ -72,7 +72,7 @@ def load_predictor(
             f"auto, or a file exported with --precision {precision}"
         )
     # Only a name leaves the choice of the file open.
-    small = registry.in_precision(file, "int8") if str(name_or_file) == file.stem and precision == "auto" else None
+    small = model_files.in_precision(file, "int8") if str(name_or_file) == file.stem and precision == "auto" else None
     if small is not None and loaded.info.device == "cpu" and has_vnni():
         hint = f"{small.stem} on cpu (quicker with VNNI, which this machine has; give precision int8)"
         loaded.info = replace(loaded.info, passed_over=(*loaded.info.passed_over, hint))
@@ -121,14 +121,14 @@ def _open(candidate: Candidate, wanted: _Wanted, otherwise: Callable[[], Backend
     # Each library is loaded only where it is used: none must be installed for the others.
     if library == "tensorrt":
         with _loading(library, file):
-            from space_clip_ros.inference.tensorrt_backend import TensorRtBackend
+            from space_clip_ros.inference.backends.tensorrt import TensorRtBackend
         return TensorRtBackend(file, device, threads, otherwise if candidate.chosen_by_us else None)
     if library == "torch":
         with _loading(library, file):
-            from space_clip_ros.inference.torch_backend import TorchBackend
+            from space_clip_ros.inference.backends.torch import TorchBackend
         return TorchBackend(file, device, threads, wanted.precision)
     with _loading(library, file):
-        from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+        from space_clip_ros.inference.backends.onnxruntime import OnnxRuntimeBackend
     return OnnxRuntimeBackend(file, device, threads, candidate.through_onnxruntime, wanted.thread_spinning)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.registry import user_folder
+from space_clip_ros.inference.model_files import user_folder
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.pictures import write_picture
-from space_clip_ros.training.board import Board
 from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.tables import Table
+from space_clip_ros.training.tensorboard import Board
 from space_clip_ros.training.validation import Validation
 from space_clip_ros.training_config import RunConfig
 

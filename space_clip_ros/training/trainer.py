@@ -6,41 +6,22 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from space_clip_ros.training.assembly import Parts, assemble
+from space_clip_ros.training.console import Bar, Console
 from space_clip_ros.training.journal import Journal
-from space_clip_ros.training.parts import Parts, assemble
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.run_folder import RunFolder
 from space_clip_ros.training.schedule import learning_rate
 from space_clip_ros.training.step import StepResult
 from space_clip_ros.training_config import TrainingConfig
-
-
-class Bar(Protocol):
-    """Shows how far something is."""
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        """Count steps as done."""
-        ...
-
-
-class Console(Protocol):
-    """Where a run tells people about itself."""
-
-    def say(self, text: str) -> None:
-        """Show one line."""
-        ...
-
-    def bar(self, total: int, label: str) -> AbstractContextManager[Bar]:
-        """Show progress while the block runs."""
-        ...
 
 
 class Outcome(NamedTuple):

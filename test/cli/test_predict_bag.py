@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from space_clip_ros.cli.main import main
-from space_clip_ros.data.synthetic import write_drive
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.synthetic.drive import write_drive
 
 rosbag2 = pytest.importorskip("rosbags.rosbag2")
 
@@ -49,7 +49,7 @@ def test_parameters_are_read_as_the_node_reads_them(bag: Path, tmp_path: Path) -
     )
     out = tmp_path / "out"
     assert main(["predict", "--bag", str(bag), "--out", str(out), "--points", "--params-file", str(file)]) == 0
-    from space_clip_ros.bags.writer import TYPES
+    from space_clip_ros.tools.bags.writer import TYPES
 
     with rosbag2.Reader(out) as reader:
         for connection, _, data in reader.messages():
@@ -117,8 +117,8 @@ def test_an_interrupted_run_leaves_no_bag_and_can_be_repeated(
     tmp_path: Path, interrupt: Interrupt, number: signal.Signals, status: int
 ) -> None:
     """Enough frames that the signal comes in the middle."""
-    from space_clip_ros.bags import messages, qos
-    from space_clip_ros.bags.writer import BagWriter
+    from space_clip_ros.tools.bags import messages, qos
+    from space_clip_ros.tools.bags.writer import BagWriter
 
     frames = 200
     with BagWriter(tmp_path / "in") as writer:

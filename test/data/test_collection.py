@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from space_clip_ros.data.collection import FrameCollection, open_sources
+from space_clip_ros.data.file_check import checked, scan
 from space_clip_ros.data.raw_frames import find_drives
-from space_clip_ros.data.scan import checked, scan
-from space_clip_ros.data.synthetic import KITTI_CAMERA, write_drive
 from space_clip_ros.errors import DataError
+from space_clip_ros.synthetic.drive import KITTI_CAMERA, write_drive
 from space_clip_ros.training_config import SourceConfig
 
 SMALL = KITTI_CAMERA.resized(310, 94)

@@ -11,7 +11,7 @@ import pytest
 
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.onnx import export
-from space_clip_ros.inference.engine_cache import EngineCache
+from space_clip_ros.inference.gpu.engine_cache import EngineCache
 from space_clip_ros.model import SpaceClip
 
 Build = Callable[..., Any]

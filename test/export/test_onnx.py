@@ -12,9 +12,9 @@ import torch
 
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export import onnx as exporter
-from space_clip_ros.export.graph import ImageToDepth
 from space_clip_ros.export.onnx import ExportReport, export
 from space_clip_ros.model import SpaceClip, build
+from space_clip_ros.model.image_to_depth import ImageToDepth
 
 ONLY_AT_ANY_SIZE = {"Shape", "Range", "Floor", "Where", "Less", "ConstantOfShape"}
 

@@ -15,7 +15,7 @@ from space_clip_ros.export.onnx import ExportReport, export
 from space_clip_ros.export.precision import Evidence, Predict
 from space_clip_ros.export.proof import made_up_images
 from space_clip_ros.inference import load_predictor
-from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
+from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
 from space_clip_ros.model import SpaceClip, build
 
 SIZE = (40, 60)

@@ -15,8 +15,8 @@ from space_clip_ros.export.onnx import _traced, export
 from space_clip_ros.export.proof import made_up_images
 from space_clip_ros.export.simplify import plain
 from space_clip_ros.export.static_graph import BYTES_NAME, _varint, static_graph
+from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
 from space_clip_ros.inference.metadata import INPUT_NAME, OnnxMetadata
-from space_clip_ros.inference.onnxruntime_backend import OnnxSessions
 from space_clip_ros.model import SpaceClip
 
 # What TensorRT 8.6's parser reads (onnx-tensorrt, docs/operators.md of release/8.6-GA), as far as exports use it.

@@ -226,8 +226,8 @@ def test_the_drive_decides_when_kitti_ends(build: Callable[..., Built]) -> None:
 def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A bag on the plain topics, and one of compressed images below /rear."""
     pytest.importorskip("rosbags")
-    from space_clip_ros.bags import messages, qos
-    from space_clip_ros.bags.writer import BagWriter
+    from space_clip_ros.tools.bags import messages, qos
+    from space_clip_ros.tools.bags.writer import BagWriter
 
     folder = tmp_path_factory.mktemp("bags")
     head, rgb = messages.header(5, "camera"), np.zeros((4, 6, 3), np.uint8)
@@ -273,7 +273,7 @@ def test_a_bags_other_camera_is_moved_to_the_plain_topics(build: Callable[..., B
 
 
 def test_a_bags_player_understands_what_it_is_told(build: Callable[..., Built], bags: dict[str, Path]) -> None:
-    from space_clip_ros.bags.options import add_replay_options, replay_options
+    from space_clip_ros.tools.bags.options import add_replay_options, replay_options
 
     parser = argparse.ArgumentParser()
     add_replay_options(parser)

@@ -9,8 +9,8 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.messages import camera_info_from_camera
 from space_clip_ros.perception.calibration import Calibration, image_size
-from space_clip_ros.ros.messages import camera_info_from_camera
 
 CAMERA = PinholeCamera(64, 48, 50.0, 52.0, 31.0, 23.0)
 

@@ -8,9 +8,9 @@ import numpy as np
 from std_msgs.msg import Header
 
 from space_clip_ros.config import NodeConfig
+from space_clip_ros.messages import stored_pixels
 from space_clip_ros.perception.frame import DepthMessage, Frame, Stopwatch
-from space_clip_ros.ros.messages import stored_pixels
-from space_clip_ros.ros.outputs import RosMessages
+from space_clip_ros.ros.node.outputs import RosMessages
 
 SETTINGS = dataclasses.replace(NodeConfig(), min_depth=1.0, max_depth=10.0)
 

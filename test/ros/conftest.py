@@ -94,8 +94,8 @@ def spinning(ros: int) -> Iterator[Callable[..., Any]]:
 @pytest.fixture(scope="session")
 def small_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five frames of a synthetic drive, 312 x 94 pixels, with scans; not to be changed."""
-    from space_clip_ros.data.synthetic import write_drive
     from space_clip_ros.geometry.camera import PinholeCamera
+    from space_clip_ros.synthetic.drive import write_drive
 
     camera = PinholeCamera(312, 94, fx=180.0, fy=180.0, cx=152.0, cy=43.0)
     return write_drive(tmp_path_factory.mktemp("drive"), frames=5, seed=3, camera=camera)

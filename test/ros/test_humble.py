@@ -1,7 +1,7 @@
 """Every name and keyword of rclpy that the package uses is in Humble's; the tables were read off Humble's own sources.
 
 A name that is missing below must be looked up there first (``git show humble:rclpy/rclpy/...``), and guarded if Humble
-lacks it, as ``ros/qos.py`` does.
+lacks it, as ``ros/common/qos.py`` does.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import copy, sys, torch
 from pathlib import Path
 from contextlib import contextmanager
 from space_clip_ros import settings
-from space_clip_ros.training.parts import assemble
+from space_clip_ros.training.assembly import assemble
 from space_clip_ros.training.processes import joined
 from space_clip_ros.training.run_folder import RunFolder
 from space_clip_ros.training.trainer import _Silence
@@ -51,7 +51,7 @@ with joined("cpu") as processes:
 
 _RUN = """
 import argparse, sys
-from space_clip_ros.cli import train
+from space_clip_ros.cli.commands import train
 parser = argparse.ArgumentParser()
 train.add_parser(parser.add_subparsers())
 sys.exit(train.run(parser.parse_args(sys.argv[1:])))

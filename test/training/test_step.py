@@ -13,9 +13,9 @@ from torch import nn
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, collate
 from space_clip_ros.data.frames import Frame
 from space_clip_ros.data.resize import resize_bicubic
-from space_clip_ros.export.graph import ImageToDepth
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.adapters import adapter_parameters
+from space_clip_ros.model.image_to_depth import ImageToDepth
 from space_clip_ros.settings import nest, parse
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes

@@ -1,0 +1,79 @@
+"""``space_clip convert``: a checkpoint of the reference implementation into ours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from space_clip_ros.cli.console import say
+from space_clip_ros.errors import ConfigError
+from space_clip_ros.files import file_sha256
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="convert a checkpoint of the reference implementation",
+        description="Read a checkpoint of the reference implementation (.pt), map its names to ours, and write one "
+        "safetensors file that carries its configuration. The file is read back and compared before this is done.",
+        epilog="example: space_clip convert best.pt --out space_clip_kitti.safetensors",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="REFERENCE.pt", help="the reference's checkpoint")
+    parser.add_argument("--out", type=Path, required=True, metavar="OURS.safetensors", help="file to write")
+    parser.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="SETTINGS.json",
+        help="encoder settings (kind, width, layers, heads, mlp_ratio, patch_size, image_size, activation, "
+        "layer_norm_eps), which the reference's files do not carry; default ViT-B/16",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("model", "ema"),
+        default="model",
+        help="the trained weights, or their moving average where the file holds one (default: %(default)s)",
+    )
+    parser.set_defaults(parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, read back, compare and say so in one line.
+
+    Raises:
+        ConfigError: the encoder settings' file cannot be used.
+        ModelError: the checkpoint cannot be read, the result cannot be written, or did not come back the same.
+    """
+    if args.out.suffix != ".safetensors":
+        args.parser.error(f"--out {args.out}: must end in .safetensors")
+    if args.out.resolve() == args.checkpoint.resolve():
+        args.parser.error(f"--out {args.out}: is the checkpoint to convert; give another name")
+
+    from space_clip_ros.model import load_checkpoint, save_checkpoint
+    from space_clip_ros.model.checkpoint import verify_checkpoint
+
+    model = load_checkpoint(args.checkpoint, _encoder_settings(args.encoder), weights=args.weights)
+    digest = file_sha256(args.checkpoint)
+    save_checkpoint(model, args.out, {"source": args.checkpoint.name, "source_sha256": digest, "weights": args.weights})
+    compared = verify_checkpoint(model, args.out)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    say(f"{args.out}: {parameters:,} parameters; read back, {compared} tensors and one output are the same")
+    return 0
+
+
+def _encoder_settings(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a JSON file of settings") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: is not valid JSON ({error})") from error
+    if isinstance(values, dict) and "encoder" in values:
+        values = values["encoder"]
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold a mapping of encoder settings, not a {type(values).__name__}")
+    return values

@@ -1,0 +1,132 @@
+"""``space_clip engine``: an exported file as a TensorRT engine for this machine's GPU, checked before it is kept."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from space_clip_ros.cli.console import ProgressBar, say
+from space_clip_ros.config import PRECISIONS
+
+if TYPE_CHECKING:
+    from space_clip_ros.inference.backend import Rgb
+
+_DRIVE_FRAMES = 8
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "engine",
+        help="build a TensorRT engine for this machine's GPU, checked against ONNX Runtime",
+        description="Build a TensorRT engine of an exported file for this machine's GPU, compare its depth with ONNX "
+        "Runtime's and keep it in the user's cache, where backend auto finds it. Nothing is built that is there.",
+        epilog="example: space_clip engine road_fp16.onnx --drive 2011_09_26_drive_0005_sync",
+    )
+    parser.add_argument("file", metavar="FILE.onnx", help="exported file, or a bundled model's name")
+    parser.add_argument("--height", type=int, metavar="H", help="height of the images, for a file that takes any size")
+    parser.add_argument("--width", type=int, metavar="W", help="and their width, pixels")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="the file's own, to be sure: the graph decides it, not the builder (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument(
+        "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real pictures to compare on as well"
+    )
+    parser.add_argument("--drive", type=Path, metavar="DIR", help="KITTI raw drive to compare on as well")
+    parser.add_argument("--force", action="store_true", help="build also what the cache has")
+    parser.set_defaults(parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build, and say what came of it.
+
+    Raises:
+        SpaceClipError: the file or a picture cannot be used, there is no TensorRT or GPU, or the engine was refused.
+    """
+    if (args.height is None) != (args.width is None) or any(size is not None and size < 1 for size in _size(args)):
+        args.parser.error("give both --height and --width, at least 1, or neither where the file has its one size")
+
+    from space_clip_ros.errors import BackendError, InputError
+    from space_clip_ros.inference import model_files
+
+    file = model_files.resolve(args.file)
+    if not model_files.is_graph(file):
+        raise InputError(f"{file}: is a checkpoint; an engine is built of an .onnx file, made with 'space_clip export'")
+    try:
+        from space_clip_ros.export.engine import build_engine
+    except ModuleNotFoundError as error:
+        if error.name != "tensorrt":
+            raise
+        raise BackendError(
+            "TensorRT's Python package 'tensorrt' is not installed; it comes with JetPack, elsewhere pip install "
+            "tensorrt"
+        ) from error
+
+    with _BuildLog() as log:
+        report = build_engine(
+            file,
+            None if args.height is None else (args.height, args.width),
+            args.precision,
+            args.device,
+            images=list(_pictures(args)),
+            force=args.force,
+            progress=log.progress,
+            say=log.say,
+        )
+    key = report.key
+    say(f"{report.path}: {key.size_text} pixels, {key.precision}, {'built' if report.built else 'was there already'}")
+    say(f"difference from ONNX Runtime: {report.agreement}")
+    return 0
+
+
+def _size(args: argparse.Namespace) -> tuple[int | None, int | None]:
+    return args.height, args.width
+
+
+def _pictures(args: argparse.Namespace) -> Iterator[Rgb]:
+    from space_clip_ros.data.kitti import KittiDrive
+    from space_clip_ros.geometry.image_file import read_rgb
+
+    for file in args.images:
+        yield read_rgb(file)
+    if args.drive is not None:
+        drive = KittiDrive(args.drive)
+        for index in range(0, len(drive), max(1, len(drive) // _DRIVE_FRAMES)):
+            yield drive.image(index)
+
+
+class _BuildLog:
+    """A line for each step and phase, and a bar for the phase that runs."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._bar: ProgressBar | None = None
+
+    def __enter__(self) -> _BuildLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def say(self, text: str) -> None:
+        """Say a line, below which no bar is left."""
+        self._close()
+        say(text)
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Show how far TensorRT has come."""
+        if phase != self._phase or self._bar is None:
+            self.say(f"TensorRT: {phase}")
+            self._phase, self._bar = phase, ProgressBar(total, phase)
+        self._bar.update(done)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

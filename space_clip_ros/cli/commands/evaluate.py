@@ -1,0 +1,124 @@
+"""``space_clip evaluate``: compares a model's depth with the truth."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from space_clip_ros.cli.console import progress_bar, say
+
+if TYPE_CHECKING:
+    from space_clip_ros.data.collection import FrameCollection
+    from space_clip_ros.evaluation.evaluator import PredictBatch
+    from space_clip_ros.evaluation.protocol import Protocol
+    from space_clip_ros.evaluation.report import Report
+    from space_clip_ros.inference.predictor import Predictor
+    from space_clip_ros.training_config import TrainingConfig
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="compare a model's depth with the truth",
+        description="Run a model over the validation frames of a YAML file and compare its depth with the truth.",
+        epilog="example: space_clip evaluate --model road_tiny --data config/road_tiny.yaml --protocol standard",
+    )
+    parser.add_argument("--model", required=True, metavar="M", help="bundled model, .onnx file or checkpoint")
+    parser.add_argument("--data", required=True, metavar="CONFIG", help="YAML file; its data.validation is used")
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
+    parser.add_argument(
+        "--protocol", required=True, choices=("reference", "standard"), help="the paper's or the field's"
+    )
+    parser.add_argument("--crop", default="garg", choices=("none", "garg", "eigen"), help="of standard (default garg)")
+    parser.add_argument("--kitti-crop", action="store_true", help="standard: first cut 1216 x 352 at the bottom centre")
+    parser.add_argument("--flip", action="store_true", help="average with the mirror image's depth")
+    parser.add_argument("--median-scaling", action="store_true", help="scale each depth map to the truth's median")
+    parser.add_argument("--min-depth", type=float, metavar="M", help="metres (default: the settings' model.min_depth)")
+    parser.add_argument("--max-depth", type=float, metavar="M", help="metres (default: the settings' model.max_depth)")
+    parser.add_argument("--backend", default="auto", help="what runs the model (default auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or int8")
+    parser.add_argument(
+        "--batch",
+        type=_positive,
+        default=4,
+        metavar="N",
+        help="images a run, where the model takes several (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line an image here")
+    parser.add_argument("--worst", type=int, default=0, metavar="N", help="draw the N frames with the largest abs_rel")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/evaluate"), metavar="DIR", help="folder of those pictures"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and show the table."""
+    from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst
+    from space_clip_ros.evaluation.report import Report, write_csv, write_json, write_worst
+    from space_clip_ros.inference import load_predictor
+    from space_clip_ros.settings import load
+    from space_clip_ros.training_config import TrainingConfig
+
+    config = load(TrainingConfig, args.data, args.overrides)
+    protocol = _protocol(args, config)
+    with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
+        frames = _frames(args.data, config)
+        predict = flip_averaged(predictor) if args.flip else predictor
+        with progress_bar(len(frames), "evaluating") as bar:
+            together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
+            scores = evaluate(together, frames, protocol, lambda scored: bar.advance(), args.batch)
+        report = Report.of(scores, predictor.info.name, predictor.info.backend, args.protocol, protocol, args.flip)
+        _show(report)
+        if args.json:
+            write_json(args.json, report)
+        if args.csv:
+            write_csv(args.csv, scores)
+        for path in write_worst(args.out, worst(scores, args.worst), predict, frames, protocol):
+            say(f"wrote {path}")
+    return 0
+
+
+def _batched(predictor: Predictor) -> PredictBatch:
+    return lambda images: [prediction.depth for prediction in predictor.run_batch(images)]
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
+    return int(text)
+
+
+def _protocol(args: argparse.Namespace, config: TrainingConfig) -> Protocol:
+    from space_clip_ros.evaluation.protocol import reference, standard
+
+    low = config.model.min_depth if args.min_depth is None else args.min_depth
+    high = config.model.max_depth if args.max_depth is None else args.max_depth
+    if args.protocol == "reference":
+        return reference(low, high, args.median_scaling)
+    return standard(args.crop, args.kitti_crop, low, high, args.median_scaling)
+
+
+def _frames(name: str, config: TrainingConfig) -> FrameCollection:
+    from space_clip_ros.data.collection import FrameCollection, open_sources
+    from space_clip_ros.data.file_check import checked
+    from space_clip_ros.errors import ConfigError
+    from space_clip_ros.training_config import sources
+
+    if not config.data.validation:
+        raise ConfigError(f"{name}: data.validation names no source to evaluate on")
+    frames = FrameCollection(open_sources(sources(config.data.validation)), skip_broken=config.data.skip_broken)
+    if not config.data.scan:
+        return frames
+    with progress_bar(len(frames), "checking files") as bar:
+        return checked(frames, config.data.skip_broken, lambda: bar.advance(), say)
+
+
+def _show(report: Report) -> None:
+    left_out = f", {report.skipped} more without depth to compare" if report.skipped else ""
+    say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{left_out}")
+    for name, value in report.metrics.items():
+        say(f"  {name:<9} {value:9.4f}")

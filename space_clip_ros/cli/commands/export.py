@@ -1,0 +1,125 @@
+"""``space_clip export``: a checkpoint as one self-contained ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from space_clip_ros.cli.console import callback, progress_bar, say
+from space_clip_ros.config import PRECISIONS
+from space_clip_ros.files import file_sha256
+
+if TYPE_CHECKING:
+    from space_clip_ros.export.precision import Proof
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write a checkpoint as one ONNX file, compared with PyTorch",
+        description="Write a checkpoint as one self-contained ONNX file: uint8 RGB at the camera's size in, depth in "
+        "metres at the same size out. It is compared with PyTorch before it appears. fp16 is for engines on GPUs. int8 "
+        "is calibrated on a drive's frames, and kept only if abs_rel on others moves by less than 1 %; it is for CPUs, "
+        "with --symmetric for TensorRT.",
+        epilog="example: space_clip export best.safetensors --out road.onnx --height 375 --width 1242 "
+        "--images drive/image_02/data/*.png; space_clip export best.safetensors --out road_int8.onnx --precision int8 "
+        "--drive kitti/2011_09_26/2011_09_26_drive_0005_sync",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint file to export")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="file to write")
+    parser.add_argument(
+        "--height",
+        type=_positive,
+        metavar="H",
+        help="height of every image, pixels; without both sizes any will do",
+    )
+    parser.add_argument("--width", type=_positive, metavar="W", help="width of every image, pixels")
+    parser.add_argument(
+        "--batch",
+        type=_positive,
+        metavar="N",
+        help="images of every run (default: any number, or 1 with --height and --width)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=[precision for precision in PRECISIONS if precision != "auto"],
+        default="fp32",
+        help="number format (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--symmetric",
+        action="store_true",
+        help="int8 around zero, as TensorRT needs it (default: with a zero point, which is quicker on CPUs)",
+    )
+    parser.add_argument(
+        "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real pictures to compare on as well"
+    )
+    parser.add_argument(
+        "--drive",
+        type=Path,
+        metavar="DIR",
+        help="KITTI raw or synthetic drive with depth: its first frames calibrate int8, the last sixth judges the file",
+    )
+    parser.set_defaults(parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and say what came of it.
+
+    Raises:
+        SpaceClipError: the checkpoint, a picture or the drive cannot be read, or the export failed its comparison.
+    """
+    if (args.height is None) != (args.width is None):
+        args.parser.error("give both --height and --width (one image size), or neither (any size)")
+
+    from space_clip_ros.cli.drive_evidence import drive_evidence
+    from space_clip_ros.export.onnx import export
+    from space_clip_ros.geometry.image_file import read_rgb
+    from space_clip_ros.model import load_checkpoint
+
+    images = [read_rgb(file) for file in args.images]
+    model = load_checkpoint(args.checkpoint)
+    evidence = None if args.drive is None else drive_evidence(args.drive, model.config)
+    with progress_bar(0, "comparing with PyTorch") as bar:
+        report = export(
+            model,
+            args.out,
+            args.height,
+            args.width,
+            args.batch,
+            args.precision,
+            symmetric=args.symmetric,
+            images=images,
+            evidence=evidence,
+            source_sha256=file_sha256(args.checkpoint),
+            progress=callback(bar),
+        )
+    size = "any size" if args.height is None else f"{args.width} x {args.height} pixels"
+    metadata = report.metadata
+    batch = "any batch" if metadata.batch is None else f"batch {metadata.batch}"
+    say(f"{report.path}: {metadata.config.name}, {size}, {batch}, {metadata.precision}, {report.bytes / 1e6:.1f} MB")
+    for line in _proof_lines(report.proof):
+        say(line)
+    return 0
+
+
+def _proof_lines(proof: Proof) -> Iterator[str]:
+    difference = proof.difference
+    yield (
+        f"largest difference from PyTorch on {difference.images} images: {difference.relative:.2g} relative, "
+        f"{difference.absolute:.2g} m; mean of the worst image {difference.mean:.2g} relative"
+    )
+    if proof.largest_fp16 is not None:
+        yield f"largest fp16 value {proof.largest_fp16:.3g} of 65504"
+    if proof.abs_rel is not None:
+        before, after = proof.abs_rel
+        yield f"abs_rel on held-out frames {before:.4f}, PyTorch's, to {after:.4f}: {after / before - 1:+.2%}"
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
+    return int(text)

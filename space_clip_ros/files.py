@@ -1,0 +1,97 @@
+"""Files this package reads and writes: whole or not at all, their checksums, and the folders it is installed in."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from space_clip_ros.errors import DataError
+
+_PACKAGE = "space_clip_ros"
+_CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a draft's path to write to, and rename the draft to ``path`` once the block succeeds.
+
+    So nobody ever reads half a file. The draft lies beside ``path``, hidden, with the same suffix; it is removed when
+    the block fails. The file gets the permissions that the umask gives to new files, whoever wrote the draft.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        draft.chmod(0o666 & ~_umask())
+        draft.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file through a draft, as :func:`written_whole` does.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    with written_whole(path) as draft:
+        draft.write_bytes(data)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def share_folders(package: str = _PACKAGE) -> list[Path]:
+    """Return the folders where a ROS package may keep its shared files, the first to be searched first.
+
+    These are ``share/PACKAGE`` of every prefix in ``AMENT_PREFIX_PATH``, for this package the source tree, and
+    ``share/PACKAGE`` of Python's own prefix. None of them need exist.
+    """
+    prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    source_tree = [Path(__file__).resolve().parents[1]] if package == _PACKAGE else []
+    *installed, python = (prefix / "share" / package for prefix in (*prefixes, Path(sys.prefix)))
+    return [*installed, *source_tree, python]
+
+
+def shared_file(name: str) -> Path:
+    """Return a file that this package ships, such as ``config/fastdds.xml``.
+
+    Raises:
+        DataError: none of :func:`share_folders` has it.
+    """
+    folders = share_folders()
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise DataError(f"{name}: not found in {', '.join(map(str, folders))}; install the package again")
+
+
+def _umask() -> int:
+    # Python can only read the umask by setting it; Linux also shows it, and other threads are not disturbed by that.
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""TensorRT engines and the CUDA calls they need."""

@@ -1,0 +1,128 @@
+"""CUDA through ``cuda-python``, NVIDIA's own bindings: 11.4 to 13."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.errors import BackendError
+from space_clip_ros.inference.gpu.cuda import Buffer, array_bytes, check_index
+from space_clip_ros.inference.gpu.engine_key import Gpu
+
+try:
+    from cuda.bindings import runtime
+except ModuleNotFoundError:
+    # the name before cuda-python 12.8
+    from cuda import cudart as runtime
+
+_OWN_STREAM = 1  # cudaStreamNonBlocking: does not wait for the legacy default stream
+
+
+class _Pair(NamedTuple):
+    host: npt.NDArray[Any]
+    address: int
+    host_address: int
+
+
+class CudaPython:
+    """One device with one stream; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+
+    def __init__(self, index: int) -> None:
+        """Open device ``index``.
+
+        Raises:
+            BackendError: there is no such device, or the driver does not suit these bindings.
+        """
+        check_index(index, int(_checked(runtime.cudaGetDeviceCount())), "cuda-python")
+        properties = _checked(runtime.cudaGetDeviceProperties(index))
+        name = properties.name
+        self.gpu = Gpu(
+            index,
+            name.decode() if isinstance(name, bytes) else str(name),
+            f"{properties.major}.{properties.minor}",
+        )
+        self._pairs: list[_Pair] = []
+        self._graphs: list[Any] = []
+        self.use()
+        self._stream = _checked(runtime.cudaStreamCreateWithFlags(_OWN_STREAM))
+        self.stream = int(self._stream)
+
+    def use(self) -> None:
+        """Make the device the calling thread's current one."""
+        _checked(runtime.cudaSetDevice(self.gpu.index))
+
+    def buffer(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
+        """Return a buffer; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+        count = array_bytes(shape, dtype)
+        host_address = int(_checked(runtime.cudaHostAlloc(count, 0)))
+        try:
+            address = int(_checked(runtime.cudaMalloc(count)))
+        except BackendError:
+            runtime.cudaFreeHost(host_address)
+            raise
+        memory = (ctypes.c_uint8 * count).from_address(host_address)
+        pair = _Pair(np.ctypeslib.as_array(memory).view(np.dtype(dtype)).reshape(shape), address, host_address)
+        self._pairs.append(pair)
+        return pair
+
+    def upload(self, buffer: Buffer) -> None:
+        """Copy the host's side to the device."""
+        self._copy(buffer.address, buffer.host.ctypes.data, buffer, runtime.cudaMemcpyKind.cudaMemcpyHostToDevice)
+
+    def download(self, buffer: Buffer) -> None:
+        """Copy the device's side to the host."""
+        self._copy(buffer.host.ctypes.data, buffer.address, buffer, runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost)
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
+        """Record ``work``; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+        # ThreadLocal: other threads of the process may go on allocating
+        mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        _checked(runtime.cudaStreamBeginCapture(self._stream, mode))
+        try:
+            work()
+            failed = False
+        except BackendError:
+            failed = True
+        status, graph = runtime.cudaStreamEndCapture(self._stream)
+        if failed or int(status):
+            return None
+        launched = _checked(runtime.cudaGraphInstantiateWithFlags(graph, 0))
+        _checked(runtime.cudaGraphDestroy(graph))
+        self._graphs.append(launched)
+        return lambda: _checked(runtime.cudaGraphLaunch(launched, self._stream))
+
+    def synchronize(self) -> None:
+        """Wait for the stream; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+        _checked(runtime.cudaStreamSynchronize(self._stream))
+
+    def close(self) -> None:
+        """Free everything, also after a device that failed."""
+        runtime.cudaSetDevice(self.gpu.index)
+        for graph in self._graphs:
+            runtime.cudaGraphExecDestroy(graph)
+        for pair in self._pairs:
+            runtime.cudaFree(pair.address)
+            runtime.cudaFreeHost(pair.host_address)
+        self._graphs.clear()
+        self._pairs.clear()
+        runtime.cudaStreamDestroy(self._stream)
+
+    def _copy(self, target: int, source: int, buffer: Buffer, kind: Any) -> None:
+        _checked(runtime.cudaMemcpyAsync(target, source, buffer.host.nbytes, kind, self._stream))
+
+
+def _checked(answer: tuple[Any, ...]) -> Any:
+    """Return what a call returned besides its status.
+
+    Raises:
+        BackendError: the status is an error.
+    """
+    status, *values = answer
+    if int(status):
+        _, text = runtime.cudaGetErrorString(status)
+        raise BackendError(f"CUDA failed: {text.decode() if isinstance(text, bytes) else status}")
+    return values[0] if values else None

@@ -1,0 +1,101 @@
+"""CUDA through PyTorch, for machines that have it and not ``cuda-python``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from space_clip_ros.errors import BackendError
+from space_clip_ros.inference.gpu.cuda import Buffer, array_bytes, check_index
+from space_clip_ros.inference.gpu.engine_key import Gpu
+
+
+class _Pair(NamedTuple):
+    host: npt.NDArray[Any]
+    address: int
+    page_locked: torch.Tensor
+    on_device: torch.Tensor
+
+
+class CudaTorch:
+    """One device with one stream; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+
+    def __init__(self, index: int) -> None:
+        """Open device ``index``.
+
+        Raises:
+            BackendError: there is no such device.
+        """
+        check_index(index, torch.cuda.device_count() if torch.cuda.is_available() else 0, "PyTorch")
+        properties = torch.cuda.get_device_properties(index)
+        self.gpu = Gpu(index, properties.name, f"{properties.major}.{properties.minor}")
+        self._device = torch.device("cuda", index)
+        self._pairs: dict[int, _Pair] = {}
+        self._stream = cast(Callable[[torch.device], torch.cuda.Stream], torch.cuda.Stream)(self._device)
+        self.stream = int(self._stream.cuda_stream)
+
+    def use(self) -> None:
+        """Make the device the calling thread's current one."""
+        torch.cuda.set_device(self._device)
+
+    def buffer(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
+        """Return a buffer; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+        count = array_bytes(shape, dtype)
+        try:
+            page_locked = torch.empty(count, dtype=torch.uint8, pin_memory=True)
+            on_device = torch.empty(count, dtype=torch.uint8, device=self._device)
+        except RuntimeError as error:
+            raise BackendError(f"CUDA failed: no room for {count / 1e6:.1f} MB ({error})") from error
+        host = page_locked.numpy().view(np.dtype(dtype)).reshape(shape)
+        pair = _Pair(host, on_device.data_ptr(), page_locked, on_device)
+        self._pairs[pair.address] = pair
+        return pair
+
+    def upload(self, buffer: Buffer) -> None:
+        """Copy the host's side to the device."""
+        pair = self._pairs[buffer.address]
+        with _failing_as_ours(), torch.cuda.stream(self._stream):
+            pair.on_device.copy_(pair.page_locked, non_blocking=True)
+
+    def download(self, buffer: Buffer) -> None:
+        """Copy the device's side to the host."""
+        pair = self._pairs[buffer.address]
+        with _failing_as_ours(), torch.cuda.stream(self._stream):
+            pair.page_locked.copy_(pair.on_device, non_blocking=True)
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
+        """Record ``work``; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                work()
+        except RuntimeError:
+            return None
+
+        def launch() -> None:
+            with _failing_as_ours(), torch.cuda.stream(self._stream):
+                graph.replay()
+
+        return launch
+
+    def synchronize(self) -> None:
+        """Wait for the stream; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+        with _failing_as_ours():
+            self._stream.synchronize()
+
+    def close(self) -> None:
+        """Free the buffers."""
+        self._pairs.clear()
+
+
+@contextmanager
+def _failing_as_ours() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise BackendError(f"CUDA failed: {error}") from error

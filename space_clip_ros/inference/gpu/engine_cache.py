@@ -1,0 +1,187 @@
+"""Built engines in the user's cache folder: found by their whole key, written all or nothing, never loaded when stale.
+
+An engine's file is one line of JSON (format, key, hash of the plan, proof) and then TensorRT's plan. A build that was
+refused leaves the same line, with the reason, so that whoever looks for the engine can say why there is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from space_clip_ros.errors import BackendError
+from space_clip_ros.inference.gpu.engine_key import EngineKey
+from space_clip_ros.inference.model_files import user_folder
+
+_FORMAT = 1
+_ENGINE = ".engine"
+_REFUSED = ".refused"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The first line of a file in the cache.
+
+    Attributes:
+        path: the file.
+        key: what it was built for.
+        plan_sha256: hash of the plan; empty for a refusal.
+        facts: the proof it passed, or the numbers and the ``reason`` it was refused with.
+    """
+
+    path: Path
+    key: EngineKey
+    plan_sha256: str
+    facts: Mapping[str, Any]
+
+
+class EngineCache:
+    """A folder of engines, refusals and timing caches."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Use ``folder``, or ``space_clip_ros/engines`` in the user's cache (``XDG_CACHE_HOME``); it need not exist."""
+        self.folder = user_folder() / "engines" if folder is None else folder
+
+    def find(self, key: EngineKey) -> Entry | None:
+        """Return the engine built for exactly this key.
+
+        Raises:
+            BackendError: it cannot be read.
+        """
+        entry = _read_entry(self._path(key, _ENGINE))
+        return entry if entry is not None and entry.key == key else None
+
+    def engines(self) -> Iterator[Entry]:
+        """Yield every engine of the folder; files that are not ours or cannot be read are left out."""
+        return self._entries(_ENGINE)
+
+    def refusals(self) -> Iterator[Entry]:
+        """Yield every build that was refused and not made good since."""
+        return self._entries(_REFUSED)
+
+    def load(self, entry: Entry) -> bytes:
+        """Return an engine's plan.
+
+        Raises:
+            BackendError: it cannot be read, or is not what was written.
+        """
+        try:
+            with entry.path.open("rb") as file:
+                file.readline()
+                plan = file.read()
+        except OSError as error:
+            raise _unreadable(entry.path, error) from error
+        if hashlib.sha256(plan).hexdigest() != entry.plan_sha256:
+            raise BackendError(f"{entry.path}: this engine is damaged; delete it and build it again")
+        return plan
+
+    def store(self, key: EngineKey, plan: bytes, proof: Mapping[str, Any]) -> Entry:
+        """Keep an accepted engine, in place of an earlier one or of a refusal.
+
+        Raises:
+            OSError: the folder cannot be written to. An earlier engine is then still there.
+        """
+        path, sha256 = self._path(key, _ENGINE), hashlib.sha256(plan).hexdigest()
+        _write(path, _line(key, sha256, proof) + plan)
+        self._path(key, _REFUSED).unlink(missing_ok=True)
+        return Entry(path, key, sha256, proof)
+
+    def refuse(self, key: EngineKey, reason: str, numbers: Mapping[str, Any]) -> None:
+        """Keep the reason why a built engine was not accepted, and drop an earlier engine of that key.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        _write(self._path(key, _REFUSED), _line(key, "", {**numbers, "reason": reason}))
+        self._path(key, _ENGINE).unlink(missing_ok=True)
+
+    def unreadable(self) -> list[str]:
+        """Return, for every engine of the folder that cannot be read, which it is and why."""
+        return [str(found) for found in self._tried(_ENGINE) if isinstance(found, BackendError)]
+
+    def timings(self, key: EngineKey) -> bytes:
+        """Return TensorRT's timing cache of this library and GPU; empty where there is none yet."""
+        path = self._timings_path(key)
+        return path.read_bytes() if path.is_file() else b""
+
+    def keep_timings(self, key: EngineKey, timings: bytes) -> None:
+        """Keep the timing cache after a build: the next one on this GPU measures only what is new.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        _write(self._timings_path(key), timings)
+
+    def _entries(self, suffix: str) -> Iterator[Entry]:
+        return (found for found in self._tried(suffix) if isinstance(found, Entry))
+
+    def _tried(self, suffix: str) -> Iterator[Entry | BackendError | None]:
+        return map(_try_entry, sorted(self.folder.glob(f"*{suffix}")))
+
+    def _path(self, key: EngineKey, suffix: str) -> Path:
+        return self.folder / f"{key.size_text}-{key.precision}-{key.digest}{suffix}"
+
+    def _timings_path(self, key: EngineKey) -> Path:
+        # valid only for the same library and device: https://docs.nvidia.com/deeplearning/tensorrt (timing cache)
+        machine = re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.gpu}-{key.compute_capability}-{key.tensorrt}")
+        return self.folder / f"{machine}.timing"
+
+
+def _line(key: EngineKey, plan_sha256: str, facts: Mapping[str, Any]) -> bytes:
+    head = {"format": _FORMAT, "key": key.to_dict(), "plan_sha256": plan_sha256, "facts": dict(facts)}
+    return json.dumps(head).encode() + b"\n"
+
+
+def _read_entry(path: Path) -> Entry | None:
+    """Read the first line; None where there is no such file, or one of another format or of no sense."""
+    try:
+        with path.open("rb") as file:
+            head = json.loads(file.readline())
+        if head["format"] != _FORMAT:
+            return None
+        return Entry(path, EngineKey.from_dict(head["key"]), head["plan_sha256"], head["facts"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _try_entry(path: Path) -> Entry | BackendError | None:
+    try:
+        return _read_entry(path)
+    except BackendError as error:
+        return error
+
+
+def _unreadable(path: Path, error: OSError) -> BackendError:
+    return BackendError(f"{path}: cannot be read ({error.strerror}); change its owner or permissions, or delete it")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole: a reader sees the old one or the new one, also after a power cut in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            # Users of a machine may share the folder: what one builds, all may run.
+            os.fchmod(handle, 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

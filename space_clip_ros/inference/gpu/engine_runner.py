@@ -1,0 +1,138 @@
+"""One TensorRT engine at work: buffers that stay, a stream of its own, and one launch a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+
+from space_clip_ros.errors import BackendError
+from space_clip_ros.inference.backend import Prediction, Rgb
+from space_clip_ros.inference.gpu.cuda import Buffer, Cuda
+
+
+class Context(Protocol):
+    """What is used of ``tensorrt.IExecutionContext``, as TensorRT 8.5 to 11 have it."""
+
+    def set_tensor_address(self, name: str, memory: int, /) -> bool:
+        """Say where an input or output lies on the device."""
+        ...
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        """Put one run on a stream."""
+        ...
+
+
+class Engine(Protocol):
+    """What is used of ``tensorrt.ICudaEngine``, as TensorRT 8.5 to 11 have it."""
+
+    @property
+    def num_io_tensors(self) -> int:
+        """How many inputs and outputs there are."""
+        ...
+
+    def get_tensor_name(self, index: int, /) -> str:
+        """Name an input or output."""
+        ...
+
+    def get_tensor_mode(self, name: str, /) -> Any:
+        """Tell inputs from outputs, ``tensorrt.TensorIOMode``."""
+        ...
+
+    def get_tensor_shape(self, name: str, /) -> Any:
+        """Return ``tensorrt.Dims``, a sequence of int."""
+        ...
+
+    def get_tensor_dtype(self, name: str, /) -> Any:
+        """Return ``tensorrt.DataType``."""
+        ...
+
+    def create_execution_context(self) -> Context | None:
+        """Reserve the device memory of a run; None where there is no room."""
+        ...
+
+
+class EngineRunner:
+    """Runs an engine for pictures of one size; safe to call from several threads, which then wait for each other."""
+
+    def __init__(self, engine: Engine, cuda: Cuda, input_mode: object, types: tuple[object, object]) -> None:
+        """Reserve the memory, run once, and record the run.
+
+        Args:
+            engine: takes (1, H, W, 3) uint8 and gives (1, H, W) float32.
+            cuda: closed with the runner.
+            input_mode: ``tensorrt.TensorIOMode.INPUT``.
+            types: ``tensorrt.DataType.UINT8`` and ``.FLOAT``.
+
+        Raises:
+            BackendError: the engine takes or gives something else, there is no room, or the first run failed.
+        """
+        self._cuda = cuda
+        self._lock = Lock()
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        shapes = {name: tuple(int(size) for size in engine.get_tensor_shape(name)) for name in names}
+        inputs = [name for name in names if engine.get_tensor_mode(name) == input_mode]
+        outputs = [name for name in names if name not in inputs]
+        if [engine.get_tensor_dtype(name) for name in inputs + outputs] != list(types):
+            raise BackendError(f"the engine does not take one uint8 picture and give one float32 depth: {shapes}")
+        context = engine.create_execution_context()
+        if context is None:
+            raise BackendError("the engine's working memory does not fit on the GPU; close what else uses it")
+        # The engine is kept, too: its memory is the context's.
+        self._engine, self._context = engine, context
+        self._image = self._bound(inputs[0], shapes, np.uint8)
+        self._depth = self._bound(outputs[0], shapes, np.float32)
+        self._launch: Callable[[], None] = self._enqueue
+        self._warm_up()
+
+    def run(self, image: Rgb) -> Prediction:
+        """Estimate depth for a (H, W, 3) uint8 RGB image of the engine's size and of any memory layout.
+
+        Raises:
+            BackendError: the run failed.
+        """
+        with self._lock:
+            start = perf_counter()
+            self._cuda.use()
+            self._image.host[0] = image
+            copied = perf_counter()
+            self._launch()
+            self._cuda.synchronize()
+            done = perf_counter()
+            depth = self._depth.host[0].copy()
+            marks = (start, copied, done, perf_counter())
+        stages = dict(zip(("copy_in", "inference", "copy_out"), np.diff(marks).tolist(), strict=True))
+        return Prediction(depth, {name: seconds * 1e3 for name, seconds in stages.items()})
+
+    def device_memory(self) -> int:
+        """Return the bytes held on the device: the working memory and both buffers, the weights not counted."""
+        # the first name is of TensorRT 10.1 and later, the second is gone from 11
+        working = getattr(self._engine, "device_memory_size_v2", None) or getattr(self._engine, "device_memory_size", 0)
+        return int(working or 0) + self._image.host.nbytes + self._depth.host.nbytes
+
+    def close(self) -> None:
+        """Free everything."""
+        with self._lock:
+            self._cuda.close()
+
+    def _bound(self, name: str, shapes: dict[str, tuple[int, ...]], dtype: type) -> Buffer:
+        buffer = self._cuda.buffer(shapes[name], dtype)
+        if not self._context.set_tensor_address(name, buffer.address):
+            raise BackendError(f"TensorRT does not take the memory for {name} {shapes[name]}")
+        return buffer
+
+    def _warm_up(self) -> None:
+        # TensorRT finishes its set-up in the first run, which a recording must not contain.
+        self._cuda.use()
+        self._enqueue()
+        self._cuda.synchronize()
+        self._launch = self._cuda.capture(self._enqueue) or self._enqueue
+
+    def _enqueue(self) -> None:
+        self._cuda.upload(self._image)
+        if not self._context.execute_async_v3(self._cuda.stream):
+            raise BackendError("TensorRT did not start the run")
+        self._cuda.download(self._depth)

@@ -1,0 +1,83 @@
+"""Model names and files: what ``road_tiny`` stands for, and what kind of file one is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from space_clip_ros.errors import ModelError
+from space_clip_ros.files import share_folders
+
+PACKAGE = "space_clip_ros"
+GRAPH_SUFFIXES = (".onnx",)
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+
+
+def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
+    """Return the file that a model's name or path stands for.
+
+    Args:
+        name_or_file: the name of a model in one of :func:`model_folders`, without suffix; or a path, known by a
+            separator or a model file's suffix.
+        precision: for a name, see :func:`in_precision`.
+
+    Raises:
+        ModelError: no such name (the known ones are listed), no such file, or a file of another kind.
+    """
+    text = str(name_or_file)
+    path = Path(text).expanduser()
+    if len(path.parts) > 1 or path.is_file() or path.suffix in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
+        return _checked(path)
+    models = known_models()
+    if text in models:
+        return in_precision(models[text], precision) or models[text]
+    names = ", ".join(sorted(models)) or "none"
+    raise ModelError(
+        f"model {text!r}: no such name; known names: {names} (looked in {', '.join(map(str, model_folders()))}); "
+        f"give one of them, or the path of an .onnx or checkpoint file"
+    )
+
+
+def in_precision(file: Path, precision: str) -> Path | None:
+    """Return a graph's file in a precision: ``NAME_PRECISION.onnx`` beside ``NAME.onnx``; None where there is none."""
+    if not is_graph(file) or precision == "auto":
+        return None
+    path = file.with_stem(f"{file.stem}_{precision}")
+    return path if path.is_file() else None
+
+
+def known_models() -> dict[str, Path]:
+    """Return every model that has a name: name to file; earlier folders win, graphs win over checkpoints."""
+    models: dict[str, Path] = {}
+    for folder in model_folders():
+        for suffix in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
+            for path in sorted(folder.glob(f"*{suffix}")):
+                models.setdefault(path.stem, path)
+    return models
+
+
+def model_folders() -> list[Path]:
+    """Return where named models lie: installed ROS packages, the source tree, Python's share folder, the user's own."""
+    return [*(folder / "models" for folder in share_folders()), user_folder() / "models"]
+
+
+def user_folder() -> Path:
+    """Return this package's folder in the user's cache; it need not exist."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / PACKAGE
+
+
+def is_graph(path: Path) -> bool:
+    """Tell whether a model file is an exported graph (.onnx) rather than a checkpoint."""
+    return path.suffix in GRAPH_SUFFIXES
+
+
+def _checked(path: Path) -> Path:
+    if not path.exists():
+        raise ModelError(
+            f"{path}: no such model file; check the path, or give a known name: {', '.join(known_models())}"
+        )
+    if path.is_dir() or path.suffix not in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
+        kinds = ", ".join(GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES)
+        raise ModelError(f"{path}: is not a model file; models end in {kinds}")
+    return path

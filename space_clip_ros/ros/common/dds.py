@@ -1,0 +1,145 @@
+"""A DDS profile that carries pictures between processes without delay, and a domain that nobody uses."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from space_clip_ros.files import shared_file
+
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""The variable's name since Fast DDS 3, and its old one."""
+
+_CYCLONE = "rmw_cyclonedds_cpp"
+_CYCLONE_VARIABLE = "CYCLONEDDS_URI"
+_PACKAGE = "space_clip_ros"
+_FAST_DDS_2 = ("humble", "iron", "jazzy")
+_SEGMENT = re.compile(r"(?<=<segment_size>)\s*(\d+)\s*(?=</segment_size>)")
+_SMALLEST_SEGMENT = 4 << 20
+# Ports and other users of the shared memory need some of it too.
+_ROOM = 1.25
+_LAST_DOMAIN = 101
+_TRIES = 200
+
+
+def shipped_environment(environment: Mapping[str, str], config: Path, participants: int) -> dict[str, str]:
+    """Return the variables that make the DDS in use carry whole images and clouds; none if the user has set their own.
+
+    Args:
+        environment: of the processes to come; ``RMW_IMPLEMENTATION`` tells the DDS, Fast DDS where it is not set.
+        config: folder of ``fastdds.xml`` and ``cyclonedds.xml``.
+        participants: processes that will talk over DDS; where Fast DDS lacks shared memory for them, nothing is set.
+    """
+    if environment.get("RMW_IMPLEMENTATION") == _CYCLONE:
+        own = environment.get(_CYCLONE_VARIABLE)
+        return {} if own else {_CYCLONE_VARIABLE: (config / "cyclonedds.xml").resolve().as_uri()}
+    profile = config / "fastdds.xml"
+    return profile_environment(environment, profile) if fits(profile, participants, free_shared_memory()) else {}
+
+
+def profile_environment(environment: Mapping[str, str], profile: Path) -> dict[str, str]:
+    """Return the variables that make Fast DDS read ``profile``; none if the user has set a profile of their own.
+
+    Other DDS implementations ignore them. Newer releases warn of the old name, so it is set only where it is needed.
+    """
+    if own_profile(environment):
+        return {}
+    new, old = PROFILE_VARIABLES
+    return {old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new: str(profile)}
+
+
+def prepare_environment(folder: Path, participants: int) -> str:
+    """Complete this process's environment, which its children inherit; return which DDS profile is used.
+
+    What the user has set stays. The domain is random, so that two runs do not meet.
+
+    Args:
+        folder: where a profile that fits this machine is written, if the shipped one does not.
+        participants: processes that will talk over DDS.
+
+    Raises:
+        DataError: the shipped profile is missing.
+    """
+    os.environ.setdefault("ROS_DOMAIN_ID", str(unused_domain()))
+    # Nothing of such a run concerns other hosts. Humble does not know this variable, and does no harm by that.
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    shipped = shared_file("config/fastdds.xml")
+    if os.environ.get("RMW_IMPLEMENTATION") == _CYCLONE:
+        own = os.environ.get(_CYCLONE_VARIABLE, "")
+        os.environ.update(shipped_environment(os.environ, shipped.parent, participants))
+        return f"{own} (your own)" if own else os.environ[_CYCLONE_VARIABLE]
+    own = own_profile(os.environ)
+    if own:
+        return f"{own} (your own)"
+    profile, note = fit_profile(shipped, participants, free_shared_memory(), folder.resolve())
+    os.environ.update(profile_environment(os.environ, profile))
+    return note
+
+
+def own_profile(environment: Mapping[str, str]) -> str:
+    """Return the profile that the user has set; empty if none."""
+    return next((environment[name] for name in PROFILE_VARIABLES if environment.get(name)), "")
+
+
+def fit_profile(profile: Path, participants: int, free_bytes: int | None, folder: Path) -> tuple[Path, str]:
+    """Return a profile whose shared-memory segments fit, and a line that says so.
+
+    Without the room Fast DDS gives shared memory up and most images are lost on the way over UDP; containers have
+    64 MB by default.
+
+    Args:
+        profile: the shipped profile.
+        participants: how many segments there will be.
+        free_bytes: free shared memory; None where there is no telling.
+        folder: where a copy with smaller segments is written.
+    """
+    text = profile.read_text(encoding="utf-8")
+    found = _SEGMENT.search(text)
+    if found is None or fits(profile, participants, free_bytes):
+        return profile, str(profile)
+    size = max(int((free_bytes or 0) / _ROOM / participants), _SMALLEST_SEGMENT)
+    fitted = folder / profile.name
+    fitted.write_text(_SEGMENT.sub(str(size), text), encoding="utf-8")
+    return fitted, (
+        f"{fitted} ({size >> 20} MB segments: only {(free_bytes or 0) >> 20} MB of shared memory are free; in Docker, "
+        "--shm-size=1g gives more)"
+    )
+
+
+def fits(profile: Path, participants: int, free_bytes: int | None) -> bool:
+    """Tell whether so many segments of a profile fit into the shared memory; true where there is no telling."""
+    found = _SEGMENT.search(profile.read_text(encoding="utf-8"))
+    return found is None or free_bytes is None or free_bytes >= int(found[1]) * participants * _ROOM
+
+
+def free_shared_memory() -> int | None:
+    """Return the free bytes of ``/dev/shm``; None where there is none."""
+    memory = Path("/dev/shm")
+    return shutil.disk_usage(memory).free if memory.is_dir() else None
+
+
+def unused_domain() -> int:
+    """Return a random ROS domain on whose discovery ports nobody on this machine listens.
+
+    DDS uses UDP ports 7400 + 250 * domain and up; domains up to 101 stay below Linux's ephemeral ports.
+    """
+    generator = random.SystemRandom()
+    for _ in range(_TRIES):
+        domain = generator.randint(1, _LAST_DOMAIN)
+        if all(_free_port(7400 + 250 * domain + offset) for offset in (0, 10, 12, 14)):
+            return domain
+    return generator.randint(1, _LAST_DOMAIN)
+
+
+def _free_port(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,103 @@
+"""Quality of service: what users may override, what somebody uses, and who asks for what cannot be had."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import QoSCompatibility, QoSPolicyKind, QoSProfile, qos_check_compatible
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from space_clip_ros.ros.common.throttled_log import ThrottledLog
+
+# Iron moved the module and left a deprecated one behind.
+_NEW_MODULE = "rclpy.event_handler"
+_events = importlib.import_module(_NEW_MODULE if importlib.util.find_spec(_NEW_MODULE) else "rclpy.qos_event")
+_NAMED = 4
+
+
+def qos_overrides() -> QoSOverridingOptions:
+    """Return options that let parameters ``qos_overrides.<topic>.<publisher|subscription>.<policy>`` change a QoS.
+
+    Durability is among them, so that a camera_info that is published once and latched can be asked for.
+    """
+    kinds = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+    return QoSOverridingOptions(policy_kinds=kinds)
+
+
+def describe_endpoint(endpoint: Any) -> str:
+    """Return one line for an endpoint of ``get_publishers_info_by_topic``: its node, type and QoS."""
+    node = f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
+    return f"{node} ({endpoint.topic_type}, {describe_qos(endpoint.qos_profile)})"
+
+
+def describe_qos(qos: Any) -> str:
+    """Return the two policies that usually keep publisher and subscriber apart, e.g. ``reliable, volatile``."""
+    return f"{qos.reliability.name.lower()}, {qos.durability.name.lower()}"
+
+
+def with_events(create: Callable[[Any], Any], callbacks: Any) -> Any:
+    """Return what ``create`` makes with event callbacks, or without them where the middleware has no such events.
+
+    Humble's rclpy raises there; later ones leave out what the middleware lacks.
+
+    Args:
+        create: creates a publisher or subscription; gets its event callbacks, or None for rclpy's own.
+        callbacks: of :func:`subscription_events` or :func:`publisher_events`.
+    """
+    try:
+        return create(callbacks)
+    except _events.UnsupportedEventTypeError:
+        return create(None)
+
+
+def subscription_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:
+    """Return event callbacks that log publishers a subscription cannot hear, with both sides' settings.
+
+    Args:
+        node: whose subscription it is.
+        topic: its name, not yet resolved.
+        qos: its profile; overrides are written into it before an event can come.
+        log: where to say it.
+    """
+
+    def tell(event: Any) -> None:
+        name = node.resolve_topic_name(topic)
+        theirs = "; ".join(unheard(node, name, qos)[:_NAMED]) or "a publisher"
+        log.warning(
+            f"qos of {topic}",
+            f"{name}: cannot hear {theirs}, because this node asks for {describe_qos(qos)}; change the publisher, or "
+            f"here the parameters qos_overrides.{name}.subscription.*",
+        )
+
+    return _events.SubscriptionEventCallbacks(incompatible_qos=tell)
+
+
+def publisher_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:
+    """Return event callbacks that log subscribers a publisher cannot reach; arguments as above."""
+
+    def tell(event: Any) -> None:
+        name = node.resolve_topic_name(topic)
+        asking = node.get_subscriptions_info_by_topic(name)
+        theirs = [describe_endpoint(endpoint) for endpoint in asking if not _fits(qos, endpoint.qos_profile)]
+        log.warning(
+            f"qos of {topic}",
+            f"{name}: cannot reach {'; '.join(theirs[:_NAMED]) or 'a subscriber'}, because this node offers "
+            f"{describe_qos(qos)}; change the subscriber, or here the parameters qos_overrides.{name}.publisher.*",
+        )
+
+    return _events.PublisherEventCallbacks(incompatible_qos=tell)
+
+
+def unheard(node: Node, topic: str, qos: QoSProfile) -> list[str]:
+    """Describe the publishers of a resolved topic whose QoS a subscription of ``qos`` cannot hear."""
+    endpoints = node.get_publishers_info_by_topic(topic)
+    return [describe_endpoint(endpoint) for endpoint in endpoints if not _fits(endpoint.qos_profile, qos)]
+
+
+def _fits(offered: QoSProfile, asked: QoSProfile) -> bool:
+    compatibility, _ = qos_check_compatible(offered, asked)
+    return bool(compatibility != QoSCompatibility.ERROR)

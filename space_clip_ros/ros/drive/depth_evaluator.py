@@ -1,0 +1,176 @@
+"""Node ``depth_evaluator``: compares ``depth/image`` with ``ground_truth/image``, frame by frame, while they play."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from space_clip_ros.config import EvaluatorConfig
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.evaluation.metrics import MetricAverage
+from space_clip_ros.files import write_whole
+from space_clip_ros.geometry.depth import Depth, resize_bilinear
+from space_clip_ros.messages import depth_from_image, stamp_ns
+from space_clip_ros.ros.common.parameters import Parameters
+from space_clip_ros.ros.common.qos import qos_overrides
+from space_clip_ros.ros.common.spin import run
+from space_clip_ros.ros.drive.pairing import StampPairs
+
+_COMPLAINT_PERIOD_S = 5.0
+# Errors of every frame are wanted, so reliable, as depth_node and kitti_player publish; parameters override it.
+_QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class DepthEvaluator(Node):
+    """Pairs depth with ground truth by exact stamp and averages the errors over frames.
+
+    Depth of another size than the truth is resized to it bilinearly, never the other way round: the truth is sparse.
+    Where the truth is known but depth is NaN the pixel cannot enter an error; it lowers ``coverage``, the share of
+    known pixels that depth answered, which is therefore to be read beside every error.
+
+    Raises:
+        ConfigError: parameters that cannot be used.
+    """
+
+    def __init__(self, **node_arguments: Any) -> None:
+        """Declare the parameters and subscribe."""
+        super().__init__("depth_evaluator", **node_arguments)
+        settings = Parameters(self, EvaluatorConfig).current
+        self._settings = settings
+        self._average = MetricAverage(settings.min_depth, settings.max_depth, settings.crop)
+        self._pairs: StampPairs[Image, Image] = StampPairs()
+        self._latest: dict[str, float] = {}
+        self._broken = 0
+        self.error: DataError | None = None
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        for topic, callback in (("depth/image", self._on_depth), ("ground_truth/image", self._on_truth)):
+            self.create_subscription(Image, topic, callback, _QOS, qos_overriding_options=qos_overrides())
+        self.create_timer(settings.period, self._report)
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts, coverage, settings and mean metrics as plain values.
+
+        ``unpaired`` counts depth and truth images that left without a partner, those still waiting included.
+        """
+        average = self._average
+        known = average.pixels + average.unanswered
+        return {
+            "frames": average.frames,
+            "skipped": average.skipped,
+            "unpaired": self._pairs.unpaired + sum(self._pairs.waiting),
+            "broken": self._broken,
+            "pixels": average.pixels,
+            "coverage": round(average.pixels / known, 6) if known else None,
+            "crop": self._settings.crop,
+            "min_depth_m": self._settings.min_depth,
+            "max_depth_m": self._settings.max_depth,
+            "metrics": {name: round(value, 6) for name, value in average.mean().items()},
+        }
+
+    def close(self) -> str:
+        """Write the summary where ``json`` says, and return it as a table."""
+        summary = self.summary()
+        if self._settings.json:
+            try:
+                write_summary(self._settings.json, summary)
+            except DataError as error:
+                self.error = error
+                self.get_logger().fatal(str(error))
+        return table(summary)
+
+    def _on_depth(self, depth: Image) -> None:
+        self._compare(self._pairs.add_first(stamp_ns(depth), depth))
+
+    def _on_truth(self, truth: Image) -> None:
+        self._compare(self._pairs.add_second(stamp_ns(truth), truth))
+
+    def _compare(self, pair: tuple[Image, Image] | None) -> None:
+        if pair is None:
+            return
+        try:
+            depth = depth_from_image(pair[0], "depth/image")
+            truth = depth_from_image(pair[1], "ground_truth/image")
+            self._latest = self._average.add(fitted(depth, truth), truth) or self._latest
+        except InputError as error:
+            self._broken += 1
+            self.get_logger().warning(str(error), throttle_duration_sec=_COMPLAINT_PERIOD_S)
+
+    def _report(self) -> None:
+        summary = self.summary()
+        metrics = summary.pop("metrics")
+        latest = {f"latest_{name}": self._latest[name] for name in ("abs_rel", "a1") if name in self._latest}
+        message = f"abs_rel {metrics['abs_rel']:.3f} over {summary['frames']} frames" if metrics else "no pairs yet"
+        values = {**metrics, **latest, **summary}
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.OK if metrics else DiagnosticStatus.WARN,
+            name=f"{self.get_fully_qualified_name().lstrip('/')}: depth error",
+            message=message,
+            values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
+        )
+        self._diagnostics.publish(
+            DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()), status=[status])
+        )
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Lay out :meth:`DepthEvaluator.summary` for a terminal."""
+    if not summary["metrics"]:
+        return f"No depth was compared ({summary['unpaired']} images without a partner)."
+    names = list(summary["metrics"])
+    head = (
+        f"{summary['frames']} frames, crop {summary['crop']}, {summary['min_depth_m']:g}-{summary['max_depth_m']:g} m"
+    )
+    counts = f"coverage {summary['coverage']:.1%}, {summary['unpaired']} unpaired, {summary['skipped']} skipped"
+    return "\n".join(
+        [
+            f"{head}; {counts}",
+            "  ".join(f"{name:>8}" for name in names),
+            "  ".join(f"{summary['metrics'][name]:>8.4f}" for name in names),
+        ]
+    )
+
+
+def write_summary(path: str | Path, summary: dict[str, Any]) -> None:
+    """Write :meth:`DepthEvaluator.summary` as JSON, whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    write_whole(Path(path).expanduser(), json.dumps(summary, indent=2).encode() + b"\n")
+
+
+def fitted(depth: Depth, truth: Depth) -> Depth:
+    """Return ``depth`` at the truth's size, resized bilinearly where it differs; both are (H, W) metres."""
+    if depth.shape == truth.shape:
+        return depth
+    height, width = truth.shape
+    return resize_bilinear(depth, width, height)
+
+
+def _text(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; return its exit status, 1 if the summary could not be written."""
+    evaluators: list[DepthEvaluator] = []
+
+    def make(_: object) -> DepthEvaluator:
+        evaluators.append(DepthEvaluator())
+        return evaluators[0]
+
+    status = run(make, "depth_evaluator", "Compares depth/image with ground_truth/image, frame by frame.", args)
+    return 1 if evaluators and evaluators[0].error is not None else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The node ``depth``: subscribe, schedule, publish, report."""

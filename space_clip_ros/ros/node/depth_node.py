@@ -1,0 +1,177 @@
+"""The node ``depth``: images in, metric depth, clouds and pictures out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import SpaceClipError, describe
+from space_clip_ros.inference import load_predictor
+from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.ros.common import spin
+from space_clip_ros.ros.common.parameters import Parameters
+from space_clip_ros.ros.common.throttled_log import ThrottledLog
+from space_clip_ros.ros.node.cameras import Cameras
+from space_clip_ros.ros.node.recovering_model import Engine
+from space_clip_ros.ros.node.reporter import Parts, Reporter
+from space_clip_ros.ros.node.statistics import Statistics
+
+Result = TransitionCallbackReturn
+
+
+class DepthNode(LifecycleNode):
+    """Lifecycle node: configure loads the model, activate subscribes, deactivate stops, cleanup frees the model.
+
+    With ``autostart`` it configures and activates itself as soon as it spins; if that fails it stays as it is, says
+    why, and a lifecycle manager may try again.
+
+    Raises:
+        ConfigError: parameters that cannot be used.
+    """
+
+    def __init__(self, **node_arguments: Any) -> None:
+        """Declare the parameters and start to report; nothing is loaded yet."""
+        super().__init__("depth", **node_arguments)
+        self._state = "unconfigured"
+        self._failure = ""
+        self._engine: Engine | None = None
+        self._cameras: Cameras | None = None
+        self._log = ThrottledLog(self.get_logger())
+        self._declared = Parameters(self, NodeConfig, self._on_parameters)
+        self._statistics = {name: Statistics() for name in self._settings().cameras}
+        self._reporter = Reporter(self, self._settings, self._statistics, self._parts)
+        # Steady timers: reports must go on when simulated time stands still.
+        # The enumeration moved between ROS versions, so it is taken from a clock that is there.
+        self._steady = Clock(clock_type=type(self.get_clock().clock_type).STEADY_TIME)
+        self._timer = self.create_timer(self._settings().diagnostics.period, self._reporter.report, clock=self._steady)
+        self._jump = self._watch_clock()
+        if self._settings().autostart:
+            self._autostart = self.create_timer(0.001, self._start_by_itself, clock=self._steady)
+
+    def on_configure(self, state: Any) -> Result:
+        """Load the model and create the publishers."""
+        return self._transition("configure", "inactive", self._configure, partial(super().on_configure, state))
+
+    def on_activate(self, state: Any) -> Result:
+        """Open the publishers, subscribe and start the worker."""
+        return self._transition("activate", "active", partial(super().on_activate, state), self._activate)
+
+    def on_deactivate(self, state: Any) -> Result:
+        """Unsubscribe, drop what waits and let the frame in work finish."""
+        return self._transition("deactivate", "inactive", self._deactivate, partial(super().on_deactivate, state))
+
+    def on_cleanup(self, state: Any) -> Result:
+        """Free the model and take the topics back."""
+        return self._transition("cleanup", "unconfigured", self._release, partial(super().on_cleanup, state))
+
+    def on_shutdown(self, state: Any) -> Result:
+        """Stop and free everything, from any state."""
+        return self._transition("shutdown", "finalized", self._release, partial(super().on_shutdown, state))
+
+    def close(self) -> str:
+        """Stop and free everything at the end of the process; return the farewell line."""
+        self._release()
+        published = sum(statistics.snapshot().published for statistics in self._statistics.values())
+        return f"stopped after {published} frames"
+
+    def _transition(self, name: str, next_state: str, *steps: Callable[[], Any]) -> Result:
+        """Run a transition's steps; rclpy would swallow an exception, so here it becomes a logged reason."""
+        try:
+            for step in steps:
+                step()
+        except Exception as error:
+            reason = " ".join(str(error).split()) if isinstance(error, SpaceClipError) else describe(error)
+            self._failure = f"{name} failed: {reason}"
+            self.get_logger().error(self._failure)
+            return Result.FAILURE
+        self._state, self._failure = next_state, ""
+        return Result.SUCCESS
+
+    def _configure(self) -> None:
+        engine = Engine(self._load, lambda: self._settings().engine_retries, self._log)
+        try:
+            self._cameras = Cameras(self, engine, self._settings, self._statistics, self._log)
+        except Exception:
+            engine.close()
+            raise
+        self._engine = engine
+        info = engine.info
+        passed_over = f"; not used: {', '.join(info.passed_over)}" if info.passed_over else ""
+        self.get_logger().info(
+            f"{info.name} on {info.backend}, {info.device}, {info.precision}: {info.file}{passed_over}"
+        )
+
+    def _load(self) -> Predictor:
+        settings = self._settings()
+        predictor = load_predictor(settings.model, **settings.running())
+        try:
+            if predictor.info.fixed_size is not None:
+                predictor.warm_up(*predictor.info.fixed_size)
+        except Exception:
+            predictor.close()
+            raise
+        return predictor
+
+    def _activate(self) -> None:
+        if self._cameras is not None:
+            self._forget()
+            self._cameras.start()
+            topics = ", ".join(stream.image_topic for stream in self._cameras.streams)
+            self.get_logger().info(f"active, waiting for images on {topics}")
+
+    def _deactivate(self) -> None:
+        if self._cameras is not None:
+            self._cameras.stop()
+
+    def _release(self) -> None:
+        if self._cameras is not None:
+            self._cameras.stop()
+            self._cameras.destroy()
+            self._cameras = None
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _start_by_itself(self) -> None:
+        self.destroy_timer(self._autostart)
+        if self.trigger_configure() == Result.SUCCESS:
+            self.trigger_activate()
+
+    def _settings(self) -> NodeConfig:
+        return self._declared.current
+
+    def _on_parameters(self, settings: NodeConfig) -> None:
+        self._timer.timer_period_ns = int(settings.diagnostics.period * 1e9)
+
+    def _watch_clock(self) -> Any:
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-0.1), on_clock_change=True)
+        return self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
+
+    def _on_clock_jump(self, jump: Any) -> None:
+        if any(statistics.snapshot().received for statistics in self._statistics.values()):
+            self._log.warning("clock", "the clock jumped back or changed; statistics start anew")
+        self._forget()
+
+    def _forget(self) -> None:
+        for statistics in self._statistics.values():
+            statistics.reset()
+
+    def _parts(self) -> Parts:
+        streams = self._cameras.streams if self._cameras is not None else ()
+        return Parts(self._state, self._failure, self._engine, {stream.name: stream for stream in streams})
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the node until it is told to stop."""
+    sys.exit(spin.run(lambda finish: DepthNode(), "depth_node", __doc__ or "", args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Textures of what lies on the ground: road with markings, pavements, grass, fields."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from space_clip_ros.synthetic.atlas import Atlas
+from space_clip_ros.synthetic.noise import Rng, fractal
+from space_clip_ros.synthetic.paint import (
+    Color,
+    Opacity,
+    Picture,
+    finish,
+    grained,
+    plain,
+    polygon,
+    rectangle,
+    shuffled_color,
+)
+
+ROAD_PERIOD = 24.0
+"""Metres of road after which its markings repeat."""
+
+_ROAD_SIZE = 512
+_PAINT = (205.0, 205.0, 198.0)
+
+
+def add_ground(atlas: Atlas, rng: Rng) -> None:
+    """Add every ground texture but the road's own to the atlas."""
+    asphalt = rng.uniform(72, 112)
+    atlas.add("asphalt", finish(_asphalt(rng, asphalt, 256)))
+    atlas.add("pavement", finish(_slabs(rng, shuffled_color(rng, (140, 135, 128)), int(rng.choice([8, 16])))))
+    atlas.add("kerb", finish(grained(rng, shuffled_color(rng, (145, 143, 138)), 0.08)))
+    atlas.add("cobble", finish(_slabs(rng, shuffled_color(rng, (115, 108, 100)), 32)))
+    atlas.add("grass", finish(_grass(rng, shuffled_color(rng, (88, 98, 50)))))
+    atlas.add("lawn", finish(_grass(rng, shuffled_color(rng, (82, 104, 52)))))
+    atlas.add("dry_grass", finish(_grass(rng, shuffled_color(rng, (125, 118, 72)))))
+    atlas.add("soil", finish(grained(rng, shuffled_color(rng, (112, 92, 70)), 0.18)))
+    atlas.add("gravel", finish(grained(rng, shuffled_color(rng, (135, 130, 122)), 0.2, coarse=32)))
+    atlas.add("field", finish(_rows(rng, shuffled_color(rng, (120, 115, 65)))))
+    atlas.add("concrete", finish(_stained(rng, shuffled_color(rng, (150, 147, 140)))))
+    for name, picture, opacity in _decals(rng):
+        atlas.add(name, finish(picture, opacity))
+
+
+def add_road(atlas: Atlas, rng: Rng, width: float, lines: list[tuple[float, float, float]]) -> None:
+    """Add the carriageway, ``road``: one width across, ROAD_PERIOD along.
+
+    Args:
+        atlas: where to.
+        rng: source of randomness.
+        width: of the carriageway, metres.
+        lines: markings as (lateral position from the right edge, width, painted share of each 12 m), metres; a share
+            of 1 is an unbroken line.
+    """
+    picture = _asphalt(rng, rng.uniform(72, 118), _ROAD_SIZE)
+    across = np.arange(_ROAD_SIZE, dtype=np.float32) / _ROAD_SIZE * width
+    lane = 3.2
+    worn = 0.05 * np.cos((across - width / 2) * (4 * np.pi / lane)) * rng.uniform(-1, 1)
+    picture *= 1 + worn[None, :, None]
+    for _ in range(rng.integers(0, 5)):  # tar seams and patches
+        x, y, w, h = rng.uniform(0, 1), rng.uniform(0, 0.8), rng.uniform(0.02, 0.3), rng.uniform(0.05, 0.2)
+        columns = slice(int(x * _ROAD_SIZE), int(min(x + w, 1) * _ROAD_SIZE))
+        picture[int(y * _ROAD_SIZE) : int((y + h) * _ROAD_SIZE), columns] *= rng.uniform(0.75, 1.15)
+    wear = (fractal(rng, _ROAD_SIZE, 16, 5, 0.8) * 0.5 + rng.uniform(0.6, 2.0)).clip(0, 1)
+    for position, thickness, share in lines:
+        mask = np.zeros((_ROAD_SIZE, _ROAD_SIZE, 1), np.float32)
+        for start in (0.0, 0.5):
+            left, right = (position - thickness / 2) / width, (position + thickness / 2) / width
+            rectangle(mask, left, start, right, start + 0.5 * share, (1.0,))
+        blend = mask * wear[..., None]
+        picture = picture * (1 - blend) + np.asarray(_PAINT, np.float32) * blend
+    atlas.add("road", finish(picture))
+
+
+def _asphalt(rng: Rng, brightness: float, size: int) -> Picture:
+    picture = grained(rng, shuffled_color(rng, (brightness,) * 3, 0.03), 0.07, coarse=4, size=size, hue=0.1)
+    return np.asarray(picture + rng.standard_normal((size, size, 1), dtype=np.float32) * rng.uniform(3, 9), np.float32)
+
+
+def _slabs(rng: Rng, color: Color, count: int) -> Picture:
+    picture = grained(rng, color, 0.07)
+    step = picture.shape[0] // count
+    tone = 1 + 0.06 * rng.standard_normal((count, count, 1)).astype(np.float32)
+    picture *= np.kron(tone, np.ones((step, step, 1), np.float32))
+    picture[::step] *= 0.75
+    picture[:, ::step] *= 0.75
+    return picture
+
+
+def _grass(rng: Rng, color: Color) -> Picture:
+    picture = grained(rng, color, 0.2, coarse=4, hue=0.2)
+    return np.asarray(picture * (1 + 0.25 * rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]))
+
+
+def _rows(rng: Rng, color: Color) -> Picture:
+    picture = _grass(rng, color)
+    rows = np.sin(np.arange(picture.shape[0]) * (2 * np.pi / 16))
+    return np.asarray(picture * (1 + rng.uniform(0.1, 0.3) * rows[:, None, None]), np.float32)
+
+
+def _stained(rng: Rng, color: Color) -> Picture:
+    picture = grained(rng, color, 0.06)
+    streaks = fractal(rng, picture.shape[0], 32, 3)[:1]
+    return np.asarray(picture * (1 + 0.08 * streaks[..., None]), np.float32)
+
+
+def _decals(rng: Rng) -> list[tuple[str, Picture, Opacity]]:
+    """Paint for the ground: name, color, opacity."""
+    size = 128
+    stripes = np.zeros((size, size, 1), np.float32)
+    for stripe in range(8):
+        rectangle(stripes, stripe / 8, 0, stripe / 8 + 1 / 16, 1, (1.0,))
+    arrow = np.zeros((size, size, 1), np.float32)
+    polygon(arrow, [(0.44, 1), (0.56, 1), (0.56, 0.4), (0.75, 0.4), (0.5, 0), (0.25, 0.4), (0.44, 0.4)], (1.0,))
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / (size - 1) * 2 - 1
+    soft = ((1 - np.abs(x)) / 0.35).clip(0, 1) * ((1 - np.abs(y)) / 0.25).clip(0, 1)
+    lid = ((0.95 - np.hypot(x, y)) * 30).clip(0, 1)
+    spots = fractal(rng, size, 4, 5)
+    wear = (fractal(rng, size, 16, 4) * 0.4 + 0.9).clip(0, 1)
+    return [
+        ("stripes", plain(_PAINT, size), stripes[..., 0] * wear),
+        ("arrow", plain(_PAINT, size), arrow[..., 0] * wear),
+        ("line", plain(_PAINT, size), wear),
+        ("contact_shadow", plain((6, 6, 7), size), 0.85 * soft),
+        ("manhole", grained(rng, (62, 58, 55), 0.15, size=size), lid),
+        ("patch", grained(rng, (66, 66, 68), 0.1, size=size), np.full((size, size), 0.8, np.float32)),
+        ("stain", plain((45, 43, 42), size), (0.5 * soft * (spots + 0.5)).clip(0, 0.7)),
+    ]

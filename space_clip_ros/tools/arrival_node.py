@@ -1,0 +1,97 @@
+"""A subscriber that notes when each output of ``depth_node`` was in its hands, and what the nodes say of themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
+
+from space_clip_ros.messages import stamp_ns
+from space_clip_ros.tools.latency import ArrivalLog
+
+_DEPTH = 50
+_WAKE_S = 0.05
+
+QOS = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+"""What it subscribes with: every message counts."""
+
+
+class ArrivalNode(Node):
+    """Subscribes to outputs, to the sender's ``camera_info``, which numbers the images, and to diagnostics.
+
+    Args:
+        name: the node's name.
+        outputs: message types by topic.
+
+    Attributes:
+        arrivals: when each image's outputs arrived.
+        sent: stamps of the images sent, in order, nanoseconds.
+    """
+
+    def __init__(self, name: str, outputs: Mapping[str, Any]) -> None:
+        """Subscribe."""
+        super().__init__(name)
+        self._outputs = dict(outputs)
+        self._diagnostics: dict[str, dict[str, str]] = {}
+        self.restart()
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, QOS)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, QOS)
+        for output, kind in outputs.items():
+            self.create_subscription(kind, output, self._listener(output), QOS)
+
+    def restart(self) -> None:
+        """Start the figures anew: what was stamped before this moment no longer counts."""
+        self._since_ns = time.time_ns()
+        self.arrivals = ArrivalLog(self._outputs)
+        self.sent: list[int] = []
+
+    def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Take messages for ``seconds``, or until a condition holds; return whether it does."""
+        deadline = time.monotonic() + seconds
+        while not (reached := until()) and time.monotonic() < deadline:
+            # Always the same timeout: with another one rclpy starts its round anew, and the topics late in it starve.
+            self._executor.spin_once(timeout_sec=_WAKE_S)
+        return reached
+
+    def status(self, node: str) -> dict[str, str]:
+        """Return the newest diagnostics of one node, its verdict as ``message``; statuses are named ``node: what``."""
+        found: dict[str, str] = {}
+        for name, values in self._diagnostics.items():
+            if name.partition(":")[0].strip().lstrip("/") == node:
+                found.update(values)
+        return found
+
+    def close(self) -> None:
+        """Leave the network."""
+        self._executor.shutdown()
+        self.destroy_node()
+
+    def on_arrival(self, output: str, stamp: int, message: Any) -> None:
+        """Look at an output that counts; for subclasses."""
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        stamp = stamp_ns(message)
+        if stamp > self._since_ns:
+            self.sent.append(stamp)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            values = {item.key: item.value for item in status.values}
+            self._diagnostics[status.name] = {"message": status.message, **values}
+
+    def _listener(self, output: str) -> Callable[[Any], None]:
+        def on_message(message: Any) -> None:
+            arrived, stamp = time.time_ns(), stamp_ns(message)
+            if stamp > self._since_ns:
+                self.arrivals.add(output, stamp, arrived)
+                self.on_arrival(output, stamp, message)
+
+        return on_message

@@ -1,0 +1,25 @@
+"""``space_clip replay``: a bag's messages over DDS."""
+
+from __future__ import annotations
+
+import argparse
+
+from space_clip_ros.tools.bags.options import add_replay_options, replay_arguments, replay_options
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand's options."""
+    parser = subparsers.add_parser(
+        "replay",
+        help="play a bag over ROS 2, without rosbag2",
+        description="Play a rosbag2 over ROS 2 with its own timing; no rosbag2 needed.",
+        epilog="example: space_clip replay drive_0005 --rate 0.5 --loop --clock --topics /image /camera_info",
+    )
+    add_replay_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Become the node, which ends with the bag or at Ctrl-C."""
+    from space_clip_ros.tools.ros_process import become
+
+    return become("tools.bags.replay", replay_arguments(replay_options(args)))

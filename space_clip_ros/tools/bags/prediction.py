@@ -1,0 +1,234 @@
+"""Depth of a bag's images, added to a copy of the bag: what ``depth_node`` would have published, without ROS."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from typing import Any
+
+from space_clip_ros import __version__
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.files import file_sha256
+from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.settings import to_dict
+from space_clip_ros.tools.bags import qos
+from space_clip_ros.tools.bags.depth_camera import DepthCamera, Picture, check_outputs
+from space_clip_ros.tools.bags.image_topics import ImageTopic, choose_images
+from space_clip_ros.tools.bags.read_ahead import batches, read_ahead
+from space_clip_ros.tools.bags.reader import BagReader
+from space_clip_ros.tools.bags.segments import Segments
+from space_clip_ros.tools.bags.writer import BagWriter
+
+_SEGMENT_S = 10.0
+_AHEAD = 4
+_TOGETHER = 8
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """What is added to a bag.
+
+    Args:
+        images: the image topics; none where the bag has only one.
+        outputs: of ``depth/image``, ``depth/camera_info``, ``depth/points`` and ``depth/color``.
+        storage: ``mcap`` or ``sqlite3``; None for the bag's own.
+        settings: the node's parameters; those of its model, its topics and its timing do not matter here.
+
+    Raises:
+        InputError: another output.
+    """
+
+    images: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("depth/image", "depth/camera_info")
+    storage: str | None = None
+    settings: NodeConfig = field(default_factory=NodeConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be made."""
+        check_outputs(self.outputs)
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of it.
+
+    Attributes:
+        counts: messages added, by topic.
+        images: how many there were.
+        left_out: images that gave no depth.
+    """
+
+    counts: dict[str, int]
+    images: int
+    left_out: int
+
+
+def predict_bag(
+    bag: str | Path,
+    out: str | Path,
+    predictor: Predictor,
+    options: PredictionOptions | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Added:
+    """Write a copy of a bag with the depth of its images.
+
+    Depth goes first into parts in a hidden folder beside ``out``, and is then written into ``out`` together with the
+    bag's own messages, which are copied as they are. An interrupted run leaves the parts, and the same call goes on
+    from them. Every output lies in the bag right behind its image and carries the image's header.
+
+    Args:
+        bag: a rosbag2 folder, or one .mcap or .db3 file.
+        out: the folder of the new bag, which must not exist.
+        predictor: the model.
+        options: what is added.
+        progress: called with what is done ("depth" or "writing"), steps done and steps.
+        warn: told once of each kind of fault that costs an image or its cloud.
+
+    Raises:
+        DataError: the bag cannot be read, has no colour images, has such outputs already, none of its images can be
+            used, an unfinished run with other options is there, or ``out`` cannot be written.
+        InputError: several image topics and none chosen, or one that is not there.
+    """
+    options = options or PredictionOptions()
+    result = Path(out).expanduser().absolute()
+    if result.exists():
+        raise DataError(f"{result}: exists already; remove it or choose another folder")
+    with BagReader(bag) as source:
+        return _Run(source, result, predictor, options, progress or (lambda *_: None), warn).run()
+
+
+class _Run:
+    def __init__(
+        self,
+        source: BagReader,
+        out: Path,
+        predictor: Predictor,
+        options: PredictionOptions,
+        progress: Progress,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._source = source
+        self._out = out
+        self._predictor = predictor
+        self._options = options
+        self._progress = progress
+        self._warn = warn
+        self._images = choose_images(source, options.images)
+        self._cameras = {image.name: self._camera(image) for image in self._images}
+        taken = [name for camera in self._cameras.values() for name in camera.topics if name in source.topics]
+        if taken:
+            raise DataError(f"{source.path}: has {', '.join(taken)} already; give the bag without them")
+        self._total = sum(source.topics[image.name].count for image in self._images)
+
+    def run(self) -> Added:
+        with Segments(self._out, self._job()) as segments:
+            self._predict(segments)
+            counts = segments.counts()
+            used = sum(counts.get(camera.main_topic, 0) for camera in self._cameras.values())
+            if not used:
+                segments.discard()
+                problem = next((camera.problem for camera in self._cameras.values() if camera.problem), "see above")
+                raise DataError(f"{self._source.path}: none of its images could be used ({problem})")
+            self._merge(segments, counts)
+            segments.discard()
+        return Added(counts, self._total, self._total - used)
+
+    def _camera(self, image: ImageTopic) -> DepthCamera:
+        return DepthCamera(image, self._options.outputs, self._predictor.info, self._options.settings, self._warn)
+
+    def _job(self) -> dict[str, Any]:
+        info, source = self._predictor.info, self._source
+        return {
+            "version": __version__,
+            "bag": [str(source.path.absolute()), source.start_ns, source.end_ns, self._counts()],
+            "choice of images": [image.name for image in self._images],
+            "choice of outputs": list(self._options.outputs),
+            "set of parameters": to_dict(self._options.settings),
+            "model": [file_sha256(info.file), info.backend, info.device, info.precision],
+        }
+
+    def _counts(self) -> dict[str, int]:
+        return {topic.name: topic.count for topic in self._source.topics.values()}
+
+    def _predict(self, segments: Segments) -> None:
+        pictures = read_ahead(self._pictures(segments.done), _AHEAD)
+        groups = batches(pictures, _TOGETHER if self._predictor.batches else 1, attrgetter("shape"))
+        done = segments.done
+        self._progress("depth", done, self._total)
+        with contextlib.closing(groups), contextlib.closing(pictures):
+            while done < self._total:
+                with segments.begin() as part:
+                    self._declare(part)
+                    ends = time.monotonic() + _SEGMENT_S
+                    for group in groups:
+                        self._compute(group, part)
+                        done += len(group)
+                        self._progress("depth", done, self._total)
+                        if time.monotonic() > ends:
+                            break
+                    else:
+                        done = self._total
+                segments.finish(done, empty=not any(part.counts.values()))
+
+    def _pictures(self, skipped: int) -> Iterator[Picture]:
+        """Yield the images from number ``skipped`` on, decoded, with the camera_info that came before each."""
+        infos = {camera.image.info: camera for camera in self._cameras.values()}
+        known = [name for name in infos if name in self._source.topics]
+        # A first image that lies before its camera_info has it all the same, as a camera's are hardly ever different.
+        news = [(infos[name], info) for name in known for info in self._first(name)]
+        number = 0
+        for name, stamp, data in self._source.messages([*self._cameras, *known]):
+            if name in infos:
+                news.append((infos[name], self._source.decode(name, data)))
+                continue
+            number += 1
+            if number > skipped:
+                yield self._cameras[name].decode(self._source, stamp, data, news)
+                news = []
+
+    def _first(self, name: str) -> list[Any]:
+        return [self._source.decode(name, data) for _, _, data in islice(self._source.messages([name]), 1)]
+
+    def _compute(self, group: list[Picture], part: BagWriter) -> None:
+        ready = []
+        for picture in group:
+            prepared, made = picture.camera.prepare(picture)
+            if prepared is not None:
+                ready.append((picture, prepared, made))
+        try:
+            predictions = self._predictor.run_batch([prepared.rgb for _, prepared, _ in ready])
+        except InputError as error:
+            for picture, _, _ in ready:
+                picture.camera.leave_out(error)
+            return
+        for (picture, prepared, made), prediction in zip(ready, predictions, strict=True):
+            for topic, data in [*made, *picture.camera.complete(prepared, prediction)]:
+                part.write_serialized(topic, picture.stamp_ns, data)
+
+    def _merge(self, segments: Segments, counts: dict[str, int]) -> None:
+        source = self._source
+        total = sum(topic.count for topic in source.topics.values()) + sum(counts.values())
+        with BagWriter(self._out, self._options.storage or source.storage) as bag:
+            for topic in source.topics.values():
+                bag.add(topic.name, topic.kind, topic.offered, topic.definition)
+            self._declare(bag)
+            # Where stamps are the same, the bag's own message goes first.
+            both = heapq.merge(source.messages(source.topics), segments.messages(), key=itemgetter(1))
+            for done, (name, stamp, data) in enumerate(both, 1):
+                bag.write_serialized(name, stamp, data)
+                self._progress("writing", done, total)
+
+    def _declare(self, bag: BagWriter) -> None:
+        for camera in self._cameras.values():
+            for name, kind in camera.topics.items():
+                bag.add(name, kind, qos.SENSOR)

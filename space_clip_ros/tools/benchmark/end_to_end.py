@@ -1,0 +1,219 @@
+"""From a camera's stamp to depth and cloud in a subscriber's hands: the part of the benchmark that crosses DDS.
+
+A sender, ``depth_node`` and this process, which subscribes, are three processes of one machine, so that one clock
+counts. ``space_clip benchmark --end-to-end`` starts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import get_rmw_implementation_identifier
+
+from space_clip_ros.config import BACKENDS, PRECISIONS, RUNNING, NodeConfig
+from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.files import write_whole
+from space_clip_ros.ros.common import dds
+from space_clip_ros.tools.benchmark.conversions import time_conversions
+from space_clip_ros.tools.benchmark.end_to_end_receiver import OUTPUTS, Receiver
+from space_clip_ros.tools.latency import percentiles
+from space_clip_ros.tools.processes import Child, ChildError, Children
+from space_clip_ros.tools.terminal import Terminal
+
+_PROCESSES = 3
+_WARM_UP_FRAMES = 10
+_START_S = 180.0
+_STRAGGLERS_S = 3.0
+_CHECK_S = 0.5
+_CONVERSION_RUNS = 50
+_STAGE = "stage_ms: "
+_ENGINE = "engine"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Measure; return 0 on success, 1 after an error, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
+    options = _parser().parse_args(args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    terminal = Terminal(sys.stderr)
+    try:
+        write_whole(options.json, json.dumps(_measure(options, terminal), indent=2).encode() + b"\n")
+    except SpaceClipError as error:
+        terminal.clear()
+        sys.stderr.write(f"end_to_end: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        terminal.clear()
+        return 130
+    return 0
+
+
+def overhead_ms(stages_ms: Mapping[str, float]) -> float:
+    """Return the time that the node itself takes for an image: all stages but the engine and the engine's own."""
+    return sum(value for name, value in stages_ms.items() if name.partition("/")[0] != _ENGINE)
+
+
+def over_engine_ms(latency_ms: Mapping[str, float] | None, stages_ms: Mapping[str, float]) -> dict[str, float] | None:
+    """Return what an output's latencies are above the engine's median time; None where one of them is not known."""
+    if latency_ms is None or _ENGINE not in stages_ms:
+        return None
+    return {name: round(value - stages_ms[_ENGINE], 3) for name, value in latency_ms.items()}
+
+
+def stages(node_values: Mapping[str, str]) -> dict[str, float]:
+    """Return the median times of the node's stages, milliseconds, out of its diagnostics."""
+    return {key.removeprefix(_STAGE): float(value) for key, value in node_values.items() if key.startswith(_STAGE)}
+
+
+def _measure(options: argparse.Namespace, terminal: Terminal) -> list[dict[str, Any]]:
+    results = []
+    # A message that waits in a queue while this process converts would not be its sender's fault.
+    conversions = [time_conversions(width, height, options.stride, _CONVERSION_RUNS) for width, height in options.size]
+    with tempfile.TemporaryDirectory(prefix="space_clip_end_to_end_") as name:
+        profile = dds.prepare_environment(Path(name), _PROCESSES)
+        for number, (size, converted) in enumerate(zip(options.size, conversions, strict=True)):
+            folder = Path(name, str(number))
+            folder.mkdir()
+            with _receiving() as receiver, Children(folder) as children:
+                run = _Run(options, size, receiver, children, terminal)
+                results.append({**run.measure(), "conversions_ms": converted, "dds_profile": _without_folder(profile)})
+    terminal.clear()
+    return results
+
+
+class _Run:
+    """One image size."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        size: tuple[int, int],
+        receiver: Receiver,
+        children: Children,
+        terminal: Terminal,
+    ) -> None:
+        self._options = options
+        self._size = size
+        self._receiver = receiver
+        self._children = children
+        self._terminal = terminal
+
+    def measure(self) -> dict[str, Any]:
+        options, receiver = self._options, self._receiver
+        width, height = self._size
+        running = {name: getattr(options, name) for name in ("model", *RUNNING)}
+        parameters = {**running, "points.stride": options.stride}
+        node = self._children.start("depth_node", parameters)
+        self._children.start("camera_sender", {"width": width, "height": height, "rate": options.rate})
+        self._warm_up(node)
+        receiver.restart()
+        self._wait(lambda: len(receiver.sent) >= options.frames, f"{options.frames} images", self._longest_s())
+        stamps = set(receiver.sent[: options.frames])
+        receiver.spin(_STRAGGLERS_S, lambda: stamps <= set(receiver.arrivals.complete()))
+        # One more report of the node, so that its times hold the last image too.
+        receiver.spin(1.5 * NodeConfig().diagnostics.period, lambda: False)
+        return self._result(stamps)
+
+    def _warm_up(self, node: Child) -> None:
+        def warm() -> bool:
+            if "failed" in (reason := self._receiver.node_values.get("message", "")):
+                raise ChildError(f"{node.name}: {reason}")
+            return len(self._receiver.arrivals.complete()) >= _WARM_UP_FRAMES
+
+        self._wait(warm, f"{node.name}'s first depth and cloud", _START_S)
+
+    def _wait(self, condition: Any, what: str, seconds: float) -> None:
+        width, height = self._size
+        deadline = time.monotonic() + seconds
+        while not self._receiver.spin(_CHECK_S, condition):
+            self._children.check()
+            self._terminal.show(f"{width}x{height}: {len(self._receiver.sent)} images sent, waiting for {what}")
+            if time.monotonic() > deadline:
+                told = self._receiver.node_values.get("message", "nothing")
+                raise ChildError(f"waited {seconds:.0f} s in vain for {what}; the node's diagnostics say: {told}")
+
+    def _longest_s(self) -> float:
+        return _STRAGGLERS_S + 3.0 * float(self._options.frames) / float(self._options.rate)
+
+    def _result(self, stamps: set[int]) -> dict[str, Any]:
+        receiver, options = self._receiver, self._options
+        arrivals = receiver.arrivals
+        found = stages(receiver.node_values)
+        latency_ms = {output: percentiles(arrivals.latencies_ms(output, stamps)) for output in OUTPUTS}
+        return {
+            "size": list(self._size),
+            "rate_hz": options.rate,
+            "stride": options.stride,
+            "frames_sent": len(stamps),
+            "frames_received": len(stamps & set(arrivals.complete())),
+            "latency_ms": latency_ms,
+            "over_engine_ms": {output: over_engine_ms(times, found) for output, times in latency_ms.items()},
+            "stages_ms": found,
+            "overhead_ms": round(overhead_ms(found), 3),
+            "model": receiver.node_values.get("model", ""),
+            "backend": receiver.node_values.get("backend", ""),
+            "rmw": get_rmw_implementation_identifier(),
+            "ros_distro": os.environ.get("ROS_DISTRO", ""),
+        }
+
+
+def _without_folder(profile: str) -> str:
+    """Leave the folder of a DDS profile out of what is said about it: it may be a temporary one."""
+    file, _, remark = profile.partition(" ")
+    return f"{Path(file).name} {remark}".strip()
+
+
+@contextlib.contextmanager
+def _receiving() -> Iterator[Receiver]:
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        receiver = Receiver()
+        try:
+            yield receiver
+        finally:
+            receiver.close()
+    finally:
+        rclpy.try_shutdown()
+
+
+def _parser() -> argparse.ArgumentParser:
+    node = NodeConfig()
+    parser = argparse.ArgumentParser(
+        prog="python -m space_clip_ros.tools.benchmark.end_to_end",
+        description="Measures from a camera's stamp to depth and cloud in another process, over DDS.",
+        epilog="example: python -m space_clip_ros.tools.benchmark.end_to_end --size 1242x375 --json end_to_end.json",
+    )
+    parser.add_argument("--model", default=node.model, help="name or file (%(default)s)")
+    parser.add_argument("--backend", default=node.backend, choices=BACKENDS, help="what runs it (%(default)s)")
+    parser.add_argument("--device", default=node.device, help="auto, cpu, cuda or cuda:N (%(default)s)")
+    parser.add_argument("--precision", default=node.precision, choices=PRECISIONS, help="(%(default)s)")
+    parser.add_argument("--threads", default=node.threads, type=int, help="CPU threads; 0 for one a core")
+    parser.add_argument("--thread-spinning", action="store_true", help="they spin while they wait")
+    parser.add_argument("--size", type=_size, nargs="+", required=True, metavar="WxH", help="image sizes, pixels")
+    parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="images a second (%(default)g)")
+    parser.add_argument("--frames", type=int, default=100, metavar="N", help="images a size (%(default)s)")
+    parser.add_argument("--stride", type=int, default=1, metavar="N", help="of the cloud (%(default)s: every pixel)")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the result goes")
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, got {text!r}")
+    return int(width), int(height)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""The demo: a drive played over ROS 2 into the node, with pictures, rates, latencies and live error.
+
+Player, node and evaluator run as processes of their own and talk over DDS; this process subscribes to every output as
+any user of the node would, and measures from each image's stamp to the moment an output is in its hands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import get_rmw_implementation_identifier
+
+from space_clip_ros.config import BACKENDS, NodeConfig
+from space_clip_ros.data.kitti import KittiDrive
+from space_clip_ros.errors import DataError, SpaceClipError
+from space_clip_ros.files import write_whole
+from space_clip_ros.ros.common import dds
+from space_clip_ros.synthetic.drive import write_drive
+from space_clip_ros.tools.demo.recorder import DemoRecorder
+from space_clip_ros.tools.demo.recording import Recording
+from space_clip_ros.tools.demo.report import ReportFrame, draw_report
+from space_clip_ros.tools.demo.run import DemoRun, Job
+from space_clip_ros.tools.demo.sources import BagSource, DriveSource, Source
+from space_clip_ros.tools.demo.summary import table
+from space_clip_ros.tools.demo.view import LiveView
+from space_clip_ros.tools.live import address
+from space_clip_ros.tools.processes import Children
+from space_clip_ros.tools.terminal import Terminal
+
+_PROCESSES = 4
+_SHOWN = 4
+_SYNTHETIC_FRAMES = 40
+_SYNTHETIC_SEED = 1
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the demo; return 0 on success, 1 after an error, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
+    options = _parser().parse_args(args)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    terminal = Terminal()
+    try:
+        _run(options, terminal)
+    except SpaceClipError as error:
+        terminal.clear()
+        sys.stderr.write(f"demo: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        terminal.clear()
+        sys.stderr.write("demo: stopped\n")
+        return 130
+    return 0
+
+
+def _run(options: argparse.Namespace, terminal: Terminal) -> None:
+    out: Path = options.out
+    logs = out / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{logs}: cannot be made ({error.strerror}); give another folder with --out") from error
+    source = _source(options, terminal)
+    recording = None
+    if options.recording:
+        recording = Recording(out / "recording", source.transport, options.record_clouds)
+    view = LiveView(options.view_port, source.transport) if options.view else None
+    profile = dds.prepare_environment(logs, _PROCESSES + options.recording + options.view)
+    job = Job(source, options.rate, options.model, options.backend, logs, recording, view)
+    terminal.say(
+        f"{source.name}: {source.frames} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}"
+    )
+    with _listening(source) as recorder, Children(logs) as children:
+        run = DemoRun(job, children, recorder, terminal)
+        summary = run.run(
+            {
+                "drive": source.name,
+                "recording": "" if recording is None else recording.folder.name,
+                "asked_rate_hz": options.rate,
+                "rmw": get_rmw_implementation_identifier(),
+                "dds_profile": profile,
+                "ros_domain_id": int(os.environ["ROS_DOMAIN_ID"]),
+            }
+        )
+        shown = run.shown()
+    _write(out, summary, shown)
+    terminal.say(table(summary))
+    written = [out / "summary.json", out / "report.png", *([recording.folder] if recording else [])]
+    terminal.say(f"written: {', '.join(map(str, written))}")
+
+
+def _source(options: argparse.Namespace, terminal: Terminal) -> Source:
+    if options.bag:
+        return BagSource(options.bag, options.image, options.frames)
+    drive = options.drive or _synthetic_drive(options.out / "drive", options.frames or _SYNTHETIC_FRAMES, terminal)
+    return DriveSource(KittiDrive(drive), options.frames)
+
+
+@contextlib.contextmanager
+def _listening(source: Source) -> Iterator[DemoRecorder]:
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        recorder = DemoRecorder(source.frames, _SHOWN, source.transport)
+        try:
+            yield recorder
+        finally:
+            recorder.close()
+    finally:
+        rclpy.try_shutdown()
+
+
+def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:
+    """Return the synthetic drive in ``folder``, rendered unless an earlier run did so."""
+    for rendered in folder.glob(f"*/*_drive_{_SYNTHETIC_SEED:04d}_sync"):
+        with contextlib.suppress(DataError):
+            if len(KittiDrive(rendered)) >= frames:
+                terminal.say(f"no --drive given: playing the synthetic one in {rendered}")
+                return rendered
+    terminal.say(f"no --drive given: rendering a synthetic one of {frames} frames into {folder}")
+
+    def show(done: int, total: int) -> None:
+        terminal.show(f"rendered {done} of {total} frames")
+
+    return write_drive(folder, frames, _SYNTHETIC_SEED, progress=show)
+
+
+def _write(out: Path, summary: dict[str, Any], shown: Sequence[ReportFrame]) -> None:
+    picture = draw_report(shown, *_heading(summary), NodeConfig())
+    encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise DataError(f"a report of {picture.shape[1]}x{picture.shape[0]} pixels could not be encoded as PNG")
+    write_whole(out / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+    write_whole(out / "report.png", png.tobytes())
+
+
+def _heading(summary: dict[str, Any]) -> tuple[str, list[str]]:
+    latency = summary["latency_ms"]
+    received = f"{summary['frames_received']} of {summary['frames_sent']} frames received"
+    figures = [received, f"{summary['rate_hz'] or 0:.1f} Hz"]
+    if "p50" in latency:
+        figures.append(f"stamp to last output p50 {latency['p50']:.0f}, p95 {latency['p95']:.0f} ms")
+    if summary["abs_rel"] is not None:
+        figures.append(f"abs_rel {summary['abs_rel']:.3f}, delta1 {summary['delta1']:.3f}")
+    lines = [", ".join(figures), "one colour scale for every picture:"]
+    return f"{summary['model']} on {summary['backend']}, {summary['drive']}", lines
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = NodeConfig()
+    parser = argparse.ArgumentParser(
+        prog="./demo.sh",
+        description="Plays a drive or a bag over ROS 2 into the depth node, and reports rates, latencies and errors.",
+        epilog="example: ./demo.sh --drive /data/2011_09_26/2011_09_26_drive_0005_sync --rate 10",
+    )
+    played = parser.add_mutually_exclusive_group()
+    played.add_argument("--drive", type=Path, metavar="DIR", help="a KITTI raw drive; one is rendered if not given")
+    played.add_argument("--bag", type=Path, metavar="BAG", help="a rosbag2, such as space_clip bag writes, instead")
+    parser.add_argument("--image", metavar="TOPIC", help="the bag's image topic, if it has several")
+    parser.add_argument("--model", default=defaults.model, help="bundled model's name or a file (%(default)s)")
+    parser.add_argument("--backend", default=defaults.backend, choices=BACKENDS, help="what runs it (%(default)s)")
+    parser.add_argument("--rate", type=_rate, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
+    parser.add_argument("--frames", type=_count, default=0, metavar="N", help="play only the first N frames")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="results (%(default)s)")
+    parser.add_argument(
+        "--recording",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="record inputs and outputs into OUT/recording, for Foxglove and RViz (default: yes)",
+    )
+    parser.add_argument("--record-clouds", action="store_true", help="record clouds too, several times the data")
+    parser.add_argument("--view", action="store_true", help="show it live in a browser, on a page of this machine")
+    parser.add_argument(
+        "--view-port",
+        type=address.port_number,
+        default=address.PORT,
+        metavar="PORT",
+        help="of that page; 0 for any that is free (%(default)s)",
+    )
+    return parser
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 200:
+        raise argparse.ArgumentTypeError(f"must be between 0.1 and 200 Hz, got {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""The demo's figures: one dictionary for ``summary.json`` and a short table for the terminal."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from space_clip_ros.tools.latency import ArrivalLog, percentiles
+
+Status = Mapping[str, str]
+
+
+def summarize(
+    arrivals: ArrivalLog, sent: int, node: Status, evaluation: Mapping[str, Any], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Put a run's figures together.
+
+    Args:
+        arrivals: what the demo received and when.
+        sent: frames that the player published.
+        node: values of the node's last diagnostics.
+        evaluation: what ``depth_evaluator`` wrote.
+        about: what was run, such as the drive and the DDS profile; taken over as it is.
+
+    Returns:
+        Plain values. ``frames_received`` counts frames that arrived on every output; ``latency_ms`` is from the
+        image's stamp to the frame's last output, and to each of them under ``outputs``.
+    """
+    metrics = evaluation.get("metrics", {})
+    complete = arrivals.complete()
+    return {
+        "frames_sent": sent,
+        "frames_received": len(complete),
+        "rate_hz": arrivals.rate_hz(),
+        "latency_ms": {
+            **(percentiles(arrivals.overall_ms()) or {}),
+            "outputs": {output: percentiles(arrivals.latencies_ms(output)) for output in arrivals.received()},
+        },
+        "stages_ms": _numbers(node, "stage_ms: "),
+        "abs_rel": metrics.get("abs_rel"),
+        "delta1": metrics.get("a1"),
+        "model": node.get("model"),
+        "backend": node.get("backend"),
+        "device": node.get("device"),
+        "precision": node.get("precision"),
+        "received": arrivals.received(),
+        "drops": {reason: int(count) for reason, count in _numbers(node, "dropped: ").items()},
+        "evaluation": dict(evaluation),
+        **about,
+        "machine": machine(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: processor, cores, system, Python and ROS."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "ros_distro": os.environ.get("ROS_DISTRO", "from wheels"),
+    }
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """Lay the main figures out for a terminal."""
+    overall = summary["latency_ms"]
+    rows = [f"{'latency, ms':<20}{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8}  received"]
+    for output, figures in overall["outputs"].items():
+        rows.append(_row(output, figures, summary["received"][output]))
+    rows.append(_row("whole frame", overall if "p50" in overall else None, summary["frames_received"]))
+    stages = ", ".join(f"{name} {value:.1f}" for name, value in summary["stages_ms"].items()) or "not reported"
+    drops = ", ".join(f"{count} {reason}" for reason, count in summary["drops"].items() if count) or "none"
+    error = "no frame was compared"
+    if summary["abs_rel"] is not None:
+        error = f"abs_rel {summary['abs_rel']:.3f}, delta1 {summary['delta1']:.3f} against LiDAR"
+    head = (
+        f"{summary['model']} on {summary['backend']}: {summary['frames_received']} of {summary['frames_sent']} frames"
+    )
+    rate = f" at {summary['rate_hz']:.1f} Hz" if summary["rate_hz"] else ""
+    return "\n".join([f"{head}{rate}; {error}", *rows, f"stages in the node, ms: {stages}", f"drops: {drops}"])
+
+
+def _row(name: str, figures: Mapping[str, float] | None, received: int) -> str:
+    cells = "".join(f"{figures[key]:>8.1f}" if figures else f"{'-':>8}" for key in ("p50", "p95", "p99", "max"))
+    return f"{name:<20}{cells}  {received:>8}"
+
+
+def _numbers(values: Status, prefix: str) -> dict[str, float]:
+    """Return the values whose keys have a prefix, by the rest of the key."""
+    return {key.removeprefix(prefix): float(value) for key, value in values.items() if key.startswith(prefix)}
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

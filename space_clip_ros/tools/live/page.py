@@ -1,0 +1,33 @@
+"""The page and its script; it asks nothing of any other host."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from string import Template
+
+from space_clip_ros import __version__
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.tools.reporting import page
+from space_clip_ros.tools.reporting.pictures import depth_scale
+
+_FOLDER = files("space_clip_ros.live") / "page"
+_TICKS_M = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
+
+
+def html(node: NodeConfig) -> str:
+    """Return the page; ``node`` gives the scale of its depth colours."""
+    ramp, ticks = depth_scale(node, _TICKS_M)
+    return Template(_asset("live.html")).substitute(
+        style=page.stylesheet() + _asset("live.css"),
+        scale=page.scale(page.picture(ramp, "colours of depth, near to far"), ticks),
+        version=__version__,
+    )
+
+
+def script() -> str:
+    """Return the page's script."""
+    return _asset("live.js")
+
+
+def _asset(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")

@@ -1,0 +1,180 @@
+"""Node ``view``: a page on this machine that shows images, depth and figures live; ``./demo.sh --view`` runs it."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from space_clip_ros.errors import InputError, SpaceClipError
+from space_clip_ros.messages import compressed_to_rgb, image_to_rgb, stamp_ns
+from space_clip_ros.tools.live import address
+from space_clip_ros.tools.live.server import LiveServer
+from space_clip_ros.tools.live.update import LEVELS, Figures, figures, jpeg, message
+from space_clip_ros.tools.program import BagProgram
+
+_DESCRIPTION = "Shows images, depth and figures of depth_node live, on a page that only this machine reaches."
+_EXAMPLE = "example: live_view --ros-args -r image:=/camera/image_raw"
+_PERIOD_S = 0.1
+_REPEAT_S = 1.0
+_SILENT_S = 5.0
+# Images wait here for the depth of their stamp, which takes the node a few frames at most.
+_HELD = 8
+_NODE, _EVALUATOR = "depth estimation", "depth error"
+# The newest is all that is wanted, and a publisher never waits for a reader of best effort.
+_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+_TRANSPORTS: dict[str, tuple[str, Any, Any]] = {
+    "raw": ("image", Image, image_to_rgb),
+    "compressed": ("image/compressed", CompressedImage, compressed_to_rgb),
+}
+
+
+class View(Node):
+    """Hands pictures and figures to the page, at most ten times a second, depth with the very image it is of.
+
+    It subscribes to images and ``depth/color`` only while a page is open, so that the node colours depth for nobody.
+
+    Args:
+        server: of the page.
+        transport: the images' form, ``raw`` or ``compressed``.
+
+    Attributes:
+        error: None; what every program of this package has.
+    """
+
+    def __init__(self, server: LiveServer, transport: str, **node_arguments: Any) -> None:
+        """Subscribe to diagnostics, and wait for watchers."""
+        super().__init__("view", **node_arguments)
+        self.error: SpaceClipError | None = None
+        self._server = server
+        self._topic, self._kind, self._convert = _TRANSPORTS[transport]
+        self._listening: list[Any] = []
+        self._statuses: dict[str, dict[str, str]] = {}
+        self._heard_s = float("-inf")
+        self._forget()
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        # Steady time: the page goes on when simulated time stands still.
+        steady = Clock(clock_type=type(self.get_clock().clock_type).STEADY_TIME)
+        self.create_timer(_PERIOD_S, self._tick, clock=steady)
+
+    def close(self) -> str:
+        """End the page, which then says so."""
+        self._server.close()
+        return "the live view has ended"
+
+    def _forget(self) -> None:
+        self._images: dict[int, Any] = {}
+        self._color: Any = None
+        self._pictures = (b"", b"")
+        self._problem = ""
+        self._depth_s = self._shown_s = float("-inf")
+
+    def _tick(self) -> None:
+        watched = self._server.watchers > 0
+        if watched != bool(self._listening):
+            self._listen(watched)
+        if not watched:
+            return
+        now = time.monotonic()
+        try:
+            fresh = self._draw(now)
+        except InputError as error:
+            fresh, self._problem = False, str(error)
+        if fresh or now - self._shown_s >= _REPEAT_S:
+            self._shown_s = now
+            self._server.show(message(self._figures(now), *self._pictures))
+
+    def _listen(self, watched: bool) -> None:
+        while self._listening:
+            self.destroy_subscription(self._listening.pop())
+        self._forget()
+        if watched:
+            for kind, topic, callback in (
+                (self._kind, self._topic, self._on_image),
+                (Image, "depth/color", self._on_color),
+            ):
+                self._listening.append(self.create_subscription(kind, topic, callback, _QOS))
+
+    def _draw(self, now: float) -> bool:
+        """Encode the newest depth with its image, or the newest image where no depth comes; return whether one came."""
+        color, self._color = self._color, None
+        image, depth = self._pictures
+        if color is not None:
+            self._depth_s = now
+            of_it = self._images.pop(stamp_ns(color), None)
+            image = image if of_it is None else self._encoded(of_it)
+            depth = jpeg(image_to_rgb(color, "depth/color"))
+        elif self._images and now - self._depth_s > _REPEAT_S:
+            newest = self._images[max(self._images)]
+            self._images.clear()
+            image = self._encoded(newest)
+        else:
+            return False
+        self._pictures, self._problem = (image, depth), ""
+        return True
+
+    def _encoded(self, image: Any) -> bytes:
+        return jpeg(self._convert(image, self._topic))
+
+    def _figures(self, now: float) -> Figures:
+        found = figures(self._status(_NODE), self._status(_EVALUATOR))
+        state = self._problem
+        if not state and self._statuses and now - self._heard_s > _SILENT_S:
+            state = f"The depth node has said nothing for {now - self._heard_s:.0f} s."
+        return Figures(state, LEVELS[1], found.cards, found.facts) if state else found
+
+    def _status(self, part: str) -> dict[str, str]:
+        return next((values for name, values in self._statuses.items() if name.endswith(part)), {})
+
+    def _on_image(self, image: Any) -> None:
+        self._images[stamp_ns(image)] = image
+        while len(self._images) > _HELD:
+            del self._images[next(iter(self._images))]
+
+    def _on_color(self, color: Image) -> None:
+        self._color = color
+
+    def _on_diagnostics(self, report: DiagnosticArray) -> None:
+        for status in report.status:
+            if not status.name.endswith((_NODE, _EVALUATOR)):
+                continue
+            values = {item.key: item.value for item in status.values}
+            level = str(int.from_bytes(status.level, "little"))
+            self._statuses[status.name] = {**values, "message": status.message, "level": level}
+            if status.name.endswith(_NODE):
+                self._heard_s = time.monotonic()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Serve the page until a signal; return the exit status, 1 if the port cannot be had."""
+    program = BagProgram("live_view", _DESCRIPTION, _EXAMPLE)
+    parser = program.parser
+    port = address.PORT
+    parser.add_argument("--port", type=address.port_number, default=port, help="of the page, 0 for any (%(default)s)")
+    parser.add_argument("--socket", type=int, metavar="FD", help="a socket inherited that listens already, instead")
+    parser.add_argument("--image-transport", choices=tuple(_TRANSPORTS), default="raw", help="form of the images")
+
+    def serve(words: argparse.Namespace) -> int:
+        listener = address.listen(words.port) if words.socket is None else socket.socket(fileno=words.socket)
+        return program.run(lambda _: _view(listener, words.image_transport))
+
+    return program.main(serve, args)
+
+
+def _view(listener: socket.socket, transport: str) -> View:
+    view = View(LiveServer(listener), transport)
+    view.get_logger().info(f"open {address.address(listener)}")
+    return view
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""The page's figures: a summary, what changed over time, and where the errors are."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from space_clip_ros.evaluation.metrics import METRICS
+from space_clip_ros.tools.reporting import page
+from space_clip_ros.tools.reporting.charts import bar_chart, grid_chart, line_chart
+from space_clip_ros.tools.reporting.errors_by_place import COLUMNS, EDGES_M, ROWS, Errors
+from space_clip_ros.tools.reporting.frame_statistics import Survey
+from space_clip_ros.tools.reporting.recording import Source
+
+_FACTS = ("model", "backend", "device", "precision")
+_STAGE = "stage_ms: "
+_DROPPED = "dropped: "
+_QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+
+
+def summary(survey: Survey, source: Source) -> str:
+    """Return the figures that matter most, and tables of the others."""
+    node = _node(survey)
+    return page.section(
+        "Summary",
+        page.cards(_cards(survey, source.summary)),
+        '<div class="columns" style="margin-top:16px">',
+        _metrics_table(survey),
+        _latency_table(source.summary),
+        _stage_table(source.summary, node),
+        _facts_table(source.summary, node),
+        "</div>",
+    )
+
+
+def over_time(survey: Survey, words: Mapping[int, str]) -> str:
+    """Return charts of latency, rate and error; ``words`` name single frames by their stamp."""
+    start = min(frame.arrived_ns for frame in survey.frames)
+    seconds = [(frame.arrived_ns - start) / 1e9 for frame in survey.frames]
+    latencies, since = survey.latencies_ms()
+    charts = []
+    if latencies:
+        lines = [("latency", seconds, latencies)]
+        charts.append(
+            page.figure(line_chart(lines, "seconds", "ms"), f"Latency: {since} until its depth was recorded.")
+        )
+    charts.append(_rate_chart(survey, start))
+    if survey.metrics:
+        errors = [(frame.metrics or {}).get("abs_rel", math.nan) for frame in survey.frames]
+        marks = [
+            (second, error, words[frame.stamp_ns])
+            for second, error, frame in zip(seconds, errors, survey.frames, strict=True)
+            if frame.stamp_ns in words and not math.isnan(error)
+        ]
+        caption = "Error of each frame against the ground truth; the frames shown below are marked."
+        charts.append(page.figure(line_chart([("abs_rel", seconds, errors)], "seconds", "abs_rel", marks), caption))
+    return page.section("Over time", '<div class="columns">', *charts, "</div>")
+
+
+def error_by_place(survey: Survey, background: str, aspect: float, crop: str) -> str:
+    """Return error by distance and by image region; nothing without truth.
+
+    Args:
+        survey: the figures.
+        background: data URI of a typical image, or empty.
+        aspect: the image's width over its height.
+        crop: what distances were told apart in.
+    """
+    if not survey.metrics:
+        return ""
+    names = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(EDGES_M)]
+    bars = [(name, errors.abs_rel) for name, errors in zip(names, survey.by_distance, strict=True)]
+    rows = [
+        (f"{name} m", *_cells(errors)) for name, errors in zip(names, survey.by_distance, strict=True) if errors.pixels
+    ]
+    regions = [errors.abs_rel for errors in survey.by_region]
+    return page.section(
+        "Where the errors are",
+        '<div class="columns"><div>',
+        page.figure(bar_chart(bars, "distance, m", "abs_rel"), f"Mean over pixels, crop {crop}."),
+        "</div><div>",
+        page.figure(
+            grid_chart(regions, ROWS, COLUMNS, aspect, background, "abs_rel by region of the image"),
+            "abs_rel by region of the whole image, over all frames; empty where the truth knows nothing. "
+            "Bias in the table is the mean of (depth - truth) / truth: above 0 is too far.",
+        ),
+        page.table(("distance", "abs_rel", "bias", "a1", "pixels"), rows),
+        "</div></div>",
+    )
+
+
+def _cards(survey: Survey, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    # A recorder may miss images that a busy machine sent; the run knows how many there were.
+    frames, images = len(survey.frames), run.get("frames_sent") or len(survey.images_ns)
+    cards = [("frames with depth", f"{frames} of {images}" if images else f"{frames}")]
+    rate = rate_hz(survey)
+    if rate:
+        cards.append(("depth images a second", f"{rate:.1f} Hz"))
+    latencies, since = survey.latencies_ms()
+    if latencies:
+        middle, late = np.nanpercentile(latencies, (50, 95))
+        cards += [(f"latency p50, {since}", f"{middle:.0f} ms"), ("latency p95", f"{late:.0f} ms")]
+    if survey.metrics:
+        cards += [("abs_rel", f"{survey.metrics['abs_rel']:.3f}"), ("within 25 % (a1)", f"{survey.metrics['a1']:.1%}")]
+    if survey.coverage is not None:
+        cards.append(("of the truth answered", f"{survey.coverage:.1%}"))
+    return cards
+
+
+def rate_hz(survey: Survey) -> float | None:
+    """Return depth images a second between the first and the last, as they were recorded; None for fewer than two."""
+    arrived = sorted(frame.arrived_ns for frame in survey.frames)
+    span = (arrived[-1] - arrived[0]) / 1e9
+    return (len(arrived) - 1) / span if span > 0 else None
+
+
+def _rate_chart(survey: Survey, start: int) -> str:
+    """Draw depth images, and images, of each whole second."""
+    arrived = (np.array([frame.arrived_ns for frame in survey.frames]) - start) / 1e9
+    lines = [("depth", *_counts(arrived, float(arrived.max())))]
+    if survey.images_ns:
+        images = (np.array(list(survey.images_ns.values())) - start) / 1e9
+        lines.append(("images", *_counts(images[images >= 0], float(arrived.max()))))
+    return page.figure(line_chart(lines, "seconds", "Hz"), "Rate: messages recorded in each second.")
+
+
+def _counts(seconds: Any, end: float) -> tuple[list[float], list[float]]:
+    """Return each whole second's middle and count; a recording shorter than that is one stretch."""
+    stretches = max(1, int(end))
+    length = end / stretches if end > 0 else 1.0
+    counts, edges = np.histogram(seconds, stretches, (0.0, stretches * length))
+    middles = (edges[:-1] + edges[1:]) / 2
+    return middles.tolist(), (counts / length).tolist()
+
+
+def _metrics_table(survey: Survey) -> str:
+    if not survey.metrics:
+        return ""
+    rows = [(name, f"{survey.metrics[name]:.4f}") for name in METRICS]
+    return f"<div>{page.table(('error, mean over frames', ''), rows)}</div>"
+
+
+def _latency_table(run: Mapping[str, Any]) -> str:
+    outputs = run.get("latency_ms", {}).get("outputs", {}) if isinstance(run.get("latency_ms"), dict) else {}
+    rows = [
+        (name, *(f"{figures.get(key, math.nan):.1f}" for key in _QUANTILES))
+        for name, figures in outputs.items()
+        if figures
+    ]
+    return f"<div>{page.table(('stamp to arrival, ms', *_QUANTILES), rows)}</div>" if rows else ""
+
+
+def _stage_table(run: Mapping[str, Any], node: Mapping[str, str]) -> str:
+    stages = run.get("stages_ms") or {
+        key.removeprefix(_STAGE): value for key, value in node.items() if key.startswith(_STAGE)
+    }
+    rows = [(name, f"{float(value):.2f}") for name, value in stages.items()]
+    return f"<div>{page.table(('stage in the node', 'ms'), rows)}</div>" if rows else ""
+
+
+def _facts_table(run: Mapping[str, Any], node: Mapping[str, str]) -> str:
+    drops = run.get("drops") or {
+        key.removeprefix(_DROPPED): value for key, value in node.items() if key.startswith(_DROPPED)
+    }
+    machine = run.get("machine") if isinstance(run.get("machine"), dict) else {}
+    facts = {
+        **{name: run.get(name) or node.get(name) for name in _FACTS},
+        "drive": run.get("drive"),
+        **{f"dropped: {reason}": count for reason, count in drops.items()},
+        **{name: (machine or {}).get(name) for name in ("processor", "cores", "system", "python")},
+    }
+    rows = [(name, str(value)) for name, value in facts.items() if value is not None]
+    return f"<div>{page.table(('what ran', ''), rows, words=True)}</div>" if rows else ""
+
+
+def _node(survey: Survey) -> Mapping[str, str]:
+    """Return the values of the status that is a depth node's: it names its backend."""
+    return next((values for values in survey.diagnostics.values() if "backend" in values), {})
+
+
+def _cells(errors: Errors) -> Sequence[str]:
+    return f"{errors.abs_rel:.3f}", f"{errors.bias:+.3f}", f"{errors.a1:.1%}", f"{errors.pixels}"

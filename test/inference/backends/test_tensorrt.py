@@ -1,0 +1,190 @@
+"""Engines found, loaded, run and refused, with a stand-in for TensorRT and CUDA at the boundary only."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import BackendError, ExportError, InputError
+from space_clip_ros.inference import load_predictor
+from space_clip_ros.inference.gpu.engine_cache import EngineCache
+
+Build = Callable[..., Any]
+
+
+@pytest.fixture()
+def build(fake_gpu: Any) -> Build:
+    """Builds an engine as ``space_clip engine`` does."""
+
+    def built(file: Path, **options: Any) -> Any:
+        from space_clip_ros.export.engine import build_engine
+
+        return build_engine(file, **options)
+
+    return built
+
+
+def image(height: int = 60, width: int = 100) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_auto_takes_the_engine_that_is_there(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    build(model_dir / "fixed.onnx")
+    fake_gpu.launches = 0
+    with (
+        load_predictor(model_dir / "fixed.onnx") as predict,
+        load_predictor(model_dir / "fixed.onnx", device="cpu") as cpu,
+    ):
+        info = predict.info
+        assert (info.backend, info.device, info.precision, info.passed_over) == ("tensorrt", "cuda:0", "fp32", ())
+        assert info.fixed_size == (60, 100)
+        mirrored = image()[:, ::-1]  # of another memory layout
+        prediction = predict.run(mirrored)
+        np.testing.assert_allclose(prediction.depth, cpu(mirrored), rtol=1e-5)
+        assert prediction.depth.flags.owndata and list(prediction.stages_ms) == ["copy_in", "inference", "copy_out"]
+        predict(image())
+        assert fake_gpu.launches == 2  # both were one launch of the recorded run
+        assert predict.device_memory() == 1000 + 60 * 100 * (3 + 4)
+        assert not predict.batches
+    assert not fake_gpu.memory  # all of it freed
+
+
+def test_without_an_engine_auto_goes_on_and_says_why(model_dir: Path, fake_gpu: Any) -> None:
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.backend == "onnxruntime"
+        reason = predict.info.passed_over[0]
+    assert reason == "tensorrt on cuda (no TensorRT engine of this file for TensorRT 10.3.0 on Fake Orin)"
+
+
+def test_without_an_engine_tensorrt_itself_is_an_error(model_dir: Path, fake_gpu: Any) -> None:
+    with pytest.raises(BackendError, match=r"no TensorRT engine .*; build one with 'space_clip engine FILE\.onnx'$"):
+        load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
+    with pytest.raises(BackendError, match=r"'space_clip engine FILE\.onnx --height H --width W'"):
+        load_predictor(model_dir / "any.onnx", backend="tensorrt")
+
+
+def test_an_engine_that_cannot_be_read_is_named(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    path = build(model_dir / "fixed.onnx").path
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(
+        BackendError, match=r"no TensorRT engine .* \(.*\.engine: cannot be read \(Is a directory\); cha"
+    ):
+        load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
+
+
+@pytest.mark.parametrize("change", ["tensorrt", "gpu", "capability", "graph"])
+def test_a_stale_engine_is_not_loaded(
+    model_dir: Path, tmp_path: Path, build: Build, fake_gpu: Any, change: str
+) -> None:
+    file = tmp_path / "road.onnx"
+    file.write_bytes((model_dir / "fixed.onnx").read_bytes())
+    build(file)
+    expected = "no TensorRT engine of this file"
+    if change == "tensorrt":
+        fake_gpu.install("10.7.0")
+        expected = r"for TensorRT 10\.7\.0 on Fake Orin \(there is 100x60 for TensorRT 10\.3\.0\); build"
+    elif change == "gpu":
+        fake_gpu.name = "Fake Thor"
+        expected = r"on Fake Thor \(there is 100x60 for GPU Fake Orin\)"
+    elif change == "capability":
+        fake_gpu.compute_capability = (8, 9)
+        expected = r"\(there is 100x60 for compute capability 8\.7\)"
+    else:
+        file.write_bytes(file.read_bytes() + b"\x72\x08\x0a\x02ab\x12\x02cd")  # one more metadata property: other bytes
+    with pytest.raises(BackendError, match=expected):
+        load_predictor(file, backend="tensorrt")
+
+
+def test_a_refused_engine_is_told_of_with_its_numbers(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    fake_gpu.distortion = 1.5
+    with pytest.raises(ExportError, match=r"the engine is refused: it differs from ONNX Runtime by mean 0\.5 relative"):
+        build(model_dir / "fixed.onnx")
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.backend == "onnxruntime"
+        assert "was refused when it was built (100x60: it differs from ONNX Run" in predict.info.passed_over[0]
+        assert "mean 0.5 relative" in predict.info.passed_over[0]
+
+
+def test_a_damaged_engine(model_dir: Path, build: Build) -> None:
+    path = build(model_dir / "fixed.onnx").path
+    path.write_bytes(path.read_bytes() + b"x")
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.backend == "onnxruntime" and "this engine is damaged" in predict.info.passed_over[0]
+
+
+@pytest.mark.parametrize(
+    ("fails", "message"),
+    [
+        ("deserialize", "TensorRT 10.3.0 cannot load the engine: The engine plan file is not compatible"),
+        ("types", "the engine does not take one uint8 picture and give one float32 depth"),
+        ("context", "working memory does not fit on the GPU"),
+        ("address", "TensorRT does not take the memory for "),
+        ("memory", "CUDA failed: out of memory"),
+        ("run", "TensorRT did not start the run"),
+    ],
+)
+def test_an_engine_that_cannot_run(model_dir: Path, build: Build, fake_gpu: Any, fails: str, message: str) -> None:
+    build(model_dir / "fixed.onnx")
+    fake_gpu.fails = fails
+    with pytest.raises(BackendError, match=message):
+        load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
+    assert not fake_gpu.memory
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.backend == "onnxruntime" and message[:30] in predict.info.passed_over[0]
+
+
+def test_a_run_that_cannot_be_recorded_is_run_step_by_step(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    build(model_dir / "fixed.onnx")
+    fake_gpu.fails, fake_gpu.launches = "capture", 0
+    with (
+        load_predictor(model_dir / "fixed.onnx") as predict,
+        load_predictor(model_dir / "fixed.onnx", device="cpu") as cpu,
+    ):
+        np.testing.assert_allclose(predict(image()), cpu(image()), rtol=1e-5)
+    assert fake_gpu.launches == 0
+
+
+def test_a_file_of_any_size_runs_on_the_engines_there_are(
+    model_dir: Path, build: Build, fake_gpu: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for size in ((40, 60), (60, 100)):
+        build(model_dir / "any.onnx", size=size)
+    with load_predictor(model_dir / "any.onnx") as predict, caplog.at_level(logging.WARNING):
+        assert predict.info.backend == "tensorrt" and predict.info.fixed_size is None
+        assert predict(image(40, 60)).shape == (40, 60) and predict(image()).shape == (60, 100)
+        assert not caplog.records
+        for _ in range(2):
+            assert predict(image(50, 70)).shape == (50, 70)
+        (record,) = caplog.records
+    assert "no TensorRT engine for 70x50 pixels; such images run on onnxruntime, cpu. Build one" in record.getMessage()
+    assert not fake_gpu.memory
+
+
+def test_tensorrt_asked_for_takes_no_other_sizes(model_dir: Path, build: Build) -> None:
+    build(model_dir / "any.onnx", size=(60, 100))
+    with load_predictor(model_dir / "any.onnx", backend="tensorrt") as predict:
+        assert predict(image()).shape == (60, 100)
+        with pytest.raises(InputError, match=r"for images of 100x60 pixels, got 70x50; .* --height 50 --width 70'"):
+            predict(image(50, 70))
+
+
+def test_no_gpu(model_dir: Path, fake_gpu: Any) -> None:
+    fake_gpu.devices = 0
+    with pytest.raises(BackendError, match="device cuda:0: cuda-python sees 0 CUDA devices here"):
+        load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
+    fake_gpu.devices = 1
+    with pytest.raises(BackendError, match="device cuda:3: cuda-python sees 1 CUDA devices here"):
+        load_predictor(model_dir / "fixed.onnx", backend="tensorrt", device="cuda:3")
+
+
+def test_the_cache_is_the_users(model_dir: Path, build: Build) -> None:
+    report = build(model_dir / "fixed.onnx")
+    assert report.path.parent == EngineCache().folder
+    assert "tensorrt" in sys.modules and report.key.tensorrt == "10.3.0"

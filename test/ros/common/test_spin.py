@@ -1,0 +1,93 @@
+"""The shared main: a node that finishes, one that is busy, one that fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import sys, time
+from rclpy.node import Node
+from space_clip_ros.errors import ConfigError
+from space_clip_ros.ros.common import spin
+
+class Subject(Node):
+    def __init__(self, finish):
+        super().__init__("subject")
+        if MODE == "refuse":
+            raise ConfigError("parameters: no good")
+        self._finish = finish
+        self.create_timer(0.01, self._work)
+
+    def _work(self):
+        print("ready", flush=True)
+        if MODE == "finish":
+            self._finish()
+        elif MODE == "fail":
+            raise ValueError("broken callback")
+        elif MODE == "busy":
+            time.sleep(1000)
+        else:
+            time.sleep(0.1)
+
+    def close(self):
+        return "farewell"
+
+MODE = sys.argv[1]
+sys.exit(spin.run(Subject, "subject", "A node to try.", []))
+"""
+
+
+def start(mode: str, domain: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SCRIPT, mode]
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def end(process: subprocess.Popen[str], number: int | None = None) -> tuple[int, list[str]]:
+    if number is not None:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors.splitlines()
+
+
+def test_a_node_may_finish_by_itself(domain):
+    status, lines = end(start("finish", domain))
+    assert status == 0
+    assert len(lines) == 1
+    assert "farewell" in lines[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_a_farewell(domain, number):
+    status, lines = end(start("wait", domain), number)
+    assert status == 0
+    assert len(lines) == 1
+    assert "farewell" in lines[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_callback_that_does_not_return_cannot_hold_it_up(domain, number):
+    status, lines = end(start("busy", domain), number)
+    assert status == 0
+    assert len(lines) == 1
+    assert "stopped while busy" in lines[0]
+
+
+def test_a_callback_that_raises_ends_it_with_a_traceback(domain):
+    status, lines = end(start("fail", domain))
+    assert status == 1
+    assert lines[-1] == "ValueError: broken callback"
+
+
+def test_a_node_that_cannot_start_says_so_in_one_line(domain):
+    status, lines = end(start("refuse", domain))
+    assert status == 1
+    assert len(lines) == 1
+    assert "parameters: no good" in lines[0]

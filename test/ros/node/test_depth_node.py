@@ -1,0 +1,465 @@
+"""The node over real DDS: what comes out, when nothing does, and what no message may do to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.inference import load_predictor
+from space_clip_ros.messages import (
+    camera_info_from_camera,
+    depth_from_image,
+    image_from_array,
+    image_to_rgb,
+    points_from_cloud,
+)
+from space_clip_ros.ros.node.camera_stream import CameraStream
+from space_clip_ros.ros.node.depth_node import DepthNode
+from space_clip_ros.ros.node.statistics import Statistics
+
+WIDTH, HEIGHT = 64, 48
+CAMERA = PinholeCamera(WIDTH, HEIGHT, 50.0, 50.0, 31.5, 23.5)
+OUTPUTS = {"depth/image": Image, "depth/camera_info": CameraInfo, "depth/points": PointCloud2, "depth/color": Image}
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+
+
+class Bench:
+    """A depth node and a robot around it, spinning in a thread of their own."""
+
+    def __init__(self, until: Callable[..., None], model: Any, **parameters: Any) -> None:
+        values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        self.until = until
+        self.node = DepthNode(parameter_overrides=overrides)
+        self.robot = Node("robot")
+        self.received: dict[str, list[Any]] = {topic: [] for topic in (*OUTPUTS, "/diagnostics")}
+        self.images = self.robot.create_publisher(Image, "image", 10)
+        self.compressed = self.robot.create_publisher(CompressedImage, "image/compressed", 10)
+        self.infos = self.robot.create_publisher(CameraInfo, "camera_info", 10)
+        self.listen("/diagnostics", DiagnosticArray)
+        self._executor = SingleThreadedExecutor()
+        for node in (self.node, self.robot):
+            self._executor.add_node(node)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        self._stamp = 100
+
+    @property
+    def stream(self) -> CameraStream:
+        assert self.node._cameras is not None
+        return self.node._cameras.streams[0]
+
+    @property
+    def numbers(self) -> Statistics:
+        return self.node._statistics[""]
+
+    def _spin(self) -> None:
+        while not self._stopping:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        self._stopping = True
+        self._thread.join(20)
+        self._executor.shutdown()
+        self.node.close()
+        self.node.destroy_node()
+        self.robot.destroy_node()
+
+    def listen(self, topic: str, kind: type) -> Any:
+        return self.robot.create_subscription(kind, topic, self.received[topic].append, 50)
+
+    def subscribe(self, *topics: str) -> None:
+        for topic in topics:
+            self.listen(topic, OUTPUTS[topic])
+        self.until(lambda: self.node.count_subscribers(topics[-1]) > 0, "the node to see its subscribers")
+        self.until(lambda: self.node._cameras and self.stream.outputs.subscribers() >= len(topics), "matched outputs")
+
+    def ready(self) -> None:
+        self.until(lambda: self.node._state == "active", "the node to be active")
+        self.until(lambda: self.images.get_subscription_count() + self.compressed.get_subscription_count(), "matching")
+        self.until(self.infos.get_subscription_count, "camera_info to be matched")
+
+    def header(self, frame_id: str = "camera") -> Header:
+        self._stamp += 1
+        return Header(stamp=Time(sec=self._stamp, nanosec=123), frame_id=frame_id)
+
+    def calibrate(self, info: CameraInfo | None = None) -> None:
+        info = info or camera_info_from_camera(CAMERA, self.header())
+        calibration = self.stream.calibration
+        before = calibration._infos.get(info.header.frame_id)
+        self.infos.publish(info)
+        self.until(lambda: calibration._infos.get(info.header.frame_id) is not before, "camera_info to arrive")
+
+    def send(self, message: Image | None = None) -> Image:
+        """Publish one image and wait until the worker is done with it."""
+        message = message or image_from_array(picture(), "rgb8", self.header())
+        before = self.handled()
+        self.images.publish(message)
+        self.until(lambda: self.handled() > before, "the image to be handled")
+        return message
+
+    def handled(self) -> int:
+        snapshot = self.numbers.snapshot()
+        return snapshot.published + sum(snapshot.dropped.values())
+
+    def answer(self, topic: str, message: Any) -> Any:
+        def matching() -> list[Any]:
+            return [item for item in self.received[topic] if item.header.stamp == message.header.stamp]
+
+        self.until(matching, f"{topic} for this image")
+        return matching()[0]
+
+    def dropped(self) -> dict[str, int]:
+        return dict(self.numbers.snapshot().dropped)
+
+    def status(self) -> DiagnosticStatus:
+        return self.received["/diagnostics"][-1].status[0]
+
+
+@pytest.fixture
+def bench(ros: int, until: Callable[..., None], tiny_model_file: Any) -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(model: Any = tiny_model_file, **parameters: Any) -> Bench:
+        made.append(Bench(until, model, **parameters))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def running(bench: Callable[..., Bench]) -> Bench:
+    """An active node with all outputs subscribed to and a calibrated camera."""
+    one = bench()
+    one.ready()
+    one.subscribe(*OUTPUTS)
+    one.calibrate()
+    return one
+
+
+def test_every_output_carries_the_images_header_and_depth(running, tiny_model_file):
+    message = running.send()
+    depth_message, info, cloud, color = (running.answer(topic, message) for topic in OUTPUTS)
+    for output in (depth_message, info, cloud, color):
+        assert output.header == message.header
+    expected = load_predictor(tiny_model_file, threads=1)(picture())
+    assert depth_message.encoding == "32FC1"
+    np.testing.assert_allclose(depth_from_image(depth_message), expected, rtol=1e-5)
+    assert info.k.tolist() == CAMERA.K.ravel().tolist()
+    points = points_from_cloud(cloud)
+    assert points.shape == (HEIGHT // 2, WIDTH // 2)
+    np.testing.assert_allclose(points["z"], expected[::2, ::2], rtol=1e-5)
+    np.testing.assert_allclose(points["x"][3, 5], (10 - 31.5) / 50 * expected[6, 10], rtol=1e-5)
+    red, green, blue = picture()[6, 10].astype(int)
+    assert np.ascontiguousarray(points["rgb"]).view(np.uint32)[3, 5] == red << 16 | green << 8 | blue
+    assert not cloud.is_dense
+    assert color.encoding == "rgb8"
+    assert image_to_rgb(color).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_nothing_is_computed_that_nobody_subscribes_to(bench, until):
+    one = bench()
+    one.ready()
+    one.calibrate()
+    runs = counted_runs(one)
+    one.images.publish(image_from_array(picture(), "rgb8", one.header()))
+    until(lambda: one.numbers.snapshot().received == 1, "the image to arrive")
+    until(lambda: one.received["/diagnostics"] and "idle: nobody subscribes" in one.status().message, "the idle status")
+    assert one.status().level == DiagnosticStatus.OK
+    one.subscribe("depth/camera_info")
+    message = image_from_array(picture(), "rgb8", one.header())
+    one.images.publish(message)
+    assert one.answer("depth/camera_info", message).width == WIDTH
+    assert runs == []
+    one.subscribe("depth/color")
+    message = one.send()
+    one.answer("depth/color", message)
+    assert len(runs) == 1
+    assert "depth/points" not in one.numbers.snapshot().stages_ms
+
+
+def counted_runs(one: Bench) -> list[int]:
+    predictor, runs = one.node._engine._predictor, []
+    original = predictor.run_batch
+    predictor.run_batch = lambda rgb: (runs.append(1), original(rgb))[1]
+    return runs
+
+
+def with_fields(message: Any, **fields: Any) -> Any:
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"encoding": "h264"}, "unknown encoding 'h264'"),
+        ({"step": WIDTH * 3 - 3}, "step is 189 bytes"),
+        ({"height": HEIGHT + 1}, "truncated"),
+        ({"height": 0, "width": 0}, "empty"),
+        ({"height": 2**32 - 1, "width": 2**32 - 1, "step": 2**32 - 1}, "more than the"),
+        ({"encoding": "32FC1"}, "holds depth, not colour"),
+    ],
+)
+def test_a_bad_image_is_said_and_the_next_good_one_works(running, fields, text):
+    bad = with_fields(image_from_array(picture(), "rgb8", running.header()), **fields)
+    running.send(bad)
+    assert running.dropped() == {"bad image": 1}
+    assert text in running.numbers.snapshot().problem
+    message = running.send()
+    running.answer("depth/image", message)
+    running.until(lambda: text in running.status().message, "diagnostics to say it")
+    assert not any(item.header.stamp == bad.header.stamp for item in running.received["depth/image"])
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_with_a_bad_k_depth_goes_on_without_a_cloud(running, value):
+    info = camera_info_from_camera(CAMERA, running.header())
+    info.k[0] = info.p[0] = value
+    running.calibrate(info)
+    message = running.send()
+    running.answer("depth/image", message)
+    running.answer("depth/color", message)
+    assert "camera_info" in running.numbers.snapshot().problem
+    running.calibrate()
+    good = running.send()
+    running.answer("depth/points", good)
+    assert [cloud.header.stamp for cloud in running.received["depth/points"]] == [good.header.stamp]
+    assert [one.header.stamp for one in running.received["depth/camera_info"]] == [good.header.stamp]
+
+
+def test_a_missing_camera_info_is_said_only_to_those_who_need_it(bench):
+    one = bench()
+    one.ready()
+    one.subscribe("depth/image")
+    one.answer("depth/image", one.send())
+    assert one.numbers.snapshot().problem == ""
+    one.subscribe("depth/points")
+    one.answer("depth/image", one.send())
+    assert one.numbers.snapshot().problem == "no camera_info on /camera_info yet"
+
+
+def test_camera_info_of_another_frame_or_size_gives_no_cloud(running):
+    message = running.send(image_from_array(picture(), "rgb8", running.header("other")))
+    running.answer("depth/image", message)
+    assert "is for frame 'camera', but images are in frame 'other'" in running.numbers.snapshot().problem
+    message = running.send(image_from_array(picture()[:40], "rgb8", running.header()))
+    assert running.answer("depth/image", message).height == 40
+    assert "64x48" in running.numbers.snapshot().problem
+    assert not running.received["depth/points"]
+
+
+def test_binning_and_region_of_interest_are_respected(running):
+    info = camera_info_from_camera(PinholeCamera(256, 192, 200.0, 200.0, 140.0, 100.0), running.header())
+    info.binning_x = info.binning_y = 2
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 64, 48, 128, 96
+    running.calibrate(info)
+    message = running.send()
+    k = running.answer("depth/camera_info", message).k
+    # (140 - 64 + 0.5) / 2 - 0.5 and (100 - 48 + 0.5) / 2 - 0.5
+    assert (k[0], k[4], k[2], k[5]) == pytest.approx((100.0, 100.0, 37.75, 25.75))
+    running.answer("depth/points", message)
+
+
+def test_distorted_images_are_rectified(running, tiny_model_file):
+    info = camera_info_from_camera(CAMERA, running.header())
+    info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    info.p[0] = info.p[5] = 30.0
+    running.calibrate(info)
+    message = running.send()
+    assert running.answer("depth/camera_info", message).k[0] == 30.0
+    depth = depth_from_image(running.answer("depth/image", message))
+    # A wider view than the lens had: the corners show nothing, so depth there is invalid.
+    assert np.isnan(depth[0, 0])
+    assert np.isfinite(depth[HEIGHT // 2, WIDTH // 2])
+    running.node.set_parameters([Parameter("rectify", value="off")])
+    message = running.send()
+    depth = depth_from_image(running.answer("depth/image", message))
+    np.testing.assert_allclose(depth, load_predictor(tiny_model_file, threads=1)(picture()), rtol=1e-5)
+
+
+def test_the_newest_frame_wins_and_older_ones_are_counted(running, until):
+    release, entered = threading.Event(), threading.Event()
+    predictor = running.node._engine._predictor
+    original = predictor.run_batch
+    seen: list[np.ndarray] = []
+
+    def slow(images: list[np.ndarray]) -> Any:
+        seen.append(images[0].copy())
+        entered.set()
+        assert release.wait(30)
+        return original(images)
+
+    predictor.run_batch = slow
+    messages = [image_from_array(picture(seed), "rgb8", running.header()) for seed in range(5)]
+    running.images.publish(messages[0])
+    until(entered.is_set, "the engine to start")
+    for count, message in enumerate(messages[1:], start=2):
+        running.images.publish(message)
+        until(lambda count=count: running.numbers.snapshot().received >= count, "the image to arrive")
+    # The executor answered all of them while the engine was busy.
+    release.set()
+    running.answer("depth/image", messages[4])
+    assert running.dropped() == {"replaced by a newer one": 3}
+    stamps = [item.header.stamp for item in running.received["depth/image"]]
+    assert stamps == [messages[0].header.stamp, messages[4].header.stamp]
+    np.testing.assert_array_equal(seen[1], picture(4))
+
+
+def test_an_engine_that_fails_costs_a_frame_and_not_the_node(running):
+    predictor = running.node._engine._predictor
+    original = predictor.run_batch
+    predictor.run_batch = lambda rgb: (_ for _ in ()).throw(RuntimeError("out of\nmemory"))
+    running.send()
+    assert running.dropped() == {"failed": 1}
+    assert running.numbers.snapshot().problem == "RuntimeError: out of memory"
+    predictor.run_batch = original
+    running.answer("depth/image", running.send())
+
+
+def test_images_that_are_too_old_are_dropped(running):
+    running.node.set_parameters([Parameter("max_age", value=1.0)])
+    running.send()
+    assert running.dropped() == {"too old": 1}
+    now = running.robot.get_clock().now().to_msg()
+    fresh = image_from_array(picture(), "rgb8", Header(stamp=now, frame_id="camera"))
+    running.answer("depth/image", running.send(fresh))
+    future = image_from_array(picture(), "rgb8", Header(stamp=Time(sec=now.sec + 60), frame_id="camera"))
+    running.answer("depth/image", running.send(future))
+    assert "in the future" in running.numbers.snapshot().problem
+
+
+def test_parameters_change_between_frames(running, tiny_model_file):
+    raw = load_predictor(tiny_model_file, threads=1)(picture())
+    set_all(running, {"depth_scale": 2.0, "points.stride": 4, "points.color": False})
+    message = running.send()
+    np.testing.assert_allclose(depth_from_image(running.answer("depth/image", message)), 2 * raw, rtol=1e-5)
+    cloud = running.answer("depth/points", message)
+    assert (cloud.height, cloud.width, cloud.point_step) == (HEIGHT // 4, WIDTH // 4, 12)
+
+    set_all(running, {"depth_encoding": "16UC1", "color.colormap": "viridis"})
+    message = running.send()
+    millimetres = running.answer("depth/image", message)
+    assert millimetres.encoding == "16UC1"
+    np.testing.assert_allclose(depth_from_image(millimetres), 2 * raw, atol=6e-4)
+
+    median = float(np.median(2 * raw))
+    set_all(running, {"max_depth": median, "depth_encoding": "32FC1"})
+    message = running.send()
+    depth = depth_from_image(running.answer("depth/image", message))
+    np.testing.assert_array_equal(np.isnan(depth), 2 * raw > np.float32(median))
+    z = points_from_cloud(running.answer("depth/points", message))["z"]
+    np.testing.assert_array_equal(np.isnan(z), np.isnan(depth[::4, ::4]))
+
+    # Beyond the range is free space for a costmap, also where depth itself is cut off.
+    set_all(running, {"points.clearing": True, "points.max_range": 0.5 * median})
+    message = running.send()
+    z = points_from_cloud(running.answer("depth/points", message))["z"]
+    assert not np.isnan(z).any()
+    assert z.max() == np.float32(0.5 * median)
+
+
+def set_all(one: Bench, values: dict[str, Any]) -> None:
+    result = one.node.set_parameters_atomically([Parameter(name, value=value) for name, value in values.items()])
+    assert result.successful, result.reason
+
+
+def test_focal_scaling(running, tiny_model_file):
+    set_all(running, {"focal_scaling": True})
+    depth = depth_from_image(running.answer("depth/image", running.send()))
+    # Trained at fx/width 500/640 and fy/height 500/480, used at 50/64 and 50/48: the same field of view.
+    raw = load_predictor(tiny_model_file, threads=1)(picture())
+    np.testing.assert_allclose(depth, raw, rtol=1e-5)
+    running.calibrate(camera_info_from_camera(PinholeCamera(WIDTH, HEIGHT, 25.0, 25.0, 31.5, 23.5), running.header()))
+    depth = depth_from_image(running.answer("depth/image", running.send()))
+    np.testing.assert_allclose(depth, 0.5 * raw, rtol=1e-5)
+    running.until(lambda: values(running)["depth_factor"] == "0.5000", "the factor in diagnostics")
+
+
+def values(one: Bench) -> dict[str, str]:
+    return {pair.key: pair.value for pair in one.status().values}
+
+
+def test_compressed_images(bench, tiny_model_file):
+    import cv2
+
+    one = bench(image_transport="compressed")
+    one.ready()
+    one.subscribe("depth/image")
+    message = CompressedImage(header=one.header(), format="png")
+    message.data.frombytes(cv2.imencode(".png", picture()[..., ::-1])[1].tobytes())
+    one.compressed.publish(message)
+    depth = depth_from_image(one.answer("depth/image", message))
+    np.testing.assert_allclose(depth, load_predictor(tiny_model_file, threads=1)(picture()), rtol=1e-5)
+    broken = CompressedImage(header=one.header(), format="png")
+    broken.data.frombytes(b"\x89PNG nothing")
+    one.compressed.publish(broken)
+    one.until(lambda: one.dropped() == {"bad image": 1}, "the broken picture to be refused")
+
+
+def test_diagnostics_tell_the_numbers(running):
+    for _ in range(3):
+        running.send()
+    running.until(lambda: values(running).get("published") == "3", "the count")
+    told = values(running)
+    assert told["state"] == "active"
+    assert (told["model"], told["backend"], told["device"]) == ("tiny_random", "onnxruntime", "cpu")
+    assert told["received"] == "3"
+    assert {"age_ms_p50", "age_ms_p95", "stage_ms: engine", "stage_ms: depth/points"} <= set(told)
+    assert running.status().level == DiagnosticStatus.OK
+    assert running.status().name == "depth: depth estimation"
+
+
+def test_diagnostics_name_what_is_missing(bench, until):
+    one = bench()
+    one.ready()
+    one.robot.destroy_publisher(one.images)
+    text = "no image on /image yet: nobody publishes there; remap it"
+    until(lambda: one.received["/diagnostics"] and text in one.status().message, "the missing publisher to be said")
+    one.images = one.robot.create_publisher(Image, "image", 10)
+    text = "no image on /image yet, though 1 publish there: /robot (sensor_msgs/msg/Image, reliable, volatile)"
+    until(lambda: text in one.status().message, "the silent publisher to be said")
+
+
+def test_a_clock_that_jumps_back_starts_the_numbers_anew(bench, until, capfd):
+    one = bench(use_sim_time=True)
+    one.ready()
+    one.subscribe("depth/image")
+    clock = one.robot.create_publisher(Clock, "/clock", 10)
+    until(clock.get_subscription_count, "the clock to be matched")
+
+    def tick(seconds: int) -> None:
+        clock.publish(Clock(clock=Time(sec=seconds)))
+        until(lambda: one.node.get_clock().now().nanoseconds == seconds * 10**9, "simulated time")
+
+    tick(200)
+    one.send()
+    assert one.numbers.snapshot().published == 1
+    assert one.numbers.snapshot().age_ms[0] == pytest.approx((200 - 101) * 1e3, abs=1)
+    tick(201)
+    assert one.numbers.snapshot().published == 1
+    tick(100)
+    until(lambda: one.numbers.snapshot().published == 0, "the numbers to start anew")
+    one.send()
+    assert one.numbers.snapshot().published == 1
+    assert capfd.readouterr().err.count("the clock jumped back") == 1

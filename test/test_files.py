@@ -1,0 +1,89 @@
+"""Files written whole with the umask's mode, and the shared files that are found where the package is installed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.errors import DataError
+from space_clip_ros.files import file_sha256, share_folders, shared_file, write_whole, written_whole
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_a_file_gets_the_mode_that_the_umask_gives(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        with written_whole(tmp_path / "model.safetensors") as draft:
+            draft.touch(mode=0o600)
+            draft.write_bytes(b"weights")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "model.safetensors") == 0o666 & ~mask
+
+
+def test_a_failed_block_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "depth.bin"
+    write_whole(path, b"old")
+    with pytest.raises(RuntimeError, match="interrupted"), written_whole(path) as draft:
+        draft.write_bytes(b"ne")
+        raise RuntimeError("interrupted")
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_draft_keeps_the_suffix_for_libraries_that_look_at_it(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "model.onnx") as draft:
+        assert draft.suffix == ".onnx"
+        draft.write_bytes(b"graph")
+    assert (tmp_path / "model.onnx").read_bytes() == b"graph"
+
+
+def test_a_path_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match=r"file/depth\.bin: cannot be written \(.+\)"):
+        write_whole(tmp_path / "file" / "depth.bin", b"")
+
+
+def test_a_checksum_is_that_of_the_bytes(tmp_path: Path) -> None:
+    write_whole(tmp_path / "abc", b"abc")
+    assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_two_threads_may_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    writers = [threading.Thread(target=write_whole, args=(path, bytes([number]) * 1000)) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(set(path.read_bytes())) == 1
+    assert path.stat().st_size == 1000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_shared_files_are_found_in_the_source_tree_and_missing_ones_named(project_root: Path) -> None:
+    assert shared_file("config/fastdds.xml").read_bytes() == (project_root / "config/fastdds.xml").read_bytes()
+    with pytest.raises(DataError, match=r"config/none\.xml: not found in"):
+        shared_file("config/none.xml")
+
+
+def test_an_installed_package_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "share" / "space_clip_ros" / "config" / "fastdds.xml"
+    installed.parent.mkdir(parents=True)
+    installed.write_text("<dds/>", encoding="utf-8")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    assert shared_file("config/fastdds.xml") == installed
+
+
+def test_another_package_is_searched_where_ros_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}{os.pathsep}")
+    assert share_folders("sensor_msgs")[0] == tmp_path / "share" / "sensor_msgs"
+    assert all(folder.name == "sensor_msgs" for folder in share_folders("sensor_msgs"))

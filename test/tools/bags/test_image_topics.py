@@ -1,0 +1,75 @@
+"""Which topics of a bag hold colour images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.tools.bags import messages, qos
+from space_clip_ros.tools.bags.image_topics import ImageTopic, choose_images, image_topics
+from space_clip_ros.tools.bags.reader import BagReader
+from space_clip_ros.tools.bags.writer import BagWriter
+
+RGB = np.zeros((4, 6, 3), np.uint8)
+DEPTH = np.ones((4, 6), np.float32)
+
+
+def write(path: Path, *names: str) -> Path:
+    """A bag with an image on each topic; the name says of what form."""
+    head = messages.header(0, "camera")
+    with BagWriter(path) as bag:
+        for name in ("/tf", *names):
+            form = "CompressedImage" if "compressed" in name else "Image"
+            bag.add(name, "tf2_msgs/msg/TFMessage" if name == "/tf" else f"sensor_msgs/msg/{form}", qos.SENSOR)
+        bag.write("/tf", 1, messages.transforms())
+        for name in names:
+            if "compressed" in name:
+                bag.write(name, 2, messages.compressed_image(RGB, "png", head))
+            else:
+                kinds = {"depth": DEPTH, "truth": (1000 * DEPTH).astype(np.uint16)}
+                bag.write(name, 2, messages.image(kinds.get(name.rpartition("/")[2], RGB), head))
+    return path
+
+
+def test_depth_is_no_colour(tmp_path: Path) -> None:
+    names = ("/cam/image_raw", "/cam/depth", "/cam/truth", "/cam/depth/compressedDepth", "/rear/image/compressed")
+    with BagReader(write(tmp_path / "bag", *names)) as bag:
+        found = image_topics(bag)
+        assert found == [ImageTopic("/cam/image_raw", False), ImageTopic("/rear/image/compressed", True)]
+        assert [(topic.namespace, topic.info) for topic in found] == [
+            ("/cam/", "/cam/camera_info"),
+            ("/rear/", "/rear/camera_info"),
+        ]
+        assert choose_images(bag, ["rear/image/compressed"]) == found[1:]
+        assert choose_images(bag, ["/rear/image/compressed", "/cam/image_raw"]) == found[::-1]
+        with pytest.raises(InputError, match="several image topics, /cam/image_raw, /rear/image/compressed; say which"):
+            choose_images(bag)
+        with pytest.raises(InputError, match="no colour images on /cam/depth; it has them on /cam/image_raw, /rear"):
+            choose_images(bag, ["/cam/depth"])
+
+
+def test_the_only_one_needs_no_choice(tmp_path: Path) -> None:
+    with BagReader(write(tmp_path / "bag", "/image")) as bag:
+        assert choose_images(bag) == [ImageTopic("/image", False)]
+
+
+def test_topics_without_messages_do_not_count(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add("/image", "sensor_msgs/msg/Image", qos.SENSOR)
+        bag.add("/tf", "tf2_msgs/msg/TFMessage", qos.TF)
+        bag.write("/tf", 1, messages.transforms())
+    with (
+        BagReader(tmp_path / "bag") as read,
+        pytest.raises(DataError, match="no topic of colour images"),
+    ):
+        choose_images(read)
+
+
+def test_two_forms_of_one_image_would_have_the_same_depth(tmp_path: Path) -> None:
+    with BagReader(write(tmp_path / "bag", "/image", "/image/compressed")) as bag:
+        with pytest.raises(InputError, match=r"would have the same topics, /depth/\.\.\.; choose one"):
+            choose_images(bag, ["/image", "/image/compressed"])
+        assert choose_images(bag, ["/image/compressed"]) == [ImageTopic("/image/compressed", True)]

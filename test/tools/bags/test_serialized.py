@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from space_clip_ros.tools.bags import qos
+from space_clip_ros.tools.bags.serialized import message_class, played_qos, recorded_qos, recording_qos
+
+LATCHED, VOLATILE = DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE
+RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+
+
+def test_types_are_found_by_name() -> None:
+    assert message_class("sensor_msgs/msg/Image") is Image
+    assert message_class("sensor_msgs/msg/Nothing") is None
+    assert message_class("no_such_msgs/msg/Image") is None
+
+
+@pytest.mark.parametrize(
+    ("offered", "reliability", "durability", "depth"),
+    [
+        ([], RELIABLE, VOLATILE, 10),
+        ([qos.SENSOR], RELIABLE, VOLATILE, 10),
+        ([qos.profile(50, reliable=False)], BEST_EFFORT, VOLATILE, 50),
+        ([qos.profile(5, reliable=False), qos.SENSOR], RELIABLE, VOLATILE, 10),
+        ([qos.STATIC_TF], RELIABLE, LATCHED, 25),
+    ],
+)
+def test_playing_offers_what_the_publishers_did(
+    offered: list[object], reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth: int
+) -> None:
+    found = played_qos(offered, count=25)
+    assert (found.reliability, found.durability, found.depth) == (reliability, durability, depth)
+
+
+@pytest.mark.parametrize(
+    ("offered", "reliability", "durability"),
+    [
+        ([(RELIABLE, LATCHED)], RELIABLE, LATCHED),
+        ([(RELIABLE, LATCHED), (BEST_EFFORT, VOLATILE)], BEST_EFFORT, VOLATILE),
+        ([(RELIABLE, VOLATILE), (RELIABLE, LATCHED)], RELIABLE, VOLATILE),
+    ],
+)
+def test_recording_asks_for_what_all_publishers_offer(
+    offered: list[tuple[ReliabilityPolicy, DurabilityPolicy]],
+    reliability: ReliabilityPolicy,
+    durability: DurabilityPolicy,
+) -> None:
+    profiles = [QoSProfile(depth=1, reliability=one, durability=other) for one, other in offered]
+    found = recording_qos(profiles, 100)
+    assert (found.reliability, found.durability, found.depth) == (reliability, durability, 100)
+    played = played_qos([recorded_qos(found)], count=1)
+    assert (played.reliability, played.durability) == (reliability, durability)

@@ -1,0 +1,25 @@
+"""A GPU's limits, measured with PyTorch; what is not CUDA's own runs on the CPU just as well."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from space_clip_ros.tools.benchmark import device_roofline
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_rates(precision: str) -> None:
+    gflops, gbytes = device_roofline.rates("cpu", precision, side=64, numbers=1000)
+    assert gflops > 0 and gbytes > 0
+
+
+def test_one_line_of_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["device_roof", "cpu", "fp32"])
+    monkeypatch.setattr(device_roofline, "rates", lambda name, precision: (12.34, 5.678))
+    device_roofline.main()
+    said = json.loads(capsys.readouterr().out)
+    assert (said["gflops"], said["gbytes"]) == (12.3, 5.68)
+    assert said["measured_by"].startswith("PyTorch ") and said["measured_by"].endswith(" on cpu")

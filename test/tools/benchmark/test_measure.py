@@ -1,0 +1,59 @@
+"""A whole case: every figure is there and they agree with each other; no time is judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.tools.benchmark.eager import EagerModel
+from space_clip_ros.tools.benchmark.measure import Case, made_up_images, measure, peak_memory, steps
+from space_clip_ros.tools.benchmark.measured_model import open_subject
+from space_clip_ros.tools.benchmark.roofline import Roof
+
+ROOF = Roof(100.0, 10.0, 1, "made up")
+
+
+def test_a_case_next_to_floor_and_eager(model_dir: Path) -> None:
+    case = Case(100, 60, batch=1, frames=7)
+    subject = open_subject(model_dir / "any.onnx", "auto", "auto", "auto", 1)
+    held = peak_memory(subject, case)
+    assert held["resident"] > 10 and held["device"] is None
+    advanced: list[int] = []
+    eager = EagerModel(model_dir / "tiny.safetensors", "cpu", 1)
+    found = measure(subject, eager, ROOF, case, lambda: advanced.append(1))
+    subject.close()
+    assert len(advanced) == steps(case, compared=True) == 14
+    assert json.loads(json.dumps(found)) == found
+    assert (found["size"], found["batch"], found["runs"]) == ([100, 60], 1, 7)
+    assert set(found["stages_ms"]) == {"copy_in", "inference"}
+    assert {"preprocess", "encoder", "decoder", "postprocess"} < set(found["separated_ms"])
+    assert found["stages_ms"]["inference"]["p50"] <= found["total_ms"]["max"]
+    floor = found["floor"]
+    assert floor["compute_ms"] == pytest.approx(floor["gigaoperations"] / 100 * 1e3, rel=0.05)
+    assert floor["share"] == pytest.approx(floor["ms"] / found["total_ms"]["p50"], abs=1e-3)
+    assert found["eager"]["times_faster"] == pytest.approx(
+        found["eager"]["total_ms"]["p50"] / found["total_ms"]["p50"], rel=1e-2
+    )
+
+
+def test_a_batch_without_floor_and_eager(model_dir: Path) -> None:
+    subject = open_subject(model_dir / "pair.onnx", "auto", "auto", "auto", 1)
+    found = measure(subject, None, None, Case(100, 60, batch=2, frames=5))
+    subject.close()
+    assert found["runs"] == 3 and found["floor"] is None and found["eager"] is None
+    with pytest.raises(InputError, match="takes only images of 100 x 60"):
+        peak_memory(subject, Case(10, 10, 2, 2))
+    with pytest.raises(InputError, match="takes only images of 100 x 60"):
+        measure(subject, None, None, Case(10, 10, 2, 2))
+
+
+def test_pictures_are_the_same_every_time() -> None:
+    case = Case(30, 20, batch=2, frames=1)
+    images = made_up_images(case)
+    assert images.shape == (2, 20, 30, 3) and images.dtype == np.uint8 and images.std() > 10
+    np.testing.assert_array_equal(images, made_up_images(case))
+    assert case.runs == 1

@@ -1,0 +1,208 @@
+"""The demo as a user runs it: to its end, into an error, and into Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import cv2
+import pytest
+
+MARK = "SPACE_CLIP_TEST_RUN"
+
+
+class Run:
+    """One demo in a process of its own, with a mark by which all its descendants are known."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.mark = uuid.uuid4().hex
+        environment = {key: value for key, value in os.environ.items() if key != "ROS_DOMAIN_ID"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "space_clip_ros.tools.demo", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment, MARK: self.mark},
+        )
+
+    def finish(self) -> tuple[int, str, str]:
+        output, errors = self.process.communicate(timeout=150)
+        return self.process.returncode, output, errors
+
+    def descendants(self) -> list[int]:
+        wanted = f"{MARK}={self.mark}".encode()
+        return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if wanted in readable(path)]
+
+    def wait_for_line(self, text: str) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} never came")
+
+
+def readable(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def gone(run: Run) -> bool:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if not run.descendants():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_drive_is_played_through_and_reported(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
+    run = Run("--drive", small_drive, "--model", tiny_model_file, "--rate", 2, "--out", tmp_path, "--no-recording")
+    status, output, errors = run.finish()
+    assert status == 0, errors
+    assert not (tmp_path / "recording").exists()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["frames_sent"] == 5
+    assert 1 <= summary["frames_received"] <= 5
+    assert set(summary["latency_ms"]) == {"p50", "p95", "p99", "max", "outputs"}
+    assert set(summary["latency_ms"]["outputs"]) == {"depth/image", "depth/camera_info", "depth/points", "depth/color"}
+    assert summary["latency_ms"]["p50"] > 0
+    assert "engine" in summary["stages_ms"]
+    assert (summary["model"], summary["backend"]) == ("tiny_random", "onnxruntime")
+    assert summary["abs_rel"] > 0 and 0 <= summary["delta1"] <= 1
+    # Every frame is either here or accounted for.
+    assert summary["frames_received"] + sum(summary["drops"].values()) >= summary["frames_sent"]
+    report = cv2.imread(str(tmp_path / "report.png"))
+    assert report is not None and report.std() > 10
+    assert "tiny_random on onnxruntime" in output
+    assert "\r" not in output, "nothing is redrawn where no terminal listens"
+    assert gone(run)
+
+
+def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
+    """Compressed images of a bag; what is recorded holds every frame, and can be played in its turn."""
+    from space_clip_ros.tools.bags.kitti_to_bag import write_bag
+    from space_clip_ros.tools.bags.options import BagOptions
+    from space_clip_ros.tools.bags.reader import BagReader
+
+    write_bag(small_drive, tmp_path / "bag", BagOptions(compressed="png"))
+    run = Run("--bag", tmp_path / "bag", "--model", tiny_model_file, "--rate", 2, "--out", tmp_path / "out")
+    status, output, errors = run.finish()
+    assert status == 0, errors
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["drive"], summary["recording"]) == ("bag", "recording")
+    # On a machine that is busy with other things first messages may go out before all hear it.
+    assert 1 <= summary["frames_sent"] <= 5
+    assert summary["abs_rel"] > 0
+    assert 0 < summary["latency_ms"]["p50"] < 60_000
+    assert cv2.imread(str(tmp_path / "out" / "report.png")) is not None
+    assert f"{tmp_path / 'out' / 'recording'}\n" in output
+    with BagReader(tmp_path / "out" / "recording") as bag:
+        counts = {name: topic.count for name, topic in bag.topics.items()}
+    for topic in ("/image/compressed", "/camera_info", "/ground_truth/image"):
+        assert 1 <= counts[topic] <= 5, topic
+    assert min(counts["/depth/image"], counts["/depth/camera_info"], counts["/diagnostics"]) > 0
+    assert "/depth/points" not in counts
+    assert gone(run)
+
+
+def test_a_run_can_be_watched_live(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
+    """The page is there while the model loads, shows pictures and figures of the drive, and ends with the demo."""
+    pytest.importorskip("tornado")
+    from tornado.websocket import WebSocketClosedError, websocket_connect
+
+    words = ("--view", "--view-port", 0, "--rate", 1, "--no-recording", "--out", tmp_path)
+    run = Run("--drive", small_drive, "--model", tiny_model_file, *words)
+    url = run.wait_for_line("live view: http://127.0.0.1:").split()[-1]
+
+    async def watch() -> int:
+        connection = await asyncio.wait_for(websocket_connect(f"{url.replace('http', 'ws')}live"), 60)
+        with_pictures = 0
+        while (written := await asyncio.wait_for(connection.read_message(), 60)) is not None:
+            head = json.loads(written[4 : 4 + int.from_bytes(written[:4], "little")])
+            with_pictures += bool(head["image"] and head["depth"] and head["cards"])
+            with contextlib.suppress(WebSocketClosedError):
+                await connection.write_message("next")
+        assert connection.close_code == 1001
+        return with_pictures
+
+    assert asyncio.run(watch()) > 0
+    status, _, errors = run.finish()
+    assert status == 0, errors
+    assert json.loads((tmp_path / "summary.json").read_text())["frames_sent"] >= 1
+    assert gone(run)
+
+
+def test_a_view_without_its_port_ends_before_anything_starts(tmp_path: Path, small_drive: Path) -> None:
+    pytest.importorskip("tornado")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status, output, errors = Run("--drive", small_drive, "--view", "--view-port", port, "--out", tmp_path).finish()
+    assert status == 1
+    assert errors == f"demo: port {port} of 127.0.0.1 is taken; give another one, or 0 for any that is free\n"
+    assert output == ""
+
+
+def test_a_model_that_is_not_there_ends_the_demo_with_the_reason(tmp_path: Path, small_drive: Path) -> None:
+    run = Run("--drive", small_drive, "--model", "no_such_model", "--out", tmp_path)
+    status, _, errors = run.finish()
+    assert status == 1
+    assert errors.startswith("demo: depth_node")
+    assert "no_such_model" in errors
+    assert "Traceback" not in errors
+    assert gone(run)
+
+
+@pytest.mark.parametrize(("option", "text"), [("--drive", "no such folder"), ("--bag", "no such bag")])
+def test_what_is_not_there_is_named_before_anything_starts(tmp_path: Path, option: str, text: str) -> None:
+    status, _, errors = Run(option, "/nowhere", "--out", tmp_path).finish()
+    assert status == 1
+    assert errors.startswith(f"demo: /nowhere: {text}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_demo_and_all_its_processes(
+    tmp_path: Path, small_drive: Path, tiny_model_file: Path, number: signal.Signals
+) -> None:
+    run = Run("--drive", small_drive, "--model", tiny_model_file, "--rate", 0.2, "--out", tmp_path)
+    run.wait_for_line("loading")
+    run.process.send_signal(number)
+    status, _, errors = run.finish()
+    assert status == 130
+    assert errors.strip() == "demo: stopped"
+    assert gone(run)
+
+
+def test_even_a_killed_demo_leaves_no_process_behind(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
+    run = Run("--drive", small_drive, "--model", tiny_model_file, "--rate", 0.2, "--out", tmp_path)
+    run.wait_for_line("frame ")
+    run.process.kill()
+    run.finish()
+    assert gone(run)
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["--rate", "0"], "between 0.1 and 200 Hz"),
+        (["--rate", "fast"], "invalid"),
+        (["--frames", "0"], "at least 1"),
+        (["--backend", "abacus"], "invalid choice"),
+        (["--drive", "a", "--bag", "b"], "not allowed with"),
+        (["--view", "--view-port", "70000"], "between 0 and 65535"),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], text: str) -> None:
+    status, _, errors = Run(*arguments).finish()
+    assert status == 2
+    assert text in errors

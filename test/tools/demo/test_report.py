@@ -1,0 +1,75 @@
+"""The demo's picture: layout, one colour scale, truth that can be seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.geometry.color import colorize
+from space_clip_ros.tools.demo.report import ReportFrame, draw_report
+
+NODE = NodeConfig()
+MARGIN, GAP, PANEL_WIDTH = 14, 6, 800
+
+
+def frame(depth: float = 10.0, truth: float = 20.0) -> ReportFrame:
+    sparse = np.full((94, 312), np.nan, np.float32)
+    sparse[60, 100] = truth
+    return ReportFrame(
+        index=7,
+        image=np.full((94, 312, 3), 128, np.uint8),
+        depth=np.full((94, 312), depth, np.float32),
+        truth=sparse,
+        points=np.array([[3.0, 1.0, 10.0], [np.nan, np.nan, np.nan]], np.float32),
+        colors=np.array([[255, 0, 255], [255, 0, 255]], np.uint8),
+    )
+
+
+def color(depth: float) -> np.ndarray:
+    return colorize(np.array([[depth]], np.float32), NODE.color.colormap, NODE.min_depth, NODE.max_depth)[0, 0]
+
+
+def bottom_block(page: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Image, depth, truth and cloud of the last frame."""
+    height = round(PANEL_WIDTH * 94 / 312)
+    end = page.shape[0] - MARGIN - GAP
+    lower, upper = slice(end - height, end), slice(end - 2 * height - GAP, end - height - GAP)
+    left, right = slice(MARGIN, MARGIN + PANEL_WIDTH), slice(MARGIN + PANEL_WIDTH + GAP, -MARGIN)
+    return page[upper, left], page[upper, right], page[lower, left], page[lower, right]
+
+
+def test_depth_truth_and_cloud_are_where_they_belong() -> None:
+    image, depth, truth, cloud = bottom_block(draw_report([frame()], "title", ["figures"], NODE))
+    assert (image[120, 400] == 128).all()
+    assert (depth[120, 400] == color(10.0)).all()
+    # Pixel (100, 60) of 312 x 94 has its centre at ((100.5) * 800 / 312 - 0.5, (60.5) * 241 / 94 - 0.5).
+    assert (truth[154, 257] == color(20.0)).all()
+    assert (truth == color(20.0)).all(axis=2).sum() == 9
+    assert (cloud == [255, 0, 255]).all(axis=2).any()
+
+
+def test_colours_mean_the_same_metres_in_every_frame() -> None:
+    page = draw_report([frame(depth=5.0), frame(depth=40.0)], "title", [], NODE)
+    for metres in (5.0, 40.0):
+        assert (page == color(metres)).all(axis=2).sum() > 100_000
+
+
+def test_the_scale_bar_runs_from_the_nearest_to_the_furthest_depth() -> None:
+    page = draw_report([frame()], "title", [], NODE)
+    row = next(row for row in page if (row[MARGIN + 31] == color(NODE.min_depth)).all())
+    assert (row[-MARGIN - 32] == color(NODE.max_depth * 0.999)).all()
+
+
+def test_a_frame_without_truth_and_depth_is_drawn_too() -> None:
+    empty = frame()
+    empty.truth[:] = np.nan
+    empty.depth[:] = np.nan
+    _, depth, truth, _ = bottom_block(draw_report([empty], "title", [], NODE))
+    assert not depth[100:, :].any()
+    assert (truth[100:, :] == 38).all()
+
+
+def test_without_frames_the_figures_remain() -> None:
+    page = draw_report([], "title", ["no frame arrived"], NODE)
+    assert page.shape[1] == 2 * (PANEL_WIDTH + MARGIN) + GAP
+    assert page.dtype == np.uint8

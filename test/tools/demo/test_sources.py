@@ -1,0 +1,89 @@
+"""Drives and bags are played and shown alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_clip_ros.data.kitti import KittiDrive
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.tools.bags import messages, qos
+from space_clip_ros.tools.bags.kitti_to_bag import write_bag
+from space_clip_ros.tools.bags.options import BagOptions
+from space_clip_ros.tools.bags.writer import BagWriter
+from space_clip_ros.tools.demo.sources import BagSource, DriveSource
+
+
+@pytest.fixture(scope="module")
+def bag(small_drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bag") / "bag"
+    write_bag(small_drive, path)
+    return path
+
+
+def test_a_bag_gives_what_its_drive_gives(bag: Path, small_drive: Path) -> None:
+    drive, ours = DriveSource(KittiDrive(small_drive)), BagSource(bag)
+    assert (ours.name, ours.frames, ours.transport) == ("bag", drive.frames, drive.transport)
+    (image, camera, frame_id), (expected, same_camera, same_frame_id) = ours.first(), drive.first()
+    np.testing.assert_array_equal(image, expected)
+    assert (camera, frame_id) == (same_camera, same_frame_id)
+    for found, wanted in zip(ours.frames_at([1, 4]), drive.frames_at([1, 4]), strict=True):
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1], wanted[1])
+    assert ours.frames_at([]) == []
+
+
+def test_a_drive_is_played_by_its_player(small_drive: Path) -> None:
+    playing = DriveSource(KittiDrive(small_drive), 3).playing(5.0, 2)
+    assert playing.program == "kitti_player"
+    assert playing.parameters == {
+        "drive": str(small_drive),
+        "frames": 3,
+        "rate": 0.5,
+        "stamps": "now",
+        "subscribers": 2,
+    }
+
+
+def test_a_bag_is_played_by_replay(bag: Path) -> None:
+    playing = BagSource(bag, frames=3).playing(5.0, 2)
+    assert (playing.program, playing.remaps, playing.parameters) == ("replay", [], {})
+    words = dict(word.split("=") for word in playing.arguments if "=" in word)
+    assert float(words["--rate"]) == pytest.approx(0.5)
+    assert float(words["--duration"]) == pytest.approx(0.25)
+    assert words["--stamps"] == "now" and words["--subscribers"] == "2"
+    assert playing.arguments[-3:] == ["/image", "/camera_info", "/ground_truth/image"]
+    assert "--duration=0.0" in BagSource(bag).playing(10.0, 1).arguments
+
+
+def test_another_camera_is_moved_to_the_plain_topics(tmp_path: Path, small_drive: Path) -> None:
+    head = messages.header(7, "rear")
+    drive = KittiDrive(small_drive)
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add("/rear/image/compressed", "sensor_msgs/msg/CompressedImage", qos.SENSOR)
+        bag.add("/rear/camera_info", "sensor_msgs/msg/CameraInfo", qos.SENSOR)
+        bag.write("/rear/camera_info", 7, messages.camera_info(drive.camera, head))
+        bag.write("/rear/image/compressed", 7, messages.compressed_image(drive.image(0), "png", head))
+    source = BagSource(tmp_path / "bag", "/rear/image/compressed")
+    assert source.transport == "compressed"
+    np.testing.assert_array_equal(source.first()[0], drive.image(0))
+    playing = source.playing(10.0, 1)
+    assert playing.remaps == ["/rear/image/compressed:=image/compressed", "/rear/camera_info:=camera_info"]
+    ((_, truth),) = source.frames_at([0])
+    assert truth.shape == (drive.camera.height, drive.camera.width)
+    assert np.isnan(truth).all()
+
+
+def test_bags_that_cannot_be_shown_are_refused(tmp_path: Path, small_drive: Path) -> None:
+    write_bag(small_drive, tmp_path / "two", BagOptions(cameras=("color_left",), truth="none"))
+    with pytest.raises(InputError, match="no colour images on /rear/image"):
+        BagSource(tmp_path / "two", "/rear/image")
+    with BagWriter(tmp_path / "bare") as bag:
+        bag.add("/image", "sensor_msgs/msg/Image", qos.SENSOR)
+        bag.write("/image", 5, messages.image(np.zeros((4, 6, 3), np.uint8), messages.header(5, "c")))
+    with pytest.raises(DataError, match="has no /camera_info beside /image, which the demo needs"):
+        BagSource(tmp_path / "bare")
+    with pytest.raises(DataError, match="no such bag"):
+        BagSource(tmp_path / "missing")

@@ -1,0 +1,66 @@
+"""The demo's figures, from made-up arrivals worked out by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from space_clip_ros.tools.demo.summary import summarize, table
+from space_clip_ros.tools.latency import ArrivalLog
+
+MS = 1_000_000
+NODE = {
+    "model": "road_tiny",
+    "backend": "onnxruntime",
+    "device": "cpu",
+    "precision": "fp32",
+    "dropped": "2",
+    "dropped: replaced by a newer one": "2",
+    "stage_ms: convert": "0.50",
+    "stage_ms: engine": "20.25",
+    "received": "5",
+}
+EVALUATION = {"frames": 3, "metrics": {"abs_rel": 0.125, "a1": 0.875}}
+
+
+@pytest.fixture
+def arrivals() -> ArrivalLog:
+    log = ArrivalLog(["depth/image", "depth/points"])
+    for frame in range(3):
+        stamp = frame * 100 * MS
+        log.add("depth/image", stamp, stamp + 30 * MS)
+        log.add("depth/points", stamp, stamp + 40 * MS)
+    log.add("depth/image", 300 * MS, 330 * MS)
+    return log
+
+
+def test_the_summary_holds_counts_latencies_stages_and_errors(arrivals: ArrivalLog) -> None:
+    summary = summarize(arrivals, 5, NODE, EVALUATION, {"drive": "a_drive"})
+    assert (summary["frames_sent"], summary["frames_received"]) == (5, 3)
+    assert summary["received"] == {"depth/image": 4, "depth/points": 3}
+    assert summary["rate_hz"] == pytest.approx(10.0)
+    latency = summary["latency_ms"]
+    assert [latency[key] for key in ("p50", "p95", "p99")] == [40.0, 40.0, 40.0]
+    assert latency["outputs"]["depth/image"]["p50"] == 30.0
+    assert summary["stages_ms"] == {"convert": 0.5, "engine": 20.25}
+    assert (summary["abs_rel"], summary["delta1"]) == (0.125, 0.875)
+    assert (summary["model"], summary["backend"], summary["drive"]) == ("road_tiny", "onnxruntime", "a_drive")
+    assert summary["drops"] == {"replaced by a newer one": 2}
+    assert summary["machine"]["cores"] >= 1
+    assert json.loads(json.dumps(summary)) == summary
+
+
+def test_the_table_shows_them(arrivals: ArrivalLog) -> None:
+    text = table(summarize(arrivals, 5, NODE, EVALUATION, {}))
+    assert "road_tiny on onnxruntime: 3 of 5 frames at 10.0 Hz; abs_rel 0.125, delta1 0.875" in text
+    assert text.splitlines()[2].split() == ["depth/image", "30.0", "30.0", "30.0", "30.0", "4"]
+    assert "convert 0.5, engine 20.2" in text
+    assert "drops: 2 replaced by a newer one" in text
+
+
+def test_a_run_in_which_nothing_came_is_told_as_such() -> None:
+    summary = summarize(ArrivalLog(["depth/image"]), 5, {}, {"metrics": {}}, {})
+    assert (summary["frames_received"], summary["rate_hz"], summary["abs_rel"]) == (0, None, None)
+    assert summary["latency_ms"] == {"outputs": {"depth/image": None}}
+    assert "no frame was compared" in table(summary)

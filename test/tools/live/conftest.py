@@ -1,0 +1,46 @@
+"""A running server of the live page."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+# Without the server's library there is nothing of it to run.
+collect_ignore_glob = [] if importlib.util.find_spec("tornado") else ["test_*.py"]
+
+
+class Served(NamedTuple):
+    server: Any
+    url: str
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """A server on a free port."""
+    from space_clip_ros.tools.live.address import address, listen
+    from space_clip_ros.tools.live.server import LiveServer
+
+    listener = listen(0)
+    url = address(listener)
+    server = LiveServer(listener)
+    yield Served(server, url)
+    server.close()
+
+
+@pytest.fixture
+def moment() -> Callable[..., bytes]:
+    """A moment of one grey image and one red depth: ``moment(state, grey=128)``."""
+    from space_clip_ros.tools.live.update import Figures, jpeg, message
+
+    def make(state: str, grey: int = 128, level: str = "ok", size: tuple[int, int] = (94, 312)) -> bytes:
+        red = np.zeros((*size, 3), np.uint8)
+        red[..., 0] = 200
+        facts = [("model", "<b>tiny</b>"), ("stages, ms", ", ".join(f"stage_{number} 1.25" for number in range(9)))]
+        figures = Figures(state, level, [("9.8", "Hz published"), ("0.123", "abs_rel against the truth")], facts)
+        return message(figures, jpeg(np.full((*size, 3), grey, np.uint8)), jpeg(red))
+
+    return make

@@ -1,0 +1,25 @@
+"""The page as it is served."""
+
+from __future__ import annotations
+
+import re
+
+from space_clip_ros import __version__
+from space_clip_ros.config import ColorConfig, NodeConfig
+from space_clip_ros.tools.live import page
+from space_clip_ros.tools.reporting.page import stylesheet
+
+
+def test_it_names_no_other_host_and_has_the_reports_style() -> None:
+    text = page.html(NodeConfig())
+    assert not re.search(r"https?://|//[a-z]", text + page.script())
+    assert stylesheet() in text
+    assert __version__ in text
+    assert "$" not in re.sub(r"<style>.*</style>", "", text, flags=re.DOTALL)
+
+
+def test_the_scale_is_the_nodes() -> None:
+    text = page.html(NodeConfig(max_depth=10.0))
+    assert "10 m</span>" in text
+    assert "20 m</span>" not in text
+    assert text != page.html(NodeConfig(max_depth=10.0, color=ColorConfig(colormap="magma")))

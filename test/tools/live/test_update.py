@@ -1,0 +1,81 @@
+"""What is said of a moment, and how it is written."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import cv2
+import numpy as np
+
+from space_clip_ros.tools.live.update import Figures, figures, jpeg, message
+
+NODE = {
+    "message": "9.9 Hz, 31 ms from stamp to output (median)",
+    "level": "1",
+    "model": "road_tiny",
+    "backend": "onnxruntime",
+    "published_hz": "9.91",
+    "age_ms_p50": "31.4",
+    "age_ms_p95": "44.6",
+    "dropped": "3",
+    "dropped: replaced": "2",
+    "dropped: broken": "1",
+    "stage_ms: convert": "1.20",
+    "stage_ms: engine": "22.46",
+}
+
+
+def test_a_message_is_head_image_and_depth() -> None:
+    written = message(Figures("runs", "warn", [("1", "one")], [("two", "2")]), b"image", b"depths")
+    (length,) = struct.unpack("<I", written[:4])
+    head = json.loads(written[4 : 4 + length])
+    assert head == {
+        "state": "runs",
+        "level": "warn",
+        "cards": [["1", "one"]],
+        "facts": [["two", "2"]],
+        "image": 5,
+        "depth": 6,
+    }
+    assert written[4 + length :] == b"imagedepths"
+
+
+def test_pictures_keep_their_colours_and_have_a_bound() -> None:
+    picture = np.zeros((500, 2000, 3), np.uint8)
+    picture[..., 0] = 220
+    decoded = cv2.imdecode(np.frombuffer(jpeg(picture), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded.shape == (240, 960, 3)
+    np.testing.assert_allclose(decoded.reshape(-1, 3).mean(axis=0), [0, 0, 220], atol=3)
+    assert cv2.imdecode(np.frombuffer(jpeg(picture[:30, :40]), np.uint8), 1).shape == (30, 40, 3)
+
+
+def test_the_main_figures_are_chosen() -> None:
+    shown = figures(NODE, {"abs_rel": "0.12345", "a1": "0.9", "frames": "12", "rmse": "4"})
+    assert (shown.state, shown.level) == (NODE["message"], "warn")
+    assert shown.cards == [
+        ("9.9", "Hz published"),
+        ("31", "ms from stamp to output, median"),
+        ("45", "ms from stamp to output, 95 %"),
+        ("22.5", "ms in the engine"),
+        ("3", "images dropped"),
+        ("0.123", "abs_rel against the truth"),
+        ("0.900", "delta1 against the truth"),
+        ("12", "frames compared"),
+    ]
+    assert shown.facts == [
+        ("model", "road_tiny"),
+        ("backend", "onnxruntime"),
+        ("stages, ms", "convert 1.20, engine 22.46"),
+        ("drops", "2 replaced, 1 broken"),
+    ]
+
+
+def test_levels_of_a_stale_status_are_errors_too() -> None:
+    assert [figures({**NODE, "level": level}, {}).level for level in "0123"] == ["ok", "warn", "error", "error"]
+
+
+def test_a_node_that_is_not_heard_is_said() -> None:
+    shown = figures({}, {"frames": "0"})
+    assert (shown.state, shown.level) == ("No depth node is heard yet.", "warn")
+    assert shown.cards == [("0", "frames compared")]

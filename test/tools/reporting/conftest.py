@@ -1,0 +1,111 @@
+"""A small recording with everything a report shows."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+# Reports read bags; without rosbags there is nothing of them to run.
+collect_ignore_glob = [] if importlib.util.find_spec("rosbags") else ["test_*.py"]
+
+START_NS = 1_790_000_000_000_000_000
+PERIOD_NS = 100_000_000
+LATENCY_NS = 40_000_000
+WIDTH, HEIGHT = 64, 32
+
+
+def scale_of(index: int) -> float:
+    """How much too far the depth of a frame is: frame 3 is the worst."""
+    return 1.5 if index == 3 else 1.0 + 0.01 * index
+
+
+def truth() -> np.ndarray:
+    """True depth: 4 m at the bottom to 60 m at the top, unknown in the leftmost quarter."""
+    rows = np.linspace(60.0, 4.0, HEIGHT, dtype=np.float32)
+    depth = np.repeat(rows[:, None], WIDTH, axis=1)
+    depth[:, : WIDTH // 4] = np.nan
+    return depth
+
+
+def image(index: int) -> np.ndarray:
+    """A ramp from red to blue that moves, (H, W, 3) uint8 RGB."""
+    ramp = np.linspace(0, 255, WIDTH).astype(np.uint8)
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[..., 0], pixels[..., 2] = ramp[::-1], np.roll(ramp, index)
+    return pixels
+
+
+@pytest.fixture()
+def write_recording() -> Callable[..., Path]:
+    """Write a bag: ``write_recording(path, frames=6, without=("/image",), compressed=False, latency_ns=...)``."""
+    return _write
+
+
+@pytest.fixture()
+def recording(tmp_path: Path) -> Path:
+    """Six frames, one of them without depth."""
+    return _write(tmp_path / "drive")
+
+
+def _write(
+    path: Path,
+    frames: int = 6,
+    without: tuple[str, ...] = (),
+    compressed: bool = False,
+    latency_ns: int = LATENCY_NS,
+    prefix: str = "/",
+) -> Path:
+    from space_clip_ros.geometry.camera import PinholeCamera
+    from space_clip_ros.tools.bags import messages, qos
+    from space_clip_ros.tools.bags.writer import TYPES, BagWriter
+
+    camera = PinholeCamera(WIDTH, HEIGHT, 50.0, 50.0, 31.5, 15.5)
+    picture = "image/compressed" if compressed else "image"
+    kinds = {
+        picture: "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image",
+        "camera_info": "sensor_msgs/msg/CameraInfo",
+        "ground_truth/image": "sensor_msgs/msg/Image",
+        "depth/image": "sensor_msgs/msg/Image",
+        "depth/camera_info": "sensor_msgs/msg/CameraInfo",
+    }
+    kinds = {prefix + name: kind for name, kind in kinds.items()} | {"/diagnostics": _kind("DiagnosticArray")}
+    kinds = {name: kind for name, kind in kinds.items() if name not in without}
+    with BagWriter(path) as bag:
+        for name, kind in kinds.items():
+            bag.add(name, kind, qos.SENSOR)
+        for index in range(frames):
+            stamp = START_NS + index * PERIOD_NS
+            head = messages.header(stamp, "camera")
+            rgb = image(index)
+            contents = {
+                prefix + picture: messages.compressed_image(rgb, "png", head)
+                if compressed
+                else messages.image(rgb, head),
+                prefix + "camera_info": messages.camera_info(camera, head),
+                prefix + "ground_truth/image": messages.image(truth(), head),
+                "/diagnostics": _diagnostics(TYPES, head),
+                prefix + "depth/image": messages.image(
+                    np.nan_to_num(truth(), nan=9.0) * np.float32(scale_of(index)), head
+                ),
+                prefix + "depth/camera_info": messages.camera_info(camera, head),
+            }
+            for name, content in contents.items():
+                if name in kinds and not (index == 4 and "depth" in name):
+                    bag.write(name, stamp + (latency_ns if "depth" in name else 1_000_000), content)
+    return path
+
+
+def _kind(name: str) -> str:
+    return f"diagnostic_msgs/msg/{name}"
+
+
+def _diagnostics(types: Any, head: Any) -> Any:
+    pair = types.types[_kind("KeyValue")]
+    values = [pair(*item) for item in (("backend", "<onnx>"), ("stage_ms: engine", "31.25"), ("dropped: busy", "1"))]
+    status = types.types[_kind("DiagnosticStatus")](0, "depth: pipeline", "runs", "cpu", values)
+    return types.types[_kind("DiagnosticArray")](head, [status])

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.tools.bags.reader import BagReader
+from space_clip_ros.tools.reporting.frame_statistics import Survey, survey
+from space_clip_ros.tools.reporting.recording import Topics, find_topics
+
+LIMITS = (0.001, 80.0, "none")
+PERIOD_NS = 100_000_000
+Write = Callable[..., Path]
+
+
+def read(path: Path) -> Survey:
+    with BagReader(path) as bag:
+        return survey(bag, find_topics(bag, Topics()), LIMITS)
+
+
+def test_errors_of_every_frame_and_of_all(recording: Path) -> None:
+    found = read(recording)
+    expected = [0.0, 0.01, 0.02, 0.5, 0.05]
+    errors = [(frame.metrics or {})["abs_rel"] for frame in found.frames]
+    # The furthest row, 60 m, is clipped to 80 m in frame 3: 90 m.
+    assert errors[:3] + errors[4:] == pytest.approx(expected[:3] + expected[4:], abs=1e-6)
+    assert 0.48 < errors[3] < 0.5
+    assert found.metrics["abs_rel"] == pytest.approx(sum(errors) / 5)
+    assert found.coverage == 1.0
+    assert [(frame.metrics or {})["abs_rel"] for frame in found.compared()] == sorted(errors)
+    assert sum(entry.pixels for entry in found.by_distance) == 5 * 32 * 48
+    assert [entry.pixels for entry in found.by_region[:3]] == [0, 0, 5 * 8 * 8]
+
+
+def test_what_was_recorded_when(recording: Path) -> None:
+    found = read(recording)
+    assert len(found.images_ns) == 6
+    latencies, since = found.latencies_ms()
+    assert latencies == pytest.approx([40.0] * 5)
+    assert since == "from the image's stamp"
+    assert found.diagnostics["depth: pipeline"]["stage_ms: engine"] == "31.25"
+
+
+def test_latency_with_stamps_of_another_clock_counts_from_the_image(recording: Path) -> None:
+    found = read(recording)
+    late = [frame._replace(arrived_ns=frame.arrived_ns + 10**18) for frame in found.frames]
+    images = {
+        stamp: arrived + 10**18 for stamp, arrived in found.images_ns.items() if stamp != found.frames[1].stamp_ns
+    }
+    latencies, since = replace(found, frames=late, images_ns=images).latencies_ms()
+    assert since == "from the image's arrival"
+    assert math.isnan(latencies[1])
+    assert latencies[0] == pytest.approx(39.0)
+
+
+def test_an_offline_bag_has_no_latency(tmp_path: Path, write_recording: Write) -> None:
+    assert read(write_recording(tmp_path / "bag", latency_ns=0, without=("/image",))).latencies_ms() == ([], "")
+
+
+def test_without_truth_there_are_no_errors(tmp_path: Path, write_recording: Write) -> None:
+    found = read(write_recording(tmp_path / "bag", without=("/ground_truth/image",)))
+    assert (found.metrics, found.coverage, found.compared()) == ({}, None, [])
+    assert len(found.frames) == 5
+
+
+def test_limits_are_checked(recording: Path) -> None:
+    with BagReader(recording) as bag, pytest.raises(InputError, match="depth range"):
+        survey(bag, find_topics(bag, Topics()), (5.0, 1.0, "none"))
