@@ -1,12 +1,34 @@
-"""One family of errors: every message says what is wrong, where, and what to do.
+"""One family of errors. Every error says what is concerned, what is wrong with it, and what to do.
 
-Command-line tools print the message as one line and exit with status 1; the node logs it. Each class also derives
-from the built-in exception a Python caller would expect, so ``except ValueError`` keeps working.
+Command-line tools print an error as one line and exit with status 1; the node logs it. Each class also derives from
+the built-in exception a Python caller would expect, so ``except ValueError`` keeps working.
 """
+
+from __future__ import annotations
 
 
 class SpaceClipError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Its text is ``what: reason; remedy``, without the parts that are empty.
+
+    Attributes:
+        what: what is concerned: a file, a parameter, a topic, a device.
+        reason: what is wrong with it.
+        remedy: what to do about it; empty where the reason says so by itself.
+    """
+
+    def __init__(self, what: object, reason: str = "", remedy: str = "") -> None:
+        """Keep the parts."""
+        self.what = str(what)
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(self.what, reason, remedy)
+
+    def __str__(self) -> str:
+        """Return the whole text."""
+        text = f"{self.what}: {self.reason}" if self.reason else self.what
+        return f"{text}; {self.remedy}" if self.remedy else text
 
 
 class InputError(SpaceClipError, ValueError):
@@ -38,5 +60,5 @@ class DownloadError(SpaceClipError):
 
 
 def describe(error: BaseException) -> str:
-    """Return any exception as one line."""
+    """Return any exception as one line: its type, and its text without line breaks."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

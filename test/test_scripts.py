@@ -106,9 +106,7 @@ def test_a_sourced_ros_is_used_instead_of_the_wheels(tree: Path) -> None:
     assert calls[1].endswith("-c constraints/robot.txt -e .[bags,view]")
     again = run(tree, "demo.sh", ROS_DISTRO="humble")
     assert again.returncode == 0
-    assert log.read_text(encoding="utf-8").splitlines()[3:] == ["-m space_clip_ros.tools.demo"], (
-        "set up only once"
-    )
+    assert log.read_text(encoding="utf-8").splitlines()[3:] == ["-m space_clip_ros.tools.demo"], "set up only once"
 
 
 def test_a_failed_installation_says_so_and_is_tried_again(tree: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from space_clip_ros import __version__
 
-_FOLDER = files("space_clip_ros.reporting") / "page"
+_FOLDER = files("space_clip_ros.tools.reporting") / "page"
 _VIEWER_LICENCE = "three.LICENSE"
 
 

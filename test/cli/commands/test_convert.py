@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from space_clip_ros.cli import convert
+from space_clip_ros.cli.commands import convert
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import load_checkpoint
 from space_clip_ros.model.checkpoint import read_metadata

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.cli import download as command
+from space_clip_ros.cli.commands import download as command
 from space_clip_ros.data import download
 from space_clip_ros.errors import DownloadError, InputError
 

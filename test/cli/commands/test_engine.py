@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from space_clip_ros.cli import engine
+from space_clip_ros.cli.commands import engine
 from space_clip_ros.cli.main import main
 from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.export.onnx import export

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from space_clip_ros.cli import export
+from space_clip_ros.cli.commands import export
 from space_clip_ros.errors import DataError, InputError, ModelError
 from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.inference.backends.onnxruntime import OnnxSessions

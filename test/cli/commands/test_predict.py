@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from space_clip_ros.cli import predict
+from space_clip_ros.cli.commands import predict
 from space_clip_ros.errors import DataError, InputError, ModelError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.geometry.depth import read_depth_png

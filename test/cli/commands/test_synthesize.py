@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.cli import synthesize
+from space_clip_ros.cli.commands import synthesize
 from space_clip_ros.cli.main import main
 from space_clip_ros.data.kitti import KittiDrive
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-# These files write bags; without rosbags there is nothing of them to run.
-collect_ignore_glob = [] if importlib.util.find_spec("rosbags") else ["test_*.py"]
 
 LATITUDE, LONGITUDE, ALTITUDE = 49.0, 8.4, 116.0
 METRE_EAST = 1.0 / (np.cos(np.radians(LATITUDE)) * 6_378_137.0 * np.pi / 180.0)
@@ -18,7 +14,7 @@ BASELINE = 0.5
 
 
 @pytest.fixture(scope="session")
-def small_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three frames of 156 x 48 pixels with scans; not to be changed."""
     from space_clip_ros.geometry.camera import PinholeCamera
     from space_clip_ros.synthetic.drive import write_drive
@@ -28,11 +24,11 @@ def small_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def full_drive(small_drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full_drive(tiny_drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small drive with made-up extras: east at 10 m/s, recorded 20 ms after the images; not to be changed."""
-    day = tmp_path_factory.mktemp("full") / small_drive.parent.name
-    shutil.copytree(small_drive.parent, day)
-    drive = day / small_drive.name
+    day = tmp_path_factory.mktemp("full") / tiny_drive.parent.name
+    shutil.copytree(tiny_drive.parent, day)
+    drive = day / tiny_drive.name
     _add_cameras(day, drive)
     (drive / "oxts" / "data").mkdir(parents=True)
     for index in range(3):

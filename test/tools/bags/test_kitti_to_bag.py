@@ -72,17 +72,17 @@ def transforms(messages: Messages, topic: str = "/tf_static") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=["mcap", "sqlite3", "mcap library"])
-def messages(request: pytest.FixtureRequest, small_drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Messages:
+def messages(request: pytest.FixtureRequest, tiny_drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Messages:
     bag = tmp_path_factory.mktemp("bag") / "small"
     storage, _, library = request.param.partition(" ")
-    counts = write_bag(small_drive, bag, BagOptions(storage=storage))
+    counts = write_bag(tiny_drive, bag, BagOptions(storage=storage))
     found = read_with_mcap(bag) if library else read(bag)
     assert {topic: len(items) for topic, items in found.items()} == counts
     return found
 
 
-def test_every_topic_has_every_frame_at_its_moment(messages: Messages, small_drive: Path) -> None:
-    stamps = KittiDrive(small_drive).stamps_ns.tolist()
+def test_every_topic_has_every_frame_at_its_moment(messages: Messages, tiny_drive: Path) -> None:
+    stamps = KittiDrive(tiny_drive).stamps_ns.tolist()
     for topic in ("/image", "/camera_info", "/velodyne_points", "/ground_truth/image"):
         assert [stamp for stamp, _ in messages[topic]] == stamps, topic
         assert [stamp_ns(message) for _, message in messages[topic]] == stamps, topic
@@ -90,8 +90,8 @@ def test_every_topic_has_every_frame_at_its_moment(messages: Messages, small_dri
     assert len(messages) == 5
 
 
-def test_images_and_truth_are_the_drives(messages: Messages, small_drive: Path) -> None:
-    drive = KittiDrive(small_drive)
+def test_images_and_truth_are_the_drives(messages: Messages, tiny_drive: Path) -> None:
+    drive = KittiDrive(tiny_drive)
     for index in range(3):
         image, truth = messages["/image"][index][1], messages["/ground_truth/image"][index][1]
         assert (image.encoding, truth.encoding) == ("rgb8", "32FC1")
@@ -101,8 +101,8 @@ def test_images_and_truth_are_the_drives(messages: Messages, small_drive: Path) 
         np.testing.assert_array_equal(pixels(truth, "<f4", 1), drive.ground_truth(index))
 
 
-def test_scans_are_the_drives(messages: Messages, small_drive: Path) -> None:
-    drive = KittiDrive(small_drive)
+def test_scans_are_the_drives(messages: Messages, tiny_drive: Path) -> None:
+    drive = KittiDrive(tiny_drive)
     for index, (_, cloud) in enumerate(messages["/velodyne_points"]):
         scan = drive.scan(index)
         assert (cloud.height, cloud.width, cloud.point_step, cloud.row_step) == (1, len(scan), 16, 16 * len(scan))
@@ -114,8 +114,8 @@ def test_scans_are_the_drives(messages: Messages, small_drive: Path) -> None:
         np.testing.assert_array_equal(np.frombuffer(bytes(cloud.data), "<f4").reshape(-1, 4), scan)
 
 
-def test_camera_info_is_the_calibration(messages: Messages, small_drive: Path) -> None:
-    camera = KittiDrive(small_drive).camera
+def test_camera_info_is_the_calibration(messages: Messages, tiny_drive: Path) -> None:
+    camera = KittiDrive(tiny_drive).camera
     _, info = messages["/camera_info"][1]
     assert (info.width, info.height, info.distortion_model) == (156, 48, "plumb_bob")
     np.testing.assert_allclose(np.reshape(info.k, (3, 3)), camera.K)
@@ -125,9 +125,9 @@ def test_camera_info_is_the_calibration(messages: Messages, small_drive: Path) -
     assert info.header.frame_id == "camera_color_optical_frame"
 
 
-def test_transforms_lead_scan_points_to_their_pixels(messages: Messages, small_drive: Path) -> None:
+def test_transforms_lead_scan_points_to_their_pixels(messages: Messages, tiny_drive: Path) -> None:
     """The tree must say the same as KITTI's own projection, which the truth was made with."""
-    drive = KittiDrive(small_drive)
+    drive = KittiDrive(tiny_drive)
     tree = transforms(messages)
     assert {(item.header.frame_id, child) for child, item in tree.items()} == {
         ("base_link", "velodyne"),
@@ -217,22 +217,22 @@ def test_messages_lie_in_the_bag_in_the_order_of_their_stamps(full_drive: Path, 
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_compressed_images(kind: str, small_drive: Path, tmp_path: Path) -> None:
-    write_bag(small_drive, tmp_path / "bag", BagOptions(compressed=kind))
+def test_compressed_images(kind: str, tiny_drive: Path, tmp_path: Path) -> None:
+    write_bag(tiny_drive, tmp_path / "bag", BagOptions(compressed=kind))
     found = read(tmp_path / "bag")
     assert "/image" not in found
     _, message = found["/image/compressed"][0]
     assert message.format == f"rgb8; {kind} compressed bgr8"
     decoded = cv2.cvtColor(cv2.imdecode(message.data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(int)
-    difference = np.abs(decoded - KittiDrive(small_drive).image(0)).mean()
+    difference = np.abs(decoded - KittiDrive(tiny_drive).image(0)).mean()
     assert difference == 0 if kind == "png" else difference < 6
 
 
-def test_truth_can_be_the_annotated_depth_or_left_out(small_drive: Path, tmp_path: Path) -> None:
-    write_bag(small_drive, tmp_path / "exact", BagOptions(truth="annotated"))
+def test_truth_can_be_the_annotated_depth_or_left_out(tiny_drive: Path, tmp_path: Path) -> None:
+    write_bag(tiny_drive, tmp_path / "exact", BagOptions(truth="annotated"))
     truth = pixels(read(tmp_path / "exact")["/ground_truth/image"][0][1], "<f4", 1)
-    np.testing.assert_array_equal(truth, KittiDrive(small_drive).ground_truth(0, annotated=True))
-    assert "/ground_truth/image" not in write_bag(small_drive, tmp_path / "none", BagOptions(truth="none"))
+    np.testing.assert_array_equal(truth, KittiDrive(tiny_drive).ground_truth(0, annotated=True))
+    assert "/ground_truth/image" not in write_bag(tiny_drive, tmp_path / "none", BagOptions(truth="none"))
 
 
 def test_offered_qos_lets_late_subscribers_have_the_static_transforms(full_drive: Path, tmp_path: Path) -> None:
@@ -254,21 +254,21 @@ def test_types_have_the_same_hash_from_humble_on(distribution: str, full_drive: 
             assert connection.digest == types.hash_rihs01(connection.msgtype)
 
 
-def test_a_frame_without_a_scan_has_neither_scan_nor_truth(small_drive: Path, tmp_path: Path) -> None:
-    day = tmp_path / small_drive.parent.name
-    shutil.copytree(small_drive.parent, day)
-    (day / small_drive.name / "velodyne_points" / "data" / "0000000001.bin").unlink()
-    counts = write_bag(day / small_drive.name, tmp_path / "bag")
+def test_a_frame_without_a_scan_has_neither_scan_nor_truth(tiny_drive: Path, tmp_path: Path) -> None:
+    day = tmp_path / tiny_drive.parent.name
+    shutil.copytree(tiny_drive.parent, day)
+    (day / tiny_drive.name / "velodyne_points" / "data" / "0000000001.bin").unlink()
+    counts = write_bag(day / tiny_drive.name, tmp_path / "bag")
     assert (counts["/image"], counts["/velodyne_points"], counts["/ground_truth/image"]) == (3, 2, 2)
 
 
-def test_a_broken_frame_leaves_nothing(small_drive: Path, tmp_path: Path) -> None:
-    day = tmp_path / "day" / small_drive.parent.name
-    shutil.copytree(small_drive.parent, day)
-    (day / small_drive.name / "image_02" / "data" / "0000000002.png").write_bytes(b"no picture")
+def test_a_broken_frame_leaves_nothing(tiny_drive: Path, tmp_path: Path) -> None:
+    day = tmp_path / "day" / tiny_drive.parent.name
+    shutil.copytree(tiny_drive.parent, day)
+    (day / tiny_drive.name / "image_02" / "data" / "0000000002.png").write_bytes(b"no picture")
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"0000000002\.png"):
-        write_bag(day / small_drive.name, tmp_path / "out" / "bag")
+        write_bag(day / tiny_drive.name, tmp_path / "out" / "bag")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -279,11 +279,11 @@ def test_a_broken_frame_leaves_nothing(small_drive: Path, tmp_path: Path) -> Non
         (BagOptions(truth="annotated"), "no annotated depth"),
     ],
 )
-def test_what_the_drive_lacks_is_named(options: BagOptions, message: str, small_drive: Path, tmp_path: Path) -> None:
-    day = tmp_path / small_drive.parent.name
-    shutil.copytree(small_drive.parent, day, ignore=shutil.ignore_patterns("proj_depth"))
+def test_what_the_drive_lacks_is_named(options: BagOptions, message: str, tiny_drive: Path, tmp_path: Path) -> None:
+    day = tmp_path / tiny_drive.parent.name
+    shutil.copytree(tiny_drive.parent, day, ignore=shutil.ignore_patterns("proj_depth"))
     with pytest.raises(DataError, match=message):
-        write_bag(day / small_drive.name, tmp_path / "bag", options)
+        write_bag(day / tiny_drive.name, tmp_path / "bag", options)
 
 
 def test_progress_counts_every_step(full_drive: Path, tmp_path: Path) -> None:

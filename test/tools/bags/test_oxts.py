@@ -27,8 +27,8 @@ def test_yaw_turns_from_east_to_north(full_drive: Path) -> None:
     np.testing.assert_allclose(oxts.pose(turned) @ [2, 0, 0, 1], [1, 2, 0, 1], atol=1e-6)
 
 
-def test_a_drive_without_records_has_none(small_drive: Path) -> None:
-    assert len(Oxts(small_drive)) == 0
+def test_a_drive_without_records_has_none(tiny_drive: Path) -> None:
+    assert len(Oxts(tiny_drive)) == 0
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-
-# Without the server's library there is nothing of it to run.
-collect_ignore_glob = [] if importlib.util.find_spec("tornado") else ["test_*.py"]
 
 
 class Served(NamedTuple):

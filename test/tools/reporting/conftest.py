@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-# Reports read bags; without rosbags there is nothing of them to run.
-collect_ignore_glob = [] if importlib.util.find_spec("rosbags") else ["test_*.py"]
 
 START_NS = 1_790_000_000_000_000_000
 PERIOD_NS = 100_000_000

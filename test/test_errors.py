@@ -1,0 +1,39 @@
+"""An error's parts and the one line made of them."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from space_clip_ros.errors import BackendError, InputError, SpaceClipError, describe
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (("drive/image_02",), "drive/image_02"),
+        (("drive/image_02", "no such folder"), "drive/image_02: no such folder"),
+        (("drive/image_02", "no such folder", "check the path"), "drive/image_02: no such folder; check the path"),
+        (("nothing to do", "", "name an output"), "nothing to do; name an output"),
+    ],
+)
+def test_the_text_is_made_of_the_parts_that_are_there(parts: tuple[str, ...], text: str) -> None:
+    error = InputError(*parts)
+    assert str(error) == text
+    assert [error.what, error.reason, error.remedy] == [*parts, "", ""][:3]
+
+
+def test_an_error_crosses_processes_whole() -> None:
+    error = pickle.loads(pickle.dumps(BackendError("device cuda:1", "there is one GPU", "give device cuda:0")))
+    assert (error.what, error.reason, error.remedy) == ("device cuda:1", "there is one GPU", "give device cuda:0")
+
+
+def test_callers_may_catch_what_python_has() -> None:
+    assert issubclass(InputError, ValueError)
+    assert issubclass(BackendError, RuntimeError)
+    assert issubclass(BackendError, SpaceClipError)
+
+
+def test_any_exception_becomes_one_line() -> None:
+    assert describe(RuntimeError("CUDA\n  failed")) == "RuntimeError: CUDA failed"
