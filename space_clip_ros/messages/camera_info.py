@@ -5,32 +5,40 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.messages.types import ROS, MessageTypes
 
 
-def camera_info_from_camera(camera: PinholeCamera, header: Any) -> CameraInfo:
+def camera_info_from_camera(camera: PinholeCamera, header: Any, offset: float = 0.0, types: MessageTypes = ROS) -> Any:
     """Build the camera_info of an undistorted image.
 
     Args:
         camera: intrinsics for exactly that image.
         header: the image's ``std_msgs/Header``, shared and not copied.
+        offset: P's Tx, -fx * baseline for the right camera of a stereo pair, pixels * metres.
+        types: where the message's class comes from.
 
     Returns:
-        A message with K, P = [K | 0], R = identity and a plumb_bob model of zero distortion.
+        A message with K, P = [K | offset, 0, 0], R = identity and a plumb_bob model of zero distortion.
     """
-    message = CameraInfo()
-    message.header = header
-    message.width, message.height = camera.width, camera.height
-    message.distortion_model = "plumb_bob"
-    message.d = [0.0] * 5
-    fx, fy, cx, cy = map(float, (camera.fx, camera.fy, camera.cx, camera.cy))
-    message.k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
-    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    message.p = [fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return message
+    K = np.asarray(camera.K, np.float64)
+    region = types.make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    return types.make(
+        "sensor_msgs/msg/CameraInfo",
+        header=header,
+        height=camera.height,
+        width=camera.width,
+        distortion_model="plumb_bob",
+        d=np.zeros(5),
+        k=K.reshape(-1),
+        r=np.eye(3).reshape(-1),
+        p=np.hstack([K, [[offset], [0.0], [0.0]]]).reshape(-1),
+        binning_x=0,
+        binning_y=0,
+        roi=region,
+    )
 
 
 def camera_from_info(msg: Any, what: str = "camera_info", *, rectified: bool = True) -> PinholeCamera:

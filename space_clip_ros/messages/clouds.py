@@ -7,58 +7,53 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import PointCloud2, PointField
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.messages.types import ROS, MessageTypes
 
-_DTYPES = {
-    PointField.INT8: "i1",
-    PointField.UINT8: "u1",
-    PointField.INT16: "i2",
-    PointField.UINT16: "u2",
-    PointField.INT32: "i4",
-    PointField.UINT32: "u4",
-    PointField.FLOAT32: "f4",
-    PointField.FLOAT64: "f8",
-}
-
+_DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+"""NumPy's name of each datatype of ``sensor_msgs/PointField``."""
+_FLOAT32 = 7
 _FIELDS = ("x", "y", "z", "rgb")
 _MAX_POINT_STEP = 1 << 16
 
 
-def cloud_from_points(points: NDArray[np.float32], header: Any) -> PointCloud2:
+def cloud_from_points(points: NDArray[np.float32], header: Any, types: MessageTypes = ROS) -> Any:
     """Build an organised cloud from a grid of points, copying it once.
 
     Args:
         points: (h, w, 3) float32 x y z in metres, NaN where invalid; or (h, w, 4) with 0x00RRGGBB as the bits of the
             fourth, which becomes the field ``rgb`` as PCL has it.
         header: ``std_msgs/Header`` to put into the message, shared and not copied.
+        types: where the message's class comes from. ROS's own messages hold a copy of the points.
 
     Raises:
         InputError: another shape or dtype, or no points at all.
     """
     if points.ndim != 3 or points.shape[2] not in (3, 4) or points.dtype != np.float32 or not points.size:
         raise InputError(f"points must be a non-empty (h, w, 3 or 4) float32 array, got {points.shape} {points.dtype}")
-    return _cloud(points, points.shape[0], points.shape[1], _FIELDS[: points.shape[2]], False, header)
+    return _cloud(points, _FIELDS[: points.shape[2]], False, header, types)
 
 
-def dense_cloud(points: NDArray[np.float32], header: Any) -> PointCloud2:
+def dense_cloud(points: NDArray[np.float32], header: Any, types: MessageTypes = ROS) -> Any:
     """Build a cloud of one row from the valid points of a grid.
 
     Args:
         points: as :func:`cloud_from_points` takes it.
         header: ``std_msgs/Header``, shared.
+        types: where the message's class comes from.
     """
     valid = points[np.isfinite(points[..., 2])]
-    return _cloud(valid, 1, len(valid), _FIELDS[: points.shape[-1]], True, header)
+    return _cloud(valid[None], _FIELDS[: points.shape[-1]], True, header, types)
 
 
-def cloud_from_scan(scan: NDArray[np.float32], header: Any) -> PointCloud2:
+def cloud_from_scan(scan: NDArray[np.float32], header: Any, types: MessageTypes = ROS) -> Any:
     """Build an unorganised cloud from a LiDAR scan.
 
     Args:
         scan: (N, 4) float32 x y z in metres and intensity; N may be 0.
         header: ``std_msgs/Header``, shared.
+        types: where the message's class comes from.
 
     Raises:
         InputError: another shape or dtype.
@@ -66,7 +61,7 @@ def cloud_from_scan(scan: NDArray[np.float32], header: Any) -> PointCloud2:
     if scan.ndim != 2 or scan.shape[1] != 4 or scan.dtype != np.float32:
         raise InputError(f"scan must be an (N, 4) float32 array, got {scan.shape} {scan.dtype}")
     dense = bool(np.isfinite(scan[:, :3]).all())
-    return _cloud(scan, 1, len(scan), ("x", "y", "z", "intensity"), dense, header)
+    return _cloud(scan[None], ("x", "y", "z", "intensity"), dense, header, types)
 
 
 def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
@@ -125,21 +120,23 @@ def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": point_step})
 
 
-def _cloud(
-    values: NDArray[np.float32], height: int, width: int, names: tuple[str, ...], dense: bool, header: Any
-) -> PointCloud2:
-    message = PointCloud2()
-    message.header = header
-    message.height, message.width = height, width
-    message.fields = [
-        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+def _cloud(values: NDArray[np.float32], names: tuple[str, ...], dense: bool, header: Any, types: MessageTypes) -> Any:
+    """Build the cloud of (h, w, len(names)) float32 values."""
+    fields = [
+        types.make("sensor_msgs/msg/PointField", name=name, offset=4 * index, datatype=_FLOAT32, count=1)
         for index, name in enumerate(names)
     ]
-    message.is_bigendian = sys.byteorder == "big"
-    message.point_step = 4 * len(names)
-    message.row_step = message.point_step * width
-    message.is_dense = dense
-    # Straight into the message's own memory; any assignment would be checked value by value or copied again.
-    if values.size:
-        message.data.frombytes(np.ascontiguousarray(values).data.cast("B"))
-    return message
+    height, width = values.shape[:2]
+    point_step = 4 * len(names)
+    return types.make(
+        "sensor_msgs/msg/PointCloud2",
+        header=header,
+        height=height,
+        width=width,
+        fields=fields,
+        is_bigendian=sys.byteorder == "big",
+        point_step=point_step,
+        row_step=point_step * width,
+        data=np.ascontiguousarray(values).reshape(-1).view(np.uint8),
+        is_dense=dense,
+    )

@@ -1,19 +1,22 @@
-"""Image messages as NumPy arrays: every size in a message is checked against the bytes that came with it.
+"""Image messages to NumPy arrays and back. Every size in a message is checked against the bytes that came with it.
 
-Nothing here copies more than it must: what a message holds in this machine's byte order without row padding is
-returned as a view on the message's own memory.
+Reading copies only what it must: pixels in this machine's byte order without row padding are returned as a view on the
+message's own memory.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry import depth as depth_maps
+from space_clip_ros.messages.types import ROS, MessageTypes
 
 MAX_PIXELS = 1 << 26
 """Largest image accepted, pixels (8192 x 8192): conversions grow an image, so its size is bounded at the door."""
@@ -57,6 +60,9 @@ LAYOUTS: dict[str, Layout] = {
     "nv21": Layout("uint8", 1, rows=1.5, even=True),
 }
 _DEPTH_ENCODINGS = ("32FC1", "16UC1", "mono16")
+_WRITTEN = ("16UC1", "32FC1", "mono8", "rgb8")
+_JPEG_QUALITY = 95
+_PNG_LEVEL = 1
 
 
 def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
@@ -133,6 +139,62 @@ def depth_from_image(msg: Any, what: str = "depth image") -> NDArray[np.float32]
     if pixels.dtype == np.uint16:
         return depth_maps.from_millimetres(pixels)
     return depth_maps.invalidate(pixels)
+
+
+def image_from_array(pixels: NDArray[Any], encoding: str, header: Any, types: MessageTypes = ROS) -> Any:
+    """Build an image message from an array.
+
+    Args:
+        pixels: (H, W) or (H, W, C) array of the encoding's dtype, any strides.
+        encoding: one of :data:`LAYOUTS`, such as ``rgb8``, ``mono8``, ``32FC1`` or ``16UC1``.
+        header: ``std_msgs/Header`` to put into the message, shared and not copied.
+        types: where the message's class comes from. ROS's own messages hold a copy of the pixels.
+
+    Raises:
+        InputError: the array is empty or its shape or dtype is not the encoding's.
+    """
+    layout = LAYOUTS.get(encoding)
+    if layout is None or layout.rows != 1.0:
+        raise InputError(f"encoding {encoding!r} cannot be written", "", f"use one of {', '.join(_WRITTEN)}")
+    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    if pixels.ndim not in (2, 3) or pixels.dtype != layout.dtype or channels != layout.channels or not pixels.size:
+        raise InputError(
+            f"{encoding} needs a non-empty (H, W{f', {layout.channels}' if layout.channels > 1 else ''}) "
+            f"{layout.dtype} array, got {pixels.shape} {pixels.dtype}"
+        )
+    return types.make(
+        "sensor_msgs/msg/Image",
+        header=header,
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        is_bigendian=int(sys.byteorder == "big"),
+        step=pixels.shape[1] * channels * pixels.dtype.itemsize,
+        data=np.ascontiguousarray(pixels).reshape(-1).view(np.uint8),
+    )
+
+
+def compressed_from_array(pixels: NDArray[np.uint8], kind: str, header: Any, types: MessageTypes = ROS) -> Any:
+    """Build a ``sensor_msgs/CompressedImage`` as ``compressed_image_transport`` makes it.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB or (H, W) uint8 grey.
+        kind: ``jpeg`` (quality 95) or ``png``.
+        header: its ``std_msgs/Header``.
+        types: where the message's class comes from.
+    """
+    grey = pixels.ndim == 2
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if kind == "jpeg" else [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL]
+    _, data = cv2.imencode(f".{kind}", pixels if grey else pixels[..., ::-1], options)
+    name = f"mono8; {kind} compressed " if grey else f"rgb8; {kind} compressed bgr8"
+    return types.make("sensor_msgs/msg/CompressedImage", header=header, format=name, data=data.reshape(-1))
+
+
+def header_at(stamp_ns: int, frame_id: str, types: MessageTypes = ROS) -> Any:
+    """Return a ``std_msgs/Header``; ``stamp_ns`` in nanoseconds since 1970."""
+    seconds, nanoseconds = divmod(int(stamp_ns), 1_000_000_000)
+    stamp = types.make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return types.make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
 
 def stamp_ns(message: Any) -> int:

@@ -49,7 +49,7 @@ def test_parameters_are_read_as_the_node_reads_them(bag: Path, tmp_path: Path) -
     )
     out = tmp_path / "out"
     assert main(["predict", "--bag", str(bag), "--out", str(out), "--points", "--params-file", str(file)]) == 0
-    from space_clip_ros.tools.bags.writer import TYPES
+    from space_clip_ros.messages.bag_types import TYPES
 
     with rosbag2.Reader(out) as reader:
         for connection, _, data in reader.messages():

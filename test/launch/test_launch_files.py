@@ -21,6 +21,8 @@ import pytest
 import yaml
 
 from space_clip_ros.config import EvaluatorConfig, NodeConfig, PlayerConfig
+from space_clip_ros.messages import compressed_from_array
+from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.settings import declared
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -234,7 +236,7 @@ def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, topic, kind in (("plain", "/image", "Image"), ("rear", "/rear/image/compressed", "CompressedImage")):
         with BagWriter(folder / name) as bag:
             bag.add(topic, f"sensor_msgs/msg/{kind}", qos.SENSOR)
-            picture = messages.image(rgb, head) if kind == "Image" else messages.compressed_image(rgb, "png", head)
+            picture = messages.image(rgb, head) if kind == "Image" else compressed_from_array(rgb, "png", head, BAGS)
             bag.write(topic, 5, picture)
     return {name: folder / name for name in ("plain", "rear")}
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.tools.bags.messages import header
-from space_clip_ros.tools.bags.writer import TYPES
 
 
 def picture() -> np.ndarray:

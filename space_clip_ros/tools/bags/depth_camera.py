@@ -13,6 +13,8 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.inference.backend import ModelInfo, Prediction
+from space_clip_ros.messages import camera_info_from_camera, cloud_from_points, dense_cloud
+from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.perception.calibration import Calibration
@@ -21,7 +23,6 @@ from space_clip_ros.perception.pipeline import Pipeline, Prepared
 from space_clip_ros.tools.bags import messages
 from space_clip_ros.tools.bags.image_topics import ImageTopic
 from space_clip_ros.tools.bags.reader import BagReader
-from space_clip_ros.tools.bags.writer import TYPES
 
 OUTPUTS: dict[str, str] = {
     DepthOutput.topic: "sensor_msgs/msg/Image",
@@ -78,15 +79,15 @@ class BagMessages:
 
     def camera_info(self, camera: PinholeCamera, header: Any) -> Any:
         """Return a camera_info."""
-        return messages.camera_info(camera, header)
+        return camera_info_from_camera(camera, header, types=BAGS)
 
     def cloud(self, points: NDArray[np.float32], header: Any) -> Any:
         """Return an organised cloud."""
-        return messages.depth_cloud(points, header)
+        return cloud_from_points(points, header, BAGS)
 
     def dense_cloud(self, points: NDArray[np.float32], header: Any) -> Any:
         """Return a cloud of the valid points."""
-        return messages.dense_depth_cloud(points, header)
+        return dense_cloud(points, header, BAGS)
 
 
 class _Shelf:

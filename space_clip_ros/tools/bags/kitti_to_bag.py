@@ -14,6 +14,8 @@ import numpy as np
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.kitti_calibration import read_calibration
 from space_clip_ros.errors import DataError
+from space_clip_ros.messages import camera_info_from_camera, cloud_from_scan, compressed_from_array
+from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.tools.bags import messages, qos, transforms
 from space_clip_ros.tools.bags.options import CAMERAS, BagOptions
 from space_clip_ros.tools.bags.oxts import Oxts
@@ -130,10 +132,10 @@ class _Conversion:
         if name.startswith("gray"):
             pixels = np.ascontiguousarray(pixels[..., 0])
         compressed = self._options.compressed
-        picture = messages.compressed_image(pixels, compressed, head) if compressed else messages.image(pixels, head)
+        picture = compressed_from_array(pixels, compressed, head, BAGS) if compressed else messages.image(pixels, head)
         # The camera goes first, so that whoever gets the image knows its camera.
         found = [
-            (self._info_topic(name), messages.camera_info(drive.camera, head, self._offset(name))),
+            (self._info_topic(name), camera_info_from_camera(drive.camera, head, self._offset(name), BAGS)),
             (self._image_topic(name), picture),
         ]
         return found if drive is not self._main else found + self._laser(index, stamp_ns, head)
@@ -145,7 +147,7 @@ class _Conversion:
             found.append((self._truth_topic(), messages.image(truth, head)))
         if self._main.has_scan(index):
             scanner = messages.header(stamp_ns, transforms.SCANNER_FRAME)
-            found.append((_SCAN_TOPIC, messages.scan_cloud(self._main.scan(index), scanner)))
+            found.append((_SCAN_TOPIC, cloud_from_scan(self._main.scan(index), scanner, BAGS)))
         return found
 
     def _oxts_steps(self) -> Iterator[Stamped]:

@@ -13,7 +13,8 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2 import Reader
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.tools.bags.writer import TYPES, Definition, known_definition
+from space_clip_ros.messages.bag_types import TYPES
+from space_clip_ros.tools.bags.writer import Definition, known_definition
 
 # What type hashes are where nobody said them.
 _NO_HASH = f"RIHS01_{64 * '0'}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from rosbags.interfaces import Nodetype
 
-from space_clip_ros.tools.bags.writer import TYPES
+from space_clip_ros.messages.bag_types import TYPES
 
 _HEADER = "std_msgs/msg/Header"
 _TRANSFORMS = "tf2_msgs/msg/TFMessage"

@@ -15,16 +15,13 @@ from typing import Any, Literal, NamedTuple
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
-from rosbags.typesys import Stores, get_typestore
 
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.tools.bags.options import STORAGES
 
 # Humble reads QoS profiles in this version's form, and newer releases read every older one.
 _VERSION: Literal[8] = 8
-
-TYPES = get_typestore(Stores.ROS2_HUMBLE)
-"""Message types as Humble has them; those used here have been the same on the wire ever since."""
 
 
 class Definition(NamedTuple):

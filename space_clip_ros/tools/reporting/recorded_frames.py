@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import depth_from_image, stamp_ns
 from space_clip_ros.perception.calibration import Calibration, View
 from space_clip_ros.tools.bags.reader import BagReader
-from space_clip_ros.tools.bags.writer import TYPES
 from space_clip_ros.tools.reporting.recording import Topics
 
 T = TypeVar("T")

@@ -34,9 +34,9 @@ CAMERA = PinholeCamera(64, 48, 50.0, 52.0, 31.0, 23.0)
     ],
 )
 def test_both_makers_agree(name: str, kind: Any, content: tuple[Any, ...]) -> None:
+    from space_clip_ros.messages.bag_types import TYPES
     from space_clip_ros.tools.bags import messages
     from space_clip_ros.tools.bags.depth_camera import BagMessages
-    from space_clip_ros.tools.bags.writer import TYPES
 
     header = Header(frame_id="camera")
     header.stamp.sec, header.stamp.nanosec = 7, 9

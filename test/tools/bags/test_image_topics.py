@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.messages import compressed_from_array
+from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.tools.bags import messages, qos
 from space_clip_ros.tools.bags.image_topics import ImageTopic, choose_images, image_topics
 from space_clip_ros.tools.bags.reader import BagReader
@@ -27,7 +29,7 @@ def write(path: Path, *names: str) -> Path:
         bag.write("/tf", 1, messages.transforms())
         for name in names:
             if "compressed" in name:
-                bag.write(name, 2, messages.compressed_image(RGB, "png", head))
+                bag.write(name, 2, compressed_from_array(RGB, "png", head, BAGS))
             else:
                 kinds = {"depth": DEPTH, "truth": (1000 * DEPTH).astype(np.uint16)}
                 bag.write(name, 2, messages.image(kinds.get(name.rpartition("/")[2], RGB), head))

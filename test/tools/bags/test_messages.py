@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.messages import compressed_from_array
+from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.tools.bags import messages
 from space_clip_ros.tools.bags.oxts import OxtsRecord
-from space_clip_ros.tools.bags.writer import TYPES
 
 
 def test_headers_split_nanoseconds() -> None:
@@ -26,7 +27,7 @@ def test_other_arrays_are_refused(array: np.ndarray) -> None:
 
 
 def test_grey_compressed_images_say_so() -> None:
-    message = messages.compressed_image(np.zeros((4, 4), np.uint8), "png", messages.header(0, ""))
+    message = compressed_from_array(np.zeros((4, 4), np.uint8), "png", messages.header(0, ""), BAGS)
     assert message.format == "mono8; png compressed "
 
 

@@ -20,6 +20,7 @@ from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import invalidate
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import depth_from_image
@@ -27,7 +28,7 @@ from space_clip_ros.tools.bags import messages, prediction, qos
 from space_clip_ros.tools.bags.kitti_to_bag import write_bag
 from space_clip_ros.tools.bags.options import BagOptions
 from space_clip_ros.tools.bags.prediction import PredictionOptions, predict_bag
-from space_clip_ros.tools.bags.writer import TYPES, BagWriter
+from space_clip_ros.tools.bags.writer import BagWriter
 
 ALL = PredictionOptions(outputs=("depth/image", "depth/camera_info", "depth/points", "depth/color"))
 

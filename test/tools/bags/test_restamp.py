@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.tools.bags import messages
 from space_clip_ros.tools.bags.restamp import restamped
-from space_clip_ros.tools.bags.writer import TYPES
 
 STAMP = 1_700_000_000_900_000_000
 LATER = 1_800_000_001_100_000_000

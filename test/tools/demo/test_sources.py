@@ -9,6 +9,8 @@ import pytest
 
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.messages import camera_info_from_camera, compressed_from_array
+from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.tools.bags import messages, qos
 from space_clip_ros.tools.bags.kitti_to_bag import write_bag
 from space_clip_ros.tools.bags.options import BagOptions
@@ -64,8 +66,8 @@ def test_another_camera_is_moved_to_the_plain_topics(tmp_path: Path, small_drive
     with BagWriter(tmp_path / "bag") as bag:
         bag.add("/rear/image/compressed", "sensor_msgs/msg/CompressedImage", qos.SENSOR)
         bag.add("/rear/camera_info", "sensor_msgs/msg/CameraInfo", qos.SENSOR)
-        bag.write("/rear/camera_info", 7, messages.camera_info(drive.camera, head))
-        bag.write("/rear/image/compressed", 7, messages.compressed_image(drive.image(0), "png", head))
+        bag.write("/rear/camera_info", 7, camera_info_from_camera(drive.camera, head, types=BAGS))
+        bag.write("/rear/image/compressed", 7, compressed_from_array(drive.image(0), "png", head, BAGS))
     source = BagSource(tmp_path / "bag", "/rear/image/compressed")
     assert source.transport == "compressed"
     np.testing.assert_array_equal(source.first()[0], drive.image(0))

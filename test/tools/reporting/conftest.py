@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from space_clip_ros.messages import camera_info_from_camera, compressed_from_array
+from space_clip_ros.messages.bag_types import BAGS
+
 START_NS = 1_790_000_000_000_000_000
 PERIOD_NS = 100_000_000
 LATENCY_NS = 40_000_000
@@ -57,8 +60,9 @@ def _write(
     prefix: str = "/",
 ) -> Path:
     from space_clip_ros.geometry.camera import PinholeCamera
+    from space_clip_ros.messages.bag_types import TYPES
     from space_clip_ros.tools.bags import messages, qos
-    from space_clip_ros.tools.bags.writer import TYPES, BagWriter
+    from space_clip_ros.tools.bags.writer import BagWriter
 
     camera = PinholeCamera(WIDTH, HEIGHT, 50.0, 50.0, 31.5, 15.5)
     picture = "image/compressed" if compressed else "image"
@@ -79,16 +83,16 @@ def _write(
             head = messages.header(stamp, "camera")
             rgb = image(index)
             contents = {
-                prefix + picture: messages.compressed_image(rgb, "png", head)
+                prefix + picture: compressed_from_array(rgb, "png", head, BAGS)
                 if compressed
                 else messages.image(rgb, head),
-                prefix + "camera_info": messages.camera_info(camera, head),
+                prefix + "camera_info": camera_info_from_camera(camera, head, types=BAGS),
                 prefix + "ground_truth/image": messages.image(truth(), head),
                 "/diagnostics": _diagnostics(TYPES, head),
                 prefix + "depth/image": messages.image(
                     np.nan_to_num(truth(), nan=9.0) * np.float32(scale_of(index)), head
                 ),
-                prefix + "depth/camera_info": messages.camera_info(camera, head),
+                prefix + "depth/camera_info": camera_info_from_camera(camera, head, types=BAGS),
             }
             for name, content in contents.items():
                 if name in kinds and not (index == 4 and "depth" in name):

@@ -10,6 +10,8 @@ import pytest
 from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.rectification import Rectifier
+from space_clip_ros.messages import camera_info_from_camera
+from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.tools.bags import messages, qos
 from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.bags.writer import BagWriter
@@ -63,7 +65,7 @@ def test_distorted_images_are_rectified(tmp_path: Path) -> None:
     camera = PinholeCamera(64, 32, 50.0, 50.0, 31.5, 15.5)
     head = messages.header(START_NS, "camera")
     pixels = np.random.default_rng(1).integers(0, 256, (32, 64, 3), np.uint8)
-    info = messages.camera_info(camera, head)
+    info = camera_info_from_camera(camera, head, types=BAGS)
     info.d = np.array([-0.3, 0.1, 0.0, 0.0, 0.0])
     with BagWriter(tmp_path / "bag") as bag:
         bag.add("/camera_info", "sensor_msgs/msg/CameraInfo", qos.SENSOR)

@@ -16,6 +16,8 @@ import pytest
 from space_clip_ros.config import EvaluatorConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.messages import camera_info_from_camera
+from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.tools.bags import messages, qos
 from space_clip_ros.tools.bags.writer import BagWriter
 from space_clip_ros.tools.reporting.recording import Topics
@@ -170,7 +172,7 @@ def test_large_and_noisy_pictures_stay_within_the_bound(tmp_path: Path) -> None:
         bag.add("/camera_info", "sensor_msgs/msg/CameraInfo", qos.SENSOR)
         for stamp in range(4):
             head = messages.header(stamp, "camera")
-            bag.write("/camera_info", stamp, messages.camera_info(camera, head))
+            bag.write("/camera_info", stamp, camera_info_from_camera(camera, head, types=BAGS))
             bag.write("/image", stamp, messages.image(random.integers(0, 256, (640, 640, 3), np.uint8), head))
             for name in ("/depth/image", "/ground_truth/image"):
                 noise = random.uniform(1, 79, (640, 640)).astype(np.float32)
