@@ -28,7 +28,6 @@ _NEEDED = {
     "rclpy": (
         "ros/*",
         "messages/*",
-        "perception/*",
         "tools/test_*.py",
         "tools/demo/*",
         "tools/live/test_view.py",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from space_clip_ros.messages.camera_info import camera_from_info, camera_info_from_camera
-from space_clip_ros.messages.clouds import cloud_from_points, cloud_from_scan, dense_cloud, points_from_cloud
+from space_clip_ros.messages.camera_info import calibration_from_info, camera_from_info, camera_info_from_camera
+from space_clip_ros.messages.clouds import cloud_from_points, cloud_from_scan, points_from_cloud
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import (
@@ -16,13 +16,13 @@ from space_clip_ros.messages.images import (
 )
 
 __all__ = [
+    "calibration_from_info",
     "camera_from_info",
     "camera_info_from_camera",
     "cloud_from_points",
     "cloud_from_scan",
     "compressed_from_array",
     "compressed_to_rgb",
-    "dense_cloud",
     "depth_from_image",
     "header_at",
     "image_from_array",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.calibration import CameraCalibration
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.messages.types import ROS, MessageTypes
 
@@ -64,3 +65,26 @@ def camera_from_info(msg: Any, what: str = "camera_info", *, rectified: bool = T
         return PinholeCamera.from_matrix(matrix, int(msg.width), int(msg.height))
     except InputError as error:
         raise InputError(f"{what}: {'P' if use_p else 'K'} cannot be used: {error}") from error
+
+
+def calibration_from_info(msg: Any) -> CameraCalibration:
+    """Return a camera_info's content as plain numbers; nothing is checked yet.
+
+    Args:
+        msg: a ``sensor_msgs/CameraInfo``, or any object with its fields.
+    """
+    return CameraCalibration(
+        width=int(msg.width),
+        height=int(msg.height),
+        K=_numbers(msg.k),
+        D=_numbers(msg.d),
+        R=_numbers(msg.r),
+        P=_numbers(msg.p),
+        distortion_model=str(msg.distortion_model),
+        binning=(int(msg.binning_x), int(msg.binning_y)),
+        roi=(int(msg.roi.x_offset), int(msg.roi.y_offset), int(msg.roi.width), int(msg.roi.height)),
+    )
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    return tuple(np.asarray(values, np.float64).tolist())

@@ -19,32 +19,26 @@ _MAX_POINT_STEP = 1 << 16
 
 
 def cloud_from_points(points: NDArray[np.float32], header: Any, types: MessageTypes = ROS) -> Any:
-    """Build an organised cloud from a grid of points, copying it once.
+    """Build a cloud of points.
 
     Args:
-        points: (h, w, 3) float32 x y z in metres, NaN where invalid; or (h, w, 4) with 0x00RRGGBB as the bits of the
-            fourth, which becomes the field ``rgb`` as PCL has it.
+        points: (h, w, 3) float32 x y z in metres, NaN where invalid, for an organised cloud; or (n, 3), all of them
+            valid, for a dense one of one row. With 4 in place of 3 the bits of the fourth value are 0x00RRGGBB, which
+            becomes the field ``rgb`` as PCL has it.
         header: ``std_msgs/Header`` to put into the message, shared and not copied.
         types: where the message's class comes from. ROS's own messages hold a copy of the points.
 
     Raises:
-        InputError: another shape or dtype, or no points at all.
+        InputError: another shape or dtype, or an organised cloud without points.
     """
-    if points.ndim != 3 or points.shape[2] not in (3, 4) or points.dtype != np.float32 or not points.size:
-        raise InputError(f"points must be a non-empty (h, w, 3 or 4) float32 array, got {points.shape} {points.dtype}")
-    return _cloud(points, _FIELDS[: points.shape[2]], False, header, types)
-
-
-def dense_cloud(points: NDArray[np.float32], header: Any, types: MessageTypes = ROS) -> Any:
-    """Build a cloud of one row from the valid points of a grid.
-
-    Args:
-        points: as :func:`cloud_from_points` takes it.
-        header: ``std_msgs/Header``, shared.
-        types: where the message's class comes from.
-    """
-    valid = points[np.isfinite(points[..., 2])]
-    return _cloud(valid[None], _FIELDS[: points.shape[-1]], True, header, types)
+    dense = points.ndim == 2
+    if points.ndim not in (2, 3) or points.shape[-1] not in (3, 4) or points.dtype != np.float32:
+        raise InputError(
+            f"points must be a (h, w, 3 or 4) or (n, 3 or 4) float32 array, got {points.shape} {points.dtype}"
+        )
+    if not dense and not points.size:
+        raise InputError(f"points of an organised cloud must not be empty, got {points.shape}")
+    return _cloud(points[None] if dense else points, _FIELDS[: points.shape[-1]], dense, header, types)
 
 
 def cloud_from_scan(scan: NDArray[np.float32], header: Any, types: MessageTypes = ROS) -> Any:

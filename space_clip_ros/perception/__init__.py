@@ -1,1 +1,1 @@
-"""From an image message to depth, cloud and colours: what the node does with an image, needing no ROS itself."""
+"""The pure core: RGB, camera and settings in, named arrays out. It needs no ROS and knows no publishers."""

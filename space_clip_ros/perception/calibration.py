@@ -1,72 +1,82 @@
-"""The newest camera_info of each frame, and what it says about an image: rectified how, seen by which camera."""
+"""Finds an image's camera: the newest calibration of its frame, and what it says about the image."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.calibration import CameraCalibration
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.rectification import ImageCalibration, Rectifier, cached_rectifier, delivered_image
+from space_clip_ros.geometry.rectification import Rectifier
 
 _FRAMES = 16
 # A broken message may repeat megabytes of its own content in an error.
-_LONGEST = 300
-_ZERO = (0.0,)
+_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
-class View:
+class RectifiedView:
     """What is known about an image's camera.
 
     Attributes:
         camera: camera of the image once rectified, or None where unknown.
         rectifier: undistorts the image first, or None where it stays as it is.
-        problem: why ``camera`` is None: one line that says what to do; empty otherwise.
+        problem: why ``camera`` is None, in one line; empty otherwise.
+        missing: whether that is because no calibration has come at all.
     """
 
     camera: PinholeCamera | None = None
     rectifier: Rectifier | None = None
     problem: str = ""
+    missing: bool = False
 
 
-class Calibration:
-    """Keeps camera_info by frame_id; messages and images may come from different threads.
+class _CachedView(NamedTuple):
+    calibration: CameraCalibration
+    request: tuple[int, int, str]
+    view: RectifiedView
+
+
+class CalibrationStore:
+    """Keeps the newest calibration of each frame. Calibrations and images may come from different threads.
 
     Args:
         topic: resolved name of the camera_info topic, for texts.
     """
 
     def __init__(self, topic: str) -> None:
-        """Start without any camera_info."""
+        """Start without any calibration."""
         self._topic = topic
         self._lock = threading.Lock()
-        self._infos: OrderedDict[str, Any] = OrderedDict()
-        self._cached: tuple[tuple[Any, ...], View] | None = None
+        self._calibrations: OrderedDict[str, CameraCalibration] = OrderedDict()
+        self._cached: _CachedView | None = None
 
-    def update(self, info: Any) -> None:
-        """Keep a ``sensor_msgs/CameraInfo`` as its frame's newest; the few frames used last are kept."""
+    def update(self, frame_id: str, calibration: CameraCalibration) -> None:
+        """Make a calibration its frame's newest; the few frames updated last are kept."""
         with self._lock:
-            self._infos[info.header.frame_id] = info
-            self._infos.move_to_end(info.header.frame_id)
-            if len(self._infos) > _FRAMES:
-                self._infos.popitem(last=False)
+            # Cameras repeat theirs with every image: the old object is kept, so that nothing is worked out again.
+            if self._calibrations.get(frame_id) != calibration:
+                self._calibrations[frame_id] = calibration
+            self._calibrations.move_to_end(frame_id)
+            if len(self._calibrations) > _FRAMES:
+                self._calibrations.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget every camera_info."""
+        """Forget every calibration."""
         with self._lock:
-            self._infos.clear()
+            self._calibrations.clear()
 
     @property
     def frames(self) -> tuple[str, ...]:
         """The frame_ids known."""
         with self._lock:
-            return tuple(self._infos)
+            return tuple(self._calibrations)
 
-    def view(self, frame_id: str, width: int, height: int, rectify: str) -> View:
-        """Return what is known about an image; worked out anew only when its camera_info changes.
+    def view(self, frame_id: str, width: int, height: int, rectify: str) -> RectifiedView:
+        """Return what is known about an image; worked out again only when its calibration changes.
 
         Args:
             frame_id: the image's frame.
@@ -76,14 +86,15 @@ class Calibration:
                 image is rectified already and P describes it).
         """
         with self._lock:
-            info = self._infos.get(frame_id)
-            others = tuple(self._infos)
-        if info is None:
-            return View(problem=self._missing(frame_id, others))
-        key = (frame_id, width, height, rectify, *_content(info))
-        if self._cached is None or self._cached[0] != key:
-            self._cached = (key, self._work_out(info, width, height, rectify))
-        return self._cached[1]
+            calibration = self._calibrations.get(frame_id)
+            others = tuple(self._calibrations)
+        if calibration is None:
+            return RectifiedView(problem=self._missing(frame_id, others), missing=not others)
+        cached, request = self._cached, (width, height, rectify)
+        if cached is None or cached.calibration is not calibration or cached.request != request:
+            cached = _CachedView(calibration, request, self._work_out(calibration, width, height, rectify))
+            self._cached = cached
+        return cached.view
 
     def _missing(self, frame_id: str, others: tuple[str, ...]) -> str:
         if not others:
@@ -91,50 +102,22 @@ class Calibration:
         frames = ", ".join(repr(name[:40]) for name in others[:4])
         return f"camera_info on {self._topic} is for frame {frames}, but images are in frame {frame_id[:40]!r}"
 
-    def _work_out(self, info: Any, width: int, height: int, rectify: str) -> View:
+    def _work_out(self, calibration: CameraCalibration, width: int, height: int, rectify: str) -> RectifiedView:
         try:
-            return _view(info, width, height, rectify)
+            return _view(calibration, width, height, rectify)
         except InputError as error:
-            return View(problem=f"camera_info on {self._topic} cannot be used: {str(error)[:_LONGEST]}")
+            reason = str(error)[:_LONGEST_REASON]
+            return RectifiedView(problem=f"camera_info on {self._topic} cannot be used: {reason}")
 
 
-def image_size(info: Any) -> tuple[int, int] | None:
-    """Return height and width of the images that a camera_info is for, pixels; None where it cannot be used."""
-    try:
-        delivered = _delivered(info)
-    except InputError:
-        return None
-    return delivered.height, delivered.width
-
-
-def _delivered(info: Any) -> ImageCalibration:
-    roi = (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height)
-    return delivered_image(tuple(info.k), tuple(info.p), info.width, info.height, info.binning_x, info.binning_y, roi)
-
-
-def _view(info: Any, width: int, height: int, rectify: str) -> View:
-    delivered = _delivered(info)
+def _view(calibration: CameraCalibration, width: int, height: int, rectify: str) -> RectifiedView:
+    delivered = calibration.delivered()
     if (delivered.width, delivered.height) != (width, height):
         raise InputError(
             f"it is for images of {delivered.width}x{delivered.height} pixels (after binning and region of interest), "
             f"but they are {width}x{height}"
         )
-    size = (width, height)
     if rectify == "off":
-        return View(PinholeCamera.from_matrix(delivered.P, *size))
-    rectifier = cached_rectifier(
-        tuple(delivered.K.ravel().tolist()),
-        tuple(info.d) or _ZERO,
-        tuple(info.r),
-        tuple(delivered.P.ravel().tolist()),
-        info.distortion_model,
-        size,
-    )
-    return View(rectifier.camera, None if rectifier.identity else rectifier)
-
-
-def _content(info: Any) -> tuple[Any, ...]:
-    """Return everything of a camera_info that matters to an image, as a key; bytes, because NaN never equals itself."""
-    roi = (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height)
-    matrices = (info.d.tobytes(), info.k.tobytes(), info.r.tobytes(), info.p.tobytes())
-    return (info.width, info.height, info.distortion_model, *matrices, info.binning_x, info.binning_y, roi)
+        return RectifiedView(PinholeCamera.from_matrix(delivered.P, width, height))
+    rectifier = calibration.rectifier()
+    return RectifiedView(rectifier.camera, None if rectifier.identity else rectifier)

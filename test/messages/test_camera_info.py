@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.messages import camera_from_info, camera_info_from_camera
+from space_clip_ros.messages import calibration_from_info, camera_from_info, camera_info_from_camera
 
 CAMERA = PinholeCamera(640, 480, 500.0, 510.0, 319.5, 239.5)
 
@@ -52,3 +52,18 @@ def test_unusable_focal_lengths(value):
 def test_an_uncalibrated_camera():
     with pytest.raises(InputError, match=r"K cannot be used: .*at least 1x1 pixel, got 0x0"):
         camera_from_info(CameraInfo())
+
+
+def test_a_calibration_holds_every_field():
+    msg = camera_info_from_camera(CAMERA, Header())
+    msg.distortion_model, msg.d = "rational_polynomial", [0.1 * number for number in range(8)]
+    msg.binning_x, msg.binning_y = 2, 1
+    msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height = 8, 4, 320, 240
+    calibration = calibration_from_info(msg)
+    assert (calibration.width, calibration.height, calibration.distortion_model) == (640, 480, "rational_polynomial")
+    assert tuple(CAMERA.K.ravel()) == calibration.K
+    assert tuple(msg.d) == calibration.D
+    assert tuple(np.eye(3).ravel()) == calibration.R
+    assert tuple(msg.p) == calibration.P
+    assert (calibration.binning, calibration.roi) == ((2, 1), (8, 4, 320, 240))
+    assert (calibration.delivered().width, calibration.delivered().height) == (160, 240)

@@ -39,6 +39,15 @@ def test_cloud_without_colour():
     assert (msg.point_step, len(msg.data), len(msg.fields)) == (12, 240, 3)
 
 
+def test_a_dense_cloud_is_one_row():
+    points = np.arange(12, dtype=np.float32).reshape(3, 4)
+    msg = cloud_from_points(points, HEADER)
+    assert (msg.height, msg.width, msg.is_dense, msg.point_step) == (1, 3, True, 16)
+    np.testing.assert_array_equal(points_from_cloud(msg)["y"], [[1, 5, 9]])
+    empty = cloud_from_points(points[:0], HEADER)
+    assert (empty.height, empty.width, len(empty.data)) == (1, 0, 0)
+
+
 def test_scan():
     scan = np.array([[1, 2, 3, 0.5], [4, 5, 6, 0.25]], np.float32)
     msg = cloud_from_scan(scan, HEADER)
@@ -95,9 +104,12 @@ def test_bad_clouds_are_one_clear_line(msg, text):
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize("points", [np.zeros((2, 3), np.float32), np.zeros((2, 3, 3)), np.zeros((0, 3, 3), np.float32)])
+@pytest.mark.parametrize(
+    "points",
+    [np.zeros((2, 5), np.float32), np.zeros((2, 3, 3)), np.zeros(3, np.float32), np.zeros((0, 3, 3), np.float32)],
+)
 def test_points_that_do_not_fit(points):
-    with pytest.raises(InputError, match=r"points must be a non-empty \(h, w, 3 or 4\) float32 array"):
+    with pytest.raises(InputError, match="points"):
         cloud_from_points(points, HEADER)
 
 

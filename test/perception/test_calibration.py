@@ -1,121 +1,118 @@
-"""Which camera an image has, from the newest camera_info of its frame."""
+"""Which camera an image has, from the newest calibration of its frame."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
 
+from space_clip_ros.geometry.calibration import CameraCalibration
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.messages import camera_info_from_camera
-from space_clip_ros.perception.calibration import Calibration, image_size
+from space_clip_ros.perception.calibration import CalibrationStore
 
 CAMERA = PinholeCamera(64, 48, 50.0, 52.0, 31.0, 23.0)
+PLAIN = CameraCalibration(
+    width=64,
+    height=48,
+    K=(50.0, 0.0, 31.0, 0.0, 52.0, 23.0, 0.0, 0.0, 1.0),
+    D=(0.0,) * 5,
+    R=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+    P=(50.0, 0.0, 31.0, 0.0, 0.0, 52.0, 23.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    distortion_model="plumb_bob",
+)
 
 
-def info(frame_id: str = "camera", **fields: Any) -> CameraInfo:
-    message = camera_info_from_camera(CAMERA, Header(frame_id=frame_id))
-    for name, value in fields.items():
-        setattr(message, name, value)
-    return message
+def with_focal_length(f: float) -> CameraCalibration:
+    return replace(PLAIN, P=(f, 0, 31, 0, 0, f, 23, 0, 0, 0, 1, 0))
 
 
 @pytest.fixture
-def calibration() -> Calibration:
-    return Calibration("/camera_info")
+def store() -> CalibrationStore:
+    return CalibrationStore("/camera_info")
 
 
-def test_an_undistorted_camera(calibration):
-    calibration.update(info())
-    view = calibration.view("camera", 64, 48, "auto")
+def test_an_undistorted_camera(store):
+    store.update("camera", PLAIN)
+    view = store.view("camera", 64, 48, "auto")
     assert (view.camera, view.rectifier, view.problem) == (CAMERA, None, "")
-    assert calibration.view("camera", 64, 48, "auto") is view
+    store.update("camera", replace(PLAIN))
+    assert store.view("camera", 64, 48, "auto") is view
 
 
-def test_nothing_known_yet(calibration):
-    view = calibration.view("camera", 64, 48, "auto")
-    assert (view.camera, view.problem) == (None, "no camera_info on /camera_info yet")
+def test_nothing_known_yet(store):
+    view = store.view("camera", 64, 48, "auto")
+    assert (view.camera, view.problem, view.missing) == (None, "no camera_info on /camera_info yet", True)
 
 
-def test_another_frame(calibration):
-    calibration.update(info("left"))
-    problem = calibration.view("right", 64, 48, "auto").problem
-    assert problem == "camera_info on /camera_info is for frame 'left', but images are in frame 'right'"
+def test_another_frame(store):
+    store.update("left", PLAIN)
+    view = store.view("right", 64, 48, "auto")
+    assert view.problem == "camera_info on /camera_info is for frame 'left', but images are in frame 'right'"
+    assert not view.missing
 
 
-def test_the_newest_of_each_frame_counts(calibration):
-    calibration.update(info("left"))
-    calibration.update(info("right", p=[40.0, 0, 31, 0, 0, 40.0, 23, 0, 0, 0, 1, 0]))
-    assert calibration.view("left", 64, 48, "auto").camera == CAMERA
-    assert calibration.view("right", 64, 48, "auto").camera.fx == 40.0
-    calibration.update(info("left", p=[45.0, 0, 31, 0, 0, 45.0, 23, 0, 0, 0, 1, 0]))
-    assert calibration.view("left", 64, 48, "auto").camera.fx == 45.0
-    assert calibration.frames == ("right", "left")
-    calibration.clear()
-    assert calibration.frames == ()
+def test_the_newest_of_each_frame_counts(store):
+    store.update("left", PLAIN)
+    store.update("right", with_focal_length(40.0))
+    assert store.view("left", 64, 48, "auto").camera == CAMERA
+    assert store.view("right", 64, 48, "auto").camera.fx == 40.0
+    store.update("left", with_focal_length(45.0))
+    assert store.view("left", 64, 48, "auto").camera.fx == 45.0
+    assert store.frames == ("right", "left")
+    store.clear()
+    assert store.frames == ()
 
 
-def test_a_publisher_of_many_frames_costs_bounded_memory(calibration):
+def test_a_publisher_of_many_frames_costs_bounded_memory(store):
     for number in range(1000):
-        calibration.update(info(f"frame {number}"))
-    assert len(calibration.frames) == 16
-    assert calibration.view("frame 999", 64, 48, "auto").camera == CAMERA
+        store.update(f"frame {number}", PLAIN)
+    assert len(store.frames) == 16
+    assert store.view("frame 999", 64, 48, "auto").camera == CAMERA
 
 
-@pytest.mark.parametrize("name", ["k", "p", "d", "r"])
-def test_nan_is_said_once_and_for_all_alike(calibration, name):
-    broken = info()
-    getattr(broken, name)[0] = float("nan")
-    calibration.update(broken)
-    view = calibration.view("camera", 64, 48, "auto")
+@pytest.mark.parametrize("name", ["K", "P", "D", "R"])
+def test_nan_is_one_clear_line(store, name):
+    store.update("camera", replace(PLAIN, **{name: (float("nan"), *getattr(PLAIN, name)[1:])}))
+    view = store.view("camera", 64, 48, "auto")
     assert view.camera is None
     assert view.problem.startswith("camera_info on /camera_info cannot be used: ")
     assert "\n" not in view.problem
-    assert calibration.view("camera", 64, 48, "auto") is view
+    assert store.view("camera", 64, 48, "auto") is view
 
 
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"k": [0.0] * 9}, "focal lengths must be above 0"),
+        ({"K": (0.0,) * 9}, "focal lengths must be above 0"),
         (
             {"width": 128},
             "it is for images of 128x48 pixels (after binning and region of interest), but they are 64x48",
         ),
-        ({"binning_x": 2}, "it is for images of 32x48"),
-        ({"d": [0.1] * 5, "distortion_model": "fish"}, "distortion model must be one of"),
-        ({"d": [0.1] * 5, "distortion_model": "x" * 10**6}, "distortion model must be one of"),
-        ({"d": [0.1] * 3}, "plumb_bob has 4 or 5 distortion coefficients, got 3"),
+        ({"binning": (2, 0)}, "it is for images of 32x48"),
+        ({"D": (0.1,) * 5, "distortion_model": "fish"}, "distortion model must be one of"),
+        ({"D": (0.1,) * 5, "distortion_model": "x" * 10**6}, "distortion model must be one of"),
+        ({"D": (0.1,) * 3}, "plumb_bob has 4 or 5 distortion coefficients, got 3"),
     ],
 )
-def test_unusable_calibrations(calibration, fields, text):
-    calibration.update(info(**fields))
-    problem = calibration.view("camera", 64, 48, "auto").problem
+def test_unusable_calibrations(store, fields, text):
+    store.update("camera", replace(PLAIN, **fields))
+    problem = store.view("camera", 64, 48, "auto").problem
     assert text in problem
     assert len(problem) < 400
 
 
-@pytest.mark.parametrize(
-    ("fields", "size"),
-    [({}, (48, 64)), ({"binning_x": 2}, (48, 32)), ({"k": [0.0] * 9}, None), ({"width": 0}, None)],
-)
-def test_the_size_of_the_images_to_come(fields, size):
-    assert image_size(info(**fields)) == size
-
-
-def test_distortion_is_rectified_unless_turned_off(calibration):
-    calibration.update(info(d=[-0.2, 0.05, 0.0, 0.0, 0.0], p=[40.0, 0, 31, 0, 0, 41.0, 23, 0, 0, 0, 1, 0]))
-    view = calibration.view("camera", 64, 48, "auto")
+def test_distortion_is_rectified_unless_turned_off(store):
+    distorted = replace(PLAIN, D=(-0.2, 0.05, 0.0, 0.0, 0.0), P=(40.0, 0, 31, 0, 0, 41.0, 23, 0, 0, 0, 1, 0))
+    store.update("camera", distorted)
+    view = store.view("camera", 64, 48, "auto")
     rectified = PinholeCamera(64, 48, 40.0, 41.0, 31.0, 23.0)
     assert view.camera == rectified
     assert view.rectifier.camera == rectified
-    off = calibration.view("camera", 64, 48, "off")
+    off = store.view("camera", 64, 48, "off")
     assert (off.camera, off.rectifier) == (rectified, None)
 
 
-def test_no_coefficients_at_all_mean_no_distortion(calibration):
-    calibration.update(info(d=[], distortion_model=""))
-    view = calibration.view("camera", 64, 48, "auto")
+def test_no_coefficients_at_all_mean_no_distortion(store):
+    store.update("camera", replace(PLAIN, D=(), distortion_model=""))
+    view = store.view("camera", 64, 48, "auto")
     assert (view.camera, view.rectifier) == (CAMERA, None)

@@ -31,7 +31,6 @@ SUBSET = (
     "test/tools/live/test_update.py",
     "test/tools/live/test_server.py",
     "test/ros/node/test_depth_node_cameras.py",
-    "test/ros/node/test_depth_node_clouds.py",
     "test/ros/node/test_depth_node_lifecycle.py",
     "test/messages/test_image_building.py",
     "test/messages/test_messages.py",

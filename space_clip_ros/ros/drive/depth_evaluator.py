@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
 from space_clip_ros.config import EvaluatorConfig
 from space_clip_ros.errors import DataError, InputError
@@ -20,6 +19,7 @@ from space_clip_ros.evaluation.metrics import MetricAverage
 from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.depth import Depth, resize_bilinear
 from space_clip_ros.messages import depth_from_image, stamp_ns
+from space_clip_ros.messages.diagnostics import EvaluationValues, Level, status, status_array
 from space_clip_ros.ros.common.parameters import Parameters
 from space_clip_ros.ros.common.qos import qos_overrides
 from space_clip_ros.ros.common.spin import run
@@ -107,18 +107,14 @@ class DepthEvaluator(Node):
     def _report(self) -> None:
         summary = self.summary()
         metrics = summary.pop("metrics")
-        latest = {f"latest_{name}": self._latest[name] for name in ("abs_rel", "a1") if name in self._latest}
-        message = f"abs_rel {metrics['abs_rel']:.3f} over {summary['frames']} frames" if metrics else "no pairs yet"
-        values = {**metrics, **latest, **summary}
-        status = DiagnosticStatus(
-            level=DiagnosticStatus.OK if metrics else DiagnosticStatus.WARN,
-            name=f"{self.get_fully_qualified_name().lstrip('/')}: depth error",
-            message=message,
-            values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
+        values = EvaluationValues(
+            **metrics, latest_abs_rel=self._latest.get("abs_rel"), latest_a1=self._latest.get("a1"), **summary
         )
-        self._diagnostics.publish(
-            DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()), status=[status])
-        )
+        message = f"abs_rel {metrics['abs_rel']:.3f} over {values.frames} frames" if metrics else "no pairs yet"
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: depth error"
+        level = Level.OK if metrics else Level.WARN
+        statuses = [status(name, level, message, values.texts())]
+        self._diagnostics.publish(status_array(self.get_clock().now().to_msg(), statuses))
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -154,10 +150,6 @@ def fitted(depth: Depth, truth: Depth) -> Depth:
         return depth
     height, width = truth.shape
     return resize_bilinear(depth, width, height)
-
-
-def _text(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -22,6 +22,7 @@ from space_clip_ros.config import PlayerConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import ConfigError, SpaceClipError
 from space_clip_ros.messages import camera_info_from_camera, cloud_from_scan, image_from_array
+from space_clip_ros.messages.diagnostics import Level, PlaybackValues, status, status_array
 from space_clip_ros.ros.common.parameters import Parameters
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.playback import Pacer, Prefetcher, Timetable, wait_for_subscribers
@@ -197,22 +198,17 @@ class KittiPlayer(Node):
 
     def _report(self, finished: bool) -> None:
         self._reported_s = self._pacer.elapsed_s
-        values = {
-            "frames_sent": self._sent,
-            "frames_late": self._pacer.late,
-            "latest_by_ms": f"{self._pacer.worst_s * 1e3:.1f}",
-            "frame_rate_hz": f"{self._timetable.frame_rate:.3f}",
-            "finished": str(finished).lower(),
-        }
-        status = DiagnosticStatus(
-            level=DiagnosticStatus.OK,
-            name=f"{self.get_fully_qualified_name().lstrip('/')}: playback",
-            message=f"played {self._sent} frames",
-            hardware_id=str(self._settings.drive),
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        values = PlaybackValues(
+            frames_sent=self._sent,
+            frames_late=self._pacer.late,
+            latest_by_ms=self._pacer.worst_s * 1e3,
+            frame_rate_hz=self._timetable.frame_rate,
+            finished=finished,
         )
-        array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()), status=[status])
-        self._diagnostics.publish(array)
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: playback"
+        message = f"played {self._sent} frames"
+        statuses = [status(name, Level.OK, message, values.texts(), str(self._settings.drive))]
+        self._diagnostics.publish(status_array(self.get_clock().now().to_msg(), statuses))
 
 
 def _time(stamp_ns: int) -> Time:

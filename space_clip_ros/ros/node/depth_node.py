@@ -15,12 +15,13 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import SpaceClipError, describe
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.messages.diagnostics import NodeState
 from space_clip_ros.ros.common import spin
 from space_clip_ros.ros.common.parameters import Parameters
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.node.cameras import Cameras
-from space_clip_ros.ros.node.recovering_model import Engine
-from space_clip_ros.ros.node.reporter import Parts, Reporter
+from space_clip_ros.ros.node.pipeline import Pipeline
+from space_clip_ros.ros.node.recovering_model import RecoveringModel
+from space_clip_ros.ros.node.reporter import NodeParts, Reporter
 from space_clip_ros.ros.node.statistics import Statistics
 
 Result = TransitionCallbackReturn
@@ -37,18 +38,18 @@ class DepthNode(LifecycleNode):
     """
 
     def __init__(self, **node_arguments: Any) -> None:
-        """Declare the parameters and start to report; nothing is loaded yet."""
+        """Declare the parameters and start reporting; nothing is loaded yet."""
         super().__init__("depth", **node_arguments)
-        self._state = "unconfigured"
+        self._state = NodeState.UNCONFIGURED
         self._failure = ""
-        self._engine: Engine | None = None
-        self._cameras: Cameras | None = None
+        self._model: RecoveringModel | None = None
+        self._pipeline: Pipeline | None = None
         self._log = ThrottledLog(self.get_logger())
         self._declared = Parameters(self, NodeConfig, self._on_parameters)
         self._statistics = {name: Statistics() for name in self._settings().cameras}
         self._reporter = Reporter(self, self._settings, self._statistics, self._parts)
         # Steady timers: reports must go on when simulated time stands still.
-        # The enumeration moved between ROS versions, so it is taken from a clock that is there.
+        # The enumeration moved between ROS versions, so it is taken from an existing clock.
         self._steady = Clock(clock_type=type(self.get_clock().clock_type).STEADY_TIME)
         self._timer = self.create_timer(self._settings().diagnostics.period, self._reporter.report, clock=self._steady)
         self._jump = self._watch_clock()
@@ -57,23 +58,25 @@ class DepthNode(LifecycleNode):
 
     def on_configure(self, state: Any) -> Result:
         """Load the model and create the publishers."""
-        return self._transition("configure", "inactive", self._configure, partial(super().on_configure, state))
+        return self._transition("configure", NodeState.INACTIVE, self._configure, partial(super().on_configure, state))
 
     def on_activate(self, state: Any) -> Result:
         """Open the publishers, subscribe and start the worker."""
-        return self._transition("activate", "active", partial(super().on_activate, state), self._activate)
+        return self._transition("activate", NodeState.ACTIVE, partial(super().on_activate, state), self._activate)
 
     def on_deactivate(self, state: Any) -> Result:
-        """Unsubscribe, drop what waits and let the frame in work finish."""
-        return self._transition("deactivate", "inactive", self._deactivate, partial(super().on_deactivate, state))
+        """Unsubscribe, drop waiting images and let the current one finish."""
+        return self._transition(
+            "deactivate", NodeState.INACTIVE, self._deactivate, partial(super().on_deactivate, state)
+        )
 
     def on_cleanup(self, state: Any) -> Result:
-        """Free the model and take the topics back."""
-        return self._transition("cleanup", "unconfigured", self._release, partial(super().on_cleanup, state))
+        """Free the model and destroy the publishers."""
+        return self._transition("cleanup", NodeState.UNCONFIGURED, self._release, partial(super().on_cleanup, state))
 
     def on_shutdown(self, state: Any) -> Result:
         """Stop and free everything, from any state."""
-        return self._transition("shutdown", "finalized", self._release, partial(super().on_shutdown, state))
+        return self._transition("shutdown", NodeState.FINALIZED, self._release, partial(super().on_shutdown, state))
 
     def close(self) -> str:
         """Stop and free everything at the end of the process; return the farewell line."""
@@ -81,8 +84,8 @@ class DepthNode(LifecycleNode):
         published = sum(statistics.snapshot().published for statistics in self._statistics.values())
         return f"stopped after {published} frames"
 
-    def _transition(self, name: str, next_state: str, *steps: Callable[[], Any]) -> Result:
-        """Run a transition's steps; rclpy would swallow an exception, so here it becomes a logged reason."""
+    def _transition(self, name: str, next_state: NodeState, *steps: Callable[[], Any]) -> Result:
+        """Run a transition's steps and log why one failed; rclpy would swallow its exception."""
         try:
             for step in steps:
                 step()
@@ -95,14 +98,14 @@ class DepthNode(LifecycleNode):
         return Result.SUCCESS
 
     def _configure(self) -> None:
-        engine = Engine(self._load, lambda: self._settings().engine_retries, self._log)
+        model = RecoveringModel(self._load, lambda: self._settings().engine_retries, self._log)
         try:
-            self._cameras = Cameras(self, engine, self._settings, self._statistics, self._log)
+            self._pipeline = Pipeline(self, model, self._settings, self._statistics, self._log)
         except Exception:
-            engine.close()
+            model.close()
             raise
-        self._engine = engine
-        info = engine.info
+        self._model = model
+        info = model.info
         passed_over = f"; not used: {', '.join(info.passed_over)}" if info.passed_over else ""
         self.get_logger().info(
             f"{info.name} on {info.backend}, {info.device}, {info.precision}: {info.file}{passed_over}"
@@ -120,24 +123,24 @@ class DepthNode(LifecycleNode):
         return predictor
 
     def _activate(self) -> None:
-        if self._cameras is not None:
-            self._forget()
-            self._cameras.start()
-            topics = ", ".join(stream.image_topic for stream in self._cameras.streams)
+        if self._pipeline is not None:
+            self._reset_statistics()
+            self._pipeline.start()
+            topics = ", ".join(camera.image_topic for camera in self._pipeline.cameras)
             self.get_logger().info(f"active, waiting for images on {topics}")
 
     def _deactivate(self) -> None:
-        if self._cameras is not None:
-            self._cameras.stop()
+        if self._pipeline is not None:
+            self._pipeline.stop()
 
     def _release(self) -> None:
-        if self._cameras is not None:
-            self._cameras.stop()
-            self._cameras.destroy()
-            self._cameras = None
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        if self._pipeline is not None:
+            self._pipeline.stop()
+            self._pipeline.destroy()
+            self._pipeline = None
+        if self._model is not None:
+            self._model.close()
+            self._model = None
 
     def _start_by_itself(self) -> None:
         self.destroy_timer(self._autostart)
@@ -157,19 +160,19 @@ class DepthNode(LifecycleNode):
     def _on_clock_jump(self, jump: Any) -> None:
         if any(statistics.snapshot().received for statistics in self._statistics.values()):
             self._log.warning("clock", "the clock jumped back or changed; statistics start anew")
-        self._forget()
+        self._reset_statistics()
 
-    def _forget(self) -> None:
+    def _reset_statistics(self) -> None:
         for statistics in self._statistics.values():
             statistics.reset()
 
-    def _parts(self) -> Parts:
-        streams = self._cameras.streams if self._cameras is not None else ()
-        return Parts(self._state, self._failure, self._engine, {stream.name: stream for stream in streams})
+    def _parts(self) -> NodeParts:
+        cameras = self._pipeline.cameras if self._pipeline is not None else ()
+        return NodeParts(self._state, self._failure, self._model, {camera.name: camera for camera in cameras})
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the node until it is told to stop."""
+    """Run the node until it is stopped."""
     sys.exit(spin.run(lambda finish: DepthNode(), "depth_node", __doc__ or "", args))
 
 

@@ -1,15 +1,14 @@
-"""What ``/diagnostics`` says: numbers, and in words why nothing comes out."""
+"""A camera's diagnostic status: its numbers, and one line that says how it goes or exactly what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from std_msgs.msg import Header
-
 from space_clip_ros.config import DiagnosticsConfig
+from space_clip_ros.messages import diagnostics
+from space_clip_ros.messages.diagnostics import DepthValues, Level, NodeState
 from space_clip_ros.ros.node.statistics import Snapshot
 
 SILENT_S = 5.0
@@ -19,29 +18,29 @@ _NAMED = 4
 
 @dataclass(frozen=True)
 class Situation:
-    """All that a verdict needs, gathered in one moment.
+    """All that a verdict needs.
 
     Attributes:
         state: lifecycle state.
         camera: the camera's name, below which its topics lie; empty for the only one.
         failure: why the last transition failed; empty if it did not.
-        engine_failure: why the model is given up; empty while it runs or is being brought back.
+        model_failure: why the model is given up; empty while it runs or is loaded again.
         image_topic: resolved name.
         publishers: who publishes images there, one text each: node, type and QoS.
-        hint: what else may keep their images away; empty where nothing is seen.
+        hint: what else may keep their images away; empty where nothing was found.
         info_topic: resolved name of the camera_info topic.
         info_publishers: who publishes there, one text each.
         output_topics: resolved names of the outputs.
         subscribers: how many subscribers they have together.
         snapshot: the stream's numbers.
         limits: when to warn.
-        facts: more key-value pairs: model, backend, device, scale and the like.
+        values: what is known of model, scale and memory; the rest is filled in here.
     """
 
-    state: str
+    state: NodeState
     camera: str = ""
     failure: str = ""
-    engine_failure: str = ""
+    model_failure: str = ""
     image_topic: str = "image"
     publishers: Sequence[str] = ()
     hint: str = ""
@@ -51,48 +50,40 @@ class Situation:
     subscribers: int = 0
     snapshot: Snapshot = field(default_factory=Snapshot)
     limits: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
-    facts: Mapping[str, str] = field(default_factory=dict)
+    values: DepthValues = field(default_factory=DepthValues)
 
 
-def verdict(now: Situation) -> tuple[bytes, str]:
+def verdict(now: Situation) -> tuple[Level, str]:
     """Return the level and one line: how it goes, or exactly what is missing."""
     snapshot = now.snapshot
-    if now.state != "active":
+    if now.state is not NodeState.ACTIVE:
         if now.failure:
-            return DiagnosticStatus.ERROR, f"not active but {now.state}: {now.failure}"
-        return DiagnosticStatus.WARN, f"not active but {now.state}: a lifecycle manager must configure and activate it"
-    if now.engine_failure:
-        return DiagnosticStatus.ERROR, f"no depth: {now.engine_failure}"
+            return Level.ERROR, f"not active but {now.state.value}: {now.failure}"
+        return Level.WARN, f"not active but {now.state.value}: a lifecycle manager must configure and activate it"
+    if now.model_failure:
+        return Level.ERROR, f"no depth: {now.model_failure}"
     if _recent(snapshot.seconds_since_output):
         line = f"{snapshot.published_hz:.1f} Hz, {snapshot.age_ms[0]:.0f} ms from stamp to output (median)"
         warnings = [*_crossed(now), *([_problem(now)] if snapshot.problem else [])]
-        return DiagnosticStatus.WARN if warnings else DiagnosticStatus.OK, "; ".join([line, *warnings])
+        return Level.WARN if warnings else Level.OK, "; ".join([line, *warnings])
     if not _recent(snapshot.seconds_since_image):
-        return DiagnosticStatus.WARN, _no_image(now)
+        return Level.WARN, _no_image(now)
     if snapshot.problem:
-        return DiagnosticStatus.ERROR, f"images come in, nothing goes out: {_problem(now)}"
+        return Level.ERROR, f"images come in, nothing goes out: {_problem(now)}"
     if not now.subscribers:
-        return DiagnosticStatus.OK, f"idle: nobody subscribes to {', '.join(now.output_topics)}"
-    return DiagnosticStatus.WARN, "images come in and are subscribed to, but the first result is not out yet"
+        return Level.OK, f"idle: nobody subscribes to {', '.join(now.output_topics)}"
+    return Level.WARN, "images come in and are subscribed to, but the first result is not out yet"
 
 
-def status(name: str, now: Situation) -> DiagnosticStatus:
-    """Build the node's diagnostic status.
+def status(name: str, now: Situation) -> Any:
+    """Return the ``DiagnosticStatus`` of a camera.
 
     Args:
-        name: what to call it: the node's name and its part, after REP 107.
-        now: the moment to describe.
+        name: what to call it: the node's name and its part, as REP 107 has it.
+        now: the situation to describe.
     """
     level, message = verdict(now)
-    values = [KeyValue(key=key, value=value) for key, value in _values(now)]
-    return DiagnosticStatus(
-        level=level, name=name, message=message, hardware_id=now.facts.get("device", ""), values=values
-    )
-
-
-def report(stamp: Any, statuses: Sequence[DiagnosticStatus]) -> DiagnosticArray:
-    """Wrap statuses into the message of ``/diagnostics``."""
-    return DiagnosticArray(header=Header(stamp=stamp), status=list(statuses))
+    return diagnostics.status(name, level, message, _values(now).texts(), now.values.device or "")
 
 
 def _recent(seconds: float | None) -> bool:
@@ -112,7 +103,7 @@ def _crossed(now: Situation) -> Iterator[str]:
 
 def _problem(now: Situation) -> str:
     problem = now.snapshot.problem
-    if not problem.startswith("no camera_info"):
+    if not now.snapshot.no_camera_info:
         return problem
     return f"{problem}{_publishers(now.info_publishers, _remap(now, 'camera_info'))}"
 
@@ -137,25 +128,26 @@ def _publishers(publishers: Sequence[str], remap: str) -> str:
     return f", though {len(publishers)} publish there: {'; '.join(publishers[:_NAMED])}{more}"
 
 
-def _values(now: Situation) -> Iterator[tuple[str, str]]:
+def _values(now: Situation) -> DepthValues:
     snapshot = now.snapshot
-    yield "state", now.state
-    yield from now.facts.items()
-    yield "image_topic", now.image_topic
-    yield "image_publishers", str(len(now.publishers))
-    yield "camera_info_topic", now.info_topic
-    yield "camera_info_publishers", str(len(now.info_publishers))
-    yield "output_subscribers", str(now.subscribers)
-    yield "received", str(snapshot.received)
-    yield "received_hz", f"{snapshot.received_hz:.2f}"
-    if snapshot.seconds_since_image is not None:
-        yield "seconds_since_image", f"{snapshot.seconds_since_image:.1f}"
-    yield "published", str(snapshot.published)
-    yield "published_hz", f"{snapshot.published_hz:.2f}"
-    for name, age in zip(("age_ms_p50", "age_ms_p95"), snapshot.age_ms, strict=False):
-        yield name, f"{age:.1f}"
-    yield "dropped", str(sum(snapshot.dropped.values()))
-    for reason, count in snapshot.dropped.items():
-        yield f"dropped: {reason}", str(count)
-    for stage, value in snapshot.stages_ms.items():
-        yield f"stage_ms: {stage}", f"{value:.2f}"
+    age_p50, age_p95 = snapshot.age_ms or (None, None)
+    return replace(
+        now.values,
+        state=now.state,
+        failure=now.failure,
+        image_topic=now.image_topic,
+        image_publishers=len(now.publishers),
+        camera_info_topic=now.info_topic,
+        camera_info_publishers=len(now.info_publishers),
+        output_subscribers=now.subscribers,
+        received=snapshot.received,
+        received_hz=snapshot.received_hz,
+        seconds_since_image=snapshot.seconds_since_image,
+        published=snapshot.published,
+        published_hz=snapshot.published_hz,
+        age_ms_p50=age_p50,
+        age_ms_p95=age_p95,
+        dropped=sum(snapshot.dropped.values()),
+        dropped_by=snapshot.dropped,
+        stages_ms=snapshot.stages_ms,
+    )

@@ -1,4 +1,4 @@
-"""The loaded model as a robot needs it: one that fails is loaded again after growing pauses and never ends the node."""
+"""A model that is loaded again after it failed, so that a failing device never ends the node."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 
 
-class Engine:
+class RecoveringModel:
     """Runs the model in the worker's thread.
 
-    A single failure costs its frame only. From the second in a row on, the model is thrown away and loaded again, after
-    a pause of 0.5 s that doubles with each failure up to 30 s. After ``retries`` attempts it counts as failed, which
+    One failure costs its image only. From the second in a row on, the model is closed and loaded again after a pause
+    of 0.5 s, which doubles with each failure up to 30 s. After ``retries`` attempts it counts as failed, which
     diagnostics report as an error; it is still tried every 30 s, because a device may come back.
 
     Args:
         load: loads the model.
-        retries: returns how many attempts it gets before it counts as failed.
-        log: where failures are said.
+        retries: returns the number of attempts before it counts as failed.
+        log: where failures are logged.
         now: monotonic clock, seconds.
 
     Attributes:
@@ -62,20 +62,20 @@ class Engine:
         self.failed = False
 
     def resting(self) -> bool:
-        """Tell whether it waits before the next attempt; frames of that time are lost."""
+        """Return whether it waits before the next attempt; images that come meanwhile are lost."""
         return self._failures > 1 and self._now() < self._resume_at
 
     def warm_up(self, height: int, width: int, together: int) -> None:
-        """Do the work that the first images of a size cost; what fails is left for those images to report."""
+        """Prepare for images of a size, which takes a second or so; a failure is left for those images to report."""
         if self._predictor is not None and self.info.fixed_size is None and not self._failures:
             with contextlib.suppress(Exception):
                 self._predictor.warm_up(height, width, together)
 
-    def run(self, images: Sequence[Rgb]) -> list[Prediction]:
-        """Estimate depth for images of one size.
+    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+        """Estimate depth of images of one size.
 
         Raises:
-            InputError: an image that the model does not take; no failure of the engine.
+            InputError: an image that the model does not take; this is no failure of the model.
             Exception: whatever a failing library raises; counted.
         """
         try:
@@ -86,13 +86,13 @@ class Engine:
             self._fail(error)
             raise
         if self._failures > 1:
-            self._log.warning("engine back", f"the model runs again after {self._failures} failures")
+            self._log.warning("model back", f"the model runs again after {self._failures} failures")
         if self._failures:
             self.reset()
         return predictions
 
     def device_memory(self) -> int | None:
-        """Return the bytes of device memory held; None where the model has none or is down."""
+        """Return the bytes of device memory held; None where there is none, or while the model is down."""
         predictor = self._predictor
         return None if predictor is None else predictor.device_memory()
 
@@ -104,7 +104,7 @@ class Engine:
 
     def _ready(self) -> Predictor:
         if self._failures > 1:
-            # Frees the device first: what is left of the old model may be what the new one has no room for.
+            # Frees the device first: the old model may hold the memory that the new one needs.
             self.close()
         if self._predictor is None:
             self._predictor = self._load()
@@ -118,4 +118,4 @@ class Engine:
         self.problem = f"the model failed{times}: {describe(error)}"
         self.failed = self._failures > self._retries()
         if self._failures > 1:
-            self._log.error("engine", f"{self.problem}; it is loaded again in {pause_s:g} s")
+            self._log.error("model", f"{self.problem}; it is loaded again in {pause_s:g} s")

@@ -1,4 +1,4 @@
-"""What a stream did lately: rates, ages, drops by reason and time per stage."""
+"""A camera's numbers: rates, ages, drops by reason and time per stage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from space_clip_ros.messages.diagnostics import Drop
+
 _WINDOW_S = 5.0
 _SAMPLES = 300
 _TIMES = 2000
@@ -18,18 +20,19 @@ _TIMES = 2000
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One moment's numbers.
+    """The numbers at one time.
 
     Attributes:
         received: images received since the start.
-        published: frames with at least one output published since the start.
+        published: images with at least one output published since the start.
         received_hz: images received per second, over the last 5 s.
-        published_hz: frames published per second, over the last 5 s.
-        dropped: frames lost since the start, by reason.
-        dropped_hz: frames lost per second, over the last 5 s.
+        published_hz: those per second, over the last 5 s.
+        dropped: images lost since the start, by reason.
+        dropped_hz: images lost per second, over the last 5 s.
         age_ms: p50 and p95 of the time from an image's stamp to its last output; empty before the first.
         stages_ms: p50 of each stage's time, in the order the stages ran.
         problem: what last went wrong, if that was within the last 5 s.
+        no_camera_info: whether that is a camera_info which never came.
         seconds_since_image: since the last image; None before the first.
         seconds_since_output: since the last output; None before the first.
     """
@@ -38,11 +41,12 @@ class Snapshot:
     published: int = 0
     received_hz: float = 0.0
     published_hz: float = 0.0
-    dropped: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[Drop, int] = field(default_factory=dict)
     dropped_hz: float = 0.0
     age_ms: tuple[float, ...] = ()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
+    no_camera_info: bool = False
     seconds_since_image: float | None = None
     seconds_since_output: float | None = None
 
@@ -55,23 +59,24 @@ class Statistics:
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        """Start from nothing."""
+        """Start at zero."""
         self._now = now
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, as after a jump of the clock."""
+        """Start again at zero, as after a jump of the clock."""
         with self._lock:
             self._started = self._now()
             self._received = self._published = 0
             self._received_at: deque[float] = deque(maxlen=_TIMES)
             self._published_at: deque[float] = deque(maxlen=_TIMES)
-            self._dropped: Counter[str] = Counter()
+            self._dropped: Counter[Drop] = Counter()
             self._dropped_at: deque[float] = deque(maxlen=_TIMES)
             self._ages: deque[float] = deque(maxlen=_SAMPLES)
             self._stages: dict[str, deque[float]] = {}
             self._problem = ""
+            self._no_camera_info = False
             self._problem_at = -math.inf
 
     def receive(self) -> None:
@@ -80,21 +85,26 @@ class Statistics:
             self._received += 1
             self._received_at.append(self._now())
 
-    def drop(self, reason: str, problem: str = "") -> None:
-        """Count a frame that gave no output; ``problem`` is kept as by :meth:`note`."""
+    def drop(self, reason: Drop, problem: str = "") -> None:
+        """Count an image that gave no output; ``problem`` is kept as by :meth:`note`."""
         with self._lock:
             self._dropped[reason] += 1
             self._dropped_at.append(self._now())
         if problem:
             self.note(problem)
 
-    def note(self, problem: str) -> None:
-        """Keep what went wrong, for the next snapshots."""
+    def note(self, problem: str, no_camera_info: bool = False) -> None:
+        """Keep what went wrong for the next snapshots.
+
+        Args:
+            problem: one line.
+            no_camera_info: whether it is that no camera_info has come.
+        """
         with self._lock:
-            self._problem, self._problem_at = problem, self._now()
+            self._problem, self._no_camera_info, self._problem_at = problem, no_camera_info, self._now()
 
     def publish(self, age_ms: float, stages_ms: Mapping[str, float]) -> None:
-        """Count a frame whose outputs are out, with its age and the time each stage took."""
+        """Count an image whose outputs are out, with its age and the time each stage took."""
         with self._lock:
             self._published += 1
             self._published_at.append(self._now())
@@ -103,11 +113,11 @@ class Statistics:
                 self._stages.setdefault(name, deque(maxlen=_SAMPLES)).append(value)
 
     def seconds_since_reset(self) -> float:
-        """Return how long these numbers have been counted."""
+        """Return for how long these numbers have been counted."""
         return self._now() - self._started
 
     def snapshot(self) -> Snapshot:
-        """Return the numbers of this moment."""
+        """Return the current numbers."""
         with self._lock:
             now = self._now()
             return Snapshot(
@@ -119,7 +129,8 @@ class Statistics:
                 dropped_hz=self._rate(self._dropped_at, now),
                 age_ms=tuple(float(value) for value in np.percentile(self._ages, (50, 95))) if self._ages else (),
                 stages_ms={name: float(np.median(values)) for name, values in self._stages.items()},
-                problem=self._problem if now - self._problem_at < _WINDOW_S else "",
+                problem=self._problem if (recent := now - self._problem_at < _WINDOW_S) else "",
+                no_camera_info=recent and self._no_camera_info,
                 seconds_since_image=now - self._received_at[-1] if self._received_at else None,
                 seconds_since_output=now - self._published_at[-1] if self._published_at else None,
             )

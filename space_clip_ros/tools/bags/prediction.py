@@ -17,9 +17,10 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import file_sha256
 from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.perception.core import DepthCore
 from space_clip_ros.settings import to_dict
 from space_clip_ros.tools.bags import qos
-from space_clip_ros.tools.bags.depth_camera import DepthCamera, Picture, check_outputs
+from space_clip_ros.tools.bags.depth_camera import BagImage, DepthCamera, check_outputs
 from space_clip_ros.tools.bags.image_topics import ImageTopic, choose_images
 from space_clip_ros.tools.bags.read_ahead import batches, read_ahead
 from space_clip_ros.tools.bags.reader import BagReader
@@ -120,6 +121,7 @@ class _Run:
         self._source = source
         self._out = out
         self._predictor = predictor
+        self._core = DepthCore(predictor)
         self._options = options
         self._progress = progress
         self._warn = warn
@@ -144,7 +146,7 @@ class _Run:
         return Added(counts, self._total, self._total - used)
 
     def _camera(self, image: ImageTopic) -> DepthCamera:
-        return DepthCamera(image, self._options.outputs, self._predictor.info, self._options.settings, self._warn)
+        return DepthCamera(image, self._options.outputs, self._options.settings, self._warn)
 
     def _job(self) -> dict[str, Any]:
         info, source = self._predictor.info, self._source
@@ -161,11 +163,11 @@ class _Run:
         return {topic.name: topic.count for topic in self._source.topics.values()}
 
     def _predict(self, segments: Segments) -> None:
-        pictures = read_ahead(self._pictures(segments.done), _AHEAD)
-        groups = batches(pictures, _TOGETHER if self._predictor.batches else 1, attrgetter("shape"))
+        images = read_ahead(self._bag_images(segments.done), _AHEAD)
+        groups = batches(images, _TOGETHER if self._predictor.batches else 1, attrgetter("shape"))
         done = segments.done
         self._progress("depth", done, self._total)
-        with contextlib.closing(groups), contextlib.closing(pictures):
+        with contextlib.closing(groups), contextlib.closing(images):
             while done < self._total:
                 with segments.begin() as part:
                     self._declare(part)
@@ -180,40 +182,36 @@ class _Run:
                         done = self._total
                 segments.finish(done, empty=not any(part.counts.values()))
 
-    def _pictures(self, skipped: int) -> Iterator[Picture]:
+    def _bag_images(self, skipped: int) -> Iterator[BagImage]:
         """Yield the images from number ``skipped`` on, decoded, with the camera_info that came before each."""
         infos = {camera.image.info: camera for camera in self._cameras.values()}
         known = [name for name in infos if name in self._source.topics]
-        # A first image that lies before its camera_info has it all the same, as a camera's are hardly ever different.
-        news = [(infos[name], info) for name in known for info in self._first(name)]
+        # A first image that lies before its camera_info uses it all the same: a camera's hardly ever differ.
+        waiting = [(infos[name], info) for name in known for info in self._first(name)]
         number = 0
         for name, stamp, data in self._source.messages([*self._cameras, *known]):
             if name in infos:
-                news.append((infos[name], self._source.decode(name, data)))
+                waiting.append((infos[name], self._source.decode(name, data)))
                 continue
             number += 1
             if number > skipped:
-                yield self._cameras[name].decode(self._source, stamp, data, news)
-                news = []
+                yield self._cameras[name].decode(self._source, stamp, data, waiting)
+                waiting = []
 
     def _first(self, name: str) -> list[Any]:
         return [self._source.decode(name, data) for _, _, data in islice(self._source.messages([name]), 1)]
 
-    def _compute(self, group: list[Picture], part: BagWriter) -> None:
-        ready = []
-        for picture in group:
-            prepared, made = picture.camera.prepare(picture)
-            if prepared is not None:
-                ready.append((picture, prepared, made))
-        try:
-            predictions = self._predictor.run_batch([prepared.rgb for _, prepared, _ in ready])
-        except InputError as error:
-            for picture, _, _ in ready:
-                picture.camera.leave_out(error)
-            return
-        for (picture, prepared, made), prediction in zip(ready, predictions, strict=True):
-            for topic, data in [*made, *picture.camera.complete(prepared, prediction)]:
-                part.write_serialized(topic, picture.stamp_ns, data)
+    def _compute(self, group: list[BagImage], part: BagWriter) -> None:
+        requested = [(image, request) for image in group if (request := image.camera.request(image)) is not None]
+        frames = self._core.run([request for _, request in requested])
+        for (image, _), frame in zip(requested, frames, strict=True):
+            if isinstance(frame, InputError):
+                image.camera.leave_out(frame)
+            elif isinstance(frame, Exception):
+                raise frame
+            else:
+                for topic, data in image.camera.messages(image, frame):
+                    part.write_serialized(topic, image.stamp_ns, data)
 
     def _merge(self, segments: Segments, counts: dict[str, int]) -> None:
         source = self._source

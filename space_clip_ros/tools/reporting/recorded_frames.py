@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.messages import calibration_from_info
 from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import depth_from_image, stamp_ns
-from space_clip_ros.perception.calibration import Calibration, View
+from space_clip_ros.perception.calibration import CalibrationStore, RectifiedView
 from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.reporting.recording import Topics
 
@@ -151,16 +152,16 @@ class _Cameras:
     """What the recording's camera_info say, each as new as it was when a frame was read."""
 
     def __init__(self, topics: Topics) -> None:
-        self._image, self._depth = Calibration(topics.camera_info), Calibration(topics.depth_info)
+        self._image, self._depth = CalibrationStore(topics.camera_info), CalibrationStore(topics.depth_info)
         self._topics = topics
 
     def listen(self, topic: str, message: Any) -> None:
         if topic == self._topics.camera_info:
-            self._image.update(message)
+            self._image.update(message.header.frame_id, calibration_from_info(message))
         if topic == self._topics.depth_info:
-            self._depth.update(message)
+            self._depth.update(message.header.frame_id, calibration_from_info(message))
 
-    def of_image(self, frame_id: str, image: Rgb) -> View:
+    def of_image(self, frame_id: str, image: Rgb) -> RectifiedView:
         return self._image.view(frame_id, image.shape[1], image.shape[0], "auto")
 
     def of_depth(self, frame_id: str, depth: Depth) -> PinholeCamera | None:

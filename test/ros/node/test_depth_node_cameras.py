@@ -48,7 +48,7 @@ class Robot:
         until(lambda: node._state == "active", "the node to be active")
         publishers = [*self.images.values(), *self.infos.values()]
         until(lambda: all(item.get_subscription_count() for item in publishers), "the inputs to match")
-        until(lambda: all(stream.outputs.subscribers() == 2 for stream in node._cameras.streams), "the outputs")
+        until(lambda: all(stream.publishers.subscribers() == 2 for stream in node._pipeline.cameras), "the outputs")
 
     def send(self, camera: str, number: int) -> None:
         header = Header(stamp=Time(sec=number), frame_id=camera)
@@ -92,7 +92,7 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.allowed = threading.Semaphore(0)
         self.sizes: list[int] = []
-        predictor = node._engine._predictor
+        predictor = node._model._predictor
         original = predictor.run_batch
 
         def run(images: Any) -> Any:
@@ -118,8 +118,8 @@ def test_each_camera_has_its_own_calibration(start, until):
     robot = start()
     camera = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
     robot.infos["front"].publish(camera_info_from_camera(camera, Header(frame_id="front")))
-    until(lambda: robot.node._cameras.streams[0].calibration.frames == ("front",), "camera_info of front")
-    assert robot.node._cameras.streams[1].calibration.frames == ()
+    until(lambda: robot.node._pipeline.cameras[0].calibrations.frames == ("front",), "camera_info of front")
+    assert robot.node._pipeline.cameras[1].calibrations.frames == ()
     for name in CAMERAS:
         robot.send(name, 4)
         robot.answered(name, 4)
@@ -193,18 +193,18 @@ def test_diagnostics_tell_about_each_camera(start, until):
 
 def test_a_model_that_goes_on_failing_is_an_error_state_and_comes_back(start, until, tiny_model_file):
     robot = start(engine_retries=1)
-    predictor = robot.node._engine._predictor
+    predictor = robot.node._model._predictor
 
     def fail(images: Any) -> Any:
         raise RuntimeError("device lost")
 
     predictor.run_batch = fail
-    late = robot.node._engine._load
-    robot.node._engine._load = lambda: fail(())
+    late = robot.node._model._load
+    robot.node._model._load = lambda: fail(())
 
     def failed() -> bool:
         robot.send("front", 1)
-        return robot.node._engine.failed
+        return robot.node._model.failed
 
     until(failed, "the error state")
 
@@ -215,14 +215,14 @@ def test_a_model_that_goes_on_failing_is_an_error_state_and_comes_back(start, un
     until(said, "diagnostics to say it")
     assert robot.statuses()["depth: front depth estimation"].level == DiagnosticStatus.ERROR
     assert robot.node._state == "active"
-    robot.node._engine._load = late
+    robot.node._model._load = late
 
     def back() -> bool:
         robot.send("front", 9)
         return bool(robot.depth["front"])
 
     until(back, "the model to be loaded again")
-    assert not robot.node._engine.failed
+    assert not robot.node._model.failed
 
 
 @pytest.mark.parametrize("names", [["front", "front"], ["front", ""], ["2nd"], ["a/b"], ["a b"]])

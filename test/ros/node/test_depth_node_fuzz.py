@@ -80,20 +80,20 @@ class Target:
         self.node = node
         self.until = until
         self.depth = depth
-        self.stream = node._cameras.streams[0]
+        self.camera = node._pipeline.cameras[0]
 
     def handled(self) -> int:
-        snapshot = self.stream.statistics.snapshot()
+        snapshot = self.camera.statistics.snapshot()
         return snapshot.published + sum(snapshot.dropped.values())
 
     def show(self, message: Any) -> None:
         before = self.handled()
-        self.stream._on_image(message)
+        self.camera._on_image(message)
         self.until(lambda: self.handled() > before, "the message to be handled")
 
     def still_works(self) -> None:
         good = image_from_array(np.zeros((6, 8, 3), np.uint8), "rgb8", Header(frame_id="good"))
-        self.stream._on_image(good)
+        self.camera._on_image(good)
         self.until(lambda: any(message.header.frame_id == "good" for message in self.depth), "depth of a good image")
 
 
@@ -106,7 +106,7 @@ def target(
     robot, depth = spinning(Node("robot")), []
     robot.create_subscription(Image, "depth/image", depth.append, 10)
     robot.create_subscription(PointCloud2, "depth/points", lambda message: None, 10)
-    until(lambda: node._state == "active" and node._cameras.streams[0].outputs.subscribers() == 2, "outputs")
+    until(lambda: node._state == "active" and node._pipeline.cameras[0].publishers.subscribers() == 2, "outputs")
     return Target(node, until, depth)
 
 
@@ -124,16 +124,16 @@ def test_camera_infos(target: Target) -> None:
     @ROUNDS
     @given(INFOS)
     def attack(info: CameraInfo) -> None:
-        target.stream.calibration.update(info)
+        target.camera._on_info(info)
         message = image_from_array(np.zeros((6, 8, 3), np.uint8), "rgb8", Header(frame_id=info.header.frame_id))
-        before = target.stream.statistics.snapshot()
+        before = target.camera.statistics.snapshot()
         target.show(message)
         # A calibration may cost the cloud, never depth.
-        after = target.stream.statistics.snapshot()
+        after = target.camera.statistics.snapshot()
         assert after.published == before.published + 1, after.problem
 
     attack()
-    assert len(target.stream.calibration.frames) <= 16
+    assert len(target.camera.calibrations.frames) <= 16
     target.still_works()
 
 
@@ -145,5 +145,5 @@ def test_compressed_pictures(target: Target) -> None:
         target.show(message)
 
     attack()
-    assert target.stream.statistics.snapshot().published == 0
+    assert target.camera.statistics.snapshot().published == 0
     assert target.node._state == "active"

@@ -18,13 +18,13 @@ from std_msgs.msg import Header
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.messages import (
+    calibration_from_info,
     camera_info_from_camera,
     compressed_to_rgb,
     depth_from_image,
     image_from_array,
     image_to_rgb,
 )
-from space_clip_ros.perception.calibration import Calibration
 from space_clip_ros.ros.node.depth_node import DepthNode
 
 HEIGHT, WIDTH = 24, 32
@@ -54,7 +54,9 @@ class Viewer:
         kind, topic = (Image, "image") if transport == "raw" else (CompressedImage, "image/compressed")
         self.images = robot.create_publisher(kind, topic, 1)
         until(lambda: self.images.get_subscription_count() and self.infos.get_subscription_count(), "inputs")
-        until(lambda: self.node._state == "active" and self.node._cameras.streams[0].outputs.subscribers(), "outputs")
+        until(
+            lambda: self.node._state == "active" and self.node._pipeline.cameras[0].publishers.subscribers(), "outputs"
+        )
 
     def depth_of(self, message: Image | CompressedImage) -> np.ndarray:
         self.depths.clear()
@@ -105,13 +107,12 @@ def test_every_lens_is_rectified_and_off_leaves_the_picture_alone(view, predict)
     for model, coefficients in LENSES.items():
         info = camera_info_from_camera(CAMERA, Header(frame_id="camera"))
         info.distortion_model, info.d = model, coefficients
-        calibration = Calibration("camera_info")
-        calibration.update(info)
-        rectifier = calibration.view("camera", WIDTH, HEIGHT, "auto").rectifier
-        assert rectifier is not None
-        known = viewer.node._cameras.streams[0].calibration
+        calibration = calibration_from_info(info)
+        rectifier = calibration.rectifier()
+        assert not rectifier.identity
+        known = viewer.node._pipeline.cameras[0].calibrations
         viewer.infos.publish(info)
-        viewer.until(lambda known=known, info=info: known._infos.get("camera") == info, "camera_info")
+        viewer.until(lambda known=known, new=calibration: known._calibrations.get("camera") == new, "camera_info")
         shown = viewer.depth_of(image_from_array(PICTURE, "rgb8", Header(frame_id="camera")))
         expected = np.where(rectifier.outside, np.nan, predict(rectifier(PICTURE)))
         np.testing.assert_allclose(shown, expected, rtol=1e-5, err_msg=model)

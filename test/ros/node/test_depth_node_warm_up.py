@@ -37,7 +37,7 @@ class Announcing:
         self.warmed: list[tuple[int, int, int]] = []
         self.threads: set[str] = set()
         self.until = until
-        predictor = self.node._engine._predictor
+        predictor = self.node._model._predictor
         original = predictor.warm_up
 
         def warm_up(*asked: int) -> None:
@@ -48,11 +48,11 @@ class Announcing:
         predictor.warm_up = warm_up
 
     def sessions(self) -> set[tuple[int, int, int]]:
-        return set(self.node._engine._predictor._backend._sessions._sessions)
+        return set(self.node._model._predictor._backend._sessions._sessions)
 
     def announce(self, camera: int, info: CameraInfo) -> None:
         info.header.stamp.sec += 1
-        known = self.node._cameras.streams[camera].calibration._infos
+        known = self.node._pipeline.cameras[camera].calibrations._calibrations
         before = known.get(info.header.frame_id)
         self.publishers[camera].publish(info)
         self.until(lambda: known.get(info.header.frame_id) is not before, "camera_info to arrive")

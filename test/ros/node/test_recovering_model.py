@@ -12,7 +12,7 @@ from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.node.recovering_model import Engine
+from space_clip_ros.ros.node.recovering_model import RecoveringModel
 
 IMAGE = np.zeros((8, 10, 3), np.uint8)
 
@@ -26,7 +26,7 @@ class Device:
         self.loads = 0
         self.time = 1000.0
         self.lines: list[str] = []
-        self.engine = Engine(self.load, lambda: 3, ThrottledLog(self), lambda: self.time)
+        self.model = RecoveringModel(self.load, lambda: 3, ThrottledLog(self), lambda: self.time)
 
     def load(self) -> Predictor:
         self.loads += 1
@@ -51,9 +51,9 @@ class Device:
     def fail(self) -> float:
         """Run once in vain; return the pause that follows."""
         with pytest.raises((RuntimeError, BackendError)):
-            self.engine.run([IMAGE])
+            self.model.run_batch([IMAGE])
         before = self.time
-        while self.engine.resting():
+        while self.model.resting():
             self.time += 0.25
         return self.time - before
 
@@ -64,20 +64,20 @@ def device(tiny_model_file: Path) -> Device:
 
 
 def test_it_runs(device):
-    (prediction,) = device.engine.run([IMAGE])
+    (prediction,) = device.model.run_batch([IMAGE])
     assert prediction.depth.shape == (8, 10)
-    assert not device.engine.problem
-    assert device.engine.device_memory() is None
+    assert not device.model.problem
+    assert device.model.device_memory() is None
 
 
 def test_one_failure_costs_a_frame_and_no_pause(device):
     device.broken = True
     assert device.fail() == 0
-    assert device.engine.problem == "the model failed: RuntimeError: out of memory"
+    assert device.model.problem == "the model failed: RuntimeError: out of memory"
     device.broken = False
-    assert len(device.engine.run([IMAGE])) == 1
+    assert len(device.model.run_batch([IMAGE])) == 1
     assert device.loads == 1
-    assert not device.engine.problem
+    assert not device.model.problem
     assert not device.lines
 
 
@@ -86,7 +86,7 @@ def test_pauses_double_and_the_model_is_loaded_again(device):
     assert [device.fail() for _ in range(9)] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
     assert device.loads == 8
     device.broken = False
-    assert len(device.engine.run([IMAGE])) == 1
+    assert len(device.model.run_batch([IMAGE])) == 1
     assert device.lines[0] == (
         "the model failed 2 times in a row: RuntimeError: out of memory; it is loaded again in 0.5 s"
     )
@@ -97,21 +97,21 @@ def test_after_the_attempts_it_counts_as_failed_and_is_still_tried(device):
     device.lost = device.broken = True
     for _ in range(3):
         device.fail()
-        assert not device.engine.failed
+        assert not device.model.failed
     device.fail()
-    assert device.engine.failed
-    assert device.engine.problem == "the model failed 4 times in a row: BackendError: no such device"
-    assert device.engine.info.name == "tiny_random"
+    assert device.model.failed
+    assert device.model.problem == "the model failed 4 times in a row: BackendError: no such device"
+    assert device.model.info.name == "tiny_random"
     device.lost = device.broken = False
-    assert len(device.engine.run([IMAGE])) == 1
-    assert not device.engine.failed
+    assert len(device.model.run_batch([IMAGE])) == 1
+    assert not device.model.failed
 
 
 def test_many_failures_overflow_nothing(device):
     device.broken = True
     for _ in range(40):
         device.fail()
-    device.engine._failures = 10_000
+    device.model._failures = 10_000
     assert device.fail() == 30
 
 
@@ -119,22 +119,22 @@ def test_a_new_start_tries_at_once(device):
     device.broken = True
     device.fail()
     with pytest.raises(RuntimeError):
-        device.engine.run([IMAGE])
-    assert device.engine.resting()
-    device.engine.reset()
-    assert not device.engine.resting()
+        device.model.run_batch([IMAGE])
+    assert device.model.resting()
+    device.model.reset()
+    assert not device.model.resting()
 
 
-def test_an_image_it_does_not_take_is_no_failure_of_the_engine(device):
+def test_an_image_it_does_not_take_is_no_failure_of_the_model(device):
     with pytest.raises(InputError):
-        device.engine.run([IMAGE[:0]])
-    assert not device.engine.problem
+        device.model.run_batch([IMAGE[:0]])
+    assert not device.model.problem
 
 
 def test_closing_frees_it_and_it_may_be_closed_twice(device):
-    device.engine.close()
-    device.engine.close()
-    assert device.engine.device_memory() is None
+    device.model.close()
+    device.model.close()
+    assert device.model.device_memory() is None
 
 
 def test_a_model_that_cannot_be_loaded_at_all_raises(tmp_path: Path):
@@ -142,7 +142,7 @@ def test_a_model_that_cannot_be_loaded_at_all_raises(tmp_path: Path):
         return load_predictor(tmp_path / "none.onnx")
 
     with pytest.raises(ModelError):
-        Engine(load, lambda: 1, ThrottledLog(None))
+        RecoveringModel(load, lambda: 1, ThrottledLog(None))
 
 
 def test_a_warm_up_that_fails_is_left_for_the_image_to_report(tiny_model_file):
@@ -153,12 +153,12 @@ def test_a_warm_up_that_fails_is_left_for_the_image_to_report(tiny_model_file):
         sizes.append(size)
         raise RuntimeError("out of memory")
 
-    device.engine._predictor.warm_up = warm_up
-    device.engine.warm_up(8, 10, 2)
+    device.model._predictor.warm_up = warm_up
+    device.model.warm_up(8, 10, 2)
     assert sizes == [(8, 10, 2)]
-    assert (device.engine.problem, device.lines, device.engine.resting()) == ("", [], False)
+    assert (device.model.problem, device.lines, device.model.resting()) == ("", [], False)
     device.broken = True
     device.fail()
-    device.engine.warm_up(8, 10, 2)
+    device.model.warm_up(8, 10, 2)
     assert len(sizes) == 1
-    device.engine.close()
+    device.model.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.ros.node.statistics import Snapshot, Statistics
 
 
@@ -61,22 +62,24 @@ def test_ages_and_stages(time):
 
 def test_drops_by_reason_and_the_last_problem(time):
     statistics = Statistics(time)
-    statistics.drop("bad image", "step is wrong")
-    statistics.drop("replaced")
-    statistics.drop("replaced")
-    assert statistics.snapshot().dropped == {"bad image": 1, "replaced": 2}
+    statistics.drop(Drop.BAD_IMAGE, "step is wrong")
+    statistics.drop(Drop.REPLACED)
+    statistics.drop(Drop.REPLACED)
+    assert statistics.snapshot().dropped == {Drop.BAD_IMAGE: 1, Drop.REPLACED: 2}
     assert statistics.snapshot().problem == "step is wrong"
     time.now = 6.0
     assert statistics.snapshot().problem == ""
-    statistics.note("no camera_info")
-    assert statistics.snapshot().problem == "no camera_info"
+    statistics.note("no camera_info", no_camera_info=True)
+    assert (statistics.snapshot().problem, statistics.snapshot().no_camera_info) == ("no camera_info", True)
+    time.now = 12.0
+    assert not statistics.snapshot().no_camera_info
 
 
 def test_reset_forgets_everything(time):
     statistics = Statistics(time)
     statistics.receive()
     statistics.publish(1.0, {"engine": 1.0})
-    statistics.drop("x", "y")
+    statistics.drop(Drop.FAILED, "y")
     time.now = 3.0
     statistics.reset()
     assert statistics.snapshot() == Snapshot()

@@ -239,7 +239,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     program = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from space_clip_ros.bags import messages, prediction, qos\n"
+        "from space_clip_ros.tools.bags import messages, prediction, qos\n"
         "from space_clip_ros.tools.bags.writer import BagWriter\n"
         "from space_clip_ros.inference import load_predictor\n"
         "with BagWriter(sys.argv[1] + '/in') as bag:\n"

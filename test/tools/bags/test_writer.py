@@ -79,7 +79,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> No
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
         "from space_clip_ros.errors import DataError\n"
-        "from space_clip_ros.bags import messages, qos\n"
+        "from space_clip_ros.tools.bags import messages, qos\n"
         "from space_clip_ros.tools.bags.writer import BagWriter\n"
         "import numpy as np\n"
         "noise = np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8)\n"
@@ -119,7 +119,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     program = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from space_clip_ros.bags import messages, qos\n"
+        "from space_clip_ros.tools.bags import messages, qos\n"
         "from space_clip_ros.tools.bags.writer import BagWriter\n"
         "image = messages.image(np.zeros((512, 1024, 3), np.uint8), messages.header(0, 'c'))\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10\n"

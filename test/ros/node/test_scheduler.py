@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from space_clip_ros.ros.node.worker import Worker
+from space_clip_ros.ros.node.scheduler import Scheduler
 
 
 class Engine:
@@ -24,8 +24,8 @@ class Engine:
             raise item
         self.done.append(item)
 
-    def worker(self) -> Worker[object]:
-        worker: Worker[object] = Worker(self.process, self.errors.append, "test worker")
+    def worker(self) -> Scheduler[object]:
+        worker: Scheduler[object] = Scheduler(self.process, self.errors.append, "test worker")
         worker.start()
         return worker
 
@@ -90,7 +90,7 @@ class Batches:
         self.entered = threading.Semaphore(0)
         self.allowed = threading.Semaphore(0)
         self.taken: list[list[str]] = []
-        self.worker: Worker[str] = Worker(self.process, self.fail, "batches", together, lambda: wait_s)
+        self.worker: Scheduler[str] = Scheduler(self.process, self.fail, "batches", together, lambda: wait_s)
         self.worker.start()
 
     def process(self, items: list[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.perception.pipeline import focal_factor
+from space_clip_ros.perception.scale import focal_factor
 
 TRAINED = (1242.0, 375.0, 721.5, 721.5)
 
@@ -26,9 +26,8 @@ def test_half_the_focal_length_halves_depth():
 
 def test_a_crop_in_one_direction_counts_by_its_root():
     # Half the height makes everything twice as tall in the squeezed picture: apparent area is doubled.
-    assert focal_factor(PinholeCamera(1242, 188, 721.5, 721.5, 0.0, 0.0), (1242, 376, 721.5, 721.5)) == pytest.approx(
-        2**0.5
-    )
+    camera = PinholeCamera(1242, 188, 721.5, 721.5, 0.0, 0.0)
+    assert focal_factor(camera, (1242, 376, 721.5, 721.5)) == pytest.approx(2**0.5)
 
 
 def test_the_documented_example():

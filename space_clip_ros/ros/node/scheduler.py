@@ -1,4 +1,4 @@
-"""A thread with a slot for each source: the newest item wins, so a slow engine lags by one frame, never by a queue."""
+"""Hands messages to one worker thread: of each source the newest waits, and sources are served in turn."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Worker(Generic[T]):
+class Scheduler(Generic[T]):
     """Calls ``process`` on the newest items in its own thread; putting an item never waits.
 
-    Sources are served in the order in which their slots were filled, and a slot keeps its place when its item is
-    replaced. So a source that floods is served as often as the others, and no more.
+    A slow model so lags by one image, never by a queue. Sources are served in the order in which their slots were
+    filled, and a slot keeps its place when its item is replaced: a source that floods is served as often as the
+    others, and no more.
 
     Args:
-        process: what to do with the items taken together; at most one of each source.
-        on_error: told of every exception that ``process`` raised; the thread goes on.
+        process: what to do with the items taken together, at most one of each source.
+        on_error: called with every exception that ``process`` raised; the thread goes on.
         name: the thread's name.
-        together: how many items are taken at once at most.
-        wait_s: returns how long to wait for others to join an item, seconds; asked each time, when ``together`` is
-            above 1.
+        together: the most items taken at once.
+        wait_s: returns how long to wait for other sources to join an item, seconds; called each time, when
+            ``together`` is above 1.
     """
 
     def __init__(
@@ -46,12 +47,12 @@ class Worker(Generic[T]):
     def start(self) -> None:
         """Start the thread; it must not be running."""
         self._stopping = False
-        # A daemon, so that an engine that hangs cannot keep the process from ending.
+        # A daemon, so that a model that hangs cannot keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
     def put(self, item: T, source: str = "") -> bool:
-        """Leave an item of a source for the thread; tell whether an older one was thrown away for it."""
+        """Leave an item of a source for the thread; return whether it replaced an older one."""
         with self._changed:
             replaced = source in self._slots
             self._slots[source] = item
@@ -59,7 +60,7 @@ class Worker(Generic[T]):
         return replaced
 
     def stop(self, timeout_s: float) -> bool:
-        """Throw away what waits, let the items in work finish, end the thread; tell whether it ended in time."""
+        """Drop waiting items, let the thread finish its current ones, and end it; return whether it ended in time."""
         if self._thread is None:
             return True
         with self._changed:
@@ -83,10 +84,7 @@ class Worker(Generic[T]):
 
     def _run(self) -> None:
         while items := self._take():
-            self._attempt(items)
-
-    def _attempt(self, items: list[T]) -> None:
-        try:
-            self._process(items)
-        except Exception as error:
-            self._on_error(error)
+            try:
+                self._process(items)
+            except Exception as error:
+                self._on_error(error)

@@ -1,0 +1,254 @@
+"""What the nodes say on ``/diagnostics``: every key, its type and its text, declared once and read back by that."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from space_clip_ros.messages.types import ROS
+
+T = TypeVar("T", bound="Values")
+
+
+class Level(enum.IntEnum):
+    """Levels of ``diagnostic_msgs/DiagnosticStatus``."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+class NodeState(str, enum.Enum):
+    """Lifecycle states of ``depth_node``."""
+
+    UNCONFIGURED = "unconfigured"
+    INACTIVE = "inactive"
+    ACTIVE = "active"
+    FINALIZED = "finalized"
+
+
+class Drop(str, enum.Enum):
+    """Why an image gave no depth."""
+
+    BAD_IMAGE = "bad image"
+    FAILED = "failed"
+    TOO_OLD = "too old"
+    REPLACED = "replaced by a newer one"
+    MODEL_DOWN = "model down"
+
+
+def value(form: str = "{}") -> Any:
+    """Declare an optional value that is left out while unknown; ``form`` is how its text is made."""
+    return dataclasses.field(default=None, metadata={"form": form})
+
+
+def group(prefix: str, form: str = "{}") -> Any:
+    """Declare a mapping, each entry of which is a value of its own: its key goes behind ``prefix``."""
+    return dataclasses.field(default_factory=dict, metadata={"form": form, "prefix": prefix})
+
+
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """Values of a diagnostic status: a field's name is its key."""
+
+    def texts(self) -> dict[str, str]:
+        """Return key and text of every value that is known, in the order of their declaration."""
+        texts = {}
+        for field in dataclasses.fields(self):
+            held, form = getattr(self, field.name), field.metadata["form"]
+            prefix = field.metadata.get("prefix")
+            if prefix is not None:
+                texts.update({f"{prefix}{_plain(key)}": form.format(entry) for key, entry in held.items()})
+            elif held is not None:
+                texts[field.name] = form.format(_plain(held))
+        return texts
+
+    @classmethod
+    def read(cls: type[T], texts: Mapping[str, str]) -> T:
+        """Return the values that a status's texts hold; keys that are not declared here are passed over.
+
+        Raises:
+            ValueError: a text that is not of its key's type.
+        """
+        hints = typing.get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(cls):
+            prefix = field.metadata.get("prefix")
+            if prefix is not None:
+                key_type, value_type = typing.get_args(hints[field.name])
+                found = {key.removeprefix(prefix): text for key, text in texts.items() if key.startswith(prefix)}
+                values[field.name] = {key_type(key): value_type(text) for key, text in found.items()}
+            elif field.name in texts:
+                values[field.name] = _parsed(hints[field.name], texts[field.name])
+        return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthValues(Values):
+    """What ``depth_node`` says of one camera.
+
+    Attributes:
+        state: the node's lifecycle state.
+        failure: why its last transition failed; empty if it did not.
+        model: the loaded model's name, or the parameter while none is loaded.
+        backend: what runs it.
+        device: where it runs.
+        precision: its numbers.
+        model_problem: why it does not run; empty while it does.
+        depth_factor: the factor on the newest image's depth.
+        depth_scale: the parameter.
+        camera_info_frames: the frame_ids whose camera_info is known, with commas between.
+        memory_mib: resident memory of the process, MiB.
+        device_memory_mib: device memory held for the model, MiB.
+        image_topic: resolved name.
+        image_publishers: how many there are.
+        camera_info_topic: resolved name.
+        camera_info_publishers: how many there are.
+        output_subscribers: how many all outputs have together.
+        received: images received since the numbers began.
+        received_hz: images a second, over the last 5 s.
+        seconds_since_image: since the last image.
+        published: images whose outputs are out.
+        published_hz: those a second, over the last 5 s.
+        age_ms_p50: from an image's stamp to its last output, median, milliseconds.
+        age_ms_p95: its 95th percentile.
+        dropped: images without outputs.
+        dropped_by: those by reason.
+        stages_ms: median duration of each stage, milliseconds.
+    """
+
+    state: NodeState | None = value()
+    failure: str | None = value()
+    model: str | None = value()
+    backend: str | None = value()
+    device: str | None = value()
+    precision: str | None = value()
+    model_problem: str | None = value()
+    depth_factor: float | None = value("{:.4f}")
+    depth_scale: float | None = value("{:g}")
+    camera_info_frames: str | None = value()
+    memory_mib: float | None = value("{:.1f}")
+    device_memory_mib: float | None = value("{:.1f}")
+    image_topic: str | None = value()
+    image_publishers: int | None = value()
+    camera_info_topic: str | None = value()
+    camera_info_publishers: int | None = value()
+    output_subscribers: int | None = value()
+    received: int | None = value()
+    received_hz: float | None = value("{:.2f}")
+    seconds_since_image: float | None = value("{:.1f}")
+    published: int | None = value()
+    published_hz: float | None = value("{:.2f}")
+    age_ms_p50: float | None = value("{:.1f}")
+    age_ms_p95: float | None = value("{:.1f}")
+    dropped: int | None = value()
+    dropped_by: Mapping[Drop, int] = group("dropped: ")
+    stages_ms: Mapping[str, float] = group("stage_ms: ", "{:.2f}")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlaybackValues(Values):
+    """What ``kitti_player`` says.
+
+    Attributes:
+        frames_sent: frames published.
+        frames_late: frames that went out late.
+        latest_by_ms: how late the latest was, milliseconds.
+        frame_rate_hz: mean rate of the playback.
+        finished: whether the drive is over.
+    """
+
+    frames_sent: int | None = value()
+    frames_late: int | None = value()
+    latest_by_ms: float | None = value("{:.1f}")
+    frame_rate_hz: float | None = value("{:.3f}")
+    finished: bool | None = value()
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationValues(Values):
+    """What ``depth_evaluator`` says: metrics averaged over frames, those of the newest frame, counts and settings.
+
+    Attributes:
+        abs_rel, sq_rel, rmse, rmse_log, log_10, silog, a1, a2, a3: the field's metrics, see
+            :mod:`space_clip_ros.evaluation.metrics`.
+        latest_abs_rel: of the newest frame.
+        latest_a1: of the newest frame.
+        frames: pairs compared.
+        skipped: pairs without a pixel to compare.
+        unpaired: images that left without a partner.
+        broken: pairs that could not be read.
+        pixels: pixels compared.
+        coverage: share of the known pixels for which there was depth.
+        crop: region compared.
+        min_depth_m: nearest truth compared, metres.
+        max_depth_m: furthest truth compared, metres.
+    """
+
+    abs_rel: float | None = value("{:.5g}")
+    sq_rel: float | None = value("{:.5g}")
+    rmse: float | None = value("{:.5g}")
+    rmse_log: float | None = value("{:.5g}")
+    log_10: float | None = value("{:.5g}")
+    silog: float | None = value("{:.5g}")
+    a1: float | None = value("{:.5g}")
+    a2: float | None = value("{:.5g}")
+    a3: float | None = value("{:.5g}")
+    latest_abs_rel: float | None = value("{:.5g}")
+    latest_a1: float | None = value("{:.5g}")
+    frames: int | None = value()
+    skipped: int | None = value()
+    unpaired: int | None = value()
+    broken: int | None = value()
+    pixels: int | None = value()
+    coverage: float | None = value("{:.5g}")
+    crop: str | None = value()
+    min_depth_m: float | None = value("{:.5g}")
+    max_depth_m: float | None = value("{:.5g}")
+
+
+def status(name: str, level: Level, message: str, texts: Mapping[str, str], hardware_id: str = "") -> Any:
+    """Return a ``diagnostic_msgs/DiagnosticStatus``.
+
+    Args:
+        name: the node's name and its part, as REP 107 has it.
+        level: how it goes.
+        message: one line for people.
+        texts: its values, of :meth:`Values.texts`.
+        hardware_id: what it is about.
+    """
+    pairs = [ROS.make("diagnostic_msgs/msg/KeyValue", key=key, value=value) for key, value in texts.items()]
+    return ROS.make(
+        "diagnostic_msgs/msg/DiagnosticStatus",
+        level=bytes([level]),
+        name=name,
+        message=message,
+        hardware_id=hardware_id,
+        values=pairs,
+    )
+
+
+def status_array(stamp: Any, statuses: Iterable[Any]) -> Any:
+    """Return the message of ``/diagnostics``; ``stamp`` is a ``builtin_interfaces/Time``."""
+    header = ROS.make("std_msgs/msg/Header", stamp=stamp)
+    return ROS.make("diagnostic_msgs/msg/DiagnosticArray", header=header, status=list(statuses))
+
+
+def status_texts(message: Any) -> dict[str, str]:
+    """Return the values of a received status by their keys."""
+    return {pair.key: pair.value for pair in message.values}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _parsed(hint: Any, text: str) -> Any:
+    kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
+    return text == "true" if kinds[0] is bool else kinds[0](text)

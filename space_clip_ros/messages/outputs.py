@@ -1,0 +1,90 @@
+"""The topics that depth goes out on, and the messages made of the core's arrays.
+
+To add an output, give its name, which :mod:`space_clip_ros.perception.outputs` computes, a row in :data:`TOPICS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from space_clip_ros.messages.camera_info import camera_info_from_camera
+from space_clip_ros.messages.clouds import cloud_from_points
+from space_clip_ros.messages.images import header_at, image_from_array
+from space_clip_ros.messages.types import ROS, MessageTypes
+
+
+@dataclass(frozen=True)
+class OutputTopic:
+    """Where an output goes.
+
+    Attributes:
+        topic: relative name of the topic.
+        kind: its message type.
+        build: makes the message of the output's value, a header and message types.
+    """
+
+    topic: str
+    kind: str
+    build: Callable[[Any, Any, MessageTypes], Any]
+
+
+def _camera_info(camera: Any, header: Any, types: MessageTypes) -> Any:
+    return camera_info_from_camera(camera, header, types=types)
+
+
+def _image(pixels: NDArray[Any], header: Any, types: MessageTypes) -> Any:
+    encoding = {"float32": "32FC1", "uint16": "16UC1", "uint8": "rgb8"}[pixels.dtype.name]
+    return image_from_array(pixels, encoding, header, types)
+
+
+CAMERA_INFO = "camera_info"
+"""The output that is a camera and no array: it is known before depth is."""
+
+TOPICS: dict[str, OutputTopic] = {
+    "depth": OutputTopic("depth/image", "sensor_msgs/msg/Image", _image),
+    CAMERA_INFO: OutputTopic("depth/camera_info", "sensor_msgs/msg/CameraInfo", _camera_info),
+    "points": OutputTopic("depth/points", "sensor_msgs/msg/PointCloud2", cloud_from_points),
+    "color": OutputTopic("depth/color", "sensor_msgs/msg/Image", _image),
+}
+
+
+class OutputMessages:
+    """Makes one camera's messages. Arrays that get their memory here are published without another copy.
+
+    Publishing serialises before it returns, so one message serves all images of a thread.
+
+    Args:
+        types: where the messages' classes come from.
+    """
+
+    def __init__(self, types: MessageTypes = ROS) -> None:
+        """Start without memory."""
+        self._types = types
+        self._kept: dict[str, tuple[Any, NDArray[Any]]] = {}
+
+    def allocate(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an output's memory: its last message's, as long as shape and dtype stay the same."""
+        kept = self._kept.get(name)
+        if kept is None or kept[1].shape != shape or kept[1].dtype != dtype:
+            message = TOPICS[name].build(np.zeros(shape, dtype), header_at(0, "", self._types), self._types)
+            kept = self._kept[name] = (message, np.frombuffer(message.data, dtype).reshape(shape))
+        return kept[1]
+
+    def message(self, name: str, value: Any, header: Any) -> Any:
+        """Return an output's message; where :meth:`allocate` gave its memory, the next image overwrites it.
+
+        Args:
+            name: one of :data:`TOPICS`.
+            value: the array, or the camera for :data:`CAMERA_INFO`.
+            header: the image's header.
+        """
+        kept = self._kept.get(name)
+        if kept is None or value is not kept[1]:
+            return TOPICS[name].build(value, header, self._types)
+        kept[0].header = header
+        return kept[0]

@@ -1,0 +1,115 @@
+"""From images to named arrays: rectify, run the model, scale, and make what is wanted."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
+from space_clip_ros.perception.frame import DepthFrame, DepthRequest
+from space_clip_ros.perception.outputs import OUTPUTS
+from space_clip_ros.perception.scale import focal_factor
+
+_PROJECTORS = 16
+
+
+class DepthModel(Protocol):
+    """What the core asks of a model; a :class:`~space_clip_ros.inference.predictor.Predictor` is one."""
+
+    info: ModelInfo
+
+    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+        """Estimate depth of images of one size."""
+        ...
+
+
+class _Prepared(NamedTuple):
+    place: int
+    request: DepthRequest
+    rgb: NDArray[np.uint8]
+
+
+class DepthCore:
+    """Turns requests into depth frames. Not for several threads at once.
+
+    Args:
+        model: what estimates depth.
+    """
+
+    def __init__(self, model: DepthModel) -> None:
+        """Keep the model."""
+        self._model = model
+        self._projector = functools.lru_cache(maxsize=_PROJECTORS)(Projector)
+
+    def run(self, requests: Sequence[DepthRequest]) -> list[DepthFrame | Exception]:
+        """Estimate depth; images of one size run together.
+
+        Returns:
+            For each request its frame, or what went wrong with it: an InputError where the image is at fault, else
+            whatever the model raised.
+        """
+        results: dict[int, DepthFrame | Exception] = {}
+        groups: dict[tuple[int, ...], list[_Prepared]] = {}
+        for index, request in enumerate(requests):
+            try:
+                prepared = _Prepared(index, request, _rectified(request))
+            except Exception as error:
+                results[index] = error
+            else:
+                groups.setdefault(prepared.rgb.shape, []).append(prepared)
+        for group in groups.values():
+            results.update(zip((one.place for one in group), self._estimate(group), strict=True))
+        return [results[index] for index in range(len(requests))]
+
+    def _estimate(self, group: Sequence[_Prepared]) -> list[DepthFrame | Exception]:
+        try:
+            predictions = self._model.run_batch([prepared.rgb for prepared in group])
+        except Exception as error:
+            return [error] * len(group)
+        for prepared, prediction in zip(group, predictions, strict=True):
+            watch = prepared.request.watch
+            watch.lap("engine")
+            watch.stages_ms.update({f"engine/{name}": value for name, value in prediction.stages_ms.items()})
+        return [self._frame(*pair) for pair in zip(group, predictions, strict=True)]
+
+    def _frame(self, prepared: _Prepared, prediction: Prediction) -> DepthFrame:
+        request = prepared.request
+        factor, note = self._focal_factor(request)
+        scale = request.settings.depth_scale * factor
+        metres = prediction.depth if scale == 1.0 else prediction.depth * np.float32(scale)
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, note)
+
+    def _focal_factor(self, request: DepthRequest) -> tuple[float, str]:
+        """Return the factor for the camera's field of view, and why it is 1 although it was asked for."""
+        camera, trained = request.view.camera, self._model.info.training_camera
+        if not request.settings.focal_scaling:
+            return 1.0, ""
+        if trained is None or camera is None:
+            missing = "the camera's intrinsics" if camera is None else "the intrinsics of the camera it was trained on"
+            return 1.0, f"focal_scaling needs {missing}; depth is not scaled for them"
+        return focal_factor(camera, trained), ""
+
+
+def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the name and array of each output that the frame's request wants, each made when its turn comes.
+
+    So the first array can be on its way while the next is made.
+    """
+    _ = frame.depth
+    frame.request.watch.lap("range")
+    for name, output in OUTPUTS.items():
+        if name in frame.request.outputs:
+            yield name, output.compute(frame)
+
+
+def _rectified(request: DepthRequest) -> NDArray[np.uint8]:
+    if request.view.rectifier is None:
+        return request.rgb
+    rgb = np.asarray(request.view.rectifier(request.rgb), np.uint8)
+    request.watch.lap("rectify")
+    return rgb

@@ -1,0 +1,234 @@
+"""One camera of the node: its subscriptions, its calibration, its publishers and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import InputError, describe
+from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
+from space_clip_ros.messages.diagnostics import Drop
+from space_clip_ros.messages.outputs import CAMERA_INFO
+from space_clip_ros.perception.calibration import CalibrationStore, RectifiedView
+from space_clip_ros.perception.core import made_outputs
+from space_clip_ros.perception.frame import DepthFrame, DepthRequest
+from space_clip_ros.perception.outputs import makeable, need_camera
+from space_clip_ros.perception.stopwatch import Stopwatch
+from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
+from space_clip_ros.ros.common.throttled_log import ThrottledLog
+from space_clip_ros.ros.node.publishers import Publishers
+from space_clip_ros.ros.node.scheduler import Scheduler
+from space_clip_ros.ros.node.statistics import Statistics
+
+_FUTURE_S = 0.5
+
+_LARGEST_WARM_UP = 16_000_000
+"""Pixels of the largest image to warm up for. A camera_info costs its sender nothing, so its size is not trusted."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Asks the worker to warm the model up before the first image arrives.
+
+    Attributes:
+        height: of the images to come, pixels.
+        width: of the images to come, pixels.
+    """
+
+    height: int
+    width: int
+
+
+Job: TypeAlias = "tuple[Camera, Any]"
+"""A camera, and its image message or a :class:`WarmUp`."""
+
+
+class Camera:
+    """Subscribes to one camera, turns its messages into requests, and publishes what is made of them.
+
+    Args:
+        node: the node whose topics they are.
+        name: the camera's name, which goes before its topics; empty for the only one.
+        settings: returns the current parameters.
+        statistics: the camera's numbers.
+        log: where faults are logged.
+        scheduler: takes each message.
+
+    Attributes:
+        name: as given.
+        statistics: as given.
+        image_topic: resolved name of the image topic.
+        image_qos: the image subscription's profile, overrides included.
+        calibrations: the newest camera_info of each frame.
+        publishers: the outputs.
+        scale: the factor on the newest image's depth.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        name: str,
+        settings: Callable[[], NodeConfig],
+        statistics: Statistics,
+        log: ThrottledLog,
+        scheduler: Scheduler[Job],
+    ) -> None:
+        """Create the publishers; :meth:`start` subscribes."""
+        self._node = node
+        self.name = name
+        self._settings = settings
+        self.statistics = statistics
+        self._log = log
+        self._scheduler = scheduler
+        self._prefix = f"{name}/" if name else ""
+        self._compressed = settings().image_transport == "compressed"
+        self.image_topic = image_topic(node, name, settings().image_transport)
+        self.image_qos = _any_publisher(depth=1)
+        self.calibrations = CalibrationStore(node.resolve_topic_name(f"{self._prefix}camera_info"))
+        self.publishers = Publishers(node, self._prefix, log)
+        self.scale = 1.0
+        self._subscriptions: list[Any] = []
+        self._warmed_up = False
+
+    def start(self) -> None:
+        """Subscribe."""
+        self.stop()
+        self._warmed_up = False
+        self._subscribe(CameraInfo, f"{self._prefix}camera_info", self._on_info, _any_publisher(depth=5))
+        self.image_qos = _any_publisher(depth=1)
+        if self._compressed:
+            self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
+        else:
+            self._subscribe(Image, f"{self._prefix}image", self._on_image, self.image_qos)
+
+    def stop(self) -> None:
+        """Unsubscribe."""
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop())
+
+    def destroy(self) -> None:
+        """Destroy the publishers; the camera must be stopped and the scheduler too."""
+        self.publishers.destroy()
+
+    def request(self, message: Any) -> DepthRequest | None:
+        """Turn an ``Image`` or ``CompressedImage`` into a request; None where no depth of it is wanted.
+
+        Raises:
+            InputError: the message is broken or holds no picture.
+        """
+        wanted = self.publishers.wanted()
+        if not wanted:
+            return None
+        watch, settings = Stopwatch(), self._settings()
+        convert = compressed_to_rgb if self._compressed else image_to_rgb
+        rgb = convert(message, self.image_topic)
+        watch.lap("convert")
+        height, width = rgb.shape[:2]
+        view = self.calibrations.view(message.header.frame_id, width, height, settings.rectify)
+        self._note_missing_camera(view, wanted, settings)
+        outputs = makeable(wanted, view.camera is not None)
+        if not outputs:
+            # Only the camera is wanted, which needs no depth.
+            self._publish_camera(view, message.header)
+            return None
+        return DepthRequest(rgb, view, settings, outputs, self.publishers.messages.allocate, watch)
+
+    def publish(self, header: Any, frame: DepthFrame) -> None:
+        """Publish what is wanted of a frame, each output as soon as it is made."""
+        if frame.note:
+            self._log.warning("focal_scaling", frame.note)
+        self.scale = frame.scale
+        self._publish_camera(frame.request.view, header)
+        watch = frame.request.watch
+        for name, array in made_outputs(frame):
+            self.publishers.publish(name, array, header)
+            watch.lap(self.publishers.topic(name))
+        self.statistics.publish(self._age_ms(header.stamp), watch.stages_ms)
+
+    def lose(self, error: Exception) -> None:
+        """Count and log an image that gave no depth."""
+        if isinstance(error, InputError):
+            self.statistics.drop(Drop.BAD_IMAGE, str(error))
+            self._log.warning("bad image", f"image left out: {error}")
+        else:
+            text = describe(error)
+            self.statistics.drop(Drop.FAILED, text)
+            self._log.error("failed", f"frame left out: {text}")
+
+    def _publish_camera(self, view: RectifiedView, header: Any) -> None:
+        if view.camera is not None and CAMERA_INFO in self.publishers.wanted():
+            self.publishers.publish(CAMERA_INFO, view.camera, header)
+
+    def _note_missing_camera(self, view: RectifiedView, wanted: tuple[str, ...], settings: NodeConfig) -> None:
+        """Say why the camera is unknown, unless it never gave its intrinsics and nobody needs them."""
+        if view.problem and (need_camera(wanted) or settings.focal_scaling or self.calibrations.frames):
+            self.statistics.note(view.problem, no_camera_info=view.missing)
+            self._log.warning("camera_info", f"{view.problem}; depth goes on without a cloud")
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
+        self._subscriptions.append(
+            with_events(
+                lambda callbacks: self._node.create_subscription(
+                    kind, topic, callback, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
+                ),
+                subscription_events(self._node, topic, qos, self._log),
+            )
+        )
+
+    def _on_info(self, info: Any) -> None:
+        calibration = calibration_from_info(info)
+        self.calibrations.update(info.header.frame_id, calibration)
+        if self._warmed_up:
+            return
+        # Once: later changes show in the images soon enough.
+        self._warmed_up = True
+        try:
+            image = calibration.delivered()
+        except InputError:
+            return
+        if image.height * image.width <= _LARGEST_WARM_UP:
+            # A slot of its own, so that it replaces no image; names of cameras have no blanks.
+            self._scheduler.put((self, WarmUp(image.height, image.width)), f"{self.name} warm-up")
+
+    def _on_image(self, message: Any) -> None:
+        self.statistics.receive()
+        age_ms = self._age_ms(message.header.stamp)
+        max_age = self._settings().max_age
+        if max_age and age_ms > max_age * 1e3:
+            text = f"image is {age_ms / 1e3:.2f} s old on arrival, max_age is {max_age:g} s; is use_sim_time right?"
+            self.statistics.drop(Drop.TOO_OLD, text)
+            self._log.warning("too old", text)
+            return
+        if max_age and age_ms < -_FUTURE_S * 1e3:
+            text = f"image is stamped {-age_ms / 1e3:.2f} s in the future; check the clocks (ntp, use_sim_time)"
+            self.statistics.note(text)
+            self._log.warning("future", f"{text}; it is used all the same")
+        if self._scheduler.put((self, message), self.name):
+            self.statistics.drop(Drop.REPLACED)
+
+    def _age_ms(self, stamp: Any) -> float:
+        now_ns: int = self._node.get_clock().now().nanoseconds
+        stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+        return (now_ns - stamp_ns) / 1e6
+
+
+def image_topic(node: LifecycleNode, camera: str, transport: str) -> str:
+    """Return the resolved input topic; as in image_transport, remapping ``image`` moves ``image/compressed`` too."""
+    base = str(node.resolve_topic_name(f"{camera}/image" if camera else "image"))
+    return f"{base}/compressed" if transport == "compressed" else base
+
+
+def _any_publisher(depth: int) -> QoSProfile:
+    # Best effort and volatile asks for nothing, so every publisher matches.
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE,
+    )

@@ -1,0 +1,13 @@
+"""Stages are timed one after the other."""
+
+from __future__ import annotations
+
+from space_clip_ros.perception.stopwatch import Stopwatch
+
+
+def test_stages_keep_their_order():
+    watch = Stopwatch()
+    watch.lap("convert")
+    watch.lap("engine")
+    assert list(watch.stages_ms) == ["convert", "engine"]
+    assert all(value >= 0 for value in watch.stages_ms.values())
