@@ -45,6 +45,19 @@ collect_ignore_glob = [
     pattern for library, patterns in _NEEDED.items() if not importlib.util.find_spec(library) for pattern in patterns
 ]
 
+EVERY_INTERPRETER = "--every-interpreter"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(EVERY_INTERPRETER, action="store_true", help="also run on every other CPython 3.10 to 3.13 found")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs an environment of its own for each interpreter, unless it is asked for."""
+    if not config.getoption(EVERY_INTERPRETER):
+        items[:] = [item for item in items if item.get_closest_marker("every_interpreter") is None]
+
+
 # A shell starts background jobs with SIGINT ignored, and every process a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

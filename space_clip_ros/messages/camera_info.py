@@ -1,4 +1,4 @@
-"""``sensor_msgs/CameraInfo`` and cameras."""
+"""``sensor_msgs/CameraInfo`` to cameras and calibrations, and back."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def camera_from_info(msg: Any, what: str = "camera_info", *, rectified: bool = T
     try:
         return PinholeCamera.from_matrix(matrix, int(msg.width), int(msg.height))
     except InputError as error:
-        raise InputError(f"{what}: {'P' if use_p else 'K'} cannot be used: {error}") from error
+        raise InputError(what, f"{('P' if use_p else 'K')} cannot be used: {error}") from error
 
 
 def calibration_from_info(msg: Any) -> CameraCalibration:

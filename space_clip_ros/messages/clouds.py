@@ -1,4 +1,4 @@
-"""Point clouds and NumPy arrays, one memcpy each way."""
+"""Point clouds to NumPy arrays and back, with one copy at most."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
     dtype = _point_dtype(msg, point_step, what)
     if row_step < width * point_step:
         raise InputError(
-            f"{what}: row_step is {row_step} bytes, but {width} points of {point_step} take {width * point_step}"
+            what, f"row_step is {row_step} bytes, but {width} points of {point_step} take {width * point_step}"
         )
     needed = row_step * (height - 1) + width * point_step if height and width else 0
     data = memoryview(msg.data).cast("B").toreadonly()
     if len(data) < needed:
         raise InputError(
-            f"{what}: {len(data)} bytes of data, but {height} rows of {row_step} bytes need {needed}; "
-            "the message is truncated"
+            what,
+            f"{len(data)} bytes of data, but {height} rows of {row_step} bytes need {needed}; the message is truncated",
         )
     if not needed:
         return np.empty((height, width), dtype)
@@ -93,24 +93,24 @@ def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
 
 def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
     if not 0 < point_step <= _MAX_POINT_STEP:
-        raise InputError(f"{what}: point_step is {point_step} bytes; 1 to {_MAX_POINT_STEP} are accepted")
+        raise InputError(what, f"point_step is {point_step} bytes; 1 to {_MAX_POINT_STEP} are accepted")
     order = ">" if msg.is_bigendian else "<"
     names, formats, offsets = [], [], []
     for field in msg.fields:
         if field.datatype not in _DTYPES:
-            raise InputError(f"{what}: field {field.name[:40]!r} has unknown datatype {field.datatype}")
+            raise InputError(what, f"field {field.name[:40]!r} has unknown datatype {field.datatype}")
         kind = np.dtype(order + _DTYPES[field.datatype])
         count = max(int(field.count), 1)
         end = int(field.offset) + count * kind.itemsize
         if end > point_step:
             raise InputError(
-                f"{what}: field {field.name[:40]!r} ends at byte {end}, beyond the point_step of {point_step}"
+                what, f"field {field.name[:40]!r} ends at byte {end}, beyond the point_step of {point_step}"
             )
         names.append(field.name)
         formats.append(kind if count == 1 else np.dtype((kind, (count,))))
         offsets.append(int(field.offset))
     if not names or len(set(names)) != len(names) or not all(names):
-        raise InputError(f"{what}: needs named fields without repeats, got {names[:10]}")
+        raise InputError(what, f"needs named fields without repeats, got {names[:10]}")
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": point_step})
 
 

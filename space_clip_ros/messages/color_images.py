@@ -1,7 +1,7 @@
-"""Colour images out of messages.
+"""Image messages as RGB arrays.
 
-Common encodings are read with NumPy and OpenCV directly. The others go through ``cv_bridge`` where ROS provides it
-and through ``rosbags-image`` elsewhere, on data that was checked first.
+Common encodings are read with NumPy and OpenCV. Others are checked first and then converted by ``cv_bridge`` where ROS
+provides it, and by ``rosbags-image`` elsewhere.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ def image_to_rgb(msg: Any, what: str = "image") -> NDArray[np.uint8]:
             its encoding needs a library that is not installed.
     """
     if msg.encoding in _DEPTH_ONLY:
-        raise InputError(f"{what}: encoding {msg.encoding} holds depth, not colour; give the camera's image topic")
+        raise InputError(what, f"encoding {msg.encoding} holds depth, not colour", "give the camera's image topic")
     pixels = stored_pixels(msg, what)
     if msg.encoding == "rgb8":
         return pixels
     code = _CONVERSIONS.get(msg.encoding)
     if code is not None:
         return cast("NDArray[np.uint8]", cv2.cvtColor(pixels, code))
-    return _convert_elsewhere(pixels, msg, what)
+    return _convert_with_library(pixels, msg, what)
 
 
-def _convert_elsewhere(pixels: NDArray[Any], msg: Any, what: str) -> NDArray[np.uint8]:
+def _convert_with_library(pixels: NDArray[Any], msg: Any, what: str) -> NDArray[np.uint8]:
     converter = _cv_bridge() or _rosbags_image()
     if converter is None:
         raise InputError(
-            f"{what}: encoding {msg.encoding} needs cv_bridge (a ROS package) or rosbags-image (pip); install one"
+            what, f"encoding {msg.encoding} needs cv_bridge (a ROS package) or rosbags-image (pip)", "install one"
         )
     plain = types.SimpleNamespace(
         encoding=msg.encoding,
@@ -76,8 +76,8 @@ def _convert_elsewhere(pixels: NDArray[Any], msg: Any, what: str) -> NDArray[np.
     try:
         rgb = converter(plain)
     except Exception as error:
-        # Neither library documents what it raises (OpenCV's errors among them); the message is what is at fault.
-        raise InputError(f"{what}: {msg.encoding} could not be converted: {' '.join(str(error).split())}") from error
+        # Neither library documents what it raises, and OpenCV's errors come through; the message is at fault.
+        raise InputError(what, f"{msg.encoding} could not be converted: {' '.join(str(error).split())}") from error
     return np.ascontiguousarray(rgb, dtype=np.uint8)
 
 

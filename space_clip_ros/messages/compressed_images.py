@@ -1,4 +1,4 @@
-"""JPEG and PNG images out of messages; sizes are read from the header before a decoder may allocate for them."""
+"""JPEG and PNG messages as RGB arrays. Sizes are read from the header before a decoder allocates memory for them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
         what: what to call it in errors, usually the topic.
 
     Returns:
-        (H, W, 3) uint8 RGB, as stored: an EXIF rotation is not applied, as camera_info describes the stored pixels.
+        (H, W, 3) uint8 RGB as stored. An EXIF rotation is not applied, because camera_info describes the stored pixels.
 
     Raises:
         InputError: neither JPEG nor PNG, empty, truncated, undecodable, or above :data:`MAX_PIXELS`.
@@ -39,23 +39,23 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
     elif data.startswith(_JPEG):
         width, height, complete = *_jpeg_size(data, what), _JPEG_END in data.rstrip(b"\0")[-64:]
     else:
-        raise InputError(f"{what}: {len(data)} bytes of format {msg.format[:40]!r} are neither JPEG nor PNG")
+        raise InputError(what, f"{len(data)} bytes of format {msg.format[:40]!r} are neither JPEG nor PNG")
     if not 0 < width * height <= MAX_PIXELS:
-        raise InputError(f"{what}: claims {width} x {height} pixels; 1 to {MAX_PIXELS} are accepted")
+        raise InputError(what, f"claims {width} x {height} pixels; 1 to {MAX_PIXELS} are accepted")
     if not complete:
-        raise InputError(f"{what}: {len(data)} bytes end before the picture does; the message is truncated")
+        raise InputError(what, f"{len(data)} bytes end before the picture does; the message is truncated")
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise InputError(f"{what}: could not be decoded: {' '.join(str(error).split())}") from error
+        raise InputError(what, f"could not be decoded: {' '.join(str(error).split())}") from error
     if bgr is None:
-        raise InputError(f"{what}: {len(data)} bytes could not be decoded; the picture is damaged")
+        raise InputError(what, f"{len(data)} bytes could not be decoded; the picture is damaged")
     return cast("NDArray[np.uint8]", cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr))
 
 
 def _png_size(data: bytes, what: str) -> tuple[int, int]:
     if len(data) < 24:
-        raise InputError(f"{what}: {len(data)} bytes end within the PNG header; the message is truncated")
+        raise InputError(what, f"{len(data)} bytes end within the PNG header; the message is truncated")
     width, height = struct.unpack(">II", data[16:24])
     return width, height
 
@@ -72,4 +72,4 @@ def _jpeg_size(data: bytes, what: str) -> tuple[int, int]:
             position += 1 if marker == 0xFF else 2
         else:
             position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    raise InputError(f"{what}: {len(data)} bytes hold no JPEG frame header; the message is truncated or damaged")
+    raise InputError(what, f"{len(data)} bytes hold no JPEG frame header; the message is truncated or damaged")

@@ -19,18 +19,18 @@ from space_clip_ros.geometry import depth as depth_maps
 from space_clip_ros.messages.types import ROS, MessageTypes
 
 MAX_PIXELS = 1 << 26
-"""Largest image accepted, pixels (8192 x 8192): conversions grow an image, so its size is bounded at the door."""
+"""Largest image accepted, pixels (8192 x 8192): conversions make images larger, so their size is limited here."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How one encoding stores its pixels.
+    """How an encoding stores its pixels.
 
     Attributes:
         dtype: NumPy name of one stored value, without byte order.
         channels: values stored per pixel.
         rows: stored rows per image row; 1.5 for YUV 4:2:0 in two planes.
-        even: image size must be even, as colour is shared between neighbours.
+        even: whether the image's size must be even, as neighbours share colour.
     """
 
     dtype: str
@@ -82,15 +82,16 @@ def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
     """
     layout = LAYOUTS.get(msg.encoding)
     if layout is None:
-        raise InputError(f"{what}: unknown encoding {msg.encoding[:40]!r}; known are {', '.join(LAYOUTS)}")
+        raise InputError(what, f"unknown encoding {msg.encoding[:40]!r}", f"known are {', '.join(LAYOUTS)}")
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
     dtype = np.dtype(layout.dtype)
     _check_size(what, msg.encoding, layout, height, width)
     row = width * layout.channels * dtype.itemsize
     if step < row or step % dtype.itemsize:
         raise InputError(
-            f"{what}: step is {step} bytes, but {width} pixels of {msg.encoding} take {row} bytes a row; "
-            "step must be at least that and hold whole values"
+            what,
+            f"step is {step} bytes, but {width} pixels of {msg.encoding} take {row} bytes a row",
+            "step must be at least that and hold whole values",
         )
     rows = int(height * layout.rows)
     data = np.frombuffer(memoryview(msg.data).cast("B"), np.uint8)
@@ -98,8 +99,9 @@ def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
     needed = step * (rows - 1) + row
     if data.size < needed:
         raise InputError(
-            f"{what}: {data.size} bytes of data, but {height} rows of {step} bytes in {msg.encoding} need {needed}; "
-            "the message is truncated"
+            what,
+            f"{data.size} bytes of data, but {height} rows of {step} bytes in {msg.encoding} need {needed}; "
+            "the message is truncated",
         )
     shape = (rows, width) if layout.channels == 1 else (rows, width, layout.channels)
     strides = (step, layout.channels * dtype.itemsize, dtype.itemsize)[: len(shape)]
@@ -113,11 +115,11 @@ def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
 
 def _check_size(what: str, encoding: str, layout: Layout, height: int, width: int) -> None:
     if height <= 0 or width <= 0:
-        raise InputError(f"{what}: empty, {width} x {height} pixels; width and height must be above 0")
+        raise InputError(what, f"empty, {width} x {height} pixels; width and height must be above 0")
     if height * width > MAX_PIXELS:
-        raise InputError(f"{what}: claims {width} x {height} pixels, more than the {MAX_PIXELS} accepted")
+        raise InputError(what, f"claims {width} x {height} pixels, more than the {MAX_PIXELS} accepted")
     if layout.even and (width % 2 or (height % 2 and encoding not in ("yuv422", "uyvy", "yuv422_yuy2", "yuyv"))):
-        raise InputError(f"{what}: {encoding} needs even sizes, got {width} x {height}")
+        raise InputError(what, f"{encoding} needs even sizes, got {width} x {height}")
 
 
 def depth_from_image(msg: Any, what: str = "depth image") -> NDArray[np.float32]:
@@ -134,7 +136,7 @@ def depth_from_image(msg: Any, what: str = "depth image") -> NDArray[np.float32]
         InputError: another encoding, or whatever :func:`stored_pixels` finds wrong.
     """
     if msg.encoding not in _DEPTH_ENCODINGS:
-        raise InputError(f"{what}: encoding {msg.encoding[:40]!r} holds no depth; use {' or '.join(_DEPTH_ENCODINGS)}")
+        raise InputError(what, f"encoding {msg.encoding[:40]!r} holds no depth", f"use {' or '.join(_DEPTH_ENCODINGS)}")
     pixels = stored_pixels(msg, what)
     if pixels.dtype == np.uint16:
         return depth_maps.from_millimetres(pixels)

@@ -43,6 +43,7 @@ PROBE = "import ensurepip, sys, venv; print(sys.implementation.name, '%d.%d' % s
 SET_UP = 'cd "$0" && . scripts/environment.sh && make_environment "$1" ros,bags,view,test "$2"'
 
 
+@pytest.mark.every_interpreter
 @pytest.mark.timeout(SET_UP_AND_RUN_S)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_on(version: str, tiny_model_file: Path) -> None:

@@ -1,4 +1,4 @@
-"""A DDS profile that carries pictures between processes without delay, and a domain that nobody uses."""
+"""DDS settings: a profile that carries whole images without delay, and an unused domain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES
 
 _CYCLONE = "rmw_cyclonedds_cpp"
 _CYCLONE_VARIABLE = "CYCLONEDDS_URI"
-_PACKAGE = "space_clip_ros"
 _FAST_DDS_2 = ("humble", "iron", "jazzy")
 _SEGMENT = re.compile(r"(?<=<segment_size>)\s*(\d+)\s*(?=</segment_size>)")
 _SMALLEST_SEGMENT = 4 << 20
@@ -31,9 +30,9 @@ def shipped_environment(environment: Mapping[str, str], config: Path, participan
     """Return the variables that make the DDS in use carry whole images and clouds; none if the user has set their own.
 
     Args:
-        environment: of the processes to come; ``RMW_IMPLEMENTATION`` tells the DDS, Fast DDS where it is not set.
+        environment: of the processes to be started; ``RMW_IMPLEMENTATION`` names the DDS, Fast DDS if it is not set.
         config: folder of ``fastdds.xml`` and ``cyclonedds.xml``.
-        participants: processes that will talk over DDS; where Fast DDS lacks shared memory for them, nothing is set.
+        participants: processes that will use DDS; nothing is set if Fast DDS lacks the shared memory for them.
     """
     if environment.get("RMW_IMPLEMENTATION") == _CYCLONE:
         own = environment.get(_CYCLONE_VARIABLE)
@@ -45,7 +44,7 @@ def shipped_environment(environment: Mapping[str, str], config: Path, participan
 def profile_environment(environment: Mapping[str, str], profile: Path) -> dict[str, str]:
     """Return the variables that make Fast DDS read ``profile``; none if the user has set a profile of their own.
 
-    Other DDS implementations ignore them. Newer releases warn of the old name, so it is set only where it is needed.
+    Other DDS implementations ignore them. Newer releases warn about the old name, so only older ones get it.
     """
     if own_profile(environment):
         return {}
@@ -54,19 +53,19 @@ def profile_environment(environment: Mapping[str, str], profile: Path) -> dict[s
 
 
 def prepare_environment(folder: Path, participants: int) -> str:
-    """Complete this process's environment, which its children inherit; return which DDS profile is used.
+    """Set up DDS in this process's environment, which its children inherit; return which DDS profile is used.
 
-    What the user has set stays. The domain is random, so that two runs do not meet.
+    Variables that the user has set stay. The domain is random, so that two runs do not hear each other.
 
     Args:
         folder: where a profile that fits this machine is written, if the shipped one does not.
-        participants: processes that will talk over DDS.
+        participants: processes that will use DDS.
 
     Raises:
         DataError: the shipped profile is missing.
     """
     os.environ.setdefault("ROS_DOMAIN_ID", str(unused_domain()))
-    # Nothing of such a run concerns other hosts. Humble does not know this variable, and does no harm by that.
+    # Such a run must not reach other hosts. Humble ignores this variable.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     shipped = shared_file("config/fastdds.xml")
     if os.environ.get("RMW_IMPLEMENTATION") == _CYCLONE:
@@ -87,15 +86,14 @@ def own_profile(environment: Mapping[str, str]) -> str:
 
 
 def fit_profile(profile: Path, participants: int, free_bytes: int | None, folder: Path) -> tuple[Path, str]:
-    """Return a profile whose shared-memory segments fit, and a line that says so.
+    """Return a profile whose shared-memory segments fit, and one line about it.
 
-    Without the room Fast DDS gives shared memory up and most images are lost on the way over UDP; containers have
-    64 MB by default.
+    Without enough room Fast DDS falls back to UDP, which loses most images; containers have 64 MB by default.
 
     Args:
         profile: the shipped profile.
         participants: how many segments there will be.
-        free_bytes: free shared memory; None where there is no telling.
+        free_bytes: free shared memory; None if unknown.
         folder: where a copy with smaller segments is written.
     """
     text = profile.read_text(encoding="utf-8")
@@ -112,19 +110,19 @@ def fit_profile(profile: Path, participants: int, free_bytes: int | None, folder
 
 
 def fits(profile: Path, participants: int, free_bytes: int | None) -> bool:
-    """Tell whether so many segments of a profile fit into the shared memory; true where there is no telling."""
+    """Return whether a profile's segments fit into the shared memory; True if that is unknown."""
     found = _SEGMENT.search(profile.read_text(encoding="utf-8"))
     return found is None or free_bytes is None or free_bytes >= int(found[1]) * participants * _ROOM
 
 
 def free_shared_memory() -> int | None:
-    """Return the free bytes of ``/dev/shm``; None where there is none."""
+    """Return the free bytes of ``/dev/shm``; None if it does not exist."""
     memory = Path("/dev/shm")
     return shutil.disk_usage(memory).free if memory.is_dir() else None
 
 
 def unused_domain() -> int:
-    """Return a random ROS domain on whose discovery ports nobody on this machine listens.
+    """Return a random ROS domain whose discovery ports are free on this machine.
 
     DDS uses UDP ports 7400 + 250 * domain and up; domains up to 101 stay below Linux's ephemeral ports.
     """

@@ -1,4 +1,4 @@
-"""ROS parameters declared from, and checked against, the dataclasses in :mod:`space_clip_ros.config`."""
+"""ROS parameters, declared from the dataclasses in :mod:`space_clip_ros.config` and checked against them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Parameters(Generic[T]):
     """A node's parameters as one frozen dataclass.
 
     Declares every setting of the class on the node. A change at run time is checked as a whole, cross-checks
-    included; only if it holds does :attr:`current` become the new settings, in one assignment that other threads may
-    read at any time.
+    included, and refused if it fails. :attr:`current` is replaced in one assignment, so other threads may read it at
+    any time.
 
     Args:
         node: the node to declare them on.
@@ -32,7 +32,7 @@ class Parameters(Generic[T]):
         on_change: called with the new settings after each accepted change, in the executor's thread.
 
     Raises:
-        ConfigError: the values given at start (command line, YAML, launch file) do not hold together.
+        ConfigError: the values given at start (command line, YAML, launch file) do not fit together.
     """
 
     def __init__(self, node: Node, settings: type[T], on_change: Callable[[T], None] | None = None) -> None:
@@ -47,7 +47,7 @@ class Parameters(Generic[T]):
         node.add_on_set_parameters_callback(self._on_set)
 
     def _parse(self, changes: dict[str, Any]) -> T:
-        # An empty list in YAML has no type, so ROS takes the parameter as not set: that means its default.
+        # An empty list in YAML has no type, so ROS treats the parameter as not set: it keeps its default.
         given = {name: _plain(self._node.get_parameter_or(name).value) for name in self._names}
         values = {name: value for name, value in given.items() if value is not None}
         return parse(self._settings, nest({**values, **changes}), "parameters")
@@ -69,7 +69,7 @@ class Parameters(Generic[T]):
 def descriptor(setting: Declared) -> ParameterDescriptor:
     """Return what ``ros2 param describe`` shows: help text, range, choices and whether it is read-only."""
     result = ParameterDescriptor(description=setting.help, read_only=setting.read_only)
-    # Lets `max_age:=1` through to parse, which takes whole numbers where a number is asked for and refuses the rest.
+    # Lets `max_age:=1` through to parse, which takes whole numbers for floats and refuses other types.
     result.dynamic_typing = setting.type is float
     if setting.choices:
         result.additional_constraints = f"one of {', '.join(map(str, setting.choices))}"
@@ -91,7 +91,7 @@ def _declare(node: Node, setting: Declared) -> None:
     try:
         node.declare_parameter(setting.name, default, descriptor(setting))
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-        raise ConfigError(f"parameters: {setting.name}: {' '.join(str(error).split())}") from error
+        raise ConfigError("parameters", f"{setting.name}: {' '.join(str(error).split())}") from error
 
 
 def _plain(value: Any) -> Any:

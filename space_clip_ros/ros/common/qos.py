@@ -1,4 +1,4 @@
-"""Quality of service: what users may override, what somebody uses, and who asks for what cannot be had."""
+"""Quality of service: overrides by parameter, descriptions for people, warnings about profiles that do not match."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED = 4
 def qos_overrides() -> QoSOverridingOptions:
     """Return options that let parameters ``qos_overrides.<topic>.<publisher|subscription>.<policy>`` change a QoS.
 
-    Durability is among them, so that a camera_info that is published once and latched can be asked for.
+    Durability is among them, so that a subscription can ask for a camera_info that is published once and latched.
     """
     kinds = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
     return QoSOverridingOptions(policy_kinds=kinds)
@@ -35,14 +35,14 @@ def describe_endpoint(endpoint: Any) -> str:
 
 
 def describe_qos(qos: Any) -> str:
-    """Return the two policies that usually keep publisher and subscriber apart, e.g. ``reliable, volatile``."""
+    """Return the two policies over which publishers and subscribers usually differ, e.g. ``reliable, volatile``."""
     return f"{qos.reliability.name.lower()}, {qos.durability.name.lower()}"
 
 
 def with_events(create: Callable[[Any], Any], callbacks: Any) -> Any:
-    """Return what ``create`` makes with event callbacks, or without them where the middleware has no such events.
+    """Return what ``create`` makes with event callbacks, or without them if the middleware has no such events.
 
-    Humble's rclpy raises there; later ones leave out what the middleware lacks.
+    Humble's rclpy raises in that case; later ones ignore such callbacks.
 
     Args:
         create: creates a publisher or subscription; gets its event callbacks, or None for rclpy's own.
@@ -55,16 +55,16 @@ def with_events(create: Callable[[Any], Any], callbacks: Any) -> Any:
 
 
 def subscription_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:
-    """Return event callbacks that log publishers a subscription cannot hear, with both sides' settings.
+    """Return event callbacks that log which publishers a subscription cannot hear, with both sides' QoS.
 
     Args:
-        node: whose subscription it is.
+        node: the node that subscribes.
         topic: its name, not yet resolved.
-        qos: its profile; overrides are written into it before an event can come.
-        log: where to say it.
+        qos: its profile; overrides are written into it before the first event.
+        log: where it is logged.
     """
 
-    def tell(event: Any) -> None:
+    def warn(event: Any) -> None:
         name = node.resolve_topic_name(topic)
         theirs = "; ".join(unheard(node, name, qos)[:_NAMED]) or "a publisher"
         log.warning(
@@ -73,13 +73,13 @@ def subscription_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledL
             f"here the parameters qos_overrides.{name}.subscription.*",
         )
 
-    return _events.SubscriptionEventCallbacks(incompatible_qos=tell)
+    return _events.SubscriptionEventCallbacks(incompatible_qos=warn)
 
 
 def publisher_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:
-    """Return event callbacks that log subscribers a publisher cannot reach; arguments as above."""
+    """Return event callbacks that log which subscribers a publisher cannot reach; see :func:`subscription_events`."""
 
-    def tell(event: Any) -> None:
+    def warn(event: Any) -> None:
         name = node.resolve_topic_name(topic)
         asking = node.get_subscriptions_info_by_topic(name)
         theirs = [describe_endpoint(endpoint) for endpoint in asking if not _fits(qos, endpoint.qos_profile)]
@@ -89,11 +89,11 @@ def publisher_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog)
             f"{describe_qos(qos)}; change the subscriber, or here the parameters qos_overrides.{name}.publisher.*",
         )
 
-    return _events.PublisherEventCallbacks(incompatible_qos=tell)
+    return _events.PublisherEventCallbacks(incompatible_qos=warn)
 
 
 def unheard(node: Node, topic: str, qos: QoSProfile) -> list[str]:
-    """Describe the publishers of a resolved topic whose QoS a subscription of ``qos`` cannot hear."""
+    """Describe the publishers of a resolved topic that a subscription with ``qos`` cannot hear."""
     endpoints = node.get_publishers_info_by_topic(topic)
     return [describe_endpoint(endpoint) for endpoint in endpoints if not _fits(endpoint.qos_profile, qos)]
 

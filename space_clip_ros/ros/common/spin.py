@@ -1,7 +1,7 @@
-"""One ``main`` for every executable: arguments, executor, signals, farewell.
+"""The ``main`` of every executable: arguments, executor, signals and the last log line.
 
-The main thread only waits for signals; the executor spins in a thread of its own. So Ctrl-C and SIGTERM are answered
-at once even while a callback loads a model or an engine runs, which a handler in a busy main thread could not do.
+The main thread only waits for signals; the executor spins in a thread of its own. So Ctrl-C and SIGTERM work at once
+even while a callback loads a model, which a signal handler in a busy main thread could not do.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _WAKE_S = 0.1
 
 
 class Runnable(Protocol):
-    """What :func:`run` asks of a node besides being an rclpy node."""
+    """What :func:`run` needs of an rclpy node."""
 
     def close(self) -> str:
-        """End the node's own threads, and return a farewell line. Called once, when no callback runs any more."""
+        """End the node's own threads and return the last log line. Called once, after the last callback."""
 
 
 MakeNode = Callable[[Callable[[], None]], Any]
-"""Makes a :class:`Runnable` node; gets a function that ends the run from any thread, for nodes that finish."""
+"""Makes a :class:`Runnable` node. Its argument is a function that ends the run, from any thread."""
 
 
 def run(
@@ -50,7 +50,7 @@ def run(
         name: the executable's name.
         description: what ``--help`` says.
         args: command line without the program's name; None for the process's own.
-        close_s: seconds that the node may take to close before the process ends all the same.
+        close_s: seconds that the node may take to close before the process ends anyway.
 
     Returns:
         0 after a signal or a finished job, 1 if the node could not start or a callback failed.
@@ -74,7 +74,7 @@ def run(
 
 
 class _Spinner(threading.Thread):
-    """Spins one node until told to stop, and reports how it ended."""
+    """Spins one node until it is stopped, and reports how it ended."""
 
     def __init__(self, node: Any, events: queue.SimpleQueue[BaseException | None]) -> None:
         super().__init__(name="executor", daemon=True)
@@ -95,10 +95,10 @@ class _Spinner(threading.Thread):
         self._events.put(failure)
 
     def stop(self) -> None:
-        """Return once no callback runs any more."""
+        """Stop spinning and wait for the current callback."""
         self._stopping = True
         self.join()
-        # Only now: an executor that is shut down while it spins destroys what its own thread still waits on.
+        # Not earlier: shutting a spinning executor down destroys what its own thread still waits for.
         self._executor.shutdown()
 
 
@@ -114,7 +114,7 @@ def _parse(command_line: list[str], name: str, description: str) -> None:
 
 @contextlib.contextmanager
 def _signals_into(events: queue.SimpleQueue[BaseException | None]) -> Iterator[None]:
-    # SimpleQueue.put may be interrupted by a handler that puts too; an Event or Condition could deadlock there.
+    # SimpleQueue.put may be interrupted by a handler that also puts; an Event or Condition could deadlock there.
     previous = {number: signal.signal(number, lambda *_: events.put(None)) for number in _SIGNALS}
     try:
         yield
@@ -124,7 +124,7 @@ def _signals_into(events: queue.SimpleQueue[BaseException | None]) -> Iterator[N
 
 
 def _finish(spinner: _Spinner, node: Any, name: str, failure: BaseException | None, close_s: float) -> int:
-    """Close the node in a thread, so that a callback or engine that does not return cannot hold up the end."""
+    """Close the node in a thread, so that a callback or a model that hangs cannot keep the process alive."""
     closing = threading.Thread(target=_close, args=(spinner, node), name="closing", daemon=True)
     closing.start()
     closing.join(close_s)

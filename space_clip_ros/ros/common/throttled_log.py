@@ -1,4 +1,4 @@
-"""Log lines that repeat no faster than a person can read."""
+"""Log lines that do not repeat faster than a person can read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class ThrottledLog:
-    """Says a kind of thing at most once a period, and then how often it happened in between.
+    """Logs each kind of line at most once a period, and then how often it was held back in between.
 
-    rclpy throttles by line of code, which would let one bad publisher hide another fault; this throttles by kind.
-    Safe to call from several threads.
+    rclpy throttles by line of code, so one bad publisher would hide another fault; this throttles by kind. Safe to call
+    from several threads.
 
     Args:
         logger: anything with rclpy's ``warning`` and ``error``.
@@ -24,7 +24,7 @@ class ThrottledLog:
     def __init__(
         self, logger: Any, period_s: float = 5.0, now: Callable[[], float] = time.monotonic, prefix: str = ""
     ) -> None:
-        """Start with nothing said."""
+        """Start with nothing logged."""
         self._logger = logger
         self._prefix = prefix
         self._period_s = period_s
@@ -34,7 +34,7 @@ class ThrottledLog:
         self._held: dict[str, int] = {}
 
     def warning(self, kind: str, text: str) -> None:
-        """Log a warning unless this kind was logged within the period; ``kind`` must come from a fixed few."""
+        """Log a warning unless this kind was logged within the period; use few kinds, they are kept for ever."""
         line = self._line(kind, text)
         if line:
             self._logger.warning(line)

@@ -25,8 +25,8 @@ from space_clip_ros.ros.common.qos import qos_overrides
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.pairing import StampPairs
 
-_COMPLAINT_PERIOD_S = 5.0
-# Errors of every frame are wanted, so reliable, as depth_node and kitti_player publish; parameters override it.
+_WARNING_PERIOD_S = 5.0
+# Reliable, as depth_node and kitti_player publish, so that every frame is compared; parameters override it.
 _QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -34,8 +34,8 @@ class DepthEvaluator(Node):
     """Pairs depth with ground truth by exact stamp and averages the errors over frames.
 
     Depth of another size than the truth is resized to it bilinearly, never the other way round: the truth is sparse.
-    Where the truth is known but depth is NaN the pixel cannot enter an error; it lowers ``coverage``, the share of
-    known pixels that depth answered, which is therefore to be read beside every error.
+    A pixel whose truth is known but whose depth is NaN enters no error. It lowers ``coverage``, the share of known
+    pixels that have depth, so read coverage beside every error.
 
     Raises:
         ConfigError: parameters that cannot be used.
@@ -102,7 +102,7 @@ class DepthEvaluator(Node):
             self._latest = self._average.add(fitted(depth, truth), truth) or self._latest
         except InputError as error:
             self._broken += 1
-            self.get_logger().warning(str(error), throttle_duration_sec=_COMPLAINT_PERIOD_S)
+            self.get_logger().warning(str(error), throttle_duration_sec=_WARNING_PERIOD_S)
 
     def _report(self) -> None:
         summary = self.summary()

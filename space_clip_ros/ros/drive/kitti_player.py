@@ -1,4 +1,4 @@
-"""Node ``kitti_player``: plays a KITTI raw drive as a camera, a LiDAR and the LiDAR's depth in the image."""
+"""Node ``kitti_player``: plays a KITTI raw drive as a camera, a LiDAR, and the LiDAR's depth in the image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from space_clip_ros.ros.drive.playback import Pacer, Prefetcher, Timetable, wait
 
 _AHEAD = 8
 _TRUTH_DELAY = 0.7
-"""When the truth follows the image, in frame periods."""
+"""How long after its image the truth goes out, in frame periods."""
 
 _CLOCK_PERIOD_S = 0.01
 _REPORT_PERIOD_S = 1.0
@@ -39,10 +39,10 @@ _QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=Reliabi
 
 
 @dataclass(frozen=True)
-class Frame:
-    """The messages of one frame, ready but for their stamps.
+class FrameMessages:
+    """The messages of one frame, complete except for their stamps.
 
-    ``header`` is shared by all but the scan. Some of KITTI's drives lack a few scans, and with them the truth.
+    All but the scan share ``header``. Some of KITTI's drives lack a few scans, and so their truth.
     """
 
     header: Header
@@ -53,11 +53,11 @@ class Frame:
 
 
 class KittiPlayer(Node):
-    """Publishes a drive's frames at their own moments.
+    """Publishes a drive's frames with the drive's own timing.
 
-    ``camera_info`` and ``image`` go out at the frame's moment, in this order, so that a subscriber of the image knows
-    its camera. ``ground_truth/image`` and ``velodyne_points`` follow with the same stamp most of a frame later: they
-    are three times the bytes, and would slow down on a small machine what they are there to judge. Progress is on
+    ``camera_info`` goes out just before its ``image``, so that a subscriber of the image knows its camera.
+    ``ground_truth/image`` and ``velodyne_points`` follow with the same stamp most of a frame later: they are three
+    times as large, and on a small machine they would slow down the very depth they are compared with. Progress is on
     ``/diagnostics``.
 
     Raises:
@@ -70,7 +70,9 @@ class KittiPlayer(Node):
         super().__init__("kitti_player", **node_arguments)
         self._settings = Parameters(self, PlayerConfig).current
         if not self._settings.drive:
-            raise ConfigError("parameters: drive: must be the folder of a KITTI raw drive, e.g. -p drive:=/data/drive")
+            raise ConfigError(
+                "parameters", "drive: must be the folder of a KITTI raw drive, e.g. -p drive:=/data/drive"
+            )
         self._drive = KittiDrive(self._settings.drive)
         self._count = min(self._settings.frames or len(self._drive), len(self._drive))
         self._timetable = Timetable(self._drive.stamps_ns[: self._count].tolist(), self._settings.rate)
@@ -93,7 +95,7 @@ class KittiPlayer(Node):
         self._clock_publisher = self.create_publisher(Clock, "/clock", _QOS) if self._settings.clock else None
 
     def close(self) -> str:
-        """Stop playing, and say what was played."""
+        """Stop playing and return a line about what was played."""
         self._stopping.set()
         self._thread.join()
         rate = (self._sent - 1) / self._last_s if self._sent > 1 and self._last_s > 0 else 0.0
@@ -123,12 +125,12 @@ class KittiPlayer(Node):
             self._report(finished=True)
         self._deliver()
 
-    def _prepare(self, number: int) -> Frame:
+    def _prepare(self, number: int) -> FrameMessages:
         index = number % self._count
         header = Header(frame_id=self._settings.frame_id)
         scanned = self._drive.has_scan(index)
         scan_header = Header(frame_id=self._settings.scan_frame_id)
-        return Frame(
+        return FrameMessages(
             header=header,
             camera_info=camera_info_from_camera(self._drive.camera, header),
             image=image_from_array(self._drive.image(index), "rgb8", header),
@@ -136,8 +138,8 @@ class KittiPlayer(Node):
             scan=cloud_from_scan(self._drive.scan(index), scan_header) if scanned else None,
         )
 
-    def _play_frame(self, number: int, frame: Frame) -> bool:
-        """Publish a frame at its moment; False when stopped."""
+    def _play_frame(self, number: int, frame: FrameMessages) -> bool:
+        """Publish a frame when it is due; return False when stopped."""
         due_s = self._timetable.due_s(number)
         if not self._wait_until(due_s):
             return False
@@ -155,7 +157,7 @@ class KittiPlayer(Node):
     def _wait_until(self, due_s: float) -> bool:
         return self._pacer.wait_until(due_s, _CLOCK_PERIOD_S, self._publish_clock)
 
-    def _publish_image(self, number: int, frame: Frame) -> None:
+    def _publish_image(self, number: int, frame: FrameMessages) -> None:
         stamp_ns = time.time_ns() if self._settings.stamps == "now" else self._timetable.stamp_ns(number)
         frame.header.stamp = _time(stamp_ns)
         if frame.scan is not None:
@@ -164,7 +166,7 @@ class KittiPlayer(Node):
         self._camera_info.publish(frame.camera_info)
         self._image.publish(frame.image)
 
-    def _publish_truth(self, frame: Frame) -> None:
+    def _publish_truth(self, frame: FrameMessages) -> None:
         if frame.truth is not None and frame.scan is not None:
             self._truth.publish(frame.truth)
             self._scan.publish(frame.scan)
@@ -186,7 +188,7 @@ class KittiPlayer(Node):
             self.get_logger().warning(f"{who} to {topic} after {patience:g} s; playing all the same")
 
     def _listening(self) -> int:
-        """Return how many there are of all topics, 0 as long as there are too few of images."""
+        """Return the number of subscribers of all topics, or 0 while too few subscribe to images."""
         publishers = (self._image, self._camera_info, self._truth, self._scan)
         counts = [publisher.get_subscription_count() for publisher in publishers]
         return sum(counts) if counts[0] >= self._settings.subscribers else 0

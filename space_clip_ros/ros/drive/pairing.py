@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 class StampPairs(Generic[A, B]):
-    """Holds items of two sides until their partner with exactly the same stamp arrives, whichever comes first.
+    """Keeps items of two topics until the partner with exactly the same stamp arrives.
 
     Both sides hold at most ``limit`` items; the oldest leaves first and counts as unpaired. Stamps are compared
     exactly because both messages copy them from one image.
     """
 
     def __init__(self, limit: int = 64) -> None:
-        """``limit``: most items waiting on each side."""
+        """``limit``: the most items kept on each side."""
         self._limit = limit
         self._first: OrderedDict[int, A] = OrderedDict()
         self._second: OrderedDict[int, B] = OrderedDict()
@@ -40,12 +40,12 @@ class StampPairs(Generic[A, B]):
 
     @property
     def unpaired(self) -> int:
-        """Items that left without a partner."""
+        """Items dropped without a partner."""
         return self._left_behind
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """Items of the first and of the second side that still wait."""
+        """Items of each side that still wait for a partner."""
         return len(self._first), len(self._second)
 
     def _keep(self, side: OrderedDict[int, T], stamp_ns: int, item: T) -> None:

@@ -1,4 +1,4 @@
-"""Timing of a played drive, without ROS: frames are prepared ahead in a thread and handed out at their own moments."""
+"""Timing of a played drive, without ROS: frames are prepared ahead in a thread and handed out when they are due."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LOOK_S = 0.05
 _SETTLE_S = 0.5
 
 _Prepared: TypeAlias = Callable[[], T] | None
-"""Gives an item or raises what went wrong with it; None after the last one."""
+"""Returns an item or raises its error; None after the last one."""
 
 
 class Prefetcher(Generic[T]):
     """Prepares items 0 to ``count - 1`` in a thread, at most ``ahead`` of them before they are asked for.
 
-    Decoding a picture and projecting a scan take a good part of a frame period on a small machine, so they must not
-    happen at the moment the frame is due. Iterating yields the items in order; an error of ``load`` is raised there.
+    Decoding a picture and projecting a scan take much of a frame period on a small machine, so they must happen before
+    the frame is due. Iterating yields the items in order, and raises the errors of ``load`` in their place.
     """
 
     def __init__(self, load: Callable[[int], T], count: int, ahead: int = 8) -> None:
@@ -69,9 +69,9 @@ def _throw(error: Exception) -> Any:
 
 
 class Timetable:
-    """When each frame of a drive is due, at a playback speed, pass after pass.
+    """Knows when each frame of a drive is due, at a playback speed, over any number of passes.
 
-    Stamps of later passes are shifted by whole passes, so that time never runs backwards for a listener.
+    Later passes have later stamps, so that time never runs backwards for a subscriber.
     """
 
     def __init__(self, stamps_ns: Sequence[int], speed: float) -> None:
@@ -79,7 +79,7 @@ class Timetable:
         self._stamps = [int(stamp) for stamp in stamps_ns]
         self._speed = speed
         span = self._stamps[-1] - self._stamps[0]
-        # The last frame lasts as long as the others on average, else it and the next pass's first would coincide.
+        # The last frame lasts as long as the others on average; otherwise it would coincide with the next pass's first.
         self._pass = span + (span // (len(self._stamps) - 1) if span else 100_000_000)
 
     @property
@@ -102,7 +102,7 @@ class Timetable:
 
 
 class Pacer:
-    """Sleeps until moments counted from the first call of :meth:`start`, and knows how late they came."""
+    """Sleeps until given times after :meth:`start`, and records how late it woke."""
 
     def __init__(self, stopping: threading.Event, late_s: float) -> None:
         """``stopping`` ends every wait; frames more than ``late_s`` seconds behind count as late."""
@@ -113,7 +113,7 @@ class Pacer:
         self.worst_s = 0.0
 
     def start(self) -> None:
-        """Make now moment zero."""
+        """Start the clock."""
         self._started = time.monotonic()
 
     @property
@@ -131,7 +131,7 @@ class Pacer:
         return not self._stopping.is_set()
 
     def note(self, due_s: float) -> None:
-        """Take down how late now is for what was due ``due_s`` seconds after the start."""
+        """Record how late it is for a frame that was due ``due_s`` seconds after the start."""
         behind = self.elapsed_s - due_s
         self.worst_s = max(self.worst_s, behind)
         self.late += behind > self._allowed
@@ -140,15 +140,15 @@ class Pacer:
 def wait_for_subscribers(
     stopping: threading.Event, count: Callable[[], int], patience_s: float, settle_s: float = _SETTLE_S
 ) -> bool:
-    """Wait for a first subscriber, and then until no more of them come; return whether there are any.
+    """Wait for the first subscriber, then until no more are discovered; return whether there are any.
 
-    Subscribers are found one after the other, and those found after the first message would miss it.
+    DDS discovers subscribers one after the other, and those discovered after the first message would miss it.
 
     Args:
         stopping: ends the wait.
-        count: returns how many there are; 0 while the one that matters is not there.
+        count: returns how many there are; 0 while a necessary one is missing.
         patience_s: seconds to wait for the first one.
-        settle_s: seconds without a new one that count as the end of it.
+        settle_s: seconds without a new one after which the wait ends.
     """
     deadline = time.monotonic() + patience_s
     while not count():

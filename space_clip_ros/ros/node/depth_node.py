@@ -1,4 +1,4 @@
-"""The node ``depth``: images in, metric depth, clouds and pictures out."""
+"""The node ``depth``: images in; metric depth, clouds and pictures out."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Result = TransitionCallbackReturn
 class DepthNode(LifecycleNode):
     """Lifecycle node: configure loads the model, activate subscribes, deactivate stops, cleanup frees the model.
 
-    With ``autostart`` it configures and activates itself as soon as it spins; if that fails it stays as it is, says
-    why, and a lifecycle manager may try again.
+    With ``autostart`` it configures and activates itself as soon as it spins; if that fails it logs
+    why and stays as it is, and a lifecycle manager may try again.
 
     Raises:
         ConfigError: parameters that cannot be used.
@@ -79,7 +79,7 @@ class DepthNode(LifecycleNode):
         return self._transition("shutdown", NodeState.FINALIZED, self._release, partial(super().on_shutdown, state))
 
     def close(self) -> str:
-        """Stop and free everything at the end of the process; return the farewell line."""
+        """Stop and free everything at the end of the process; return the last log line."""
         self._release()
         published = sum(statistics.snapshot().published for statistics in self._statistics.values())
         return f"stopped after {published} frames"
@@ -159,7 +159,7 @@ class DepthNode(LifecycleNode):
 
     def _on_clock_jump(self, jump: Any) -> None:
         if any(statistics.snapshot().received for statistics in self._statistics.values()):
-            self._log.warning("clock", "the clock jumped back or changed; statistics start anew")
+            self._log.warning("clock", "the clock jumped back or changed; statistics start again")
         self._reset_statistics()
 
     def _reset_statistics(self) -> None:

@@ -22,17 +22,17 @@ class Situation:
 
     Attributes:
         state: lifecycle state.
-        camera: the camera's name, below which its topics lie; empty for the only one.
+        camera: the camera's name, which its topics begin with; empty for the only one.
         failure: why the last transition failed; empty if it did not.
         model_failure: why the model is given up; empty while it runs or is loaded again.
         image_topic: resolved name.
-        publishers: who publishes images there, one text each: node, type and QoS.
-        hint: what else may keep their images away; empty where nothing was found.
+        publishers: the image publishers, one text each: node, type and QoS.
+        hint: another reason why images do not arrive; empty if none was found.
         info_topic: resolved name of the camera_info topic.
-        info_publishers: who publishes there, one text each.
+        info_publishers: its publishers, one text each.
         output_topics: resolved names of the outputs.
         subscribers: how many subscribers they have together.
-        snapshot: the stream's numbers.
+        snapshot: the camera's numbers.
         limits: when to warn.
         values: what is known of model, scale and memory; the rest is filled in here.
     """
