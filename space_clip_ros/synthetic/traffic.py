@@ -6,12 +6,12 @@ import numpy as np
 
 from space_clip_ros.synthetic import cars, vehicles
 from space_clip_ros.synthetic.mesh import Mesh
-from space_clip_ros.synthetic.plan import Plan
+from space_clip_ros.synthetic.road_plan import RoadPlan
 from space_clip_ros.synthetic.scene import Mover, Scene
 
 
-def park(scene: Scene, plan: Plan) -> None:
-    """Park cars along the kerb."""
+def add_parked_cars(scene: Scene, plan: RoadPlan) -> None:
+    """Add cars parked along the kerb."""
     rng = scene.rng
     if plan.shoulder < 1.6:
         return
@@ -29,8 +29,8 @@ def park(scene: Scene, plan: Plan) -> None:
             s += rng.uniform(5.2, 7.0)
 
 
-def drive(scene: Scene, plan: Plan, ego_lane: int) -> None:
-    """Fill every lane; each flows at one speed, ours at our own, so that nobody collides."""
+def add_traffic(scene: Scene, plan: RoadPlan, ego_lane: int) -> None:
+    """Fill every lane with vehicles; all in a lane share one speed, in ours the ego car's, so that nobody collides."""
     rng, ego = scene.rng, scene.ego
     jam = plan.layout.name in ("avenue", "city") and rng.random() < 0.3
     heavy = rng.uniform(0, 0.3) if plan.layout.name != "residential" else 0.05
@@ -40,7 +40,7 @@ def drive(scene: Scene, plan: Plan, ego_lane: int) -> None:
         speed, s = ego.speed * rng.uniform(0.8, 1.2) * (1 if forward else -1), rng.uniform(0, 40)
         if lane == ego_lane:
             speed, s = ego.speed, ego.s + rng.uniform(7, 12) + rng.exponential(distance * 0.6)
-        # Oncoming vehicles must still be on their way when the drive ends.
+        # Oncoming traffic has to last until the drive ends.
         end = scene.road.length + (0.0 if forward else abs(speed) * 60)
         while s < end:
             mesh = _vehicle(scene, heavy)
