@@ -9,7 +9,7 @@ from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.building_textures import add_buildings
 from space_clip_ros.synthetic.furniture_textures import add_furniture
 from space_clip_ros.synthetic.ground_textures import add_ground, add_road
-from space_clip_ros.synthetic.layouts import LAYOUTS
+from space_clip_ros.synthetic.layouts import AVENUE, CITY, HIGHWAY, LAYOUTS, RESIDENTIAL
 from space_clip_ros.synthetic.light import random_light
 from space_clip_ros.synthetic.mesh import DECAL, quads
 from space_clip_ros.synthetic.noise import Rng
@@ -39,7 +39,7 @@ def build_scene(seed: int, duration: float, layout: str | None = None, speed: fl
     name = layout or str(rng.choice(names, p=(0.28, 0.3, 0.17, 0.08, 0.17)))
     kind = LAYOUTS[name]
     plan = random_plan(kind, rng)
-    random_speed = rng.uniform(*kind.speed)  # drawn in any case, so that a given speed changes nothing else
+    random_speed = rng.uniform(*kind.speed)  # drawn in any case, to keep the sequence of random numbers
     speed = random_speed if speed is None else speed
     length = _ROAD_BEHIND_M + speed * duration + _ROAD_AHEAD_M
     road = Road(
@@ -123,7 +123,7 @@ def _add_kerbside(scene: Scene, plan: RoadPlan, side: int) -> None:
         if rng.random() < 0.05:
             make = (furniture.sign, furniture.bollard, furniture.sign, furniture.board)[rng.integers(4)]
             scene.place(make(atlas, rng), s + 2, t + side * rng.uniform(0.0, 0.8), 0.0 if side < 0 else np.pi)
-        if plan.layout.name in ("city", "avenue", "residential") and rng.random() < 0.08:
+        if plan.layout in (CITY, AVENUE, RESIDENTIAL) and rng.random() < 0.08:
             walker = vehicles.person(atlas, rng)
             scene.movers.append(Mover(walker, s, t + side * rng.uniform(0, 2), rng.choice([-1.4, 1.4])))
 
@@ -138,13 +138,13 @@ def _add_traffic_lights(scene: Scene, plan: RoadPlan) -> None:
 def _add_bridges(scene: Scene, plan: RoadPlan) -> None:
     """Add bridges and sign gantries across wide roads."""
     rng, atlas, road = scene.rng, scene.atlas, scene.road
-    if plan.layout.name not in ("highway", "avenue"):
+    if plan.layout not in (HIGHWAY, AVENUE):
         return
     for _ in range(int(road.length / 200)):
         s = rng.uniform(60, road.length - 30)
         if rng.random() < 0.5:
             scene.place(furniture.bridge(atlas, rng, 60.0, 2 * plan.half), s, 0.0, rng.uniform(-0.3, 0.3))
-        elif plan.layout.name == "highway":
+        elif plan.layout is HIGHWAY:
             scene.place(furniture.gantry(atlas, rng, plan.half + 0.8, -plan.half - 0.8), s, 0.0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from space_clip_ros.synthetic import cars, vehicles
+from space_clip_ros.synthetic.layouts import AVENUE, CITY, HIGHWAY, RESIDENTIAL
 from space_clip_ros.synthetic.mesh import Mesh
 from space_clip_ros.synthetic.road_plan import RoadPlan
 from space_clip_ros.synthetic.scene import Mover, Scene
@@ -32,8 +33,8 @@ def add_parked_cars(scene: Scene, plan: RoadPlan) -> None:
 def add_traffic(scene: Scene, plan: RoadPlan, ego_lane: int) -> None:
     """Fill every lane with vehicles; all in a lane share one speed, in ours the ego car's, so that nobody collides."""
     rng, ego = scene.rng, scene.ego
-    jam = plan.layout.name in ("avenue", "city") and rng.random() < 0.3
-    heavy = rng.uniform(0, 0.3) if plan.layout.name != "residential" else 0.05
+    jam = plan.layout in (AVENUE, CITY) and rng.random() < 0.3
+    heavy = rng.uniform(0, 0.3) if plan.layout is not RESIDENTIAL else 0.05
     for lane in range(plan.same + plan.opposite):
         forward = lane < plan.same
         distance = rng.uniform(7, 11) if jam and forward else rng.uniform(*plan.layout.traffic)
@@ -48,7 +49,7 @@ def add_traffic(scene: Scene, plan: RoadPlan, ego_lane: int) -> None:
             s += reach / 2
             scene.movers.append(Mover(mesh, s, plan.lane_center(lane) + rng.normal(0, 0.15), speed))
             s += reach / 2 + rng.uniform(1.5, 3) + rng.exponential(max(distance - 5, 1.0))
-    if rng.random() < 0.4 and plan.layout.name != "highway":
+    if rng.random() < 0.4 and plan.layout is not HIGHWAY:
         rider = vehicles.person(scene.atlas, rng, cycling=True)
         scene.movers.append(Mover(rider, ego.s + rng.uniform(8, 50), -plan.half + 0.5, ego.speed * 0.8))
 
