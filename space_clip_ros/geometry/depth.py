@@ -65,6 +65,9 @@ def to_millimetres(depth: Depth) -> Codes:
     """Encode metres as uint16 millimetres, rounded; 0 where invalid (REP 118).
 
     Depth beyond 65.535 m does not fit and becomes 0 too, because clipping it would state a wrong distance.
+
+    Raises:
+        InputError: ``depth`` is not floating point.
     """
     return _to_codes(np.rint(_scaled(depth, "mm")))
 
@@ -82,6 +85,9 @@ def to_kitti_png(depth: Depth) -> Codes:
     """Encode metres as KITTI's uint16 metres * 256, 0 where invalid or 256 m and beyond.
 
     The product is truncated, not rounded, as in KITTI's ground truth. Valid depth below 1/256 m becomes 0.
+
+    Raises:
+        InputError: ``depth`` is not floating point.
     """
     return _to_codes(_scaled(depth, "kitti"))
 
@@ -134,12 +140,20 @@ def write_depth_png(path: str | Path, depth: Depth, format: str = "mm") -> None:
 
 
 def resize_nearest(depth: Depth, width: int, height: int) -> Depth:
-    """Resize by taking the pixel that contains each new centre, as Pillow does, without mixing depths or NaN."""
+    """Resize by taking the pixel that contains each new centre, as Pillow does, without mixing depths or NaN.
+
+    Raises:
+        InputError: ``depth`` is not (H, W) floating point, or a side is below one pixel.
+    """
     return _resize(depth, width, height, cv2.INTER_NEAREST_EXACT)
 
 
 def resize_bilinear(depth: Depth, width: int, height: int) -> Depth:
-    """Resize a dense map bilinearly without antialiasing (``align_corners=False``); NaN spreads to neighbours."""
+    """Resize a dense map bilinearly without antialiasing (``align_corners=False``); NaN spreads to neighbours.
+
+    Raises:
+        InputError: ``depth`` is not (H, W) floating point, or a side is below one pixel.
+    """
     return _resize(depth, width, height, cv2.INTER_LINEAR)
 
 

@@ -16,7 +16,7 @@ class RoadLayout:
         name: name of the kind.
         same: number of lanes in our direction.
         opposite: number of lanes in the other direction.
-        lane: width, metres.
+        lane_width: metres.
         shoulder: paved width beyond the lanes on either side, where cars may park, metres.
         walkway: width of the pavement behind the kerb, metres; 0 for none.
         verge: width of the strip behind the pavement, metres.
@@ -35,7 +35,7 @@ class RoadLayout:
     name: str
     same: tuple[int, int]
     opposite: tuple[int, int]
-    lane: tuple[float, float]
+    lane_width: tuple[float, float]
     shoulder: tuple[float, float]
     walkway: tuple[float, float]
     verge: tuple[float, float]

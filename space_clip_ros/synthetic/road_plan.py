@@ -17,7 +17,7 @@ class RoadPlan:
 
     Attributes:
         layout: the kind of road.
-        lane: width of a lane, metres.
+        lane_width: metres.
         same: number of lanes in our direction, on the right.
         opposite: number of lanes in the other direction.
         shoulder: width beyond the lanes, metres.
@@ -27,7 +27,7 @@ class RoadPlan:
     """
 
     layout: RoadLayout
-    lane: float
+    lane_width: float
     same: int
     opposite: int
     shoulder: float
@@ -36,20 +36,20 @@ class RoadPlan:
     markings: tuple[Marking, ...] = ()
 
     @property
-    def half(self) -> float:
+    def half_width(self) -> float:
         """Half the width of the carriageway, metres."""
-        return (self.same + self.opposite) * self.lane / 2 + self.shoulder
+        return (self.same + self.opposite) * self.lane_width / 2 + self.shoulder
 
     def lane_center(self, index: int) -> float:
         """Return the lateral position of lane ``index``, counted from the right, metres."""
-        return -self.half + self.shoulder + (index + 0.5) * self.lane
+        return -self.half_width + self.shoulder + (index + 0.5) * self.lane_width
 
 
 def random_plan(layout: RoadLayout, rng: Rng) -> RoadPlan:
     """Return a random road of a kind."""
     same = int(rng.integers(layout.same[0], layout.same[1] + 1))
     opposite = int(rng.integers(layout.opposite[0], layout.opposite[1] + 1))
-    lane, shoulder = rng.uniform(*layout.lane), rng.uniform(*layout.shoulder)
+    lane, shoulder = rng.uniform(*layout.lane_width), rng.uniform(*layout.shoulder)
     walkway, verge = rng.uniform(*layout.walkway), rng.uniform(*layout.verge)
     half = (same + opposite) * lane / 2 + shoulder
     left = _left_edges(layout, rng, half, walkway, verge)
@@ -123,7 +123,7 @@ def _markings(plan: RoadPlan, rng: Rng) -> list[Marking]:
         center = index == plan.same and plan.opposite > 0
         unbroken = center and (lanes > 3 or rng.random() < 0.3)
         share = 1.0 if unbroken else float(rng.choice([0.33, 0.5]))
-        markings.append(Marking(plan.shoulder + index * plan.lane, width, share))
+        markings.append(Marking(plan.shoulder + index * plan.lane_width, width, share))
     if plan.layout in (COUNTRY, HIGHWAY) or rng.random() < 0.4:
-        markings += [Marking(plan.shoulder + lane * plan.lane, width, 1.0) for lane in (0, lanes)]
+        markings += [Marking(plan.shoulder + lane * plan.lane_width, width, 1.0) for lane in (0, lanes)]
     return markings

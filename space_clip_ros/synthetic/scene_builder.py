@@ -75,7 +75,7 @@ def _build_atlas(rng: Rng, plan: RoadPlan) -> Atlas:
     atlas = Atlas()
     for add in (add_ground, add_plants, add_buildings, add_vehicles, add_furniture):
         add(atlas, rng)
-    add_road(atlas, rng, 2 * plan.half, plan.markings)
+    add_road(atlas, rng, 2 * plan.half_width, plan.markings)
     return atlas
 
 
@@ -107,7 +107,7 @@ def _add_furniture(scene: Scene, plan: RoadPlan) -> None:
 def _add_kerbside(scene: Scene, plan: RoadPlan, side: int) -> None:
     """Add lamps, signs, street trees, guard rails and pedestrians at the kerb of one side (+1 left, -1 right)."""
     rng, atlas, road = scene.rng, scene.atlas, scene.road
-    t = side * (plan.half + _KERB_M)
+    t = side * (plan.half_width + _KERB_M)
     trees, lamps = rng.random() < plan.layout.street_trees, rng.random() < 0.6
     rail = rng.random() < plan.layout.rails
     spacing, size = rng.uniform(8, 25), rng.uniform(5, 11)
@@ -115,7 +115,7 @@ def _add_kerbside(scene: Scene, plan: RoadPlan, side: int) -> None:
         if not road.is_free(s - 3, s + 3):
             continue
         if rail:
-            scene.place(furniture.guard_rail(atlas, 4.0), s, side * (plan.half + 0.35))
+            scene.place(furniture.guard_rail(atlas, 4.0), s, side * (plan.half_width + 0.35))
         if trees and s % spacing < 4:
             scene.place(plants.tree(atlas, rng, size * rng.uniform(0.8, 1.2)), s, t + side * 0.6, rng.uniform(0, 6))
         if lamps and s % 32 < 4:
@@ -132,7 +132,7 @@ def _add_traffic_lights(scene: Scene, plan: RoadPlan) -> None:
     for crossing in scene.road.crossings:
         if scene.rng.random() < 0.4:
             light = furniture.traffic_light(scene.atlas, scene.rng, float(scene.rng.choice([0.0, 3.0, 4.5])))
-            scene.place(light, crossing.start - 2, -plan.half - _KERB_M)
+            scene.place(light, crossing.start - 2, -plan.half_width - _KERB_M)
 
 
 def _add_bridges(scene: Scene, plan: RoadPlan) -> None:
@@ -143,9 +143,9 @@ def _add_bridges(scene: Scene, plan: RoadPlan) -> None:
     for _ in range(int(road.length / 200)):
         s = rng.uniform(60, road.length - 30)
         if rng.random() < 0.5:
-            scene.place(furniture.bridge(atlas, rng, 60.0, 2 * plan.half), s, 0.0, rng.uniform(-0.3, 0.3))
+            scene.place(furniture.bridge(atlas, rng, 60.0, 2 * plan.half_width), s, 0.0, rng.uniform(-0.3, 0.3))
         elif plan.layout is HIGHWAY:
-            scene.place(furniture.gantry(atlas, rng, plan.half + 0.8, -plan.half - 0.8), s, 0.0)
+            scene.place(furniture.gantry(atlas, rng, plan.half_width + 0.8, -plan.half_width - 0.8), s, 0.0)
 
 
 def _add_decals(scene: Scene, plan: RoadPlan) -> None:
@@ -159,16 +159,16 @@ def _add_decals(scene: Scene, plan: RoadPlan) -> None:
 
     for crossing in scene.road.crossings:
         if rng.random() < 0.35:
-            decal("stripes", crossing.start - 5, 0.0, 3.0, 2 * plan.half)
+            decal("stripes", crossing.start - 5, 0.0, 3.0, 2 * plan.half_width)
         if rng.random() < 0.5:
-            decal("line", crossing.start - 1.5, plan.lane_center(0), 0.4, plan.lane)
+            decal("line", crossing.start - 1.5, plan.lane_center(0), 0.4, plan.lane_width)
         if plan.same > 1 and rng.random() < 0.6:
             for lane in range(plan.same):
                 decal("arrow", crossing.start - 16, plan.lane_center(lane), 4.5, 1.2)
     for _ in range(int(scene.road.length / rng.uniform(8, 40))):
         name = str(rng.choice(["manhole", "patch", "stain"]))
         length, width = (0.7, 0.7) if name == "manhole" else rng.uniform(0.5, 5, 2)
-        decal(name, rng.uniform(0, scene.road.length - 6), rng.uniform(-0.8, 0.8) * plan.half, length, width)
+        decal(name, rng.uniform(0, scene.road.length - 6), rng.uniform(-0.8, 0.8) * plan.half_width, length, width)
 
 
 def _add_background(scene: Scene, plan: RoadPlan) -> None:

@@ -47,7 +47,7 @@ class ShadowMap:
         leafy = mesh.kind[caster & near][facets.index] == CUTOUT
 
         def blocks_light(found: raster.Fragments) -> NDArray[np.bool_]:
-            # Foliage lets light through in spots. A hash of the cell picks them, so they stay put between frames.
+            # Foliage lets light through in spots; a hash of the map's cell decides where.
             spot = (found.pixel * 2654435761 >> 12) % 100 < _LEAFINESS
             return np.asarray(spot | ~leafy.take(found.facet))
 

@@ -24,7 +24,7 @@ def add_parked_cars(scene: Scene, plan: RoadPlan) -> None:
                 scene.place(
                     cars.car(scene.atlas, rng),
                     s,
-                    side * (plan.half - 1.05 + rng.normal(0, 0.08)),
+                    side * (plan.half_width - 1.05 + rng.normal(0, 0.08)),
                     yaw + rng.normal(0, 0.02),
                 )
             s += rng.uniform(5.2, 7.0)
@@ -51,7 +51,7 @@ def add_traffic(scene: Scene, plan: RoadPlan, ego_lane: int) -> None:
             s += reach / 2 + rng.uniform(1.5, 3) + rng.exponential(max(distance - 5, 1.0))
     if rng.random() < 0.4 and plan.layout is not HIGHWAY:
         rider = vehicles.person(scene.atlas, rng, cycling=True)
-        scene.movers.append(Mover(rider, ego.s + rng.uniform(8, 50), -plan.half + 0.5, ego.speed * 0.8))
+        scene.movers.append(Mover(rider, ego.s + rng.uniform(8, 50), -plan.half_width + 0.5, ego.speed * 0.8))
 
 
 def _vehicle(scene: Scene, heavy: float) -> Mesh:

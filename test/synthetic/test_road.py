@@ -59,7 +59,7 @@ def test_plans_have_edges_in_order_and_lanes_on_the_road(name: str) -> None:
         assert edges[0] == pytest.approx(-edges[-1])
         assert all(edge.texture for edge in plan.section[:-1])
         lanes = [plan.lane_center(index) for index in range(plan.same + plan.opposite)]
-        assert all(abs(lane) + plan.lane / 2 <= plan.half + 1e-9 for lane in lanes)
+        assert all(abs(lane) + plan.lane_width / 2 <= plan.half_width + 1e-9 for lane in lanes)
 
 
 def test_crossings_do_not_overlap() -> None:
