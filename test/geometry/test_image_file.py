@@ -41,8 +41,9 @@ def test_a_truncated_image_is_an_error_not_half_an_image(tmp_path: Path, suffix:
     data = path.read_bytes()
     for length in (len(data) // 2, len(data) - 2, 40):
         path.write_bytes(data[:length])
-        with pytest.raises(DataError, match="ends early"):
+        with pytest.raises(DataError, match="ends early") as error:
             read_rgb(path)
+        assert (error.value.what, error.value.remedy) == (str(path), "copy or download it again")
 
 
 def test_rejects_what_is_not_an_image(tmp_path: Path) -> None:

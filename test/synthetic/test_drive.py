@@ -113,8 +113,9 @@ def test_any_camera_stride_layout_and_speed(tmp_path) -> None:
 
 def test_a_folder_of_another_cameras_drives_is_rejected(tmp_path) -> None:
     write_drive(tmp_path, 1, 1, SMALL, scans=False)
-    with pytest.raises(DataError, match="another camera"):
+    with pytest.raises(DataError, match="another camera") as error:
         write_drive(tmp_path, 1, 2, SMALL.resized(155, 47), scans=False)
+    assert error.value.remedy == "write to another folder"
 
 
 def test_without_scans(tmp_path) -> None:
