@@ -1,1 +1,1 @@
-"""Cameras, depth maps and point clouds, on NumPy and OpenCV alone."""
+"""Cameras, depth maps and point clouds; needs only NumPy and OpenCV."""

@@ -1,4 +1,4 @@
-"""Pinhole cameras: what a pixel looks at, and how that changes when an image is resized or cut.
+"""Pinhole cameras, and how their intrinsics change when an image is resized or cropped.
 
 Pixel centres lie at integer coordinates, as in OpenCV and ROS: the top left pixel covers [-0.5, 0.5) in both
 directions. The optical frame is REP 103's: x right, y down, z forward.
@@ -41,7 +41,7 @@ class PinholeCamera:
     cy: float
 
     def __post_init__(self) -> None:
-        """Refuse what no camera can have."""
+        """Check the values."""
         check_size(self.width, self.height, "camera")
         if not all(math.isfinite(value) for value in (self.fx, self.fy, self.cx, self.cy)):
             raise InputError(
@@ -49,21 +49,22 @@ class PinholeCamera:
             )
         if self.fx <= 0 or self.fy <= 0:
             raise InputError(
-                f"focal lengths must be above 0 pixels, got fx={self.fx:g}, fy={self.fy:g}; calibrate the camera"
+                f"focal lengths must be above 0 pixels, got fx={self.fx:g}, fy={self.fy:g}",
+                remedy="calibrate the camera",
             )
 
     @classmethod
     def from_matrix(cls, matrix: npt.ArrayLike, width: int, height: int) -> PinholeCamera:
-        """Read a camera off an intrinsic matrix.
+        """Return the camera of an intrinsic matrix.
 
         Args:
-            matrix: K (3, 3) or 9 numbers, or P (3, 4) or 12 numbers, row by row. P's fourth column, a stereo
-                camera's offset, does not change where pixels look and is left out.
+            matrix: K, (3, 3) or 9 numbers, or P, (3, 4) or 12 numbers, row by row. P's fourth column, a stereo
+                camera's offset, is ignored: it does not change the direction in which a pixel looks.
             width: image width, pixels.
             height: image height, pixels.
 
         Raises:
-            InputError: another shape, a skewed matrix, or what :class:`PinholeCamera` refuses.
+            InputError: another shape, a skewed matrix, or values that :class:`PinholeCamera` rejects.
         """
         rows = matrix_rows(matrix)
         camera = cls(int(width), int(height), *(float(rows[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2))))
@@ -81,7 +82,10 @@ class PinholeCamera:
     def resized(self, width: int, height: int) -> PinholeCamera:
         """Return the camera of this image resized to ``width`` x ``height`` pixels.
 
-        With centres at integers, a point at x moves to (x + 0.5) * scale - 0.5.
+        Pixel centres lie at integers, so a point at x moves to (x + 0.5) * scale - 0.5.
+
+        Raises:
+            InputError: a side below one pixel.
         """
         check_size(width, height, "resized image")
         sx, sy = width / self.width, height / self.height
@@ -90,7 +94,7 @@ class PinholeCamera:
         )
 
     def cropped(self, left: int, top: int, width: int, height: int) -> PinholeCamera:
-        """Return the camera of a window of this image, whose top left pixel is (left, top).
+        """Return the camera of a window of this image whose top left pixel is (left, top).
 
         Raises:
             InputError: the window is empty or reaches outside the image.

@@ -1,8 +1,8 @@
-"""Depth maps to organised point clouds, ready to be copied into a PointCloud2.
+"""Turns depth maps into organised point clouds, ready to be copied into a PointCloud2.
 
 A cloud is one contiguous float32 array (h, w, 3) or, coloured, (h, w, 4): x, y, z in metres in the camera's optical
 frame, and as fourth value the bits of 0x00RRGGBB, PCL's packed ``rgb``. That is a point step of 12 or 16 bytes with
-fields at offsets 0, 4, 8 and 12: nothing is padded, as readers go by the declared offsets. Invalid points are NaN in
+fields at offsets 0, 4, 8 and 12, without padding: readers use the declared offsets. Invalid points are NaN in
 x, y and z; no invalid depth ever becomes a point at the origin.
 """
 
@@ -21,21 +21,20 @@ Rgb = npt.NDArray[np.uint8]
 
 
 class Projector:
-    """Turns one camera's depth maps into clouds; keeps the camera's rays and its buffers.
+    """Turns one camera's depth maps into clouds; keeps the camera's rays and buffers between calls.
 
-    Not for several threads at once: the buffers are shared between calls. The returned cloud is the caller's own
-    unless ``out`` was given.
+    Not thread-safe: calls share buffers. The caller owns the returned cloud.
 
     Args:
         camera: the depth map's camera.
-        stride: take every n-th pixel in both directions, starting with the top left one.
+        stride: take every n-th pixel in both directions, starting at the top left.
 
     Raises:
         InputError: a stride below 1.
     """
 
     def __init__(self, camera: PinholeCamera, stride: int = 1) -> None:
-        """Work out the rays."""
+        """Compute the rays."""
         if stride < 1:
             raise InputError(f"stride must be at least 1, got {stride}")
         self.camera = camera
@@ -49,7 +48,7 @@ class Projector:
         self._x = np.empty(self.shape, np.float32)
         self._y = np.empty(self.shape, np.float32)
         self._bgra = np.empty((rows.size, camera.width, 4), np.uint8)
-        # Of every pixel the colours need no second buffer.
+        # At stride 1 the packed colours need no buffer of their own.
         self._colors = self._bgra.view(np.uint32)[..., 0] if stride == 1 else np.empty(self.shape, np.uint32)
 
     def project(
@@ -65,22 +64,22 @@ class Projector:
         """Project a depth map: x = (u - cx) / fx * z, y = (v - cy) / fy * z.
 
         Args:
-            depth: (H, W) float32 metres of the camera's size.
+            depth: (H, W) float32 metres, of the camera's size.
             rgb: (H, W, 3) uint8 of the same size to colour the points, or None.
-            max_range: points further along z become NaN, metres; 0 for no limit.
-            clearing: put points beyond ``max_range``, infinite ones too, at ``max_range`` instead, so that a costmap
+            max_range: points beyond this z become NaN, metres; 0 for no limit.
+            clearing: move points beyond ``max_range``, also infinite ones, to ``max_range`` instead, so that a costmap
                 clears along their rays.
-            out: array of the result's shape to write into, contiguous float32.
-            heights: lowest and highest height above the camera (-y) kept, metres, or None for all.
-            tested: ``depth`` is NaN wherever it is not valid, as
-                :func:`~space_clip_ros.geometry.depth.invalidate` returns it; spares testing it again.
+            out: contiguous float32 array of the result's shape to write into; None for a new one.
+            heights: lowest and highest height above the camera (-y) to keep, metres, or None for all.
+            tested: ``depth`` already is NaN wherever it is invalid, as
+                :func:`~space_clip_ros.geometry.depth.invalidate` returns it; skips the test.
 
         Returns:
-            (h, w, 3) or, with ``rgb``, (h, w, 4) float32; see the module's description.
+            (h, w, 3) or, with ``rgb``, (h, w, 4) float32; the module's docstring describes it.
 
         Raises:
-            InputError: sizes or types that do not fit, a negative range, clearing without a range, or heights the
-                wrong way round.
+            InputError: sizes or types that do not fit, a negative range, clearing without a range, or a lowest height
+                above the highest.
         """
         self._check(depth, rgb, max_range, clearing)
         channels = 3 if rgb is None else 4
@@ -111,7 +110,7 @@ class Projector:
     def _packed(self, rgb: Rgb) -> npt.NDArray[np.float32]:
         cv2.cvtColor(rgb[:: self.stride], cv2.COLOR_RGB2BGRA, dst=self._bgra)
         words = self._bgra.view(np.uint32)[:, :: self.stride, 0]
-        # Clears the fourth byte, which OpenCV sets to 255.
+        # Clear the fourth byte, which OpenCV sets to 255.
         np.bitwise_and(words, 0x00FFFFFF, out=self._colors)
         return self._colors.view(np.float32)
 
@@ -137,7 +136,11 @@ class Projector:
 
 
 def finite_points(cloud: Cloud) -> tuple[Cloud, Rgb | None]:
-    """Return a cloud's valid points, (N, 3) float32 metres, and their colours, (N, 3) uint8 RGB or None."""
+    """Return a cloud's valid points, (N, 3) float32 metres, and their colours, (N, 3) uint8 RGB or None.
+
+    Raises:
+        InputError: the cloud is not float32 of shape (..., 3) or (..., 4).
+    """
     if cloud.dtype != np.float32 or cloud.ndim < 2 or cloud.shape[-1] not in (3, 4):
         raise InputError(f"a cloud must be float32 (..., 3) or (..., 4), got {cloud.dtype} of shape {cloud.shape}")
     kept = cloud[np.isfinite(cloud[..., :3]).all(axis=-1)]
@@ -148,12 +151,12 @@ def finite_points(cloud: Cloud) -> tuple[Cloud, Rgb | None]:
 
 
 def without_discontinuities(depth: Depth, max_jump: float) -> Depth:
-    """Return depth with NaN on both sides of every edge, where interpolated pixels hang between two surfaces.
+    """Return depth with NaN on both sides of every depth edge, where interpolated pixels float between two surfaces.
 
     Args:
         depth: (H, W) float32 metres.
-        max_jump: largest ratio allowed between the furthest and nearest valid depth of a pixel's 3x3 neighbourhood,
-            less one; 0.1 allows 10 %.
+        max_jump: largest allowed ratio of the furthest to the nearest valid depth in a pixel's 3x3 neighbourhood,
+            minus one; 0.1 allows 10 %.
 
     Raises:
         InputError: ``max_jump`` is not above 0, or ``depth`` is not (H, W) floating point.

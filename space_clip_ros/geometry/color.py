@@ -1,8 +1,8 @@
-"""Depth as a colour picture on one fixed scale, so that colours mean the same metres in every frame.
+"""Colours depth maps on one fixed scale, so that a colour means the same depth in every frame.
 
-The scale is logarithmic, softened by one metre: t = log((1 + max) / (1 + d)) / log((1 + max) / (1 + min)). Equal
-steps of colour are equal ratios of distance where it counts, and the first metre does not take a third of the colours.
-Near is the map's bright end (t = 1), far its dark end, invalid is black.
+The scale is logarithmic with one metre added: t = log((1 + max) / (1 + d)) / log((1 + max) / (1 + min)). Beyond a few
+metres, equal steps of colour are equal ratios of distance; without the added metre, the first metre alone would take a
+third of the colours. Near is the map's bright end (t = 1), far its dark end, invalid is black.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def colorize(depth: Depth, colormap: str, min_depth: float, max_depth: float) ->
     """Colour a depth map.
 
     Args:
-        depth: (H, W) float32 metres; outside [min_depth, max_depth], NaN, 0 and below are black.
+        depth: (H, W) float32 metres; NaN, 0 and below, and depth outside [min_depth, max_depth] become black.
         colormap: turbo, inferno, magma, viridis or jet.
         min_depth: depth of the bright end, metres.
         max_depth: depth of the dark end, metres.

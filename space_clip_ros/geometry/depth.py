@@ -1,7 +1,7 @@
-"""Depth maps: the one place that says what invalid is, and how metres become integers and back.
+"""Depth maps: the one place that defines invalid depth and converts metres to integers and back.
 
-Depth is the distance along the optical axis (z), not along the ray. In float32 metres invalid is NaN; zero, negative
-and infinite values count as invalid too and become NaN. In uint16 invalid is 0 (REP 118).
+Depth is the distance along the optical axis (z), not along the ray. In float32 metres, invalid is NaN; zero, negative
+and infinite values count as invalid too and become NaN. In uint16, invalid is 0 (REP 118).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SCALES = {"mm": 1000.0, "kitti": 256.0}
 
 
 def valid(depth: npt.NDArray[np.floating], min_depth: float = 0.0, max_depth: float = math.inf) -> Mask:
-    """Tell which pixels hold a depth within [min_depth, max_depth] metres; NaN, infinity, 0 and below never do.
+    """Return which pixels hold a depth within [min_depth, max_depth] metres; NaN, infinity, 0 and below never do.
 
     Raises:
         InputError: ``depth`` is not floating point, or the range is empty or NaN.
@@ -45,7 +45,7 @@ def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf
         depth: metres, any shape.
         min_depth: nearest depth kept, metres.
         max_depth: furthest depth kept, metres.
-        out: float32 array of the same shape to write into and return, may be ``depth`` itself; None for a new one.
+        out: float32 array of the same shape to write into and return, possibly ``depth`` itself; None for a new one.
 
     Raises:
         InputError: as :func:`valid`, or ``out`` does not fit.
@@ -56,7 +56,7 @@ def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf
         raise InputError(f"out must be writeable float32 of shape {depth.shape}, got {out.dtype} of shape {out.shape}")
     with np.errstate(over="ignore"):
         bits = depth.astype(np.float32, copy=False).view(np.int32)
-    # A float with every bit set is a NaN; this is eight times quicker than a masked copy.
+    # A float with every bit set is a NaN; this is eight times faster than a masked copy.
     marked = np.bitwise_or(bits, _bits(lost), out=None if out is None else out.view(np.int32))
     return marked.view(np.float32) if out is None else out
 
@@ -64,26 +64,40 @@ def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf
 def to_millimetres(depth: Depth) -> Codes:
     """Encode metres as uint16 millimetres, rounded; 0 where invalid (REP 118).
 
-    Depth beyond 65.535 m does not fit and becomes 0 too: unknown is honest, 65.535 m would not be.
+    Depth beyond 65.535 m does not fit and becomes 0 too, because clipping it would state a wrong distance.
+
+    Raises:
+        InputError: ``depth`` is not floating point.
     """
     return _to_codes(np.rint(_scaled(depth, "mm")))
 
 
 def from_millimetres(codes: Codes) -> Depth:
-    """Decode uint16 millimetres to float32 metres, NaN where 0."""
+    """Decode uint16 millimetres to float32 metres, NaN where 0.
+
+    Raises:
+        InputError: ``codes`` is not uint16.
+    """
     return _from_codes(codes, _SCALES["mm"])
 
 
 def to_kitti_png(depth: Depth) -> Codes:
     """Encode metres as KITTI's uint16 metres * 256, 0 where invalid or 256 m and beyond.
 
-    The product is truncated, not rounded, as KITTI's ground truth is written. Valid depth below 1/256 m becomes 0.
+    The product is truncated, not rounded, as in KITTI's ground truth. Valid depth below 1/256 m becomes 0.
+
+    Raises:
+        InputError: ``depth`` is not floating point.
     """
     return _to_codes(_scaled(depth, "kitti"))
 
 
 def from_kitti_png(codes: Codes) -> Depth:
-    """Decode KITTI's uint16 metres * 256 to float32 metres, NaN where 0; exact."""
+    """Decode KITTI's uint16 metres * 256 to float32 metres, exactly; NaN where 0.
+
+    Raises:
+        InputError: ``codes`` is not uint16.
+    """
     return _from_codes(codes, _SCALES["kitti"])
 
 
@@ -92,17 +106,17 @@ def read_depth_png(path: str | Path, format: str = "mm") -> Depth:
 
     Args:
         path: the file.
-        format: ``mm`` (uint16 millimetres, as ROS and NYU) or ``kitti`` (uint16 metres * 256).
+        format: ``mm`` (uint16 millimetres, as ROS and NYU use) or ``kitti`` (uint16 metres * 256).
 
     Raises:
         InputError: an unknown format.
-        DataError: the file is missing, broken, or not a one-channel 16-bit picture.
+        DataError: the file is missing, damaged, or not a one-channel 16-bit image.
     """
     scale = _scale(format)
     codes = read_image(path, cv2.IMREAD_UNCHANGED)
     if codes.dtype != np.uint16 or codes.ndim != 2:
         channels = 1 if codes.ndim == 2 else codes.shape[2]
-        raise DataError(f"{path}: a depth picture has one 16-bit channel, this has {channels} of {codes.dtype}")
+        raise DataError(path, f"a depth image has one 16-bit channel, this one has {channels} of {codes.dtype}")
     return _from_codes(codes.astype(np.uint16, copy=False), scale)
 
 
@@ -118,20 +132,28 @@ def write_depth_png(path: str | Path, depth: Depth, format: str = "mm") -> None:
     codes = to_millimetres(depth) if format == "mm" else to_kitti_png(depth)
     encoded, data = cv2.imencode(".png", codes)
     if not encoded:
-        raise DataError(f"{path}: a {codes.shape[1]}x{codes.shape[0]} depth picture could not be encoded as PNG")
+        raise DataError(path, f"a {codes.shape[1]}x{codes.shape[0]} depth image could not be encoded as PNG")
     try:
         Path(path).write_bytes(data.tobytes())
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+        raise DataError(path, f"cannot be written ({error.strerror})") from error
 
 
 def resize_nearest(depth: Depth, width: int, height: int) -> Depth:
-    """Resize by taking the pixel whose area holds each new centre, as Pillow does; mixes nothing, keeps NaN exact."""
+    """Resize by taking the pixel that contains each new centre, as Pillow does, without mixing depths or NaN.
+
+    Raises:
+        InputError: ``depth`` is not (H, W) floating point, or a side is below one pixel.
+    """
     return _resize(depth, width, height, cv2.INTER_NEAREST_EXACT)
 
 
 def resize_bilinear(depth: Depth, width: int, height: int) -> Depth:
-    """Resize a dense map bilinearly without antialiasing (``align_corners=False``); NaN spreads to its neighbours."""
+    """Resize a dense map bilinearly without antialiasing (``align_corners=False``); NaN spreads to neighbours.
+
+    Raises:
+        InputError: ``depth`` is not (H, W) floating point, or a side is below one pixel.
+    """
     return _resize(depth, width, height, cv2.INTER_LINEAR)
 
 
@@ -139,7 +161,7 @@ def check_float(depth: npt.NDArray[np.generic]) -> None:
     """Raise :class:`InputError` unless ``depth`` is an array of floating-point metres."""
     if not isinstance(depth, np.ndarray) or not np.issubdtype(depth.dtype, np.floating):
         kind = getattr(depth, "dtype", type(depth).__name__)
-        raise InputError(f"depth must be an array of float32 metres, got {kind}; decode integer depth first")
+        raise InputError(f"depth must be an array of float32 metres, got {kind}", remedy="decode integer depth first")
 
 
 def check_map(depth: npt.NDArray[np.generic]) -> None:
@@ -167,8 +189,8 @@ def _bounds(min_depth: float, max_depth: float) -> tuple[np.float32, np.float32]
 
 
 def _bits(mask: Mask) -> npt.NDArray[np.int8]:
-    """Return every bit set where ``mask`` is true, none elsewhere, in the memory of ``mask``."""
-    # One byte a pixel: widened by the operator that takes it, piece by piece in the cache, -1 has every bit set.
+    """Turn ``mask``, in place, into -1 (every bit set) where it is true and 0 elsewhere."""
+    # One byte per pixel is enough: the bitwise operators widen -1 to every bit set, block by block in the cache.
     bits = mask.view(np.int8)
     return np.negative(bits, out=bits)
 
@@ -180,7 +202,7 @@ def _scaled(depth: Depth, format: str) -> Depth:
 
 
 def _to_codes(scaled: Depth) -> Codes:
-    # Casting NaN or too large values is undefined in C, so they become zero before the cast.
+    # Casting NaN or too large values to integers is undefined in C, so they become zero first.
     fits = _bits((scaled >= 1) & (scaled < _CODES + 1))
     return np.bitwise_and(scaled.view(np.int32), fits).view(np.float32).astype(np.uint16)
 
@@ -195,5 +217,5 @@ def _from_codes(codes: Codes, scale: float) -> Depth:
 
 def _scale(format: str) -> float:
     if format not in _SCALES:
-        raise InputError(f"depth picture format must be one of {', '.join(_SCALES)}, got {format!r}")
+        raise InputError(f"depth image format must be one of {', '.join(_SCALES)}, got {format!r}")
     return _SCALES[format]

@@ -22,11 +22,11 @@ def write_ply(path: str | Path, points: Points, colors: Rgb | None = None) -> in
 
     Args:
         path: the file to write.
-        points: (..., 3) metres.
-        colors: uint8 RGB of the same shape, or None.
+        points: (..., 3) floats, metres.
+        colors: (..., 3) uint8 RGB of the same shape, or None.
 
     Returns:
-        How many points were written.
+        Number of points written.
 
     Raises:
         InputError: shapes or types that do not fit.
@@ -47,12 +47,12 @@ def write_ply(path: str | Path, points: Points, colors: Rgb | None = None) -> in
     try:
         Path(path).write_bytes(_header(fields, len(vertices)) + vertices.tobytes())
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+        raise DataError(path, f"cannot be written ({error.strerror})") from error
     return len(vertices)
 
 
 def read_ply(path: str | Path) -> tuple[Points, Rgb | None]:
-    """Read a file of :func:`write_ply`: (N, 3) float32 metres and (N, 3) uint8 RGB or None.
+    """Read a file that :func:`write_ply` wrote: (N, 3) float32 metres, and (N, 3) uint8 RGB or None.
 
     Raises:
         DataError: the file is missing, truncated or another kind of PLY.
@@ -60,14 +60,14 @@ def read_ply(path: str | Path) -> tuple[Points, Rgb | None]:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(path, f"cannot be read ({error.strerror})") from error
     for fields in (_XYZ, _XYZ + _RGB):
         dtype = np.dtype(fields)
         start = data.find(b"end_header\n") + len(b"end_header\n")
         count = (len(data) - start) // dtype.itemsize
         if data == _header(fields, count) + data[start : start + count * dtype.itemsize]:
             return _unpack(np.frombuffer(data, dtype, count, start))
-    raise DataError(f"{path}: is not a whole binary PLY of x, y, z (and red, green, blue) as this package writes")
+    raise DataError(path, "is not a whole binary PLY of x, y, z (and red, green, blue) as this package writes it")
 
 
 def _unpack(vertices: npt.NDArray[np.void]) -> tuple[Points, Rgb | None]:

@@ -1,7 +1,7 @@
-"""Undistorting images as ROS's camera_info describes it (REP 104, sensor_msgs/CameraInfo), with OpenCV's models.
+"""Rectifies images as ROS's camera_info describes (REP 104, sensor_msgs/CameraInfo), with OpenCV's lens models.
 
-K and D belong to the raw image; R turns the raw camera into the rectified one, whose intrinsics are P's first three
-columns. An all-zero D says that the image is rectified already.
+K and D describe the raw image. R rotates the raw camera into the rectified one, whose intrinsics are P's first three
+columns. An all-zero D means that the image is already rectified.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from space_clip_ros.geometry.camera import PinholeCamera, check_size, matrix_row
 Matrix = npt.NDArray[np.float64]
 Image = npt.NDArray[np.integer | np.floating]
 
-# How many coefficients each model may have; 12 and 14 add OpenCV's thin prism and tilt.
+# Numbers of coefficients that each model may have; 12 and 14 add OpenCV's thin prism and tilt.
 MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
-# cv2.remap counts pixels in int16.
+# cv2.remap stores pixel coordinates as int16.
 _MAX_SIDE = 32766
 
 
@@ -50,15 +50,15 @@ def delivered_image(
     binning_y: int = 0,
     roi: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> ImageCalibration:
-    """Carry a full sensor's calibration over to the image that was cut and binned from it.
+    """Convert a full sensor's calibration to that of the image that was cropped and binned from it.
 
-    The region is cut first, in full-resolution pixels, then ``binning_x`` x ``binning_y`` neighbours are combined into
-    one. A combined pixel's centre is the middle of its neighbours', so cx becomes (cx + 0.5) / binning - 0.5;
-    image_geometry divides cx alone, which is up to half a pixel off. The rectified image is cut like the raw one.
+    The driver first crops the region, in full-resolution pixels, then combines ``binning_x`` x ``binning_y`` neighbours
+    into one pixel, whose centre is the middle of theirs. So cx becomes (cx + 0.5) / binning - 0.5; image_geometry
+    divides cx alone, which is up to half a pixel off. The rectified image is cropped like the raw one.
 
     Args:
         K: 9 numbers or (3, 3).
-        P: 12 numbers or (3, 4); all zero where there is none: K then stands in.
+        P: 12 numbers or (3, 4); all zero if there is none, then K is used.
         width: full sensor width, pixels.
         height: full sensor height, pixels.
         binning_x: 0 and 1 mean none.
@@ -87,26 +87,26 @@ def delivered_image(
 
 
 class Rectifier:
-    """Undistorts images of one camera; the maps are worked out once, with the first image.
+    """Undistorts and rectifies images of one camera; computes the maps once, with the first image.
 
-    Safe for several threads at once. Images with an all-zero D pass untouched.
+    Thread-safe. With an all-zero D, images are returned unchanged.
 
     Args:
         K: raw intrinsics, 9 numbers or (3, 3).
         D: distortion coefficients: 4 or 5 (plumb_bob), 8 (rational_polynomial; 12 and 14 as OpenCV extends it),
-            4 (equidistant); none or all zero for an image that needs nothing.
-        R: raw to rectified camera, 9 numbers or (3, 3); all zero means identity.
+            4 (equidistant); empty or all zero if images are already rectified.
+        R: rotation from the raw to the rectified camera, 9 numbers or (3, 3); all zero means identity.
         P: rectified intrinsics, 12 numbers or (3, 4); all zero means K.
         model: plumb_bob, rational_polynomial or equidistant.
         size: width and height of the images, pixels.
 
     Attributes:
         camera: camera of the rectified image, from P.
-        identity: whether images pass untouched.
+        identity: whether images are returned unchanged.
 
     Raises:
-        InputError: an unknown model, another number of coefficients, values that are not finite, R that is no
-            rotation, or a camera that :class:`PinholeCamera` refuses.
+        InputError: an unknown model, another number of coefficients, values that are not finite, an R that is not a
+            rotation, or a camera that :class:`PinholeCamera` rejects.
     """
 
     def __init__(
@@ -131,13 +131,13 @@ class Rectifier:
             raise InputError(f"images up to {_MAX_SIDE} pixels a side can be rectified, got {size[0]}x{size[1]}")
 
     def __call__(self, image: Image) -> Image:
-        """Return the rectified image; black where the raw image shows nothing.
+        """Return the rectified image, black where the raw image has no data.
 
         Args:
             image: (H, W) or (H, W, C) of ``size``, uint8, uint16 or float32.
 
         Raises:
-            InputError: the image is not of the calibrated size.
+            InputError: the image does not have the calibrated size.
         """
         if image.shape[:2] != self.size[::-1]:
             raise InputError(
@@ -150,9 +150,9 @@ class Rectifier:
 
     @functools.cached_property
     def outside(self) -> npt.NDArray[np.bool_] | None:
-        """Rectified pixels that the raw image does not show, (H, W), or None where it shows all.
+        """(H, W) bool, true for rectified pixels that the raw image does not show, or None if it shows all of them.
 
-        Whatever depth a network gives there is made up.
+        Depth that a network predicts there is meaningless.
         """
         if self.identity:
             return None
@@ -163,7 +163,7 @@ class Rectifier:
     @functools.cached_property
     def _maps(self) -> tuple[Image, Image]:
         init = cv2.fisheye.initUndistortRectifyMap if self._model == "equidistant" else cv2.initUndistortRectifyMap
-        # Fixed point, 1/32 of a pixel: twice as quick to apply as floats.
+        # Fixed point, in steps of 1/32 pixel: twice as fast to apply as floats.
         pixels, fractions = init(self._K, self._D, self._R, self._P, self.size, cv2.CV_16SC2)
         return np.asarray(pixels), np.asarray(fractions)
 
@@ -177,7 +177,7 @@ def cached_rectifier(
     model: str,
     size: tuple[int, int],
 ) -> Rectifier:
-    """Return the :class:`Rectifier` of a camera, the same one while its calibration stays the same."""
+    """Return the :class:`Rectifier` of a camera; the same calibration returns the same object."""
     return Rectifier(K, D, R, P, model, size)
 
 
@@ -186,7 +186,7 @@ def _raw_matrix(K: npt.ArrayLike, width: int, height: int) -> Matrix:
 
 
 def _projection(P: npt.ArrayLike, K: npt.ArrayLike) -> Matrix:
-    """Return P as (3, 4), or K with a zero column where P is all zero, as drivers without rectification send it."""
+    """Return P as (3, 4), or K with a zero column if P is all zero, as drivers without rectification publish it."""
     projection = matrix_rows(P)
     if not projection.any():
         projection = matrix_rows(K)

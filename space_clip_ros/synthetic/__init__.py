@@ -1,1 +1,1 @@
-"""Procedural street scenes: geometry, textures, light, an exact rasteriser and a scanning laser."""
+"""Procedural street scenes: geometry, textures, light, an exact rasteriser and a laser scanner."""

@@ -1,4 +1,4 @@
-"""All textures of a scene in one array with their mip levels, so that every pixel is looked up in one go."""
+"""All textures of a scene and their mip levels in one array, so that one call looks up every pixel."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.synthetic.noise import Rng
 
 _LEVELS = 12
 
 
 class Atlas:
-    """Square power-of-two RGBA textures, named, each with all its halvings down to one pixel."""
+    """Named, square, power-of-two RGBA textures, each with all its mip levels down to one pixel."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._index: dict[str, int] = {}
         self._families: dict[str, list[str]] = {}
-        self._parts: list[NDArray[np.uint32]] = []
+        self._levels: list[NDArray[np.uint32]] = []
         self._texels = 0
         self._offsets: list[list[int]] = []
         self._sizes: list[int] = []
@@ -28,27 +29,27 @@ class Atlas:
         self._frozen: tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]] | None = None
 
     def add(self, name: str, image: NDArray[np.uint8]) -> int:
-        """Store a texture and return its number.
+        """Store a texture and return its index.
 
         Args:
-            name: what :meth:`number` finds it by.
-            image: (S, S, 4) uint8 RGBA, S a power of two up to 2048; on quads with holes,
-                alpha below 128 is one; on solid ones, alpha is how much of the tint is taken.
+            name: what :meth:`index` finds it by.
+            image: (S, S, 4) uint8 RGBA, S a power of two up to 2048. On cutout quads, alpha below 128 is a hole; on
+                solid quads, alpha is how much of the tint applies.
 
         Raises:
-            InputError: another shape or dtype.
+            InputError: ``image`` has another shape or dtype.
         """
         size = image.shape[0]
         if image.shape != (size, size, 4) or image.dtype != np.uint8 or size & (size - 1) or size > 2 ** (_LEVELS - 1):
             raise InputError(
-                f"texture {name!r}: must be (S, S, 4) uint8, S a power of two, got {image.shape} {image.dtype}"
+                f"texture {name!r}", f"must be (S, S, 4) uint8, S a power of two, got {image.shape} {image.dtype}"
             )
         offsets = []
         while True:
             offsets.append(self._texels)
-            part = np.ascontiguousarray(image).view(np.uint32).ravel()
-            self._parts.append(part)
-            self._texels += len(part)
+            level = np.ascontiguousarray(image).view(np.uint32).ravel()
+            self._levels.append(level)
+            self._texels += len(level)
             if image.shape[0] == 1:
                 break
             half = image.shape[0] // 2
@@ -62,9 +63,17 @@ class Atlas:
         self._frozen = None
         return self._index[name]
 
-    def number(self, name: str) -> int:
-        """Return the number of the texture called ``name``."""
+    def index(self, name: str) -> int:
+        """Return the index of the texture called ``name``."""
         return self._index[name]
+
+    def pick(self, rng: Rng, names: Sequence[str], p: Sequence[float] | None = None) -> int:
+        """Return the index of one of the textures called ``names``, drawn with the probabilities ``p``."""
+        return self.index(str(rng.choice(names, p=p)))
+
+    def pick_variant(self, rng: Rng, prefix: str) -> int:
+        """Return the index of one of the textures whose names start with ``prefix``, drawn at random."""
+        return self.pick(rng, self.family(prefix))
 
     def family(self, prefix: str) -> list[str]:
         """Return the names that start with ``prefix``, in the order they were added."""
@@ -74,7 +83,7 @@ class Atlas:
 
     @property
     def sizes(self) -> NDArray[np.int32]:
-        """Pixels a side of each texture, (T,) int32."""
+        """Side of each texture, pixels, (T,) int32."""
         return self._freeze()[2]
 
     @property
@@ -90,15 +99,14 @@ class Atlas:
         level: NDArray[np.int32],
         jitter: Sequence[NDArray[np.float32]],
     ) -> NDArray[np.uint8]:
-        """Return (P, 4) uint8 RGBA of single texels; coordinates repeat every 1, v grows downwards.
+        """Return (P, 4) uint8 RGBA of single texels. Coordinates repeat every 1; v grows downwards.
 
         Args:
-            texture: (P,) numbers of textures.
+            texture: (P,) indices of textures.
             u: (P,) horizontal coordinates.
             v: (P,) vertical coordinates.
-            level: (P,) how often the texture is halved first; limited to what there is.
-            jitter: two times (P,), shifts of u and v in texels; random ones within half a texel stand in for
-                interpolation.
+            level: (P,) mip level: how often the texture is halved first; clipped to the levels there are.
+            jitter: two (P,) arrays that shift u and v, texels; random shifts within half a texel replace interpolation.
         """
         texels, offsets, sizes = self._freeze()
         level = np.clip(level, 0, _LEVELS - 1)
@@ -117,7 +125,7 @@ class Atlas:
     def _freeze(self) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
         if self._frozen is None:
             self._frozen = (
-                np.concatenate(self._parts),
+                np.concatenate(self._levels),
                 np.asarray(self._offsets, np.int32).ravel(),
                 np.asarray(self._sizes, np.int32),
             )
@@ -125,6 +133,6 @@ class Atlas:
 
 
 def _cell(coordinate: NDArray[np.float32], size: NDArray[np.float32], shift: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Return floor(coordinate * size + shift); float32 holds the product with a power of two, but not the sum."""
+    """Return floor(coordinate * size + shift); float32 holds the product exactly, but would round the sum."""
     at = np.add(coordinate * size, shift, dtype=np.float64)
     return np.asarray(np.floor(at, out=at).astype(np.int32))

@@ -1,4 +1,4 @@
-"""Houses: along x, front at y = 0 facing -y, the ground at z = 0, going back to the left."""
+"""Houses: the front runs along x at y = 0 and faces -y, the ground is z = 0, the house extends to the left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FOUNDATION = 2.0
 
 
 def block(atlas: Atlas, rng: Rng, length: float, height: float, depth: float = 12.0, shop: bool = False) -> Mesh:
-    """Return a town house with a flat or steep roof.
+    """Return a town house with a flat or gabled roof.
 
     Args:
         atlas: where the textures are.
@@ -23,18 +23,18 @@ def block(atlas: Atlas, rng: Rng, length: float, height: float, depth: float = 1
         length: along the street, metres.
         height: to the eaves, metres.
         depth: away from the street, metres.
-        shop: shops on the ground floor.
+        shop: whether the ground floor has shops.
     """
-    facade = atlas.number(str(rng.choice(atlas.family("facade"))))
+    facade = atlas.pick_variant(rng, "facade")
     tint = np.full(3, rng.uniform(0.6, 1.25)) * rng.normal(1, 0.04, 3)
     base = rng.uniform(3.2, 4.2) if shop else 0.0
     walls = _walls(facade, length, depth, base, height - base, tint)
     if shop:
-        texture = atlas.number(str(rng.choice(atlas.family("shop"))))
+        texture = atlas.pick_variant(rng, "shop")
         walls.append(upright((0, 0, 0), (length, 0, 0), base, texture, (round(length / 6) or 1, 1)))
         walls.append(upright((length, 0, 0), (length, depth, 0), base, texture, (2, 1)))
         walls.append(upright((0, depth, 0), (0, 0, 0), base, texture, (2, 1)))
-    roof = atlas.number(str(rng.choice(atlas.family("roof"))))
+    roof = atlas.pick_variant(rng, "roof")
     rise = rng.uniform(2, 4.5) if rng.random() < 0.7 else 0.0
     parts = [
         *walls,
@@ -47,11 +47,11 @@ def block(atlas: Atlas, rng: Rng, length: float, height: float, depth: float = 1
 
 
 def house(atlas: Atlas, rng: Rng) -> Mesh:
-    """Return a detached house of one or two storeys with a gabled roof, either way round."""
+    """Return a detached house of one or two storeys whose gabled roof runs along or across the street."""
     length, depth = rng.uniform(8, 14), rng.uniform(8, 12)
     height, rise = rng.uniform(2.8, 6.2), rng.uniform(2.5, 5)
-    facade = atlas.number(str(rng.choice(atlas.family("facade")[:6])))
-    roof = atlas.number(str(rng.choice(atlas.family("roof"))))
+    facade = atlas.pick(rng, atlas.family("facade")[:6])
+    roof = atlas.pick_variant(rng, "roof")
     tint = np.full(3, rng.uniform(0.7, 1.3))
     walls = _walls(facade, length, depth, 0.0, height, tint)
     parts = [
@@ -60,7 +60,7 @@ def house(atlas: Atlas, rng: Rng) -> Mesh:
         _foundation(atlas, length, depth),
     ]
     if rng.random() < 0.5:
-        garage = box((rng.uniform(3, 6), 6, 2.6), atlas.number("wall_0"), atlas.number("roof_0"), repeat=3.0)
+        garage = box((rng.uniform(3, 6), 6, 2.6), atlas.index("wall_0"), atlas.index("roof_0"), repeat=3.0)
         parts.append(garage.placed((length + 3, 4, 0), 0.0))
     whole = concatenate(parts)
     if rng.random() < 0.4:
@@ -69,17 +69,15 @@ def house(atlas: Atlas, rng: Rng) -> Mesh:
 
 
 def shed(atlas: Atlas, rng: Rng) -> Mesh:
-    """Return a hall with blank walls, as on industrial estates."""
+    """Return an industrial hall with blank walls."""
     size = (rng.uniform(15, 40), rng.uniform(12, 25), rng.uniform(5, 9))
-    wall = atlas.number(str(rng.choice([*atlas.family("wall"), "bricks", "concrete"])))
+    wall = atlas.pick(rng, [*atlas.family("wall"), "bricks", "concrete"])
     tint = rng.uniform(0.6, 1.3, 3) ** 0.5
-    return box(size, wall, atlas.number("concrete"), repeat=6.0, tint=tint).placed(
-        (size[0] / 2, size[1] / 2, -0.5), 0.0
-    )
+    return box(size, wall, atlas.index("concrete"), repeat=6.0, tint=tint).placed((size[0] / 2, size[1] / 2, -0.5), 0.0)
 
 
 def _walls(texture: int, length: float, depth: float, base: float, height: float, tint: Floats) -> list[Mesh]:
-    """Four walls; window axes and storeys keep their size and come out whole."""
+    """Return four walls, textured so that whole windows and storeys of about their real size fit."""
 
     def repeat(across: float) -> tuple[float, float]:
         return max(round(across / _AXIS), 1) / 4, max(round(height / _STOREY), 1) / 4
@@ -103,7 +101,7 @@ def _roof(
     tint: Floats,
     overhang: float,
 ) -> list[Mesh]:
-    """A roof whose ridge runs along x, with its gables; a lid where ``rise`` is 0."""
+    """Return a gabled roof whose ridge runs along x, or a flat one if ``rise`` is 0."""
     if not rise:
         lid = [(0, 0, eaves), (length, 0, eaves), (length, depth, eaves), (0, depth, eaves)]
         return [quads(lid, tiles)]
@@ -125,7 +123,7 @@ def _roof(
 
 
 def _bays(facade: int, rng: Rng, length: float, base: float, height: float, tint: Floats) -> list[Mesh]:
-    """Bay windows or balconies that stand out from the front."""
+    """Return bay windows that stand out from the front."""
     out = rng.uniform(0.6, 1.4)
     width = rng.uniform(2, 3.5)
     tall = height - max(base, 3.0) - rng.uniform(0, 2)
@@ -139,6 +137,6 @@ def _bays(facade: int, rng: Rng, length: float, base: float, height: float, tint
 
 
 def _foundation(atlas: Atlas, length: float, depth: float) -> Mesh:
-    """A cellar that reaches below sloping ground."""
-    cellar = box((length, depth, _FOUNDATION), atlas.number("concrete"), repeat=3.0, base=-_FOUNDATION)
+    """Return a cellar, which closes the gap above sloping ground."""
+    cellar = box((length, depth, _FOUNDATION), atlas.index("concrete"), repeat=3.0, base=-_FOUNDATION)
     return cellar.placed((length / 2, depth / 2, 0), 0.0)

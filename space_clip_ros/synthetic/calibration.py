@@ -1,4 +1,4 @@
-"""Calibration of a synthetic car, in KITTI raw's files: round figures near those of KITTI's own car."""
+"""The synthetic car's calibration in KITTI raw's files, with round numbers close to those of KITTI's car."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from space_clip_ros.errors import DataError
+from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.camera import PinholeCamera
 
-BASELINE = 0.06
-"""How far the colour camera is to the left of the grey camera 0, metres."""
+BASELINE_M = 0.06
+"""Distance of the colour camera to the left of the grey camera 0, metres."""
 
 _RECTIFICATION = np.array([0.004, -0.007, -0.01])
 _SCANNER_TURN = np.array([0.012, -0.008, 0.006])
@@ -21,37 +22,34 @@ _AXES = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 
 
 def drawing_camera(camera: PinholeCamera) -> PinholeCamera:
-    """Return the camera to draw with: KITTI's files count pixels from 1, images from 0."""
+    """Return the camera to render with: KITTI's files count pixels from 1, images from 0."""
     return PinholeCamera(camera.width, camera.height, camera.fx, camera.fy, camera.cx - 1, camera.cy - 1)
 
 
 def scanner_to_camera() -> NDArray[np.float64]:
-    """Return (4, 4): from the scanner (x forward, y left, z up) to the rectified colour camera, metres."""
+    """Return the (4, 4) transform from the scanner (x forward, y left, z up) to the rectified colour camera, metres."""
     to_camera = np.eye(4)
     to_camera[:3, :3] = _rotation(_RECTIFICATION) @ _scanner_rotation()
-    to_camera[:3, 3] = _rotation(_RECTIFICATION) @ _SCANNER_OFFSET + np.array([BASELINE, 0.0, 0.0])
+    to_camera[:3, 3] = _rotation(_RECTIFICATION) @ _SCANNER_OFFSET + np.array([BASELINE_M, 0.0, 0.0])
     return to_camera
 
 
 def write_calibration(folder: Path, camera: PinholeCamera) -> None:
-    """Write ``calib_cam_to_cam.txt`` and ``calib_velo_to_cam.txt``, which all drives of the folder share.
+    """Write ``calib_cam_to_cam.txt`` and ``calib_velo_to_cam.txt``, which all drives of a day share.
 
     Args:
         folder: the day's folder.
         camera: the rectified colour camera, pixels counted from 1 as KITTI does.
 
     Raises:
-        DataError: the folder already has another calibration.
+        DataError: the folder already has another calibration, or a file cannot be written.
     """
     size = (camera.width, camera.height)
     projection = np.hstack([camera.K, np.zeros((3, 1))])
     shifted = projection.copy()
-    shifted[0, 3] = camera.fx * BASELINE
+    shifted[0, 3] = camera.fx * BASELINE_M
     lines = ["calib_time: 01-Jan-2026 00:00:00", "corner_dist: 1.000000e-01"]
-    for name, offset, rotation, rectified in (
-        ("00", 0.0, _RECTIFICATION, projection),
-        ("02", BASELINE, _RECTIFICATION, shifted),
-    ):
+    for name, offset, rectified in (("00", 0.0, projection), ("02", BASELINE_M, shifted)):
         lines += [
             _line(f"S_{name}", size),
             _line(f"K_{name}", camera.K),
@@ -59,7 +57,7 @@ def write_calibration(folder: Path, camera: PinholeCamera) -> None:
             _line(f"R_{name}", np.eye(3)),
             _line(f"T_{name}", (offset, 0.0, 0.0)),
             _line(f"S_rect_{name}", size),
-            _line(f"R_rect_{name}", _rotation(rotation)),
+            _line(f"R_rect_{name}", _rotation(_RECTIFICATION)),
             _line(f"P_rect_{name}", rectified),
         ]
     _write(folder / "calib_cam_to_cam.txt", lines)
@@ -84,6 +82,6 @@ def _line(key: str, values: ArrayLike) -> str:
 def _write(path: Path, lines: list[str]) -> None:
     text = "\n".join(lines) + "\n"
     if not path.exists():
-        path.write_text(text, encoding="ascii")
+        write_whole(path, text.encode("ascii"))
     elif path.read_text(encoding="utf-8", errors="replace") != text:
-        raise DataError(f"{path}: is for another camera, and drives there rely on it; write to another folder")
+        raise DataError(path, "is for another camera, and drives there rely on it", "write to another folder")

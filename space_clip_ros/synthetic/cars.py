@@ -14,13 +14,14 @@ from space_clip_ros.synthetic.vehicle_parts import PAINTS, contact_shadow, wheel
 
 @dataclass(frozen=True)
 class CarShape:
-    """Side view of a car: lengths in shares of its own, heights in metres.
+    """Side view of a car.
 
     Attributes:
         size: length, width, height, metres.
-        belt: height of the lower edge of the windows.
-        bonnet: height of the front edge.
-        cabin: where the rear window starts below and above, and the windscreen ends above and below.
+        belt: height of the lower edge of the windows, metres.
+        bonnet: height of the bonnet's front edge, metres.
+        cabin: bottom and top of the rear window, top and bottom of the windscreen, from the rear, as shares of the
+            length.
     """
 
     size: tuple[float, float, float]
@@ -49,24 +50,24 @@ def car(atlas: Atlas, rng: Rng) -> Mesh:
     paint = np.asarray(PAINTS[rng.integers(len(PAINTS))]) * rng.uniform(0.8, 1.2)
     x = np.asarray(shape.cabin) * length - length / 2
     rear, front, belt, bonnet, foot = -length / 2, length / 2, shape.belt, shape.bonnet, _GROUND_CLEARANCE
-    half, roof = width / 2, width / 2 - 0.22 * (height - belt)
-    side = atlas.number(str(rng.choice(atlas.family("car_side"))))
-    glass, body = atlas.number("car_glass"), atlas.number("car_paint")
+    half, half_roof = width / 2, width / 2 - 0.22 * (height - belt)
+    side = atlas.pick_variant(rng, "car_side")
+    glass, body = atlas.index("car_glass"), atlas.index("car_paint")
 
     def across(x0: float, z0: float, y0: float, x1: float, z1: float, y1: float, texture: int) -> Mesh:
-        """A face across the car; seen from outside when (x0, z0) lies behind (x1, z1) going over the roof."""
+        """Return a face across the car; (x0, z0) must come before (x1, z1) going over the roof from the rear."""
         return quads([(x0, y0, z0), (x0, -y0, z0), (x1, -y1, z1), (x1, y1, z1)], texture, tint=tints[texture])
 
     tints: dict[int, Color] = {glass: (1.0, 1.0, 1.0), body: paint, side: paint}
-    rear_face = atlas.number(str(rng.choice(atlas.family("car_rear"))))
-    front_face = atlas.number(str(rng.choice(atlas.family("car_front"))))
-    cabin = atlas.number("car_cabin")
+    rear_face = atlas.pick_variant(rng, "car_rear")
+    front_face = atlas.pick_variant(rng, "car_front")
+    cabin = atlas.index("car_cabin")
     tints |= {rear_face: paint, front_face: paint, cabin: paint}
     faces = [
         across(rear, foot, half, rear, belt, half, rear_face),
-        across(x[0], belt, half, x[1], height, roof, glass),
-        across(x[1], height, roof, x[2], height, roof, body),
-        across(x[2], height, roof, x[3], belt, half, glass),
+        across(x[0], belt, half, x[1], height, half_roof, glass),
+        across(x[1], height, half_roof, x[2], height, half_roof, body),
+        across(x[2], height, half_roof, x[3], belt, half, glass),
         across(x[3], belt, half, front, bonnet, half, body),
         quads(
             [(front, -half, foot), (front, half, foot), (front, half, bonnet), (front, -half, bonnet)],
@@ -82,7 +83,7 @@ def car(atlas: Atlas, rng: Rng) -> Mesh:
     for outline, texture, bounds, inset in (
         (low, side, (rear, front, foot, belt), 0.0),
         (nose, side, (rear, front, foot, belt), 0.0),
-        (window, cabin, (x[0], x[3], belt, height), half - roof),
+        (window, cabin, (x[0], x[3], belt, height), half - half_roof),
     ):
         faces += _flanks(outline, texture, bounds, half, inset, belt, height, tints[texture])
     faces += [wheel(atlas, share * length - length / 2, half, 0.31) for share in (0.19, 0.81)]
@@ -99,7 +100,7 @@ def _flanks(
     height: float,
     tint: Color,
 ) -> list[Mesh]:
-    """Both sides of a car part given as (x, z); it leans inwards by ``inset`` from belt to roof."""
+    """Return both sides of a car part given as (x, z), which leans inwards by ``inset`` from the belt to the roof."""
     left, right, low, high = bounds
     uv = np.array([((x - left) / (right - left), (high - z) / (high - low)) for x, z in outline])
     y = np.array([half - inset * max(z - belt, 0.0) / (height - belt) for _, z in outline])

@@ -1,4 +1,4 @@
-"""What stands beside roads: lamps, signs, traffic lights, rails, fences, walls, bridges. x runs along the road."""
+"""Street furniture: lamps, signs, traffic lights, rails, fences, walls, bridges. x runs along the road."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from space_clip_ros.synthetic.noise import Rng
 def lamp(atlas: Atlas, rng: Rng, reach: float) -> Mesh:
     """Return a street lamp whose arm reaches ``reach`` metres to the left."""
     height = rng.uniform(5, 9.5)
-    metal = atlas.number(str(rng.choice(["metal", "dark_metal"])))
+    metal = atlas.pick(rng, ["metal", "dark_metal"])
     arm = box((0.1, abs(reach) + 0.1, 0.1), metal, base=height).placed((0, reach / 2, 0), 0.0)
     head = box((0.3, 0.7, 0.14), metal, base=height - 0.05, bottom=True).placed((0, reach, 0), 0.0)
     return concatenate([prism(0.08, height, metal), arm, head])
@@ -21,24 +21,24 @@ def lamp(atlas: Atlas, rng: Rng, reach: float) -> Mesh:
 def sign(atlas: Atlas, rng: Rng) -> Mesh:
     """Return a traffic sign on a pole, facing traffic that comes along x."""
     low = rng.uniform(1.8, 2.4)
-    plates = [_plate(atlas.number(str(rng.choice(atlas.family("sign")))), low, rng.uniform(0.6, 0.9))]
+    plates = [_plate(atlas.pick_variant(rng, "sign"), low, rng.uniform(0.6, 0.9))]
     if rng.random() < 0.2:
-        plates.append(_plate(atlas.number(str(rng.choice(atlas.family("sign")))), low + 0.85, 0.7))
-    return concatenate([prism(0.035, low + 0.5, atlas.number("metal"), sides=4), *plates])
+        plates.append(_plate(atlas.pick_variant(rng, "sign"), low + 0.85, 0.7))
+    return concatenate([prism(0.035, low + 0.5, atlas.index("metal"), sides=4), *plates])
 
 
 def board(atlas: Atlas, rng: Rng) -> Mesh:
     """Return a direction board or poster on two posts."""
     width, height, low = rng.uniform(1.5, 4), rng.uniform(1, 2.5), rng.uniform(0.8, 2.5)
-    metal, texture = atlas.number("metal"), atlas.number("panel")
+    metal, texture = atlas.index("metal"), atlas.index("panel")
     posts = [prism(0.05, low + height, metal, sides=4).placed((0.06, y, 0), 0.0) for y in (-width / 3, width / 3)]
     face = [(0, width / 2, low), (0, -width / 2, low), (0, -width / 2, low + height), (0, width / 2, low + height)]
     return concatenate([*posts, quads(face, texture, kind=CUTOUT)])
 
 
 def traffic_light(atlas: Atlas, rng: Rng, reach: float = 0.0) -> Mesh:
-    """Return a traffic light, and a second one over the road where ``reach`` (metres to the left) is not 0."""
-    metal, lamps = atlas.number("dark_metal"), atlas.number("traffic_light")
+    """Return a traffic light, with a second one over the road, ``reach`` metres to the left, unless that is 0."""
+    metal, lamps = atlas.index("dark_metal"), atlas.index("traffic_light")
     head = box((0.3, 0.32, 0.9), metal, ends=lamps)
     parts = [prism(0.07, 3.4, metal), head.placed((-0.2, 0, 2.4), 0.0)]
     if reach:
@@ -51,30 +51,30 @@ def traffic_light(atlas: Atlas, rng: Rng, reach: float = 0.0) -> Mesh:
 def guard_rail(atlas: Atlas, length: float) -> Mesh:
     """Return a steel guard rail along x."""
     ends = (-length / 2, 0, 0), (length / 2, 0, 0)
-    return upright(*ends, 0.75, atlas.number("guard_rail"), (length / 4, 1), kind=CUTOUT)
+    return upright(*ends, 0.75, atlas.index("guard_rail"), (length / 4, 1), kind=CUTOUT)
 
 
 def fence(atlas: Atlas, rng: Rng, length: float) -> Mesh:
     """Return a wooden or wire fence along x."""
     ends = (-length / 2, 0, 0), (length / 2, 0, 0)
     height = rng.uniform(0.8, 1.8)
-    texture = atlas.number(str(rng.choice(["fence", "mesh_fence"], p=[0.75, 0.25])))
+    texture = atlas.pick(rng, ["fence", "mesh_fence"], p=[0.75, 0.25])
     return upright(*ends, height, texture, (length / height, 1), kind=CUTOUT)
 
 
 def wall(atlas: Atlas, rng: Rng, length: float, height: float) -> Mesh:
     """Return a wall along x: plaster, brick, stone or concrete."""
-    texture = atlas.number(str(rng.choice(["wall_0", "wall_1", "bricks", "stones", "concrete"])))
+    texture = atlas.pick(rng, ["wall_0", "wall_1", "bricks", "stones", "concrete"])
     size = (length, rng.uniform(0.2, 0.4), height + 0.5)
-    return box(size, texture, atlas.number("concrete"), repeat=3.0, base=-0.5)
+    return box(size, texture, atlas.index("concrete"), repeat=3.0, base=-0.5)
 
 
 def bollard(atlas: Atlas, rng: Rng) -> Mesh:
     """Return a bollard, bin or junction box."""
     if rng.random() < 0.5:
-        return prism(rng.uniform(0.05, 0.12), rng.uniform(0.7, 1.1), atlas.number("dark_metal"))
+        return prism(rng.uniform(0.05, 0.12), rng.uniform(0.7, 1.1), atlas.index("dark_metal"))
     size = (rng.uniform(0.4, 1.2), rng.uniform(0.4, 0.8), rng.uniform(0.8, 1.5))
-    return box(size, atlas.number(str(rng.choice(["metal", "dark_metal", "concrete"]))), tint=rng.uniform(0.4, 1.2, 3))
+    return box(size, atlas.pick(rng, ["metal", "dark_metal", "concrete"]), tint=rng.uniform(0.4, 1.2, 3))
 
 
 def bridge(atlas: Atlas, rng: Rng, reach: float, road: float) -> Mesh:
@@ -83,10 +83,10 @@ def bridge(atlas: Atlas, rng: Rng, reach: float, road: float) -> Mesh:
     Args:
         atlas: where the textures are.
         rng: source of randomness.
-        reach: how far it goes to either side, metres.
-        road: width kept free of pillars, metres.
+        reach: length to either side, metres.
+        road: width without pillars, metres.
     """
-    concrete = atlas.number("concrete")
+    concrete = atlas.index("concrete")
     clearance, thickness, width = rng.uniform(4.8, 6.5), rng.uniform(0.9, 1.6), rng.uniform(6, 14)
     tint = np.full(3, rng.uniform(0.5, 1.1))
     deck = box((width, 2 * reach, thickness), concrete, repeat=5.0, base=clearance, tint=tint, bottom=True)
@@ -102,7 +102,7 @@ def bridge(atlas: Atlas, rng: Rng, reach: float, road: float) -> Mesh:
 
 def gantry(atlas: Atlas, rng: Rng, left: float, right: float) -> Mesh:
     """Return a sign gantry over the road between two lateral positions, metres."""
-    metal, panel = atlas.number("metal"), atlas.number("panel")
+    metal, panel = atlas.index("metal"), atlas.index("panel")
     posts = [prism(0.18, 6.8, metal).placed((0, y, 0), 0.0) for y in (left, right)]
     beam = box((0.4, left - right, 0.5), metal, base=6.3, bottom=True).placed((0, (left + right) / 2, 0), 0.0)
     boards = []

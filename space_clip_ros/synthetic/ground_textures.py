@@ -1,6 +1,9 @@
-"""Textures of what lies on the ground: road with markings, pavements, grass, fields."""
+"""Ground textures: road with markings, pavements, grass, fields, and decals on the ground."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,8 +11,8 @@ from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.noise import Rng, fractal
 from space_clip_ros.synthetic.paint import (
     Color,
+    FloatImage,
     Opacity,
-    Picture,
     finish,
     grained,
     plain,
@@ -18,15 +21,29 @@ from space_clip_ros.synthetic.paint import (
     shuffled_color,
 )
 
-ROAD_PERIOD = 24.0
-"""Metres of road after which its markings repeat."""
+MARKING_PERIOD_M = 24.0
+"""Length of road after which its markings repeat, metres."""
 
 _ROAD_SIZE = 512
 _PAINT = (205.0, 205.0, 198.0)
 
 
+class Marking(NamedTuple):
+    """A line painted along the road.
+
+    Attributes:
+        position: of the line's middle, metres from the carriageway's right edge.
+        width: metres.
+        share: painted share of each 12 m; 1 is an unbroken line.
+    """
+
+    position: float
+    width: float
+    share: float
+
+
 def add_ground(atlas: Atlas, rng: Rng) -> None:
-    """Add every ground texture but the road's own to the atlas."""
+    """Add every ground texture except the road's to the atlas."""
     asphalt = rng.uniform(72, 112)
     atlas.add("asphalt", finish(_asphalt(rng, asphalt, 256)))
     atlas.add("pavement", finish(_slabs(rng, shuffled_color(rng, (140, 135, 128)), int(rng.choice([8, 16])))))
@@ -39,74 +56,73 @@ def add_ground(atlas: Atlas, rng: Rng) -> None:
     atlas.add("gravel", finish(grained(rng, shuffled_color(rng, (135, 130, 122)), 0.2, coarse=32)))
     atlas.add("field", finish(_rows(rng, shuffled_color(rng, (120, 115, 65)))))
     atlas.add("concrete", finish(_stained(rng, shuffled_color(rng, (150, 147, 140)))))
-    for name, picture, opacity in _decals(rng):
-        atlas.add(name, finish(picture, opacity))
+    for name, image, opacity in _decals(rng):
+        atlas.add(name, finish(image, opacity))
 
 
-def add_road(atlas: Atlas, rng: Rng, width: float, lines: list[tuple[float, float, float]]) -> None:
-    """Add the carriageway, ``road``: one width across, ROAD_PERIOD along.
+def add_road(atlas: Atlas, rng: Rng, width: float, markings: Sequence[Marking]) -> None:
+    """Add the carriageway's texture, ``road``, which covers its width and MARKING_PERIOD_M along it.
 
     Args:
-        atlas: where to.
+        atlas: where to add it.
         rng: source of randomness.
         width: of the carriageway, metres.
-        lines: markings as (lateral position from the right edge, width, painted share of each 12 m), metres; a share
-            of 1 is an unbroken line.
+        markings: lines to paint.
     """
-    picture = _asphalt(rng, rng.uniform(72, 118), _ROAD_SIZE)
+    image = _asphalt(rng, rng.uniform(72, 118), _ROAD_SIZE)
     across = np.arange(_ROAD_SIZE, dtype=np.float32) / _ROAD_SIZE * width
     lane = 3.2
     worn = 0.05 * np.cos((across - width / 2) * (4 * np.pi / lane)) * rng.uniform(-1, 1)
-    picture *= 1 + worn[None, :, None]
+    image *= 1 + worn[None, :, None]
     for _ in range(rng.integers(0, 5)):  # tar seams and patches
         x, y, w, h = rng.uniform(0, 1), rng.uniform(0, 0.8), rng.uniform(0.02, 0.3), rng.uniform(0.05, 0.2)
         columns = slice(int(x * _ROAD_SIZE), int(min(x + w, 1) * _ROAD_SIZE))
-        picture[int(y * _ROAD_SIZE) : int((y + h) * _ROAD_SIZE), columns] *= rng.uniform(0.75, 1.15)
+        image[int(y * _ROAD_SIZE) : int((y + h) * _ROAD_SIZE), columns] *= rng.uniform(0.75, 1.15)
     wear = (fractal(rng, _ROAD_SIZE, 16, 5, 0.8) * 0.5 + rng.uniform(0.6, 2.0)).clip(0, 1)
-    for position, thickness, share in lines:
+    for position, thickness, share in markings:
         mask = np.zeros((_ROAD_SIZE, _ROAD_SIZE, 1), np.float32)
         for start in (0.0, 0.5):
             left, right = (position - thickness / 2) / width, (position + thickness / 2) / width
             rectangle(mask, left, start, right, start + 0.5 * share, (1.0,))
         blend = mask * wear[..., None]
-        picture = picture * (1 - blend) + np.asarray(_PAINT, np.float32) * blend
-    atlas.add("road", finish(picture))
+        image = image * (1 - blend) + np.asarray(_PAINT, np.float32) * blend
+    atlas.add("road", finish(image))
 
 
-def _asphalt(rng: Rng, brightness: float, size: int) -> Picture:
-    picture = grained(rng, shuffled_color(rng, (brightness,) * 3, 0.03), 0.07, coarse=4, size=size, hue=0.1)
-    return np.asarray(picture + rng.standard_normal((size, size, 1), dtype=np.float32) * rng.uniform(3, 9), np.float32)
+def _asphalt(rng: Rng, brightness: float, size: int) -> FloatImage:
+    image = grained(rng, shuffled_color(rng, (brightness,) * 3, 0.03), 0.07, coarse=4, size=size, hue=0.1)
+    return np.asarray(image + rng.standard_normal((size, size, 1), dtype=np.float32) * rng.uniform(3, 9), np.float32)
 
 
-def _slabs(rng: Rng, color: Color, count: int) -> Picture:
-    picture = grained(rng, color, 0.07)
-    step = picture.shape[0] // count
+def _slabs(rng: Rng, color: Color, count: int) -> FloatImage:
+    image = grained(rng, color, 0.07)
+    step = image.shape[0] // count
     tone = 1 + 0.06 * rng.standard_normal((count, count, 1)).astype(np.float32)
-    picture *= np.kron(tone, np.ones((step, step, 1), np.float32))
-    picture[::step] *= 0.75
-    picture[:, ::step] *= 0.75
-    return picture
+    image *= np.kron(tone, np.ones((step, step, 1), np.float32))
+    image[::step] *= 0.75
+    image[:, ::step] *= 0.75
+    return image
 
 
-def _grass(rng: Rng, color: Color) -> Picture:
-    picture = grained(rng, color, 0.2, coarse=4, hue=0.2)
-    return np.asarray(picture * (1 + 0.25 * rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]))
+def _grass(rng: Rng, color: Color) -> FloatImage:
+    image = grained(rng, color, 0.2, coarse=4, hue=0.2)
+    return np.asarray(image * (1 + 0.25 * rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None]))
 
 
-def _rows(rng: Rng, color: Color) -> Picture:
-    picture = _grass(rng, color)
-    rows = np.sin(np.arange(picture.shape[0]) * (2 * np.pi / 16))
-    return np.asarray(picture * (1 + rng.uniform(0.1, 0.3) * rows[:, None, None]), np.float32)
+def _rows(rng: Rng, color: Color) -> FloatImage:
+    image = _grass(rng, color)
+    rows = np.sin(np.arange(image.shape[0]) * (2 * np.pi / 16))
+    return np.asarray(image * (1 + rng.uniform(0.1, 0.3) * rows[:, None, None]), np.float32)
 
 
-def _stained(rng: Rng, color: Color) -> Picture:
-    picture = grained(rng, color, 0.06)
-    streaks = fractal(rng, picture.shape[0], 32, 3)[:1]
-    return np.asarray(picture * (1 + 0.08 * streaks[..., None]), np.float32)
+def _stained(rng: Rng, color: Color) -> FloatImage:
+    image = grained(rng, color, 0.06)
+    streaks = fractal(rng, image.shape[0], 32, 3)[:1]
+    return np.asarray(image * (1 + 0.08 * streaks[..., None]), np.float32)
 
 
-def _decals(rng: Rng) -> list[tuple[str, Picture, Opacity]]:
-    """Paint for the ground: name, color, opacity."""
+def _decals(rng: Rng) -> list[tuple[str, FloatImage, Opacity]]:
+    """Return the name, color and opacity of each decal."""
     size = 128
     stripes = np.zeros((size, size, 1), np.float32)
     for stripe in range(8):

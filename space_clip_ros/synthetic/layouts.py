@@ -1,4 +1,4 @@
-"""Kinds of road: city street, residential street, country road, highway, and avenue, each varied by seed."""
+"""Kinds of road: city street, residential street, country road, highway and avenue."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from space_clip_ros.synthetic import zones
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The traits of a kind of road; pairs are ranges to draw from.
+class RoadLayout:
+    """The traits of a kind of road; pairs are ranges that a road's own values are drawn from.
 
     Attributes:
-        name: of the kind.
-        same: lanes in our direction.
-        opposite: lanes in the other direction.
-        lane: width, metres.
+        name: name of the kind.
+        same: number of lanes in our direction.
+        opposite: number of lanes in the other direction.
+        lane_width: metres.
         shoulder: paved width beyond the lanes on either side, where cars may park, metres.
-        walkway: width of the pavement behind the kerb; 0 for none, metres.
-        verge: width of the strip behind it, metres.
+        walkway: width of the pavement behind the kerb, metres; 0 for none.
+        verge: width of the strip behind the pavement, metres.
         bend: typical curvature, 1/metres.
         slope: typical gradient.
         relief: typical height of the terrain, metres.
         speed: of the ego car, metres/second.
-        crossings: typical distance between side roads, 0 for none, metres.
-        parked: share of the shoulder that parked cars take.
+        crossings: typical distance between side roads, metres; 0 for none.
+        parked: share of the kerb that parked cars take.
         street_trees: chance of a row of trees.
         rails: chance of guard rails on a side.
-        traffic: typical distance between vehicles of a lane, metres.
-        zones: what may line the road, and its weights.
+        traffic: typical distance between vehicles in a lane, metres.
+        zones: what may line the road, and how likely each is.
     """
 
     name: str
     same: tuple[int, int]
     opposite: tuple[int, int]
-    lane: tuple[float, float]
+    lane_width: tuple[float, float]
     shoulder: tuple[float, float]
     walkway: tuple[float, float]
     verge: tuple[float, float]
@@ -51,27 +51,27 @@ class Layout:
     zones: Sequence[tuple[zones.Zone, float]]
 
 
-CITY = Layout(
+CITY = RoadLayout(
     "city", (1, 2), (0, 2), (2.8, 3.4), (0.3, 2.5), (1.3, 3.8), (0.0, 1.0), (0.0, 0.006), (0.0, 0.02), (0.0, 0.3),
     (4.0, 13.0), 90.0, (0.0, 0.9), 0.4, 0.05, (12.0, 60.0),
     ((zones.blocks, 6.0), (zones.park, 1.0), (zones.car_park, 1.0), (zones.industry, 0.7), (zones.houses, 0.8)),
 )  # fmt: skip
-RESIDENTIAL = Layout(
+RESIDENTIAL = RoadLayout(
     "residential", (1, 1), (0, 1), (2.5, 3.1), (0.2, 2.3), (0.6, 2.2), (0.0, 1.0), (0.0, 0.008), (0.0, 0.03),
     (0.0, 0.8), (4.0, 11.0), 80.0, (0.1, 0.9), 0.3, 0.0, (50.0, 150.0),
     ((zones.houses, 5.0), (zones.blocks, 1.0), (zones.hedgerow, 1.0), (zones.park, 1.0), (zones.forest, 0.5)),
 )  # fmt: skip
-COUNTRY = Layout(
+COUNTRY = RoadLayout(
     "country", (1, 1), (1, 1), (2.7, 3.6), (0.1, 0.5), (0.0, 0.0), (1.0, 4.0), (0.001, 0.007), (0.0, 0.03), (0.3, 3.0),
     (9.0, 20.0), 0.0, (0.0, 0.0), 0.15, 0.25, (40.0, 200.0),
     ((zones.fields, 4.0), (zones.forest, 3.0), (zones.hedgerow, 2.0), (zones.houses, 0.5)),
 )  # fmt: skip
-HIGHWAY = Layout(
+HIGHWAY = RoadLayout(
     "highway", (2, 3), (0, 0), (3.4, 3.8), (2.0, 3.2), (0.0, 0.0), (1.5, 5.0), (0.0, 0.002), (0.0, 0.02), (0.5, 3.5),
     (12.0, 20.0), 0.0, (0.0, 0.0), 0.0, 0.9, (25.0, 90.0),
     ((zones.fields, 3.0), (zones.forest, 3.0), (zones.noise_wall, 2.0), (zones.hedgerow, 1.5), (zones.industry, 0.5)),
 )  # fmt: skip
-AVENUE = Layout(
+AVENUE = RoadLayout(
     "avenue", (1, 3), (1, 3), (3.0, 3.5), (0.3, 2.4), (0.0, 4.0), (1.0, 8.0), (0.0, 0.004), (0.0, 0.02), (0.0, 1.0),
     (5.0, 15.0), 130.0, (0.0, 0.5), 0.5, 0.15, (10.0, 50.0),
     ((zones.park, 2.0), (zones.blocks, 2.0), (zones.hedgerow, 1.5), (zones.industry, 1.5), (zones.car_park, 1.0),

@@ -1,4 +1,4 @@
-"""Sun, sky, haze and sensor of a drive, and the sky's picture."""
+"""Sun, sky, clouds and haze of a drive, and the sky's image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Light:
-    """What lights a scene; colours are linear RGB, 1 is a white sheet facing the noon sun.
+    """What lights a scene. Colours are linear RGB; 1 is a white sheet that faces the noon sun.
 
     Attributes:
         to_sun: (3,) unit vector towards the sun.
@@ -26,8 +26,8 @@ class Light:
         zenith: (3,) colour of the sky overhead.
         horizon: (3,) colour of the sky near the horizon, and of haze.
         haze: share of light lost to haze, 1/metres.
-        clouds: how much of the sky is covered, 0 to 1.
-        cloud_field: (S, S) noise the clouds are made of.
+        clouds: share of the sky that clouds cover, 0 to 1.
+        cloud_field: (S, S) noise that the clouds are made of.
     """
 
     to_sun: Vector
@@ -42,7 +42,7 @@ class Light:
 
 
 def random_light(rng: Rng) -> Light:
-    """Return clear, cloudy or overcast weather at some hour of the day."""
+    """Return clear, cloudy or overcast weather at a random hour of the day."""
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(14, 62))
     to_sun = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
     overcast = rng.random() < 0.25
@@ -70,16 +70,16 @@ def random_light(rng: Rng) -> Light:
     )
 
 
-def sky_picture(light: Light, camera: PinholeCamera, rotation: NDArray[np.floating], rows: int) -> NDArray[np.float32]:
+def sky_image(light: Light, camera: PinholeCamera, rotation: NDArray[np.floating], rows: int) -> NDArray[np.float32]:
     """Return (rows, W, 3) float32 linear RGB of the sky.
 
     Args:
         light: weather.
         camera: where the pixels are.
         rotation: (3, 3) camera axes to world axes.
-        rows: how many of the picture's rows from the top.
+        rows: number of rows, from the top of the image.
     """
-    step = 6  # the sky is smooth: compute few pixels and enlarge
+    step = 6  # the sky is smooth: compute every sixth pixel and enlarge
     x = np.arange(0, camera.width + step, step)
     y = np.arange(0, rows + step, step)
     right, down = np.meshgrid((x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy)

@@ -1,4 +1,4 @@
-"""Quads with texture: the one kind of surface in a scene, and the shapes made of them."""
+"""Meshes of textured quads, the only kind of surface in a scene, and shapes made of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.floating]
 Color = Sequence[float] | NDArray[np.floating]
 
 SOLID, CUTOUT, GROUND, DECAL = range(4)
-"""What a quad is: seen from its front; seen from both sides with holes; ground (casts no shadow); paint on ground."""
+"""Kinds of quads: visible from the front; visible from both sides, with holes; ground (no shadow); paint on ground."""
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -27,10 +27,10 @@ class Mesh:
 
     Attributes:
         corners: (N, 4, 3), counter-clockwise seen from the front.
-        uv: (N, 4, 2) texture coordinates of the corners; the first three decide.
-        normals: (N, 3) unit normals for shading, which for leaves differ from the quad's own.
-        texture: (N,) int32 numbers in the scene's atlas.
-        tint: (N, 3) factors on the texture's linear colour, as far as a solid quad's texture lets them.
+        uv: (N, 4, 2) texture coordinates of the corners; the fourth corner's follow from the first three.
+        normals: (N, 3) unit normals for shading; those of leaves differ from the quad's own.
+        texture: (N,) int32 indices in the scene's atlas.
+        tint: (N, 3) factors on the texture's linear colour; on solid quads the texture's alpha says how much applies.
         kind: (N,) uint8, one of SOLID, CUTOUT, GROUND, DECAL.
     """
 
@@ -50,7 +50,7 @@ class Mesh:
         return Mesh(*(getattr(self, name)[rows] for name in _FIELDS))
 
     def placed(self, position: Sequence[float] | Floats, yaw: float) -> Mesh:
-        """Return the mesh turned about z by ``yaw`` radians, then moved to ``position``."""
+        """Return the mesh rotated about z by ``yaw`` radians, then moved to ``position``."""
         cosine, sine = np.cos(yaw), np.sin(yaw)
         turn = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
         return Mesh(
@@ -79,11 +79,11 @@ def quads(
 
     Args:
         corners: (N, 4, 3) or (4, 3).
-        texture: number in the atlas, or N of them.
-        uv: (N, 4, 2) or (4, 2); the whole texture, upright, where None.
-        tint: one colour, or (N, 3).
+        texture: index in the atlas, or N of them.
+        uv: (N, 4, 2) or (4, 2); the whole texture, upright, if None.
+        tint: one colour factor, or (N, 3).
         kind: one of SOLID, CUTOUT, GROUND, DECAL.
-        shading: (N, 3) or (3,) normals for shading; the quads' own where None.
+        shading: (N, 3) or (3,) normals for shading; the quads' own if None.
     """
     corner = np.asarray(corners, np.float64).reshape(-1, 4, 3)
     count = len(corner)
@@ -100,7 +100,7 @@ def quads(
 
 
 def _filled(shape: tuple[int, ...], values: ArrayLike) -> Floats:
-    """Return an array that holds ``values`` as often as they fit."""
+    """Return an array of ``shape`` with ``values`` broadcast into it."""
     result = np.empty(shape)
     result[:] = values
     return result
@@ -117,9 +117,9 @@ def upright(
     kind: int = SOLID,
     shading: ArrayLike | None = None,
 ) -> Mesh:
-    """Return one vertical quad from ``start`` to ``end`` (x, y, z of its foot, left to right seen from its front).
+    """Return one vertical quad from ``start`` to ``end`` (x, y, z of its foot, left to right as its front shows it).
 
-    ``repeat`` says how often the texture fits across and down; the other arguments are as for :func:`quads`.
+    ``repeat`` is how often the texture repeats across and down; the other arguments are those of :func:`quads`.
     """
     corners, uv = _wall(start, end, height), _tiled(*repeat)
     return quads(corners, texture, uv, tint=tint, kind=kind, shading=shading)
@@ -133,7 +133,7 @@ def _wall(start: Sequence[float], end: Sequence[float], height: float) -> list[S
 
 
 def _tiled(across: float, down: float) -> list[tuple[float, float]]:
-    """Return the coordinates of a texture that fits so often into a quad."""
+    """Return texture coordinates that repeat a texture so often across and down a quad."""
     return [(0, down), (across, down), (across, 0), (0, 0)]
 
 
@@ -149,18 +149,18 @@ def box(
     base: float = 0.0,
     bottom: bool = False,
 ) -> Mesh:
-    """Return a box around the z axis, its foot at ``base``.
+    """Return a box centred on the z axis, its foot at ``base``.
 
     Args:
         size: length along x, width along y, height, metres.
-        sides: texture of the faces seen along y.
-        top: texture of the top; the sides' where None.
-        ends: texture of the faces seen along x; the sides' where None.
-        repeat: metres after which textures repeat; 0 stretches them over each face once.
+        sides: texture of the faces that look along y.
+        top: texture of the top; that of the sides if None.
+        ends: texture of the faces that look along x; that of the sides if None.
+        repeat: metres after which textures repeat; 0 stretches them once over each face.
         tint: colour factor of the walls.
-        top_tint: colour factor of the top; the walls' where None.
+        top_tint: colour factor of the top; that of the walls if None.
         base: height of the foot, metres.
-        bottom: also the face seen from below.
+        bottom: add the bottom face, too.
     """
     length, width, height = size
     x, y, z = length / 2, width / 2, base
@@ -182,7 +182,7 @@ def box(
 
 
 def prism(radius: float, height: float, texture: int, sides: int = 5) -> Mesh:
-    """Return an upright prism without lids around the z axis: poles and trunks."""
+    """Return an upright prism without lids around the z axis, for poles and trunks."""
     angles = np.arange(sides + 1) * (2 * np.pi / sides)
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius
     walls = [_wall((*ring[i], 0.0), (*ring[i + 1], 0.0), height) for i in range(sides)]

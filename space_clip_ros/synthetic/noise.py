@@ -1,4 +1,4 @@
-"""Seeded random fields: tileable pictures for textures, smooth curves for roads and slopes."""
+"""Seeded random noise: tileable fields for textures, smooth curves for roads and slopes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Field = NDArray[np.float32]
 def fractal(
     rng: Rng, size: int, coarse: int = 4, octaves: int = 5, persistence: float = 0.6, channels: int = 1
 ) -> Field:
-    """Return a (size, size) float32 field that tiles, zero mean, unit standard deviation; or several in one array.
+    """Return a tileable (size, size) float32 noise field of zero mean and unit standard deviation.
 
     Args:
         rng: source of randomness.
-        size: pixels a side, a power of two.
-        coarse: cells a side of the coarsest octave, a power of two.
-        octaves: how many times the cells are halved.
-        persistence: amplitude of an octave over that of the one before.
-        channels: above 1, the result is (size, size, channels).
+        size: side, pixels, a power of two.
+        coarse: cells per side of the coarsest octave, a power of two.
+        octaves: number of octaves; each has twice the cells of the one before.
+        persistence: amplitude of an octave relative to the one before.
+        channels: number of fields; above 1, the result is (size, size, channels).
     """
     shape = () if channels == 1 else (channels,)
     total = np.zeros((size, size, *shape), np.float32)
@@ -40,7 +40,7 @@ def fractal(
 
 
 def enlarge(grid: Field, size: int) -> Field:
-    """Return a square grid smoothly enlarged to ``size`` pixels a side, keeping it tileable."""
+    """Return a square grid enlarged bilinearly to ``size`` pixels per side; it stays tileable."""
     cells = grid.shape[0]
     if cells >= size:
         return grid
@@ -55,8 +55,8 @@ def smooth_curve(rng: Rng, count: int, wavelength: float) -> NDArray[np.float64]
 
     Args:
         rng: source of randomness.
-        count: how many samples, one a unit of length.
-        wavelength: distance between independent values, same unit.
+        count: number of samples, one per unit of length.
+        wavelength: distance between independent values, in the same unit.
     """
     knots = rng.standard_normal(int(count / wavelength) + 5)
     at = np.arange(count) / wavelength + 1.0

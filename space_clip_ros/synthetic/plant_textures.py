@@ -6,7 +6,7 @@ import numpy as np
 
 from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.noise import Field, Rng, fractal
-from space_clip_ros.synthetic.paint import SIZE, Picture, finish, grained, shuffled_color
+from space_clip_ros.synthetic.paint import SIZE, FloatImage, finish, grained, shuffled_color
 
 _GREENS = ((70, 82, 38), (56, 74, 36), (86, 92, 44), (100, 96, 46), (62, 66, 40))
 
@@ -19,8 +19,8 @@ def add_plants(atlas: Atlas, rng: Rng) -> None:
         atlas.add(f"leaves_{kind}", finish(_leaves(rng), _ragged(rng, shape, 0.45)))
     for kind in range(2):
         shape = (y + 1) / 2 * 0.9 - np.abs(x) + 0.12 * np.sin(y * 40 + 3 * np.abs(x))
-        picture = grained(rng, shuffled_color(rng, (42, 56, 36)), 0.35, coarse=16)
-        atlas.add(f"needles_{kind}", finish(picture, _ragged(rng, shape * 2, 0.3)))
+        image = grained(rng, shuffled_color(rng, (42, 56, 36)), 0.35, coarse=16)
+        atlas.add(f"needles_{kind}", finish(image, _ragged(rng, shape * 2, 0.3)))
     for kind in range(2):
         atlas.add(f"hedge_{kind}", finish(_leaves(rng)))
         shape = 1 - np.sqrt(x**2 + ((y - 1) / 2) ** 2 * 1.2)
@@ -33,18 +33,18 @@ def add_plants(atlas: Atlas, rng: Rng) -> None:
     atlas.add("bark", finish(np.asarray(bark * (1 + 0.25 * fractal(rng, SIZE, 32, 3)[:1, :, None]), np.float32)))
 
 
-def _leaves(rng: Rng, coarse: int = 8) -> Picture:
-    """Clumps lit from above on a dark ground, with single bright leaves."""
+def _leaves(rng: Rng, coarse: int = 8) -> FloatImage:
+    """Return clumps of leaves, lit from above."""
     color = shuffled_color(rng, _GREENS[rng.integers(len(_GREENS))], 0.12)
     clumps = fractal(rng, SIZE, coarse, 6, 0.8)
     lit = clumps - np.roll(clumps, SIZE // 64, axis=0)
     tone = (1 + 0.35 * clumps + 0.5 * lit).clip(0.12, 2.4)[..., None]
-    picture = grained(rng, color, 0.12, coarse=4, hue=0.3) * tone
-    return np.asarray(picture, np.float32)
+    image = grained(rng, color, 0.12, coarse=4, hue=0.3) * tone
+    return np.asarray(image, np.float32)
 
 
 def _ragged(rng: Rng, shape: Field, roughness: float) -> Field:
-    """Opacity of a shape (inside > 0) whose edge and inside are broken by noise."""
+    """Return the opacity of a shape (positive inside) with noise in its edge and interior."""
     broken = shape + roughness * fractal(rng, SIZE, 8, 6, 0.85) + 0.12
     return np.asarray((broken * 8).clip(0, 1), np.float32)
 

@@ -1,4 +1,4 @@
-"""Trees, hedges, bushes and forest edges: leaves are flat clusters with ragged outlines, lit as round crowns."""
+"""Trees, hedges, bushes and forest edges. Leaves are flat clusters with ragged outlines, lit like round crowns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from space_clip_ros.synthetic.noise import Rng
 
 
 def tree(atlas: Atlas, rng: Rng, height: float) -> Mesh:
-    """Return a broad-leaved tree around the z axis, ``height`` metres tall."""
+    """Return a broad-leaved tree, ``height`` metres tall, centred on the z axis."""
     trunk = height * rng.uniform(0.15, 0.35)
     radius = np.array([1.0, 1.0, 0.0]) * height * rng.uniform(0.2, 0.34)
     radius[2] = (height - trunk) / 2
@@ -19,44 +19,27 @@ def tree(atlas: Atlas, rng: Rng, height: float) -> Mesh:
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     centers = direction * radius * rng.uniform(0.35, 0.8, (count, 1)) + np.array([0, 0, trunk + radius[2]])
     size = radius[0] * rng.uniform(0.4, 0.75, count)
-    leaves = _clusters(atlas.number(str(rng.choice(atlas.family("leaves")))), centers, size, direction, rng)
-    stem = prism(0.03 * height * rng.uniform(0.5, 1.0), trunk + radius[2], atlas.number("bark"))
+    leaves = _clusters(atlas.pick_variant(rng, "leaves"), centers, size, direction, rng)
+    stem = prism(0.03 * height * rng.uniform(0.5, 1.0), trunk + radius[2], atlas.index("bark"))
     return concatenate([stem, leaves])
 
 
 def conifer(atlas: Atlas, rng: Rng, height: float) -> Mesh:
-    """Return a needle tree: three crossed triangles of branches."""
-    half = height * rng.uniform(0.14, 0.24)
-    texture = atlas.number(str(rng.choice(atlas.family("needles"))))
-    turns = rng.uniform(0, np.pi) + np.arange(3) * (np.pi / 3)
-    ends = np.stack([np.cos(turns), np.sin(turns)], axis=1) * half
-    tint = np.full(3, rng.uniform(0.7, 1.3))
-    return concatenate(
-        [
-            upright((-x, -y, 0.3), (x, y, 0.3), height, texture, tint=tint, kind=CUTOUT, shading=(0, 0, 1))
-            for x, y in ends
-        ]
-    )
+    """Return a conifer of three crossed triangles of branches."""
+    return _crossed(atlas, rng, "needles", height, height * rng.uniform(0.14, 0.24), base=0.3)
 
 
 def bush(atlas: Atlas, rng: Rng, height: float) -> Mesh:
     """Return a bush of three crossed clusters."""
-    half = height * rng.uniform(0.5, 0.9)
-    texture = atlas.number(str(rng.choice(atlas.family("bush"))))
-    turns = rng.uniform(0, np.pi) + np.arange(3) * (np.pi / 3)
-    ends = np.stack([np.cos(turns), np.sin(turns)], axis=1) * half
-    tint = np.full(3, rng.uniform(0.7, 1.3))
-    return concatenate(
-        [upright((-x, -y, 0), (x, y, 0), height, texture, tint=tint, kind=CUTOUT, shading=(0, 0, 1)) for x, y in ends]
-    )
+    return _crossed(atlas, rng, "bush", height, height * rng.uniform(0.5, 0.9))
 
 
 def hedge(atlas: Atlas, rng: Rng, length: float, height: float) -> Mesh:
     """Return a clipped hedge along x with some twigs above."""
     width = rng.uniform(0.5, 1.1)
-    texture = atlas.number(str(rng.choice(atlas.family("hedge"))))
+    texture = atlas.pick_variant(rng, "hedge")
     body = box((length, width, height), texture, repeat=2.0)
-    twigs = atlas.number(str(rng.choice(atlas.family("forest"))))
+    twigs = atlas.pick_variant(rng, "forest")
     top = upright(
         (-length / 2, 0, height - 0.1), (length / 2, 0, height - 0.1), 0.35, twigs, (length / 3, 1), kind=CUTOUT
     )
@@ -64,10 +47,10 @@ def hedge(atlas: Atlas, rng: Rng, length: float, height: float) -> Mesh:
 
 
 def forest_edge(atlas: Atlas, rng: Rng, length: float, height: float, depth: float) -> Mesh:
-    """Return trees so dense that they form walls, along x, three rows going back to the left by ``depth`` metres."""
+    """Return a dense forest along x: three rows of trees as walls, over ``depth`` metres to the left."""
     rows = []
     for row in range(3):
-        texture = atlas.number(str(rng.choice(atlas.family("forest"))))
+        texture = atlas.pick_variant(rng, "forest")
         y = depth * row / 2
         tall = height * rng.uniform(0.75, 1.15) * (1 + 0.15 * row)
         start, end = (-length / 2, y + rng.uniform(-1, 1), -0.5), (length / 2, y + rng.uniform(-1, 1), -0.5)
@@ -80,18 +63,32 @@ def forest_edge(atlas: Atlas, rng: Rng, length: float, height: float, depth: flo
 def tall_grass(atlas: Atlas, rng: Rng, length: float) -> Mesh:
     """Return a strip of tall grass along x."""
     height = rng.uniform(0.3, 0.8)
-    texture = atlas.number("tall_grass")
+    texture = atlas.index("tall_grass")
     return upright(
         (-length / 2, 0, 0), (length / 2, 0, 0), height, texture, (length / 1.5, 1), kind=CUTOUT, shading=(0, 0, 1)
     )
 
 
+def _crossed(atlas: Atlas, rng: Rng, family: str, height: float, half: float, base: float = 0.0) -> Mesh:
+    """Return three upright quads, ``2 * half`` metres wide, that cross in the z axis at a random angle."""
+    texture = atlas.pick_variant(rng, family)
+    turns = rng.uniform(0, np.pi) + np.arange(3) * (np.pi / 3)
+    ends = np.stack([np.cos(turns), np.sin(turns)], axis=1) * half
+    tint = np.full(3, rng.uniform(0.7, 1.3))
+    return concatenate(
+        [
+            upright((-x, -y, base), (x, y, base), height, texture, tint=tint, kind=CUTOUT, shading=(0, 0, 1))
+            for x, y in ends
+        ]
+    )
+
+
 def _clusters(texture: int, centers: Floats, size: Floats, outward: Floats, rng: Rng) -> Mesh:
-    """Upright squares of leaves at random turns, shaded as parts of a ball."""
+    """Return upright squares of leaves at random angles, shaded like parts of a ball."""
     turns = rng.uniform(0, 2 * np.pi, len(centers))
     right = np.stack([np.cos(turns), np.sin(turns), np.zeros_like(turns)], axis=1) * size[:, None]
     up = np.stack([-np.sin(turns) * 0.2, np.cos(turns) * 0.2, np.ones_like(turns)], axis=1) * size[:, None]
     corners = np.stack([centers - right - up, centers + right - up, centers + right + up, centers - right + up], axis=1)
-    # Light reaches the inside of a crown and its lower side less.
+    # Less light reaches the lower side of a crown.
     tint = (0.75 + 0.35 * outward[:, 2:] + 0.15 * rng.standard_normal((len(centers), 1))).clip(0.3, 1.4) * np.ones(3)
     return quads(corners, texture, kind=CUTOUT, shading=outward + np.array([0, 0, 0.6]), tint=tint)

@@ -1,9 +1,9 @@
-"""Exact visibility of planar quads: which quad each pixel centre sees, without clipping or loops over quads.
+"""Exact rasterisation of planar quads: which pixel centres each covers, without clipping or loops over quads.
 
-A convex quad seen in perspective covers the rays inside the pyramid of its four edge planes, and its inverse depth is
-affine in the image, so both are linear functions of pixel coordinates, valid even for corners behind the camera
-(Olano and Greer, "Triangle scan conversion using 2D homogeneous coordinates", 1997). All quads are cut into pixel rows
-at once, and all rows into fragments at once.
+A convex quad in perspective covers the rays inside the pyramid of its four edge planes, and its inverse depth is affine
+in the image. Both are linear functions of pixel coordinates, also for corners behind the camera (Olano and Greer,
+"Triangle scan conversion using 2D homogeneous coordinates", 1997). Array operations cut all quads into pixel rows at
+once, and all rows into fragments.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from space_clip_ros.geometry.camera import PinholeCamera
 
 Floats = NDArray[np.floating]
 
-NEAR = 0.3
+NEAR_M = 0.3
 """Surfaces nearer than this along the optical axis are not drawn, metres."""
 
 _EDGE_ON = 1e-7
@@ -29,9 +29,9 @@ class Facets:
 
     Attributes:
         edges: (N, E, 3) float64; a pixel is covered where all E products with (x, y, 1) are >= 0.
-        value: (N, 3) float64; what is compared between quads, the larger wins (inverse depth, or height).
+        value: (N, 3) float64; inverse depth or height. Where quads overlap, the largest value is visible.
         box: (N, 4) float64; left, top, right, bottom bounds in pixels.
-        index: (N,) intp; which of the caller's quads this was.
+        index: (N,) intp; the quad's row in the caller's mesh.
     """
 
     edges: Floats
@@ -46,12 +46,12 @@ class Facets:
 
 @dataclass(frozen=True)
 class Fragments:
-    """Pixels covered by each quad, a flat list.
+    """Pixels covered by each quad, as a flat list.
 
     Attributes:
         pixel: (F,) intp, y * width + x.
         facet: (F,) intp, row of the :class:`Facets`.
-        value: (F,) float32, the compared value.
+        value: (F,) float32, the facet's value there.
     """
 
     pixel: NDArray[np.intp]
@@ -69,7 +69,7 @@ def normals(quads: Floats) -> Floats:
 
 
 def cross(first: Floats, second: Floats) -> Floats:
-    """Return the cross products of (..., 3) vectors of one shape; NumPy's own spends most of its time on axes."""
+    """Return the cross products of (..., 3) vectors of one shape; np.cross spends most of its time on axes."""
     result = np.empty(first.shape, np.float64)
     for axis, (a, b) in enumerate(((1, 2), (2, 0), (0, 1))):
         np.multiply(first[..., a], second[..., b], out=result[..., axis])
@@ -81,14 +81,14 @@ def perspective(quads: Floats, camera: PinholeCamera, two_sided: NDArray[np.bool
     """Prepare quads given in camera coordinates (x right, y down, z forward, metres).
 
     Args:
-        quads: (N, 4, 3) convex planar corners, counter-clockwise seen from the side that is visible.
+        quads: (N, 4, 3) corners of convex planar quads, counter-clockwise seen from the visible side.
         camera: where the pixels are.
-        two_sided: (N,) quads seen from both sides.
-        far: quads wholly beyond this z are left out, metres.
+        two_sided: (N,) whether a quad is visible from both sides.
+        far: quads wholly beyond this z are not drawn, metres.
     """
     depth = quads[:, :, 2]
     nearest = depth.min(axis=1)
-    seen = np.flatnonzero((depth.max(axis=1) > NEAR) & (nearest < far))
+    seen = np.flatnonzero((depth.max(axis=1) > NEAR_M) & (nearest < far))
     quads, nearest = quads[seen], nearest[seen]
     normal = normals(quads)
     offset = np.einsum("ij,ij->i", normal, quads[:, 0])
@@ -103,13 +103,13 @@ def perspective(quads: Floats, camera: PinholeCamera, two_sided: NDArray[np.bool
     )
     sides = cross(quads, np.roll(quads, -1, axis=1)) * np.sign(offset)[:, None, None]
     inverse_depth = (normal / offset[:, None]) @ to_rays.T
-    not_too_near = -inverse_depth + np.array([0, 0, 1 / NEAR])
+    not_too_near = -inverse_depth + np.array([0, 0, 1 / NEAR_M])
     edges = np.concatenate([sides @ to_rays.T, not_too_near[:, None]], axis=1)
     return Facets(edges, inverse_depth, box, seen[keep])
 
 
 def orthographic(quads: Floats, width: int, height: int) -> Facets:
-    """Prepare quads given as (x pixels, y pixels, value) for a parallel projection, seen from both sides.
+    """Prepare quads given as (x pixels, y pixels, value) for a parallel projection; both sides are visible.
 
     Args:
         quads: (N, 4, 3) corners.
@@ -158,21 +158,21 @@ def fragments(facets: Facets, width: int, height: int) -> Fragments:
 
 
 def _spans(facets: Facets, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
-    """Return, for every pixel row that a quad may cover: the quad, the row, and its first and last column."""
+    """Return the quad, the row, and the first and last column of every pixel row that a quad may cover."""
     low, high = np.ceil(facets.box[:, :2]), np.floor(facets.box[:, 2:])
     low, high = np.maximum(low, 0), np.minimum(high, (width - 1, height - 1))
     top = low[:, 1].astype(np.intp)
     count = np.maximum(high[:, 1].astype(np.intp) - top + 1, 0)
     facet = np.repeat(np.arange(len(count)), count)
     y = np.arange(len(facet)) + np.repeat(top - np.cumsum(count) + count, count)
-    # All sides at once, (sides, rows): batches of few quads cost the calls, not the work.
+    # All sides at once, (sides, rows): for small batches the number of calls is what costs time.
     slope, along, constant = np.ascontiguousarray(facets.edges.T)
     rest = np.repeat(along, count, axis=1)
     rest *= y.astype(np.float64)
     rest += np.repeat(constant, count, axis=1)
     level = slope == 0
     left, right = np.repeat(low[:, 0], count), np.repeat(high[:, 0], count)
-    # Sides along a row take all of it or nothing; those of no length, of triangles, nothing.
+    # A side parallel to the rows passes whole rows or rejects them; a triangle's zero-length side rejects none.
     if (level & ((along != 0) | (constant < 0))).any():
         right[((rest < 0) & np.repeat(level, count, axis=1)).any(axis=0)] = -1
     rest *= np.repeat(-1 / np.where(level, np.inf, slope), count, axis=1)
@@ -182,25 +182,25 @@ def _spans(facets: Facets, width: int, height: int) -> tuple[NDArray[np.intp], N
 
 
 def _perspective_box(quads: Floats, nearest: Floats, camera: PinholeCamera) -> Floats:
-    """Return (N, 4) image bounds of what lies beyond the near plane."""
+    """Return (N, 4) image bounds of the part of each quad beyond the near plane."""
     box = _bounds(quads, camera)
-    across = np.flatnonzero(nearest <= NEAR)
+    across = np.flatnonzero(nearest <= NEAR_M)
     start = quads[across]
     end = np.roll(start, -1, axis=1)
-    # Cut every side at the near plane from both ends; what is left of it there bounds the visible part.
+    # The points where sides cross the near plane bound the visible part, together with the corners beyond it.
     drop = start[..., 2] - end[..., 2]
-    share = ((start[..., 2] - NEAR) / np.where(drop == 0, 1, drop)).clip(0, 1)[..., None]
+    share = ((start[..., 2] - NEAR_M) / np.where(drop == 0, 1, drop)).clip(0, 1)[..., None]
     cut = start + (end - start) * share
     box[across] = _bounds(np.concatenate([start, cut], axis=1), camera)
     return box
 
 
 def _bounds(points: Floats, camera: PinholeCamera) -> Floats:
-    """Return (N, 4) bounds of the images of (N, P, 3) points, those before the near plane left out."""
-    z = np.maximum(points[..., 2], NEAR)
+    """Return (N, 4) image bounds of (N, P, 3) points, ignoring those in front of the near plane."""
+    z = np.maximum(points[..., 2], NEAR_M)
     x = points[..., 0] / z * camera.fx + camera.cx
     y = points[..., 1] / z * camera.fy + camera.cy
-    before = points[..., 2] < NEAR * (1 - 1e-9)
+    before = points[..., 2] < NEAR_M * (1 - 1e-9)
     low = [np.where(before, np.inf, axis).min(axis=1) for axis in (x, y)]
     high = [np.where(before, -np.inf, axis).max(axis=1) for axis in (x, y)]
     return np.stack([*low, *high], axis=1)

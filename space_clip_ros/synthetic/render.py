@@ -1,4 +1,4 @@
-"""One picture of a mesh: exact depth, and colours shaded by sun, shadows, sky and haze."""
+"""Renders a mesh from one camera: exact depth, and colours lit by sun, shadows, sky and haze."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from numpy.typing import NDArray
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic import raster
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.canvas import Canvas
-from space_clip_ros.synthetic.light import Light, sky_picture
+from space_clip_ros.synthetic.light import Light, sky_image
 from space_clip_ros.synthetic.mesh import CUTOUT, DECAL, GROUND, Mesh
-from space_clip_ros.synthetic.points import Points
-from space_clip_ros.synthetic.shading import Lookup, Shading
+from space_clip_ros.synthetic.shading import Shading, TextureLookup
 from space_clip_ros.synthetic.shadows import ShadowMap
+from space_clip_ros.synthetic.surface_points import SurfacePoints
+from space_clip_ros.synthetic.z_buffer import ZBuffer
 
-FAR = 400.0
-"""What a picture shows, metres."""
+FAR_M = 400.0
+"""Surfaces wholly beyond this are not drawn, metres."""
 
 _CHUNK = 40_000
 
 
 @dataclass(frozen=True)
-class View:
+class CameraView:
     """A mesh as one camera sees it.
 
     Attributes:
         mesh: the mesh in world coordinates.
         atlas: its textures.
         camera: intrinsics.
-        pose: (4, 4) camera to world; the camera looks along its z, y is down.
-        far: surfaces wholly beyond this are left out, metres.
+        pose: (4, 4) camera to world; z is forward, y is down.
+        far: surfaces wholly beyond this are not drawn, metres.
     """
 
     mesh: Mesh
     atlas: Atlas
     camera: PinholeCamera
     pose: NDArray[np.floating]
-    far: float = FAR
+    far: float = FAR_M
 
     @cached_property
     def corners(self) -> NDArray[np.floating]:
@@ -49,33 +49,33 @@ class View:
 
     @cached_property
     def facets(self) -> raster.Facets:
-        """Every quad that may be seen, decals left out."""
+        """Every quad that may be visible, except decals."""
         return self._prepare(self.mesh.kind != DECAL)
 
     @cached_property
-    def canvas(self) -> Canvas:
-        """Inverse depth, -inf for the sky, and the row of :attr:`facets` seen, -1 for the sky."""
-        canvas = Canvas(self.camera.width, self.camera.height)
+    def z_buffer(self) -> ZBuffer:
+        """For every pixel, inverse depth (-inf for the sky) and the row of :attr:`facets` it sees (-1 for the sky)."""
+        z_buffer = ZBuffer(self.camera.width, self.camera.height)
         cutout = self.mesh.kind[self.facets.index] == CUTOUT
-        canvas.draw(self.facets, np.flatnonzero(~cutout))
+        z_buffer.draw(self.facets, np.flatnonzero(~cutout))
         place = np.cumsum(cutout) - 1
         lookup = self._lookup(self.facets.index[cutout])
 
-        def keep(found: raster.Fragments) -> NDArray[np.bool_]:
+        def opaque(found: raster.Fragments) -> NDArray[np.bool_]:
             kept = np.empty(len(found.pixel), np.bool_)
             for start in range(0, len(kept), _CHUNK):
                 part = slice(start, start + _CHUNK)
                 facet = place.take(found.facet[part])
-                points = Points.at(self.camera, found.pixel[part], facet, found.value[part])
+                points = SurfacePoints.at(self.camera, found.pixel[part], facet, found.value[part])
                 np.greater_equal(lookup.texels(points)[:, 3], 128, out=kept[part])
             return kept
 
-        canvas.draw(self.facets, np.flatnonzero(cutout), keep)
-        return canvas
+        z_buffer.draw(self.facets, np.flatnonzero(cutout), opaque)
+        return z_buffer
 
     def depth(self) -> NDArray[np.float32]:
         """Return (H, W) float32 metres along the optical axis at pixel centres, NaN for the sky."""
-        inverse = self.canvas.value
+        inverse = self.z_buffer.value
         depth = np.where(inverse > 0, 1 / inverse, np.float32(np.nan))
         return np.asarray(depth.reshape(self.camera.height, self.camera.width), np.float32)
 
@@ -83,14 +83,14 @@ class View:
         """Return (H, W, 3) float32 linear RGB, a view of three planes."""
         width, height = self.camera.width, self.camera.height
         planes = np.empty((3, height * width), np.float32)
-        front, inverse = self.canvas.facet, self.canvas.value
+        front, inverse = self.z_buffer.facet, self.z_buffer.value
         sky = front < 0
         sky_rows = height - int(sky[::-1].argmax()) // width if sky.any() else 0
-        above = sky_picture(light, self.camera, self.pose[:3, :3], sky_rows)
+        above = sky_image(light, self.camera, self.pose[:3, :3], sky_rows)
         for plane, part in zip(planes, np.moveaxis(above, 2, 0), strict=True):
             plane[: sky_rows * width] = part.ravel()
         paint = self._paint(front, inverse)
-        # Most quads are hidden behind others: only those seen are prepared.
+        # Most quads are hidden behind others: prepare only the visible ones.
         seen = np.bincount(front + 1, minlength=len(self.facets.index) + 1)[1:] > 0
         place, index = np.cumsum(seen) - 1, self.facets.index[seen]
         lookup, shading = self._lookup(index), Shading(self.mesh, index, light)
@@ -98,7 +98,7 @@ class View:
 
         def shade(pixel: slice | NDArray[np.intp], out: NDArray[np.float32]) -> None:
             facet = place.take(front[pixel])
-            points = Points.at(self.camera, pixel, facet, inverse[pixel])
+            points = SurfacePoints.at(self.camera, pixel, facet, inverse[pixel])
             sunlit = None if shadow is None else shadow.lit(points)
             shading.color(lookup.texels(points), paint[pixel], points, sunlit, out)
 
@@ -122,19 +122,19 @@ class View:
         return raster.Facets(facets.edges, facets.value, facets.box, rows[facets.index])
 
     def _paint(self, front: NDArray[np.int32], inverse: NDArray[np.float32]) -> NDArray[np.uint32]:
-        """Return (H * W,) RGBA, four bytes each, of the decals on the ground that is seen."""
+        """Return (H * W,) RGBA, four bytes each, of the decals on visible ground; 0 elsewhere."""
         paint = np.zeros(self.camera.width * self.camera.height, np.uint32)
         decals = self._prepare(self.mesh.kind == DECAL)
         found = raster.fragments(decals, self.camera.width, self.camera.height)
         below = inverse.take(found.pixel)
         seen = front.take(found.pixel)
         on_ground = (seen >= 0) & (self.mesh.kind[self.facets.index] == GROUND)[seen]
-        # Ground bends a little between a decal's corners; what is farther off is another surface in front or behind.
+        # The ground bends a little between a decal's corners. A larger difference means another surface.
         found = found.select(np.flatnonzero(on_ground & (np.abs(found.value - below) < 0.03 * below)))
-        points = Points.at(self.camera, found.pixel, found.facet, found.value)
+        points = SurfacePoints.at(self.camera, found.pixel, found.facet, found.value)
         paint[found.pixel] = self._lookup(decals.index).texels(points).view(np.uint32)[:, 0]
         return paint
 
-    def _lookup(self, rows: NDArray[np.intp]) -> Lookup:
-        """Return texture coordinates of rows of the mesh."""
-        return Lookup(self.mesh, self.corners, rows, self.atlas, self.camera)
+    def _lookup(self, rows: NDArray[np.intp]) -> TextureLookup:
+        """Return the texture lookup of some rows of the mesh."""
+        return TextureLookup(self.mesh, self.corners, rows, self.atlas, self.camera)

@@ -1,4 +1,4 @@
-"""A road in the plane and its surroundings: centre line, heights, and the ground as triangles.
+"""A road and the ground around it: centre line, heights, and a mesh of triangles.
 
 Positions along the road are ``s`` (metres from its start) and ``t`` (metres to the left of its centre line).
 """
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.ground_textures import ROAD_PERIOD
+from space_clip_ros.synthetic.ground_textures import MARKING_PERIOD_M
 from space_clip_ros.synthetic.mesh import GROUND, Mesh, concatenate, quads
 from space_clip_ros.synthetic.noise import Rng, smooth_curve
 
 Floats = NDArray[np.floating]
 Length = float | Floats
 
-STEP = 4.0
-"""Length of the ground's cells, metres."""
+CELL_LENGTH_M = 4.0
+"""Length of the ground mesh's cells, metres."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Edge:
     Attributes:
         t: metres to the left of the centre line.
         height: metres above the road.
-        relief: how much of the terrain's own ups and downs are added.
-        texture: of the strip from here to the next edge on the left; empty for a strip that is not drawn.
+        relief: factor on the terrain's ups and downs, which are added to the height.
+        texture: of the strip from here to the next edge on the left; empty for none.
         repeat: metres after which that texture repeats; 0 stretches it across the strip.
     """
 
@@ -64,7 +64,7 @@ class Road:
         relief: float,
         crossings: Sequence[Crossing] = (),
     ) -> None:
-        """Lay out a road.
+        """Draw the road's curves and heights.
 
         Args:
             rng: source of randomness.
@@ -93,11 +93,11 @@ class Road:
         return np.asarray(np.interp(s, self._at, self._heading))
 
     def slope(self, s: float) -> float:
-        """Return the gradient of the road at ``s``, metres a metre."""
+        """Return the gradient of the road at ``s``, metres per metre."""
         return float((np.interp(s + 2, self._at, self._z) - np.interp(s - 2, self._at, self._z)) / 4)
 
     def point(self, s: Length, t: Length, height: Length = 0.0) -> Floats:
-        """Return (..., 3) world positions at ``height`` metres above the road's own level (not the terrain's)."""
+        """Return (..., 3) world positions at ``height`` metres above the road's level (not the terrain's)."""
         heading = self.heading(s)
         x = np.interp(s, self._at, self._x) - np.asarray(t) * np.sin(heading)
         y = np.interp(s, self._at, self._y) + np.asarray(t) * np.cos(heading)
@@ -106,7 +106,7 @@ class Road:
 
     def ground(self, s: float, t: float) -> Floats:
         """Return the (3,) world position of the ground at ``s``, ``t``."""
-        free = float(self.is_free(s - STEP / 2, s + STEP / 2))
+        free = float(self.is_free(s - CELL_LENGTH_M / 2, s + CELL_LENGTH_M / 2))
         reliefs = [float(np.interp(s, self._at, relief)) for relief in self._relief]
         heights = [(edge.height + edge.relief * reliefs[int(edge.t > 0)]) * free for edge in self.section]
         height = float(np.interp(t, [edge.t for edge in self.section], heights))
@@ -117,11 +117,11 @@ class Road:
         return all(end < crossing.start or start > crossing.end for crossing in self.crossings)
 
     def mesh(self, atlas: Atlas) -> Mesh:
-        """Return the ground, two triangles a cell; side roads are asphalt."""
-        s = np.arange(0.0, self.length, STEP)
+        """Return the ground as two triangles per cell; side roads are asphalt."""
+        s = np.arange(0.0, self.length, CELL_LENGTH_M)
         heights = self._heights(s)
-        paved = np.array([not self.is_free(start + 0.1, start + STEP - 0.1) for start in s[:-1]])
-        parts = []
+        paved = np.array([not self.is_free(start + 0.1, start + CELL_LENGTH_M - 0.1) for start in s[:-1]])
+        strips = []
         for i, (right, left) in enumerate(zip(self.section[:-1], self.section[1:], strict=True)):
             if not right.texture:
                 continue
@@ -131,15 +131,15 @@ class Road:
             cells = np.stack([lower[:-1], lower[1:], upper[1:], upper[:-1]], axis=1)
             for texture, rows in ((right.texture, ~paved | is_road), ("asphalt", paved & (not is_road))):
                 if rows.any():
-                    parts += [
-                        quads(cells[rows][:, pick], atlas.number(texture), uv[rows][:, pick], kind=GROUND)
+                    strips += [
+                        quads(cells[rows][:, pick], atlas.index(texture), uv[rows][:, pick], kind=GROUND)
                         for pick in ([0, 1, 2, 2], [0, 2, 3, 3])
                     ]
-        return concatenate(parts)
+        return concatenate(strips)
 
     def _heights(self, s: Floats) -> Floats:
-        """Return (S, E) heights of the edges above the road's level."""
-        free = np.array([self.is_free(at - STEP / 2, at + STEP / 2) for at in s], np.float64)
+        """Return (S, E) heights of the E edges above the road's level at S positions."""
+        free = np.array([self.is_free(at - CELL_LENGTH_M / 2, at + CELL_LENGTH_M / 2) for at in s], np.float64)
         columns = []
         for edge in self.section:
             relief = np.interp(s, self._at, self._relief[int(edge.t > 0)])
@@ -150,10 +150,10 @@ class Road:
 def _strip_uv(right: Edge, left: Edge, s: Floats) -> Floats:
     """Return (S - 1, 4, 2) texture coordinates of a strip's cells."""
     across = np.hypot(left.t - right.t, left.height - right.height) / right.repeat if right.repeat else 1.0
-    along = s / (right.repeat or ROAD_PERIOD)
+    along = s / (right.repeat or MARKING_PERIOD_M)
     near, far = along[:-1], along[1:]
     zero, full = np.zeros_like(near), np.full_like(near, across)
-    # u grows to the left of the road, as the markings are given from the right edge.
+    # u grows to the left, because markings are positioned from the right edge.
     return np.stack(
         [np.stack([u, v], axis=1) for u, v in ((zero, near), (zero, far), (full, far), (full, near))], axis=1
     )

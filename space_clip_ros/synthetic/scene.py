@@ -1,4 +1,4 @@
-"""A scene: what stands still, what moves, and the car that looks at it."""
+"""A scene: the road, what stands beside it, what moves, and the car that carries the sensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from space_clip_ros.synthetic.noise import Rng
 from space_clip_ros.synthetic.road import Road
 from space_clip_ros.synthetic.sensor import Sensor
 
-CAMERA_HEIGHT = 1.65
+CAMERA_HEIGHT_M = 1.65
 """Height of the camera above the road, metres."""
 
 _REACH = 320.0
@@ -27,7 +27,7 @@ class Mover:
 
     Attributes:
         mesh: its shape, x forward, origin on the ground.
-        s: where it is along the road at time 0, metres.
+        s: position along the road at time 0, metres.
         t: metres left of the centre line.
         speed: metres/second along the road; negative for oncoming.
     """
@@ -39,7 +39,7 @@ class Mover:
 
     @property
     def yaw(self) -> float:
-        """Direction against the road's, radians."""
+        """Heading relative to the road, radians."""
         return np.pi if self.speed < 0 else 0.0
 
 
@@ -48,13 +48,13 @@ class Ego:
     """The car that carries the sensors.
 
     Attributes:
-        s: where it is along the road at time 0, metres.
+        s: position along the road at time 0, metres.
         t: metres left of the centre line.
         speed: metres/second.
-        yaw: of the camera against the road, radians.
-        pitch: of the camera, radians, positive looks down.
+        yaw: of the camera relative to the road, radians.
+        pitch: of the camera, radians; positive looks down.
         roll: of the camera, radians.
-        sway: amplitude of the body's own pitching, radians.
+        sway: amplitude of the body's pitching, radians.
     """
 
     s: float
@@ -68,7 +68,7 @@ class Ego:
 
 @dataclass
 class Scene:
-    """Everything there is; built up by the layouts.
+    """A street; :mod:`~space_clip_ros.synthetic.scene_builder` fills it.
 
     Attributes:
         rng: source of randomness while building.
@@ -76,7 +76,7 @@ class Scene:
         road: the road and its ground.
         light: weather.
         sensor: the colour camera's traits.
-        ego: the car that looks.
+        ego: the car that carries the sensors.
         movers: road users.
     """
 
@@ -87,35 +87,35 @@ class Scene:
     sensor: Sensor
     ego: Ego
     movers: list[Mover] = field(default_factory=list)
-    _parts: list[Mesh] = field(default_factory=list)
-    _still: tuple[Mesh, NDArray[np.floating]] | None = None
+    _placed: list[Mesh] = field(default_factory=list)
+    _static: tuple[Mesh, NDArray[np.floating]] | None = None
 
     def place(self, mesh: Mesh, s: float, t: float, yaw: float = 0.0) -> None:
-        """Put a mesh on the ground at ``s``, ``t``, turned ``yaw`` radians against the road."""
-        self._parts.append(mesh.placed(self.road.ground(s, t), float(self.road.heading(s)) + yaw))
-        self._still = None
+        """Put a mesh on the ground at ``s``, ``t``, rotated by ``yaw`` radians relative to the road."""
+        self._placed.append(mesh.placed(self.road.ground(s, t), float(self.road.heading(s)) + yaw))
+        self._static = None
 
-    def front(self, mesh: Mesh, start: float, length: float, t: float) -> None:
-        """Put a mesh made along x, facing -y, beside the road so that it faces the road.
+    def place_facing_road(self, mesh: Mesh, start: float, length: float, t: float) -> None:
+        """Put a mesh that extends along x and faces -y beside the road, facing the road.
 
         Args:
             mesh: from x = 0 to ``length``.
-            start: where its end nearer to the road's start is, metres along the road.
+            start: where the mesh begins, metres along the road.
             length: of the mesh, metres.
             t: of its front, metres left of the centre line.
         """
         middle = start + length / 2
         heading = float(self.road.heading(middle)) + (np.pi if t < 0 else 0.0)
         along = np.array([np.cos(heading), np.sin(heading), 0.0])
-        self._parts.append(mesh.placed(self.road.ground(middle, t) - along * length / 2, heading))
-        self._still = None
+        self._placed.append(mesh.placed(self.road.ground(middle, t) - along * length / 2, heading))
+        self._static = None
 
     def mesh(self, time: float) -> Mesh:
-        """Return what is within sight of the ego car ``time`` seconds after the start, in world coordinates."""
-        if self._still is None:
-            still = concatenate([self.road.mesh(self.atlas), *self._parts])
-            self._still = still, still.corners.mean(axis=1)
-        still, centers = self._still
+        """Return everything within sight of the ego car ``time`` seconds after the start, in world coordinates."""
+        if self._static is None:
+            static = concatenate([self.road.mesh(self.atlas), *self._placed])
+            self._static = static, static.corners.mean(axis=1)
+        static, centers = self._static
         at = self.ego.s + self.ego.speed * time
         eye, ahead = self.road.point(at, self.ego.t), float(self.road.heading(at))
         offset = centers - eye
@@ -130,10 +130,10 @@ class Scene:
             moving.append(
                 _tilted(mover.mesh, self.road.slope(s) * np.cos(mover.yaw)).placed(self.road.ground(s, mover.t), yaw)
             )
-        return concatenate([still.select(np.flatnonzero(near)), *moving])
+        return concatenate([static.select(np.flatnonzero(near)), *moving])
 
     def camera_pose(self, time: float) -> NDArray[np.float64]:
-        """Return (4, 4), camera (x right, y down, z forward) to world, ``time`` seconds after the start."""
+        """Return the (4, 4) camera (x right, y down, z forward) to world transform at ``time`` seconds."""
         s = self.ego.s + self.ego.speed * time
         heading = float(self.road.heading(s)) + self.ego.yaw
         sway = self.ego.sway * np.sin(2 * np.pi * 1.3 * time + 1.0)
@@ -144,12 +144,12 @@ class Scene:
         right = -(left * np.cos(self.ego.roll) + up * np.sin(self.ego.roll))
         pose = np.eye(4)
         pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(forward, right), forward
-        pose[:3, 3] = self.road.point(s, self.ego.t) + np.array([0, 0, CAMERA_HEIGHT])
+        pose[:3, 3] = self.road.point(s, self.ego.t) + np.array([0, 0, CAMERA_HEIGHT_M])
         return pose
 
 
 def _tilted(mesh: Mesh, slope: float) -> Mesh:
-    """Shear a mesh so that it stands along a slope."""
+    """Shear a mesh so that it follows a slope."""
     corners = mesh.corners.copy()
     corners[..., 2] += slope * corners[..., 0]
     return Mesh(corners, mesh.uv, mesh.normals, mesh.texture, mesh.tint, mesh.kind)

@@ -15,17 +15,17 @@ _NOISE_FRAME = (512, 2048)
 
 @dataclass(frozen=True)
 class Sensor:
-    """A camera's own traits during one drive.
+    """Traits of the colour camera during one drive.
 
     Attributes:
-        brightness: what auto-exposure aims at, mean byte value over the lower two thirds.
-        contrast: exponent on dark bytes, 1 for none.
+        brightness: auto-exposure's target, mean byte value over the lower two thirds.
+        contrast: exponent on dark tones; 1 changes nothing.
         balance: (3,) white balance factors.
         saturation: 1 leaves colours as they are.
         vignette: light lost in the corners, 0 to 1.
         blur: standard deviation, pixels.
-        noise: standard deviation, bytes.
-        grain: noise to cut frames from.
+        noise: standard deviation, byte values.
+        grain: (512, 2048, 3) int16 noise; each frame takes a random window of it.
     """
 
     brightness: float = 95.0
@@ -39,7 +39,7 @@ class Sensor:
 
 
 def random_sensor(rng: Rng) -> Sensor:
-    """Return traits as cameras and their settings differ."""
+    """Return a camera with random settings."""
     noise = rng.uniform(0.6, 3.0)
     grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
     shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32)
@@ -61,12 +61,12 @@ def random_sensor(rng: Rng) -> Sensor:
 
 
 def expose(light: NDArray[np.float32], sensor: Sensor, rng: Rng) -> NDArray[np.uint8]:
-    """Return (H, W, 3) uint8 RGB of a picture in linear light.
+    """Return the (H, W, 3) uint8 RGB image that a camera makes of linear light.
 
     Args:
-        light: (H, W, 3) float32 linear RGB, fastest as a view of three planes.
+        light: (H, W, 3) float32 linear RGB; a view of three planes is fastest.
         sensor: the camera's traits.
-        rng: source of this frame's noise.
+        rng: source of randomness, for exposure and noise.
     """
     height, width = light.shape[:2]
     sample = light[height // 3 :: 7, ::7].mean(axis=-1)
@@ -78,23 +78,23 @@ def expose(light: NDArray[np.float32], sensor: Sensor, rng: Rng) -> NDArray[np.u
         if sensor.vignette:
             bright *= falloff
         channels.append(cv2.convertScaleAbs(cv2.sqrt(bright, dst=bright), alpha=255.0))
-    picture = cv2.merge(channels)
+    image = cv2.merge(channels)
     if sensor.saturation != 1.0:
-        picture = cv2.transform(picture, _saturation(sensor.saturation))
+        image = cv2.transform(image, _saturation(sensor.saturation))
     if sensor.contrast != 1.0:
-        picture = cv2.LUT(picture, _response(sensor.contrast))
-    picture = cv2.GaussianBlur(picture, (5, 5), sensor.blur)
+        image = cv2.LUT(image, _response(sensor.contrast))
+    image = cv2.GaussianBlur(image, (5, 5), sensor.blur)
     top, left = (
         int(rng.integers(0, max(size - used, 0) + 1)) for size, used in zip(_NOISE_FRAME, light.shape, strict=False)
     )
     grain = sensor.grain[top : top + height, left : left + width]
-    if grain.shape != picture.shape:
+    if grain.shape != image.shape:
         grain = np.tile(sensor.grain, (height // _NOISE_FRAME[0] + 1, width // _NOISE_FRAME[1] + 1, 1))[:height, :width]
-    return np.asarray(cv2.add(picture, grain, dtype=cv2.CV_8U))
+    return np.asarray(cv2.add(image, grain, dtype=cv2.CV_8U))
 
 
 def _gain(sample: NDArray[np.float32], target: float) -> float:
-    """Exposure that brings the mean byte near its target; half a dozen steps settle it."""
+    """Return the exposure that brings the mean near its target; six iterations converge."""
     gain = target**2 / max(float(sample.mean()), 1e-4)
     for _ in range(6):
         mean = float(np.sqrt(np.minimum(sample * gain, 1.0)).mean())
@@ -115,5 +115,5 @@ def _saturation(amount: float) -> NDArray[np.float32]:
 
 def _response(contrast: float) -> NDArray[np.uint8]:
     values = np.linspace(0, 1, 256)
-    # Dark tones fall as a power; the exponent fades towards white, so that highlights stay.
+    # A power law darkens dark tones; its exponent fades to 1 towards white, which keeps highlights.
     return np.asarray((255 * values ** (1 + (contrast - 1) * (1 - values))).round(), np.uint8)

@@ -1,6 +1,6 @@
 """Colours of visible surfaces: which texel a pixel shows, and what light falls on it.
 
-Everything here runs on every pixel of every frame, so arrays are one channel each and tables are small.
+This runs on every pixel of every frame, so each array holds one channel and tables are small.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from space_clip_ros.synthetic import raster
 from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.light import Light
 from space_clip_ros.synthetic.mesh import CUTOUT, SOLID, Mesh
-from space_clip_ros.synthetic.points import Points, pixels_to_rays
+from space_clip_ros.synthetic.surface_points import SurfacePoints, pixels_to_rays
 
 Floats = NDArray[np.float32]
 
@@ -21,8 +21,8 @@ _LINEAR = (np.arange(256, dtype=np.float32) / 255.0) ** 2
 _SHARE = np.float32(1 / 255)
 
 
-class Lookup:
-    """Texture coordinates of facets, affine in the image once multiplied by inverse depth."""
+class TextureLookup:
+    """Looks up texels of facets; texture coordinates times inverse depth are affine in the image."""
 
     def __init__(
         self, mesh: Mesh, corners: NDArray[np.floating], rows: NDArray[np.intp], atlas: Atlas, camera: PinholeCamera
@@ -49,24 +49,25 @@ class Lookup:
         distance = np.abs(np.einsum("ij,ij->i", normal, corners[:, 0])) / np.linalg.norm(normal, axis=1)
         texture = mesh.texture[rows]
         density = np.linalg.norm(gradient, axis=2).prod(axis=1) * atlas.sizes[texture].astype(np.float64) ** 2
-        # A pixel's footprint has area (z / f)^2 * z / distance; the factor rounds its logarithm.
+        # A pixel's footprint has area (z / f)^2 * z / distance; 1.5 makes truncating its logarithm round.
         blur = 1.5 * density / (camera.fx * camera.fy * np.maximum(distance, 1e-3))
         self._u = self._columns(np.concatenate([affine[:, 0], offset[:, :1]], axis=1))
         self._v = self._columns(np.concatenate([affine[:, 1], offset[:, 1:]], axis=1))
         self._blur = blur.astype(np.float32)
         self._texture, self._atlas = texture, atlas
 
-    def texels(self, points: Points) -> NDArray[np.uint8]:
-        """Return (P, 4) uint8 RGBA at points, whose facets are rows as given to the constructor."""
+    def texels(self, points: SurfacePoints) -> NDArray[np.uint8]:
+        """Return (P, 4) uint8 RGBA at points, whose facets index the rows given to the constructor."""
         u, v = self._at(self._u, points), self._at(self._v, points)
         area = self._blur.take(points.facet)
         for _ in range(3):
             area *= points.depth
-        level = ((area.view(np.int32) >> 23) - 127) >> 1  # a float's exponent is its logarithm; half for one side
+        # A float's exponent is its logarithm to base 2, truncated; half of it is the logarithm of the side.
+        level = ((area.view(np.int32) >> 23) - 127) >> 1
         return self._atlas.sample(self._texture.take(points.facet), u, v, level, points.jitter)
 
     @staticmethod
-    def _at(columns: Floats, points: Points) -> Floats:
+    def _at(columns: Floats, points: SurfacePoints) -> Floats:
         a, b, c, offset = columns
         value = a.take(points.facet)
         value *= points.x
@@ -84,13 +85,13 @@ class Lookup:
 
 
 class Shading:
-    """Light on facets."""
+    """Lights facets with sun, sky and haze."""
 
     def __init__(self, mesh: Mesh, rows: NDArray[np.intp], light: Light) -> None:
         """Prepare facets: ``rows`` of ``mesh`` under ``light``."""
         normal = mesh.normals[rows]
         direct = (normal @ light.to_sun).clip(0, 1)
-        # Leaves let light through and turn every way, so they never face the sun fully nor turn away from it.
+        # Leaves are translucent and point every way, so none is fully lit and none fully dark.
         leaf = mesh.kind[rows] == CUTOUT
         direct = np.where(leaf, 0.3 + 0.6 * direct, direct)
         up = (0.5 + 0.5 * normal[:, 2:]).clip(0, 1)
@@ -102,15 +103,20 @@ class Shading:
         self._haze = np.asarray(light.horizon * 0.8, np.float32)
 
     def color(
-        self, texels: NDArray[np.uint8], paint: NDArray[np.uint32], points: Points, sunlit: Floats | None, out: Floats
+        self,
+        texels: NDArray[np.uint8],
+        paint: NDArray[np.uint32],
+        points: SurfacePoints,
+        sunlit: Floats | None,
+        out: Floats,
     ) -> None:
         """Compute linear RGB.
 
         Args:
             texels: (P, 4) RGBA of the surfaces.
             paint: (P,) RGBA, four bytes each, painted over them.
-            points: P points, whose facets are rows as given to the constructor.
-            sunlit: (P,) shares of sunlight that arrive; None where there is none.
+            points: P points, whose facets index the rows given to the constructor.
+            sunlit: (P,) shares of sunlight that arrive; None without sun.
             out: (3, P) float32, the result.
         """
         facet = points.facet
@@ -120,8 +126,8 @@ class Shading:
         painted = np.flatnonzero(paint)
         over = paint.take(painted).view(np.uint8).reshape(-1, 4)
         share = over[:, 3] * _SHARE
-        veil = points.depth * self._haze_rate
-        np.exp(veil, out=veil)
+        transmission = points.depth * self._haze_rate
+        np.exp(transmission, out=transmission)
         for channel, color in enumerate(out):
             _LINEAR.take(texels[:, channel], out=color, mode="clip")  # any other mode would copy
             tint = self._tint[channel].take(facet)
@@ -136,5 +142,5 @@ class Shading:
             color *= light
             haze = self._haze[channel]
             color -= haze
-            color *= veil
+            color *= transmission
             color += haze

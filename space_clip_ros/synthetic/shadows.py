@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic import raster
-from space_clip_ros.synthetic.canvas import Canvas
 from space_clip_ros.synthetic.mesh import CUTOUT, SOLID, Mesh
-from space_clip_ros.synthetic.points import Points, pixels_to_rays
+from space_clip_ros.synthetic.surface_points import SurfacePoints, pixels_to_rays
+from space_clip_ros.synthetic.z_buffer import ZBuffer
 
 _CELLS = 512
 _CELL = 0.18
@@ -19,12 +19,12 @@ _LEAFINESS = 60
 
 
 class ShadowMap:
-    """What the sun sees of a square of about 90 m around a point ahead of the camera."""
+    """A height map, as the sun sees it, of a square of about 90 m around a point ahead of the camera."""
 
     def __init__(
         self, mesh: Mesh, to_sun: NDArray[np.floating], pose: NDArray[np.floating], camera: PinholeCamera
     ) -> None:
-        """Draw the casters.
+        """Draw what casts shadows.
 
         Args:
             mesh: in world coordinates.
@@ -42,26 +42,26 @@ class ShadowMap:
         caster = (mesh.kind == SOLID) | (mesh.kind == CUTOUT)
         near = np.abs(mesh.corners[:, 0] - center).max(axis=1) < _CELLS * _CELL
         quads = mesh.corners[caster & near] @ axes.T * scale + shift
-        canvas = Canvas(_CELLS, _CELLS)
+        z_buffer = ZBuffer(_CELLS, _CELLS)
         facets = raster.orthographic(quads, _CELLS, _CELLS)
         leafy = mesh.kind[caster & near][facets.index] == CUTOUT
 
-        def keep(found: raster.Fragments) -> NDArray[np.bool_]:
-            # Foliage lets light through in spots; which ones follows from the place alone.
+        def blocks_light(found: raster.Fragments) -> NDArray[np.bool_]:
+            # Foliage lets light through in spots; a hash of the map's cell decides where.
             spot = (found.pixel * 2654435761 >> 12) % 100 < _LEAFINESS
             return np.asarray(spot | ~leafy.take(found.facet))
 
-        canvas.draw(facets, np.arange(len(facets.index)), keep)
-        self._height = canvas.value
+        z_buffer.draw(facets, np.arange(len(facets.index)), blocks_light)
+        self._height = z_buffer.value
         self._affine = (scale[:, None] * (axes @ pose[:3, :3] @ pixels_to_rays(camera))).astype(np.float32)
         self._offset = (axes @ pose[:3, 3] * scale + shift).astype(np.float32)
 
-    def lit(self, points: Points) -> NDArray[np.float32]:
-        """Return (P,) shares of sunlight that reach points, 1 beyond the map."""
+    def lit(self, points: SurfacePoints) -> NDArray[np.float32]:
+        """Return (P,) shares of sunlight that reach points; 1 outside the map."""
         column, row, height = (self._along(axis, points) for axis in range(3))
         height += np.float32(_BIAS)
         inside = (column >= 1) & (column < _CELLS - 2) & (row >= 1) & (row < _CELLS - 2)
-        # Where a point is beyond the map, what is compared does not matter: take the map's first cells.
+        # Points outside the map read its first cells; their result is replaced below.
         at = row.astype(np.int32)
         at *= _CELLS
         at += column.astype(np.int32)
@@ -74,7 +74,7 @@ class ShadowMap:
         np.maximum(share, (~inside).view(np.uint8) * np.uint8(4), out=share)
         return np.multiply(share, 0.25, dtype=np.float32)
 
-    def _along(self, axis: int, points: Points) -> NDArray[np.float32]:
+    def _along(self, axis: int, points: SurfacePoints) -> NDArray[np.float32]:
         """Return (P,) coordinates of points in the map: column, row, or height above the map's middle."""
         a, b, c = self._affine[axis]
         value = points.x * a

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from space_clip_ros.synthetic import cars, vehicles
+from space_clip_ros.synthetic.layouts import AVENUE, CITY, HIGHWAY, RESIDENTIAL
 from space_clip_ros.synthetic.mesh import Mesh
-from space_clip_ros.synthetic.plan import Plan
+from space_clip_ros.synthetic.road_plan import RoadPlan
 from space_clip_ros.synthetic.scene import Mover, Scene
 
 
-def park(scene: Scene, plan: Plan) -> None:
-    """Park cars along the kerb."""
+def add_parked_cars(scene: Scene, plan: RoadPlan) -> None:
+    """Add cars parked along the kerb."""
     rng = scene.rng
     if plan.shoulder < 1.6:
         return
@@ -23,24 +24,24 @@ def park(scene: Scene, plan: Plan) -> None:
                 scene.place(
                     cars.car(scene.atlas, rng),
                     s,
-                    side * (plan.half - 1.05 + rng.normal(0, 0.08)),
+                    side * (plan.half_width - 1.05 + rng.normal(0, 0.08)),
                     yaw + rng.normal(0, 0.02),
                 )
             s += rng.uniform(5.2, 7.0)
 
 
-def drive(scene: Scene, plan: Plan, ego_lane: int) -> None:
-    """Fill every lane; each flows at one speed, ours at our own, so that nobody collides."""
+def add_traffic(scene: Scene, plan: RoadPlan, ego_lane: int) -> None:
+    """Fill every lane with vehicles; all in a lane share one speed, in ours the ego car's, so that nobody collides."""
     rng, ego = scene.rng, scene.ego
-    jam = plan.layout.name in ("avenue", "city") and rng.random() < 0.3
-    heavy = rng.uniform(0, 0.3) if plan.layout.name != "residential" else 0.05
+    jam = plan.layout in (AVENUE, CITY) and rng.random() < 0.3
+    heavy = rng.uniform(0, 0.3) if plan.layout is not RESIDENTIAL else 0.05
     for lane in range(plan.same + plan.opposite):
         forward = lane < plan.same
         distance = rng.uniform(7, 11) if jam and forward else rng.uniform(*plan.layout.traffic)
         speed, s = ego.speed * rng.uniform(0.8, 1.2) * (1 if forward else -1), rng.uniform(0, 40)
         if lane == ego_lane:
             speed, s = ego.speed, ego.s + rng.uniform(7, 12) + rng.exponential(distance * 0.6)
-        # Oncoming vehicles must still be on their way when the drive ends.
+        # Oncoming traffic has to last until the drive ends.
         end = scene.road.length + (0.0 if forward else abs(speed) * 60)
         while s < end:
             mesh = _vehicle(scene, heavy)
@@ -48,9 +49,9 @@ def drive(scene: Scene, plan: Plan, ego_lane: int) -> None:
             s += reach / 2
             scene.movers.append(Mover(mesh, s, plan.lane_center(lane) + rng.normal(0, 0.15), speed))
             s += reach / 2 + rng.uniform(1.5, 3) + rng.exponential(max(distance - 5, 1.0))
-    if rng.random() < 0.4 and plan.layout.name != "highway":
+    if rng.random() < 0.4 and plan.layout is not HIGHWAY:
         rider = vehicles.person(scene.atlas, rng, cycling=True)
-        scene.movers.append(Mover(rider, ego.s + rng.uniform(8, 50), -plan.half + 0.5, ego.speed * 0.8))
+        scene.movers.append(Mover(rider, ego.s + rng.uniform(8, 50), -plan.half_width + 0.5, ego.speed * 0.8))
 
 
 def _vehicle(scene: Scene, heavy: float) -> Mesh:

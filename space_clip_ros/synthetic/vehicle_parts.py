@@ -1,4 +1,4 @@
-"""What all vehicles share: paint colours, wheels, the dark ground below them."""
+"""Parts that all vehicles share: paint colours, wheels, the contact shadow."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ PAINTS = (
 
 
 def wheel(atlas: Atlas, x: float, half: float, radius: float) -> Mesh:
-    """Return a pair of wheels at ``x`` on a vehicle ``half`` metres wide to either side."""
+    """Return a pair of wheels at ``x``, ``half`` metres to either side."""
     y = half + 0.01
     sides = [
         [(x - radius, -y, 0), (x + radius, -y, 0), (x + radius, -y, 2 * radius), (x - radius, -y, 2 * radius)],
         [(x + radius, y, 0), (x - radius, y, 0), (x - radius, y, 2 * radius), (x + radius, y, 2 * radius)],
     ]
-    return quads(sides, atlas.number("wheel"), kind=CUTOUT)
+    return quads(sides, atlas.index("wheel"), kind=CUTOUT)
 
 
 def contact_shadow(atlas: Atlas, length: float, width: float) -> Mesh:
-    """Return the dark ground below a vehicle."""
+    """Return the shadow on the ground below a vehicle."""
     x, y = length / 2 + 0.25, width / 2 + 0.3
-    return quads([(-x, -y, 0), (x, -y, 0), (x, y, 0), (-x, y, 0)], atlas.number("contact_shadow"), kind=DECAL)
+    return quads([(-x, -y, 0), (x, -y, 0), (x, y, 0), (-x, y, 0)], atlas.index("contact_shadow"), kind=DECAL)

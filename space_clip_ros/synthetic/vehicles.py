@@ -11,15 +11,15 @@ from space_clip_ros.synthetic.vehicle_parts import PAINTS, contact_shadow, wheel
 
 
 def lorry(atlas: Atlas, rng: Rng) -> Mesh:
-    """Return a lorry: box body or tank, with a cab in front."""
+    """Return a lorry with a box body or a tank."""
     length, width, body_height = rng.uniform(5, 11), rng.uniform(2.3, 2.55), rng.uniform(2.0, 2.8)
     floor = rng.uniform(0.9, 1.2)
     color = np.asarray(PAINTS[rng.integers(3, len(PAINTS))]) if rng.random() < 0.6 else np.full(3, 0.75)
-    tarp = atlas.number(str(rng.choice(atlas.family("tarp"))))
-    dark, rear = atlas.number("rubber"), atlas.number("lorry_rear")
+    tarp = atlas.pick_variant(rng, "tarp")
+    dark, rear = atlas.index("rubber"), atlas.index("lorry_rear")
     cab = rng.uniform(1.8, 2.3)
     if rng.random() < 0.25:
-        body = _tank(length, width / 2, floor, atlas.number("metal"), rng)
+        body = _tank(length, width / 2, floor, atlas.index("metal"), rng)
     else:
         body = box((length, width, body_height), tarp, ends=rear, tint=color, base=floor)
     start = length / 2 + 0.3 + cab / 2
@@ -36,27 +36,27 @@ def bus(atlas: Atlas, rng: Rng) -> Mesh:
     """Return a bus or tram."""
     length, width, height = rng.uniform(9, 16), 2.5, rng.uniform(2.9, 3.4)
     color = PAINTS[rng.integers(3, len(PAINTS))]
-    paint = atlas.number("car_paint")
-    body = box((length, width, height - 0.3), atlas.number("bus_side"), paint, tint=color, base=0.3)
+    paint = atlas.index("car_paint")
+    body = box((length, width, height - 0.3), atlas.index("bus_side"), paint, tint=color, base=0.3)
     wheels = [wheel(atlas, at, width / 2, 0.48) for at in (-length * 0.3, length * 0.32)]
     return concatenate([body, *wheels, contact_shadow(atlas, length, width)])
 
 
 def person(atlas: Atlas, rng: Rng, cycling: bool = False) -> Mesh:
     """Return a pedestrian or cyclist: a flat figure across the direction of travel."""
-    names = atlas.family("cyclist" if cycling else "person")
     height = rng.uniform(1.55, 1.9)
     half = 0.29 * height / 1.75
+    texture = atlas.pick_variant(rng, "cyclist" if cycling else "person")
     figure = [(0, half, 0), (0, -half, 0), (0, -half, height), (0, half, height)]
-    return quads(figure, atlas.number(str(rng.choice(names))), kind=CUTOUT, tint=rng.uniform(0.6, 1.2, 3))
+    return quads(figure, texture, kind=CUTOUT, tint=rng.uniform(0.6, 1.2, 3))
 
 
 def _cab(atlas: Atlas, length: float, width: float, rng: Rng) -> Mesh:
     color = PAINTS[rng.integers(len(PAINTS))]
     height = rng.uniform(2.2, 2.9)
-    shell = box((length, width, height), atlas.number("car_paint"), tint=color, base=0.5)
+    shell = box((length, width, height), atlas.index("car_paint"), tint=color, base=0.5)
     x, y = length / 2 + 0.02, width / 2 - 0.1
-    glass = atlas.number("car_glass")
+    glass = atlas.index("car_glass")
     low, high = 0.5 + height * 0.45, 0.5 + height * 0.85
     screen = quads([(x, -y, low), (x, y, low), (x, y, high), (x, -y, high)], glass)
     side = width / 2 + 0.02
@@ -68,7 +68,7 @@ def _cab(atlas: Atlas, length: float, width: float, rng: Rng) -> Mesh:
 
 
 def _tank(length: float, radius: float, floor: float, texture: int, rng: Rng) -> Mesh:
-    """A lying cylinder of ten sides, closed behind and ahead."""
+    """Return a lying cylinder of ten sides, closed at both ends."""
     count = 10
     angles = (np.arange(count + 1) + 0.5) * (2 * np.pi / count)
     y, z = radius * np.cos(angles), radius * np.sin(angles) + floor + radius

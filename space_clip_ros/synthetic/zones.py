@@ -1,6 +1,6 @@
-"""What lines a road: each function fills one side from ``start`` to ``end`` (metres along the road).
+"""What lines a road: each function fills one side from ``start`` to ``end``, metres along the road.
 
-``edge`` is the distance of the frontage from the centre line and ``side`` is +1 for left, -1 for right.
+``edge`` is the distance of the frontage from the centre line, metres; ``side`` is +1 for left, -1 for right.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def blocks(scene: Scene, side: int, start: float, end: float, edge: float) -> No
         length = min(rng.uniform(9, 24), max(end - start, 6.0))
         height = float(np.clip(tall + rng.normal(0, 2.5), 5, 26))
         mesh = buildings.block(scene.atlas, rng, length, height, shop=shops and rng.random() < 0.8)
-        scene.front(mesh, start, length, side * (edge + setback + max(rng.normal(0, 0.6), 0)))
+        scene.place_facing_road(mesh, start, length, side * (edge + setback + max(rng.normal(0, 0.6), 0)))
         start += length + (rng.uniform(3, 14) if rng.random() < 0.2 else 0.0)
 
 
@@ -36,7 +36,9 @@ def houses(scene: Scene, side: int, start: float, end: float, edge: float) -> No
     border = int(rng.integers(4))
     while start < end:
         plot = rng.uniform(14, 24)
-        scene.front(buildings.house(scene.atlas, rng), start + 1, 12, side * (edge + setback + rng.uniform(0, 3)))
+        scene.place_facing_road(
+            buildings.house(scene.atlas, rng), start + 1, 12, side * (edge + setback + rng.uniform(0, 3))
+        )
         if border < 3 or rng.random() < 0.3:
             choice = int(rng.integers(3)) if rng.random() < 0.3 else min(border, 2)
             scene.place(_border(scene, choice, plot - rng.uniform(2, 4)), start + plot / 2, side * (edge + 0.4))
@@ -65,16 +67,18 @@ def fields(scene: Scene, side: int, start: float, end: float, edge: float) -> No
     for _ in range(int((end - start) * 0.06)):
         _plant(scene, rng.uniform(start, end), side * (edge + rng.uniform(3, 90)), 0.7)
     if rng.random() < 0.4:
-        scene.front(buildings.house(scene.atlas, rng), rng.uniform(start, end), 12, side * (edge + rng.uniform(15, 60)))
+        scene.place_facing_road(
+            buildings.house(scene.atlas, rng), rng.uniform(start, end), 12, side * (edge + rng.uniform(15, 60))
+        )
 
 
 def forest(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
-    """A forest's edge with single trees and bushes in front."""
+    """The edge of a forest, with single trees and bushes in front."""
     rng = scene.rng
     gap, height = rng.uniform(1.5, 9), rng.uniform(7, 17)
     for at in np.arange(start, end, 10.0).tolist():
         mesh = plants.forest_edge(scene.atlas, rng, 11.0, height, 8.0).placed((5.5, 0, 0), 0.0)
-        scene.front(mesh, at, 11.0, side * (edge + gap + rng.uniform(0, 1.5)))
+        scene.place_facing_road(mesh, at, 11.0, side * (edge + gap + rng.uniform(0, 1.5)))
     for _ in range(int((end - start) * 0.2)):
         _plant(scene, rng.uniform(start, end), side * (edge + gap * rng.uniform(0.5, 1.2)), 0.6, size=0.8)
 
@@ -86,11 +90,11 @@ def hedgerow(scene: Scene, side: int, start: float, end: float, edge: float) -> 
 
 
 def industry(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
-    """Halls behind a fence, parked cars and lorries."""
+    """Industrial halls behind a fence, parked cars and lorries."""
     rng = scene.rng
     at = start
     while at < end:
-        scene.front(buildings.shed(scene.atlas, rng), at, 30, side * (edge + rng.uniform(4, 22)))
+        scene.place_facing_road(buildings.shed(scene.atlas, rng), at, 30, side * (edge + rng.uniform(4, 22)))
         at += rng.uniform(30, 55)
     if rng.random() < 0.6:
         fence = furniture.fence(scene.atlas, rng, 5.0)
@@ -103,7 +107,7 @@ def industry(scene: Scene, side: int, start: float, end: float, edge: float) -> 
 
 
 def noise_wall(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
-    """A wall along the road with bushes before it and trees behind."""
+    """A noise barrier along the road with trees and bushes behind it."""
     rng = scene.rng
     gap = rng.uniform(0.8, 5)
     wall = furniture.wall(scene.atlas, rng, 8.1, rng.uniform(1.8, 4.5))
@@ -124,7 +128,7 @@ def car_park(scene: Scene, side: int, start: float, end: float, edge: float) -> 
 
 
 def _border(scene: Scene, kind: int, length: float) -> Mesh:
-    """A garden's hedge (0), fence (1) or wall (2), along x."""
+    """Return a garden's hedge (0), fence (1) or wall (2), along x."""
     rng = scene.rng
     if kind == 0:
         return plants.hedge(scene.atlas, rng, length, rng.uniform(0.8, 2.2))
@@ -134,7 +138,7 @@ def _border(scene: Scene, kind: int, length: float) -> Mesh:
 
 
 def _plant(scene: Scene, s: float, t: float, trees: float, size: float = 1.0) -> None:
-    """One tree (with probability ``trees``), conifer or bush, unless it would stand on a side road."""
+    """Place a tree or conifer (with probability ``trees``) or a bush, unless it would stand on a side road."""
     rng, atlas = scene.rng, scene.atlas
     if not 0 < s < scene.road.length or not scene.road.is_free(s - 3, s + 3):
         return

@@ -114,7 +114,7 @@ def test_refuses_images_that_are_damaged_or_of_another_size(drive: Path) -> None
     path = drive / "image_02" / "data" / "0000000000.png"
     kitti = KittiDrive(drive)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"0000000000.png: the picture ends early"):
+    with pytest.raises(DataError, match=r"0000000000.png: the image ends early"):
         kitti.image(0)
     cv2.imwrite(str(path), np.zeros((6, 9, 3), np.uint8))
     with pytest.raises(DataError, match=r"is 9x6, but the calibration of 2011_09_26 says 8x6"):

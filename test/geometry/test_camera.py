@@ -11,7 +11,7 @@ from space_clip_ros.geometry.camera import PinholeCamera
 CAMERA = PinholeCamera(width=8, height=6, fx=4.0, fy=5.0, cx=3.5, cy=2.5)
 
 
-def test_matrix_holds_the_intrinsics_where_the_field_expects_them() -> None:
+def test_matrix_has_the_usual_layout() -> None:
     assert CAMERA.K.dtype == np.float64
     np.testing.assert_array_equal(CAMERA.K, [[4, 0, 3.5], [0, 5, 2.5], [0, 0, 1]])
 
@@ -22,7 +22,7 @@ def test_reads_k_in_every_form(matrix: object) -> None:
 
 
 @pytest.mark.parametrize("shape", [(12,), (3, 4)])
-def test_reads_p_and_leaves_a_stereo_offset_out(shape: tuple[int, ...]) -> None:
+def test_reads_p_and_ignores_a_stereo_offset(shape: tuple[int, ...]) -> None:
     projection = np.hstack([CAMERA.K, [[-386.0], [0.0], [0.0]]]).reshape(shape)
     assert PinholeCamera.from_matrix(projection, 8, 6) == CAMERA
 
@@ -49,12 +49,12 @@ def test_cropping_moves_the_principal_point_only() -> None:
 
 
 @pytest.mark.parametrize("window", [(-1, 0, 4, 4), (0, -1, 4, 4), (5, 0, 4, 4), (0, 3, 4, 4), (0, 0, 0, 4)])
-def test_refuses_a_crop_outside_the_image(window: tuple[int, int, int, int]) -> None:
+def test_rejects_a_crop_outside_the_image(window: tuple[int, int, int, int]) -> None:
     with pytest.raises(InputError):
         CAMERA.cropped(*window)
 
 
-def test_refuses_to_resize_to_nothing() -> None:
+def test_rejects_resizing_to_nothing() -> None:
     with pytest.raises(InputError, match="got 0x6"):
         CAMERA.resized(0, 6)
 
@@ -70,7 +70,7 @@ def test_refuses_to_resize_to_nothing() -> None:
         ({"cy": math.inf}, "finite"),
     ],
 )
-def test_refuses_what_no_camera_can_have(change: dict[str, float], message: str) -> None:
+def test_rejects_impossible_intrinsics(change: dict[str, float], message: str) -> None:
     values: dict[str, float] = {"width": 8, "height": 6, "fx": 4.0, "fy": 5.0, "cx": 3.5, "cy": 2.5}
     with pytest.raises(InputError, match=message):
         PinholeCamera(**{**values, **change})
@@ -88,6 +88,6 @@ def test_refuses_what_no_camera_can_have(change: dict[str, float], message: str)
         ([[4, 0, 3], [0, 5, math.nan], [0, 0, 1]], "finite"),
     ],
 )
-def test_refuses_what_is_no_intrinsic_matrix(matrix: object, message: str) -> None:
+def test_rejects_what_is_not_an_intrinsic_matrix(matrix: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         PinholeCamera.from_matrix(matrix, 8, 6)

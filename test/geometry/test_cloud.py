@@ -19,7 +19,7 @@ def flat(metres: float) -> np.ndarray:
     return np.full((3, 4), metres, np.float32)
 
 
-def test_points_lie_where_the_hand_puts_them() -> None:
+def test_points_match_values_worked_out_by_hand() -> None:
     cloud = Projector(CAMERA).project(flat(8.0))
     assert cloud.shape == (3, 4, 3) and cloud.dtype == np.float32 and cloud.flags.c_contiguous
     np.testing.assert_array_equal(cloud[1, 1], [0, 0, 8])
@@ -53,7 +53,7 @@ def test_colour_is_pcls_packed_rgb_in_the_fourth_float() -> None:
     np.testing.assert_array_equal(cloud[..., :3], Projector(CAMERA).project(flat(8.0)))
 
 
-def test_colour_survives_read_only_and_flipped_images() -> None:
+def test_colour_is_right_for_read_only_and_flipped_images() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (3, 4, 3), np.uint8)
     expected = Projector(CAMERA).project(flat(1.0), rgb).tobytes()
     frozen = np.frombuffer(rgb.tobytes(), np.uint8).reshape(3, 4, 3)
@@ -74,7 +74,7 @@ def test_a_stride_takes_every_nth_pixel_from_the_top_left(stride: int, shape: tu
     assert strided.tobytes() == np.ascontiguousarray(full[::stride, ::stride]).tobytes()
 
 
-def test_points_beyond_the_range_are_dropped_or_put_at_it() -> None:
+def test_points_beyond_the_range_are_dropped_or_moved_to_it() -> None:
     depth = flat(8.0)
     depth[1, 2], depth[1, 3], depth[1, 1], depth[1, 0] = 20.0, math.inf, 10.0, NAN
     projector = Projector(CAMERA)
@@ -93,7 +93,7 @@ def test_points_beyond_the_range_are_dropped_or_put_at_it() -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"max_range": 10.0}, {"max_range": 10.0, "clearing": True}, {"heights": (-2.0, 1.0)}]
 )
-def test_depth_that_was_tested_before_gives_the_same_cloud_and_stays(stride: int, options: dict[str, Any]) -> None:
+def test_depth_tested_before_gives_the_same_cloud_and_is_not_changed(stride: int, options: dict[str, Any]) -> None:
     depth = invalidate(np.random.default_rng(3).uniform(-5, 30, (3, 4)).astype(np.float32), 0.5, 25.0)
     rgb = np.random.default_rng(4).integers(0, 256, (3, 4, 3), np.uint8)
     projector, before = Projector(CAMERA, stride), depth.tobytes()
@@ -102,14 +102,14 @@ def test_depth_that_was_tested_before_gives_the_same_cloud_and_stays(stride: int
     assert depth.tobytes() == before
 
 
-def test_heights_are_counted_upwards_from_the_camera() -> None:
+def test_heights_are_measured_upwards_from_the_camera() -> None:
     # Rows 0, 1, 2 at 8 m lie 2 m above, level with, and 2 m below the camera.
     cloud = Projector(CAMERA).project(flat(8.0), heights=(-2.0, 1.0))
     assert np.isnan(cloud[0]).all()
     assert np.isfinite(cloud[1:]).all()
 
 
-def test_writes_into_the_given_array_and_leaves_its_inputs_alone() -> None:
+def test_writes_into_the_given_array_and_does_not_change_its_inputs() -> None:
     projector = Projector(CAMERA)
     depth, out = flat(8.0), np.zeros((3, 4, 3), np.float32)
     depth[0, 0] = 99.0
@@ -119,7 +119,7 @@ def test_writes_into_the_given_array_and_leaves_its_inputs_alone() -> None:
     np.testing.assert_array_equal(depth, before)
 
 
-def test_a_returned_cloud_is_not_touched_by_the_next_call() -> None:
+def test_the_next_call_does_not_change_a_returned_cloud() -> None:
     projector = Projector(CAMERA)
     first = projector.project(flat(8.0), np.full((3, 4, 3), 9, np.uint8))
     kept = first.tobytes()
@@ -144,12 +144,12 @@ def test_a_returned_cloud_is_not_touched_by_the_next_call() -> None:
         ({"out": np.zeros((4, 3, 3), np.float32).transpose(1, 0, 2)}, "out"),
     ],
 )
-def test_refuses_what_does_not_fit(arguments: dict[str, object], message: str) -> None:
+def test_rejects_arguments_that_do_not_fit(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Projector(CAMERA).project(**{"depth": flat(1.0), **arguments})
 
 
-def test_refuses_a_stride_of_none() -> None:
+def test_rejects_a_stride_of_zero() -> None:
     with pytest.raises(InputError, match="stride"):
         Projector(CAMERA, 0)
 
@@ -169,14 +169,14 @@ def test_finite_points_come_with_their_colours() -> None:
         finite_points(np.zeros((3, 5), np.float32))
 
 
-def test_both_sides_of_an_edge_are_taken_out_and_slopes_stay() -> None:
+def test_both_sides_of_an_edge_are_removed_and_slopes_stay() -> None:
     depth = np.tile(np.array([10, 10, 10, 14, 20, 20, 20, 21], np.float32), (5, 1))
     kept = without_discontinuities(depth, 0.1)
     np.testing.assert_array_equal(np.isnan(kept[2]), [0, 0, 1, 1, 1, 0, 0, 0])
     np.testing.assert_array_equal(kept[:, 5:], depth[:, 5:])
 
 
-def test_holes_are_no_edges() -> None:
+def test_holes_are_not_edges() -> None:
     depth = np.full((5, 5), 10, np.float32)
     depth[2, 2], depth[0, 0] = NAN, 0.0
     kept = without_discontinuities(depth, 0.1)

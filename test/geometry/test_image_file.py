@@ -19,7 +19,7 @@ def write(path: Path, image: np.ndarray) -> Path:
     return path
 
 
-def test_channels_come_as_rgb(tmp_path: Path) -> None:
+def test_channels_are_in_rgb_order(tmp_path: Path) -> None:
     path = write(tmp_path / "image.png", np.ascontiguousarray(RGB[..., ::-1]))
     image = read_rgb(path)
     np.testing.assert_array_equal(image, RGB)
@@ -36,20 +36,21 @@ def test_grey_alpha_and_sixteen_bits_become_three_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_a_picture_cut_short_is_an_error_not_half_a_picture(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_image_is_an_error_not_half_an_image(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"image{suffix}", np.tile(RGB, (20, 20, 1)))
     data = path.read_bytes()
     for length in (len(data) // 2, len(data) - 2, 40):
         path.write_bytes(data[:length])
-        with pytest.raises(DataError, match="ends early"):
+        with pytest.raises(DataError, match="ends early") as error:
             read_rgb(path)
+        assert (error.value.what, error.value.remedy) == (str(path), "copy or download it again")
 
 
-def test_refuses_what_is_no_picture(tmp_path: Path) -> None:
+def test_rejects_what_is_not_an_image(tmp_path: Path) -> None:
     path = tmp_path / "image.png"
-    for data in (b"", b"not a picture", bytes(1000)):
+    for data in (b"", b"not an image", bytes(1000)):
         path.write_bytes(data)
-        with pytest.raises(DataError, match=r"image.png: is not a picture"):
+        with pytest.raises(DataError, match=r"image.png: is not an image"):
             read_rgb(path)
     for missing in (tmp_path / "missing.png", tmp_path):
         with pytest.raises(DataError, match="cannot be read"):
@@ -63,5 +64,5 @@ def test_a_header_that_claims_an_absurd_size_is_an_error(tmp_path: Path) -> None
     data[16:24] = struct.pack(">II", 1 << 20, 1 << 20)
     data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
     path.write_bytes(data)
-    with pytest.raises(DataError, match="is not a picture"):
+    with pytest.raises(DataError, match="is not an image"):
         read_rgb(path)

@@ -12,7 +12,7 @@ POINTS = np.array([[1, 2, 3], [np.nan, 0, 0], [4, 5, np.inf], [-1.5, 1e-7, 80]],
 COLORS = np.array([[255, 0, 1], [9, 9, 9], [8, 8, 8], [10, 13, 26]], np.uint8)
 
 
-def test_the_file_is_what_ply_asks_for(tmp_path: Path) -> None:
+def test_the_file_follows_the_ply_format(tmp_path: Path) -> None:
     path = tmp_path / "cloud.ply"
     assert write_ply(path, POINTS[:1], COLORS[:1]) == 1
     header = (
@@ -31,7 +31,7 @@ def test_finite_points_read_back_with_their_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(colors, COLORS[[0, 3]])
 
 
-def test_points_without_colours_and_no_points_at_all(tmp_path: Path) -> None:
+def test_points_without_colours_and_empty_clouds(tmp_path: Path) -> None:
     path = tmp_path / "cloud.ply"
     write_ply(path, POINTS)
     points, colors = read_ply(path)
@@ -40,7 +40,7 @@ def test_points_without_colours_and_no_points_at_all(tmp_path: Path) -> None:
     assert read_ply(path)[0].shape == (0, 3)
 
 
-def test_refuses_shapes_that_do_not_fit(tmp_path: Path) -> None:
+def test_rejects_shapes_that_do_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "cloud.ply"
     for points, colors in (
         (POINTS[:, :2], None),
@@ -54,7 +54,7 @@ def test_refuses_shapes_that_do_not_fit(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_refuses_files_that_are_broken_missing_or_foreign(tmp_path: Path) -> None:
+def test_rejects_files_that_are_damaged_missing_or_foreign(tmp_path: Path) -> None:
     path = tmp_path / "cloud.ply"
     write_ply(path, POINTS, COLORS)
     data = path.read_bytes()

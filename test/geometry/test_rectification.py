@@ -35,7 +35,7 @@ def undistorted(pixels: np.ndarray, model: str, D: np.ndarray) -> np.ndarray:
 def test_agrees_with_opencv_undistorting_single_points(lens: str) -> None:
     model, D = LENSES[lens][0], np.array(LENSES[lens][1])
     rectifier = Rectifier(K, D, R, P, model, SIZE)
-    # Images whose values are their own coordinates show from where in the raw image each pixel was taken.
+    # Images whose values are their own coordinates show where in the raw image each pixel comes from.
     v, u = np.mgrid[: SIZE[1], : SIZE[0]].astype(np.float32)
     source = np.stack([rectifier(u), rectifier(v)], axis=-1).astype(np.float64)
     assert rectifier.outside is not None
@@ -56,7 +56,7 @@ def test_output_camera_is_read_from_p() -> None:
 
 @pytest.mark.parametrize("D", [[], [0.0] * 5, [0.0] * 14])
 @pytest.mark.parametrize("model", ["plumb_bob", ""])
-def test_rectified_images_pass_untouched(D: list[float], model: str) -> None:
+def test_rectified_images_are_returned_unchanged(D: list[float], model: str) -> None:
     rectifier = Rectifier(K, D, np.eye(3), P, model, SIZE)
     image = np.zeros((120, 160, 3), np.uint8)
     assert rectifier.identity
@@ -74,7 +74,7 @@ def test_missing_p_and_r_fall_back_to_k_and_no_rotation() -> None:
     np.testing.assert_array_equal(bare(image), full(image))
 
 
-def test_what_the_raw_image_does_not_show_is_black_and_marked_outside() -> None:
+def test_pixels_the_raw_image_does_not_show_are_black_and_marked_outside() -> None:
     # Half the focal length shows twice the angle: the raw image covers the middle half only.
     wide = np.hstack([K @ np.diag([1.0, 1.0, 1.0]), np.zeros((3, 1))])
     wide[0, 0], wide[1, 1] = 55.0, 56.0
@@ -117,13 +117,13 @@ def test_maps_are_kept_for_the_same_calibration() -> None:
         ({"size": (40000, 120)}, "32766"),
     ],
 )
-def test_refuses_calibrations_that_cannot_be(change: dict[str, object], message: str) -> None:
+def test_rejects_impossible_calibrations(change: dict[str, object], message: str) -> None:
     arguments = {"K": K, "D": [0.1, 0, 0, 0], "R": R, "P": P, "model": "plumb_bob", "size": SIZE}
     with pytest.raises(InputError, match=message):
         Rectifier(**{**arguments, **change})
 
 
-def test_refuses_an_image_of_another_size() -> None:
+def test_rejects_an_image_of_another_size() -> None:
     rectifier = Rectifier(K, [0.1, 0, 0, 0], R, P, "plumb_bob", SIZE)
     with pytest.raises(InputError, match="image is 120x160, but its calibration is for 160x120"):
         rectifier(np.zeros((160, 120, 3), np.uint8))
@@ -136,7 +136,7 @@ def test_absurd_coefficients_give_an_image_not_a_crash(D: list[float], model: st
     assert Rectifier(K, D, R, P, model, SIZE)(image).shape == image.shape
 
 
-def test_nothing_cut_nothing_binned_changes_nothing() -> None:
+def test_no_cropping_and_no_binning_changes_nothing() -> None:
     calibration = delivered_image(K, P, *SIZE)
     np.testing.assert_array_equal(calibration.K, K)
     np.testing.assert_array_equal(calibration.P, P)
@@ -174,13 +174,13 @@ def test_binning_agrees_with_resizing_a_camera() -> None:
         ((1, 1), (160, 0, 0, 0), "after binning"),
     ],
 )
-def test_refuses_regions_and_binning_that_leave_no_image(
+def test_rejects_regions_and_binning_that_leave_no_image(
     binning: tuple[int, int], roi: tuple[int, int, int, int], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         delivered_image(K, P, *SIZE, *binning, roi)
 
 
-def test_refuses_an_uncalibrated_camera() -> None:
+def test_rejects_an_uncalibrated_camera() -> None:
     with pytest.raises(InputError, match="above 0"):
         delivered_image(np.zeros(9), np.zeros(12), *SIZE)

@@ -23,33 +23,34 @@ def atlas() -> Atlas:
 
 
 def test_texels_by_row_and_column(atlas: Atlas) -> None:
-    number = atlas.number("numbers")
-    assert sample(atlas, number, 0.1, 0.1, 0) == [0, 0, 0, 255]
-    assert sample(atlas, number, 0.9, 0.1, 0) == [30, 30, 30, 255]
-    assert sample(atlas, number, 0.1, 0.6, 0) == [80, 80, 80, 255]
+    texture = atlas.index("numbers")
+    assert sample(atlas, texture, 0.1, 0.1, 0) == [0, 0, 0, 255]
+    assert sample(atlas, texture, 0.9, 0.1, 0) == [30, 30, 30, 255]
+    assert sample(atlas, texture, 0.1, 0.6, 0) == [80, 80, 80, 255]
 
 
-def test_coordinates_repeat_also_below_zero(atlas: Atlas) -> None:
-    number = atlas.number("numbers")
-    assert sample(atlas, number, 5.9, -0.9, 0) == sample(atlas, number, 0.9, 0.1, 0)
+def test_coordinates_repeat_below_zero_too(atlas: Atlas) -> None:
+    texture = atlas.index("numbers")
+    assert sample(atlas, texture, 5.9, -0.9, 0) == sample(atlas, texture, 0.9, 0.1, 0)
 
 
 def test_levels_are_means_and_stop_at_one_pixel(atlas: Atlas) -> None:
-    number = atlas.number("numbers")
-    assert sample(atlas, number, 0.1, 0.1, 1)[0] == 25  # mean of 0, 10, 40, 50
-    assert sample(atlas, number, 0.1, 0.1, 2)[0] == 75
-    assert sample(atlas, number, 0.7, 0.7, 99)[0] == 75
-    assert sample(atlas, number, 0.1, 0.1, -3)[0] == 0
+    texture = atlas.index("numbers")
+    assert sample(atlas, texture, 0.1, 0.1, 1)[0] == 25  # mean of 0, 10, 40, 50
+    assert sample(atlas, texture, 0.1, 0.1, 2)[0] == 75
+    assert sample(atlas, texture, 0.7, 0.7, 99)[0] == 75
+    assert sample(atlas, texture, 0.1, 0.1, -3)[0] == 0
 
 
-def test_second_texture_does_not_touch_the_first(atlas: Atlas) -> None:
+def test_levels_of_a_texture_do_not_reach_into_the_next(atlas: Atlas) -> None:
     for level in range(5):
-        assert sample(atlas, atlas.number("blank"), 0.3, 0.8, level) == [10, 20, 30, 40]
+        assert sample(atlas, atlas.index("blank"), 0.3, 0.8, level) == [10, 20, 30, 40]
     assert atlas.brightness[1] == pytest.approx(20 / 255)
     assert atlas.family("b") == ["blank"]
+    assert atlas.pick_variant(np.random.default_rng(0), "b") == 1
 
 
 @pytest.mark.parametrize("shape", [(4, 8, 4), (6, 6, 4), (4, 4, 3), (4096, 4096, 4)])
-def test_odd_textures_are_refused(shape: tuple[int, ...]) -> None:
+def test_textures_of_another_shape_are_rejected(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="power of two"):
         Atlas().add("odd", np.zeros(shape, np.uint8))

@@ -4,28 +4,28 @@ import numpy as np
 import pytest
 
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.synthetic.canvas import Canvas
 from space_clip_ros.synthetic.raster import cross, fragments, orthographic, perspective
+from space_clip_ros.synthetic.z_buffer import ZBuffer
 
 CAMERA = PinholeCamera(64, 48, 40.0, 40.0, 31.5, 23.5)
 
 
 def draw(quads: list, two_sided: bool = True, camera: PinholeCamera = CAMERA) -> tuple[np.ndarray, np.ndarray]:
-    """Depth (0 where nothing is) and the quad seen (-1 where none)."""
+    """Return depth (0 where nothing is drawn) and the visible quad (-1 where none is)."""
     corners = np.asarray(quads, float)
     facets = perspective(corners, camera, np.full(len(corners), two_sided), 1000.0)
-    canvas = Canvas(camera.width, camera.height)
-    canvas.draw(facets, np.arange(len(facets.index)))
+    z_buffer = ZBuffer(camera.width, camera.height)
+    z_buffer.draw(facets, np.arange(len(facets.index)))
     shape = camera.height, camera.width
-    quad = np.append(facets.index, -1)[canvas.facet]
+    quad = np.append(facets.index, -1)[z_buffer.facet]
     depth = np.zeros(shape)
-    seen = canvas.value.reshape(shape) > 0
-    depth[seen] = 1 / canvas.value.reshape(shape)[seen]
+    seen = z_buffer.value.reshape(shape) > 0
+    depth[seen] = 1 / z_buffer.value.reshape(shape)[seen]
     return depth, quad.reshape(shape)
 
 
 def facing(x: float, y: float, z: float, half: float) -> list:
-    """A square that faces the camera: corners counter-clockwise as the camera sees it (y is down)."""
+    """Return a square that faces the camera: counter-clockwise as the camera sees it (y is down)."""
     return [
         (x - half, y + half, z),
         (x + half, y + half, z),
@@ -49,7 +49,7 @@ def test_a_pixel_is_covered_when_its_centre_is(half: float, pixels: int) -> None
     assert (depth > 0).sum(axis=1).max() == pixels
 
 
-def test_ground_plane_that_runs_behind_the_camera_has_depth_of_its_formula() -> None:
+def test_ground_plane_that_extends_behind_the_camera_has_its_exact_depth() -> None:
     ground = [(-50, 1.5, -20), (50, 1.5, -20), (50, 1.5, 200), (-50, 1.5, 200)]
     depth, _ = draw([ground])
     rows = np.arange(24, 48)
@@ -70,7 +70,7 @@ def test_nearer_quad_wins_whatever_the_order() -> None:
         assert depth[23, 22] == pytest.approx(9.0)
 
 
-def test_crossing_quads_change_hands_where_they_meet() -> None:
+def test_crossing_quads_change_places_where_they_meet() -> None:
     # Two planes that cross at x = 0, z = 10: each is nearer on one side.
     left = [(-3, 2, 7), (3, 2, 13), (3, -2, 13), (-3, -2, 7)]
     right = [(-3, 2, 13), (3, 2, 7), (3, -2, 7), (-3, -2, 13)]
@@ -132,9 +132,9 @@ def test_random_planes_agree_with_ray_intersections() -> None:
 def test_fragments_that_do_not_pass_are_holes() -> None:
     quads = np.asarray([facing(0, 0, 8.0, 1.0), facing(0, 0, 12.0, 3.0)])
     facets = perspective(quads, CAMERA, np.ones(2, bool), 100.0)
-    canvas = Canvas(64, 48)
-    canvas.draw(facets, np.arange(2), lambda found: (found.pixel % 2 == 0) | (facets.index[found.facet] == 1))
-    seen = facets.index[canvas.facet.reshape(48, 64)[20, 28:36]]
+    z_buffer = ZBuffer(64, 48)
+    z_buffer.draw(facets, np.arange(2), lambda found: (found.pixel % 2 == 0) | (facets.index[found.facet] == 1))
+    seen = facets.index[z_buffer.facet.reshape(48, 64)[20, 28:36]]
     assert seen.tolist() == [0, 1] * 4
 
 
@@ -148,10 +148,10 @@ def test_parallel_projection_keeps_the_highest() -> None:
     slope = [(0, 0, 0), (9, 0, 9), (9, 9, 9), (0, 9, 0)]
     lid = [(0, 0, 4), (4, 0, 4), (4, 9, 4), (0, 9, 4)]
     facets = orthographic(np.asarray([slope, lid], float), 10, 10)
-    canvas = Canvas(10, 10)
-    canvas.draw(facets, np.arange(2))
+    z_buffer = ZBuffer(10, 10)
+    z_buffer.draw(facets, np.arange(2))
     expected = np.tile([4, 4, 4, 4, 4, 5, 6, 7, 8, 9], (10, 1))
-    np.testing.assert_allclose(canvas.value.reshape(10, 10), expected, atol=1e-5)
+    np.testing.assert_allclose(z_buffer.value.reshape(10, 10), expected, atol=1e-5)
 
 
 def test_nothing_to_draw_is_no_fragments() -> None:
@@ -159,26 +159,26 @@ def test_nothing_to_draw_is_no_fragments() -> None:
     assert len(fragments(facets, 64, 48).pixel) == 0
 
 
-def test_cross_is_numpy_s_to_the_bit() -> None:
+def test_cross_equals_numpys_bit_for_bit() -> None:
     first, second = np.random.default_rng(0).normal(size=(2, 50, 4, 3))
     np.testing.assert_array_equal(cross(first, second), np.cross(first, second))
 
 
-def test_of_equal_values_the_batch_drawn_first_wins() -> None:
+def test_between_equal_values_the_batch_drawn_first_wins() -> None:
     quads = np.asarray([facing(0, 0, 8.0, 1.0), facing(0, 0, 8.0, 1.0)])
     facets = perspective(quads, CAMERA, np.ones(2, bool), 100.0)
-    canvas = Canvas(64, 48)
+    z_buffer = ZBuffer(64, 48)
     for row in (1, 0):
-        canvas.draw(facets, np.array([row]))
-    assert set(canvas.facet.tolist()) == {-1, 1}
+        z_buffer.draw(facets, np.array([row]))
+    assert set(z_buffer.facet.tolist()) == {-1, 1}
 
 
-def test_canvas_keeps_values_to_the_bit_whatever_their_sign() -> None:
+def test_z_buffer_keeps_values_of_either_sign_bit_for_bit() -> None:
     rng = np.random.default_rng(5)
     corners = rng.uniform(0, 64, (40, 3, 3)) - (0, 0, 32)
     facets = orthographic(corners[:, [0, 1, 2, 2]], 64, 64)
-    canvas, expected = Canvas(64, 64), np.full(64 * 64, -np.inf, np.float32)
-    canvas.draw(facets, np.arange(len(facets.index)))
+    z_buffer, expected = ZBuffer(64, 64), np.full(64 * 64, -np.inf, np.float32)
+    z_buffer.draw(facets, np.arange(len(facets.index)))
     found = fragments(facets, 64, 64)
     np.maximum.at(expected, found.pixel, found.value)
-    np.testing.assert_array_equal(canvas.value, expected)
+    np.testing.assert_array_equal(z_buffer.value, expected)

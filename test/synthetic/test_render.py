@@ -7,7 +7,7 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.light import Light, random_light
 from space_clip_ros.synthetic.mesh import CUTOUT, DECAL, GROUND, Mesh, box, concatenate, quads
-from space_clip_ros.synthetic.render import View
+from space_clip_ros.synthetic.render import CameraView
 from space_clip_ros.synthetic.sensor import Sensor, expose, random_sensor
 
 CAMERA = PinholeCamera(80, 60, 60.0, 60.0, 39.5, 29.5)
@@ -28,7 +28,7 @@ def atlas() -> Atlas:
 
 def ground(atlas: Atlas) -> Mesh:
     corners = [(-10, -50, 0), (300, -50, 0), (300, 50, 0), (-10, 50, 0)]
-    return quads(corners, atlas.number("gray"), kind=GROUND)
+    return quads(corners, atlas.index("gray"), kind=GROUND)
 
 
 def weather(elevation: float = 45.0, sun: float = 1.0) -> Light:
@@ -49,8 +49,8 @@ def weather(elevation: float = 45.0, sun: float = 1.0) -> Light:
 
 def test_depth_of_ground_and_box_worked_out_by_hand(atlas: Atlas) -> None:
     # A 2 m cube whose near face stands at x = 9: it spans z = 9, and 1.5 m below the axis is the ground.
-    cube = box((2.0, 2.0, 2.0), atlas.number("gray")).placed((10.0, 0.0, 0.0), 0.0)
-    depth = View(concatenate([ground(atlas), cube]), atlas, CAMERA, POSE).depth()
+    cube = box((2.0, 2.0, 2.0), atlas.index("gray")).placed((10.0, 0.0, 0.0), 0.0)
+    depth = CameraView(concatenate([ground(atlas), cube]), atlas, CAMERA, POSE).depth()
     assert depth.dtype == np.float32
     for row in range(40, 60):
         expected = 1.5 * 60 / (row - 29.5)
@@ -59,24 +59,24 @@ def test_depth_of_ground_and_box_worked_out_by_hand(atlas: Atlas) -> None:
     np.testing.assert_allclose(depth[27:39, 34:46], 9.0, rtol=1e-6)
     assert depth[30, 32] != pytest.approx(9.0)
     assert np.isnan(depth[10, 40])
-    # Between 25.5 + ... the lid: on the plane 0.5 m above the eye, nothing of it is seen from below.
+    # The lid is 0.5 m above the camera, so its top cannot be seen.
     assert np.isnan(depth[25, 40])
 
 
 def test_holes_show_what_is_behind(atlas: Atlas) -> None:
     corners = [(5, 1, 0.5), (5, -1, 0.5), (5, -1, 2.5), (5, 1, 2.5)]
-    screen = quads(corners, atlas.number("half"), kind=CUTOUT)
-    wall = quads([(20, 30, 0), (20, -30, 0), (20, -30, 9), (20, 30, 9)], atlas.number("gray"))
-    depth = View(concatenate([screen, wall]), atlas, CAMERA, POSE).depth()
+    screen = quads(corners, atlas.index("half"), kind=CUTOUT)
+    wall = quads([(20, 30, 0), (20, -30, 0), (20, -30, 9), (20, 30, 9)], atlas.index("gray"))
+    depth = CameraView(concatenate([screen, wall]), atlas, CAMERA, POSE).depth()
     row = depth[30]
     assert row[32] == pytest.approx(20.0)  # left half: a hole
     assert row[47] == pytest.approx(5.0)
 
 
 def test_decals_colour_the_ground_but_not_the_depth(atlas: Atlas) -> None:
-    stripe = quads([(5, -1, 0), (8, -1, 0), (8, 1, 0), (5, 1, 0)], atlas.number("paint"), kind=DECAL)
-    plain = View(ground(atlas), atlas, CAMERA, POSE)
-    painted = View(concatenate([ground(atlas), stripe]), atlas, CAMERA, POSE)
+    stripe = quads([(5, -1, 0), (8, -1, 0), (8, 1, 0), (5, 1, 0)], atlas.index("paint"), kind=DECAL)
+    plain = CameraView(ground(atlas), atlas, CAMERA, POSE)
+    painted = CameraView(concatenate([ground(atlas), stripe]), atlas, CAMERA, POSE)
     np.testing.assert_array_equal(plain.depth(), painted.depth())
     change = (painted.color(weather()) - plain.color(weather())).mean(axis=-1)
     rows = 29.5 + 1.5 * 60 / np.array([8.0, 5.0])
@@ -85,17 +85,17 @@ def test_decals_colour_the_ground_but_not_the_depth(atlas: Atlas) -> None:
 
 
 def test_decals_stay_off_what_stands_on_the_ground(atlas: Atlas) -> None:
-    stripe = quads([(5, -1, 0), (30, -1, 0), (30, 1, 0), (5, 1, 0)], atlas.number("paint"), kind=DECAL)
-    cube = box((2, 4, 2), atlas.number("gray")).placed((10, 0, 0), 0.0)
-    bare = View(concatenate([ground(atlas), cube]), atlas, CAMERA, POSE).color(weather())
-    painted = View(concatenate([ground(atlas), stripe, cube]), atlas, CAMERA, POSE).color(weather())
+    stripe = quads([(5, -1, 0), (30, -1, 0), (30, 1, 0), (5, 1, 0)], atlas.index("paint"), kind=DECAL)
+    cube = box((2, 4, 2), atlas.index("gray")).placed((10, 0, 0), 0.0)
+    bare = CameraView(concatenate([ground(atlas), cube]), atlas, CAMERA, POSE).color(weather())
+    painted = CameraView(concatenate([ground(atlas), stripe, cube]), atlas, CAMERA, POSE).color(weather())
     np.testing.assert_array_equal(bare[30:38, 38:42], painted[30:38, 38:42])
 
 
 def test_shadow_lies_away_from_the_sun(atlas: Atlas) -> None:
     # Sun from the left (y > 0) at 45 degrees: a wall 2 m tall along x shades 2 m to its right.
-    wall = box((40.0, 0.2, 2.0), atlas.number("gray")).placed((20.0, 2.0, 0.0), 0.0)
-    view = View(concatenate([ground(atlas), wall]), atlas, CAMERA, POSE)
+    wall = box((40.0, 0.2, 2.0), atlas.index("gray")).placed((20.0, 2.0, 0.0), 0.0)
+    view = CameraView(concatenate([ground(atlas), wall]), atlas, CAMERA, POSE)
     color = view.color(weather()).mean(axis=-1)
     row = 48
     z = 1.5 * 60 / (row - 29.5)
@@ -105,20 +105,20 @@ def test_shadow_lies_away_from_the_sun(atlas: Atlas) -> None:
     assert shaded == pytest.approx(gray * 0.2, rel=0.02)
 
 
-def test_haze_takes_colours_to_the_horizons(atlas: Atlas) -> None:
+def test_thick_haze_shows_the_colour_of_the_horizon(atlas: Atlas) -> None:
     thick = weather()
     thick = Light(**{**thick.__dict__, "haze": 10.0})
-    color = View(ground(atlas), atlas, CAMERA, POSE).color(thick)
+    color = CameraView(ground(atlas), atlas, CAMERA, POSE).color(thick)
     np.testing.assert_allclose(color[50], 0.4, rtol=1e-3)
 
 
-def test_exposure_reaches_its_aim_for_dark_and_bright_scenes() -> None:
+def test_exposure_reaches_its_target_for_dark_and_bright_scenes() -> None:
     rng = np.random.default_rng(0)
     ramp = np.linspace(0.05, 0.5, 60 * 80 * 3, dtype=np.float32).reshape(60, 80, 3)
     for factor in (0.01, 1.0, 30.0):
-        picture = expose(ramp * np.float32(factor), Sensor(brightness=100.0, vignette=0.0), rng)
-        assert picture.dtype == np.uint8
-        assert abs(picture[20:].mean() - 100) < 15
+        image = expose(ramp * np.float32(factor), Sensor(brightness=100.0, vignette=0.0), rng)
+        assert image.dtype == np.uint8
+        assert abs(image[20:].mean() - 100) < 15
 
 
 def test_random_weather_and_sensor_are_usable() -> None:

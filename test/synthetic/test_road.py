@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from space_clip_ros.synthetic.build import build_scene
 from space_clip_ros.synthetic.layouts import LAYOUTS
-from space_clip_ros.synthetic.plan import draw_crossings, draw_plan
 from space_clip_ros.synthetic.road import Crossing, Edge, Road
+from space_clip_ros.synthetic.road_plan import random_crossings, random_plan
+from space_clip_ros.synthetic.scene_builder import build_scene
 
 SECTION = (
     Edge(-20, 0.0, "grass"),
@@ -53,24 +53,24 @@ def test_kerb_goes_down_where_a_side_road_comes_in() -> None:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_plans_have_edges_in_order_and_lanes_on_the_road(name: str) -> None:
     for seed in range(20):
-        plan = draw_plan(LAYOUTS[name], np.random.default_rng(seed))
+        plan = random_plan(LAYOUTS[name], np.random.default_rng(seed))
         edges = [edge.t for edge in plan.section]
         assert edges == sorted(edges)
         assert edges[0] == pytest.approx(-edges[-1])
         assert all(edge.texture for edge in plan.section[:-1])
         lanes = [plan.lane_center(index) for index in range(plan.same + plan.opposite)]
-        assert all(abs(lane) + plan.lane / 2 <= plan.half + 1e-9 for lane in lanes)
+        assert all(abs(lane) + plan.lane_width / 2 <= plan.half_width + 1e-9 for lane in lanes)
 
 
 def test_crossings_do_not_overlap() -> None:
-    crossings = draw_crossings(LAYOUTS["city"], np.random.default_rng(2), 1000.0)
+    crossings = random_crossings(LAYOUTS["city"], np.random.default_rng(2), 1000.0)
     assert crossings
     assert all(a.end < b.start for a, b in itertools.pairwise(crossings))
-    assert draw_crossings(LAYOUTS["country"], np.random.default_rng(2), 1000.0) == []
+    assert random_crossings(LAYOUTS["country"], np.random.default_rng(2), 1000.0) == []
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_scene_of_each_layout_stands_and_nobody_sits_on_us(name: str) -> None:
+def test_a_scene_of_each_layout_is_well_formed_and_keeps_clear_of_the_ego_car(name: str) -> None:
     scene = build_scene(4, 2.0, name)
     for time in (0.0, 2.0):
         mesh = scene.mesh(time)

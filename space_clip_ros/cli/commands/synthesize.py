@@ -1,4 +1,4 @@
-"""``space_clip synthesize``: synthetic drives in KITTI raw's layout."""
+"""``space_clip synthesize``: write synthetic drives in KITTI raw's layout."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "synthesize",
         help="write synthetic drives with exact depth",
-        description="Write synthetic drives in KITTI raw's layout: pictures, laser scans, exact depth, calibration.",
+        description="Write synthetic drives in KITTI raw's layout: images, laser scans, exact depth, calibration.",
         epilog="example: space_clip synthesize --out drives --frames 50 --seed 1 --drives 4",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to, made if need be")
-    parser.add_argument("--frames", type=int, default=50, metavar="N", help="frames a drive (default 50)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to; created if missing")
+    parser.add_argument("--frames", type=int, default=50, metavar="N", help="frames per drive (default 50)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the first drive (default 0)")
-    parser.add_argument("--drives", type=int, default=1, metavar="K", help="drives, seeds counting up (default 1)")
-    parser.add_argument("--stride", type=int, default=1, metavar="N", help="take every N-th frame of 10 Hz (default 1)")
-    parser.add_argument("--layout", help="city, residential, country, highway or avenue (default: drawn by seed)")
+    parser.add_argument(
+        "--drives", type=int, default=1, metavar="K", help="number of drives; each takes the next seed (default 1)"
+    )
+    parser.add_argument(
+        "--stride", type=int, default=1, metavar="N", help="take every N-th frame of a 10 Hz drive (default 1)"
+    )
+    parser.add_argument("--layout", help="city, residential, country, highway or avenue (default: random, by seed)")
     parser.add_argument("--no-scans", dest="scans", action="store_false", help="leave out the laser scans")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the drives and name their folders, then say how fast it went."""
+    """Write the drives, print their folders, then print the speed."""
     from space_clip_ros.cli.console import progress_bar, say
     from space_clip_ros.errors import InputError
     from space_clip_ros.synthetic.drive import write_drive

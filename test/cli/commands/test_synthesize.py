@@ -10,7 +10,7 @@ from space_clip_ros.cli.main import main
 from space_clip_ros.data.kitti import KittiDrive
 
 
-def test_writes_the_drives_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_the_drives_whose_folders_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["synthesize", "--out", str(tmp_path), "--frames", "1", "--seed", "8", "--drives", "2", "--no-scans"]
     assert main(arguments) == 0
     *paths, speed = capsys.readouterr().out.splitlines()
@@ -26,7 +26,7 @@ def test_writes_the_drives_it_names(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--layout", "moon"], "layout must be one of"),
     ],
 )
-def test_wrong_values_are_one_line(
+def test_a_wrong_value_is_reported_in_one_line(
     tmp_path, capsys: pytest.CaptureFixture[str], extra: list[str], message: str
 ) -> None:
     assert main(["synthesize", "--out", str(tmp_path), "--frames", "1", *extra]) == 1

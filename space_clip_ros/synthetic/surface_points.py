@@ -1,4 +1,4 @@
-"""Points of surfaces that pixels see: what textures, light and shadows are looked up with."""
+"""The surface points that pixels see; textures, light and shadows are looked up with them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _JITTER = np.random.default_rng(0).uniform(-0.5, 0.5, (2, _JITTERS)).astype(np.f
 
 
 @dataclass(frozen=True)
-class Points:
-    """P points, each the one that a pixel sees of a facet.
+class SurfacePoints:
+    """P points, each where one pixel's ray meets a facet.
 
     Attributes:
         x: (P,) float32 columns of the pixels.
         y: (P,) float32 rows of the pixels.
-        jitter: two times (P,) float32 in [-0.5, 0.5), random but the same for a pixel in every frame.
-        facet: (P,) intp rows of the table of facets at hand; indices of another type cost a copy at every look-up.
+        jitter: two (P,) float32 arrays in [-0.5, 0.5), random but the same for a pixel in every frame.
+        facet: (P,) intp rows of a table of facets; indices of another type would cost a copy at every look-up.
         depth: (P,) float32 metres along the optical axis.
     """
 
@@ -37,14 +37,14 @@ class Points:
     @classmethod
     def at(
         cls, camera: PinholeCamera, pixel: slice | NDArray[np.intp], facet: NDArray[np.intp], inverse: Floats
-    ) -> Points:
-        """Return points at pixels.
+    ) -> SurfacePoints:
+        """Return the points that some pixels see.
 
         Args:
             camera: where the pixels are.
-            pixel: (P,) y * width + x, or a slice of them, which is faster.
+            pixel: (P,) y * width + x, or a slice of those numbers, which is faster.
             facet: (P,) rows of a table of facets.
-            inverse: (P,) one over metres along the optical axis.
+            inverse: (P,) inverse depth, 1/metres.
         """
         grid = _pixel_grid(camera.width, camera.height)
         x, y, *jitter = (part[pixel] if isinstance(pixel, slice) else part.take(pixel) for part in grid)
@@ -52,13 +52,13 @@ class Points:
 
 
 def pixels_to_rays(camera: PinholeCamera) -> NDArray[np.float64]:
-    """Return (3, 3): from pixel (x, y, 1) to the ray with z = 1."""
+    """Return the (3, 3) matrix from pixel (x, y, 1) to its ray with z = 1."""
     return np.array([[1 / camera.fx, 0, -camera.cx / camera.fx], [0, 1 / camera.fy, -camera.cy / camera.fy], [0, 0, 1]])
 
 
 @lru_cache(maxsize=4)
 def _pixel_grid(width: int, height: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return x, y and two jitters of every pixel, (height * width,) float32 each."""
+    """Return x, y and both jitters of every pixel, (height * width,) float32 each."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32).reshape(2, -1)
     across, down = (np.resize(jitter, width * height) for jitter in _JITTER)
     return x, y, across, down
