@@ -221,8 +221,11 @@ class NodeConfig:
     image_transport: str = setting("raw", "input topic's form", choices=("raw", "compressed"), read_only=True)
     rectify: str = setting(
         "auto",
-        "auto: undistort images whose camera_info has distortion; off: images are rectified already, P describes them",
-        choices=("auto", "off"),
+        "auto: undistort images whose camera_info has distortion; never: images are rectified already, P describes "
+        "them (off and false are taken as never)",
+        choices=("auto", "never"),
+        # YAML reads off as false.
+        aliases={False: "never", "off": "never"},
     )
     depth_encoding: str = setting("32FC1", "32FC1 metres or 16UC1 millimetres", choices=("32FC1", "16UC1"))
     min_depth: float = setting(0.1, "nearer depth is invalid, metres", minimum=0.0)

@@ -33,7 +33,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         draft.chmod(0o666 & ~_umask())
         draft.replace(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise DataError(path, f"cannot be written ({error.strerror or error})") from error
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
@@ -84,7 +84,7 @@ def shared_file(name: str) -> Path:
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    raise DataError(f"{name}: not found in {', '.join(map(str, folders))}; install the package again")
+    raise DataError(name, f"not found in {', '.join(map(str, folders))}", "install the package again")
 
 
 def _umask() -> int:

@@ -29,9 +29,17 @@ def setting(
     maximum: float | None = None,
     choices: tuple[Any, ...] = (),
     read_only: bool = False,
+    aliases: Mapping[Any, Any] | None = None,
 ) -> Any:
-    """Declare one setting of a frozen dataclass; bounds are inclusive."""
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "read_only": read_only}
+    """Declare one setting of a frozen dataclass; bounds are inclusive, and ``aliases`` maps other values to choices."""
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "read_only": read_only,
+        "aliases": aliases or {},
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -52,6 +60,7 @@ class Declared:
     maximum: float | None = None
     choices: tuple[Any, ...] = ()
     read_only: bool = False
+    aliases: Mapping[Any, Any] = dataclasses.field(default_factory=dict)
 
 
 def declared(cls: type, prefix: str = "") -> Iterator[Declared]:
@@ -173,7 +182,7 @@ def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
         if dataclasses.is_dataclass(hints[name]):
             arguments[name] = _parse(typing.cast(type, hints[name]), values[name], f"{prefix}{name}.", problems)
             continue
-        value, problem = _convert(values[name], hints[name])
+        value, problem = _convert(_without_alias(values[name], field.metadata["aliases"]), hints[name])
         problem = problem or _out_of_range(value, field.metadata)
         if problem:
             problems.append(f"{prefix}{name}: {problem}, got {values[name]!r}")
@@ -185,6 +194,11 @@ def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
     if check is not None:
         problems.extend(f"{prefix}{problem}" for problem in check())
     return parsed
+
+
+def _without_alias(value: Any, aliases: Mapping[Any, Any]) -> Any:
+    """Return the choice that a value stands for; text and truth values may stand for one."""
+    return aliases.get(value, value) if isinstance(value, (str, bool)) else value
 
 
 def _convert(value: Any, hint: Any) -> tuple[Any, str]:

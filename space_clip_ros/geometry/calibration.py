@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.rectification import ImageCalibration, Rectifier, cached_rectifier, delivered_image
 
 
@@ -17,8 +20,8 @@ class CameraCalibration:
         K: raw intrinsics, 9 numbers, row by row.
         D: distortion coefficients of the model; empty or all zero for images that are rectified already.
         R: raw to rectified camera, 9 numbers.
-        P: rectified intrinsics, 12 numbers; all zero where there is none: K then stands in.
-        distortion_model: plumb_bob, rational_polynomial or equidistant.
+        P: rectified intrinsics, 12 numbers; K is used where it has no focal length.
+        distortion_model: one of :data:`~space_clip_ros.geometry.lens.MODELS`.
         binning: pixels combined into one, in x and y; 0 and 1 mean none.
         roi: region of interest: x_offset, y_offset, width, height in sensor pixels; a size of 0 means all.
     """
@@ -41,18 +44,48 @@ class CameraCalibration:
         """
         return delivered_image(self.K, self.P, self.width, self.height, *self.binning, self.roi)
 
-    def rectifier(self) -> Rectifier:
-        """Return what undistorts the published images; the same object while the calibration stays the same.
+    def of_image(self, width: int, height: int) -> ImageCalibration:
+        """Return the calibration of images of a size, scaled where they are a resized version of the published ones.
+
+        Cameras are often calibrated at one resolution and run at another of the same shape.
+
+        Args:
+            width: of the images, pixels.
+            height: of the images, pixels.
 
         Raises:
-            InputError: a calibration that cannot be used.
+            InputError: as :meth:`delivered`, or the images have another shape.
         """
         delivered = self.delivered()
+        x_scale, y_scale = width / delivered.width, height / delivered.height
+        # Sides are whole pixels, so one of them may be off by one.
+        if abs(x_scale * delivered.height - height) > 1.0 and abs(y_scale * delivered.width - width) > 1.0:
+            raise InputError(
+                f"it is for images of {delivered.width}x{delivered.height} pixels (after binning and region of "
+                f"interest), but they are {width}x{height}, which is another shape",
+                remedy="calibrate at this size, or let the driver publish the region of interest",
+            )
+        change = np.array(
+            [
+                [x_scale, 0.0, 0.5 * x_scale - 0.5],
+                [0.0, y_scale, 0.5 * y_scale - 0.5],
+                [0.0, 0.0, 1.0],
+            ]
+        )
+        return ImageCalibration(change @ delivered.K, change @ delivered.P, width, height)
+
+    def rectifier(self, width: int, height: int) -> Rectifier:
+        """Return what undistorts images of a size; the same object while the calibration stays the same.
+
+        Raises:
+            InputError: a calibration that cannot be used for them.
+        """
+        image = self.of_image(width, height)
         return cached_rectifier(
-            tuple(delivered.K.ravel().tolist()),
+            tuple(image.K.ravel().tolist()),
             self.D or (0.0,),
             self.R,
-            tuple(delivered.P.ravel().tolist()),
+            tuple(image.P.ravel().tolist()),
             self.distortion_model,
-            (delivered.width, delivered.height),
+            (width, height),
         )

@@ -15,14 +15,16 @@ import numpy.typing as npt
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera, check_size, matrix_rows
+from space_clip_ros.geometry.lens import lens
 
 Matrix = npt.NDArray[np.float64]
 Image = npt.NDArray[np.integer | np.floating]
 
-# Numbers of coefficients that each model may have; 12 and 14 add OpenCV's thin prism and tilt.
-MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
 # cv2.remap stores pixel coordinates as int16.
 _MAX_SIDE = 32766
+# A focal length below this share of the image's side would mean a view of 178 degrees in a pinhole image.
+_LEAST_FOCAL_LENGTH = 0.01
+_NO_SKEW = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
 
 
 class ImageCalibration(NamedTuple):
@@ -58,7 +60,7 @@ def delivered_image(
 
     Args:
         K: 9 numbers or (3, 3).
-        P: 12 numbers or (3, 4); all zero if there is none, then K is used.
+        P: 12 numbers or (3, 4); K is used where P has no focal length, as drivers that do not rectify leave it.
         width: full sensor width, pixels.
         height: full sensor height, pixels.
         binning_x: 0 and 1 mean none.
@@ -66,10 +68,11 @@ def delivered_image(
         roi: x_offset, y_offset, width, height in full-resolution pixels; a width and height of 0 mean all.
 
     Raises:
-        InputError: matrices of another shape or not finite, a zero focal length in K, an empty size, or a region that
-            reaches outside the sensor.
+        InputError: matrices of another shape or not finite, a camera that is not calibrated (zeros, or a focal length
+            of one pixel), an empty size, or a region that reaches outside the sensor.
     """
-    raw, rectified = _raw_matrix(K, width, height), _projection(P, K)
+    raw = _raw_matrix(K, width, height)
+    rectified = _projection(P, raw, width, height)
     left, top, roi_width, roi_height = roi
     roi_width, roi_height = roi_width or width - left, roi_height or height - top
     if min(left, top) < 0 or left + roi_width > width or top + roi_height > height:
@@ -93,11 +96,11 @@ class Rectifier:
 
     Args:
         K: raw intrinsics, 9 numbers or (3, 3).
-        D: distortion coefficients: 4 or 5 (plumb_bob), 8 (rational_polynomial; 12 and 14 as OpenCV extends it),
-            4 (equidistant); empty or all zero if images are already rectified.
+        D: distortion coefficients, see :func:`~space_clip_ros.geometry.lens.lens`; empty or all zero if images are
+            already rectified.
         R: rotation from the raw to the rectified camera, 9 numbers or (3, 3); all zero means identity.
-        P: rectified intrinsics, 12 numbers or (3, 4); all zero means K.
-        model: plumb_bob, rational_polynomial or equidistant.
+        P: rectified intrinsics, 12 numbers or (3, 4); without a focal length it means K.
+        model: one of :data:`~space_clip_ros.geometry.lens.MODELS`.
         size: width and height of the images, pixels.
 
     Attributes:
@@ -105,8 +108,8 @@ class Rectifier:
         identity: whether images are returned unchanged.
 
     Raises:
-        InputError: an unknown model, another number of coefficients, values that are not finite, an R that is not a
-            rotation, or a camera that :class:`PinholeCamera` rejects.
+        InputError: a lens that is refused, values that are not finite, an R that is not a rotation, or a camera that is
+            not calibrated.
     """
 
     def __init__(
@@ -121,12 +124,11 @@ class Rectifier:
         """Check the calibration."""
         self.size = (int(size[0]), int(size[1]))
         self._K = _raw_matrix(K, *self.size)
-        self._P = _projection(P, K)[:, :3]
+        self._P = _projection(P, self._K, *self.size)[:, :3]
         self.camera = PinholeCamera.from_matrix(self._P, *self.size)
-        self._D = _coefficients(D, model)
+        self._lens = lens(model, D)
         self._R = _rotation(R)
-        self._model = model
-        self.identity = not self._D.any()
+        self.identity = not self._lens.coefficients.size
         if max(self.size) > _MAX_SIDE and not self.identity:
             raise InputError(f"images up to {_MAX_SIDE} pixels a side can be rectified, got {size[0]}x{size[1]}")
 
@@ -162,9 +164,15 @@ class Rectifier:
 
     @functools.cached_property
     def _maps(self) -> tuple[Image, Image]:
-        init = cv2.fisheye.initUndistortRectifyMap if self._model == "equidistant" else cv2.initUndistortRectifyMap
+        init = cv2.fisheye.initUndistortRectifyMap if self._lens.fisheye else cv2.initUndistortRectifyMap
         # Fixed point, in steps of 1/32 pixel: twice as fast to apply as floats.
-        pixels, fractions = init(self._K, self._D, self._R, self._P, self.size, cv2.CV_16SC2)
+        if not self._K[0, 1]:
+            pixels, fractions = init(self._K, self._lens.coefficients, self._R, self._P, self.size, cv2.CV_16SC2)
+        else:
+            # OpenCV ignores skew: u = fx x + skew y + cx, where y = (v - cy) / fy.
+            columns, rows = init(self._K, self._lens.coefficients, self._R, self._P, self.size, cv2.CV_32FC1)
+            columns += np.float32(self._K[0, 1] / self._K[1, 1]) * (rows - np.float32(self._K[1, 2]))
+            pixels, fractions = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
         return np.asarray(pixels), np.asarray(fractions)
 
 
@@ -182,31 +190,33 @@ def cached_rectifier(
 
 
 def _raw_matrix(K: npt.ArrayLike, width: int, height: int) -> Matrix:
-    return PinholeCamera.from_matrix(K, width, height).K
+    """Return K as (3, 3), its skew included."""
+    matrix = matrix_rows(K)[:, :3]
+    if not np.isfinite(matrix).all():
+        raise InputError(f"K must be finite, got {matrix.tolist()}")
+    PinholeCamera.from_matrix(matrix * _NO_SKEW, width, height)
+    if not _has_focal_length(matrix, width, height):
+        raise InputError(
+            f"K has a focal length of {matrix[0, 0]:g} x {matrix[1, 1]:g} pixels for images of {width}x{height}, which "
+            "no lens has",
+            remedy="calibrate the camera",
+        )
+    return matrix
 
 
-def _projection(P: npt.ArrayLike, K: npt.ArrayLike) -> Matrix:
-    """Return P as (3, 4), or K with a zero column if P is all zero, as drivers without rectification publish it."""
+def _projection(P: npt.ArrayLike, K: Matrix, width: int, height: int) -> Matrix:
+    """Return P as (3, 4), or K with a zero column where P has no focal length."""
     projection = matrix_rows(P)
-    if not projection.any():
-        projection = matrix_rows(K)
     if not np.isfinite(projection).all():
         raise InputError(f"P must be finite, got {projection.tolist()}")
+    if not _has_focal_length(projection, width, height):
+        # Images are rectified to this camera, which so has no skew.
+        projection = K * _NO_SKEW
     return projection if projection.shape[1] == 4 else np.hstack([projection, np.zeros((3, 1))])
 
 
-def _coefficients(D: npt.ArrayLike, model: str) -> Matrix:
-    coefficients = np.asarray(D, dtype=np.float64).ravel()
-    if not np.isfinite(coefficients).all():
-        raise InputError(f"distortion coefficients must be finite, got {coefficients.tolist()}")
-    if not coefficients.any():
-        return coefficients
-    if model not in MODELS:
-        raise InputError(f"distortion model must be one of {', '.join(MODELS)}, got {model!r}")
-    if coefficients.size not in MODELS[model]:
-        counts = " or ".join(map(str, MODELS[model]))
-        raise InputError(f"{model} has {counts} distortion coefficients, got {coefficients.size}")
-    return coefficients
+def _has_focal_length(matrix: Matrix, width: int, height: int) -> bool:
+    return bool(matrix[0, 0] > _LEAST_FOCAL_LENGTH * width and matrix[1, 1] > _LEAST_FOCAL_LENGTH * height)
 
 
 def _rotation(R: npt.ArrayLike) -> Matrix:

@@ -102,6 +102,7 @@ class DepthValues(Values):
         depth_factor: the factor on the newest image's depth.
         depth_scale: the parameter.
         camera_info_frames: the frame_ids whose camera_info is known, with commas between.
+        rectification: what is done about the images' distortion.
         memory_mib: resident memory of the process, MiB.
         device_memory_mib: device memory held for the model, MiB.
         image_topic: resolved name.
@@ -131,6 +132,7 @@ class DepthValues(Values):
     depth_factor: float | None = value("{:.4f}")
     depth_scale: float | None = value("{:g}")
     camera_info_frames: str | None = value()
+    rectification: str | None = value()
     memory_mib: float | None = value("{:.1f}")
     device_memory_mib: float | None = value("{:.1f}")
     image_topic: str | None = value()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,6 +18,16 @@ _FRAMES = 16
 _LONGEST_REASON = 300
 
 
+class Rectification(str, enum.Enum):
+    """What is done about an image's distortion."""
+
+    HERE = "images are rectified here"
+    ALREADY = "images are rectified already: camera_info has no distortion"
+    NEVER = "never: images are taken as rectified"
+    UNKNOWN = "unknown: no camera_info"
+    UNUSABLE = "none: depth is of the unrectified image, camera_info cannot be used"
+
+
 @dataclass(frozen=True)
 class RectifiedView:
     """What is known about an image's camera.
@@ -25,13 +36,15 @@ class RectifiedView:
         camera: camera of the image once rectified, or None where unknown.
         rectifier: undistorts the image first, or None where it stays as it is.
         problem: why ``camera`` is None, in one line; empty otherwise.
-        missing: whether that is because no calibration has come at all.
+        rectification: what is done about distortion.
+        note: what was assumed to make use of the calibration; empty if nothing was.
     """
 
     camera: PinholeCamera | None = None
     rectifier: Rectifier | None = None
     problem: str = ""
-    missing: bool = False
+    rectification: Rectification = Rectification.UNKNOWN
+    note: str = ""
 
 
 class _CachedView(NamedTuple):
@@ -55,7 +68,13 @@ class CalibrationStore:
         self._cached: _CachedView | None = None
 
     def update(self, frame_id: str, calibration: CameraCalibration) -> None:
-        """Make a calibration its frame's newest; the few frames updated last are kept."""
+        """Make a calibration its frame's newest; the few frames updated last are kept.
+
+        Args:
+            frame_id: the frame; a leading slash, as ROS 1 had it, does not count.
+            calibration: its calibration.
+        """
+        frame_id = frame_id.lstrip("/")
         with self._lock:
             # Cameras repeat theirs with every image: the old object is kept, so that nothing is worked out again.
             if self._calibrations.get(frame_id) != calibration:
@@ -82,19 +101,30 @@ class CalibrationStore:
             frame_id: the image's frame.
             width: the image's width, pixels.
             height: the image's height, pixels.
-            rectify: ``auto`` (K and D describe the image if D is not zero, P the rectified one) or ``off`` (the
+            rectify: ``auto`` (K and D describe the image if D is not zero, P the rectified one) or ``never`` (the
                 image is rectified already and P describes it).
         """
-        with self._lock:
-            calibration = self._calibrations.get(frame_id)
-            others = tuple(self._calibrations)
+        calibration, others = self._find(frame_id.lstrip("/"))
         if calibration is None:
-            return RectifiedView(problem=self._missing(frame_id, others), missing=not others)
+            return RectifiedView(problem=self._missing(frame_id, others))
         cached, request = self._cached, (width, height, rectify)
         if cached is None or cached.calibration is not calibration or cached.request != request:
             cached = _CachedView(calibration, request, self._work_out(calibration, width, height, rectify))
             self._cached = cached
         return cached.view
+
+    def _find(self, frame_id: str) -> tuple[CameraCalibration | None, tuple[str, ...]]:
+        """Return an image's calibration, and the frames known.
+
+        A camera_info without a frame_id is for every image of its topic, and an image without one belongs to the only
+        camera there is.
+        """
+        with self._lock:
+            known = self._calibrations
+            found = known.get(frame_id) or known.get("")
+            if found is None and not frame_id and len(known) == 1:
+                found = next(iter(known.values()))
+            return found, tuple(known)
 
     def _missing(self, frame_id: str, others: tuple[str, ...]) -> str:
         if not others:
@@ -104,20 +134,24 @@ class CalibrationStore:
 
     def _work_out(self, calibration: CameraCalibration, width: int, height: int, rectify: str) -> RectifiedView:
         try:
-            return _view(calibration, width, height, rectify)
+            return self._view(calibration, width, height, rectify)
         except InputError as error:
             reason = str(error)[:_LONGEST_REASON]
-            return RectifiedView(problem=f"camera_info on {self._topic} cannot be used: {reason}")
+            problem = f"camera_info on {self._topic} cannot be used: {reason}"
+            return RectifiedView(problem=problem, rectification=Rectification.UNUSABLE)
 
-
-def _view(calibration: CameraCalibration, width: int, height: int, rectify: str) -> RectifiedView:
-    delivered = calibration.delivered()
-    if (delivered.width, delivered.height) != (width, height):
-        raise InputError(
-            f"it is for images of {delivered.width}x{delivered.height} pixels (after binning and region of interest), "
-            f"but they are {width}x{height}"
-        )
-    if rectify == "off":
-        return RectifiedView(PinholeCamera.from_matrix(delivered.P, width, height))
-    rectifier = calibration.rectifier()
-    return RectifiedView(rectifier.camera, None if rectifier.identity else rectifier)
+    def _view(self, calibration: CameraCalibration, width: int, height: int, rectify: str) -> RectifiedView:
+        delivered = calibration.delivered()
+        note = ""
+        if (delivered.width, delivered.height) != (width, height):
+            note = (
+                f"camera_info on {self._topic} is for images of {delivered.width}x{delivered.height} pixels; it is "
+                f"scaled to their {width}x{height}"
+            )
+        if rectify == "never":
+            camera = PinholeCamera.from_matrix(calibration.of_image(width, height).P, width, height)
+            return RectifiedView(camera, rectification=Rectification.NEVER, note=note)
+        rectifier = calibration.rectifier(width, height)
+        if rectifier.identity:
+            return RectifiedView(rectifier.camera, rectification=Rectification.ALREADY, note=note)
+        return RectifiedView(rectifier.camera, rectifier, rectification=Rectification.HERE, note=note)

@@ -103,9 +103,10 @@ def test_maps_are_kept_for_the_same_calibration() -> None:
     ("change", "message"),
     [
         ({"model": "kannala"}, "must be one of plumb_bob"),
-        ({"D": [0.1, 0.2, 0.3]}, "4 or 5 distortion coefficients, got 3"),
+        ({"D": [0.1, 0.2, 0.3]}, "k1 k2 p1 or k1 k2 k3"),
         ({"D": [0.1] * 5, "model": "equidistant"}, "equidistant has 4"),
-        ({"D": [0.1] * 5, "model": "rational_polynomial"}, "rational_polynomial has 8"),
+        ({"D": [0.1] * 15, "model": "rational_polynomial"}, "rational_polynomial has 14"),
+        ({"K": np.eye(3)}, "focal length of 1 x 1 pixels for images of 160x120, which no lens has; calibrate"),
         ({"D": [0.1, math.nan, 0, 0]}, "finite"),
         ({"K": np.zeros(9)}, "above 0"),
         ({"P": np.full(12, math.nan)}, "finite"),
@@ -114,7 +115,7 @@ def test_maps_are_kept_for_the_same_calibration() -> None:
         ({"R": np.full(9, math.nan)}, "rotation"),
         ({"R": np.eye(4)}, "3x3"),
         ({"size": (0, 120)}, "at least 1x1"),
-        ({"size": (40000, 120)}, "32766"),
+        ({"size": (40000, 120), "K": K * [[9], [1], [1]]}, "32766"),
     ],
 )
 def test_rejects_impossible_calibrations(change: dict[str, object], message: str) -> None:
@@ -184,3 +185,24 @@ def test_rejects_regions_and_binning_that_leave_no_image(
 def test_rejects_an_uncalibrated_camera() -> None:
     with pytest.raises(InputError, match="above 0"):
         delivered_image(np.zeros(9), np.zeros(12), *SIZE)
+
+
+@pytest.mark.parametrize("lens", ["plumb_bob 5", "equidistant 4"])
+def test_skew_moves_columns_by_height(lens: str) -> None:
+    model, D = LENSES[lens]
+    skewed = K.copy()
+    skewed[0, 1] = 3.0
+    v, u = np.mgrid[: SIZE[1], : SIZE[0]].astype(np.float32)
+    straight, bent = Rectifier(K, D, R, P, model, SIZE), Rectifier(skewed, D, R, P, model, SIZE)
+    rows, columns = straight(v), straight(u)
+    inside = ~straight.outside & ~bent.outside
+    # u = fx x + skew y + cx, where y = (v - cy) / fy.
+    expected = columns + 3.0 * (rows - K[1, 2]) / K[1, 1]
+    np.testing.assert_allclose(bent(u)[inside], expected[inside], atol=0.05)
+    np.testing.assert_allclose(bent(v)[inside], rows[inside], atol=0.05)
+
+
+def test_a_rectified_image_of_a_skewed_camera_needs_no_skew() -> None:
+    skewed = K.copy()
+    skewed[0, 1] = 0.01
+    assert Rectifier(skewed, [], np.eye(3), np.zeros(12), "", SIZE).camera == PinholeCamera.from_matrix(K, *SIZE)

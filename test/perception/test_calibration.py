@@ -8,7 +8,7 @@ import pytest
 
 from space_clip_ros.geometry.calibration import CameraCalibration
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.perception.calibration import CalibrationStore
+from space_clip_ros.perception.calibration import CalibrationStore, Rectification
 
 CAMERA = PinholeCamera(64, 48, 50.0, 52.0, 31.0, 23.0)
 PLAIN = CameraCalibration(
@@ -41,14 +41,15 @@ def test_an_undistorted_camera(store):
 
 def test_nothing_known_yet(store):
     view = store.view("camera", 64, 48, "auto")
-    assert (view.camera, view.problem, view.missing) == (None, "no camera_info on /camera_info yet", True)
+    assert (view.camera, view.problem) == (None, "no camera_info on /camera_info yet")
+    assert view.rectification is Rectification.UNKNOWN
 
 
 def test_another_frame(store):
     store.update("left", PLAIN)
     view = store.view("right", 64, 48, "auto")
     assert view.problem == "camera_info on /camera_info is for frame 'left', but images are in frame 'right'"
-    assert not view.missing
+    assert view.rectification is Rectification.UNKNOWN
 
 
 def test_the_newest_of_each_frame_counts(store):
@@ -86,19 +87,22 @@ def test_nan_is_one_clear_line(store, name):
         ({"K": (0.0,) * 9}, "focal lengths must be above 0"),
         (
             {"width": 128},
-            "it is for images of 128x48 pixels (after binning and region of interest), but they are 64x48",
+            "it is for images of 128x48 pixels (after binning and region of interest), but they are 64x48, which is "
+            "another shape",
         ),
         ({"binning": (2, 0)}, "it is for images of 32x48"),
         ({"D": (0.1,) * 5, "distortion_model": "fish"}, "distortion model must be one of"),
         ({"D": (0.1,) * 5, "distortion_model": "x" * 10**6}, "distortion model must be one of"),
-        ({"D": (0.1,) * 3}, "plumb_bob has 4 or 5 distortion coefficients, got 3"),
+        ({"D": (0.1,) * 3}, "plumb_bob with 3 distortion coefficients"),
+        ({"K": (0.5, 0, 0, 0, 0.5, 0, 0, 0, 1.0)}, "calibrate the camera"),
     ],
 )
 def test_unusable_calibrations(store, fields, text):
     store.update("camera", replace(PLAIN, **fields))
-    problem = store.view("camera", 64, 48, "auto").problem
-    assert text in problem
-    assert len(problem) < 400
+    view = store.view("camera", 64, 48, "auto")
+    assert text in view.problem
+    assert len(view.problem) < 400
+    assert view.rectification is Rectification.UNUSABLE
 
 
 def test_distortion_is_rectified_unless_turned_off(store):
@@ -108,11 +112,36 @@ def test_distortion_is_rectified_unless_turned_off(store):
     rectified = PinholeCamera(64, 48, 40.0, 41.0, 31.0, 23.0)
     assert view.camera == rectified
     assert view.rectifier.camera == rectified
-    off = store.view("camera", 64, 48, "off")
-    assert (off.camera, off.rectifier) == (rectified, None)
+    assert view.rectification is Rectification.HERE
+    never = store.view("camera", 64, 48, "never")
+    assert (never.camera, never.rectifier, never.rectification) == (rectified, None, Rectification.NEVER)
 
 
 def test_no_coefficients_at_all_mean_no_distortion(store):
     store.update("camera", replace(PLAIN, D=(), distortion_model=""))
     view = store.view("camera", 64, 48, "auto")
     assert (view.camera, view.rectifier) == (CAMERA, None)
+    assert view.rectification is Rectification.ALREADY
+
+
+def test_a_camera_calibrated_at_another_resolution_is_scaled_and_says_so(store):
+    store.update("camera", PLAIN)
+    view = store.view("camera", 128, 96, "auto")
+    assert view.camera == CAMERA.resized(128, 96)
+    assert view.note == "camera_info on /camera_info is for images of 64x48 pixels; it is scaled to their 128x96"
+    assert store.view("camera", 64, 48, "auto").note == ""
+
+
+@pytest.mark.parametrize(
+    ("info", "image"),
+    [("/camera", "camera"), ("camera", "/camera"), ("", "camera"), ("camera", ""), ("", ""), ("/", "camera")],
+)
+def test_frames_that_drivers_leave_empty_or_lead_with_a_slash(store, info, image):
+    store.update(info, PLAIN)
+    assert store.view(image, 64, 48, "auto").camera == CAMERA
+
+
+def test_an_image_without_a_frame_belongs_to_none_of_several_cameras(store):
+    store.update("left", PLAIN)
+    store.update("right", PLAIN)
+    assert store.view("", 64, 48, "auto").camera is None

@@ -205,7 +205,7 @@ def test_images_are_rectified_and_depth_outside_the_lens_is_invalid(frame):
         P=(1.0, 0.0, 3.5, 0.0, 0.0, 1.0, 2.5, 0.0, 0.0, 0.0, 1.0, 0.0),
         distortion_model="plumb_bob",
     )
-    rectifier = calibration.rectifier()
+    rectifier = calibration.rectifier(WIDTH, HEIGHT)
     one = frame(RectifiedView(rectifier.camera, rectifier))
     np.testing.assert_array_equal(one.rgb, rectifier(picture()))
     assert np.isnan(one.depth[rectifier.outside]).all()
@@ -261,7 +261,7 @@ def test_a_closed_model_is_a_backend_error():
 def test_an_image_of_another_size_than_its_calibration_is_refused(model):
     rectifier = CameraCalibration(
         16, 6, (4.0, 0, 7.5, 0, 5.0, 2.5, 0, 0, 1), (0.1, 0, 0, 0), (0.0,) * 9, (0.0,) * 12, "plumb_bob"
-    ).rectifier()
+    ).rectifier(16, 6)
     (result,) = DepthCore(model).run([request(RectifiedView(rectifier.camera, rectifier))])
     assert isinstance(result, InputError)
 

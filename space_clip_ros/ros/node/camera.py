@@ -15,7 +15,7 @@ from space_clip_ros.errors import InputError, describe
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
 from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.messages.outputs import CAMERA_INFO
-from space_clip_ros.perception.calibration import CalibrationStore, RectifiedView
+from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import makeable, need_camera
@@ -68,6 +68,7 @@ class Camera:
         calibrations: the newest camera_info of each frame.
         publishers: the outputs.
         scale: the factor on the newest image's depth.
+        rectification: what is done about the newest image's distortion.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class Camera:
         self.calibrations = CalibrationStore(node.resolve_topic_name(f"{self._prefix}camera_info"))
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
+        self.rectification = Rectification.UNKNOWN
         self._subscriptions: list[Any] = []
         self._warmed_up = False
+        self._noted = ""
 
     def start(self) -> None:
         """Subscribe."""
@@ -131,7 +134,7 @@ class Camera:
         watch.lap("convert")
         height, width = rgb.shape[:2]
         view = self.calibrations.view(message.header.frame_id, width, height, settings.rectify)
-        self._note_missing_camera(view, wanted, settings)
+        self._explain(view, wanted, settings)
         outputs = makeable(wanted, view.camera is not None)
         if not outputs:
             # Only the camera is wanted, which needs no depth.
@@ -165,11 +168,22 @@ class Camera:
         if view.camera is not None and CAMERA_INFO in self.publishers.wanted():
             self.publishers.publish(CAMERA_INFO, view.camera, header)
 
-    def _note_missing_camera(self, view: RectifiedView, wanted: tuple[str, ...], settings: NodeConfig) -> None:
-        """Say why the camera is unknown, unless it never gave its intrinsics and nobody needs them."""
-        if view.problem and (need_camera(wanted) or settings.focal_scaling or self.calibrations.frames):
-            self.statistics.note(view.problem, no_camera_info=view.missing)
-            self._log.warning("camera_info", f"{view.problem}; depth goes on without a cloud")
+    def _explain(self, view: RectifiedView, wanted: tuple[str, ...], settings: NodeConfig) -> None:
+        """Log what is wrong with the calibration or was assumed about it.
+
+        A camera that never gives its intrinsics is no fault as long as nobody needs them.
+        """
+        self.rectification = view.rectification
+        if view.note and view.note != self._noted:
+            self._noted = view.note
+            self._log.warning("calibration", view.note)
+        if not view.problem:
+            return
+        unusable = view.rectification is Rectification.UNUSABLE
+        if need_camera(wanted) or settings.focal_scaling or self.calibrations.frames:
+            self.statistics.note(view.problem, no_camera_info=not self.calibrations.frames)
+            image = "of the unrectified image and " if unusable else ""
+            self._log.warning("camera_info", f"{view.problem}; depth goes on {image}without a cloud")
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
         self._subscriptions.append(

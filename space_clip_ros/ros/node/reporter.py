@@ -147,6 +147,7 @@ class Reporter:
                 values,
                 depth_factor=camera.scale,
                 depth_scale=self._settings().depth_scale,
+                rectification=camera.rectification.value,
                 camera_info_frames=", ".join(frame[:40] for frame in camera.calibrations.frames),
             )
         return values

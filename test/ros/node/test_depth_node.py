@@ -283,7 +283,7 @@ def test_distorted_images_are_rectified(running, tiny_model_file):
     # A wider view than the lens had: the corners show nothing, so depth there is invalid.
     assert np.isnan(depth[0, 0])
     assert np.isfinite(depth[HEIGHT // 2, WIDTH // 2])
-    running.node.set_parameters([Parameter("rectify", value="off")])
+    running.node.set_parameters([Parameter("rectify", value="never")])
     message = running.send()
     depth = depth_from_image(running.answer("depth/image", message))
     np.testing.assert_allclose(depth, load_predictor(tiny_model_file, threads=1)(picture()), rtol=1e-5)

@@ -108,7 +108,7 @@ def test_every_lens_is_rectified_and_off_leaves_the_picture_alone(view, predict)
         info = camera_info_from_camera(CAMERA, Header(frame_id="camera"))
         info.distortion_model, info.d = model, coefficients
         calibration = calibration_from_info(info)
-        rectifier = calibration.rectifier()
+        rectifier = calibration.rectifier(WIDTH, HEIGHT)
         assert not rectifier.identity
         known = viewer.node._pipeline.cameras[0].calibrations
         viewer.infos.publish(info)
@@ -116,7 +116,7 @@ def test_every_lens_is_rectified_and_off_leaves_the_picture_alone(view, predict)
         shown = viewer.depth_of(image_from_array(PICTURE, "rgb8", Header(frame_id="camera")))
         expected = np.where(rectifier.outside, np.nan, predict(rectifier(PICTURE)))
         np.testing.assert_allclose(shown, expected, rtol=1e-5, err_msg=model)
-    assert viewer.node.set_parameters([Parameter("rectify", value="off")])[0].successful
+    assert viewer.node.set_parameters([Parameter("rectify", value="never")])[0].successful
     shown = viewer.depth_of(image_from_array(PICTURE, "rgb8", Header(frame_id="camera")))
     np.testing.assert_allclose(shown, predict(PICTURE), rtol=1e-5)
 

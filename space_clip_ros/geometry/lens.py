@@ -1,0 +1,74 @@
+"""Lens models as drivers name them and fill them in, brought into OpenCV's two forms.
+
+``sensor_msgs/CameraInfo`` knows plumb_bob, rational_polynomial and equidistant. Drivers also use other names for the
+same models, and vectors with trailing zeros: whatever has one meaning only is taken, the rest is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.errors import InputError
+
+# One function in OpenCV: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tilt x, tilt y]]]]; what is left out is zero.
+_PINHOLE_COUNTS = (4, 5, 8, 12, 14)
+_PINHOLE = ("plumb_bob", "rational_polynomial", "radtan", "radial_tangential", "brown_conrady")
+# k1 k2 k3 k4 of the angle's powers 3, 5, 7 and 9 (Kannala and Brandt, PAMI 2006).
+_FISHEYE_COUNT = 4
+_FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
+MODELS = (*_PINHOLE, *_FISHEYE)
+
+
+class Lens(NamedTuple):
+    """A lens in one of OpenCV's forms.
+
+    Attributes:
+        coefficients: 4, 5, 8, 12 or 14 for ``cv2.initUndistortRectifyMap``, 4 for ``cv2.fisheye``; empty where there
+            is no distortion.
+        fisheye: which of the two.
+    """
+
+    coefficients: npt.NDArray[np.float64]
+    fisheye: bool
+
+
+def lens(model: str, D: npt.ArrayLike) -> Lens:
+    """Return the lens that a distortion model and its coefficients describe.
+
+    Args:
+        model: one of :data:`MODELS`, in any case, with blanks or hyphens for underscores; any name if D is all zero.
+        D: its coefficients, in the order of sensor_msgs/CameraInfo.
+
+    Raises:
+        InputError: coefficients that are not finite, an unknown model, or more coefficients than the model has.
+    """
+    coefficients: npt.NDArray[np.float64] = np.asarray(D, dtype=np.float64).ravel()
+    if not np.isfinite(coefficients).all():
+        raise InputError(f"distortion coefficients must be finite, got {coefficients.tolist()}")
+    coefficients = coefficients[: np.flatnonzero(coefficients)[-1] + 1] if coefficients.any() else coefficients[:0]
+    if not coefficients.size:
+        return Lens(coefficients, fisheye=False)
+    name = re.sub(r"[\s-]+", "_", model.strip().lower())
+    if name in _FISHEYE:
+        return Lens(_padded(name, coefficients, (_FISHEYE_COUNT,)), fisheye=True)
+    if name in _PINHOLE:
+        if coefficients.size == 3:
+            raise InputError(
+                f"{name} with 3 distortion coefficients may mean k1 k2 p1 or k1 k2 k3", remedy="give 4 or 5"
+            )
+        return Lens(_padded(name, coefficients, _PINHOLE_COUNTS), fisheye=False)
+    raise InputError(f"distortion model must be one of {', '.join(MODELS)}, got {model!r}")
+
+
+def _padded(model: str, coefficients: npt.NDArray[np.float64], counts: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return the coefficients with the zeros that were left out, up to the next of the counts."""
+    for count in counts:
+        if coefficients.size <= count:
+            return np.pad(coefficients, (0, count - coefficients.size))
+    raise InputError(
+        f"{model} has {counts[-1]} distortion coefficients at most, got {coefficients.size} of which the last is not 0"
+    )
