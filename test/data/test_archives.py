@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.data import transfer
+from space_clip_ros.data import http_download
 from space_clip_ros.data.archives import unpack
 from space_clip_ros.errors import DownloadError
 
@@ -16,7 +16,8 @@ def make(path: Path, files: dict[str, bytes], mode: int = 0, method: int = zipfi
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, data in files.items():
             info = zipfile.ZipInfo("placeholder")
-            info.filename = info.orig_filename = name  # as written by hostile hands: nothing is cleaned up
+            # ZipInfo's constructor would clean up a name that an attacker wrote.
+            info.filename = info.orig_filename = name
             info.external_attr = mode << 16
             info.compress_type = method
             archive.writestr(info, data)
@@ -31,7 +32,7 @@ def test_files_come_out_as_they_went_in(tmp_path: Path) -> None:
     for name, data in files.items():
         assert (tmp_path / "out" / name).read_bytes() == data
     assert seen[-1] == (1001, 1001)
-    assert not list((tmp_path / "out").rglob("*.part"))
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == ["a.txt", "b.bin", "c"]
 
 
 def test_parts_can_be_left_out(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_link_in_place_of_a_file_is_replaced_not_written_through(tmp_path: Path)
 
 def test_bomb_is_refused(tmp_path: Path) -> None:
     archive = make(tmp_path / "z.zip", {"zeros": bytes(40 << 20)})
-    with pytest.raises(DownloadError, match="no honest archive"):
+    with pytest.raises(DownloadError, match="which cannot be true"):
         unpack(archive, tmp_path / "out")
 
 
@@ -119,7 +120,7 @@ def test_encrypted_archive_is_refused(tmp_path: Path) -> None:
 def test_disk_is_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make(tmp_path / "z.zip", {"a": b"1234"})
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda folder: usage._replace(free=0))
+    monkeypatch.setattr(http_download.shutil, "disk_usage", lambda folder: usage._replace(free=0))
     with pytest.raises(DownloadError, match=r"unpacking z\.zip needs"):
         unpack(archive, tmp_path / "out")
     assert not (tmp_path / "out" / "a").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.data.kitti import KittiDrive
-from space_clip_ros.data.resize import resize_bicubic
+from space_clip_ros.data.pillow_resize import resize_bicubic
 
 
 @pytest.mark.parametrize("size", [(352, 704), (224, 224), (100, 50), (500, 1500), (375, 1242), (7, 3)])

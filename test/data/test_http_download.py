@@ -10,8 +10,8 @@ from threading import Thread
 
 import pytest
 
-from space_clip_ros.data import transfer
-from space_clip_ros.data.transfer import fetch, require_space
+from space_clip_ros.data import http_download
+from space_clip_ros.data.http_download import ChecksumError, fetch, require_space
 from space_clip_ros.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -170,7 +170,7 @@ def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
 
 
 def test_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=f"sha256 {SHA256} instead of {'0' * 64}"):
+    with pytest.raises(ChecksumError, match=f"sha256 {SHA256} instead of {'0' * 64}"):
         fetch(server.url, tmp_path / "f", "0" * 64)
     assert list(tmp_path.iterdir()) == []
 
@@ -184,7 +184,7 @@ def test_refusal_is_final(server: Server, tmp_path: Path) -> None:
 
 def test_gives_up_without_progress_and_keeps_the_part(server: Server, tmp_path: Path) -> None:
     server.cuts = [1000] + [0] * 50
-    with pytest.raises(DownloadError, match="go on from byte 1000"):
+    with pytest.raises(DownloadError, match="resume at byte 1000"):
         fetch(server.url, tmp_path / "f", pause_s=0)
     assert (tmp_path / "f.part").stat().st_size == 1000
 
@@ -204,7 +204,7 @@ def test_only_the_web(url: str, tmp_path: Path) -> None:
 
 def test_disk_is_asked_first(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
+    monkeypatch.setattr(http_download.shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
     with pytest.raises(DownloadError, match=r"needs 0\.00 GB, but 0\.00 GB are free"):
         fetch(server.url, tmp_path / "f")
     assert not (tmp_path / "f.part").exists()
