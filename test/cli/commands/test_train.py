@@ -34,7 +34,7 @@ def test_an_interrupted_run_says_how_to_go_on(run_yaml, tmp_path, capsys, monkey
     monkeypatch.setattr(trainer, "train", lambda *_: outcome)
     assert main(["train", str(run_yaml), "data.train=[{path: a b}]"]) == 130
     said = capsys.readouterr().out
-    assert f"go on with: space_clip train {run_yaml} 'data.train=[{{path: a b}}]' --resume" in said
+    assert f"resume with: space_clip train {run_yaml} 'data.train=[{{path: a b}}]' --resume" in said
 
 
 def test_every_problem_of_the_settings_at_once(run_yaml, capsys):
