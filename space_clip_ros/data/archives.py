@@ -18,8 +18,8 @@ MAX_RATIO = 100
 
 MAX_ENTRIES = 1_000_000
 
-_SMALL = 16 << 20
-_BLOCK = 1 << 20
+_ANY_RATIO_BYTES = 16 << 20  # archives that unpack to less may be packed as tightly as they like
+_BLOCK_BYTES = 1 << 20
 
 
 def unpack(
@@ -67,7 +67,7 @@ def _checked(
     """Yield the files to unpack and their relative paths."""
     infos = opened.infolist()
     unpacked = sum(info.file_size for info in infos)
-    if len(infos) > MAX_ENTRIES or unpacked > max(MAX_RATIO * archive.stat().st_size, _SMALL):
+    if len(infos) > MAX_ENTRIES or unpacked > max(MAX_RATIO * archive.stat().st_size, _ANY_RATIO_BYTES):
         claim = f"{len(infos)} files of {unpacked / 1e9:.2f} GB in {archive.stat().st_size / 1e9:.2f} GB"
         raise DownloadError(archive, f"claims to hold {claim}, which cannot be true", "delete it and download it again")
     for info in infos:
@@ -114,6 +114,6 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> N
         return
     with written_whole(target) as draft:
         with opened.open(entry) as source, draft.open("xb") as sink:
-            shutil.copyfileobj(source, sink, _BLOCK)
+            shutil.copyfileobj(source, sink, _BLOCK_BYTES)
         if draft.stat().st_size != entry.file_size:
             raise zipfile.BadZipFile(f"{entry.filename!r} is shorter than its archive says")

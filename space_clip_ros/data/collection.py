@@ -66,13 +66,13 @@ class FrameCollection:
 
     def label(self, index: int) -> str:
         """Return a name by which a person can find the frame."""
-        source, own = self._items[index]
-        return source.label(own)
+        source, local = self._items[index]
+        return source.label(local)
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that one frame is read from."""
-        source, own = self._items[index]
-        return source.files(own)
+        source, local = self._items[index]
+        return source.files(local)
 
     def without(self, indices: Sequence[int]) -> FrameCollection:
         """Return a collection that lacks the frames with these indices."""
@@ -102,11 +102,11 @@ class FrameCollection:
     def _read(self, index: int) -> RgbdFrame:
         failure: DataError | None = None
         for candidate in self._candidates(index):
-            source, own = self._items[candidate]
+            source, local = self._items[candidate]
             try:
-                frame = source.frame(own)
+                frame = source.frame(local)
             except SpaceClipError as error:
-                failure = DataError(source.label(own), str(error))
+                failure = DataError(source.label(local), str(error))
                 if not self._skip_broken:
                     raise failure from error
                 _LOG.warning("skipped %s", failure)

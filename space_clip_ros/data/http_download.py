@@ -28,8 +28,8 @@ ATTEMPTS = 5
 """Attempts in a row without a new byte before giving up."""
 
 TIMEOUT_S = 30.0
-_BLOCK = 1 << 20
-_MARGIN = 64 << 20
+_BLOCK_BYTES = 1 << 20
+_SPARE_BYTES = 64 << 20
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -93,17 +93,17 @@ def fetch(
     transfer = _Transfer(url, path, progress)
     failures = 0
     while True:
-        before = transfer.here
+        before = transfer.received
         try:
             version = transfer.run()
             break
         except _InterruptedTransferError as error:
-            failures = 1 if transfer.here > before else failures + 1
+            failures = 1 if transfer.received > before else failures + 1
             if failures >= ATTEMPTS:
                 raise DownloadError(
                     url,
                     f"gave up after {failures} attempts ({error})",
-                    f"run the command again to resume at byte {transfer.here}",
+                    f"run the command again to resume at byte {transfer.received}",
                 ) from error
             time.sleep(pause_s * 2 ** (failures - 1))
     digest = transfer.digest.hexdigest()
@@ -111,7 +111,7 @@ def fetch(
         transfer.discard()
         raise ChecksumError(url, f"arrived with sha256 {digest} instead of {sha256}", "it was removed, try again")
     transfer.finish()
-    return FetchedFile(transfer.here, digest, version.etag)
+    return FetchedFile(transfer.received, digest, version.etag)
 
 
 class _Transfer:
@@ -121,19 +121,19 @@ class _Transfer:
         self.url = url
         self.path = path
         self.part = path.with_name(path.name + ".part")
-        self._note = path.with_name(path.name + ".part.json")
+        self._version_file = path.with_name(path.name + ".part.json")
         self._progress = progress
         self._version = self._known_version()
         if self._version is None:
             self.part.unlink(missing_ok=True)
-        self.here = 0
+        self.received = 0
         self.digest = hashlib.sha256()
         if self.part.exists():
             self._reread()
 
     def run(self) -> _Version:
         """Download the missing bytes; return the file's version."""
-        if self._version is not None and 0 < self._version.total == self.here:
+        if self._version is not None and 0 < self._version.total == self.received:
             return self._version
         try:
             with urllib.request.urlopen(self._request(), timeout=TIMEOUT_S) as response:
@@ -152,70 +152,70 @@ class _Transfer:
     def discard(self) -> None:
         """Delete what was downloaded so far."""
         self.part.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
-        self._version, self.here, self.digest = None, 0, hashlib.sha256()
+        self._version_file.unlink(missing_ok=True)
+        self._version, self.received, self.digest = None, 0, hashlib.sha256()
 
     def finish(self) -> None:
         """Give the complete file its final name."""
         self.part.replace(self.path)
-        self._note.unlink(missing_ok=True)
+        self._version_file.unlink(missing_ok=True)
 
     def _request(self) -> urllib.request.Request:
         headers = {"User-Agent": f"space_clip/{__version__}", "Accept-Encoding": "identity"}
-        if self.here and self._version is not None and self._version.validator:
-            headers |= {"Range": f"bytes={self.here}-", "If-Range": self._version.validator}
+        if self.received and self._version is not None and self._version.validator:
+            headers |= {"Range": f"bytes={self.received}-", "If-Range": self._version.validator}
         return urllib.request.Request(self.url, headers=headers)
 
     def _receive(self, response: http.client.HTTPResponse) -> _Version:
         if response.status == 206:
             self._check_continuation(response)
-        elif self.here:
+        elif self.received:
             self.discard()
         length = response.headers.get("Content-Length")
-        total = self.here + int(length) if length and length.isdigit() else 0
+        total = self.received + int(length) if length and length.isdigit() else 0
         headers = response.headers
         self._version = _Version(self.url, headers.get("ETag", ""), headers.get("Last-Modified", ""), total)
-        require_space(self.path.parent, total - self.here, self.path.name)
-        self._note.write_text(json.dumps(asdict(self._version)), encoding="utf-8")
+        require_space(self.path.parent, total - self.received, self.path.name)
+        self._version_file.write_text(json.dumps(asdict(self._version)), encoding="utf-8")
         with self.part.open("ab") as file:
             self._copy(response, file, total)
             file.flush()
             os.fsync(file.fileno())
-        if self.here < total:
-            raise _InterruptedTransferError(f"the connection ended after {self.here} of {total} bytes")
+        if self.received < total:
+            raise _InterruptedTransferError(f"the connection ended after {self.received} of {total} bytes")
         return self._version
 
     def _copy(self, response: http.client.HTTPResponse, file: BinaryIO, total: int) -> None:
-        while block := response.read(_BLOCK):
+        while block := response.read(_BLOCK_BYTES):
             try:
                 file.write(block)
             except OSError as error:
                 raise DownloadError(self.part, f"cannot be written ({error.strerror})", "free some space") from error
             self.digest.update(block)
-            self.here += len(block)
+            self.received += len(block)
             if self._progress is not None:
-                self._progress(self.here, total)
+                self._progress(self.received, total)
 
     def _check_continuation(self, response: http.client.HTTPResponse) -> None:
         """Check that a partial response starts where our .part ends."""
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-        if found is None or int(found[1]) != self.here:
+        if found is None or int(found[1]) != self.received:
             self.discard()
             raise _InterruptedTransferError("the server sent another part of the file than requested")
 
     def _known_version(self) -> _Version | None:
         """Return the version that the .part on disk belongs to; None if unknown or from another address."""
         try:
-            version = _Version(**json.loads(self._note.read_text(encoding="utf-8")))
+            version = _Version(**json.loads(self._version_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
         return version if version.url == self.url and version.validator else None
 
     def _reread(self) -> None:
         with self.part.open("rb") as file:
-            while block := file.read(_BLOCK):
+            while block := file.read(_BLOCK_BYTES):
                 self.digest.update(block)
-                self.here += len(block)
+                self.received += len(block)
 
 
 def require_space(folder: Path, size: int, what: str) -> None:
@@ -225,7 +225,7 @@ def require_space(folder: Path, size: int, what: str) -> None:
         DownloadError: they do not fit; it names ``what`` needs the space.
     """
     free = shutil.disk_usage(folder).free
-    if size > 0 and size + _MARGIN > free:
+    if size > 0 and size + _SPARE_BYTES > free:
         raise DownloadError(
             folder,
             f"{what} needs {size / 1e9:.2f} GB, but {free / 1e9:.2f} GB are free",

@@ -130,12 +130,13 @@ class KittiDrive:
             DataError: this frame has none.
             IndexError: no such frame.
         """
-        files = self._annotated if annotated else self._scans
+        if annotated:
+            return self._file(self._annotated, index, "annotated depth", "proj_depth/groundtruth")
+        return self._file(self._scans, index, "laser scan", "velodyne_points/data")
+
+    def _file(self, files: dict[int, Path], index: int, what: str, where: str) -> Path:
         frame = self.frame_ids[index]
         if frame not in files:
-            what, where = (
-                ("annotated depth", "proj_depth/groundtruth") if annotated else ("laser scan", "velodyne_points/data")
-            )
             raise DataError(self.path, f"frame {frame} has no {what} ({len(files)} of {len(self)} in {where})")
         return files[frame]
 

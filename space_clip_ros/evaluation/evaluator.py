@@ -64,6 +64,7 @@ def prepared_frames(
 
     Raises:
         DataError: a frame cannot be read.
+        InputError: a frame is smaller than the protocol's crop.
     """
     waiting: deque[tuple[int, Future[RgbdFrame]]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
@@ -99,6 +100,7 @@ def evaluate(
 
     Raises:
         DataError: a frame cannot be read.
+        InputError: a frame is smaller than the protocol's crop, or a prediction cannot be scaled to the median.
     """
     scores = []
     for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
@@ -128,7 +130,7 @@ def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) ->
 
 
 def score_frame(index: int, label: str, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
-    """Compare one prediction with its truth, both (H, W) float32 metres of one size."""
+    """Compare a prediction with its truth, (H, W) float32 metres; a prediction of another size is resized first."""
     return FrameScore(index, label, protocol.average().add(protocol.fit(prediction, truth), truth))
 
 

@@ -1,11 +1,16 @@
 """The usual depth metrics, averaged per image.
 
 abs_rel, sq_rel, rmse, rmse_log, a1 to a3 and the scale-invariant error behind silog are from Eigen et al. (NeurIPS
-2014); silog times 100 is how KITTI's depth benchmark reports it (Uhrig et al., 3DV 2017). With p the prediction clipped
-to the range and t the truth, over the pixels where both are valid:
-abs_rel = mean(|p - t| / t), sq_rel = mean((p - t)^2 / t), rmse = sqrt(mean((p - t)^2)), rmse_log the same of natural
-logarithms, log_10 = mean(|log10 p - log10 t|), silog = 100 * sqrt(var(log p - log t)), a1, a2, a3 = share of pixels
-with max(p / t, t / p) < 1.25, 1.25^2, 1.25^3.
+2014); silog is scaled by 100 as in KITTI's depth benchmark (Uhrig et al., 3DV 2017). With p the prediction clipped to
+the range and t the truth, over the pixels where both are valid:
+
+    abs_rel     mean(|p - t| / t)
+    sq_rel      mean((p - t)^2 / t), metres
+    rmse        sqrt(mean((p - t)^2)), metres
+    rmse_log    sqrt(mean((ln p - ln t)^2))
+    log_10      mean(|log10 p - log10 t|)
+    silog       100 * sqrt(var(ln p - ln t))
+    a1, a2, a3  share of pixels with max(p / t, t / p) < 1.25, 1.25^2, 1.25^3
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from space_clip_ros.errors import DataError
 from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.color import colorize
 
+_NEAREST_DRAWN_M = 1.0
 _ERROR_RANGE = (0.01, 0.5)
 _DOT = 3
 
@@ -20,7 +21,6 @@ def comparison(
     image: NDArray[np.uint8],
     prediction: NDArray[np.float32],
     truth: NDArray[np.float32],
-    min_depth: float,
     max_depth: float,
 ) -> NDArray[np.uint8]:
     """Return a picture of image, prediction, truth and relative error, stacked from top to bottom.
@@ -29,8 +29,7 @@ def comparison(
         image: (H, W, 3) uint8 RGB.
         prediction: (h, w) float32 metres.
         truth: (h, w) float32 metres, NaN where unknown; each pixel is drawn 3 x 3 so that sparse depth is visible.
-        min_depth: near end of the colour scale, metres.
-        max_depth: far end of the colour scale, metres.
+        max_depth: far end of the colour scale, metres; its near end is 1 m.
 
     Returns:
         (4 H, W, 3) uint8 RGB.
@@ -39,8 +38,8 @@ def comparison(
         error = np.abs(prediction - truth) / truth
     panels = [
         image,
-        colorize(prediction, "turbo", min_depth, max_depth),
-        colorize(_thicken(truth), "turbo", min_depth, max_depth),
+        colorize(prediction, "turbo", _NEAREST_DRAWN_M, max_depth),
+        colorize(_thicken(truth), "turbo", _NEAREST_DRAWN_M, max_depth),
         # The colour map draws small numbers bright; for errors the large ones should be bright.
         colorize(sum(_ERROR_RANGE) - np.clip(_thicken(error), *_ERROR_RANGE), "inferno", *_ERROR_RANGE),
     ]

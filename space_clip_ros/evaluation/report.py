@@ -16,8 +16,6 @@ from space_clip_ros.evaluation.pictures import comparison, write_picture
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 from space_clip_ros.files import write_whole, written_whole
 
-_NEAREST_DRAWN_M = 1.0
-
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationReport:
@@ -103,5 +101,5 @@ def write_worst(
         frame = protocol.prepare(frames[score.number])
         depth = protocol.fit(predict(frame.image), frame.depth)
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
-        write_picture(path, comparison(frame.image, depth, frame.depth, _NEAREST_DRAWN_M, protocol.max_depth))
+        write_picture(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

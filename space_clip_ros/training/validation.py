@@ -21,7 +21,6 @@ from space_clip_ros.training.step import to_input
 from space_clip_ros.training_config import TrainingConfig
 
 WEIGHTS = ("raw", "ema")
-_NEAREST_DRAWN_M = 1.0
 
 
 class Validation(NamedTuple):
@@ -117,9 +116,7 @@ class Validator:
                         score_frame(index, self._frames.label(index), depth, frame.depth, self._protocol)
                     )
                     if len(drawn[weights]) < self._config.run.pictures:
-                        drawn[weights].append(
-                            comparison(frame.image, depth, frame.depth, _NEAREST_DRAWN_M, self._config.model.max_depth)
-                        )
+                        drawn[weights].append(comparison(frame.image, depth, frame.depth, self._config.model.max_depth))
                 on_frame()
         return scores, drawn
 

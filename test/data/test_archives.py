@@ -130,3 +130,10 @@ def test_folder_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(DownloadError, match="cannot be unpacked"):
         unpack(make(tmp_path / "z.zip", {"a": b"1"}), tmp_path / "out")
+
+
+def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    with pytest.raises(DownloadError, match=r"out/a: cannot be written"):
+        unpack(make(tmp_path / "z.zip", {"a": b"1"}), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]

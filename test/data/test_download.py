@@ -19,7 +19,7 @@ from space_clip_ros.data.remote_files import DATA_SETS, RemoteFile, remote_files
 from space_clip_ros.errors import DownloadError, InputError
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class RecordingHandler(SimpleHTTPRequestHandler):
     served: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
@@ -31,11 +31,12 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "site"
     folder.mkdir()
-    Quiet.served.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    RecordingHandler.served.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(RecordingHandler, directory=str(folder)))
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield folder, f"http://127.0.0.1:{server.server_address[1]}"
@@ -77,7 +78,7 @@ def test_what_is_done_is_not_done_again(site: tuple[Path, str], tmp_path: Path) 
     wanted = [RemoteFile(f"{url}/x.zip", "x.zip", unpack="."), RemoteFile(f"{url}/w.pt", "w.pt")]
     for _ in range(2):
         download(wanted, tmp_path / "to", keep_archives=True)
-    assert Quiet.served == ["/x.zip", "/w.pt"]
+    assert RecordingHandler.served == ["/x.zip", "/w.pt"]
     assert (tmp_path / "to/x.zip").exists()
 
 
@@ -93,7 +94,7 @@ def test_interrupted_unpacking_needs_no_second_download(site: tuple[Path, str], 
     with pytest.raises(KeyboardInterrupt):
         download([source], tmp_path / "to", progress=interrupt)
     download([source], tmp_path / "to")
-    assert Quiet.served == ["/x.zip"]
+    assert RecordingHandler.served == ["/x.zip"]
     assert (tmp_path / "to/b").read_bytes() == b"2"
 
 

@@ -14,7 +14,7 @@ from space_clip_ros.evaluation.protocol import standard_protocol
 from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
 
 
-class Two:
+class TwoFrames:
     """One frame with truth, one without."""
 
     def __len__(self) -> int:
@@ -33,7 +33,7 @@ def predict(image: np.ndarray) -> np.ndarray:
 
 @pytest.fixture()
 def scores():
-    return evaluate(one_by_one(predict), Two(), standard_protocol("none"))
+    return evaluate(one_by_one(predict), TwoFrames(), standard_protocol("none"))
 
 
 def test_the_files_say_what_was_found(scores, tmp_path):
@@ -53,7 +53,9 @@ def test_the_files_say_what_was_found(scores, tmp_path):
 
 
 def test_the_worst_frames_are_drawn(scores, tmp_path):
-    paths = list(write_worst(tmp_path / "worst", worst_frames(scores, 5), predict, Two(), standard_protocol("none")))
+    paths = list(
+        write_worst(tmp_path / "worst", worst_frames(scores, 5), predict, TwoFrames(), standard_protocol("none"))
+    )
     assert [path.name for path in paths] == ["worst_01_abs_rel_0.250.png"]
     assert cv2.imread(str(paths[0])).shape == (32, 12, 3)
 
