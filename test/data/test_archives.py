@@ -35,13 +35,13 @@ def test_files_come_out_as_they_went_in(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == ["a.txt", "b.bin", "c"]
 
 
-def test_parts_can_be_left_out(tmp_path: Path) -> None:
+def test_skipped_paths_are_not_unpacked(tmp_path: Path) -> None:
     archive = make(tmp_path / "z.zip", {"d/image_00/x": b"1", "d/image_02/x": b"2", "image_00/y": b"3"})
     assert unpack(archive, tmp_path / "out", ("/image_00/",)) == 1
     assert [path.name for path in (tmp_path / "out" / "d").iterdir()] == ["image_02"]
 
 
-def test_second_time_keeps_whole_files_and_mends_broken_ones(tmp_path: Path) -> None:
+def test_unpacking_again_keeps_complete_files_and_repairs_broken_ones(tmp_path: Path) -> None:
     archive = make(tmp_path / "z.zip", {"a": b"12345", "b": b"67890"})
     unpack(archive, tmp_path)
     (tmp_path / "b").write_bytes(b"67")
@@ -89,7 +89,7 @@ def test_link_in_place_of_a_file_is_replaced_not_written_through(tmp_path: Path)
     assert not (tmp_path / "out" / "file").is_symlink()
 
 
-def test_bomb_is_refused(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     archive = make(tmp_path / "z.zip", {"zeros": bytes(40 << 20)})
     with pytest.raises(DownloadError, match="which cannot be true"):
         unpack(archive, tmp_path / "out")
@@ -117,7 +117,7 @@ def test_encrypted_archive_is_refused(tmp_path: Path) -> None:
         unpack(archive, tmp_path / "out")
 
 
-def test_disk_is_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_disk_space_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make(tmp_path / "z.zip", {"a": b"1234"})
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(http_download.shutil, "disk_usage", lambda folder: usage._replace(free=0))
@@ -126,13 +126,13 @@ def test_disk_is_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not (tmp_path / "out" / "a").exists()
 
 
-def test_folder_in_the_way(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(DownloadError, match="cannot be unpacked"):
         unpack(make(tmp_path / "z.zip", {"a": b"1"}), tmp_path / "out")
 
 
-def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "out" / "a").mkdir(parents=True)
     with pytest.raises(DownloadError, match=r"out/a: cannot be written"):
         unpack(make(tmp_path / "z.zip", {"a": b"1"}), tmp_path / "out")

@@ -29,7 +29,7 @@ def nothing() -> None:
     pass
 
 
-def test_whole_files_pass(tmp_path):
+def test_complete_files_pass(tmp_path):
     frames = FrameCollection(open_sources([listed(tmp_path)]))
     assert find_broken_frames(frames, nothing) == []
     assert check_files(frames, False, nothing, print) is frames
@@ -52,7 +52,7 @@ def test_a_broken_file_is_named_with_its_line_before_training(tmp_path, damage, 
         check_files(frames, False, nothing, print)
 
 
-def test_broken_frames_are_left_out_and_counted_when_asked(tmp_path):
+def test_broken_frames_are_skipped_and_counted_if_asked(tmp_path):
     frames = FrameCollection(open_sources([listed(tmp_path)]))
     (tmp_path / "1_d.png").unlink()
     said: list[str] = []
@@ -68,7 +68,7 @@ def test_not_a_single_usable_frame(tmp_path):
         check_files(frames, True, nothing, print)
 
 
-def test_a_frame_that_breaks_later_is_replaced_only_when_asked(tmp_path, caplog):
+def test_a_frame_that_breaks_later_is_replaced_only_if_asked(tmp_path, caplog):
     config = listed(tmp_path)
     path = tmp_path / "3.png"
     path.write_bytes(path.read_bytes()[:40] + b"\0" * 30 + path.read_bytes()[-12:])
@@ -110,7 +110,7 @@ def test_every_nth_frame_of_each_drive(tmp_path):
     assert [frames.label(index)[-1] for index in range(len(frames))] == ["1", "3"]
 
 
-def test_sources_that_hold_nothing(tmp_path):
+def test_sources_without_frames_are_errors(tmp_path):
     with pytest.raises(DataError, match="holds no KITTI raw drive"):
         open_sources([SourceConfig(path=str(tmp_path))])
     write_drive(tmp_path, 1, 3, SMALL)

@@ -54,11 +54,11 @@ def test_a_run_is_the_same_whatever_the_number_of_workers(frames):
     assert alone[0].depth.shape == (3, 1, 16, 24) and alone[0].depth.dtype == torch.float32
 
 
-def test_going_on_in_the_middle_gives_what_would_have_come(frames):
+def test_resuming_in_the_middle_gives_the_same_batches(frames):
     assert same(loaded(frames, 0)[4:], loaded(frames, 0, first=4))
 
 
-def test_a_frame_is_varied_anew_each_time_it_is_drawn(frames):
+def test_a_frame_is_augmented_differently_in_each_draw(frames):
     dataset = AugmentedFrames(frames, parse(AugmentationConfig, CROP), seed=5)
     first, again, other = (dataset[Draw(0, 0, 2)][0], dataset[Draw(0, 0, 2)][0], dataset[Draw(1, 0, 2)][0])
     assert np.array_equal(first, again) and not np.array_equal(first, other)

@@ -71,7 +71,7 @@ def test_archive_is_fetched_unpacked_recorded_and_removed(site: tuple[Path, str]
     assert {label for label, _, _ in reports} == {"x.zip", "unpacking x.zip"}
 
 
-def test_what_is_done_is_not_done_again(site: tuple[Path, str], tmp_path: Path) -> None:
+def test_finished_downloads_are_not_repeated(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     (folder / "x.zip").write_bytes(zipped({"a": b"1"}))
     (folder / "w.pt").write_bytes(b"weights")
@@ -98,7 +98,7 @@ def test_interrupted_unpacking_needs_no_second_download(site: tuple[Path, str], 
     assert (tmp_path / "to/b").read_bytes() == b"2"
 
 
-def test_published_checksum_is_held(site: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_published_checksum_is_checked(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     (folder / "w.pt").write_bytes(b"weights")
     good = hashlib.sha256(b"weights").hexdigest()
@@ -108,7 +108,7 @@ def test_published_checksum_is_held(site: tuple[Path, str], tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "bad").iterdir()] == []
 
 
-def test_first_seen_checksum_is_held_where_none_is_published(site: tuple[Path, str], tmp_path: Path) -> None:
+def test_the_first_download_s_checksum_is_checked_if_none_is_published(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     source = RemoteFile(f"{url}/w.pt", "w.pt")
     (folder / "w.pt").write_bytes(b"weights")

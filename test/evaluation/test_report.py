@@ -36,7 +36,7 @@ def scores():
     return evaluate(one_by_one(predict), TwoFrames(), standard_protocol("none"))
 
 
-def test_the_files_say_what_was_found(scores, tmp_path):
+def test_json_and_csv_hold_the_metrics(scores, tmp_path):
     report = EvaluationReport.from_scores(
         scores, "tiny", "onnxruntime", "standard", standard_protocol("none"), flip=True
     )
@@ -60,7 +60,7 @@ def test_the_worst_frames_are_drawn(scores, tmp_path):
     assert cv2.imread(str(paths[0])).shape == (32, 12, 3)
 
 
-def test_nothing_to_compare(scores):
+def test_no_comparable_frame_is_an_error(scores):
     with pytest.raises(DataError, match="none of 1 frames has depth that counts under the standard protocol"):
         EvaluationReport.from_scores(scores[1:], "tiny", "torch", "standard", standard_protocol("none"), flip=False)
 

@@ -27,7 +27,7 @@ def test_without_validation_the_last_weights_are_named(run_yaml, tmp_path, capsy
     assert f"nothing was validated, the last weights are in {tmp_path / 'run' / 'last'}" in capsys.readouterr().out
 
 
-def test_an_interrupted_run_says_how_to_go_on(run_yaml, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_says_how_to_resume(run_yaml, tmp_path, capsys, monkeypatch):
     from space_clip_ros.training import trainer
 
     outcome = trainer.Outcome(7, False, tmp_path / "best.safetensors", 0.5, True)
