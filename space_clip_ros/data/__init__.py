@@ -1,1 +1,1 @@
-"""Data sets: KITTI, NYU and synthetic drives."""
+"""Data sets: KITTI, NYU and folders of listed frames, and their downloads."""

@@ -1,4 +1,4 @@
-"""All the frames of several sources as one sequence, shrunk and kept in memory where asked for."""
+"""All frames of several sources as one sequence, optionally shrunk and kept in memory."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.augmentation import Placement, move_depth
-from space_clip_ros.data.frames import Frame, FrameSource
-from space_clip_ros.data.listed_frames import ListedFrames
-from space_clip_ros.data.nyu import nyu_frames
-from space_clip_ros.data.raw_frames import raw_sources
+from space_clip_ros.data.augmentation import CropTransform, warp_depth
+from space_clip_ros.data.frames import FrameSource, RgbdFrame
+from space_clip_ros.data.kitti_raw_frames import open_raw_drives
+from space_clip_ros.data.listed_frames import ListedFrames, nyu_frames
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.geometry.depth import from_kitti_png, to_kitti_png
 from space_clip_ros.training_config import SourceConfig
@@ -29,11 +28,11 @@ class FrameCollection:
 
     Args:
         sources: the sources, in order.
-        resolution: height and width that frames are shrunk to; empty for their own size.
-        skip_broken: give the next readable frame in place of a broken one, and log it, instead of raising.
+        resolution: height and width that frames are shrunk to; empty to keep their size.
+        skip_broken: return the next readable frame instead of a broken one, and log it, rather than raising.
 
     Attributes:
-        weights: how often an epoch shows each frame.
+        weights: how often an epoch shows each frame, on average.
     """
 
     def __init__(
@@ -54,41 +53,44 @@ class FrameCollection:
         """Return the number of frames."""
         return len(self._items)
 
-    def __getitem__(self, index: int) -> Frame:
+    def __getitem__(self, index: int) -> RgbdFrame:
         """Return one frame.
 
         Raises:
-            DataError: it cannot be read, or, with ``skip_broken``, no frame can; the message names frame and file.
+            DataError: it cannot be read (with ``skip_broken``: no frame can); the error names frame and file.
         """
         if self._cached:
             image, depth = self._cached[index]
-            return Frame(image, from_kitti_png(depth))
+            return RgbdFrame(image, from_kitti_png(depth))
         return self._read(index)
 
     def label(self, index: int) -> str:
-        """Return a name by which a person finds the frame."""
-        source, own = self._items[index]
-        return source.label(own)
+        """Return a name by which a person can find the frame."""
+        source, local = self._items[index]
+        return source.label(local)
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """Return the files that the frame is read from."""
-        source, own = self._items[index]
-        return source.files(own)
+        """Return the files that one frame is read from."""
+        source, local = self._items[index]
+        return source.files(local)
 
-    def without(self, broken: Sequence[int]) -> FrameCollection:
-        """Return the collection without some frames."""
-        left_out = set(broken)
+    def without(self, indices: Sequence[int]) -> FrameCollection:
+        """Return a collection that lacks the frames with these indices."""
+        dropped = set(indices)
         smaller = FrameCollection((), self._resolution, self._skip_broken)
-        smaller._items = [item for index, item in enumerate(self._items) if index not in left_out]
+        smaller._items = [item for index, item in enumerate(self._items) if index not in dropped]
         return smaller
 
     def keep_in_memory(self, on_frame: Callable[[], None]) -> None:
-        """Read everything once; reading processes that are forked later share it.
+        """Read all frames into memory, where worker processes that are forked later share them.
 
-        Depth is kept as uint16 metres * 256, so it is coarser by up to 4 mm.
+        Depth is kept as uint16 metres * 256, which loses up to 4 mm.
+
+        Args:
+            on_frame: called after each frame.
 
         Raises:
-            DataError: as indexing.
+            DataError: a frame cannot be read, as in indexing.
         """
         cached = []
         with ThreadPoolExecutor(_READERS) as pool:
@@ -97,17 +99,17 @@ class FrameCollection:
                 on_frame()
         self._cached = cached
 
-    def _read(self, index: int) -> Frame:
-        failure = ""
+    def _read(self, index: int) -> RgbdFrame:
+        failure: DataError | None = None
         for candidate in self._candidates(index):
-            source, own = self._items[candidate]
+            source, local = self._items[candidate]
             try:
-                frame = source.frame(own)
+                frame = source.frame(local)
             except SpaceClipError as error:
-                failure = f"{source.label(own)}: {error}"
+                failure = DataError(source.label(local), str(error))
                 if not self._skip_broken:
-                    raise DataError(failure) from error
-                _LOG.warning("left out %s", failure)
+                    raise failure from error
+                _LOG.warning("skipped %s", failure)
             else:
                 return shrink(frame, self._resolution) if self._resolution else frame
         raise DataError(f"no frame can be read; the last one tried is {failure}")
@@ -119,7 +121,7 @@ class FrameCollection:
 
 
 def open_sources(configs: Sequence[SourceConfig]) -> list[FrameSource]:
-    """Return the sources that the settings name.
+    """Open the sources that the settings name.
 
     Raises:
         DataError: a folder or list is missing or empty.
@@ -127,19 +129,19 @@ def open_sources(configs: Sequence[SourceConfig]) -> list[FrameSource]:
     return [source for config in configs for source in _open(config)]
 
 
-def shrink(frame: Frame, resolution: tuple[int, ...]) -> Frame:
-    """Return a frame of ``resolution`` (height, width); image averaged over areas, depth by its nearest returns."""
+def shrink(frame: RgbdFrame, resolution: tuple[int, ...]) -> RgbdFrame:
+    """Shrink a frame to ``resolution`` (height, width): average the image over areas, keep the nearest depths."""
     height, width = resolution
     if frame.depth.shape == (height, width):
         return frame
     image = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
-    whole = Placement(np.eye(2, 3), 1.0, (frame.depth.shape[0], frame.depth.shape[1]))
-    return Frame(np.asarray(image, np.uint8), move_depth(frame.depth, whole, resolution))
+    whole = CropTransform(np.eye(2, 3), 1.0, (frame.depth.shape[0], frame.depth.shape[1]))
+    return RgbdFrame(np.asarray(image, np.uint8), warp_depth(frame.depth, whole, resolution))
 
 
 def _open(config: SourceConfig) -> Sequence[FrameSource]:
     if config.kind == "kitti_raw":
-        return raw_sources(config)
+        return open_raw_drives(config)
     root = Path(config.path)
     depth_root = Path(config.depth_path or config.path)
     if config.kind == "nyu_list":

@@ -1,4 +1,4 @@
-"""Variation of an image's colours; geometry and depth stay as they are."""
+"""Random colour augmentation of an image: gamma, brightness, colour, saturation, blur, noise and erasing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _BLUR_SIGMA = (0.3, 1.2)
 _ERASED_SHARE = (0.1, 0.4)
 
 
-def vary_color(image: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return the image with gamma, brightness, colour and, where asked for, more changed.
+def augment_color(image: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return the image with its colours changed at random; its geometry stays.
 
     Args:
-        image: (H, W, 3) uint8 RGB; left as it is.
+        image: (H, W, 3) uint8 RGB; not modified.
         config: probabilities and ranges.
-        rng: decides everything.
+        rng: the only source of randomness.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -37,7 +37,7 @@ def vary_color(image: NDArray[np.uint8], config: AugmentationConfig, rng: np.ran
 
 
 def _table(config: AugmentationConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return a (1, 256, 3) look-up table: gamma, contrast about mid grey, then brightness and each channel's factor."""
+    """Return a (1, 256, 3) uint8 look-up table: gamma, contrast about mid grey, brightness, a factor per channel."""
     levels = np.linspace(0.0, 1.0, 256) ** rng.uniform(*config.gamma)
     levels = (levels - 0.5) * rng.uniform(*config.contrast) + 0.5
     factors = rng.uniform(*config.brightness) * rng.uniform(*config.tint, size=3)
@@ -52,7 +52,7 @@ def _saturate(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
 
 
 def _erase(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Paint a random rectangle in the image's mean colour."""
+    """Return the image with a random rectangle painted in its mean colour."""
     size = np.array(image.shape[:2])
     extent = (size * rng.uniform(*_ERASED_SHARE, size=2)).astype(int)
     top, left = rng.integers(0, size - extent + 1)

@@ -1,4 +1,4 @@
-"""Frames as PyTorch reads them: which frame each step sees, and what is done to it."""
+"""PyTorch data set, sampler and loader: which frames each training step sees, and how they are augmented."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from space_clip_ros.training_config import AugmentationConfig
 
 
 class Draw(NamedTuple):
-    """One look at one frame: which epoch, which place in its order, which frame of the collection."""
+    """One draw of a frame: the epoch, the place in the epoch's order, and the frame's index in the collection."""
 
     epoch: int
     place: int
@@ -29,10 +29,10 @@ class Draw(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch as the loader gives it.
+    """A batch from the loader.
 
     Attributes:
-        images: (B, H, W, 3) uint8 RGB; of the network's input size in consistent geometry.
+        images: (B, H, W, 3) uint8 RGB; with consistent geometry of the network's input size.
         depth: (B, 1, h, w) float32 metres, NaN where unknown.
         frames: (B,) int64 indices into the collection.
     """
@@ -43,14 +43,14 @@ class Batch(NamedTuple):
 
 
 class AugmentedFrames(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32], int]]):
-    """Varied frames; what a :class:`Draw` gives depends on nothing but the seed and itself.
+    """Augmented frames; the frame of a :class:`Draw` depends only on the draw and the seed.
 
     Args:
-        frames: what to draw from.
+        frames: the frames to draw from.
         augmentation: how frames are varied.
-        seed: decides every variation.
-        input_size: height and width of the network's input. Consistent geometry resizes varied frames to it at once, so
-            that frames of cameras that differ by a few pixels can share a batch; the training step resizes other views.
+        seed: seed of every variation.
+        input_size: height and width of the network's input. With consistent geometry, frames are resized to it here,
+            so that cameras whose sizes differ by a few pixels can share a batch; otherwise the training step resizes.
     """
 
     def __init__(
@@ -60,58 +60,64 @@ class AugmentedFrames(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32], int]
         seed: int,
         input_size: tuple[int, int] | None = None,
     ) -> None:
-        """Read nothing yet."""
+        """Keep the settings; nothing is read yet."""
         self._frames = frames
         self._input_size = input_size if augmentation.geometry == "consistent" else None
         self._augmentation = augmentation
         self._seed = seed
 
     def __getitem__(self, draw: Draw) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:
-        """Return one varied frame: image, depth, index."""
+        """Return one augmented frame: (H, W, 3) uint8 RGB, (h, w) float32 metres, and the index of the frame."""
         rng = np.random.default_rng((self._seed, draw.epoch, draw.place))
         image, depth = augment(self._frames[draw.frame], self._augmentation, rng)
         return image if self._input_size is None else _resize(image, self._input_size), depth, draw.frame
 
 
 class StepSampler(Sampler[list[Draw]]):
-    """Every step's draws, over all epochs of a run, so that reading never pauses between epochs.
+    """Yields the draws of every step of a run, across epochs, so that reading never pauses between epochs.
 
-    An epoch shows each frame ``weight`` times on average, in an order that follows from the seed; draws that do not
-    fill a batch are left out. Each process takes its own slice of every batch, so the frames of a step do not depend on
-    the number of processes.
+    An epoch shows each frame ``weight`` times on average, in an order that depends on the seed; the last draws that do
+    not fill a batch are dropped. Each process takes its own slice of every batch, so the frames of a step do not depend
+    on the number of processes.
 
     Args:
-        weights: of each frame of the collection.
-        batch_size: over all processes together.
-        seed: of the order.
-        rank: of this process.
-        processes: how many there are.
+        weights: the weight of each frame of the collection.
+        batch_size: samples a step, over all processes together.
+        seed: seed of the order.
+        rank: this process's number, from 0.
+        processes: number of processes.
+
+    Attributes:
+        steps_per_epoch: batches in one epoch.
+        first_step: step to start at; set it to resume.
+        end_step: step to stop before; one epoch unless set.
 
     Raises:
-        ConfigError: the batch cannot be shared out evenly, or an epoch has fewer draws than one batch.
+        ConfigError: the processes cannot share a batch evenly, or an epoch has fewer draws than one batch.
     """
 
     def __init__(self, weights: Sequence[float], batch_size: int, seed: int, rank: int = 0, processes: int = 1) -> None:
-        """Count the steps of an epoch; all of one epoch until told otherwise."""
+        """Count the steps of an epoch."""
         if batch_size % processes:
             raise ConfigError(
-                f"optimizer.batch_size: must be a multiple of the {processes} processes, got {batch_size}"
+                "optimizer.batch_size", f"must be a multiple of the {processes} processes, got {batch_size}"
             )
         self._weights = np.asarray(weights)
         self._batch_size = batch_size
         self._seed = seed
         self._share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
-        # Fractions are rounded at random, epoch by epoch, so only their floor is certain to be there.
+        # Fractional weights are rounded at random each epoch, so only the floor of their sum is certain.
         self.steps_per_epoch = int(np.floor(self._weights.sum() + 1e-9)) // batch_size
         if not self.steps_per_epoch:
             raise ConfigError(
-                f"optimizer.batch_size: an epoch has {self._weights.sum():g} frames, fewer than a batch of {batch_size}"
+                "optimizer.batch_size",
+                f"an epoch has {self._weights.sum():g} frames, fewer than a batch of {batch_size}",
             )
         self.first_step = 0
         self.end_step = self.steps_per_epoch
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Yield each step's draws of this process."""
+        """Yield this process's draws of each step."""
         order: NDArray[np.intp] = np.empty(0, np.intp)
         for step in range(self.first_step, self.end_step):
             epoch, batch = divmod(step, self.steps_per_epoch)
@@ -127,7 +133,7 @@ class StepSampler(Sampler[list[Draw]]):
     def _order(self, epoch: int) -> NDArray[np.intp]:
         rng = np.random.default_rng((self._seed, epoch))
         shuffled = rng.permutation(len(self._weights))
-        # Systematic rounding: every frame comes floor(weight) or ceil(weight) times, and the total stays the sum.
+        # Systematic sampling: every frame comes floor(weight) or ceil(weight) times, and the total stays the sum.
         edges = np.floor(np.cumsum(self._weights[shuffled]) + rng.random() + 1e-9)
         counts = np.diff(edges, prepend=0.0).astype(np.intp)
         return rng.permutation(np.repeat(shuffled, counts))
@@ -136,7 +142,7 @@ class StepSampler(Sampler[list[Draw]]):
 def training_loader(
     dataset: AugmentedFrames, sampler: StepSampler, workers: int, pin_memory: bool = False
 ) -> DataLoader[Any]:
-    """Return a loader of :class:`Batch` that goes through the sampler's steps, whatever the number of workers."""
+    """Return a loader that yields a :class:`Batch` for each step of the sampler, the same for any number of workers."""
     return DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -151,12 +157,12 @@ def training_loader(
 def _prepare_worker(number: int) -> None:
     # Ctrl-C reaches every process of a terminal; the training process decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # One process for each core is enough; threads of its own would only get in the others' way.
+    # There is a worker for each core already; OpenCV's own threads would only compete with them.
     cv2.setNumThreads(0)
 
 
 def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize as inference does, with Pillow's antialiased bicubic kernel; Pillow's rounding comes with it."""
+    """Resize as inference does: with Pillow's antialiased bicubic kernel and rounding."""
     if image.shape[:2] == size:
         return image
     planes = torch.from_numpy(image).permute(2, 0, 1)[None]
@@ -165,16 +171,16 @@ def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 
 
 def collate(samples: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32], int]]) -> Batch:
-    """Stack samples of one size.
+    """Stack (image, depth, index) samples of one size into a batch.
 
     Raises:
-        ConfigError: the samples' sizes differ.
+        ConfigError: the sizes differ.
     """
     images, depths, frames = zip(*samples, strict=True)
     for name, arrays in (("images", images), ("depth maps", depths)):
         if len({array.shape for array in arrays}) > 1:
             raise ConfigError(
-                f"{name} of a batch differ in size ({sorted({array.shape[:2] for array in arrays})}); "
-                "set augmentation.crop or data.resolution, or augmentation.geometry to consistent"
+                f"{name} of a batch differ in size ({sorted({array.shape[:2] for array in arrays})})",
+                remedy="set augmentation.crop or data.resolution, or augmentation.geometry to consistent",
             )
     return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(depths))[:, None], torch.tensor(frames))

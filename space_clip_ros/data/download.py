@@ -1,35 +1,36 @@
-"""Downloads data sets and weights: fetched, checked, unpacked, and remembered in ``downloads.json``."""
+"""Downloads data sets and weights, unpacks them, and records the result in ``downloads.json``."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from space_clip_ros.data.archives import unpack
-from space_clip_ros.data.sources import Source, sources
-from space_clip_ros.data.transfer import fetch
-from space_clip_ros.errors import DownloadError, InputError
+from space_clip_ros.data.http_download import ChecksumError, Progress, fetch
+from space_clip_ros.data.remote_files import RemoteFile, remote_files
+from space_clip_ros.errors import DataError, DownloadError, InputError
+from space_clip_ros.files import write_whole
 
-RECORD = "downloads.json"
+RECORD_FILE = "downloads.json"
 
-Report = Callable[[str, int, int], None]
+StepProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Record:
-    """What is known of a file that was downloaded.
+class DownloadRecord:
+    """What ``downloads.json`` says about one downloaded file.
 
     Attributes:
-        url: where from.
+        url: address that it came from.
         size: bytes.
-        sha256: of the whole file. For files whose publisher gives no checksum this is the first download's own, which
-            proves that a later one is the same, not that the first was right.
-        etag: the server's name for that version; empty where it gives none.
-        unpacked: the archive's files are in place.
+        sha256: checksum of the whole file. If the publisher gives none, this is the first download's own: it proves
+            that a later download is the same, not that the first one was right.
+        etag: the server's ETag of that version; empty if it sends none.
+        unpacked: whether the archive's files are in place.
     """
 
     url: str
@@ -39,112 +40,115 @@ class Record:
     unpacked: bool = False
 
 
-def choose(what: str, only: Sequence[str] = ()) -> list[Source]:
-    """Return the files of a set whose names match one of the shell patterns in ``only``; all where it is empty.
+def choose_files(data_set: str, patterns: Sequence[str] = ()) -> list[RemoteFile]:
+    """Return the files of a data set whose names match one of the shell patterns; all files without patterns.
 
     Raises:
-        InputError: no such set, or a pattern that matches none of its files.
+        InputError: no such data set, or a pattern that matches none of its files.
     """
-    found = sources(what)
-    for pattern in only:
-        if not any(fnmatch.fnmatch(source.name, pattern) for source in found):
-            raise InputError(f"no file of {what} matches {pattern!r}; they are named like {found[-1].name!r}")
-    return [source for source in found if not only or any(fnmatch.fnmatch(source.name, item) for item in only)]
+    files = remote_files(data_set)
+    for pattern in patterns:
+        if not fnmatch.filter([file.name for file in files], pattern):
+            raise InputError(
+                f"no file of {data_set} matches {pattern!r}", remedy=f"they are named like {files[-1].name!r}"
+            )
+    return [file for file in files if not patterns or any(fnmatch.fnmatch(file.name, item) for item in patterns)]
 
 
 def download(
-    wanted: Sequence[Source],
+    files: Sequence[RemoteFile],
     folder: str | Path,
     *,
     keep_archives: bool = False,
-    report: Report | None = None,
+    progress: StepProgress | None = None,
     pause_s: float = 1.0,
 ) -> list[Path]:
-    """Bring files to a folder and unpack archives; what an earlier run finished is left as it is.
+    """Download files to a folder and unpack archives, skipping what an earlier run finished.
 
     Args:
-        wanted: the files, from :func:`choose`.
-        folder: where to, made if need be.
+        files: the files, from :func:`choose_files`.
+        folder: folder to download to, created if missing.
         keep_archives: do not remove archives once they are unpacked.
-        report: called with (what is being done, bytes done, bytes in all; 0 where unknown).
-        pause_s: wait before a second try, seconds.
+        progress: called with (name of the step, bytes done, total bytes; 0 if unknown).
+        pause_s: seconds to wait before a second attempt.
 
     Returns:
         The files, and the folders that archives were unpacked into.
 
     Raises:
-        DownloadError: a file cannot be had, is not what it should be, or does not fit on the disk.
+        DownloadError: a file cannot be downloaded, has the wrong checksum, or does not fit on the disk.
     """
     root = Path(folder)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        return [_bring(source, root, keep_archives, report, pause_s) for source in wanted]
+        return [_download(file, root, keep_archives, progress, pause_s) for file in files]
     except OSError as error:
-        raise DownloadError(f"{error.filename or root}: cannot be written ({error.strerror})") from error
+        raise DownloadError(error.filename or root, f"cannot be written ({error.strerror})") from error
+    except DataError as error:
+        raise DownloadError(error.what, error.reason, error.remedy) from error
 
 
-def read_records(folder: Path) -> dict[str, Record]:
-    """Return what is known of the files downloaded to a folder.
+def read_records(folder: Path) -> dict[str, DownloadRecord]:
+    """Return the records of the files downloaded to a folder, by file name.
 
     Raises:
-        DownloadError: the record is damaged.
+        DownloadError: ``downloads.json`` is damaged.
     """
-    path = folder / RECORD
+    path = folder / RECORD_FILE
     if not path.exists():
         return {}
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Record(**values) for name, values in stored.items()}
+        return {name: DownloadRecord(**values) for name, values in stored.items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise DownloadError(f"{path}: is damaged ({error}); delete it to start over") from error
+        raise DownloadError(path, f"is damaged ({error})", "delete it to start over") from error
 
 
-def _bring(source: Source, root: Path, keep_archives: bool, report: Report | None, pause_s: float) -> Path:
-    path = root / source.name
-    target = path if source.unpack is None else root / source.unpack
-    record = read_records(root).get(source.name)
-    if record is not None and record.url != source.url:
+def _download(file: RemoteFile, root: Path, keep_archive: bool, progress: StepProgress | None, pause_s: float) -> Path:
+    """Download one file, unpack it if it is an archive, and return where the result is."""
+    path = root / file.name
+    target = path if file.unpack is None else root / file.unpack
+    record = read_records(root).get(file.name)
+    if record is not None and record.url != file.url:
         record = None
-    if _is_done(source, path, record):
+    complete = record is not None and path.is_file() and path.stat().st_size == record.size
+    if record is not None and (complete if file.unpack is None else record.unpacked):
         return target
-    if record is None or not path.is_file() or path.stat().st_size != record.size:
-        record = _fetch(source, path, record, report, pause_s)
-        _remember(root, source.name, record)
-    if source.unpack is not None:
-        unpack(path, target, source.skip, _labelled(report, f"unpacking {source.name}"))
-        _remember(root, source.name, Record(**{**asdict(record), "unpacked": True}))
-        if not keep_archives:
+    if record is None or not complete:
+        record = _fetch(file, path, record, progress, pause_s)
+        _write_record(root, file.name, record)
+    if file.unpack is not None:
+        unpack(path, target, file.skip, _labelled(progress, f"unpacking {file.name}"))
+        _write_record(root, file.name, replace(record, unpacked=True))
+        if not keep_archive:
             path.unlink()
     return target
 
 
-def _is_done(source: Source, path: Path, record: Record | None) -> bool:
-    if record is None:
-        return False
-    return record.unpacked if source.unpack is not None else path.is_file() and path.stat().st_size == record.size
-
-
-def _fetch(source: Source, path: Path, known: Record | None, report: Report | None, pause_s: float) -> Record:
-    expected = source.sha256 or (known.sha256 if known is not None else None)
+def _fetch(
+    file: RemoteFile, path: Path, earlier: DownloadRecord | None, progress: StepProgress | None, pause_s: float
+) -> DownloadRecord:
+    expected = file.sha256 or (None if earlier is None else earlier.sha256)
     try:
-        fetched = fetch(source.url, path, expected, _labelled(report, source.name), pause_s)
-    except DownloadError as error:
-        if source.sha256 is None and known is not None and known.sha256 in str(error):
-            hint = f"the first download had another checksum; if the publisher changed the file, delete {source.name!r}"
-            raise DownloadError(f"{error} ({hint} from {path.parent / RECORD})") from error
-        raise
-    return Record(source.url, fetched.size, fetched.sha256, fetched.etag)
+        fetched = fetch(file.url, path, expected, _labelled(progress, file.name), pause_s)
+    except ChecksumError as error:
+        if file.sha256 is not None:
+            raise
+        hint = (
+            "the first download had another checksum; if the publisher changed the file, delete "
+            f"{file.name!r} from {path.parent / RECORD_FILE}"
+        )
+        raise ChecksumError(error.what, error.reason, f"{error.remedy} ({hint})") from error
+    return DownloadRecord(file.url, fetched.size, fetched.sha256, fetched.etag)
 
 
-def _labelled(report: Report | None, label: str) -> Callable[[int, int], None] | None:
-    if report is None:
+def _labelled(progress: StepProgress | None, step: str) -> Progress | None:
+    if progress is None:
         return None
-    return lambda done, total: report(label, done, total)
+    return lambda done, total: progress(step, done, total)
 
 
-def _remember(root: Path, name: str, record: Record) -> None:
+def _write_record(root: Path, name: str, record: DownloadRecord) -> None:
     records = {**read_records(root), name: record}
     text = json.dumps({key: asdict(value) for key, value in sorted(records.items())}, indent=1)
-    part = root / (RECORD + ".part")
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(root / RECORD)
+    write_whole(root / RECORD_FILE, f"{text}\n".encode())

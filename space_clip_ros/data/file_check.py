@@ -1,4 +1,4 @@
-"""A quick look at every file before training, so that hours do not end on a missing picture."""
+"""Checks every file quickly before training, so that a run does not stop hours later at a missing picture."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ from pathlib import Path
 from typing import NamedTuple
 
 from space_clip_ros.data.collection import FrameCollection
+from space_clip_ros.data.kitti_files import POINT_BYTES
 from space_clip_ros.errors import DataError
 
 _READERS = 16
 _TAIL = 64
-# What a whole file begins and ends with; OpenCV fills what a cut-off picture lacks with grey and says nothing.
-_MARKS = {
+# How complete files begin and end; OpenCV fills the missing part of a truncated picture with grey without an error.
+_SIGNATURES = {
     ".png": (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"),
     ".jpg": (b"\xff\xd8", b"\xff\xd9"),
     ".jpeg": (b"\xff\xd8", b"\xff\xd9"),
 }
-_SCAN_POINT_BYTES = 16
 
 
-class Broken(NamedTuple):
-    """A frame that cannot be used: its index and why."""
+class BrokenFrame(NamedTuple):
+    """A frame that cannot be used: its index in the collection, and why."""
 
     number: int
     reason: str
 
 
-def scan(frames: FrameCollection, on_frame: Callable[[], None]) -> list[Broken]:
-    """Return the frames whose files are missing, empty, cut off or of another kind than their name says.
+def find_broken_frames(frames: FrameCollection, on_frame: Callable[[], None]) -> list[BrokenFrame]:
+    """Return the frames that have a missing, empty or truncated file, or one that is not what its suffix says.
 
-    Only a file's size, first and last bytes are read.
+    Only the size and the first and last bytes of each file are read.
 
     Args:
-        frames: what to look at.
+        frames: the frames to check.
         on_frame: called after each frame.
     """
     broken = []
     with ThreadPoolExecutor(_READERS) as pool:
         for index, reason in enumerate(pool.map(lambda index: _reason(frames, index), range(len(frames)))):
             if reason:
-                broken.append(Broken(index, reason))
+                broken.append(BrokenFrame(index, reason))
             on_frame()
     return broken
 
 
-def checked(
+def check_files(
     frames: FrameCollection, skip_broken: bool, on_frame: Callable[[], None], on_message: Callable[[str], None]
 ) -> FrameCollection:
-    """Return the frames that :func:`scan` finds whole.
+    """Return the frames whose files are all complete.
 
     Args:
-        frames: what to look at.
-        skip_broken: leave broken frames out and say how many, instead of raising.
+        frames: the frames to check.
+        skip_broken: drop broken frames and report how many, instead of raising.
         on_frame: called after each frame.
-        on_message: told what was left out.
+        on_message: receives the report of dropped frames.
 
     Raises:
-        DataError: a frame is broken and ``skip_broken`` is false, or every frame is.
+        DataError: a frame is broken and ``skip_broken`` is false, or every frame is broken.
     """
-    broken = scan(frames, on_frame)
+    broken = find_broken_frames(frames, on_frame)
     if not broken:
         return frames
     first = broken[0].reason
     if not skip_broken or len(broken) == len(frames):
         raise DataError(
-            f"{len(broken)} of {len(frames)} frames cannot be used, the first: {first}; "
-            "fetch the files again or set data.skip_broken=true"
+            f"{len(broken)} of {len(frames)} frames cannot be used, the first: {first}",
+            remedy="fetch the files again or set data.skip_broken=true",
         )
-    on_message(f"left out {len(broken)} of {len(frames)} frames that cannot be used, the first: {first}")
+    on_message(f"skipped {len(broken)} of {len(frames)} frames that cannot be used, the first: {first}")
     return frames.without([frame.number for frame in broken])
 
 
@@ -90,13 +90,13 @@ def _check(path: Path) -> None:
             file.seek(max(size - _TAIL, 0))
             tail = file.read()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(path, f"cannot be read ({error.strerror})") from error
     if not size:
-        raise DataError(f"{path}: is empty")
-    if path.suffix == ".bin" and size % _SCAN_POINT_BYTES:
-        raise DataError(f"{path}: {size} bytes are no whole number of scan points")
-    start, end = _MARKS.get(path.suffix.lower(), (b"", b""))
+        raise DataError(path, "is empty")
+    if path.suffix == ".bin" and size % POINT_BYTES:
+        raise DataError(path, f"{size} bytes are not a whole number of scan points")
+    start, end = _SIGNATURES.get(path.suffix.lower(), (b"", b""))
     if not head.startswith(start):
-        raise DataError(f"{path}: is not the {path.suffix} file its name says")
+        raise DataError(path, f"is not the {path.suffix} file its name says")
     if end not in tail:
-        raise DataError(f"{path}: is cut off")
+        raise DataError(path, "is cut off")

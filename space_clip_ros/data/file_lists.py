@@ -1,4 +1,4 @@
-"""The field's file lists: one sample a line, `image depth focal`, paths relative to their roots."""
+"""Reads file lists of the kind used for the Eigen split and NYU: one sample a line, `image depth focal`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class ListedSample(NamedTuple):
     """One line of a file list.
 
     Attributes:
-        image: path of the picture, relative to the images' root.
-        depth: path of the depth PNG, relative to the depths' root.
-        focal: focal length in pixels; NaN where the line has none.
-        line: number of the line, from 1.
+        image: path of the picture, relative to the image root.
+        depth: path of the depth PNG, relative to the depth root.
+        focal: focal length in pixels; NaN if the line has none.
+        line: line number, from 1.
     """
 
     image: str
@@ -25,7 +25,7 @@ class ListedSample(NamedTuple):
 
 
 def read_file_list(path: str | Path) -> list[ListedSample]:
-    """Read a file list; blank lines and lines whose depth is ``None`` (images without ground truth) are left out.
+    """Read a file list, skipping blank lines and images without ground truth (whose depth is ``None``).
 
     Raises:
         DataError: the file cannot be read, holds no sample, or a line is not `image depth [focal]`.
@@ -34,20 +34,20 @@ def read_file_list(path: str | Path) -> list[ListedSample]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a file list ({error})") from error
+        raise DataError(path, f"cannot be read as a file list ({error})") from error
     samples = [_parse(path, number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     samples = [sample for sample in samples if sample.depth != "None"]
     if not samples:
-        raise DataError(f"{path}: holds no sample; each line must be `image depth focal`")
+        raise DataError(path, "holds no sample", "each line must be `image depth focal`")
     return samples
 
 
 def _parse(path: Path, number: int, words: list[str]) -> ListedSample:
     if len(words) not in (2, 3):
-        raise DataError(f"{path}, line {number}: must be `image depth focal`, got {len(words)} words")
+        raise DataError(f"{path}, line {number}", f"must be `image depth focal`, got {len(words)} words")
     try:
         focal = float(words[2]) if len(words) == 3 else float("nan")
     except ValueError as error:
-        raise DataError(f"{path}, line {number}: the focal length must be a number, got {words[2]!r}") from error
-    # NYU's lists begin every path with a slash that does not mean the root of the disk.
+        raise DataError(f"{path}, line {number}", f"the focal length must be a number, got {words[2]!r}") from error
+    # NYU's lists start every path with a slash, although the paths are relative.
     return ListedSample(words[0].lstrip("/"), words[1].lstrip("/"), focal, number)

@@ -1,4 +1,4 @@
-"""A frame, and what every collection of frames offers."""
+"""An image with its true depth, and the interface of everything that such frames are read from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Frame(NamedTuple):
-    """One image with its depth.
+class RgbdFrame(NamedTuple):
+    """One image with its true depth, to train or evaluate on.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -22,7 +22,7 @@ class Frame(NamedTuple):
 
 
 class FrameSource(Protocol):
-    """A collection of frames, in a fixed order.
+    """Frames of one origin, such as a drive or a file list, in a fixed order.
 
     Attributes:
         weight: how often an epoch shows each frame, on average.
@@ -35,17 +35,17 @@ class FrameSource(Protocol):
         ...
 
     def label(self, index: int) -> str:
-        """Return a name by which a person finds the frame, and where it was listed."""
+        """Return a name by which a person can find the frame, and where it was listed."""
         ...
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that :meth:`frame` reads."""
         ...
 
-    def frame(self, index: int) -> Frame:
+    def frame(self, index: int) -> RgbdFrame:
         """Read one frame.
 
         Raises:
-            DataError: a file is missing or broken; the message names it.
+            DataError: a file is missing or broken; the error names it.
         """
         ...

@@ -21,13 +21,13 @@ from space_clip_ros.geometry.image_file import read_rgb
 
 
 class KittiDrive:
-    """A drive's frames: image, stamp, laser scan and true depth.
+    """The frames of a drive: image, stamp, laser scan and true depth.
 
     Args:
         path: the drive's folder, ``.../<date>/<date>_drive_NNNN_sync``.
         camera: 2 is the left colour camera, 3 the right; 0 and 1 are the grey ones.
-        annotated_root: where the annotated depth set (``data_depth_annotated``) was unpacked, if not into the drives:
-            a folder with ``<drive>/proj_depth`` in it or in its ``train`` and ``val``.
+        annotated_root: folder that the annotated depth set (``data_depth_annotated``) was unpacked to, if not into
+            the drives; it or its ``train`` or ``val`` holds ``<drive>/proj_depth``.
 
     Attributes:
         path: the drive's folder.
@@ -35,11 +35,11 @@ class KittiDrive:
         camera: the rectified camera.
         projection: P_rect of that camera, (3, 4) float64.
         velodyne_to_camera: (4, 4) float64, scanner to the rectified frame of camera 0, metres.
-        frame_ids: number of each frame that has an image, ascending.
+        frame_ids: numbers of the frames that have an image, ascending.
         stamps_ns: (frames,) int64, nanoseconds since 1970.
 
     Raises:
-        DataError: not a drive, an empty one, or one without calibration or stamps; the message says which and where.
+        DataError: the folder is not a drive, is empty, or lacks calibration or stamps.
         InputError: ``camera`` is not 0 to 3.
     """
 
@@ -52,7 +52,7 @@ class KittiDrive:
         images = self.path / f"image_{camera:02d}"
         self._images = numbered_files(images / "data", ".png")
         if not self._images:
-            raise DataError(f"{images / 'data'}: has no pictures named by frame number (0000000000.png)")
+            raise DataError(images / "data", "has no pictures named by frame number (0000000000.png)")
         self.frame_ids = list(self._images)
         self.stamps_ns = read_stamps(images / "timestamps.txt", self.frame_ids)
         calibration = read_calibration(self.path.parent, camera)
@@ -64,23 +64,31 @@ class KittiDrive:
         self._annotated = _annotated_files(self.path, camera, annotated_root)
 
     def __len__(self) -> int:
-        """Return how many frames have an image."""
+        """Return the number of frames that have an image."""
         return len(self.frame_ids)
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """Return frame ``index``'s image, (H, W, 3) uint8 RGB (grey cameras have three equal channels).
 
         Raises:
-            DataError: the picture is damaged, or is not of the calibration's size.
+            DataError: the picture is damaged, or its size is not the calibration's.
             IndexError: no such frame.
         """
-        path = self._images[self.frame_ids[index]]
+        path = self.image_file(index)
         image = read_rgb(path)
         self._check_size(path, image.shape)
         return image
 
+    def image_file(self, index: int) -> Path:
+        """Return the file of frame ``index``'s image.
+
+        Raises:
+            IndexError: no such frame.
+        """
+        return self._images[self.frame_ids[index]]
+
     def has_scan(self, index: int) -> bool:
-        """Tell whether frame ``index`` has a laser scan."""
+        """Return whether frame ``index`` has a laser scan."""
         return self.frame_ids[index] in self._scans
 
     def scan(self, index: int) -> Scan:
@@ -90,10 +98,10 @@ class KittiDrive:
             DataError: this frame has no scan, or it is damaged.
             IndexError: no such frame.
         """
-        return read_scan(self._file(self._scans, index, "laser scan", "velodyne_points/data"))
+        return read_scan(self.ground_truth_file(index))
 
     def has_ground_truth(self, index: int, annotated: bool = False) -> bool:
-        """Tell whether :meth:`ground_truth` has an answer for frame ``index``."""
+        """Return whether frame ``index`` has the depth that :meth:`ground_truth` returns."""
         return self.frame_ids[index] in (self._annotated if annotated else self._scans)
 
     def ground_truth(self, index: int, annotated: bool = False) -> Depth:
@@ -101,39 +109,51 @@ class KittiDrive:
 
         Args:
             index: which frame.
-            annotated: the denser depth of the annotated set (KITTI's lacks a drive's first and last five frames; a
-                synthetic drive's is exact) instead of this frame's scan alone.
+            annotated: return the denser depth of the annotated set (Uhrig et al., 3DV 2017) instead of projecting this
+                frame's scan. KITTI's lacks the first and last five frames of a drive; a synthetic drive's is exact.
 
         Raises:
-            DataError: this frame has none, or its file is damaged or of another size than the image.
+            DataError: this frame has none, or its file is damaged or not of the image's size.
             IndexError: no such frame.
         """
         if not annotated:
             return project_scan(self.scan(index), self._velodyne_to_image, self.camera.width, self.camera.height)
-        path = self._file(self._annotated, index, "annotated depth", "proj_depth/groundtruth")
+        path = self.ground_truth_file(index, annotated=True)
         depth = read_depth_png(path, "kitti")
         self._check_size(path, depth.shape)
         return depth
 
+    def ground_truth_file(self, index: int, annotated: bool = False) -> Path:
+        """Return the file that :meth:`ground_truth` reads: a scan, or an annotated depth PNG.
+
+        Raises:
+            DataError: this frame has none.
+            IndexError: no such frame.
+        """
+        if annotated:
+            return self._file(self._annotated, index, "annotated depth", "proj_depth/groundtruth")
+        return self._file(self._scans, index, "laser scan", "velodyne_points/data")
+
     def _file(self, files: dict[int, Path], index: int, what: str, where: str) -> Path:
         frame = self.frame_ids[index]
         if frame not in files:
-            raise DataError(f"{self.path}: frame {frame} has no {what} ({len(files)} of {len(self)} in {where})")
+            raise DataError(self.path, f"frame {frame} has no {what} ({len(files)} of {len(self)} in {where})")
         return files[frame]
 
     def _check_size(self, path: Path, shape: tuple[int, ...]) -> None:
         if shape[:2] != (self.camera.height, self.camera.width):
             raise DataError(
-                f"{path}: is {shape[1]}x{shape[0]}, but the calibration of {self.path.parent.name} says"
-                f" {self.camera.width}x{self.camera.height}"
+                path,
+                f"is {shape[1]}x{shape[0]}, but the calibration of {self.path.parent.name} says"
+                f" {self.camera.width}x{self.camera.height}",
             )
 
 
 def project_scan(scan: Scan, velodyne_to_image: Matrix, width: int, height: int) -> Depth:
-    """Project a laser scan to a depth map, as the field's Eigen-split evaluation does.
+    """Project a laser scan to a depth map, as the usual Eigen-split evaluation does (Eigen et al., NeurIPS 2014).
 
-    Points behind the scanner (x < 0) or the camera (z <= 0) are left out; pixel = round(u) - 1, round(v) - 1, KITTI's
-    1-based convention, ties to even; where several points meet, the nearest wins.
+    Points behind the scanner (x < 0) or the camera (z <= 0) are dropped. A point falls on pixel (round(u) - 1,
+    round(v) - 1), KITTI's 1-based convention, ties to even. Where several points meet, the nearest wins.
 
     Args:
         scan: (N, 3 or more) float32 metres in the scanner's frame.
@@ -145,7 +165,7 @@ def project_scan(scan: Scan, velodyne_to_image: Matrix, width: int, height: int)
         (height, width) float32 metres along the optical axis, NaN where no point fell.
 
     Raises:
-        InputError: arrays of another shape.
+        InputError: an array has another shape.
     """
     if scan.ndim != 2 or scan.shape[1] < 3 or velodyne_to_image.shape != (3, 4):
         raise InputError(
@@ -158,7 +178,7 @@ def project_scan(scan: Scan, velodyne_to_image: Matrix, width: int, height: int)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     pixels = (rows[inside] * width + columns[inside]).astype(np.intp)
     depths = projected[2, inside].astype(np.float32)
-    # The last write to a pixel stays, so the furthest goes first.
+    # NumPy keeps the last write to an index, so the furthest point goes first.
     order = np.argsort(-depths, kind="stable")
     depth = np.full(height * width, np.nan, np.float32)
     depth[pixels[order]] = depths[order]
@@ -171,5 +191,5 @@ def _annotated_files(drive: Path, camera: int, root: str | Path | None) -> dict[
     if root is not None:
         folders += [Path(root) / part / drive.name / inside for part in ("", "train", "val")]
         if not any(folder.is_dir() for folder in folders):
-            raise DataError(f"{root}: has no annotated depth of {drive.name} (looked for {drive.name}/{inside})")
+            raise DataError(root, f"has no annotated depth of {drive.name} (looked for {drive.name}/{inside})")
     return next((files for folder in folders if (files := numbered_files(folder, ".png"))), {})

@@ -1,4 +1,4 @@
-"""KITTI raw's calibration files (Geiger et al., IJRR 2013): one pair of text files for each day."""
+"""Reads KITTI raw's calibration files (Geiger et al., IJRR 2013), of which each day has its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VELODYNE_FILE = "calib_velo_to_cam.txt"
 
 @dataclass(frozen=True)
 class KittiCalibration:
-    """What one rectified camera and the laser scanner of a day have to do with each other.
+    """Calibration of one rectified camera and the laser scanner on one day.
 
     Attributes:
         camera: the rectified camera.
@@ -34,7 +34,7 @@ class KittiCalibration:
 
     @property
     def velodyne_to_image(self) -> Matrix:
-        """(3, 4): from the scanner, homogeneous metres, to (u z, v z, z)."""
+        """The (3, 4) float64 matrix from the scanner's homogeneous metres to (u z, v z, z)."""
         return self.projection @ self.velodyne_to_camera
 
 
@@ -43,16 +43,16 @@ def read_calibration(folder: Path, camera: int) -> KittiCalibration:
 
     Args:
         folder: the day's folder, with ``calib_cam_to_cam.txt`` and ``calib_velo_to_cam.txt``.
-        camera: 0 and 1 are grey left and right, 2 and 3 colour left and right.
+        camera: 0 and 1 are the grey left and right cameras, 2 and 3 the colour ones.
 
     Raises:
-        DataError: a file or key is missing, or a key holds the wrong count of numbers or an impossible camera.
+        DataError: a file or key is missing, or a key has the wrong number of values or describes no camera.
     """
     cameras, velodyne = folder / CAMERAS_FILE, folder / VELODYNE_FILE
     camera_values, velodyne_values = read_calibration_file(cameras), read_calibration_file(velodyne)
     projection = _take(camera_values, cameras, f"P_rect_{camera:02d}", (3, 4))
     width, height = _take(camera_values, cameras, f"S_rect_{camera:02d}", (2,))
-    # Every rectified camera looks along camera 0's rectified axes.
+    # All rectified cameras share the axes of rectified camera 0.
     rectification = np.eye(4)
     rectification[:3, :3] = _take(camera_values, cameras, "R_rect_00", (3, 3))
     velodyne_to_camera_0 = np.eye(4)
@@ -61,12 +61,15 @@ def read_calibration(folder: Path, camera: int) -> KittiCalibration:
     try:
         rectified = PinholeCamera.from_matrix(projection, int(width), int(height))
     except InputError as error:
-        raise DataError(f"{cameras}: P_rect_{camera:02d} is not a camera: {error}") from error
+        raise DataError(cameras, f"P_rect_{camera:02d} is not a camera: {error}") from error
     return KittiCalibration(rectified, projection, rectification @ velodyne_to_camera_0)
 
 
 def read_calibration_file(path: Path) -> dict[str, Matrix]:
-    """Read ``KEY: number number ...`` lines; values that are not all numbers, like dates, are left out.
+    """Read ``KEY: number number ...`` lines, skipping those that hold anything else, such as dates.
+
+    Returns:
+        (N,) float64 numbers by key.
 
     Raises:
         DataError: the file cannot be read.
@@ -75,10 +78,10 @@ def read_calibration_file(path: Path) -> dict[str, Matrix]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror}); unpack KITTI's calibration archive of that day there"
+            path, f"cannot be read ({error.strerror})", "unpack KITTI's calibration archive of that day there"
         ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not a text file") from error
+        raise DataError(path, "is not a text file") from error
     values = {}
     for line in lines:
         key, _, numbers = line.partition(":")
@@ -91,8 +94,8 @@ def read_calibration_file(path: Path) -> dict[str, Matrix]:
 
 def _take(values: dict[str, Matrix], path: Path, key: str, shape: tuple[int, ...]) -> Matrix:
     if key not in values:
-        raise DataError(f"{path}: has no numbers under {key!r}; is it KITTI raw's own file?")
+        raise DataError(path, f"has no numbers under {key!r}", "is it KITTI raw's own file?")
     count = int(np.prod(shape))
     if values[key].size != count or not np.isfinite(values[key]).all():
-        raise DataError(f"{path}: {key!r} must be {count} finite numbers, got {values[key].tolist()}")
+        raise DataError(path, f"{key!r} must be {count} finite numbers, got {values[key].tolist()}")
     return values[key].reshape(shape)

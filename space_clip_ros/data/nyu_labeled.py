@@ -1,4 +1,4 @@
-"""NYU Depth V2's labelled set (one MATLAB file) as pictures and lists in the layout the field uses.
+"""Converts NYU Depth V2's labelled set, one MATLAB file, to pictures, depth PNGs and file lists.
 
 Needs h5py and SciPy, which nothing else here does: ``pip install 'space_clip_ros[nyu]'``.
 """
@@ -15,46 +15,47 @@ import cv2
 import numpy as np
 
 from space_clip_ros.errors import DataError
+from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.depth import write_depth_png
 
 FOCAL = 518.8579
-"""Focal length of the colour camera as the field's lists give it, pixels (Silberman et al. 2012, toolbox)."""
+"""Focal length of the colour camera in pixels, from the data set's toolbox (Silberman et al., ECCV 2012)."""
 
-# The registered colour picture has a white frame of this size; the field's test pictures have it black.
-_FRAME_ROWS, _FRAME_COLUMNS = slice(7, 474), slice(7, 632)
+# Outside this window the registered colour pictures are white; in the commonly used test pictures they are black.
+_CONTENT_ROWS, _CONTENT_COLUMNS = slice(7, 474), slice(7, 632)
 
 
 def convert_labeled(
     labeled: Path, splits: Path, folder: Path, progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
-    """Write ``<folder>/<train|test>/<scene type>/rgb_NNNNN.jpg`` with ``sync_depth_NNNNN.png`` and the two lists.
+    """Write ``<folder>/<train|test>/<scene type>/rgb_NNNNN.jpg`` with ``sync_depth_NNNNN.png``, and the two lists.
 
-    Depth is the sensor's own (``rawDepths``), uint16 millimetres, 0 where it saw nothing, as the field evaluates.
+    Depth is the sensor's raw one (``rawDepths``), which is what is evaluated: uint16 millimetres, 0 where unknown.
 
     Args:
         labeled: ``nyu_depth_v2_labeled.mat``.
         splits: ``splits.mat``, the official split.
-        folder: where to, made if need be.
-        progress: called with (frames done, frames in all).
+        folder: folder to write to, created if missing.
+        progress: called with (frames done, total frames).
 
     Returns:
         The lists ``nyu_labeled_train.txt`` and ``nyu_labeled_test.txt``, ``image depth focal`` relative to ``folder``.
 
     Raises:
-        DataError: a file is missing or not what its name says, or cannot be written.
+        DataError: a file is missing or is not NYU's, or a result cannot be written.
         ImportError: h5py or SciPy is not installed.
     """
-    h5py, matlab = readers()
+    h5py, matlab = import_readers()
     try:
         split = matlab.loadmat(splits)
         with h5py.File(labeled, "r") as data:
             return _convert(data, split, folder, progress)
     except (OSError, KeyError, ValueError, NotImplementedError) as error:
-        raise DataError(f"{labeled}, {splits}: are not NYU Depth V2's labelled set and split ({error})") from error
+        raise DataError(f"{labeled}, {splits}", f"are not NYU Depth V2's labelled set and split ({error})") from error
 
 
-def readers() -> tuple[ModuleType, ModuleType]:
-    """Return h5py and scipy.io; better asked before a long download than after it.
+def import_readers() -> tuple[ModuleType, ModuleType]:
+    """Return h5py and scipy.io; call it before a long download to fail early.
 
     Raises:
         ImportError: one of them is not installed.
@@ -66,29 +67,29 @@ def _convert(data: Any, split: dict[str, Any], folder: Path, progress: Callable[
     scenes = ["".join(map(chr, np.ravel(data[reference]))) for reference in np.ravel(data["sceneTypes"])]
     images, depths = data["images"], data["rawDepths"]
     total = len(images)
-    parts = {name: sorted(int(i) - 1 for i in np.ravel(split[f"{name}Ndxs"])) for name in ("train", "test")}
-    if not total or not 0 <= min(map(min, parts.values())) <= max(map(max, parts.values())) < total == len(scenes):
-        raise DataError(f"{data.filename}: holds {total} pictures, which does not fit the split")
+    subsets = {name: sorted(int(i) - 1 for i in np.ravel(split[f"{name}Ndxs"])) for name in ("train", "test")}
+    if not total or not 0 <= min(map(min, subsets.values())) <= max(map(max, subsets.values())) < total == len(scenes):
+        raise DataError(data.filename, f"holds {total} pictures, which does not fit the split")
     lists, done = [], 0
-    for name, indices in parts.items():
+    for name, indices in subsets.items():
         lines = []
         for index in indices:
-            place = Path(name, scenes[index])
-            (folder / place).mkdir(parents=True, exist_ok=True)
-            image, depth = place / f"rgb_{index:05d}.jpg", place / f"sync_depth_{index:05d}.png"
+            scene = Path(name, scenes[index])
+            (folder / scene).mkdir(parents=True, exist_ok=True)
+            image, depth = scene / f"rgb_{index:05d}.jpg", scene / f"sync_depth_{index:05d}.png"
             _write_image(folder / image, np.transpose(images[index], (2, 1, 0)))
             write_depth_png(folder / depth, np.asarray(depths[index].T, np.float32), "mm")
             lines.append(f"{image.as_posix()} {depth.as_posix()} {FOCAL}\n")
             done += 1
             if progress is not None:
-                progress(done, sum(map(len, parts.values())))
+                progress(done, sum(map(len, subsets.values())))
         lists.append(folder / f"nyu_labeled_{name}.txt")
-        lists[-1].write_text("".join(lines), encoding="utf-8")
+        write_whole(lists[-1], "".join(lines).encode())
     return lists
 
 
 def _write_image(path: Path, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     framed = np.zeros_like(rgb)
-    framed[_FRAME_ROWS, _FRAME_COLUMNS] = rgb[_FRAME_ROWS, _FRAME_COLUMNS]
+    framed[_CONTENT_ROWS, _CONTENT_COLUMNS] = rgb[_CONTENT_ROWS, _CONTENT_COLUMNS]
     if not cv2.imwrite(str(path), np.ascontiguousarray(framed[..., ::-1])):
-        raise DataError(f"{path}: cannot be written")
+        raise DataError(path, "cannot be written")

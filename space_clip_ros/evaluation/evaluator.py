@@ -1,21 +1,20 @@
-"""Runs a model over frames and compares its depth with the truth; reading overlaps computing."""
+"""Runs a model over frames and compares its depth with the truth, while threads read the next frames."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
-from typing import Protocol as Interface
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.frames import Frame
-from space_clip_ros.evaluation.protocol import Protocol
+from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.evaluation.protocol import EvaluationProtocol
 
 _READERS = 4
-_AHEAD = 16
+_READ_AHEAD = 16
 
 Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
@@ -23,29 +22,29 @@ Predict = Callable[[Image], Depth]
 PredictBatch = Callable[[Sequence[Image]], list[Depth]]
 
 
-class Frames(Interface):
-    """What is evaluated: a sequence of frames with names."""
+class FrameSequence(Protocol):
+    """The frames to evaluate, each with a name."""
 
     def __len__(self) -> int:
         """Return the number of frames."""
         ...
 
-    def __getitem__(self, index: int) -> Frame:
+    def __getitem__(self, index: int) -> RgbdFrame:
         """Return one frame."""
         ...
 
     def label(self, index: int) -> str:
-        """Return its name."""
+        """Return the name of one frame."""
         ...
 
 
-class Scored(NamedTuple):
-    """One frame's result.
+class FrameScore(NamedTuple):
+    """The result of one frame.
 
     Attributes:
         number: index of the frame.
-        label: its name.
-        metrics: by name; None where the truth has no pixel that counts.
+        label: name of the frame.
+        metrics: the metrics by name; None if no pixel could be compared.
     """
 
     number: int
@@ -53,18 +52,26 @@ class Scored(NamedTuple):
     metrics: dict[str, float] | None
 
 
-def prepared(frames: Frames, indices: Sequence[int], protocol: Protocol) -> Iterator[tuple[int, Frame]]:
-    """Yield frames in order, as the protocol compares them, read ahead by a few threads.
+def prepared_frames(
+    frames: FrameSequence, indices: Sequence[int], protocol: EvaluationProtocol
+) -> Iterator[tuple[int, RgbdFrame]]:
+    """Yield (index, frame) in order, prepared by the protocol; a few threads read ahead.
+
+    Args:
+        frames: the frames to read from.
+        indices: which frames.
+        protocol: how frames are prepared.
 
     Raises:
         DataError: a frame cannot be read.
+        InputError: a frame is smaller than the protocol's crop.
     """
-    waiting: deque[tuple[int, Future[Frame]]] = deque()
+    waiting: deque[tuple[int, Future[RgbdFrame]]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
         try:
             for index in indices:
                 waiting.append((index, pool.submit(lambda index: protocol.prepare(frames[index]), index)))
-                if len(waiting) > _AHEAD:
+                if len(waiting) > _READ_AHEAD:
                     ready, future = waiting.popleft()
                     yield ready, future.result()
             while waiting:
@@ -77,41 +84,42 @@ def prepared(frames: Frames, indices: Sequence[int], protocol: Protocol) -> Iter
 
 def evaluate(
     predict: PredictBatch,
-    frames: Frames,
-    protocol: Protocol,
-    on_frame: Callable[[Scored], None] = lambda scored: None,
+    frames: FrameSequence,
+    protocol: EvaluationProtocol,
+    on_frame: Callable[[FrameScore], None] = lambda score: None,
     batch: int = 1,
-) -> list[Scored]:
+) -> list[FrameScore]:
     """Score every frame.
 
     Args:
-        predict: up to ``batch`` images (H, W, 3) uint8 RGB of one size to as many (H, W) float32 metres.
-        frames: what to run over.
+        predict: maps up to ``batch`` images (H, W, 3) uint8 RGB of one size to as many (H, W) float32 metres.
+        frames: the frames to evaluate.
         protocol: how to compare.
-        on_frame: called with each result, in order.
-        batch: images predicted together at most; neighbours of one size are.
+        on_frame: called with each score, in order.
+        batch: largest number of images predicted together; they are neighbours of one size.
 
     Raises:
         DataError: a frame cannot be read.
+        InputError: a frame is smaller than the protocol's crop, or a prediction cannot be scaled to the median.
     """
     scores = []
-    for group in _together(prepared(frames, range(len(frames)), protocol), batch):
+    for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
         depths = predict([frame.image for _, frame in group])
         for (index, frame), depth in zip(group, depths, strict=True):
-            scored = score(index, frames.label(index), depth, frame.depth, protocol)
-            scores.append(scored)
-            on_frame(scored)
+            score = score_frame(index, frames.label(index), depth, frame.depth, protocol)
+            scores.append(score)
+            on_frame(score)
     return scores
 
 
 def one_by_one(predict: Predict) -> PredictBatch:
-    """Return what predicts several images with what predicts one."""
+    """Return a predictor of several images that calls a predictor of one image for each."""
     return lambda images: [predict(image) for image in images]
 
 
-def _together(frames: Iterator[tuple[int, Frame]], batch: int) -> Iterator[list[tuple[int, Frame]]]:
-    """Group neighbours whose images have one size, ``batch`` at most."""
-    group: list[tuple[int, Frame]] = []
+def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) -> Iterator[list[tuple[int, RgbdFrame]]]:
+    """Group neighbouring frames whose images have one size, at most ``batch`` of them."""
+    group: list[tuple[int, RgbdFrame]] = []
     for index, frame in frames:
         if group and (len(group) == batch or frame.image.shape != group[0][1].image.shape):
             yield group
@@ -121,25 +129,25 @@ def _together(frames: Iterator[tuple[int, Frame]], batch: int) -> Iterator[list[
         yield group
 
 
-def score(index: int, label: str, prediction: Depth, truth: Depth, protocol: Protocol) -> Scored:
-    """Compare one prediction with its truth."""
-    return Scored(index, label, protocol.average().add(protocol.fit(prediction, truth), truth))
+def score_frame(index: int, label: str, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
+    """Compare a prediction with its truth, (H, W) float32 metres; a prediction of another size is resized first."""
+    return FrameScore(index, label, protocol.average().add(protocol.fit(prediction, truth), truth))
 
 
-def mean_metrics(scores: Sequence[Scored]) -> dict[str, float]:
-    """Average the metrics over frames, each counting once; empty where no frame counts."""
-    counted = [scored.metrics for scored in scores if scored.metrics is not None]
+def mean_metrics(scores: Sequence[FrameScore]) -> dict[str, float]:
+    """Average the metrics over frames, each with the same weight; empty if no frame has metrics."""
+    counted = [score.metrics for score in scores if score.metrics is not None]
     return {name: float(np.mean([metrics[name] for metrics in counted])) for name in counted[0]} if counted else {}
 
 
-def worst(scores: Sequence[Scored], count: int, metric: str = "abs_rel") -> list[Scored]:
-    """Return the frames with the largest error, the worst first."""
-    counted = [scored for scored in scores if scored.metrics is not None]
-    return sorted(counted, key=lambda scored: -(scored.metrics or {})[metric])[:count]
+def worst_frames(scores: Sequence[FrameScore], count: int, metric: str = "abs_rel") -> list[FrameScore]:
+    """Return the ``count`` frames with the largest error, the worst first."""
+    counted = [score for score in scores if score.metrics is not None]
+    return sorted(counted, key=lambda score: -(score.metrics or {})[metric])[:count]
 
 
 def flip_averaged(predict: Predict) -> Predict:
-    """Return a predictor that averages an image's depth with its mirror image's, mirrored back."""
+    """Return a predictor that averages an image's depth with that of its mirror image, mirrored back."""
 
     def averaged(image: Image) -> Depth:
         mirrored = predict(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]

@@ -1,9 +1,16 @@
-"""Depth metrics of the field (Eigen et al., 2014), averaged per image.
+"""The usual depth metrics, averaged per image.
 
-Where both maps are valid, with p the prediction clipped to the range and t the truth:
-abs_rel = mean(|p - t| / t), sq_rel = mean((p - t)^2 / t), rmse = sqrt(mean((p - t)^2)), rmse_log the same of natural
-logarithms, log_10 = mean(|log10 p - log10 t|), silog = 100 * sqrt(var(log p - log t)), a1, a2, a3 = share of pixels
-with max(p / t, t / p) < 1.25, 1.25^2, 1.25^3.
+abs_rel, sq_rel, rmse, rmse_log, a1 to a3 and the scale-invariant error behind silog are from Eigen et al. (NeurIPS
+2014); silog is scaled by 100 as in KITTI's depth benchmark (Uhrig et al., 3DV 2017). With p the prediction clipped to
+the range and t the truth, over the pixels where both are valid:
+
+    abs_rel     mean(|p - t| / t)
+    sq_rel      mean((p - t)^2 / t), metres
+    rmse        sqrt(mean((p - t)^2)), metres
+    rmse_log    sqrt(mean((ln p - ln t)^2))
+    log_10      mean(|log10 p - log10 t|)
+    silog       100 * sqrt(var(ln p - ln t))
+    a1, a2, a3  share of pixels with max(p / t, t / p) < 1.25, 1.25^2, 1.25^3
 """
 
 from __future__ import annotations
@@ -17,7 +24,8 @@ from space_clip_ros.geometry.depth import Mask, check_map
 Map = npt.NDArray[np.floating]
 
 METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log_10", "silog", "a1", "a2", "a3")
-# Top, bottom, left and right as shares of the height and width.
+# Top and bottom as shares of the height, left and right as shares of the width. "garg" is from Garg et al. (ECCV 2016),
+# "eigen" is the crop commonly used to reproduce the numbers of Eigen et al. (NeurIPS 2014).
 CROPS = {
     "none": (0.0, 1.0, 0.0, 1.0),
     "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
@@ -36,19 +44,20 @@ def compute_metrics(
     """Compare a predicted depth map with the truth.
 
     Args:
-        prediction: (H, W) metres; NaN where there is none, and such pixels are left out.
+        prediction: (H, W) metres; pixels that are NaN are not compared.
         truth: (H, W) metres; NaN or 0 where unknown.
-        min_depth: truth must lie strictly above this, and the prediction is clipped to it, metres.
-        max_depth: truth must lie strictly below this, and the prediction is clipped to it, metres.
+        min_depth: metres; only truth strictly above this is compared, and the prediction is clipped to it.
+        max_depth: metres; only truth strictly below this is compared, and the prediction is clipped to it.
         crop: none, garg or eigen.
-        median_scaling: scale the prediction by median(truth) / median(prediction) before it is clipped.
+        median_scaling: scale the prediction by median(truth) / median(prediction) before clipping it (Zhou et al.,
+            CVPR 2017).
 
     Returns:
         The metrics named in ``METRICS``.
 
     Raises:
-        InputError: shapes differ, an unknown crop, an empty range, median scaling of a prediction whose median is not
-            above 0, or no pixel can be compared; :class:`MetricAverage` skips and counts such images instead.
+        InputError: the shapes differ, the crop is unknown, the range is empty, the median to scale by is not above 0,
+            or no pixel can be compared; :class:`MetricAverage` skips and counts such images instead.
     """
     mask = comparable(prediction, truth, min_depth, max_depth, crop)
     if not mask.any():
@@ -60,19 +69,19 @@ def compute_metrics(
 
 
 def comparable(prediction: Map, truth: Map, min_depth: float, max_depth: float, crop: str = "none") -> Mask:
-    """Tell which pixels count: truth inside the range and the crop, and a prediction that is not NaN.
+    """Return the (H, W) bool mask of pixels to compare: truth inside range and crop, and a prediction that is not NaN.
 
     Raises:
-        InputError: shapes differ, an unknown crop or an empty range.
+        InputError: the shapes differ, the crop is unknown, or the range is empty.
     """
-    return _answered(_known(truth, min_depth, max_depth, crop), prediction)
+    return _predicted(_known(truth, min_depth, max_depth, crop), prediction)
 
 
 def crop_window(crop: str, height: int, width: int) -> tuple[slice, slice]:
-    """Return the rows and columns of a crop, its shares of the size truncated to whole pixels.
+    """Return the rows and columns of a crop, truncated to whole pixels.
 
     Raises:
-        InputError: an unknown crop.
+        InputError: the crop is unknown.
     """
     if crop not in CROPS:
         raise InputError(f"crop must be one of {', '.join(CROPS)}, got {crop!r}")
@@ -81,7 +90,7 @@ def crop_window(crop: str, height: int, width: int) -> tuple[slice, slice]:
 
 
 class MetricAverage:
-    """Averages metrics over images, each image counting once, and counts what could not be compared.
+    """Averages metrics over images, each with the same weight, and counts what could not be compared.
 
     Args:
         min_depth: as :func:`compute_metrics`.
@@ -90,10 +99,10 @@ class MetricAverage:
         median_scaling: as :func:`compute_metrics`.
 
     Attributes:
-        frames: images averaged.
-        skipped: images in which no pixel could be compared.
-        pixels: pixels compared, over all images.
-        unanswered: pixels whose truth counts but whose prediction is NaN, over all images.
+        frames: number of images averaged.
+        skipped: number of images in which no pixel could be compared.
+        pixels: number of pixels compared, over all images.
+        unanswered: number of pixels with truth to compare but a NaN prediction, over all images.
     """
 
     def __init__(self, min_depth: float, max_depth: float, crop: str = "none", median_scaling: bool = False) -> None:
@@ -111,13 +120,13 @@ class MetricAverage:
         self._sums = dict.fromkeys(METRICS, 0.0)
 
     def add(self, prediction: Map, truth: Map) -> dict[str, float] | None:
-        """Add one image; return its metrics, or None where it was skipped.
+        """Add one image; return its metrics, or None if no pixel could be compared.
 
         Raises:
-            InputError: shapes differ or are not (H, W), or the median cannot be scaled.
+            InputError: the shapes differ or are not (H, W), or the median to scale by is not above 0.
         """
         known = _known(truth, *self._range, self._crop)
-        mask = _answered(known, prediction)
+        mask = _predicted(known, prediction)
         compared = int(mask.sum())
         metrics = _compare(prediction[mask], truth[mask], *self._range, self._median_scaling) if compared else None
         self.unanswered += int(known.sum()) - compared
@@ -144,11 +153,12 @@ def _known(truth: Map, min_depth: float, max_depth: float, crop: str) -> Mask:
     return known
 
 
-def _answered(known: Mask, prediction: Map) -> Mask:
+def _predicted(known: Mask, prediction: Map) -> Mask:
     check_map(prediction)
     if prediction.shape != known.shape:
         raise InputError(
-            f"prediction and truth must have one shape, got {prediction.shape} and {known.shape}; resize one first"
+            f"prediction and truth must have one shape, got {prediction.shape} and {known.shape}",
+            remedy="resize one first",
         )
     return np.asarray(known & ~np.isnan(prediction))
 

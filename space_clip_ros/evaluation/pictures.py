@@ -1,4 +1,4 @@
-"""Image, prediction, truth and error of a frame as one picture, on fixed colour scales."""
+"""Draws image, prediction, truth and error of a frame as one picture, with fixed colour scales."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.errors import DataError
+from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.color import colorize
 
+_NEAREST_DRAWN_M = 1.0
 _ERROR_RANGE = (0.01, 0.5)
 _DOT = 3
 
@@ -19,17 +21,15 @@ def comparison(
     image: NDArray[np.uint8],
     prediction: NDArray[np.float32],
     truth: NDArray[np.float32],
-    min_depth: float,
     max_depth: float,
 ) -> NDArray[np.uint8]:
-    """Return image, prediction, truth and relative error below each other.
+    """Return a picture of image, prediction, truth and relative error, stacked from top to bottom.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         prediction: (h, w) float32 metres.
-        truth: (h, w) float32 metres, NaN where unknown; its pixels are drawn as dots of 3 so that sparse ones show.
-        min_depth: near end of the colour scale, metres.
-        max_depth: far end of the colour scale, metres.
+        truth: (h, w) float32 metres, NaN where unknown; each pixel is drawn 3 x 3 so that sparse depth is visible.
+        max_depth: far end of the colour scale, metres; its near end is 1 m.
 
     Returns:
         (4 H, W, 3) uint8 RGB.
@@ -38,9 +38,9 @@ def comparison(
         error = np.abs(prediction - truth) / truth
     panels = [
         image,
-        colorize(prediction, "turbo", min_depth, max_depth),
-        colorize(_thicken(truth), "turbo", min_depth, max_depth),
-        # The scale's bright end is its small numbers; here large errors shall be bright.
+        colorize(prediction, "turbo", _NEAREST_DRAWN_M, max_depth),
+        colorize(_thicken(truth), "turbo", _NEAREST_DRAWN_M, max_depth),
+        # The colour map draws small numbers bright; for errors the large ones should be bright.
         colorize(sum(_ERROR_RANGE) - np.clip(_thicken(error), *_ERROR_RANGE), "inferno", *_ERROR_RANGE),
     ]
     height, width = image.shape[:2]
@@ -49,23 +49,19 @@ def comparison(
 
 
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write (H, W, 3) uint8 RGB as PNG, by its suffix also as JPEG.
+    """Write (H, W, 3) uint8 RGB as PNG or JPEG, chosen by the suffix.
 
     Raises:
         DataError: the file cannot be written.
     """
     encoded, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not encoded:
-        raise DataError(f"{path}: a picture of shape {picture.shape} could not be encoded")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+        raise DataError(path, f"a picture of shape {picture.shape} could not be encoded")
+    write_whole(path, data.tobytes())
 
 
 def _thicken(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Spread each known pixel over its neighbours; of several, the largest wins."""
+    """Draw each known pixel 3 x 3; where several overlap, the largest wins."""
     known = ~np.isnan(values)
     grown = cv2.dilate(np.where(known, values, 0.0).astype(np.float32), np.ones((_DOT, _DOT), np.uint8))
     return np.where(grown > 0.0, grown, np.float32(np.nan)).astype(np.float32)

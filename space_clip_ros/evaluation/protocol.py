@@ -1,4 +1,4 @@
-"""The two ways depth is compared: the paper's and the field's."""
+"""The two evaluation protocols: that of the SPACE-CLIP paper, and the one that depth papers usually compare by."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.frames import Frame
-from space_clip_ros.data.resize import resize_bicubic
+from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import InputError
 from space_clip_ros.evaluation.metrics import MetricAverage
 from space_clip_ros.geometry.depth import resize_bilinear, resize_nearest
@@ -19,15 +19,15 @@ _KITTI_CROP = (352, 1216)
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How an image reaches the model and its depth is compared.
+class EvaluationProtocol:
+    """How frames are prepared for the model, and how its depth is compared with the truth.
 
     Attributes:
-        size: height and width that image and truth are resized to first (image bicubic, truth nearest); None for none.
-        bottom_crop: height and width kept at the bottom centre of image and truth; None for none.
-        crop: region compared, of :data:`~space_clip_ros.evaluation.metrics.CROPS`.
-        min_depth: truth and prediction range, metres.
-        max_depth: truth and prediction range, metres.
+        size: height and width that image (bicubic) and truth (nearest) are resized to first; None to keep their size.
+        bottom_crop: height and width kept at the bottom centre of image and truth; None to keep all.
+        crop: region compared, one of :data:`~space_clip_ros.evaluation.metrics.CROPS`.
+        min_depth: nearest depth compared, metres.
+        max_depth: furthest depth compared, metres.
         median_scaling: scale each prediction to the truth's median.
     """
 
@@ -38,39 +38,61 @@ class Protocol:
     max_depth: float = 80.0
     median_scaling: bool = False
 
-    def prepare(self, frame: Frame) -> Frame:
-        """Return image and truth as they are compared."""
+    def prepare(self, frame: RgbdFrame) -> RgbdFrame:
+        """Return the image for the model and the truth to compare with.
+
+        Raises:
+            InputError: the frame is smaller than ``bottom_crop``.
+        """
         image, depth = frame
         if self.bottom_crop is not None:
             image, depth = _bottom_centre(image, self.bottom_crop), _bottom_centre(depth, self.bottom_crop)
         if self.size is not None:
             height, width = self.size
             image, depth = resize_bicubic(image, height, width), resize_nearest(depth, width, height)
-        return Frame(image, depth)
+        return RgbdFrame(image, depth)
 
     def average(self) -> MetricAverage:
-        """Return an empty average of this protocol's metrics."""
+        """Return a new, empty average of this protocol's metrics."""
         return MetricAverage(self.min_depth, self.max_depth, self.crop, self.median_scaling)
 
     def fit(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the prediction at the truth's size."""
+        """Return the prediction, (h, w) float32 metres, resized to the truth's size."""
         return resize_bilinear(prediction, truth.shape[1], truth.shape[0])
 
 
-def reference(min_depth: float = 0.001, max_depth: float = 80.0, median_scaling: bool = False) -> Protocol:
-    """The paper's: the whole image at 704 x 352, Eigen crop; behind its published numbers."""
-    return Protocol(_REFERENCE_SIZE, None, "eigen", min_depth, max_depth, median_scaling)
+def reference_protocol(
+    min_depth: float = 0.001, max_depth: float = 80.0, median_scaling: bool = False
+) -> EvaluationProtocol:
+    """Return the protocol of the paper's published numbers (arXiv:2601.17657).
+
+    Image and truth are compared whole at 704 x 352, in the Eigen crop.
+
+    Args:
+        min_depth: nearest depth compared, metres.
+        max_depth: furthest depth compared, metres.
+        median_scaling: scale each prediction to the truth's median.
+    """
+    return EvaluationProtocol(_REFERENCE_SIZE, None, "eigen", min_depth, max_depth, median_scaling)
 
 
-def standard(
+def standard_protocol(
     crop: str = "garg",
     kitti_crop: bool = False,
     min_depth: float = 0.001,
     max_depth: float = 80.0,
     median_scaling: bool = False,
-) -> Protocol:
-    """The field's: at the truth's own size, by default in the Garg crop; KITTI's 1216 x 352 crop first where asked."""
-    return Protocol(None, _KITTI_CROP if kitti_crop else None, crop, min_depth, max_depth, median_scaling)
+) -> EvaluationProtocol:
+    """Return the usual protocol: compare at the truth's own size, by default in the Garg crop.
+
+    Args:
+        crop: region compared, one of :data:`~space_clip_ros.evaluation.metrics.CROPS`.
+        kitti_crop: first cut image and truth to 1216 x 352 at the bottom centre, the crop of KITTI's depth benchmark.
+        min_depth: nearest depth compared, metres.
+        max_depth: furthest depth compared, metres.
+        median_scaling: scale each prediction to the truth's median.
+    """
+    return EvaluationProtocol(None, _KITTI_CROP if kitti_crop else None, crop, min_depth, max_depth, median_scaling)
 
 
 def _bottom_centre(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

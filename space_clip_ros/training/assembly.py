@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.dataset import AugmentedFrames, StepSampler, training_loader
-from space_clip_ros.data.file_check import checked
+from space_clip_ros.data.file_check import check_files
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.training.console import Console
@@ -85,7 +85,7 @@ def _frames(
     )
     if config.data.scan:
         with console.bar(len(frames), f"checking {what} files") as bar:
-            frames = checked(frames, config.data.skip_broken, lambda: bar.advance(), console.say)
+            frames = check_files(frames, config.data.skip_broken, lambda: bar.advance(), console.say)
     if config.data.cache and training:
         with console.bar(len(frames), f"reading {what} frames") as bar:
             frames.keep_in_memory(lambda: bar.advance())

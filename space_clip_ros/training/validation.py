@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from space_clip_ros.data.frames import Frame
-from space_clip_ros.evaluation.evaluator import Frames, Scored, mean_metrics, prepared, score
+from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, mean_metrics, prepared_frames, score_frame
 from space_clip_ros.evaluation.pictures import comparison
-from space_clip_ros.evaluation.protocol import Protocol, reference, standard
+from space_clip_ros.evaluation.protocol import EvaluationProtocol, reference_protocol, standard_protocol
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
@@ -21,7 +21,6 @@ from space_clip_ros.training.step import to_input
 from space_clip_ros.training_config import TrainingConfig
 
 WEIGHTS = ("raw", "ema")
-_NEAREST_DRAWN_M = 1.0
 
 
 class Validation(NamedTuple):
@@ -41,12 +40,12 @@ class Validation(NamedTuple):
         return min(WEIGHTS, key=lambda weights: self.metrics[weights]["abs_rel"])
 
 
-def protocol_of(config: TrainingConfig) -> Protocol:
+def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
     """Return the protocol that the settings ask for, over the model's depth range."""
     low, high = config.model.min_depth, config.model.max_depth
     if config.validation.protocol == "reference":
-        return reference(low, high)
-    return standard(config.validation.crop, min_depth=low, max_depth=high)
+        return reference_protocol(low, high)
+    return standard_protocol(config.validation.crop, min_depth=low, max_depth=high)
 
 
 class Validator:
@@ -61,7 +60,12 @@ class Validator:
     """
 
     def __init__(
-        self, model: SpaceClip, average: WeightAverage, frames: Frames, processes: Processes, config: TrainingConfig
+        self,
+        model: SpaceClip,
+        average: WeightAverage,
+        frames: FrameSequence,
+        processes: Processes,
+        config: TrainingConfig,
     ) -> None:
         """Choose the frames of this process."""
         self._model = model
@@ -96,25 +100,27 @@ class Validator:
 
     def _score(
         self, on_frame: Callable[[], None]
-    ) -> tuple[dict[str, list[Scored]], dict[str, list[NDArray[np.uint8]]]]:
-        scores: dict[str, list[Scored]] = {weights: [] for weights in WEIGHTS}
+    ) -> tuple[dict[str, list[FrameScore]], dict[str, list[NDArray[np.uint8]]]]:
+        scores: dict[str, list[FrameScore]] = {weights: [] for weights in WEIGHTS}
         drawn: dict[str, list[NDArray[np.uint8]]] = {weights: [] for weights in WEIGHTS}
-        for batch in _batches(prepared(self._frames, self._own, self._protocol), self._config.validation.batch_size):
+        for batch in _batches(
+            prepared_frames(self._frames, self._own, self._protocol), self._config.validation.batch_size
+        ):
             depths = {"raw": self._predict(batch)}
             with self._average.applied():
                 depths["ema"] = self._predict(batch)
             for place, (index, frame) in enumerate(batch):
                 for weights in WEIGHTS:
                     depth = self._protocol.fit(depths[weights][place], frame.depth)
-                    scores[weights].append(score(index, self._frames.label(index), depth, frame.depth, self._protocol))
+                    scores[weights].append(
+                        score_frame(index, self._frames.label(index), depth, frame.depth, self._protocol)
+                    )
                     if len(drawn[weights]) < self._config.run.pictures:
-                        drawn[weights].append(
-                            comparison(frame.image, depth, frame.depth, _NEAREST_DRAWN_M, self._config.model.max_depth)
-                        )
+                        drawn[weights].append(comparison(frame.image, depth, frame.depth, self._config.model.max_depth))
                 on_frame()
         return scores, drawn
 
-    def _predict(self, batch: list[tuple[int, Frame]]) -> list[NDArray[np.float32]]:
+    def _predict(self, batch: list[tuple[int, RgbdFrame]]) -> list[NDArray[np.float32]]:
         device = self._processes.device
         # Frames of different drives differ in size by a few pixels, so each is resized on its own.
         inputs = torch.cat(
@@ -125,6 +131,6 @@ class Validator:
         return list(depth[:, 0].float().cpu().numpy())
 
 
-def _batches(items: Iterator[tuple[int, Frame]], size: int) -> Iterator[list[tuple[int, Frame]]]:
+def _batches(items: Iterator[tuple[int, RgbdFrame]], size: int) -> Iterator[list[tuple[int, RgbdFrame]]]:
     while batch := list(islice(items, size)):
         yield batch

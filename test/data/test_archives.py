@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.data import transfer
+from space_clip_ros.data import http_download
 from space_clip_ros.data.archives import unpack
 from space_clip_ros.errors import DownloadError
 
@@ -16,7 +16,8 @@ def make(path: Path, files: dict[str, bytes], mode: int = 0, method: int = zipfi
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, data in files.items():
             info = zipfile.ZipInfo("placeholder")
-            info.filename = info.orig_filename = name  # as written by hostile hands: nothing is cleaned up
+            # ZipInfo's constructor would clean up a name that an attacker wrote.
+            info.filename = info.orig_filename = name
             info.external_attr = mode << 16
             info.compress_type = method
             archive.writestr(info, data)
@@ -31,16 +32,16 @@ def test_files_come_out_as_they_went_in(tmp_path: Path) -> None:
     for name, data in files.items():
         assert (tmp_path / "out" / name).read_bytes() == data
     assert seen[-1] == (1001, 1001)
-    assert not list((tmp_path / "out").rglob("*.part"))
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == ["a.txt", "b.bin", "c"]
 
 
-def test_parts_can_be_left_out(tmp_path: Path) -> None:
+def test_skipped_paths_are_not_unpacked(tmp_path: Path) -> None:
     archive = make(tmp_path / "z.zip", {"d/image_00/x": b"1", "d/image_02/x": b"2", "image_00/y": b"3"})
     assert unpack(archive, tmp_path / "out", ("/image_00/",)) == 1
     assert [path.name for path in (tmp_path / "out" / "d").iterdir()] == ["image_02"]
 
 
-def test_second_time_keeps_whole_files_and_mends_broken_ones(tmp_path: Path) -> None:
+def test_unpacking_again_keeps_complete_files_and_repairs_broken_ones(tmp_path: Path) -> None:
     archive = make(tmp_path / "z.zip", {"a": b"12345", "b": b"67890"})
     unpack(archive, tmp_path)
     (tmp_path / "b").write_bytes(b"67")
@@ -88,9 +89,9 @@ def test_link_in_place_of_a_file_is_replaced_not_written_through(tmp_path: Path)
     assert not (tmp_path / "out" / "file").is_symlink()
 
 
-def test_bomb_is_refused(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     archive = make(tmp_path / "z.zip", {"zeros": bytes(40 << 20)})
-    with pytest.raises(DownloadError, match="no honest archive"):
+    with pytest.raises(DownloadError, match="which cannot be true"):
         unpack(archive, tmp_path / "out")
 
 
@@ -116,16 +117,23 @@ def test_encrypted_archive_is_refused(tmp_path: Path) -> None:
         unpack(archive, tmp_path / "out")
 
 
-def test_disk_is_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_disk_space_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make(tmp_path / "z.zip", {"a": b"1234"})
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda folder: usage._replace(free=0))
+    monkeypatch.setattr(http_download.shutil, "disk_usage", lambda folder: usage._replace(free=0))
     with pytest.raises(DownloadError, match=r"unpacking z\.zip needs"):
         unpack(archive, tmp_path / "out")
     assert not (tmp_path / "out" / "a").exists()
 
 
-def test_folder_in_the_way(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(DownloadError, match="cannot be unpacked"):
         unpack(make(tmp_path / "z.zip", {"a": b"1"}), tmp_path / "out")
+
+
+def test_a_folder_in_place_of_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    with pytest.raises(DownloadError, match=r"out/a: cannot be written"):
+        unpack(make(tmp_path / "z.zip", {"a": b"1"}), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]

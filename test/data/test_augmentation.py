@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from space_clip_ros.data.augmentation import Placement, augment, move_depth, place
-from space_clip_ros.data.frames import Frame
+from space_clip_ros.data.augmentation import CropTransform, augment, random_crop, warp_depth
+from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import InputError
 from space_clip_ros.settings import parse
 from space_clip_ros.training_config import AugmentationConfig
@@ -16,11 +16,11 @@ def config(**changes: object) -> AugmentationConfig:
     return parse(AugmentationConfig, {**STILL, **changes})
 
 
-def frame(height: int = 40, width: int = 60) -> Frame:
+def frame(height: int = 40, width: int = 60) -> RgbdFrame:
     """A frame whose red, green and depth say where each pixel came from."""
     rows, columns = np.mgrid[:height, :width]
     image = np.stack([columns * 4, rows * 6, np.zeros_like(rows)], axis=-1).astype(np.uint8)
-    return Frame(image, (1.0 + rows * 100 + columns).astype(np.float32))
+    return RgbdFrame(image, (1.0 + rows * 100 + columns).astype(np.float32))
 
 
 def test_all_off_changes_nothing():
@@ -82,16 +82,16 @@ def test_sparse_depth_moves_like_dense_depth():
 
 
 def test_rotation_turns_about_the_centre_by_hand():
-    placement = place((41, 61), config(rotation=10.0), np.random.default_rng(3))
-    centre = placement.matrix @ np.array([30.0, 20.0, 1.0])
+    transform = random_crop((41, 61), config(rotation=10.0), np.random.default_rng(3))
+    centre = transform.matrix @ np.array([30.0, 20.0, 1.0])
     np.testing.assert_allclose(centre, [30.0, 20.0], atol=1e-9)
-    linear = placement.matrix[:, :2]
+    linear = transform.matrix[:, :2]
     np.testing.assert_allclose(linear @ linear.T, np.eye(2), atol=1e-12)
     assert abs(np.rad2deg(np.arctan2(linear[0, 1], linear[0, 0]))) <= 10.0
 
 
 def test_rotation_within_a_degree_leaves_corners_unknown_and_black():
-    original = Frame(np.full((200, 400, 3), 255, np.uint8), np.full((200, 400), 7.0, np.float32))
+    original = RgbdFrame(np.full((200, 400, 3), 255, np.uint8), np.full((200, 400), 7.0, np.float32))
     turned = augment(original, config(rotation=1.0), np.random.default_rng(4))
     unknown = np.isnan(turned.depth)
     assert 0 < unknown.mean() < 0.02
@@ -100,28 +100,28 @@ def test_rotation_within_a_degree_leaves_corners_unknown_and_black():
 
 
 def test_zoom_divides_depth_and_keeps_edges_to_edges_by_hand():
-    placement = place((40, 60), config(zoom=2.0), np.random.default_rng(0))
-    zoom = placement.zoom
+    transform = random_crop((40, 60), config(zoom=2.0), np.random.default_rng(0))
+    zoom = transform.zoom
     assert 1.0 < zoom <= 2.0
     # Pixel edges, half a pixel outside the centres, of a window of 40 / zoom by 60 / zoom map to the crop's edges.
-    corner = placement.matrix @ np.array([0.0, 0.0, 1.0])
+    corner = transform.matrix @ np.array([0.0, 0.0, 1.0])
     left, top = (-0.5 - corner) / zoom + 0.5
     assert left - 0.5 + 1e-9 >= 0 and left + 60 / zoom <= 61 and top + 40 / zoom <= 41
     depth = np.full((40, 60), 12.0, np.float32)
-    np.testing.assert_allclose(move_depth(depth, placement), 12.0 / zoom, rtol=1e-6)
+    np.testing.assert_allclose(warp_depth(depth, transform), 12.0 / zoom, rtol=1e-6)
 
 
 def test_a_smaller_truth_keeps_the_nearest_return():
     depth = np.full((8, 8), np.nan, np.float32)
     depth[0, 0], depth[1, 1], depth[6, 7] = 9.0, 4.0, 30.0
-    small = move_depth(depth, Placement(np.eye(2, 3), 1.0, (8, 8)), (4, 4))
+    small = warp_depth(depth, CropTransform(np.eye(2, 3), 1.0, (8, 8)), (4, 4))
     expected = np.full((4, 4), np.nan, np.float32)
     expected[0, 0], expected[3, 3] = 4.0, 30.0
     np.testing.assert_array_equal(small, expected)
 
 
 def test_colours_change_within_their_ranges_and_depth_does_not():
-    grey = Frame(np.full((8, 8, 3), 128, np.uint8), np.full((8, 8), 5.0, np.float32))
+    grey = RgbdFrame(np.full((8, 8, 3), 128, np.uint8), np.full((8, 8), 5.0, np.float32))
     settings = config(color=1.0)
     values = [augment(grey, settings, np.random.default_rng(seed)).image[0, 0] for seed in range(200)]
     low, high = 255 * (128 / 255) ** 1.1 * 0.81, 255 * (128 / 255) ** 0.9 * 1.21
@@ -142,7 +142,7 @@ def test_colours_change_within_their_ranges_and_depth_does_not():
 )
 def test_the_stronger_switches_change_the_image_only(changes):
     rng = np.random.default_rng(0)
-    original = Frame(rng.integers(0, 255, (40, 60, 3), np.uint8), np.full((40, 60), 5.0, np.float32))
+    original = RgbdFrame(rng.integers(0, 255, (40, 60, 3), np.uint8), np.full((40, 60), 5.0, np.float32))
     kept = original.image.copy()
     varied = augment(original, config(**changes), np.random.default_rng(2))
     assert varied.image.dtype == np.uint8 and varied.image.shape == (40, 60, 3)

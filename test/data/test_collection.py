@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from space_clip_ros.data.collection import FrameCollection, open_sources
-from space_clip_ros.data.file_check import checked, scan
-from space_clip_ros.data.raw_frames import find_drives
+from space_clip_ros.data.file_check import check_files, find_broken_frames
+from space_clip_ros.data.kitti_raw_frames import find_drives
 from space_clip_ros.errors import DataError
 from space_clip_ros.synthetic.drive import KITTI_CAMERA, write_drive
 from space_clip_ros.training_config import SourceConfig
@@ -29,10 +29,10 @@ def nothing() -> None:
     pass
 
 
-def test_whole_files_pass(tmp_path):
+def test_complete_files_pass(tmp_path):
     frames = FrameCollection(open_sources([listed(tmp_path)]))
-    assert scan(frames, nothing) == []
-    assert checked(frames, False, nothing, print) is frames
+    assert find_broken_frames(frames, nothing) == []
+    assert check_files(frames, False, nothing, print) is frames
 
 
 @pytest.mark.parametrize(
@@ -49,15 +49,15 @@ def test_a_broken_file_is_named_with_its_line_before_training(tmp_path, damage, 
     damage(tmp_path / "2.png")
     message = rf"1 of 4 frames cannot be used, the first: .*list\.txt, line 3 .*2\.png: {reason}.*skip_broken=true"
     with pytest.raises(DataError, match=message):
-        checked(frames, False, nothing, print)
+        check_files(frames, False, nothing, print)
 
 
-def test_broken_frames_are_left_out_and_counted_when_asked(tmp_path):
+def test_broken_frames_are_skipped_and_counted_if_asked(tmp_path):
     frames = FrameCollection(open_sources([listed(tmp_path)]))
     (tmp_path / "1_d.png").unlink()
     said: list[str] = []
-    usable = checked(frames, True, nothing, said.append)
-    assert len(usable) == 3 and len(said) == 1 and "left out 1 of 4 frames" in said[0]
+    usable = check_files(frames, True, nothing, said.append)
+    assert len(usable) == 3 and len(said) == 1 and "skipped 1 of 4 frames" in said[0]
     assert [int(usable[index].depth[0, 0]) for index in range(3)] == [1, 3, 4]
 
 
@@ -65,10 +65,10 @@ def test_not_a_single_usable_frame(tmp_path):
     frames = FrameCollection(open_sources([listed(tmp_path, 1)]))
     (tmp_path / "0.png").unlink()
     with pytest.raises(DataError, match="1 of 1 frames cannot be used"):
-        checked(frames, True, nothing, print)
+        check_files(frames, True, nothing, print)
 
 
-def test_a_frame_that_breaks_later_is_replaced_only_when_asked(tmp_path, caplog):
+def test_a_frame_that_breaks_later_is_replaced_only_if_asked(tmp_path, caplog):
     config = listed(tmp_path)
     path = tmp_path / "3.png"
     path.write_bytes(path.read_bytes()[:40] + b"\0" * 30 + path.read_bytes()[-12:])
@@ -77,7 +77,7 @@ def test_a_frame_that_breaks_later_is_replaced_only_when_asked(tmp_path, caplog)
     with caplog.at_level(logging.WARNING):
         frame = FrameCollection(open_sources([config]), skip_broken=True)[3]
     assert int(frame.depth[0, 0]) == 1
-    assert "left out" in caplog.text and "3.png" in caplog.text
+    assert "skipped" in caplog.text and "3.png" in caplog.text
 
 
 def test_synthetic_drives_give_their_exact_depth_or_their_scan(tmp_path):
@@ -89,9 +89,19 @@ def test_synthetic_drives_give_their_exact_depth_or_their_scan(tmp_path):
     dense, sparse = exact[1].depth, scanned[1].depth
     assert (~np.isnan(dense)).sum() > (~np.isnan(sparse)).sum() > 100
     assert exact.files(1)[1].parent.name == "image_02" and scanned.files(1)[1].suffix == ".bin"
-    assert scan(exact, nothing) == scan(scanned, nothing) == []
+    assert find_broken_frames(exact, nothing) == find_broken_frames(scanned, nothing) == []
     scanned.files(0)[1].write_bytes(b"\0" * 17)
-    assert "no whole number of scan points" in scan(scanned, nothing)[0].reason
+    assert "not a whole number of scan points" in find_broken_frames(scanned, nothing)[0].reason
+
+
+def test_the_file_check_finds_annotated_depth_that_lies_apart_from_the_drive(tmp_path):
+    drive = write_drive(tmp_path / "raw", 2, 3, SMALL)
+    (tmp_path / "depth" / "train" / drive.name).mkdir(parents=True)
+    annotated = (drive / "proj_depth").rename(tmp_path / "depth" / "train" / drive.name / "proj_depth")
+    config = SourceConfig(path=str(tmp_path / "raw"), depth_path=str(tmp_path / "depth"))
+    frames = FrameCollection(open_sources([config]))
+    assert frames.files(0)[1].is_relative_to(annotated)
+    assert check_files(frames, False, nothing, print) is frames
 
 
 def test_every_nth_frame_of_each_drive(tmp_path):
@@ -100,11 +110,11 @@ def test_every_nth_frame_of_each_drive(tmp_path):
     assert [frames.label(index)[-1] for index in range(len(frames))] == ["1", "3"]
 
 
-def test_sources_that_hold_nothing(tmp_path):
+def test_sources_without_frames_are_errors(tmp_path):
     with pytest.raises(DataError, match="holds no KITTI raw drive"):
         open_sources([SourceConfig(path=str(tmp_path))])
     write_drive(tmp_path, 1, 3, SMALL)
     with pytest.raises(DataError, match=r"of split eigen_test"):
         open_sources([SourceConfig(path=str(tmp_path), split="eigen_test")])
-    with pytest.raises(DataError, match=r"none of its 0 frames asked for has depth"):
+    with pytest.raises(DataError, match=r"none of its 0 requested frames has depth"):
         open_sources([SourceConfig(path=str(tmp_path), frames=(5, 6))])

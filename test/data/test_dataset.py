@@ -10,8 +10,8 @@ import torch
 
 from space_clip_ros.data.collection import FrameCollection, open_sources, shrink
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, StepSampler, collate, training_loader
-from space_clip_ros.data.frames import Frame
-from space_clip_ros.data.resize import resize_bicubic
+from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import parse
 from space_clip_ros.training_config import AugmentationConfig, SourceConfig
@@ -54,11 +54,11 @@ def test_a_run_is_the_same_whatever_the_number_of_workers(frames):
     assert alone[0].depth.shape == (3, 1, 16, 24) and alone[0].depth.dtype == torch.float32
 
 
-def test_going_on_in_the_middle_gives_what_would_have_come(frames):
+def test_resuming_in_the_middle_gives_the_same_batches(frames):
     assert same(loaded(frames, 0)[4:], loaded(frames, 0, first=4))
 
 
-def test_a_frame_is_varied_anew_each_time_it_is_drawn(frames):
+def test_a_frame_is_augmented_differently_in_each_draw(frames):
     dataset = AugmentedFrames(frames, parse(AugmentationConfig, CROP), seed=5)
     first, again, other = (dataset[Draw(0, 0, 2)][0], dataset[Draw(0, 0, 2)][0], dataset[Draw(1, 0, 2)][0])
     assert np.array_equal(first, again) and not np.array_equal(first, other)
@@ -104,7 +104,7 @@ def test_samples_of_different_sizes_cannot_be_a_batch():
 def test_consistent_views_of_different_frames_share_a_batch(frames):
     """Frames of cameras that differ by a few pixels; each is resized whole, with Pillow's kernel."""
     settings = {"geometry": "consistent", "crop": [16, 24], "rotation": 0.0, "flip": 0.0, "color": 0.0}
-    other = [Frame(frames[0].image[:31, :45], frames[0].depth[:31, :45]), frames[1]]
+    other = [RgbdFrame(frames[0].image[:31, :45], frames[0].depth[:31, :45]), frames[1]]
     dataset = AugmentedFrames(other, parse(AugmentationConfig, settings), seed=5, input_size=(16, 32))
     batch = collate([dataset[Draw(0, 0, index)] for index in range(2)])
     assert batch.images.shape == (2, 16, 32, 3) and batch.depth.shape == (2, 1, 16, 24)
@@ -134,7 +134,7 @@ def test_shrinking_averages_the_image_and_keeps_the_nearest_depth():
     image[:2, :2] = [[[0], [100]], [[100], [200]]]
     depth = np.full((4, 4), np.nan, np.float32)
     depth[0, 1] = 6.0
-    small = shrink(Frame(image, depth), (2, 2))
+    small = shrink(RgbdFrame(image, depth), (2, 2))
     assert small.image[0, 0, 0] == 100
     np.testing.assert_array_equal(small.depth, np.array([[6.0, np.nan], [np.nan, np.nan]], np.float32))
 

@@ -13,13 +13,13 @@ from typing import ClassVar
 
 import pytest
 
-from space_clip_ros.data.download import RECORD, choose, download, read_records
-from space_clip_ros.data.eigen import TEST_DRIVES
-from space_clip_ros.data.sources import Source, sources
+from space_clip_ros.data.download import RECORD_FILE, choose_files, download, read_records
+from space_clip_ros.data.eigen_split import TEST_DRIVES
+from space_clip_ros.data.remote_files import DATA_SETS, RemoteFile, remote_files
 from space_clip_ros.errors import DownloadError, InputError
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class RecordingHandler(SimpleHTTPRequestHandler):
     served: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
@@ -31,11 +31,12 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "site"
     folder.mkdir()
-    Quiet.served.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    RecordingHandler.served.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(RecordingHandler, directory=str(folder)))
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield folder, f"http://127.0.0.1:{server.server_address[1]}"
@@ -56,9 +57,9 @@ def test_archive_is_fetched_unpacked_recorded_and_removed(site: tuple[Path, str]
     folder, url = site
     data = zipped({"2011_09_26/x_sync/image_00/a": b"grey", "2011_09_26/x_sync/image_02/a": b"color"})
     (folder / "x.zip").write_bytes(data)
-    source = Source(f"{url}/x.zip", "x.zip", unpack=".", skip=("/image_00/",))
+    source = RemoteFile(f"{url}/x.zip", "x.zip", unpack=".", skip=("/image_00/",))
     reports: list[tuple[str, int, int]] = []
-    places = download([source], tmp_path / "to", report=lambda *report: reports.append(report))
+    places = download([source], tmp_path / "to", progress=lambda *report: reports.append(report))
     assert places == [tmp_path / "to"]
     assert (tmp_path / "to/2011_09_26/x_sync/image_02/a").read_bytes() == b"color"
     assert not (tmp_path / "to/2011_09_26/x_sync/image_00").exists()
@@ -70,53 +71,53 @@ def test_archive_is_fetched_unpacked_recorded_and_removed(site: tuple[Path, str]
     assert {label for label, _, _ in reports} == {"x.zip", "unpacking x.zip"}
 
 
-def test_what_is_done_is_not_done_again(site: tuple[Path, str], tmp_path: Path) -> None:
+def test_finished_downloads_are_not_repeated(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     (folder / "x.zip").write_bytes(zipped({"a": b"1"}))
     (folder / "w.pt").write_bytes(b"weights")
-    wanted = [Source(f"{url}/x.zip", "x.zip", unpack="."), Source(f"{url}/w.pt", "w.pt")]
+    wanted = [RemoteFile(f"{url}/x.zip", "x.zip", unpack="."), RemoteFile(f"{url}/w.pt", "w.pt")]
     for _ in range(2):
         download(wanted, tmp_path / "to", keep_archives=True)
-    assert Quiet.served == ["/x.zip", "/w.pt"]
+    assert RecordingHandler.served == ["/x.zip", "/w.pt"]
     assert (tmp_path / "to/x.zip").exists()
 
 
 def test_interrupted_unpacking_needs_no_second_download(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     (folder / "x.zip").write_bytes(zipped({"a": b"1", "b": b"2"}))
-    source = Source(f"{url}/x.zip", "x.zip", unpack=".")
+    source = RemoteFile(f"{url}/x.zip", "x.zip", unpack=".")
 
     def interrupt(label: str, done: int, total: int) -> None:
         if label.startswith("unpacking"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        download([source], tmp_path / "to", report=interrupt)
+        download([source], tmp_path / "to", progress=interrupt)
     download([source], tmp_path / "to")
-    assert Quiet.served == ["/x.zip"]
+    assert RecordingHandler.served == ["/x.zip"]
     assert (tmp_path / "to/b").read_bytes() == b"2"
 
 
-def test_published_checksum_is_held(site: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_published_checksum_is_checked(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     (folder / "w.pt").write_bytes(b"weights")
     good = hashlib.sha256(b"weights").hexdigest()
-    assert download([Source(f"{url}/w.pt", "w.pt", good)], tmp_path / "good") == [tmp_path / "good/w.pt"]
+    assert download([RemoteFile(f"{url}/w.pt", "w.pt", good)], tmp_path / "good") == [tmp_path / "good/w.pt"]
     with pytest.raises(DownloadError, match="instead of"):
-        download([Source(f"{url}/w.pt", "w.pt", "1" * 64)], tmp_path / "bad")
+        download([RemoteFile(f"{url}/w.pt", "w.pt", "1" * 64)], tmp_path / "bad")
     assert [path.name for path in (tmp_path / "bad").iterdir()] == []
 
 
-def test_first_seen_checksum_is_held_where_none_is_published(site: tuple[Path, str], tmp_path: Path) -> None:
+def test_the_first_download_s_checksum_is_checked_if_none_is_published(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
-    source = Source(f"{url}/w.pt", "w.pt")
+    source = RemoteFile(f"{url}/w.pt", "w.pt")
     (folder / "w.pt").write_bytes(b"weights")
     download([source], tmp_path / "to")
     (tmp_path / "to/w.pt").unlink()
     (folder / "w.pt").write_bytes(b"other weights")
     with pytest.raises(DownloadError, match="the first download had another checksum"):
         download([source], tmp_path / "to")
-    (tmp_path / "to" / RECORD).unlink()
+    (tmp_path / "to" / RECORD_FILE).unlink()
     download([source], tmp_path / "to")
     assert (tmp_path / "to/w.pt").read_bytes() == b"other weights"
 
@@ -124,7 +125,7 @@ def test_first_seen_checksum_is_held_where_none_is_published(site: tuple[Path, s
 def test_file_cut_short_on_the_disk_is_fetched_again(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     (folder / "w.pt").write_bytes(b"weights")
-    source = Source(f"{url}/w.pt", "w.pt")
+    source = RemoteFile(f"{url}/w.pt", "w.pt")
     download([source], tmp_path / "to")
     (tmp_path / "to/w.pt").write_bytes(b"wei")
     download([source], tmp_path / "to")
@@ -135,14 +136,14 @@ def test_hostile_archive_writes_nothing(site: tuple[Path, str], tmp_path: Path) 
     folder, url = site
     (folder / "x.zip").write_bytes(zipped({"../../evil": b"1"}))
     with pytest.raises(DownloadError, match="leads out"):
-        download([Source(f"{url}/x.zip", "x.zip", unpack=".")], tmp_path / "a" / "to")
+        download([RemoteFile(f"{url}/x.zip", "x.zip", unpack=".")], tmp_path / "a" / "to")
     assert not list(tmp_path.rglob("evil"))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": {"size": 1}}'])
 def test_damaged_record_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / RECORD).write_text(text)
-    with pytest.raises(DownloadError, match=RECORD):
+    (tmp_path / RECORD_FILE).write_text(text)
+    with pytest.raises(DownloadError, match=RECORD_FILE):
         read_records(tmp_path)
 
 
@@ -153,7 +154,7 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_table_has_every_test_drive_once_with_its_days_calibration() -> None:
-    names = [source.name for source in sources("kitti")]
+    names = [source.name for source in remote_files("kitti")]
     assert len(names) == len(set(names))
     assert {f"{drive}.zip" for drive in TEST_DRIVES} <= set(names)
     drives = [name for name in names if "drive" in name]
@@ -161,24 +162,24 @@ def test_table_has_every_test_drive_once_with_its_days_calibration() -> None:
     for drive in drives:
         assert names.index(f"{drive[:10]}_calib.zip") < names.index(drive)
     assert names[-1] == "data_depth_annotated.zip"
-    assert all(source.url.startswith("https://") for what in ("kitti", "nyu", "clip") for source in sources(what))
+    assert all(source.url.startswith("https://") for name in DATA_SETS for source in remote_files(name))
 
 
 def test_choosing_files() -> None:
-    assert [source.name for source in choose("kitti", ["2011_09_28*", "*_09_29_calib*"])] == [
+    assert [source.name for source in choose_files("kitti", ["2011_09_28*", "*_09_29_calib*"])] == [
         "2011_09_28_calib.zip",
         "2011_09_28_drive_0001_sync.zip",
         "2011_09_28_drive_0002_sync.zip",
         "2011_09_29_calib.zip",
     ]
     with pytest.raises(InputError, match="matches 'moon'"):
-        choose("kitti", ["moon"])
+        choose_files("kitti", ["moon"])
     with pytest.raises(InputError, match="kitti, nyu, clip"):
-        choose("mnist")
+        choose_files("mnist")
 
 
 def test_clips_checksum_is_its_publishers() -> None:
-    (source,) = sources("clip")
+    (source,) = remote_files("clip")
     assert source.sha256 is not None
     assert source.sha256 in source.url
     assert json.dumps(source.name) == '"ViT-B-16.pt"'

@@ -32,11 +32,11 @@ def test_lines_of_kitti_and_nyu(tmp_path):
         ("a None 7\n", r"list\.txt: holds no sample"),
     ],
 )
-def test_lists_that_are_none(tmp_path, text, message):
+def test_malformed_lists_are_errors(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read_file_list(write(tmp_path, text))
 
 
-def test_a_list_that_is_not_there(tmp_path):
+def test_a_missing_list_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"no\.txt: cannot be read as a file list"):
         read_file_list(tmp_path / "no.txt")

@@ -47,7 +47,7 @@ def test_reads_images_stamps_and_camera(drive: Path) -> None:
     np.testing.assert_array_equal(kitti.image(1)[0, 0], [40, 10, 1])
 
 
-def test_the_right_camera_is_one_argument_away(drive: Path) -> None:
+def test_the_camera_can_be_chosen(drive: Path) -> None:
     np.testing.assert_array_equal(KittiDrive(drive, camera=3).image(0)[0, 0], [60, 10, 0])
     with pytest.raises(InputError, match="0 to 3"):
         KittiDrive(drive, camera=4)

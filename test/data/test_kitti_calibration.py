@@ -39,7 +39,7 @@ def test_matrices_are_read_and_multiplied_in_order(day: Path) -> None:
     np.testing.assert_allclose(calibration.velodyne_to_image @ [10, 1, 2, 1], [32.125, 15.975, 10.25])
 
 
-def test_values_that_are_no_numbers_are_left_out(day: Path) -> None:
+def test_values_that_are_not_numbers_are_skipped(day: Path) -> None:
     values = read_calibration_file(day / "calib_cam_to_cam.txt")
     assert "calib_time" not in values
     np.testing.assert_array_equal(values["corner_dist"], [0.0995])

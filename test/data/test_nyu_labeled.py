@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from space_clip_ros.data.nyu import nyu_frames
+from space_clip_ros.data.listed_frames import nyu_frames
 from space_clip_ros.data.nyu_labeled import convert_labeled
 from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.depth import read_depth_png

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from space_clip_ros.data.frames import Frame
+from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.evaluator import (
-    Scored,
+    FrameScore,
     evaluate,
     flip_averaged,
     mean_metrics,
     one_by_one,
-    prepared,
-    worst,
+    prepared_frames,
+    worst_frames,
 )
-from space_clip_ros.evaluation.protocol import standard
+from space_clip_ros.evaluation.protocol import standard_protocol
 
-PROTOCOL = standard("none")
+PROTOCOL = standard_protocol("none")
 
 
-class Made:
+class NumberedFrames:
     """Frames whose truth is 2 m, whose image holds their number; reading them is counted."""
 
     def __init__(self, count: int) -> None:
@@ -33,14 +33,14 @@ class Made:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Frame:
+    def __getitem__(self, index: int) -> RgbdFrame:
         with self.lock:
             self.read.append(index)
         if index == 99:
             raise DataError("frame 99 is broken")
         depth = np.full((4, 6), 2.0, np.float32)
         depth[0] = np.nan
-        return Frame(np.full((4, 6, 3), index, np.uint8), depth)
+        return RgbdFrame(np.full((4, 6, 3), index, np.uint8), depth)
 
     def label(self, index: int) -> str:
         return f"frame {index}"
@@ -52,20 +52,21 @@ def predict(image: np.ndarray) -> np.ndarray:
 
 
 def test_every_frame_is_scored_in_order():
-    seen: list[Scored] = []
-    scores = evaluate(one_by_one(predict), Made(5), PROTOCOL, seen.append)
+    seen: list[FrameScore] = []
+    scores = evaluate(one_by_one(predict), NumberedFrames(5), PROTOCOL, seen.append)
     assert scores == seen
-    assert [scored.label for scored in scores] == [f"frame {number}" for number in range(5)]
-    assert [scored.metrics["abs_rel"] for scored in scores] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-6)
+    assert [score.label for score in scores] == [f"frame {number}" for number in range(5)]
+    assert [score.metrics["abs_rel"] for score in scores] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-6)
     assert mean_metrics(scores)["abs_rel"] == pytest.approx(0.2)
 
 
-class Growing(Made):
+class FramesOfTwoSizes(NumberedFrames):
     """Frames 0 to 4 are 4 pixels high, later ones 8."""
 
-    def __getitem__(self, index: int) -> Frame:
+    def __getitem__(self, index: int) -> RgbdFrame:
         image, depth = super().__getitem__(index)
-        return Frame(image, depth) if index < 5 else Frame(np.repeat(image, 2, axis=0), np.repeat(depth, 2, axis=0))
+        height = 1 if index < 5 else 2
+        return RgbdFrame(np.repeat(image, height, axis=0), np.repeat(depth, height, axis=0))
 
 
 def test_neighbours_of_one_size_are_predicted_together():
@@ -76,22 +77,22 @@ def test_neighbours_of_one_size_are_predicted_together():
         runs.append(len(images))
         return [predict(image) for image in images]
 
-    scores = evaluate(together, Growing(8), PROTOCOL, batch=2)
+    scores = evaluate(together, FramesOfTwoSizes(8), PROTOCOL, batch=2)
     assert runs == [2, 2, 1, 2, 1]
-    assert [scored.number for scored in scores] == list(range(8))
-    assert scores == evaluate(one_by_one(predict), Growing(8), PROTOCOL)
+    assert [score.number for score in scores] == list(range(8))
+    assert scores == evaluate(one_by_one(predict), FramesOfTwoSizes(8), PROTOCOL)
 
 
 def test_the_worst_come_first_and_frames_without_truth_not_at_all():
-    scores = [*evaluate(one_by_one(predict), Made(4), PROTOCOL), Scored(9, "empty", None)]
-    assert [scored.number for scored in worst(scores, 2)] == [3, 2]
+    scores = [*evaluate(one_by_one(predict), NumberedFrames(4), PROTOCOL), FrameScore(9, "empty", None)]
+    assert [score.number for score in worst_frames(scores, 2)] == [3, 2]
     assert mean_metrics(scores)["abs_rel"] == pytest.approx(0.15)
-    assert mean_metrics([Scored(9, "empty", None)]) == {}
+    assert mean_metrics([FrameScore(9, "empty", None)]) == {}
 
 
 def test_frames_are_read_ahead_but_not_all_at_once():
-    frames = Made(90)
-    reading = prepared(frames, range(90), PROTOCOL)
+    frames = NumberedFrames(90)
+    reading = prepared_frames(frames, range(90), PROTOCOL)
     assert next(reading)[0] == 0
     assert len(frames.read) <= 25
     assert [index for index, _ in reading] == list(range(1, 90))
@@ -99,7 +100,7 @@ def test_frames_are_read_ahead_but_not_all_at_once():
 
 def test_a_broken_frame_stops_it():
     with pytest.raises(DataError, match="frame 99 is broken"):
-        list(prepared(Made(100), [1, 99, 2], PROTOCOL))
+        list(prepared_frames(NumberedFrames(100), [1, 99, 2], PROTOCOL))
 
 
 def test_flip_averaging_by_hand():

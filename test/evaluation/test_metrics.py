@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from space_clip_ros import training_config
 from space_clip_ros.errors import InputError
 from space_clip_ros.evaluation.metrics import (
     CROPS,
@@ -33,7 +34,7 @@ def test_equals_the_reference(reference_dir: Path, crop: str, scaling: str) -> N
         assert value == pytest.approx(float(data[f"metric_{crop}_{scaling}_{name}"]), abs=1e-5), name
 
 
-def test_agrees_with_the_hand() -> None:
+def test_agrees_with_numbers_worked_out_by_hand() -> None:
     metrics = compute_metrics(metres(2, 6), metres(4, 5), 0.1, 80.0)
     log_errors = math.log(0.5), math.log(1.2)
     expected = {
@@ -78,6 +79,10 @@ def test_crops_are_the_published_shares_cut_to_whole_pixels() -> None:
     assert crop_window("garg", 375, 1242) == (slice(153, 371), slice(44, 1197))
     assert crop_window("eigen", 352, 704) == (slice(117, 321), slice(25, 678))
     assert crop_window("none", 375, 1242) == (slice(0, 375), slice(0, 1242))
+
+
+def test_the_settings_offer_these_crops() -> None:
+    assert tuple(CROPS) == training_config.CROPS
 
 
 def test_only_pixels_inside_the_crop_count() -> None:

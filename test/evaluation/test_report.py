@@ -7,21 +7,21 @@ import cv2
 import numpy as np
 import pytest
 
-from space_clip_ros.data.frames import Frame
+from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import DataError
-from space_clip_ros.evaluation.evaluator import evaluate, one_by_one, worst
-from space_clip_ros.evaluation.protocol import standard
-from space_clip_ros.evaluation.report import Report, write_csv, write_json, write_worst
+from space_clip_ros.evaluation.evaluator import evaluate, one_by_one, worst_frames
+from space_clip_ros.evaluation.protocol import standard_protocol
+from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
 
 
-class Two:
+class TwoFrames:
     """One frame with truth, one without."""
 
     def __len__(self) -> int:
         return 2
 
-    def __getitem__(self, index: int) -> Frame:
-        return Frame(np.full((8, 12, 3), 90, np.uint8), np.full((8, 12), 4.0 if index == 0 else np.nan, np.float32))
+    def __getitem__(self, index: int) -> RgbdFrame:
+        return RgbdFrame(np.full((8, 12, 3), 90, np.uint8), np.full((8, 12), 4.0 if index == 0 else np.nan, np.float32))
 
     def label(self, index: int) -> str:
         return f"frame {index}"
@@ -33,11 +33,13 @@ def predict(image: np.ndarray) -> np.ndarray:
 
 @pytest.fixture()
 def scores():
-    return evaluate(one_by_one(predict), Two(), standard("none"))
+    return evaluate(one_by_one(predict), TwoFrames(), standard_protocol("none"))
 
 
-def test_the_files_say_what_was_found(scores, tmp_path):
-    report = Report.of(scores, "tiny", "onnxruntime", "standard", standard("none"), flip=True)
+def test_json_and_csv_hold_the_metrics(scores, tmp_path):
+    report = EvaluationReport.from_scores(
+        scores, "tiny", "onnxruntime", "standard", standard_protocol("none"), flip=True
+    )
     assert (report.frames, report.skipped) == (1, 1)
     write_json(tmp_path / "deep" / "report.json", report)
     read = json.loads((tmp_path / "deep" / "report.json").read_text())
@@ -51,14 +53,16 @@ def test_the_files_say_what_was_found(scores, tmp_path):
 
 
 def test_the_worst_frames_are_drawn(scores, tmp_path):
-    paths = list(write_worst(tmp_path / "worst", worst(scores, 5), predict, Two(), standard("none")))
+    paths = list(
+        write_worst(tmp_path / "worst", worst_frames(scores, 5), predict, TwoFrames(), standard_protocol("none"))
+    )
     assert [path.name for path in paths] == ["worst_01_abs_rel_0.250.png"]
     assert cv2.imread(str(paths[0])).shape == (32, 12, 3)
 
 
-def test_nothing_to_compare(scores):
+def test_no_comparable_frame_is_an_error(scores):
     with pytest.raises(DataError, match="none of 1 frames has depth that counts under the standard protocol"):
-        Report.of(scores[1:], "tiny", "torch", "standard", standard("none"), flip=False)
+        EvaluationReport.from_scores(scores[1:], "tiny", "torch", "standard", standard_protocol("none"), flip=False)
 
 
 def test_a_file_that_cannot_be_written(scores, tmp_path):

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, collate
-from space_clip_ros.data.frames import Frame
-from space_clip_ros.data.resize import resize_bicubic
+from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.adapters import adapter_parameters
 from space_clip_ros.model.image_to_depth import ImageToDepth
@@ -146,7 +146,7 @@ def test_what_training_sees_and_what_the_exported_graph_sees(tiny, geometry):
     config = tiny(augmentation__geometry=geometry, model__input_size=[32, 48], augmentation__crop=[90, 150])
     still = dataclasses.replace(config.augmentation, rotation=0.0, flip=0.0, color=0.0)
     coarse = np.random.default_rng(0).integers(0, 256, (12, 30, 3)).astype(np.uint8)
-    frame = Frame(cv2.resize(coarse, (300, 120)), np.full((120, 300), 9.0, np.float32))
+    frame = RgbdFrame(cv2.resize(coarse, (300, 120)), np.full((120, 300), 9.0, np.float32))
     batch = collate([AugmentedFrames([frame], still, 0, config.model.input_size)[Draw(0, 0, 0)]])
     seen = to_input(batch.images, config.model)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""``space_clip convert``: a checkpoint of the reference implementation into ours."""
+"""``space_clip convert``: converts a checkpoint of the reference implementation to ours."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from space_clip_ros.files import file_sha256
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand."""
+    """Add the subcommand and its options."""
     parser = subparsers.add_parser(
         "convert",
         help="convert a checkpoint of the reference implementation",
         description="Read a checkpoint of the reference implementation (.pt), map its names to ours, and write one "
-        "safetensors file that carries its configuration. The file is read back and compared before this is done.",
+        "safetensors file that carries its configuration. The file is then read back and compared with the checkpoint.",
         epilog="example: space_clip convert best.pt --out space_clip_kitti.safetensors",
     )
     parser.add_argument("checkpoint", type=Path, metavar="REFERENCE.pt", help="the reference's checkpoint")
@@ -34,17 +34,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--weights",
         choices=("model", "ema"),
         default="model",
-        help="the trained weights, or their moving average where the file holds one (default: %(default)s)",
+        help="the trained weights, or their moving average if the file holds one (default: %(default)s)",
     )
     parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, read back, compare and say so in one line.
+    """Convert the checkpoint, read the result back, compare the two, and print the outcome.
 
     Raises:
-        ConfigError: the encoder settings' file cannot be used.
-        ModelError: the checkpoint cannot be read, the result cannot be written, or did not come back the same.
+        ConfigError: the file of encoder settings cannot be used.
+        ModelError: the checkpoint cannot be read, or the result cannot be written or differs when read back.
     """
     if args.out.suffix != ".safetensors":
         args.parser.error(f"--out {args.out}: must end in .safetensors")
@@ -69,11 +69,11 @@ def _encoder_settings(path: Path | None) -> dict[str, Any] | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a JSON file of settings") from error
+        raise ConfigError(path, f"cannot be read ({error.strerror})", "give a JSON file of settings") from error
     except ValueError as error:
-        raise ConfigError(f"{path}: is not valid JSON ({error})") from error
+        raise ConfigError(path, f"is not valid JSON ({error})") from error
     if isinstance(values, dict) and "encoder" in values:
         values = values["encoder"]
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must hold a mapping of encoder settings, not a {type(values).__name__}")
+        raise ConfigError(path, f"must hold a mapping of encoder settings, not a {type(values).__name__}")
     return values

@@ -1,4 +1,4 @@
-"""``space_clip download``: data sets and weights from their official places."""
+"""``space_clip download``: fetches data sets and weights from their official addresses."""
 
 from __future__ import annotations
 
@@ -6,40 +6,47 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-_SETS = ("kitti", "nyu", "clip")
+from space_clip_ros.data.remote_files import DATA_SETS
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand's options."""
+    """Add the subcommand and its options."""
     parser = subparsers.add_parser(
         "download",
         help="fetch data sets and weights",
         description="Fetch KITTI (raw drives of the Eigen split, annotated depth: about 175 GB of archives), NYU Depth"
-        " V2 (labelled set, 2.8 GB) or CLIP ViT-B/16's weights (0.35 GB). Interrupted downloads go on where they"
+        " V2 (labelled set, 2.8 GB) or CLIP ViT-B/16's weights (0.35 GB). Interrupted downloads resume where they"
         " stopped. Each has its own licence: see its publisher's page.",
         epilog="example: space_clip download kitti --to data/kitti --only '2011_09_26_calib.zip' '*drive_0001*'",
     )
-    parser.add_argument("what", choices=_SETS, help="what to fetch")
+    parser.add_argument("what", choices=DATA_SETS, help="what to fetch")
     parser.add_argument("--to", type=Path, metavar="DIR", help="folder to fetch to (default data/WHAT)")
     parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="only files whose names match")
-    parser.add_argument("--list", action="store_true", help="name the files and their addresses, fetch nothing")
-    parser.add_argument("--keep-archives", action="store_true", help="keep archives once they are unpacked")
+    parser.add_argument("--list", action="store_true", help="list the files and their addresses without fetching them")
+    parser.add_argument("--keep-archives", action="store_true", help="keep archives after unpacking them")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetch, unpack, and say where things are."""
-    from space_clip_ros.cli.console import progress_bar, say
-    from space_clip_ros.data.download import choose, download
-    from space_clip_ros.data.nyu_labeled import readers
+    """Fetch and unpack the files, and print where they are.
 
-    wanted = choose(args.what, args.only)
+    Raises:
+        InputError: a pattern matches no file.
+        DownloadError: a file cannot be downloaded or unpacked.
+        DataError: NYU's labelled set cannot be converted.
+        ImportError: NYU's labelled set needs h5py and SciPy, and one is not installed.
+    """
+    from space_clip_ros.cli.console import progress_bar, say
+    from space_clip_ros.data.download import choose_files, download
+    from space_clip_ros.data.nyu_labeled import import_readers
+
+    files = choose_files(args.what, args.only)
     if args.list:
-        for source in wanted:
-            say(f"{source.name}  {source.url}  sha256 {source.sha256 or 'not published'}")
+        for file in files:
+            say(f"{file.name}  {file.url}  sha256 {file.sha256 or 'not published'}")
         return 0
     convert = args.what == "nyu" and not args.only
     if convert:
-        readers()
+        import_readers()
     folder = args.to or Path("data", args.what)
     with progress_bar(0, args.what, "B") as bar:
 
@@ -47,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done, label)
 
-        for path in dict.fromkeys(download(wanted, folder, keep_archives=args.keep_archives, report=report)):
+        for path in dict.fromkeys(download(files, folder, keep_archives=args.keep_archives, progress=report)):
             say(str(path))
     if convert:
         _convert_nyu(folder, say)

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
+from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.evaluation.evaluator import PredictBatch
-    from space_clip_ros.evaluation.protocol import Protocol
-    from space_clip_ros.evaluation.report import Report
+    from space_clip_ros.evaluation.protocol import EvaluationProtocol
+    from space_clip_ros.evaluation.report import EvaluationReport
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the command."""
+    """Add the subcommand and its options."""
     parser = subparsers.add_parser(
         "evaluate",
         help="compare a model's depth with the truth",
@@ -29,9 +30,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--data", required=True, metavar="CONFIG", help="YAML file; its data.validation is used")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
     parser.add_argument(
-        "--protocol", required=True, choices=("reference", "standard"), help="the paper's or the field's"
+        "--protocol",
+        required=True,
+        choices=PROTOCOLS,
+        help="reference (of the paper's published numbers) or standard (what depth papers usually compare by)",
     )
-    parser.add_argument("--crop", default="garg", choices=("none", "garg", "eigen"), help="of standard (default garg)")
+    parser.add_argument(
+        "--crop", default="garg", choices=CROPS, help="standard: image region compared (default: %(default)s)"
+    )
     parser.add_argument("--kitti-crop", action="store_true", help="standard: first cut 1216 x 352 at the bottom centre")
     parser.add_argument("--flip", action="store_true", help="average with the mirror image's depth")
     parser.add_argument("--median-scaling", action="store_true", help="scale each depth map to the truth's median")
@@ -45,20 +51,26 @@ def add_parser(subparsers: Any) -> None:
         type=_positive,
         default=4,
         metavar="N",
-        help="images a run, where the model takes several (default: %(default)s)",
+        help="images per run, if the model takes several (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line an image here")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per image here")
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="draw the N frames with the largest abs_rel")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/evaluate"), metavar="DIR", help="folder of those pictures"
+        "--out", type=Path, default=Path("out/evaluate"), metavar="DIR", help="folder for those pictures"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and show the table."""
-    from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst
-    from space_clip_ros.evaluation.report import Report, write_csv, write_json, write_worst
+    """Evaluate, print the metrics and write the requested files.
+
+    Raises:
+        ConfigError: the settings cannot be used.
+        DataError: frames cannot be read or compared, or a result cannot be written.
+        SpaceClipError: the model cannot be loaded or run.
+    """
+    from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst_frames
+    from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig
@@ -71,13 +83,14 @@ def run(args: argparse.Namespace) -> int:
         with progress_bar(len(frames), "evaluating") as bar:
             together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
             scores = evaluate(together, frames, protocol, lambda scored: bar.advance(), args.batch)
-        report = Report.of(scores, predictor.info.name, predictor.info.backend, args.protocol, protocol, args.flip)
+        info = predictor.info
+        report = EvaluationReport.from_scores(scores, info.name, info.backend, args.protocol, protocol, args.flip)
         _show(report)
         if args.json:
             write_json(args.json, report)
         if args.csv:
             write_csv(args.csv, scores)
-        for path in write_worst(args.out, worst(scores, args.worst), predict, frames, protocol):
+        for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol):
             say(f"wrote {path}")
     return 0
 
@@ -92,33 +105,33 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _protocol(args: argparse.Namespace, config: TrainingConfig) -> Protocol:
-    from space_clip_ros.evaluation.protocol import reference, standard
+def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationProtocol:
+    from space_clip_ros.evaluation.protocol import reference_protocol, standard_protocol
 
     low = config.model.min_depth if args.min_depth is None else args.min_depth
     high = config.model.max_depth if args.max_depth is None else args.max_depth
     if args.protocol == "reference":
-        return reference(low, high, args.median_scaling)
-    return standard(args.crop, args.kitti_crop, low, high, args.median_scaling)
+        return reference_protocol(low, high, args.median_scaling)
+    return standard_protocol(args.crop, args.kitti_crop, low, high, args.median_scaling)
 
 
 def _frames(name: str, config: TrainingConfig) -> FrameCollection:
     from space_clip_ros.data.collection import FrameCollection, open_sources
-    from space_clip_ros.data.file_check import checked
+    from space_clip_ros.data.file_check import check_files
     from space_clip_ros.errors import ConfigError
     from space_clip_ros.training_config import sources
 
     if not config.data.validation:
-        raise ConfigError(f"{name}: data.validation names no source to evaluate on")
+        raise ConfigError(name, "data.validation names no source to evaluate on")
     frames = FrameCollection(open_sources(sources(config.data.validation)), skip_broken=config.data.skip_broken)
     if not config.data.scan:
         return frames
     with progress_bar(len(frames), "checking files") as bar:
-        return checked(frames, config.data.skip_broken, lambda: bar.advance(), say)
+        return check_files(frames, config.data.skip_broken, lambda: bar.advance(), say)
 
 
-def _show(report: Report) -> None:
-    left_out = f", {report.skipped} more without depth to compare" if report.skipped else ""
-    say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{left_out}")
+def _show(report: EvaluationReport) -> None:
+    skipped = f", {report.skipped} more without depth to compare" if report.skipped else ""
+    say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}")
     for name, value in report.metrics.items():
         say(f"  {name:<9} {value:9.4f}")

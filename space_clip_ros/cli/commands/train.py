@@ -1,4 +1,4 @@
-"""``space_clip train``: trains a model as a YAML file says."""
+"""``space_clip train``: trains a model with the settings of a YAML file."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ _INTERRUPTED = 130
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the command."""
+    """Add the subcommand and its options."""
     parser = subparsers.add_parser(
         "train",
         help="train a model",
-        description="Train a model as a YAML file says; under torchrun on several GPUs or machines.",
+        description="Train a model with the settings of a YAML file; under torchrun on several GPUs or machines.",
         epilog="example: space_clip train config/kitti.yaml optimizer.batch_size=32 run.dir=runs/first; "
         "torchrun --nproc-per-node 4 -m space_clip_ros.cli.main train config/kitti.yaml",
     )
     parser.add_argument("config", metavar="CONFIG", help="YAML file of settings")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint of run.dir")
+    parser.add_argument("--resume", action="store_true", help="resume from the newest checkpoint of run.dir")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; 0 when the last epoch is done, 130 when interrupted."""
+    """Train; return 0 after the last epoch, 130 if interrupted.
+
+    Raises:
+        SpaceClipError: the settings, the data or a checkpoint cannot be used.
+    """
     from space_clip_ros.settings import load
     from space_clip_ros.training.trainer import train
     from space_clip_ros.training_config import TrainingConfig
@@ -42,14 +46,14 @@ def run(args: argparse.Namespace) -> int:
     config = load(TrainingConfig, args.config, args.overrides)
     outcome = train(config, _Console(), args.resume)
     if outcome.first:
-        say(_farewell(outcome, args))
+        say(_summary(outcome, args))
     return 0 if outcome.finished else _INTERRUPTED
 
 
-def _farewell(outcome: Outcome, args: argparse.Namespace) -> str:
+def _summary(outcome: Outcome, args: argparse.Namespace) -> str:
     if not outcome.finished:
         again = shlex.join(["space_clip", "train", args.config, *args.overrides, "--resume"])
-        return f"stopped after step {outcome.step}, everything is saved; go on with: {again}"
+        return f"stopped after step {outcome.step}, everything is saved; resume with: {again}"
     if not outcome.best.exists():
         last = outcome.best.with_name("last")
         return f"done after {outcome.step} steps; nothing was validated, the last weights are in {last}"
@@ -57,7 +61,7 @@ def _farewell(outcome: Outcome, args: argparse.Namespace) -> str:
 
 
 class _Console:
-    """Bars where a terminal listens, else a line a minute."""
+    """Shows progress bars on a terminal, and prints one line a minute elsewhere."""
 
     def say(self, text: str) -> None:
         say(text)

@@ -47,7 +47,7 @@ def test_the_result_gives_the_references_depth(
         np.testing.assert_allclose(depth.numpy(), numbers["depth"], rtol=1e-4)
 
 
-def test_the_source_is_written_down(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
+def test_the_source_is_recorded_in_the_file(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
     run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", encoder)
     metadata = read_metadata(tmp_path / "ours.safetensors")
     assert metadata["source"] == "clip_tiny_checkpoint.pt"
@@ -55,7 +55,7 @@ def test_the_source_is_written_down(checkpoint: Path, encoder: Path, tmp_path: P
     assert metadata["weights"] == "model"
 
 
-def test_settings_may_stand_under_the_name_encoder(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
+def test_settings_may_be_under_the_key_encoder(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
     encoder.write_text(json.dumps({"encoder": json.loads(encoder.read_text()), "decoder": {}}))
     assert run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", encoder) == 0
 
@@ -106,7 +106,7 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert said in capsys.readouterr().err
 
 
-def test_a_file_that_does_not_come_back_the_same(
+def test_a_file_that_differs_when_read_back_is_an_error(
     checkpoint: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that loses bits between writing and reading."""

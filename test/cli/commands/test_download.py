@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import socket
 from pathlib import Path
 
 import pytest
 
 from space_clip_ros.cli.commands import download as command
 from space_clip_ros.data import download
+from space_clip_ros.data.remote_files import remote_files
 from space_clip_ros.errors import DownloadError, InputError
 
 
@@ -37,9 +40,12 @@ def test_unknown_set_is_wrong_usage() -> None:
 
 
 def test_server_out_of_reach_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = download.sources("clip")[0]
-    unreachable = type(source)("http://127.0.0.1:9/ViT-B-16.pt", source.name, source.sha256)
-    monkeypatch.setattr(download, "sources", lambda what: [unreachable])
-    monkeypatch.setattr("space_clip_ros.data.transfer.time.sleep", lambda seconds: None)
-    with pytest.raises(DownloadError, match="gave up after 5 tries"):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    source = remote_files("clip")[0]
+    unreachable = dataclasses.replace(source, url=f"http://127.0.0.1:{port}/ViT-B-16.pt")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "remote_files", lambda what: [unreachable])
+    monkeypatch.setattr("space_clip_ros.data.http_download.time.sleep", lambda seconds: None)
+    with pytest.raises(DownloadError, match="gave up after 5 attempts"):
         command.run(parse("clip", "--to", str(tmp_path / "weights")))

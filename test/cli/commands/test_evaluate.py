@@ -27,7 +27,7 @@ def command(run_yaml: Path, tmp_path: Path) -> list[str]:
     return ["evaluate", "--model", str(tmp_path / "model.safetensors"), "--data", str(run_yaml)]
 
 
-def test_a_checkpoint_is_compared_and_everything_asked_for_written(command, tmp_path, capsys):
+def test_a_checkpoint_is_evaluated_and_every_requested_file_written(command, tmp_path, capsys):
     files = ["--json", str(tmp_path / "e.json"), "--csv", str(tmp_path / "e.csv"), "--out", str(tmp_path / "worst")]
     assert main([*command, *files, "--worst", "1", "--protocol", "standard", "--flip", "--median-scaling"]) == 0
     out = capsys.readouterr().out
@@ -59,7 +59,7 @@ def test_a_batch_changes_no_number(command, kitti_drive_dir, tmp_path):
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
-def test_a_batch_of_none_is_wrong_usage(command, capsys):
+def test_a_batch_of_0_is_wrong_usage(command, capsys):
     with pytest.raises(SystemExit) as left:
         main([*command, "--protocol", "standard", "--batch", "0"])
     assert left.value.code == 2 and "at least 1, got 0" in capsys.readouterr().err

@@ -27,14 +27,14 @@ def test_without_validation_the_last_weights_are_named(run_yaml, tmp_path, capsy
     assert f"nothing was validated, the last weights are in {tmp_path / 'run' / 'last'}" in capsys.readouterr().out
 
 
-def test_an_interrupted_run_says_how_to_go_on(run_yaml, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_says_how_to_resume(run_yaml, tmp_path, capsys, monkeypatch):
     from space_clip_ros.training import trainer
 
     outcome = trainer.Outcome(7, False, tmp_path / "best.safetensors", 0.5, True)
     monkeypatch.setattr(trainer, "train", lambda *_: outcome)
     assert main(["train", str(run_yaml), "data.train=[{path: a b}]"]) == 130
     said = capsys.readouterr().out
-    assert f"go on with: space_clip train {run_yaml} 'data.train=[{{path: a b}}]' --resume" in said
+    assert f"resume with: space_clip train {run_yaml} 'data.train=[{{path: a b}}]' --resume" in said
 
 
 def test_every_problem_of_the_settings_at_once(run_yaml, capsys):

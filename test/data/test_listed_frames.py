@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from space_clip_ros.data.listed_frames import ListedFrames
-from space_clip_ros.data.nyu import nyu_frames
+from space_clip_ros.data.listed_frames import ListedFrames, nyu_frames
 from space_clip_ros.errors import DataError
 
 

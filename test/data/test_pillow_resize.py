@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from space_clip_ros.data.kitti import KittiDrive
-from space_clip_ros.data.resize import resize_bicubic
+from space_clip_ros.data.pillow_resize import resize_bicubic
 
 
 @pytest.mark.parametrize("size", [(352, 704), (224, 224), (100, 50), (500, 1500), (375, 1242), (7, 3)])
-def test_pillow_to_the_last_bit(size):
+def test_equals_pillow_in_every_bit(size):
     pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed; it comes with torchvision")
     image = np.random.default_rng(0).integers(0, 256, (375, 1242, 3)).astype(np.uint8)
     expected = np.asarray(pillow.fromarray(image).resize(size[::-1], pillow.BICUBIC))

@@ -10,8 +10,8 @@ from threading import Thread
 
 import pytest
 
-from space_clip_ros.data import transfer
-from space_clip_ros.data.transfer import fetch, require_space
+from space_clip_ros.data import http_download
+from space_clip_ros.data.http_download import ChecksumError, fetch, require_space
 from space_clip_ros.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -19,7 +19,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one file; how badly is up to the test."""
+    """Serves one file, with the faults that a test sets."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -70,7 +70,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = Server()
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -97,7 +98,7 @@ def test_connection_that_breaks_is_resumed_where_it_stopped(server: Server, tmp_
     assert server.requests == [None, "bytes=100000-", "bytes=300000-"]
 
 
-def test_next_run_goes_on_with_what_an_interrupted_one_left(server: Server, tmp_path: Path) -> None:
+def test_the_next_run_resumes_an_interrupted_download(server: Server, tmp_path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
@@ -111,7 +112,7 @@ def test_next_run_goes_on_with_what_an_interrupted_one_left(server: Server, tmp_
     assert server.requests[-1] == "bytes=300000-"
 
 
-def test_part_that_is_already_whole_needs_no_request(server: Server, tmp_path: Path) -> None:
+def test_a_complete_part_needs_no_request(server: Server, tmp_path: Path) -> None:
     server.cuts = [len(CONTENT)]
     with pytest.raises(DownloadError):
         fetch(server.url, tmp_path / "f", "0" * 64)
@@ -138,7 +139,7 @@ def test_file_that_changed_or_server_without_ranges_starts_over(server: Server, 
     assert (tmp_path / "f").read_bytes() == CONTENT
 
 
-def test_part_without_a_note_is_not_trusted(server: Server, tmp_path: Path) -> None:
+def test_a_part_of_unknown_version_is_discarded(server: Server, tmp_path: Path) -> None:
     (tmp_path / "f.part").write_bytes(b"rubbish")
     fetch(server.url, tmp_path / "f", SHA256)
     assert server.requests == [None]
@@ -152,30 +153,30 @@ def test_part_longer_than_the_file_starts_over(server: Server, tmp_path: Path) -
     assert (tmp_path / "f").read_bytes() == CONTENT
 
 
-def test_server_that_sends_another_part_is_not_believed(server: Server, tmp_path: Path) -> None:
+def test_a_wrong_content_range_starts_over(server: Server, tmp_path: Path) -> None:
     server.cuts, server.wrong_part = [100_000], True
     fetch(server.url, tmp_path / "f", SHA256, pause_s=0)
     assert server.requests == [None, "bytes=100000-", None]
 
 
-def test_length_unknown(server: Server, tmp_path: Path) -> None:
+def test_a_file_of_unknown_length(server: Server, tmp_path: Path) -> None:
     server.lengthless = True
     assert fetch(server.url, tmp_path / "f", SHA256).size == len(CONTENT)
 
 
-def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_a_busy_server_is_retried(server: Server, tmp_path: Path) -> None:
     server.errors = [503, 429]
     fetch(server.url, tmp_path / "f", SHA256, pause_s=0)
     assert len(server.requests) == 3
 
 
 def test_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=f"sha256 {SHA256} instead of {'0' * 64}"):
+    with pytest.raises(ChecksumError, match=f"sha256 {SHA256} instead of {'0' * 64}"):
         fetch(server.url, tmp_path / "f", "0" * 64)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_refusal_is_final(server: Server, tmp_path: Path) -> None:
+def test_a_refused_request_is_not_retried(server: Server, tmp_path: Path) -> None:
     server.errors = [404]
     with pytest.raises(DownloadError, match="404"):
         fetch(server.url, tmp_path / "f")
@@ -184,12 +185,12 @@ def test_refusal_is_final(server: Server, tmp_path: Path) -> None:
 
 def test_gives_up_without_progress_and_keeps_the_part(server: Server, tmp_path: Path) -> None:
     server.cuts = [1000] + [0] * 50
-    with pytest.raises(DownloadError, match="go on from byte 1000"):
+    with pytest.raises(DownloadError, match="resume at byte 1000"):
         fetch(server.url, tmp_path / "f", pause_s=0)
     assert (tmp_path / "f.part").stat().st_size == 1000
 
 
-def test_nobody_listens(server: Server, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_given_up(server: Server, tmp_path: Path) -> None:
     url = server.url
     server.server_close()
     with pytest.raises(DownloadError, match="gave up"):
@@ -197,14 +198,14 @@ def test_nobody_listens(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/file", "data:,x"])
-def test_only_the_web(url: str, tmp_path: Path) -> None:
+def test_only_http_addresses_are_downloaded(url: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="http"):
         fetch(url, tmp_path / "f")
 
 
-def test_disk_is_asked_first(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_disk_space_is_checked_first(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
+    monkeypatch.setattr(http_download.shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
     with pytest.raises(DownloadError, match=r"needs 0\.00 GB, but 0\.00 GB are free"):
         fetch(server.url, tmp_path / "f")
     assert not (tmp_path / "f.part").exists()

@@ -1,4 +1,4 @@
-"""Pillow's antialiased bicubic resize of 8-bit pictures, to the last bit, without Pillow."""
+"""Pillow's antialiased bicubic resize of 8-bit images, bit by bit the same, without needing Pillow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PRECISION = 1 << 22
 def resize_bicubic(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Resize (H, W, C) uint8 to (height, width, C) uint8 as ``PIL.Image.resize(..., BICUBIC)`` does.
 
-    Width first, then height, each pass rounded to 8 bits.
+    As in Pillow's ``Resample.c``, the width is resized first, then the height, each pass rounded to 8 bits.
     """
     wide = _pass(image.transpose(1, 0, 2), width).transpose(1, 0, 2)
     return _pass(wide, height)
@@ -25,7 +25,7 @@ def _pass(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if image.shape[0] == size:
         return image
     rows = image.reshape(image.shape[0], -1).astype(np.float64)
-    # Whole numbers below 2^53 are exact in float64, so this product is Pillow's integer arithmetic.
+    # Integers below 2^53 are exact in float64, so this product equals Pillow's integer arithmetic.
     total = _weights(image.shape[0], size) @ rows
     rounded = np.floor((total + _PRECISION // 2) / _PRECISION).clip(0, 255).astype(np.uint8)
     return rounded.reshape(size, *image.shape[1:])
@@ -47,7 +47,7 @@ def _weights(source: int, target: int) -> NDArray[np.float64]:
 
 
 def _cubic(offsets: NDArray[Any]) -> NDArray[Any]:
-    """Keys' cubic with a = -0.5."""
+    """Return Keys' cubic convolution kernel with a = -0.5 (Keys, IEEE TASSP 1981)."""
     x = np.abs(offsets)
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0

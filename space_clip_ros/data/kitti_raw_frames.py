@@ -1,33 +1,33 @@
-"""Frames of KITTI raw drives that have depth: annotated, or their scan projected."""
+"""The frames of KITTI raw drives that have true depth: annotated, or the projected laser scan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from space_clip_ros.data.eigen import belongs
-from space_clip_ros.data.frames import Frame
+from space_clip_ros.data.eigen_split import in_split
+from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError
 from space_clip_ros.training_config import SourceConfig
 
 
-class RawFrames:
-    """The frames with depth of one drive.
+class KittiRawFrames:
+    """The frames of one drive that have depth.
 
     Args:
         drive: the drive.
-        config: which frames, which depth.
+        config: which frames, and which depth.
 
     Attributes:
-        without_depth: number of frames left out because the drive has no depth for them.
+        weight: how often an epoch shows each frame, on average.
 
     Raises:
-        DataError: no frame of the drive has the depth asked for.
+        DataError: no frame of the drive has the requested depth.
     """
 
     def __init__(self, drive: KittiDrive, config: SourceConfig) -> None:
-        """Find the frames that have depth."""
+        """List the frames that have depth."""
         self.weight = config.weight
         self._drive = drive
         chosen = range(len(drive))[slice(*config.frames) if config.frames else slice(None)][:: config.step]
@@ -35,9 +35,8 @@ class RawFrames:
         self._annotated = config.truth == "annotated" or (config.truth == "auto" and bool(annotated))
         scanned = (index for index in chosen if drive.has_ground_truth(index))
         self._indices = annotated if self._annotated else list(scanned)
-        self.without_depth = len(chosen) - len(self._indices)
         if not self._indices:
-            raise DataError(f"{drive.path}: none of its {len(chosen)} frames asked for has depth ({config.truth})")
+            raise DataError(drive.path, f"none of its {len(chosen)} requested frames has depth ({config.truth})")
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -49,39 +48,34 @@ class RawFrames:
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the image and its scan or annotated depth."""
-        number = f"{self._drive.frame_ids[self._indices[index]]:010d}"
-        truth = (
-            Path("proj_depth", "groundtruth", "image_02", f"{number}.png")
-            if self._annotated
-            else Path("velodyne_points", "data", f"{number}.bin")
-        )
-        return self._drive.path / "image_02" / "data" / f"{number}.png", self._drive.path / truth
+        number = self._indices[index]
+        return self._drive.image_file(number), self._drive.ground_truth_file(number, self._annotated)
 
-    def frame(self, index: int) -> Frame:
+    def frame(self, index: int) -> RgbdFrame:
         """Read one frame.
 
         Raises:
-            DataError: a file is damaged; the message names it.
+            DataError: a file is damaged; the error names it.
         """
         number = self._indices[index]
-        return Frame(self._drive.image(number), self._drive.ground_truth(number, self._annotated))
+        return RgbdFrame(self._drive.image(number), self._drive.ground_truth(number, self._annotated))
 
 
-def raw_sources(config: SourceConfig) -> list[RawFrames]:
-    """Return one source for each drive at or below ``config.path`` that belongs to the split.
+def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
+    """Return the frames of each drive at or below ``config.path`` that belongs to the split.
 
     Raises:
         DataError: there is no such drive, or one cannot be read.
     """
     root = Path(config.path)
-    drives = [drive for drive in find_drives(root) if belongs(drive.name, config.split)]
+    drives = [drive for drive in find_drives(root) if in_split(drive.name, config.split)]
     if not drives:
-        raise DataError(f"{root}: holds no KITTI raw drive (…_sync with image_02) of split {config.split}")
-    return [RawFrames(KittiDrive(drive, annotated_root=config.depth_path or None), config) for drive in drives]
+        raise DataError(root, f"holds no KITTI raw drive (…_sync with image_02) of split {config.split}")
+    return [KittiRawFrames(KittiDrive(drive, annotated_root=config.depth_path or None), config) for drive in drives]
 
 
 def find_drives(root: Path) -> Iterator[Path]:
-    """Yield the drive folders at, one or two levels below ``root``, in order of their paths."""
+    """Yield the drive folders at ``root``, or one or two levels below it, sorted by path."""
     for pattern in (".", "*", "*/*"):
         found = sorted(folder.parent for folder in root.glob(f"{pattern}/image_02") if folder.is_dir())
         if found:
