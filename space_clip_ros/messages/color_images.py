@@ -25,10 +25,15 @@ _CONVERSIONS = {
     "bgra8": cv2.COLOR_BGRA2RGB,
     "mono8": cv2.COLOR_GRAY2RGB,
     "8UC1": cv2.COLOR_GRAY2RGB,
+    # OpenCV's own order: what its users publish under its type names.
+    "8UC3": cv2.COLOR_BGR2RGB,
+    "8UC4": cv2.COLOR_BGRA2RGB,
     "nv12": cv2.COLOR_YUV2RGB_NV12,
     "nv21": cv2.COLOR_YUV2RGB_NV21,
 }
 _DEPTH_ONLY = ("32FC1", "16UC1")
+UNORDERED = ("8UC3", "8UC4")
+"""Encodings that do not say in which order their channels are; they are taken as BGR, as OpenCV has it."""
 
 Converter = Callable[[Any], NDArray[Any]]
 

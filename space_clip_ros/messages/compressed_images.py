@@ -35,9 +35,11 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
     """
     data = bytes(msg.data)
     if data.startswith(_PNG):
-        width, height, complete = *_png_size(data, what), b"IEND" in data[-64:]
+        width, height, complete = *_png_size(data, what), data.rfind(b"IEND") > 0
     elif data.startswith(_JPEG):
-        width, height, complete = *_jpeg_size(data, what), _JPEG_END in data.rstrip(b"\0")[-64:]
+        width, height, scan = _jpeg_size(data, what)
+        # Cameras pad their buffers, so the end may lie well before the last byte; inside a scan it cannot occur.
+        complete = data.find(_JPEG_END, scan) > 0
     else:
         raise InputError(what, f"{len(data)} bytes of format {msg.format[:40]!r} are neither JPEG nor PNG")
     if not 0 < width * height <= MAX_PIXELS:
@@ -60,14 +62,14 @@ def _png_size(data: bytes, what: str) -> tuple[int, int]:
     return width, height
 
 
-def _jpeg_size(data: bytes, what: str) -> tuple[int, int]:
-    """Walk the JPEG's segments to its frame header (ITU T.81, annex B)."""
+def _jpeg_size(data: bytes, what: str) -> tuple[int, int, int]:
+    """Walk the JPEG's segments to its frame header (ITU T.81, annex B); return width, height and where that ends."""
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
         if marker in _JPEG_FRAMES:
             height, width = struct.unpack(">HH", data[position + 5 : position + 9])
-            return width, height
+            return width, height, position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == 0xFF or marker in _JPEG_BARE:
             position += 1 if marker == 0xFF else 2
         else:

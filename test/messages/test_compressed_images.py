@@ -64,6 +64,23 @@ def test_exif_rotation_is_not_applied():
     assert compressed_to_rgb(message(rotated)).shape == (24, 40, 3)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("padding", [bytes(5000), b"\xff" * 300, bytes(range(200)) * 3])
+def test_buffers_that_cameras_pad_are_read(suffix, padding):
+    whole = compressed_to_rgb(message(encoded(suffix)))
+    np.testing.assert_array_equal(compressed_to_rgb(message(encoded(suffix) + padding)), whole)
+
+
+def test_motion_jpeg_without_huffman_tables_is_read():
+    """Webcams leave the standard tables out."""
+    jpeg, position, kept = encoded(".jpg"), 2, encoded(".jpg")[:2]
+    while jpeg[position + 1] != 0xDA:
+        length = 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
+        kept += b"" if jpeg[position + 1] == 0xC4 else jpeg[position : position + length]
+        position += length
+    np.testing.assert_array_equal(compressed_to_rgb(message(kept + jpeg[position:])), compressed_to_rgb(message(jpeg)))
+
+
 def bomb() -> bytes:
     """A PNG of a few bytes that claims 60000 x 60000 pixels."""
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)

@@ -43,7 +43,7 @@ def message(encoding: str, *, padding: int = 0, big: bool = BIG, pixels: np.ndar
     return result
 
 
-@pytest.mark.parametrize("encoding", [name for name in COLOR if name not in ("8UC1", "nv12", "nv21")])
+@pytest.mark.parametrize("encoding", [name for name in COLOR if name not in ("8UC1", "8UC3", "8UC4", "nv12", "nv21")])
 def test_agrees_with_rosbags_image(encoding):
     msg = message(encoding)
     expected = message_to_cvimage(msg, "rgb8")
@@ -52,6 +52,25 @@ def test_agrees_with_rosbags_image(encoding):
     assert rgb.dtype == np.uint8
     assert rgb.flags.c_contiguous
     np.testing.assert_array_equal(rgb, expected)
+
+
+@pytest.mark.parametrize(("generic", "named"), [("8UC3", "bgr8"), ("8UC4", "bgra8"), ("8UC1", "mono8")])
+def test_opencvs_type_names_are_taken_in_opencvs_order(generic, named):
+    pixels = stored(named)
+    np.testing.assert_array_equal(
+        messages.image_to_rgb(message(generic, pixels=pixels)), messages.image_to_rgb(message(named, pixels=pixels))
+    )
+
+
+@pytest.mark.parametrize("size", [(7, 9), (8, 9), (7, 10), (3, 3)])
+@pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer_images_of_odd_sizes(order, size):
+    pixels = stored(f"bayer_{order}8", *size)
+    rgb = messages.image_to_rgb(message(f"bayer_{order}8", pixels=pixels))
+    assert rgb.shape == (*size, 3)
+    # The last row and column are of the picture too: nothing is cut off.
+    assert rgb[-1].any()
+    assert rgb[:, -1].any()
 
 
 @pytest.mark.parametrize("encoding", ["nv12", "nv21"])
@@ -128,7 +147,7 @@ def changed(**fields) -> Image:
         (changed(height=0), "empty, 20 x 0 pixels"),
         (changed(width=0), "empty, 0 x 12 pixels"),
         (changed(height=2**32 - 1, width=2**32 - 1), f"more than the {MAX_PIXELS} accepted"),
-        (changed(start="bayer_rggb8", width=WIDTH - 1), "needs even sizes"),
+        (changed(start="uyvy", width=WIDTH - 1), "needs even sizes"),
         (changed(encoding="32FC1"), "holds depth, not colour"),
     ],
 )

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
+from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.messages.outputs import CAMERA_INFO
 from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
@@ -27,6 +28,7 @@ from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
 
 _FUTURE_S = 0.5
+_COMPRESSED = "/compressed"
 
 _LARGEST_WARM_UP = 16_000_000
 """Pixels of the largest image to warm up for. A camera_info costs its sender nothing, so its size is not trusted."""
@@ -98,6 +100,7 @@ class Camera:
         self._subscriptions: list[Any] = []
         self._warmed_up = False
         self._noted = ""
+        self._latched = False
 
     def start(self) -> None:
         """Subscribe."""
@@ -110,8 +113,29 @@ class Camera:
         else:
             self._subscribe(Image, f"{self._prefix}image", self._on_image, self.image_qos)
 
+    def hear_latched_info(self) -> None:
+        """Subscribe to a camera_info that is published once and latched, where there is such a publisher.
+
+        A volatile subscription misses what was published before it, and one that asks for latched messages makes other
+        publishers warn, so the second one is made only when it is needed.
+        """
+        topic = f"{self._prefix}camera_info"
+        if self._latched or not self._subscriptions:
+            return
+        publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        if any(one.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for one in publishers):
+            self._latched = True
+            qos = QoSProfile(
+                history=HistoryPolicy.KEEP_LAST,
+                depth=1,
+                reliability=ReliabilityPolicy.RELIABLE,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL,
+            )
+            self._subscriptions.append(self._node.create_subscription(CameraInfo, topic, self._on_info, qos))
+
     def stop(self) -> None:
         """Unsubscribe."""
+        self._latched = False
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
 
@@ -132,6 +156,12 @@ class Camera:
         convert = compressed_to_rgb if self._compressed else image_to_rgb
         rgb = convert(message, self.image_topic)
         watch.lap("convert")
+        if not self._compressed and message.encoding in UNORDERED:
+            self._log.once(
+                "channels",
+                f"{self.image_topic}: {message.encoding} does not say in which order its "
+                "channels are; they are taken as BGR, OpenCV's order (bgr8 and rgb8 say it)",
+            )
         height, width = rgb.shape[:2]
         view = self.calibrations.view(message.header.frame_id, width, height, settings.rectify)
         self._explain(view, wanted, settings)
@@ -212,30 +242,47 @@ class Camera:
 
     def _on_image(self, message: Any) -> None:
         self.statistics.receive()
-        age_ms = self._age_ms(message.header.stamp)
-        max_age = self._settings().max_age
-        if max_age and age_ms > max_age * 1e3:
-            text = f"image is {age_ms / 1e3:.2f} s old on arrival, max_age is {max_age:g} s; is use_sim_time right?"
-            self.statistics.drop(Drop.TOO_OLD, text)
-            self._log.warning("too old", text)
+        if self._too_old(message.header.stamp):
             return
-        if max_age and age_ms < -_FUTURE_S * 1e3:
-            text = f"image is stamped {-age_ms / 1e3:.2f} s in the future; check the clocks (ntp, use_sim_time)"
-            self.statistics.note(text)
-            self._log.warning("future", f"{text}; it is used all the same")
         if self._scheduler.put((self, message), self.name):
             self.statistics.drop(Drop.REPLACED)
 
-    def _age_ms(self, stamp: Any) -> float:
+    def _too_old(self, stamp: Any) -> bool:
+        """Check an image's age against ``max_age``; count, note and log what is wrong with it."""
+        age_ms, max_age = self._age_ms(stamp), self._settings().max_age
+        if age_ms is None or not max_age:
+            return False
+        if age_ms > max_age * 1e3:
+            text = f"image is {age_ms / 1e3:.2f} s old on arrival, max_age is {max_age:g} s; is use_sim_time right?"
+            self.statistics.drop(Drop.TOO_OLD, text)
+            self._log.warning("too old", text)
+            return True
+        if age_ms < -_FUTURE_S * 1e3:
+            text = f"image is stamped {-age_ms / 1e3:.2f} s in the future; check the clocks (ntp, use_sim_time)"
+            self.statistics.note(text)
+            self._log.warning("future", f"{text}; it is used all the same")
+        return False
+
+    def _age_ms(self, stamp: Any) -> float | None:
+        """Return an image's age, milliseconds; None where its stamp or this node's clock is not set."""
         now_ns: int = self._node.get_clock().now().nanoseconds
         stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-        return (now_ns - stamp_ns) / 1e6
+        return (now_ns - stamp_ns) / 1e6 if now_ns and stamp_ns else None
 
 
 def image_topic(node: LifecycleNode, camera: str, transport: str) -> str:
-    """Return the resolved input topic; as in image_transport, remapping ``image`` moves ``image/compressed`` too."""
+    """Return the resolved input topic.
+
+    As in image_transport, remapping ``image`` moves ``image/compressed`` too; where ``image`` is remapped to a
+    compressed topic itself, that is taken.
+    """
     base = str(node.resolve_topic_name(f"{camera}/image" if camera else "image"))
-    return f"{base}/compressed" if transport == "compressed" else base
+    return f"{base.removesuffix(_COMPRESSED)}{_COMPRESSED}" if transport == "compressed" else base
+
+
+def sibling_info_topic(topic: str) -> str:
+    """Return where the camera_info of an image topic lies by image_transport's rule: beside it."""
+    return f"{topic.removesuffix(_COMPRESSED).rpartition('/')[0]}/camera_info"
 
 
 def _any_publisher(depth: int) -> QoSProfile:

@@ -14,6 +14,7 @@ from space_clip_ros.ros.node.statistics import Snapshot
 SILENT_S = 5.0
 """Seconds without output after which the node says what is missing."""
 _NAMED = 4
+_EARLIEST_MS, _OLDEST_MS = -1e3, 600e3
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,12 @@ class Situation:
         hint: another reason why images do not arrive; empty if none was found.
         info_topic: resolved name of the camera_info topic.
         info_publishers: its publishers, one text each.
+        info_remap: how to remap camera_info to the one beside the image topic, if there is one.
         output_topics: resolved names of the outputs.
         subscribers: how many subscribers they have together.
         snapshot: the camera's numbers.
         limits: when to warn.
+        clock_set: whether the node's clock runs; simulated time stands at zero until /clock is heard.
         values: what is known of model, scale and memory; the rest is filled in here.
     """
 
@@ -46,10 +49,12 @@ class Situation:
     hint: str = ""
     info_topic: str = "camera_info"
     info_publishers: Sequence[str] = ()
+    info_remap: str = ""
     output_topics: Sequence[str] = ()
     subscribers: int = 0
     snapshot: Snapshot = field(default_factory=Snapshot)
     limits: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
+    clock_set: bool = True
     values: DepthValues = field(default_factory=DepthValues)
 
 
@@ -63,8 +68,10 @@ def verdict(now: Situation) -> tuple[Level, str]:
     if now.model_failure:
         return Level.ERROR, f"no depth: {now.model_failure}"
     if _recent(snapshot.seconds_since_output):
-        line = f"{snapshot.published_hz:.1f} Hz, {snapshot.age_ms[0]:.0f} ms from stamp to output (median)"
-        warnings = [*_crossed(now), *([_problem(now)] if snapshot.problem else [])]
+        line = f"{snapshot.published_hz:.1f} Hz"
+        if _plausible(snapshot.age_ms):
+            line = f"{line}, {snapshot.age_ms[0]:.0f} ms from stamp to output (median)"
+        warnings = [*_clocks(now), *_crossed(now), *([_problem(now)] if snapshot.problem else [])]
         return Level.WARN if warnings else Level.OK, "; ".join([line, *warnings])
     if not _recent(snapshot.seconds_since_image):
         return Level.WARN, _no_image(now)
@@ -90,11 +97,28 @@ def _recent(seconds: float | None) -> bool:
     return seconds is not None and seconds < SILENT_S
 
 
+def _plausible(age_ms: Sequence[float]) -> bool:
+    """Return whether an age can be one: stamps and this node's clock tell the same time."""
+    return bool(age_ms) and _EARLIEST_MS < age_ms[0] < _OLDEST_MS
+
+
+def _clocks(now: Situation) -> Iterator[str]:
+    """Yield why ages are unknown or absurd."""
+    if not now.clock_set:
+        yield "use_sim_time is true, but nobody publishes /clock, so ages are unknown"
+    elif not now.snapshot.age_ms:
+        yield "images have no stamp (it is 0), so their age is unknown"
+    elif not _plausible(now.snapshot.age_ms):
+        seconds = now.snapshot.age_ms[0] / 1e3
+        side = "behind" if seconds > 0 else "ahead of"
+        yield f"stamps are {abs(seconds):.0f} s {side} this node's clock; check use_sim_time and the clocks (ntp)"
+
+
 def _crossed(now: Situation) -> Iterator[str]:
     snapshot, limits = now.snapshot, now.limits
     if snapshot.published_hz < limits.min_rate:
         yield f"below the {limits.min_rate:g} Hz of diagnostics.min_rate"
-    if limits.max_age and snapshot.age_ms[1] > limits.max_age * 1e3:
+    if limits.max_age and snapshot.age_ms and snapshot.age_ms[1] > limits.max_age * 1e3:
         yield f"95th percentile {snapshot.age_ms[1]:.0f} ms old, diagnostics.max_age is {limits.max_age * 1e3:.0f} ms"
     share = min(snapshot.dropped_hz / snapshot.received_hz, 1.0) if snapshot.received_hz else 0.0
     if share > limits.max_dropped:
@@ -105,7 +129,7 @@ def _problem(now: Situation) -> str:
     problem = now.snapshot.problem
     if not now.snapshot.no_camera_info:
         return problem
-    return f"{problem}{_publishers(now.info_publishers, _remap(now, 'camera_info'))}"
+    return f"{problem}{_publishers(now.info_publishers, now.info_remap or _remap(now, 'camera_info'))}"
 
 
 def _no_image(now: Situation) -> str:

@@ -12,7 +12,7 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.messages.diagnostics import DepthValues, Level, NodeState, status_array
 from space_clip_ros.ros.common.qos import describe_endpoint, describe_qos, unheard
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.node.camera import Camera, image_topic
+from space_clip_ros.ros.node.camera import Camera, image_topic, sibling_info_topic
 from space_clip_ros.ros.node.diagnostics import SILENT_S, Situation, status, verdict
 from space_clip_ros.ros.node.process_memory import resident_bytes
 from space_clip_ros.ros.node.recovering_model import RecoveringModel
@@ -67,13 +67,15 @@ class Reporter:
     def report(self) -> None:
         """Publish every camera's status; log those that are silent for 5 s, then every 30 s."""
         parts = self._parts()
+        for camera in parts.cameras.values():
+            camera.hear_latched_info()
         node = self._node.get_fully_qualified_name().lstrip("/")
         statuses = []
-        for camera in self._statistics:
-            situation = self._situation(camera, parts)
-            part = f"{camera} depth estimation" if camera else "depth estimation"
+        for name in self._statistics:
+            situation = self._situation(name, parts)
+            part = f"{name} depth estimation" if name else "depth estimation"
             statuses.append(status(f"{node}: {part}", situation))
-            self._watch(camera, situation)
+            self._watch(name, situation)
         self._publisher.publish(status_array(self._node.get_clock().now().to_msg(), statuses))
 
     def _watch(self, camera: str, situation: Situation) -> None:
@@ -105,10 +107,12 @@ class Reporter:
             hint=self._hint(topic, camera),
             info_topic=info_topic,
             info_publishers=self._publishers(info_topic),
+            info_remap=self._info_remap(topic, info_topic, name),
             output_topics=camera.publishers.topics if camera else (),
             subscribers=camera.publishers.subscribers() if camera else 0,
             snapshot=self._statistics[name].snapshot(),
             limits=self._settings().diagnostics,
+            clock_set=self._node.get_clock().now().nanoseconds > 0,
             values=self._values(model, camera),
         )
 
@@ -116,14 +120,28 @@ class Reporter:
         return [describe_endpoint(endpoint) for endpoint in self._node.get_publishers_info_by_topic(topic)]
 
     def _hint(self, topic: str, camera: Camera | None) -> str:
-        """Return what else keeps images away: a QoS that does not match, or images in the other form."""
+        """Return what else keeps images away: another message type, a QoS that does not match, or the other form."""
+        compressed = self._settings().image_transport == "compressed"
+        expected = "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image"
+        found = {endpoint.topic_type for endpoint in self._node.get_publishers_info_by_topic(topic)}
+        if found and expected not in found:
+            other = "raw" if compressed else "compressed"
+            known = "sensor_msgs/msg/Image" if compressed else "sensor_msgs/msg/CompressedImage"
+            way = f"set image_transport to {other}" if known in found else "remap image to a topic of images"
+            return f"it carries {', '.join(sorted(found))}, and this node expects {expected}: {way}"
         if camera is not None and unheard(self._node, topic, camera.image_qos):
             return f"this node asks for {describe_qos(camera.image_qos)} and so cannot hear all of them"
-        compressed = topic.endswith("/compressed")
         other = topic.removesuffix("/compressed") if compressed else f"{topic}/compressed"
         if not self._publishers(topic) and self._publishers(other):
             return f"{other} is published: set image_transport to {'raw' if compressed else 'compressed'}"
         return ""
+
+    def _info_remap(self, topic: str, info_topic: str, camera: str) -> str:
+        """Return how to remap camera_info to the one beside the images; empty where none is published there."""
+        beside = sibling_info_topic(topic)
+        if beside == info_topic or not self._publishers(beside):
+            return ""
+        return f"{camera}/camera_info:={beside}" if camera else f"camera_info:={beside}"
 
     def _values(self, model: RecoveringModel | None, camera: Camera | None) -> DepthValues:
         resident, device = resident_bytes(), model.device_memory() if model else None

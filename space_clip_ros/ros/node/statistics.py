@@ -29,7 +29,8 @@ class Snapshot:
         published_hz: those per second, over the last 5 s.
         dropped: images lost since the start, by reason.
         dropped_hz: images lost per second, over the last 5 s.
-        age_ms: p50 and p95 of the time from an image's stamp to its last output; empty before the first.
+        age_ms: p50 and p95 of the time from an image's stamp to its last output; empty before the first, and while
+            images have no stamp or the clock is not set.
         stages_ms: p50 of each stage's time, in the order the stages ran.
         problem: what last went wrong, if that was within the last 5 s.
         no_camera_info: whether that is a camera_info which never came.
@@ -74,6 +75,7 @@ class Statistics:
             self._dropped: Counter[Drop] = Counter()
             self._dropped_at: deque[float] = deque(maxlen=_TIMES)
             self._ages: deque[float] = deque(maxlen=_SAMPLES)
+            self._published_without_age = False
             self._stages: dict[str, deque[float]] = {}
             self._problem = ""
             self._no_camera_info = False
@@ -103,12 +105,14 @@ class Statistics:
         with self._lock:
             self._problem, self._no_camera_info, self._problem_at = problem, no_camera_info, self._now()
 
-    def publish(self, age_ms: float, stages_ms: Mapping[str, float]) -> None:
-        """Count an image whose outputs are out, with its age and the time each stage took."""
+    def publish(self, age_ms: float | None, stages_ms: Mapping[str, float]) -> None:
+        """Count an image whose outputs are out, with its age, None where unknown, and the time each stage took."""
         with self._lock:
             self._published += 1
             self._published_at.append(self._now())
-            self._ages.append(age_ms)
+            self._published_without_age = age_ms is None
+            if age_ms is not None:
+                self._ages.append(age_ms)
             for name, value in stages_ms.items():
                 self._stages.setdefault(name, deque(maxlen=_SAMPLES)).append(value)
 
@@ -127,13 +131,16 @@ class Statistics:
                 published_hz=self._rate(self._published_at, now),
                 dropped=dict(self._dropped),
                 dropped_hz=self._rate(self._dropped_at, now),
-                age_ms=tuple(float(value) for value in np.percentile(self._ages, (50, 95))) if self._ages else (),
+                age_ms=() if self._published_without_age or not self._ages else self._age_percentiles(),
                 stages_ms={name: float(np.median(values)) for name, values in self._stages.items()},
                 problem=self._problem if (recent := now - self._problem_at < _WINDOW_S) else "",
                 no_camera_info=recent and self._no_camera_info,
                 seconds_since_image=now - self._received_at[-1] if self._received_at else None,
                 seconds_since_output=now - self._published_at[-1] if self._published_at else None,
             )
+
+    def _age_percentiles(self) -> tuple[float, ...]:
+        return tuple(float(value) for value in np.percentile(self._ages, (50, 95)))
 
     def _rate(self, times: Iterable[float], now: float) -> float:
         window = min(_WINDOW_S, now - self._started)

@@ -386,7 +386,8 @@ def test_compressed_images(bench, tiny_model_file):
 
 def test_diagnostics_tell_the_numbers(running):
     for _ in range(3):
-        running.send()
+        now = running.robot.get_clock().now().to_msg()
+        running.send(image_from_array(picture(), "rgb8", Header(stamp=now, frame_id="camera")))
     running.until(lambda: values(running).get("published") == "3", "the count")
     told = values(running)
     assert told["state"] == "active"

@@ -63,6 +63,36 @@ def silent(**snapshot: object) -> Snapshot:
             "no depth: the model failed 6 times in a row: BackendError: device lost",
         ),
         (
+            {"snapshot": dataclasses.replace(GOING, age_ms=())},
+            Level.WARN,
+            "9.5 Hz; images have no stamp (it is 0), so their age is unknown",
+        ),
+        (
+            {"snapshot": dataclasses.replace(GOING, age_ms=()), "clock_set": False},
+            Level.WARN,
+            "9.5 Hz; use_sim_time is true, but nobody publishes /clock, so ages are unknown",
+        ),
+        (
+            {"snapshot": dataclasses.replace(GOING, age_ms=(1.8e12, 1.8e12))},
+            Level.WARN,
+            "9.5 Hz; stamps are 1800000000 s behind this node's clock; check use_sim_time and the clocks (ntp)",
+        ),
+        (
+            {"snapshot": dataclasses.replace(GOING, age_ms=(-5e3, 3.0)), "limits": DiagnosticsConfig(max_age=0.001)},
+            Level.WARN,
+            "9.5 Hz; stamps are 5 s ahead of this node's clock; check use_sim_time and the clocks (ntp); "
+            "95th percentile 3 ms old, diagnostics.max_age is 1 ms",
+        ),
+        (
+            {
+                "snapshot": silent(problem="no camera_info on /c yet", no_camera_info=True),
+                "info_remap": "camera_info:=/cam/camera_info",
+            },
+            Level.ERROR,
+            "images come in, nothing goes out: no camera_info on /c yet: nobody publishes there; remap it, e.g. "
+            "-r camera_info:=/cam/camera_info",
+        ),
+        (
             {"limits": DiagnosticsConfig(min_rate=9.6)},
             Level.WARN,
             "9.5 Hz, 42 ms from stamp to output (median); below the 9.6 Hz of diagnostics.min_rate",

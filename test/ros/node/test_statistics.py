@@ -60,6 +60,16 @@ def test_ages_and_stages(time):
     assert list(snapshot.stages_ms) == ["convert", "engine"]
 
 
+def test_images_without_a_stamp_have_no_age(time):
+    statistics = Statistics(time)
+    statistics.publish(7.0, {})
+    statistics.publish(None, {})
+    assert statistics.snapshot().age_ms == ()
+    assert statistics.snapshot().published == 2
+    statistics.publish(9.0, {})
+    assert statistics.snapshot().age_ms[0] == 8.0
+
+
 def test_drops_by_reason_and_the_last_problem(time):
     statistics = Statistics(time)
     statistics.drop(Drop.BAD_IMAGE, "step is wrong")

@@ -1,0 +1,149 @@
+"""Topics as drivers and users really set them up: latched camera_info, remaps to the wrong one, no stamps, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.messages import camera_info_from_camera, image_from_array
+from space_clip_ros.ros.node.depth_node import DepthNode
+
+CAMERA = PinholeCamera(40, 24, 30.0, 30.0, 19.5, 11.5)
+PICTURE = np.random.default_rng(0).integers(0, 256, (24, 40, 3)).astype(np.uint8)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Robot:
+    """A node under test, its remaps, and what it says."""
+
+    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None], node: DepthNode) -> None:
+        self.until = until
+        self.node = spinning(node)
+        self.robot = spinning(Node("robot"))
+        self.reports: list[DiagnosticArray] = []
+        self.clouds: list[PointCloud2] = []
+        self.robot.create_subscription(DiagnosticArray, "/diagnostics", self.reports.append, 10)
+        until(lambda: node._state == "active", "the node to be active")
+
+    def says(self, text: str, level: bytes | None = None) -> None:
+        def said() -> bool:
+            latest = self.reports[-1].status[0] if self.reports else None
+            return latest is not None and text in latest.message and level in (None, latest.level)
+
+        self.until(said, text)
+
+    def values(self) -> dict[str, str]:
+        return {pair.key: pair.value for pair in self.reports[-1].status[0].values}
+
+
+@pytest.fixture
+def robot(spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Path) -> Callable[..., Robot]:
+    def start(*remaps: str, **parameters: Any) -> Robot:
+        values = {"model": str(tiny_model_file), "threads": 1, "diagnostics.period": 0.1, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        arguments = ["--ros-args", *(word for remap in remaps for word in ("-r", remap))] if remaps else None
+        return Robot(spinning, until, DepthNode(parameter_overrides=overrides, cli_args=arguments))
+
+    return start
+
+
+def test_a_camera_info_published_once_and_latched_is_heard(robot, until):
+    one = robot()
+    infos = one.robot.create_publisher(CameraInfo, "camera_info", LATCHED)
+    # Published before the node can have found the publisher, and never again.
+    infos.publish(camera_info_from_camera(CAMERA, Header(frame_id="camera")))
+    until(lambda: one.node._pipeline.cameras[0].calibrations.frames == ("camera",), "the latched camera_info")
+
+
+@pytest.fixture
+def elsewhere(ros: int) -> Iterator[Node]:
+    """A node of another participant: one participant refuses two types for one topic."""
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros)
+    node = Node("camera", context=context)
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+def test_an_image_remapped_to_a_compressed_topic_is_told_the_way(robot, elsewhere):
+    elsewhere.create_publisher(CompressedImage, "/cam/image_raw/compressed", 1)
+    one = robot("image:=/cam/image_raw/compressed")
+    one.says(
+        "it carries sensor_msgs/msg/CompressedImage, and this node expects sensor_msgs/msg/Image: "
+        "set image_transport to compressed"
+    )
+
+
+def test_the_way_works_without_another_remap(robot, until):
+    one = robot("image:=/cam/image_raw/compressed", image_transport="compressed")
+    depth: list[Image] = []
+    one.robot.create_subscription(Image, "depth/image", depth.append, 1)
+    images = one.robot.create_publisher(CompressedImage, "/cam/image_raw/compressed", 1)
+    until(images.get_subscription_count, "the node to subscribe")
+    until(one.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
+    message = CompressedImage(header=Header(frame_id="camera"), format="png")
+    message.data.frombytes(cv2.imencode(".png", PICTURE)[1].tobytes())
+    images.publish(message)
+    until(lambda: depth, "depth")
+
+
+def test_the_camera_info_beside_the_images_is_named(robot, until):
+    one = robot("image:=/cam/image_raw")
+    one.robot.create_publisher(CameraInfo, "/cam/camera_info", 1)
+    one.robot.create_subscription(PointCloud2, "depth/points", one.clouds.append, 1)
+    images = one.robot.create_publisher(Image, "/cam/image_raw", 1)
+    until(images.get_subscription_count, "the node to subscribe")
+    until(one.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
+    images.publish(image_from_array(PICTURE, "rgb8", Header(frame_id="camera")))
+    one.says("remap it, e.g. -r camera_info:=/cam/camera_info")
+
+
+def feed(one: Robot, stamp: Time, until: Callable[..., None]) -> None:
+    one.robot.create_subscription(Image, "depth/image", lambda message: None, 1)
+    images = one.robot.create_publisher(Image, "image", 1)
+    until(images.get_subscription_count, "the node to subscribe")
+    until(one.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
+    images.publish(image_from_array(PICTURE, "rgb8", Header(stamp=stamp, frame_id="camera")))
+
+
+def test_images_without_a_stamp_are_used_and_told(robot, until):
+    one = robot(max_age=0.5)
+    feed(one, Time(), until)
+    one.says("images have no stamp (it is 0), so their age is unknown", DiagnosticStatus.WARN)
+    assert "age_ms_p50" not in one.values()
+
+
+def test_simulated_time_without_a_clock_is_told(robot, until):
+    one = robot(use_sim_time=True)
+    feed(one, Time(sec=7), until)
+    one.says("use_sim_time is true, but nobody publishes /clock", DiagnosticStatus.WARN)
+
+
+def test_depth_of_an_unrectified_image_is_told(robot, until, capfd):
+    one = robot()
+    one.robot.create_subscription(PointCloud2, "depth/points", one.clouds.append, 1)
+    infos = one.robot.create_publisher(CameraInfo, "camera_info", 1)
+    until(infos.get_subscription_count, "the node to subscribe")
+    info = camera_info_from_camera(CAMERA, Header(frame_id="camera"))
+    info.distortion_model, info.d = "double_sphere", [0.1, 0.2]
+    infos.publish(info)
+    until(lambda: one.node._pipeline.cameras[0].calibrations.frames, "camera_info")
+    feed(one, one.robot.get_clock().now().to_msg(), until)
+    one.says("distortion model must be one of", DiagnosticStatus.WARN)
+    assert one.values()["rectification"].startswith("none: depth is of the unrectified image")
+    assert "depth goes on of the unrectified image and without a cloud" in capfd.readouterr().err
