@@ -276,6 +276,14 @@ class PlayerConfig:
         10.0, "seconds to wait for an image subscriber before the first frame; 0 for none", minimum=0.0, read_only=True
     )
     subscribers: int = setting(1, "how many image subscribers to wait for", minimum=1, maximum=100, read_only=True)
+    wait_for_depth: float = setting(
+        0.0,
+        "wait up to this long until depth_node says on /diagnostics that it is ready for the drive's images, seconds; "
+        "0 to play at once",
+        minimum=0.0,
+        maximum=3600.0,
+        read_only=True,
+    )
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""

@@ -14,6 +14,10 @@ from space_clip_ros.messages.types import ROS
 T = TypeVar("T", bound="Values")
 
 
+DEPTH_STATUS = "depth estimation"
+"""How the names of ``depth_node``'s statuses end: ``NODE: [CAMERA ]depth estimation``."""
+
+
 class Level(enum.IntEnum):
     """Levels of ``diagnostic_msgs/DiagnosticStatus``."""
 
@@ -93,6 +97,7 @@ class DepthValues(Values):
 
     Attributes:
         state: the node's lifecycle state.
+        ready: whether the next image is answered without delay: the model is warmed up for its size.
         failure: why its last transition failed; empty if it did not.
         model: the loaded model's name, or the parameter while none is loaded.
         backend: what runs it.
@@ -123,6 +128,7 @@ class DepthValues(Values):
     """
 
     state: NodeState | None = value()
+    ready: bool | None = value()
     failure: str | None = value()
     model: str | None = value()
     backend: str | None = value()

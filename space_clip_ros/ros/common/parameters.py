@@ -13,6 +13,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 
 from space_clip_ros.errors import ConfigError
+from space_clip_ros.ros.common.parameter_files import files_for_other_nodes, ignored_parameters
 from space_clip_ros.settings import Declared, declared, nest, parse
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ class Parameters(Generic[T]):
         for setting in declared(settings):
             _declare(node, setting)
         self.current: T = self._parse({})
+        for line in (*ignored_parameters(node, self._names), *files_for_other_nodes(node)):
+            node.get_logger().warning(line)
         node.add_on_set_parameters_callback(self._on_set)
 
     def _parse(self, changes: dict[str, Any]) -> T:

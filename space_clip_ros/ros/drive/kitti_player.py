@@ -22,7 +22,15 @@ from space_clip_ros.config import PlayerConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import ConfigError, SpaceClipError
 from space_clip_ros.messages import camera_info_from_camera, cloud_from_scan, image_from_array
-from space_clip_ros.messages.diagnostics import Level, PlaybackValues, status, status_array
+from space_clip_ros.messages.diagnostics import (
+    DEPTH_STATUS,
+    DepthValues,
+    Level,
+    PlaybackValues,
+    status,
+    status_array,
+    status_texts,
+)
 from space_clip_ros.ros.common.parameters import Parameters
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.playback import Pacer, Prefetcher, Timetable, wait_for_subscribers
@@ -34,6 +42,7 @@ _TRUTH_DELAY = 0.7
 _CLOCK_PERIOD_S = 0.01
 _REPORT_PERIOD_S = 1.0
 _DELIVERY_S = 2.0
+_ASK_S = 0.2
 # Reliable, so that reliable and best-effort subscribers both match; deep enough for one that falls a second behind.
 _QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -77,6 +86,7 @@ class KittiPlayer(Node):
         self._count = min(self._settings.frames or len(self._drive), len(self._drive))
         self._timetable = Timetable(self._drive.stamps_ns[: self._count].tolist(), self._settings.rate)
         self._stopping = threading.Event()
+        self._ready = threading.Event()
         self._pacer = Pacer(self._stopping, late_s=0.5 / self._timetable.frame_rate)
         self._sent = 0
         self._last_s = self._reported_s = 0.0
@@ -93,6 +103,8 @@ class KittiPlayer(Node):
         self._scan = self.create_publisher(PointCloud2, "velodyne_points", _QOS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", _QOS)
         self._clock_publisher = self.create_publisher(Clock, "/clock", _QOS) if self._settings.clock else None
+        if self._settings.wait_for_depth:
+            self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _QOS)
 
     def close(self) -> str:
         """Stop playing and return a line about what was played."""
@@ -116,6 +128,7 @@ class KittiPlayer(Node):
         frames = Prefetcher(self._prepare, sys.maxsize if self._settings.loop else self._count, _AHEAD)
         try:
             self._wait_for_subscriber()
+            self._wait_for_depth()
             self._pacer.start()
             for number, frame in enumerate(frames):
                 if not self._play_frame(number, frame):
@@ -186,6 +199,28 @@ class KittiPlayer(Node):
             found, wanted = self._image.get_subscription_count(), self._settings.subscribers
             who = f"only {found} of {wanted} subscribe" if found else "nobody subscribes"
             self.get_logger().warning(f"{who} to {topic} after {patience:g} s; playing all the same")
+
+    def _wait_for_depth(self) -> None:
+        """Wait until ``depth_node`` is ready: its first image of a size takes it a second or so.
+
+        It prepares when it hears a camera_info, so that goes out meanwhile.
+        """
+        patience = self._settings.wait_for_depth
+        if not patience:
+            return
+        header = Header(stamp=_time(int(self._drive.stamps_ns[0])), frame_id=self._settings.frame_id)
+        info = camera_info_from_camera(self._drive.camera, header)
+        deadline = time.monotonic() + patience
+        while not self._ready.is_set() and not self._stopping.is_set() and time.monotonic() < deadline:
+            self._camera_info.publish(info)
+            self._ready.wait(_ASK_S)
+        if not self._ready.is_set() and not self._stopping.is_set():
+            self.get_logger().warning(f"depth_node was not ready after {patience:g} s; playing all the same")
+
+    def _on_diagnostics(self, report: DiagnosticArray) -> None:
+        for one in report.status:
+            if one.name.endswith(DEPTH_STATUS) and DepthValues.read(status_texts(one)).ready:
+                self._ready.set()
 
     def _listening(self) -> int:
         """Return the number of subscribers of all topics, or 0 while too few subscribe to images."""

@@ -71,6 +71,7 @@ class Camera:
         publishers: the outputs.
         scale: the factor on the newest image's depth.
         rectification: what is done about the newest image's distortion.
+        ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Camera:
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
         self.rectification = Rectification.UNKNOWN
+        self.ready = False
         self._subscriptions: list[Any] = []
         self._warmed_up = False
         self._noted = ""
@@ -105,7 +107,7 @@ class Camera:
     def start(self) -> None:
         """Subscribe."""
         self.stop()
-        self._warmed_up = False
+        self._warmed_up = self.ready = False
         self._subscribe(CameraInfo, f"{self._prefix}camera_info", self._on_info, _any_publisher(depth=5))
         self.image_qos = _any_publisher(depth=1)
         if self._compressed:
@@ -177,6 +179,7 @@ class Camera:
         if frame.note:
             self._log.warning("focal_scaling", frame.note)
         self.scale = frame.scale
+        self.ready = True
         self._publish_camera(frame.request.view, header)
         watch = frame.request.watch
         for name, array in made_outputs(frame):
@@ -235,10 +238,12 @@ class Camera:
         try:
             image = calibration.delivered()
         except InputError:
-            return
-        if image.height * image.width <= _LARGEST_WARM_UP:
+            image = None
+        if image is not None and image.height * image.width <= _LARGEST_WARM_UP:
             # A slot of its own, so that it replaces no image; names of cameras have no blanks.
             self._scheduler.put((self, WarmUp(image.height, image.width)), f"{self.name} warm-up")
+        else:
+            self.ready = True
 
     def _on_image(self, message: Any) -> None:
         self.statistics.receive()

@@ -112,6 +112,7 @@ class Pipeline:
         for camera, message in jobs:
             if isinstance(message, WarmUp):
                 self._model.warm_up(message.height, message.width, len(self.cameras))
+                camera.ready = True
                 continue
             try:
                 request = camera.request(message)

@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.messages.diagnostics import DepthValues, Level, NodeState, status_array
+from space_clip_ros.messages.diagnostics import DEPTH_STATUS, DepthValues, Level, NodeState, status_array
 from space_clip_ros.ros.common.qos import describe_endpoint, describe_qos, unheard
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.camera import Camera, image_topic, sibling_info_topic
@@ -73,7 +73,7 @@ class Reporter:
         statuses = []
         for name in self._statistics:
             situation = self._situation(name, parts)
-            part = f"{name} depth estimation" if name else "depth estimation"
+            part = f"{name} {DEPTH_STATUS}" if name else DEPTH_STATUS
             statuses.append(status(f"{node}: {part}", situation))
             self._watch(name, situation)
         self._publisher.publish(status_array(self._node.get_clock().now().to_msg(), statuses))
@@ -113,7 +113,7 @@ class Reporter:
             snapshot=self._statistics[name].snapshot(),
             limits=self._settings().diagnostics,
             clock_set=self._node.get_clock().now().nanoseconds > 0,
-            values=self._values(model, camera),
+            values=self._values(model, camera, parts.state),
         )
 
     def _publishers(self, topic: str) -> list[str]:
@@ -143,7 +143,7 @@ class Reporter:
             return ""
         return f"{camera}/camera_info:={beside}" if camera else f"camera_info:={beside}"
 
-    def _values(self, model: RecoveringModel | None, camera: Camera | None) -> DepthValues:
+    def _values(self, model: RecoveringModel | None, camera: Camera | None, state: NodeState) -> DepthValues:
         resident, device = resident_bytes(), model.device_memory() if model else None
         values = DepthValues(
             model=self._settings().model,
@@ -166,6 +166,7 @@ class Reporter:
                 depth_factor=camera.scale,
                 depth_scale=self._settings().depth_scale,
                 rectification=camera.rectification.value,
+                ready=state is NodeState.ACTIVE and camera.ready,
                 camera_info_frames=", ".join(frame[:40] for frame in camera.calibrations.frames),
             )
         return values

@@ -26,6 +26,7 @@ from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import ConfigError, DataError
 from space_clip_ros.messages import depth_from_image, image_to_rgb, points_from_cloud
 from space_clip_ros.ros.drive.kitti_player import KittiPlayer
+from space_clip_ros.ros.node.depth_node import DepthNode
 
 TOPICS = {
     "image": Image,
@@ -224,3 +225,36 @@ def test_a_broken_frame_ends_the_program_with_its_name(domain: int, small_drive:
     assert "0000000003.png" in result.stderr
     assert "played 3 frames" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_it_waits_until_depth_node_is_ready_so_that_no_frame_is_lost(
+    spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Path, small_drive: Path
+) -> None:
+    values = {"model": str(tiny_model_file), "threads": 1, "diagnostics.period": 0.1}
+    node = spinning(DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()]))
+    depth: list[Image] = []
+    spinning(rclpy.create_node("viewer")).create_subscription(Image, "depth/image", depth.append, 20)
+    until(lambda: node._state == "active", "the node to be active")
+    prepare, prepared = node._model.warm_up, threading.Event()
+
+    def slowly(*size: int) -> None:
+        time.sleep(1.0)
+        prepare(*size)
+        prepared.set()
+
+    node._model.warm_up = slowly
+    over = threading.Event()
+    settings = {"drive": str(small_drive), "wait_for_subscribers": 30.0, "wait_for_depth": 30.0}
+    spinning(
+        KittiPlayer(over.set, parameter_overrides=[Parameter(name, value=item) for name, item in settings.items()])
+    )
+    until(over.is_set, "the end of the drive")
+    assert prepared.is_set()
+    until(lambda: len(depth) == 5, "depth of every frame")
+
+
+def test_without_a_depth_node_it_plays_all_the_same(
+    listener: Listener, small_drive: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    listener.play(5, drive=str(small_drive), rate=10.0, wait_for_depth=0.5)
+    assert "depth_node was not ready after 0.5 s; playing all the same" in capfd.readouterr().err

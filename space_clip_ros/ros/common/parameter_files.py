@@ -1,0 +1,89 @@
+"""Parameters that were given and go nowhere: misspelt ones, and files for a node of another name."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rclpy.node import Node
+
+# What rclpy itself takes.
+_OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+
+
+def ignored_parameters(node: Node, known: Iterable[str]) -> list[str]:
+    """Return a line for each parameter that was given to a node and is none of its own.
+
+    Args:
+        node: the node, its parameters declared.
+        known: the names of its parameters.
+    """
+    names = list(known)
+    # rclpy keeps what the command line, parameter files and launch files gave under this name since Foxy.
+    given = getattr(node, "_parameter_overrides", {})
+    lines = []
+    for name in given:
+        if name in names or name.startswith(_OF_ROS):
+            continue
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else "see ros2 param list"
+        lines.append(f"parameter {name} is ignored: this node has no such parameter; {hint}")
+    return lines
+
+
+def files_for_other_nodes(node: Node, arguments: Sequence[str] | None = None) -> list[str]:
+    """Return a line for each parameter file on the command line that has nothing for a node.
+
+    Args:
+        node: the node.
+        arguments: the command line; None for the process's own.
+    """
+    lines = []
+    for path in _parameter_files(sys.argv if arguments is None else arguments):
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            # rclpy has refused such a file already.
+            continue
+        keys = list(_node_keys(content))
+        if keys and not any(_matches(key, node) for key in keys):
+            own = node.get_fully_qualified_name()
+            lines.append(
+                f"{path} has parameters for {', '.join(keys)} and none for this node, which is {own}: they are "
+                f"ignored; begin the file with {own.strip('/').rpartition('/')[2]}: or /**:"
+            )
+    return lines
+
+
+def _parameter_files(arguments: Sequence[str]) -> list[str]:
+    return [value for name, value in itertools.pairwise(arguments) if name == "--params-file"]
+
+
+def _node_keys(content: Any, prefix: str = "") -> Iterable[str]:
+    """Yield the names that a file's ``ros__parameters`` are for; namespaces may be levels of their own."""
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        name = f"{prefix}/{str(key).strip('/')}"
+        if isinstance(value, dict) and "ros__parameters" in value:
+            yield name
+        else:
+            yield from _node_keys(value, name)
+
+
+def _matches(key: str, node: Node) -> bool:
+    """Return whether a name with ROS's wildcards, ``*`` for one level and ``**`` for any number, is the node's."""
+    return _fits(key.strip("/").split("/"), node.get_fully_qualified_name().strip("/").split("/"))
+
+
+def _fits(pattern: Sequence[str], name: Sequence[str]) -> bool:
+    if not pattern:
+        return not name
+    if pattern[0] == "**":
+        return any(_fits(pattern[1:], name[count:]) for count in range(len(name) + 1)) or len(pattern) == 1
+    return bool(name) and pattern[0] in ("*", name[0]) and _fits(pattern[1:], name[1:])
