@@ -1,6 +1,7 @@
-"""What the page is sent: one moment, with its pictures and figures, in one message.
+"""Updates of the page: the newest image, depth and figures in one binary message.
 
-A message is the length of a JSON text (4 bytes, little-endian), the text, then the pictures it gives the sizes of.
+A message is the length of a JSON text (4 bytes, little-endian), the text, then the image and the depth as JPEGs. The
+text gives their sizes in bytes. ``page/live.js`` reads it.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from numpy.typing import NDArray
 from space_clip_ros.tools.reporting.pictures import resized, shown_size
 
 LEVELS = ("ok", "warn", "error")
-_LONGEST = 960
+_MAX_SIDE = 960
 _QUALITY = 80
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the page says in words and numbers.
+    """The words and numbers on the page.
 
     Attributes:
-        state: how it goes, in one line.
+        state: the node's state in one line.
         level: one of :data:`LEVELS`.
-        cards: value and name of the main figures.
-        facts: name and value of the others.
+        cards: value and name of each main figure.
+        facts: name and value of each other figure.
     """
 
     state: str
@@ -38,28 +39,29 @@ class Figures:
     facts: Sequence[tuple[str, str]] = ()
 
 
-def message(figures: Figures, image: bytes, depth: bytes) -> bytes:
-    """Return the message of a moment; pictures are JPEGs, or empty where there is none yet."""
+def encode_update(figures: Figures, image: bytes, depth: bytes) -> bytes:
+    """Return an update's message; ``image`` and ``depth`` are JPEGs, or empty while there is none."""
     head = json.dumps({**asdict(figures), "image": len(image), "depth": len(depth)}).encode()
     return struct.pack("<I", len(head)) + head + image + depth
 
 
-def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """Return (H, W, 3) uint8 RGB as a JPEG of at most 960 pixels a side."""
-    small = resized(picture, shown_size(picture.shape[1], picture.shape[0], _LONGEST))
+def encode_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """Return (H, W, 3) uint8 RGB as a JPEG, shrunk to at most 960 pixels a side."""
+    small = resized(picture, shown_size(picture.shape[1], picture.shape[0], _MAX_SIDE))
     _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return data.tobytes()
 
 
-def figures(node: Mapping[str, str], evaluator: Mapping[str, str]) -> Figures:
-    """Choose what to show of two statuses of ``/diagnostics``.
+def choose_figures(node: Mapping[str, str], evaluator: Mapping[str, str]) -> Figures:
+    """Choose what to show from two statuses of ``/diagnostics``.
 
     Args:
-        node: values of ``depth_node``'s, with its ``message`` and its ``level`` (a digit); empty if it was not heard.
-        evaluator: values of ``depth_evaluator``'s; empty if there is none.
+        node: values of ``depth_node``'s status, with its ``message`` and its ``level`` (a digit); empty if there is
+            none yet.
+        evaluator: values of ``depth_evaluator``'s status; empty if there is none.
     """
     if not node:
-        return Figures("No depth node is heard yet.", LEVELS[1], _cards(evaluator, _EVALUATOR_CARDS))
+        return Figures("Nothing heard from a depth node yet.", LEVELS[1], _cards(evaluator, _EVALUATOR_CARDS))
     stages = ", ".join(
         f"{key.removeprefix(_STAGE)} {value}" for key, value in node.items() if key.startswith(_STAGE) and value
     )

@@ -174,7 +174,7 @@ def test_a_duration_ends_it_and_silence_makes_no_bag(start: Start, tmp_path: Pat
     process = start("/nothing", "--out", tmp_path / "bag", "--duration", "0.5")
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "nothing came on /nothing" in error
+    assert "no messages on /nothing" in error
     assert "nothing was recorded, so there is no bag" in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []

@@ -210,7 +210,7 @@ def test_the_clock_runs_with_the_bag(listener: Listener, latched_bag: Path) -> N
     [
         ({"topics": ("/nothing",)}, InputError, "has no /nothing; it has /latched, /tick"),
         ({"start": 9.0}, InputError, "start must be within"),
-        ({"topics": ("/tick",), "wait_for": "/latched"}, InputError, "to be waited for, is not among the topics"),
+        ({"topics": ("/tick",), "wait_for": "/latched"}, InputError, "/latched of wait-for is not among"),
     ],
 )
 def test_what_cannot_be_played_is_refused(
@@ -253,7 +253,7 @@ def run(domain: int, *words: object) -> subprocess.CompletedProcess[str]:
 def test_the_command_plays_to_the_end_and_says_so(domain: int, latched_bag: Path) -> None:
     result = run(domain, latched_bag, "--wait", "0.1")
     assert result.returncode == 0, result.stderr
-    assert "too few subscribe after 0.1 s" in result.stderr
+    assert "too few subscribers after 0.1 s" in result.stderr
     assert "played 22 messages of 2 topics" in result.stderr
 
 
@@ -270,7 +270,7 @@ def test_signals_end_it_well(domain: int, latched_bag: Path, number: signal.Sign
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
-        assert "too few subscribe" in process.stderr.readline()
+        assert "too few subscribers" in process.stderr.readline()
         process.send_signal(number)
         rest = process.stderr.read()
         assert process.wait(30) == 0

@@ -1,4 +1,4 @@
-"""Where the page is: free and taken ports, and when a browser is opened."""
+"""The page's address: free and taken ports, and when a browser is opened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def test_only_this_machine_reaches_it() -> None:
 def test_a_taken_port_is_one_clear_line() -> None:
     with address.listen(0) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(InputError, match=rf"^port {port} of 127\.0\.0\.1 is taken; give another one, or 0 for any"):
+        with pytest.raises(
+            InputError, match=rf"^port {port} of 127\.0\.0\.1: is taken; give another one, or 0 for any"
+        ):
             address.listen(port)
 
 
@@ -42,7 +44,7 @@ def test_a_port_is_free_again_at_once() -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may have every port")
 def test_a_port_of_the_system_is_refused_with_its_reason() -> None:
-    with pytest.raises(InputError, match=r"port 1 of 127\.0\.0\.1 cannot be had \(.+\); give another"):
+    with pytest.raises(InputError, match=r"port 1 of 127\.0\.0\.1: cannot be used \(.+\); give another"):
         address.listen(1)
 
 

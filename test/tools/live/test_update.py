@@ -1,4 +1,4 @@
-"""What is said of a moment, and how it is written."""
+"""What an update of the page shows, and how it is encoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 import cv2
 import numpy as np
 
-from space_clip_ros.tools.live.update import Figures, figures, jpeg, message
+from space_clip_ros.tools.live.update import Figures, choose_figures, encode_jpeg, encode_update
 
 NODE = {
     "message": "9.9 Hz, 31 ms from stamp to output (median)",
@@ -27,7 +27,7 @@ NODE = {
 
 
 def test_a_message_is_head_image_and_depth() -> None:
-    written = message(Figures("runs", "warn", [("1", "one")], [("two", "2")]), b"image", b"depths")
+    written = encode_update(Figures("runs", "warn", [("1", "one")], [("two", "2")]), b"image", b"depths")
     (length,) = struct.unpack("<I", written[:4])
     head = json.loads(written[4 : 4 + length])
     assert head == {
@@ -44,14 +44,14 @@ def test_a_message_is_head_image_and_depth() -> None:
 def test_pictures_keep_their_colours_and_have_a_bound() -> None:
     picture = np.zeros((500, 2000, 3), np.uint8)
     picture[..., 0] = 220
-    decoded = cv2.imdecode(np.frombuffer(jpeg(picture), np.uint8), cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(picture), np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape == (240, 960, 3)
     np.testing.assert_allclose(decoded.reshape(-1, 3).mean(axis=0), [0, 0, 220], atol=3)
-    assert cv2.imdecode(np.frombuffer(jpeg(picture[:30, :40]), np.uint8), 1).shape == (30, 40, 3)
+    assert cv2.imdecode(np.frombuffer(encode_jpeg(picture[:30, :40]), np.uint8), 1).shape == (30, 40, 3)
 
 
 def test_the_main_figures_are_chosen() -> None:
-    shown = figures(NODE, {"abs_rel": "0.12345", "a1": "0.9", "frames": "12", "rmse": "4"})
+    shown = choose_figures(NODE, {"abs_rel": "0.12345", "a1": "0.9", "frames": "12", "rmse": "4"})
     assert (shown.state, shown.level) == (NODE["message"], "warn")
     assert shown.cards == [
         ("9.9", "Hz published"),
@@ -72,10 +72,10 @@ def test_the_main_figures_are_chosen() -> None:
 
 
 def test_levels_of_a_stale_status_are_errors_too() -> None:
-    assert [figures({**NODE, "level": level}, {}).level for level in "0123"] == ["ok", "warn", "error", "error"]
+    assert [choose_figures({**NODE, "level": level}, {}).level for level in "0123"] == ["ok", "warn", "error", "error"]
 
 
 def test_a_node_that_is_not_heard_is_said() -> None:
-    shown = figures({}, {"frames": "0"})
-    assert (shown.state, shown.level) == ("No depth node is heard yet.", "warn")
+    shown = choose_figures({}, {"frames": "0"})
+    assert (shown.state, shown.level) == ("Nothing heard from a depth node yet.", "warn")
     assert shown.cards == [("0", "frames compared")]
