@@ -7,8 +7,9 @@ import pytest
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.tools.bags import messages, qos
+from space_clip_ros.tools.bags.definitions import Definition, known_definition
 from space_clip_ros.tools.bags.reader import BagReader
-from space_clip_ros.tools.bags.writer import BagWriter, Definition, known_definition
+from space_clip_ros.tools.bags.writer import BagWriter
 
 
 def write(path: Path, storage: str = "mcap") -> Path:

@@ -25,6 +25,7 @@ from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.messages import image_to_rgb, stamp_ns
 from space_clip_ros.tools.bags import messages, qos
+from space_clip_ros.tools.bags.definitions import Definition
 from space_clip_ros.tools.bags.kitti_to_bag import write_bag
 from space_clip_ros.tools.bags.options import BagOptions, ReplayOptions
 from space_clip_ros.tools.bags.reader import BagReader
@@ -209,7 +210,7 @@ def test_the_clock_runs_with_the_bag(listener: Listener, latched_bag: Path) -> N
     ("options", "error", "message"),
     [
         ({"topics": ("/nothing",)}, InputError, "has no /nothing; it has /latched, /tick"),
-        ({"start": 9.0}, InputError, "start must be within"),
+        ({"start": 9.0}, InputError, "start: must be within"),
         ({"topics": ("/tick",), "wait_for": "/latched"}, InputError, "/latched of wait-for is not among"),
     ],
 )
@@ -221,8 +222,6 @@ def test_what_cannot_be_played_is_refused(
 
 
 def test_topics_of_unknown_packages_are_left_out(ros: int, tmp_path: Path) -> None:
-    from space_clip_ros.tools.bags.writer import Definition
-
     with BagWriter(tmp_path / "bag") as bag:
         bag.add("/x", "no_such_msgs/msg/Type", qos.SENSOR, Definition("int32 value\n", "RIHS01_" + 64 * "0"))
         bag.write_serialized("/x", 5, b"\0\1\0\0\0\0\0\0")
@@ -231,8 +230,6 @@ def test_topics_of_unknown_packages_are_left_out(ros: int, tmp_path: Path) -> No
 
 
 def test_what_is_left_out_is_said_once_a_package(domain: int, tmp_path: Path) -> None:
-    from space_clip_ros.tools.bags.writer import Definition
-
     with BagWriter(tmp_path / "bag") as bag:
         bag.add("/tick", "std_msgs/msg/Header", qos.SENSOR)
         bag.write("/tick", 5, messages.header(0, "tick"))

@@ -67,5 +67,5 @@ def test_a_loop_of_one_message_does_not_run_wild(bag: BagReader) -> None:
 
 
 def test_a_start_beyond_the_end_is_refused(bag: BagReader) -> None:
-    with pytest.raises(InputError, match=r"start must be within the bag's 0\.4 s, got 0\.5"):
+    with pytest.raises(InputError, match=r"start: must be within the bag's 0\.4 s, got 0\.5"):
         played(bag, start=0.5)
