@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 from space_clip_ros.files import share_folders
 from space_clip_ros.messages.bag_types import TYPES
@@ -25,7 +26,7 @@ class Definition(NamedTuple):
 
 def known_definition(kind: str) -> Definition:
     """Return the definition of one of ROS's own types, which :data:`~space_clip_ros.messages.bag_types.TYPES` has."""
-    return Definition(TYPES.generate_msgdef(kind, ros_version=2)[0], TYPES.hash_rihs01(kind))
+    return _definition(TYPES, kind)
 
 
 class Definitions:
@@ -43,7 +44,7 @@ class Definitions:
             if not self._collect(kind, found):
                 return None
             self._types.register(found)
-        return Definition(self._types.generate_msgdef(kind, ros_version=2)[0], self._types.hash_rihs01(kind))
+        return _definition(self._types, kind)
 
     def _collect(self, kind: str, found: dict[str, Any]) -> bool:
         """Read a type and every type in it into ``found``; return False if a file is missing."""
@@ -55,6 +56,10 @@ class Definitions:
         found.update(get_types_from_msg(text, kind))
         _, fields = found[kind]
         return all(self._collect(name, found) for _, description in fields for name in _names(description))
+
+
+def _definition(types: Typestore, kind: str) -> Definition:
+    return Definition(types.generate_msgdef(kind, ros_version=2)[0], types.hash_rihs01(kind))
 
 
 def _names(description: Any) -> Iterator[str]:

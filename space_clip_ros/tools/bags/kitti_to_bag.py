@@ -127,24 +127,26 @@ class _Conversion:
 
     def _frame(self, name: str, index: int, stamp_ns: int) -> list[tuple[str, Any]]:
         drive = self._drives[name]
-        head = messages.header(stamp_ns, transforms.CAMERA_FRAMES[CAMERAS[name]])
+        header = messages.header(stamp_ns, transforms.CAMERA_FRAMES[CAMERAS[name]])
         pixels = drive.image(index)
         if name.startswith("gray"):
             pixels = np.ascontiguousarray(pixels[..., 0])
         compressed = self._options.compressed
-        image = compressed_from_array(pixels, compressed, head, BAGS) if compressed else messages.image(pixels, head)
+        image = (
+            compressed_from_array(pixels, compressed, header, BAGS) if compressed else messages.image(pixels, header)
+        )
         # camera_info goes first, so that whoever gets the image already has its camera.
         found = [
-            (self._info_topic(name), camera_info_from_camera(drive.camera, head, self._offset(name), BAGS)),
+            (self._info_topic(name), camera_info_from_camera(drive.camera, header, self._offset(name), BAGS)),
             (self._image_topic(name), image),
         ]
-        return found if drive is not self._main else found + self._laser(index, stamp_ns, head)
+        return found if drive is not self._main else found + self._laser(index, stamp_ns, header)
 
-    def _laser(self, index: int, stamp_ns: int, head: Any) -> list[tuple[str, Any]]:
+    def _laser(self, index: int, stamp_ns: int, header: Any) -> list[tuple[str, Any]]:
         found = []
         if self._truth and self._main.has_ground_truth(index, self._annotated):
             truth = self._main.ground_truth(index, self._annotated)
-            found.append((self._truth_topic(), messages.image(truth, head)))
+            found.append((self._truth_topic(), messages.image(truth, header)))
         if self._main.has_scan(index):
             scanner = messages.header(stamp_ns, transforms.SCANNER_FRAME)
             found.append((_SCAN_TOPIC, cloud_from_scan(self._main.scan(index), scanner, BAGS)))
@@ -158,12 +160,12 @@ class _Conversion:
         record = self._oxts.record(index)
         base_to_imu = transforms.base_to_scanner() @ self._oxts.imu_in_scanner
         pose = self._oxts.pose(record) @ np.linalg.inv(base_to_imu)
-        head = messages.header(stamp_ns, transforms.IMU_FRAME)
+        header = messages.header(stamp_ns, transforms.IMU_FRAME)
         world = messages.header(stamp_ns, transforms.MAP_FRAME)
         return [
             ("/tf", messages.transforms((world, transforms.BASE_FRAME, pose))),
-            ("/imu", messages.imu(record, head)),
-            ("/gps/fix", messages.gps_fix(record, head)),
+            ("/imu", messages.imu(record, header)),
+            ("/gps/fix", messages.gps_fix(record, header)),
         ]
 
     def _offset(self, name: str) -> float:

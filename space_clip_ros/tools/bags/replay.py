@@ -161,8 +161,10 @@ class Replay(Node):
 
     def _publish_clock(self) -> None:
         if self._clock_publisher is not None:
-            elapsed = round(self._pacer.elapsed_s * self._options.rate * 1e9)
-            seconds, nanoseconds = divmod(self._schedule.start_ns + elapsed % self._schedule.pass_ns, 1_000_000_000)
+            elapsed_ns = round(self._pacer.elapsed_s * self._options.rate * 1e9)
+            if self._options.loop:
+                elapsed_ns %= self._schedule.pass_ns
+            seconds, nanoseconds = divmod(self._schedule.start_ns + elapsed_ns, 1_000_000_000)
             self._clock_publisher.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))
 
     def _wait_for_subscriber(self) -> None:

@@ -59,10 +59,10 @@ class LiveViewNode(Node):
         self.error: SpaceClipError | None = None
         self._server = server
         self._topic, self._kind, self._convert = _INPUTS[transport]
-        self._listening: list[Any] = []
+        self._image_subscriptions: list[Any] = []
         self._statuses: dict[str, dict[str, str]] = {}
         self._heard_s = float("-inf")
-        self._forget()
+        self._reset()
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         # Steady time, so that the page is updated while simulated time stands still.
         steady = Clock(clock_type=type(self.get_clock().clock_type).STEADY_TIME)
@@ -73,7 +73,7 @@ class LiveViewNode(Node):
         self._server.close()
         return "the live view has ended"
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._images: dict[int, Any] = {}
         self._color: Any = None
         self._pictures = (b"", b"")
@@ -82,8 +82,8 @@ class LiveViewNode(Node):
 
     def _tick(self) -> None:
         watched = self._server.watchers > 0
-        if watched != bool(self._listening):
-            self._listen(watched)
+        if watched != bool(self._image_subscriptions):
+            self._subscribe(watched)
         if not watched:
             return
         now = time.monotonic()
@@ -95,16 +95,16 @@ class LiveViewNode(Node):
             self._shown_s = now
             self._server.show(encode_update(self._figures(now), *self._pictures))
 
-    def _listen(self, watched: bool) -> None:
-        while self._listening:
-            self.destroy_subscription(self._listening.pop())
-        self._forget()
+    def _subscribe(self, watched: bool) -> None:
+        while self._image_subscriptions:
+            self.destroy_subscription(self._image_subscriptions.pop())
+        self._reset()
         if watched:
             for kind, topic, callback in (
                 (self._kind, self._topic, self._on_image),
                 (Image, "depth/color", self._on_color),
             ):
-                self._listening.append(self.create_subscription(kind, topic, callback, _QOS))
+                self._image_subscriptions.append(self.create_subscription(kind, topic, callback, _QOS))
 
     def _draw(self, now: float) -> bool:
         """Encode the newest depth and its image, or the newest image if no depth comes; return whether one is new."""
