@@ -207,7 +207,7 @@ class KittiPlayer(Node):
             frame_rate_hz=self._timetable.frame_rate,
             finished=finished,
         )
-        name = f"{self.get_fully_qualified_name().lstrip('/')}: playback"
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: {PlaybackValues.PART}"
         message = f"played {self._sent} frames"
         statuses = [status(name, Level.OK, message, values.texts(), str(self._settings.drive))]
         self._diagnostics.publish(status_array(self.get_clock().now().to_msg(), statuses))

@@ -73,7 +73,7 @@ class Reporter:
         statuses = []
         for name in self._statistics:
             situation = self._situation(name, parts)
-            part = f"{name} depth estimation" if name else "depth estimation"
+            part = f"{name} {DepthValues.PART}" if name else DepthValues.PART
             statuses.append(status(f"{node}: {part}", situation))
             self._watch(name, situation)
         self._publisher.publish(status_array(self._node.get_clock().now().to_msg(), statuses))

@@ -15,7 +15,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.tools.bags.definitions import Definitions
 from space_clip_ros.tools.bags.options import RecordOptions
-from space_clip_ros.tools.bags.serialized import message_class, recorded_qos, recording_qos
+from space_clip_ros.tools.bags.serialized import installed_class, recorded_qos, recording_qos
 from space_clip_ros.tools.bags.writer import BagWriter
 from space_clip_ros.tools.program import NodeProgram
 from space_clip_ros.tools.terminal import Terminal
@@ -110,7 +110,7 @@ class Recorder(Node):
 
     def _record(self, name: str, kind: str, qos: QoSProfile) -> None:
         self._known.add(name)
-        message_type, definition = message_class(kind), self._definitions.find(kind)
+        message_type, definition = installed_class(kind), self._definitions.find(kind)
         if message_type is None or definition is None:
             package = kind.partition("/")[0]
             self.get_logger().warning(f"{name} is left out: to record {kind}, install the ROS package {package}")

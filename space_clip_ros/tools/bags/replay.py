@@ -25,7 +25,7 @@ from space_clip_ros.tools.bags.read_ahead import read_ahead
 from space_clip_ros.tools.bags.reader import BagReader, Topic
 from space_clip_ros.tools.bags.restamp import restamped
 from space_clip_ros.tools.bags.schedule import Due, Schedule
-from space_clip_ros.tools.bags.serialized import message_class, played_qos
+from space_clip_ros.tools.bags.serialized import installed_class, played_qos
 from space_clip_ros.tools.program import NodeProgram
 
 _DESCRIPTION = "Plays a rosbag2 over DDS with its own timing; no rosbag2 needed."
@@ -95,7 +95,7 @@ class Replay(Node):
         chosen = [topic for name, topic in self._bag.topics.items() if not wanted or name in wanted]
         if self._options.clock:
             chosen = [topic for topic in chosen if topic.name != "/clock"]
-        playable = [topic for topic in chosen if message_class(topic.kind) is not None]
+        playable = [topic for topic in chosen if installed_class(topic.kind) is not None]
         left_out: dict[str, list[str]] = {}
         for topic in chosen:
             if topic not in playable:
@@ -110,7 +110,7 @@ class Replay(Node):
         return playable
 
     def _create(self, topic: Topic) -> Any:
-        kind: Any = message_class(topic.kind)
+        kind: Any = installed_class(topic.kind)
         return self.create_publisher(kind, topic.name, played_qos(topic.offered, topic.count))
 
     def _run(self) -> None:

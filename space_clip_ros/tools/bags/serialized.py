@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosReliability
 
+from space_clip_ros.messages.types import message_class
 from space_clip_ros.tools.bags.qos import is_latched, profile
 
 _DEPTH = 10
@@ -17,11 +17,10 @@ _DEPTH = 10
 _MAX_LATCHED = 1000
 
 
-def message_class(kind: str) -> Any | None:
+def installed_class(kind: str) -> Any | None:
     """Return the class of a message type such as ``sensor_msgs/msg/Image``; None if its package is not installed."""
-    package, _, name = kind.partition("/msg/")
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), name, None)
+        return message_class(kind)
     except ImportError:
         return None
 

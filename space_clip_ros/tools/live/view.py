@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -16,10 +16,11 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from space_clip_ros.errors import InputError, SpaceClipError
 from space_clip_ros.messages import compressed_to_rgb, image_to_rgb, stamp_ns
+from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status_texts
 from space_clip_ros.tools.live import address
 from space_clip_ros.tools.live.options import COMPRESSED, RAW, ViewOptions
 from space_clip_ros.tools.live.server import LiveServer
-from space_clip_ros.tools.live.update import LEVELS, Figures, choose_figures, encode_jpeg, encode_update
+from space_clip_ros.tools.live.update import DepthStatus, Figures, choose_figures, encode_jpeg, encode_update
 from space_clip_ros.tools.program import NodeProgram
 
 _DESCRIPTION = "Shows images, depth and figures of depth_node live, on a page that only this machine can reach."
@@ -29,7 +30,6 @@ _REPEAT_S = 1.0
 _SILENT_S = 5.0
 # Images kept until the depth of their stamp comes; the node is a few frames behind at most.
 _HELD = 8
-_NODE, _EVALUATOR = "depth estimation", "depth error"
 # Only the newest matters, and a best-effort subscriber never holds up a publisher.
 _QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Topic, message type and conversion to RGB of each form of the images.
@@ -60,7 +60,9 @@ class LiveViewNode(Node):
         self._server = server
         self._topic, self._kind, self._convert = _INPUTS[transport]
         self._image_subscriptions: list[Any] = []
-        self._statuses: dict[str, dict[str, str]] = {}
+        # By the names of their statuses; the page shows the first of each.
+        self._depth: dict[str, DepthStatus] = {}
+        self._errors: dict[str, EvaluationValues] = {}
         self._heard_s = float("-inf")
         self._reset()
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
@@ -128,14 +130,11 @@ class LiveViewNode(Node):
         return encode_jpeg(self._convert(image, self._topic))
 
     def _figures(self, now: float) -> Figures:
-        found = choose_figures(self._status(_NODE), self._status(_EVALUATOR))
+        found = choose_figures(next(iter(self._depth.values()), None), next(iter(self._errors.values()), None))
         state = self._problem
-        if not state and self._statuses and now - self._heard_s > _SILENT_S:
+        if not state and self._depth and now - self._heard_s > _SILENT_S:
             state = f"The depth node has said nothing for {now - self._heard_s:.0f} s."
-        return Figures(state, LEVELS[1], found.cards, found.facts) if state else found
-
-    def _status(self, part: str) -> dict[str, str]:
-        return next((values for name, values in self._statuses.items() if name.endswith(part)), {})
+        return Figures(state, Level.WARN, found.cards, found.facts) if state else found
 
     def _on_image(self, image: Any) -> None:
         self._images[stamp_ns(image)] = image
@@ -147,13 +146,18 @@ class LiveViewNode(Node):
 
     def _on_diagnostics(self, report: DiagnosticArray) -> None:
         for status in report.status:
-            if not status.name.endswith((_NODE, _EVALUATOR)):
-                continue
-            values = {item.key: item.value for item in status.values}
-            level = str(int.from_bytes(status.level, "little"))
-            self._statuses[status.name] = {**values, "message": status.message, "level": level}
-            if status.name.endswith(_NODE):
-                self._heard_s = time.monotonic()
+            try:
+                self._keep(status)
+            except ValueError as error:
+                # A node of another version may report values that this one does not know.
+                self.get_logger().warning(f"{status.name}: cannot be read ({error})", once=True)
+
+    def _keep(self, status: DiagnosticStatus) -> None:
+        if status.name.endswith(DepthValues.PART):
+            self._depth[status.name] = DepthStatus.read(status)
+            self._heard_s = time.monotonic()
+        elif status.name.endswith(EvaluationValues.PART):
+            self._errors[status.name] = EvaluationValues.read(status_texts(status))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from space_clip_ros.messages.diagnostics import Level
+
 
 class Served(NamedTuple):
     server: Any
@@ -32,7 +34,7 @@ def encoded_update() -> Callable[..., bytes]:
     """Make an update of a grey image and a red depth: ``encoded_update(state, grey=128)``."""
     from space_clip_ros.tools.live.update import Figures, encode_jpeg, encode_update
 
-    def make(state: str, grey: int = 128, level: str = "ok", size: tuple[int, int] = (94, 312)) -> bytes:
+    def make(state: str, grey: int = 128, level: Level = Level.OK, size: tuple[int, int] = (94, 312)) -> bytes:
         red = np.zeros((*size, 3), np.uint8)
         red[..., 0] = 200
         facts = [("model", "<b>tiny</b>"), ("stages, ms", ", ".join(f"stage_{number} 1.25" for number in range(9)))]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from space_clip_ros.messages.diagnostics import Level
+
 TEXT = "document.getElementById('state').textContent"
 # Read off a copy: browsers warn of canvases that are drawn and read in turns.
 PIXEL = "(() => {{ const copy = document.createElement('canvas').getContext('2d', {{ willReadFrequently: true }});"
@@ -61,7 +63,7 @@ def test_pictures_move_and_the_end_is_told(
     browser.open(served.url, 1280, 900)
     show(browser, served, encoded_update, until, "first")
     for grey in (30, 200, 90):
-        served.server.show(encoded_update(f"grey {grey}", grey, "warn"))
+        served.server.show(encoded_update(f"grey {grey}", grey, Level.WARN))
         until(lambda grey=grey: browser.ask(TEXT) == f"grey {grey}", "the next update")
         assert browser.ask(PIXEL.format("image"))[0] == pytest.approx(grey, abs=4)
         assert browser.ask("document.getElementById('state').className") == "warn"

@@ -23,13 +23,14 @@ import pytest
 
 pytest.importorskip("tornado")
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from space_clip_ros.messages import image_from_array
+from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status, status_array
 from space_clip_ros.tools.executables import LIVE_VIEW
 from space_clip_ros.tools.live.address import address, listen
 from space_clip_ros.tools.live.options import COMPRESSED, RAW, ViewOptions
@@ -80,20 +81,18 @@ class Robot:
             self.diagnostics.publish(self._report(header))
 
     def _report(self, header: Header) -> DiagnosticArray:
-        node = {"published_hz": "19.8", "stage_ms: engine": "12.5", "model": "tiny", "dropped": "0"}
-        return DiagnosticArray(
-            header=header,
-            status=[
-                _status("depth: depth estimation", "19.8 Hz, 20 ms", node),
-                _status("depth_evaluator: depth error", "abs_rel", {"abs_rel": "0.111", "a1": "0.9", "frames": "7"}),
-                _status("other: something", "else", {"abs_rel": "9"}),
+        node = DepthValues(published_hz=19.8, stages_ms={"engine": 12.5}, model="tiny", dropped=0)
+        errors = EvaluationValues(abs_rel=0.111, a1=0.9, frames=7)
+        return status_array(
+            header.stamp,
+            [
+                status(f"depth: {DepthValues.PART}", Level.OK, "19.8 Hz, 20 ms", node.texts()),
+                status(f"depth_evaluator: {EvaluationValues.PART}", Level.OK, "abs_rel", errors.texts()),
+                status("other: something", Level.OK, "else", {"abs_rel": "9"}),
+                # From a node of another version: the view must ignore it.
+                status(f"rear: {DepthValues.PART}", Level.OK, "rear", {"received": "many"}),
             ],
         )
-
-
-def _status(name: str, message: str, values: dict[str, str]) -> DiagnosticStatus:
-    items = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return DiagnosticStatus(level=DiagnosticStatus.OK, name=name, message=message, values=items)
 
 
 @pytest.fixture
