@@ -83,7 +83,7 @@ class ProgramOptions:
             if value == field.default:
                 continue
             if field.metadata["positional"]:
-                positional += value if isinstance(value, tuple) else [value]
+                positional += map(str, value if isinstance(value, tuple) else [value])
             elif isinstance(value, tuple):
                 several += [name, *map(str, value)]
             else:
@@ -103,8 +103,9 @@ def _dashed(field: dataclasses.Field[Any]) -> str:
 def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
     """Return what ``add_argument`` takes for a field."""
     declared, default = field.metadata, field.default
+    help = f"{declared['help']}{_default_text(default)}".replace("%", "%%")
     if hint is bool:
-        return {"action": "store_true", "help": declared["help"]}
+        return {"action": "store_true", "help": help}
     several = typing.get_origin(hint) is tuple
     # The items of a tuple, or what an optional value is where it is given.
     kind = next(iter(typing.get_args(hint)), hint)
@@ -112,7 +113,7 @@ def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
         "type": declared["parse"] or kind,
         "metavar": declared["metavar"],
         "choices": declared["choices"] or None,
-        "help": f"{declared['help']}{_default_text(default)}",
+        "help": help,
         "default": None if default is REQUIRED else default,
     }
     if several:
@@ -123,7 +124,7 @@ def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
 
 
 def _default_text(default: Any) -> str:
-    if default is REQUIRED or default in (None, "", ()):
+    if default is REQUIRED or default is False or default in (None, "", ()):
         return ""
     if isinstance(default, tuple):
         return f" (default {' '.join(default)})"

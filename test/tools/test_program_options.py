@@ -15,7 +15,7 @@ from space_clip_ros.tools.program_options import REQUIRED, ProgramOptions, optio
 class Options(ProgramOptions):
     file: str = option(REQUIRED, "what to read", metavar="FILE", positional=True)
     out: str = option(REQUIRED, "what to write", metavar="OUT")
-    top_speed: float = option(2.0, "speed", metavar="M/S", minimum=0.0)
+    top_speed: float = option(2.0, "speed, 100 % at most", metavar="M/S", minimum=0.0)
     port: int | None = option(None, "port", parse=lambda text: int(text, 16))
     names: tuple[str, ...] = option(("a", "b"), "names", choices=("a", "b", "c"))
     quiet: bool = option(False, "say nothing")
@@ -62,6 +62,6 @@ def test_a_value_out_of_range_is_named_as_on_the_command_line() -> None:
 def test_the_help_gives_names_and_defaults(parser: argparse.ArgumentParser) -> None:
     text = " ".join(parser.format_help().split())
     assert "FILE what to read" in text
-    assert "--top-speed M/S speed (default 2)" in text
+    assert "--top-speed M/S speed, 100 % at most (default 2)" in text
     assert "names (default a b)" in text
     assert "--quiet say nothing" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 from space_clip_ros import __version__
@@ -10,7 +10,7 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.tools.reporting import page
 from space_clip_ros.tools.reporting.pictures import depth_scale
 
-_FOLDER = files("space_clip_ros.tools.live") / "page"
+_FOLDER = Path(__file__).with_name("page")
 _TICKS_M = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 
 
