@@ -16,6 +16,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.tools.bags.options import ReplayOptions
 
 FOLDER = Path(__file__).resolve().parent
 WAIT_S = 60.0
@@ -91,9 +92,15 @@ def images(value):
 
 
 def bag_player(value, simulated, camera):
-    words = [value["bag"], f"--rate={float(value['rate'])}", f"--wait={WAIT_S}", f"--wait-for={camera.name}"]
-    words += ["--clock"] if simulated else ["--stamps=now"]
-    words += ["--loop"] if yaml.safe_load(value["loop"]) is True else []
+    options = ReplayOptions(
+        value["bag"],
+        rate=float(value["rate"]),
+        loop=yaml.safe_load(value["loop"]) is True,
+        clock=simulated,
+        wait=WAIT_S,
+        wait_for=camera.name,
+        stamps="bag" if simulated else "now",
+    )
     # The node, the evaluator and RViz have the plain topics.
     ours = ("image/compressed" if camera.compressed else "image", "camera_info", "ground_truth/image")
     names = (camera.name, camera.info, f"{camera.namespace}ground_truth/image")
@@ -101,7 +108,7 @@ def bag_player(value, simulated, camera):
         "bag_replay",
         value,
         {},
-        words,
+        options.arguments(),
         remappings=[(name, to) for name, to in zip(names, ours, strict=True) if name != f"/{to}"],
         on_exit=[Shutdown(reason="the bag is over")],
     )

@@ -183,7 +183,7 @@ def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
             arguments[name] = _parse(typing.cast(type, hints[name]), values[name], f"{prefix}{name}.", problems)
             continue
         value, problem = _convert(_without_alias(values[name], field.metadata["aliases"]), hints[name])
-        problem = problem or _out_of_range(value, field.metadata)
+        problem = problem or out_of_range(value, field.metadata)
         if problem:
             problems.append(f"{prefix}{name}: {problem}, got {values[name]!r}")
         arguments[name] = value
@@ -236,7 +236,8 @@ def _convert(value: Any, hint: Any) -> tuple[Any, str]:
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a mapping"}
 
 
-def _out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
+def out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
+    """Return how a value breaks the choices and bounds of its field's metadata; empty where it keeps them."""
     if value is None:
         return ""
     for item in value if isinstance(value, tuple) else (value,):

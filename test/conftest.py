@@ -256,7 +256,9 @@ def interrupt() -> Callable[[list[str], Callable[[], bool], signal.Signals], int
             status = process.wait(30)
             assert process.stderr is not None
             assert "Traceback" not in process.stderr.read()
-        return status
+        # CPython ends itself with SIGINT, which shells report as 130 too, if Ctrl-C came while exec() ran a string, as
+        # generated code does: it takes the KeyboardInterrupt for unhandled even after it has been caught.
+        return 130 if status == -signal.SIGINT else status
 
     return run
 

@@ -7,15 +7,11 @@ import enum
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from space_clip_ros.messages.types import ROS
 
 T = TypeVar("T", bound="Values")
-
-
-DEPTH_STATUS = "depth estimation"
-"""How the names of ``depth_node``'s statuses end: ``NODE: [CAMERA ]depth estimation``."""
 
 
 class Level(enum.IntEnum):
@@ -57,7 +53,13 @@ def group(prefix: str, form: str = "{}") -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Values:
-    """Values of a diagnostic status: a field's name is its key."""
+    """Values of a diagnostic status: a field's name is its key.
+
+    Attributes:
+        PART: last words of the status's name, behind the node's name.
+    """
+
+    PART: ClassVar[str] = ""
 
     def texts(self) -> dict[str, str]:
         """Return key and text of every value that is known, in the order of their declaration."""
@@ -127,6 +129,8 @@ class DepthValues(Values):
         stages_ms: median duration of each stage, milliseconds.
     """
 
+    PART: ClassVar[str] = "depth estimation"
+
     state: NodeState | None = value()
     ready: bool | None = value()
     failure: str | None = value()
@@ -170,6 +174,8 @@ class PlaybackValues(Values):
         finished: whether the drive is over.
     """
 
+    PART: ClassVar[str] = "playback"
+
     frames_sent: int | None = value()
     frames_late: int | None = value()
     latest_by_ms: float | None = value("{:.1f}")
@@ -196,6 +202,8 @@ class EvaluationValues(Values):
         min_depth_m: nearest truth compared, metres.
         max_depth_m: furthest truth compared, metres.
     """
+
+    PART: ClassVar[str] = "depth error"
 
     abs_rel: float | None = value("{:.5g}")
     sq_rel: float | None = value("{:.5g}")

@@ -1,4 +1,4 @@
-"""What the programs around a bag share."""
+"""What the tools that run as ROS nodes share: their own options, then ROS's, and errors as one fatal line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from rclpy.logging import get_logger
 
@@ -14,66 +14,69 @@ from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.files import shared_file
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.common.spin import CLOSE_S, run
+from space_clip_ros.tools.program_options import ProgramOptions
+
+Options = TypeVar("Options", bound=ProgramOptions)
 
 
-class BagNode(Protocol):
-    """A node that can end by an error of its own."""
+class ToolNode(Protocol):
+    """A node whose run may end with an error of its own."""
 
     error: SpaceClipError | None
 
 
 def carry_large_messages() -> None:
-    """Use the shipped DDS profile, which carries whole images and clouds, where there is shared memory for it."""
+    """Use the shipped DDS profile, which carries whole images and clouds, if there is enough shared memory for it."""
     os.environ.update(dds.shipped_environment(os.environ, shared_file("config/fastdds.xml").parent, 1))
 
 
 def split_arguments(args: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """Split a command line, None for the process's own, where ROS's own arguments begin."""
+    """Split a command line, None for the process's own, at the point where ROS's own arguments begin."""
     words = list(sys.argv[1:] if args is None else args)
     start = words.index("--ros-args") if "--ros-args" in words else len(words)
     return words[:start], words[start:]
 
 
-class BagProgram:
-    """A program that plays or records a bag: its own options, then ROS's, and errors as one fatal line.
+class NodeProgram(Generic[Options]):
+    """A program that runs one ROS node.
 
     Args:
-        name: the executable's.
+        name: name of the executable.
         description: what ``--help`` says.
-        example: the last line of it.
-
-    Attributes:
-        parser: takes the program's own options.
+        example: last line of ``--help``.
+        options: class of the program's options.
     """
 
-    def __init__(self, name: str, description: str, example: str) -> None:
+    def __init__(self, name: str, description: str, example: str, options: type[Options]) -> None:
         """Make the parser."""
-        self.parser = argparse.ArgumentParser(prog=name, description=description, epilog=example)
+        self._parser = argparse.ArgumentParser(prog=name, description=description, epilog=example)
+        options.add_to(self._parser)
+        self._options = options
         self._name = name
         self._description = description
         self._ros: list[str] = []
-        self._nodes: list[BagNode] = []
+        self._nodes: list[ToolNode] = []
 
-    def main(self, act: Callable[[argparse.Namespace], int], args: Sequence[str] | None) -> int:
-        """Call ``act`` with the options; return what it returns, or 1 after an error, also one that a node ended by.
+    def main(self, act: Callable[[Options], int], args: Sequence[str] | None) -> int:
+        """Call ``act`` with the options; return its status, or 1 after an error, also one that ended a node.
 
         Args:
-            act: opens the bag and calls :meth:`run`.
+            act: opens what the node needs, then calls :meth:`run`.
             args: command line without the program's name; None for the process's own.
         """
         words, self._ros = split_arguments(args)
         try:
             carry_large_messages()
-            status = act(self.parser.parse_args(words))
+            status = act(self._options.parsed(self._parser.parse_args(words)))
         except SpaceClipError as error:
             get_logger(self._name).fatal(str(error))
             return 1
         return 1 if any(node.error is not None for node in self._nodes) else status
 
-    def run(self, make: Callable[[Callable[[], None]], BagNode], close_s: float = CLOSE_S) -> int:
+    def run(self, make: Callable[[Callable[[], None]], ToolNode], close_s: float = CLOSE_S) -> int:
         """Run a node to its end; see :func:`space_clip_ros.ros.common.spin.run`."""
 
-        def keep(finish: Callable[[], None]) -> BagNode:
+        def keep(finish: Callable[[], None]) -> ToolNode:
             self._nodes.append(make(finish))
             return self._nodes[-1]
 

@@ -1,4 +1,4 @@
-"""Commands that are ROS nodes: the command's process becomes the node's, so that signals and status are its own."""
+"""Commands that are ROS nodes: the node replaces the command's process, so it gets the signals and sets the status."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from typing import NoReturn
 
 
 def become(module: str, arguments: Sequence[str]) -> NoReturn:
-    """Run ``python -m space_clip_ros.<module>`` in this process's place.
+    """Replace this process with ``python -m space_clip_ros.MODULE``.
+
+    Args:
+        module: one of those named in :mod:`space_clip_ros.tools.executables`.
+        arguments: its command line.
 
     Raises:
-        ModuleNotFoundError: there is no ROS 2 here.
+        ModuleNotFoundError: rclpy is not installed.
     """
     if importlib.util.find_spec("rclpy") is None:
         raise ModuleNotFoundError("No module named 'rclpy'", name="rclpy")

@@ -116,7 +116,7 @@ def plain(value: Any) -> Any:
 
 
 def executables() -> set[str]:
-    return set(re.findall(r"f\"(\w+) = \{NAME\}\.ros\.", (ROOT / "setup.py").read_text(encoding="utf-8")))
+    return set(re.findall(r"f\"(\w+) = \{NAME\}\.(?:ros|tools)\.", (ROOT / "setup.py").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("name", [path.name.removesuffix(".launch.py") for path in FILES])
@@ -249,10 +249,10 @@ def test_a_bag_takes_the_drives_place(build: Callable[..., Built], bags: dict[st
     assert words[: words.index("--ros-args")] == [
         str(bags["plain"]),
         "--rate=0.5",
+        "--loop",
+        "--clock",
         "--wait=60.0",
         "--wait-for=/image",
-        "--clock",
-        "--loop",
     ]
     assert player.named["remappings"] == []
     assert "on_exit" in player.named
@@ -275,13 +275,13 @@ def test_a_bags_other_camera_is_moved_to_the_plain_topics(build: Callable[..., B
 
 
 def test_a_bags_player_understands_what_it_is_told(build: Callable[..., Built], bags: dict[str, Path]) -> None:
-    from space_clip_ros.tools.bags.options import add_replay_options, replay_options
+    from space_clip_ros.tools.bags.options import ReplayOptions
 
     parser = argparse.ArgumentParser()
-    add_replay_options(parser)
+    ReplayOptions.add_to(parser)
     for simulated in ("true", "false"):
         words = build("kitti", drive="", bag=str(bags["plain"]), use_sim_time=simulated).nodes[-1].named["arguments"]
-        options = replay_options(parser.parse_args(words[: words.index("--ros-args")]))
+        options = ReplayOptions.parsed(parser.parse_args(words[: words.index("--ros-args")]))
         assert (options.bag, options.clock) == (str(bags["plain"]), simulated == "true")
 
 

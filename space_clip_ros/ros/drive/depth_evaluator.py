@@ -111,7 +111,7 @@ class DepthEvaluator(Node):
             **metrics, latest_abs_rel=self._latest.get("abs_rel"), latest_a1=self._latest.get("a1"), **summary
         )
         message = f"abs_rel {metrics['abs_rel']:.3f} over {values.frames} frames" if metrics else "no pairs yet"
-        name = f"{self.get_fully_qualified_name().lstrip('/')}: depth error"
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: {EvaluationValues.PART}"
         level = Level.OK if metrics else Level.WARN
         statuses = [status(name, level, message, values.texts())]
         self._diagnostics.publish(status_array(self.get_clock().now().to_msg(), statuses))

@@ -23,7 +23,6 @@ from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import ConfigError, SpaceClipError
 from space_clip_ros.messages import camera_info_from_camera, cloud_from_scan, image_from_array
 from space_clip_ros.messages.diagnostics import (
-    DEPTH_STATUS,
     DepthValues,
     Level,
     PlaybackValues,
@@ -219,7 +218,7 @@ class KittiPlayer(Node):
 
     def _on_diagnostics(self, report: DiagnosticArray) -> None:
         for one in report.status:
-            if one.name.endswith(DEPTH_STATUS) and DepthValues.read(status_texts(one)).ready:
+            if one.name.endswith(DepthValues.PART) and DepthValues.read(status_texts(one)).ready:
                 self._ready.set()
 
     def _listening(self) -> int:
@@ -242,7 +241,7 @@ class KittiPlayer(Node):
             frame_rate_hz=self._timetable.frame_rate,
             finished=finished,
         )
-        name = f"{self.get_fully_qualified_name().lstrip('/')}: playback"
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: {PlaybackValues.PART}"
         message = f"played {self._sent} frames"
         statuses = [status(name, Level.OK, message, values.texts(), str(self._settings.drive))]
         self._diagnostics.publish(status_array(self.get_clock().now().to_msg(), statuses))

@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.messages.diagnostics import DEPTH_STATUS, DepthValues, Level, NodeState, status_array
+from space_clip_ros.messages.diagnostics import DepthValues, Level, NodeState, status_array
 from space_clip_ros.ros.common.qos import describe_endpoint, describe_qos, unheard
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.camera import Camera, image_topic, sibling_info_topic
@@ -73,7 +73,7 @@ class Reporter:
         statuses = []
         for name in self._statistics:
             situation = self._situation(name, parts)
-            part = f"{name} {DEPTH_STATUS}" if name else DEPTH_STATUS
+            part = f"{name} {DepthValues.PART}" if name else DepthValues.PART
             statuses.append(status(f"{node}: {part}", situation))
             self._watch(name, situation)
         self._publisher.publish(status_array(self._node.get_clock().now().to_msg(), statuses))

@@ -1,40 +1,53 @@
-"""Definitions of the message types of the ROS installed here, for bags that carry them."""
+"""Message definitions of the installed ROS, for bags to carry."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 from space_clip_ros.files import share_folders
-from space_clip_ros.tools.bags.writer import Definition
+from space_clip_ros.messages.bag_types import TYPES
 
-# The wheels do not say which release they are; they are of this one.
-_WHEELS = "kilted"
+# The release of the ROS wheels, which do not set ROS_DISTRO.
+_WHEELS_DISTRO = "kilted"
+
+
+class Definition(NamedTuple):
+    """A message type's full text, with the types it contains, and its hash (REP 2016)."""
+
+    text: str
+    type_hash: str
+
+
+def known_definition(kind: str) -> Definition:
+    """Return the definition of one of ROS's own types, which :data:`~space_clip_ros.messages.bag_types.TYPES` has."""
+    return _definition(TYPES, kind)
 
 
 class Definitions:
-    """Looks definitions up: ROS's own types in ``rosbags``, others in the ``.msg`` files of their packages."""
+    """Finds definitions: of ROS's own types in ``rosbags``, of others in the ``.msg`` files of their packages."""
 
     def __init__(self) -> None:
-        """Start with the types of the release that is sourced."""
-        release = f"ROS2_{os.environ.get('ROS_DISTRO', _WHEELS).upper()}"
+        """Load the types of the sourced release, or of the wheels."""
+        release = f"ROS2_{os.environ.get('ROS_DISTRO', _WHEELS_DISTRO).upper()}"
         self._types = get_typestore(Stores.__members__.get(release, Stores.LATEST))
 
     def find(self, kind: str) -> Definition | None:
-        """Return the definition of a type such as ``sensor_msgs/msg/Image``; None where there is none to be found."""
+        """Return the definition of a type such as ``sensor_msgs/msg/Image``; None if it is not found."""
         if kind not in self._types.fielddefs:
             found: dict[str, Any] = {}
             if not self._collect(kind, found):
                 return None
             self._types.register(found)
-        return Definition(self._types.generate_msgdef(kind, ros_version=2)[0], self._types.hash_rihs01(kind))
+        return _definition(self._types, kind)
 
     def _collect(self, kind: str, found: dict[str, Any]) -> bool:
-        """Read a type and all that it is made of into ``found``; False where a file is missing."""
+        """Read a type and every type in it into ``found``; return False if a file is missing."""
         if kind in self._types.fielddefs or kind in found:
             return True
         text = _installed_text(kind)
@@ -45,8 +58,12 @@ class Definitions:
         return all(self._collect(name, found) for _, description in fields for name in _names(description))
 
 
+def _definition(types: Typestore, kind: str) -> Definition:
+    return Definition(types.generate_msgdef(kind, ros_version=2)[0], types.hash_rihs01(kind))
+
+
 def _names(description: Any) -> Iterator[str]:
-    """Yield the message types in a field's description, inside arrays and sequences too."""
+    """Yield the message types in a field's description, also those inside arrays and sequences."""
     node, value = description
     if node == Nodetype.NAME:
         yield value

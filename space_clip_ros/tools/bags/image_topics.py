@@ -1,4 +1,4 @@
-"""The cameras of a bag: which topics hold colour images, and where what belongs to each of them lies."""
+"""Find a bag's topics of colour images, and the ``camera_info`` and outputs that belong to each."""
 
 from __future__ import annotations
 
@@ -27,53 +27,59 @@ class ImageTopic:
 
     @property
     def kind(self) -> str:
-        """Its message type."""
+        """Its message type, such as ``sensor_msgs/msg/Image``."""
         return _COMPRESSED if self.compressed else _IMAGE
 
     @property
     def namespace(self) -> str:
-        """What the names of everything beside it begin with, ending in a slash."""
+        """The namespace of the topic, with a slash at the end, in which its ``camera_info`` and outputs lie."""
         base = self.name.removesuffix("/compressed") if self.compressed else self.name
         return f"{base.rpartition('/')[0]}/"
 
     @property
     def info(self) -> str:
-        """The topic of its ``camera_info``, which lies beside it (as ``image_transport`` has it)."""
+        """The topic of its ``camera_info``, in the same namespace, as ``image_transport`` expects it."""
         return f"{self.namespace}camera_info"
 
 
 def image_topics(bag: BagReader) -> list[ImageTopic]:
-    """Return a bag's topics of colour images that hold any; depth images are of the same type, and left out."""
-    return [ImageTopic(topic.name, topic.kind == _COMPRESSED) for topic in bag.topics.values() if _colour(bag, topic)]
+    """Return a bag's topics that hold colour images; topics of depth images, of the same type, are left out."""
+    return [
+        ImageTopic(topic.name, topic.kind == _COMPRESSED) for topic in bag.topics.values() if _has_colour(bag, topic)
+    ]
 
 
 def choose_images(bag: BagReader, names: Sequence[str] = ()) -> list[ImageTopic]:
-    """Return the image topics of these names, or the only one there is.
+    """Return the image topics of these names; without names, the bag's only image topic.
 
     Raises:
         DataError: the bag has no colour images.
-        InputError: a name that is not one of its image topics, two of one namespace, or several topics and no name.
+        InputError: a name is not one of the image topics, two are in one namespace, or there are several topics and no
+            name is given.
     """
     found = {topic.name: topic for topic in image_topics(bag)}
     if not found:
-        raise DataError(f"{bag.path}: has no topic of colour images; it has {', '.join(bag.topics)}")
+        raise DataError(bag.path, "has no topic of colour images", f"it has {', '.join(bag.topics)}")
     listed = ", ".join(found)
     if not names and len(found) > 1:
-        raise InputError(f"{bag.path}: has several image topics, {listed}; say which with --image")
+        raise InputError(bag.path, f"has several image topics, {listed}", "say which with --image")
     wanted = [name if name.startswith("/") else f"/{name}" for name in names] or list(found)
     missing = [name for name in wanted if name not in found]
     if missing:
-        raise InputError(f"{bag.path}: has no colour images on {', '.join(missing)}; it has them on {listed}")
+        raise InputError(bag.path, f"has no colour images on {', '.join(missing)}", f"it has them on {listed}")
     chosen = [found[name] for name in dict.fromkeys(wanted)]
-    spaces = [topic.namespace for topic in chosen]
-    for space in spaces:
-        if spaces.count(space) > 1:
-            rivals = ", ".join(topic.name for topic in chosen if topic.namespace == space)
-            raise InputError(f"{bag.path}: depth of {rivals} would have the same topics, {space}depth/...; choose one")
+    for namespace in dict.fromkeys(topic.namespace for topic in chosen):
+        names_there = [topic.name for topic in chosen if topic.namespace == namespace]
+        if len(names_there) > 1:
+            raise InputError(
+                bag.path,
+                f"depth of {', '.join(names_there)} would have the same topics, {namespace}depth/...",
+                "choose one",
+            )
     return chosen
 
 
-def _colour(bag: BagReader, topic: Topic) -> bool:
+def _has_colour(bag: BagReader, topic: Topic) -> bool:
     if topic.kind == _COMPRESSED:
         return bool(topic.count) and not topic.name.endswith("/compressedDepth")
     if topic.kind != _IMAGE or not topic.count:

@@ -1,4 +1,4 @@
-"""A KITTI raw drive, or a synthetic one, as a rosbag2."""
+"""Convert a KITTI raw drive, or a synthetic one, into a rosbag2."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from space_clip_ros.tools.bags.oxts import Oxts
 from space_clip_ros.tools.bags.writer import BagWriter
 
 _PREFIXES = {"color_left": "", "color_right": "/right", "gray_left": "/gray_left", "gray_right": "/gray_right"}
-# The camera that the right one of a stereo pair is measured from.
+# The left camera of each right one; the baseline is measured between them.
 _LEFT_OF = {"color_right": "color_left", "gray_right": "gray_left"}
 _SCAN_TOPIC = "/velodyne_points"
 
@@ -30,8 +30,8 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Stamped:
-    """Something to write: a step of the work, done when its messages are in the bag."""
+class _Step:
+    """One step of the conversion: a frame of a camera, or a GPS/IMU record."""
 
     stamp_ns: int
     make: Callable[[], list[tuple[str, Any]]]
@@ -44,28 +44,28 @@ def write_bag(
 
     Topics: ``/image`` (or ``/image/compressed``), ``/camera_info``, ``/velodyne_points``, ``/ground_truth/image`` and
     ``/tf_static``; with ``oxts`` records ``/tf`` (``map`` to ``base_link``), ``/imu`` and ``/gps/fix``; more cameras
-    under ``/right``, ``/gray_left`` and ``/gray_right``. Scans and truth carry the stamp of their frame's image, as
-    KITTI has synchronised them; everything else its own.
+    under ``/right``, ``/gray_left`` and ``/gray_right``. Scans and truth carry the stamp of their frame's image, to
+    which KITTI has synchronised them; everything else carries its own stamp.
 
     Only one frame is in memory at a time. The bag appears whole or not at all.
 
     Args:
         drive: the drive's folder.
         out: the bag's folder, which must not exist.
-        options: what goes in.
-        progress: called with (steps done, steps) after each step.
+        options: what goes into the bag.
+        progress: called with (steps done, all steps) after each step.
 
     Returns:
-        How many messages each topic has.
+        The number of messages of each topic.
 
     Raises:
-        DataError: the drive is missing or broken, lacks a camera that was asked for, or the bag cannot be written.
+        DataError: the drive is missing or broken or lacks a chosen camera, or the bag cannot be written.
     """
     return _Conversion(Path(drive), options or BagOptions()).write(out, progress)
 
 
 class _Conversion:
-    """One drive and what is to be written of it."""
+    """One drive, and what of it goes into the bag."""
 
     def __init__(self, drive: Path, options: BagOptions) -> None:
         self._options = options
@@ -76,7 +76,7 @@ class _Conversion:
         self._scans = any(map(self._main.has_scan, frames))
         self._annotated = options.truth == "annotated"
         if self._annotated and not any(self._main.has_ground_truth(index, annotated=True) for index in frames):
-            raise DataError(f"{self._main.path}: has no annotated depth (proj_depth); use the scan's")
+            raise DataError(self._main.path, "has no annotated depth (proj_depth)", "use the scan's")
         self._truth = self._annotated or (options.truth == "scan" and self._scans)
 
     def write(self, out: str | Path, progress: Progress | None) -> dict[str, int]:
@@ -121,53 +121,55 @@ class _Conversion:
             poses.append((scanner, transforms.IMU_FRAME, self._oxts.imu_in_scanner))
         return messages.transforms(*poses)
 
-    def _camera_steps(self, name: str) -> Iterator[Stamped]:
+    def _camera_steps(self, name: str) -> Iterator[_Step]:
         for index, stamp in enumerate(self._drives[name].stamps_ns.tolist()):
-            yield Stamped(stamp, partial(self._frame, name, index, stamp))
+            yield _Step(stamp, partial(self._frame, name, index, stamp))
 
     def _frame(self, name: str, index: int, stamp_ns: int) -> list[tuple[str, Any]]:
         drive = self._drives[name]
-        head = messages.header(stamp_ns, transforms.CAMERA_FRAMES[CAMERAS[name]])
+        header = messages.header(stamp_ns, transforms.CAMERA_FRAMES[CAMERAS[name]])
         pixels = drive.image(index)
         if name.startswith("gray"):
             pixels = np.ascontiguousarray(pixels[..., 0])
         compressed = self._options.compressed
-        picture = compressed_from_array(pixels, compressed, head, BAGS) if compressed else messages.image(pixels, head)
-        # The camera goes first, so that whoever gets the image knows its camera.
+        image = (
+            compressed_from_array(pixels, compressed, header, BAGS) if compressed else messages.image(pixels, header)
+        )
+        # camera_info goes first, so that whoever gets the image already has its camera.
         found = [
-            (self._info_topic(name), camera_info_from_camera(drive.camera, head, self._offset(name), BAGS)),
-            (self._image_topic(name), picture),
+            (self._info_topic(name), camera_info_from_camera(drive.camera, header, self._offset(name), BAGS)),
+            (self._image_topic(name), image),
         ]
-        return found if drive is not self._main else found + self._laser(index, stamp_ns, head)
+        return found if drive is not self._main else found + self._laser(index, stamp_ns, header)
 
-    def _laser(self, index: int, stamp_ns: int, head: Any) -> list[tuple[str, Any]]:
+    def _laser(self, index: int, stamp_ns: int, header: Any) -> list[tuple[str, Any]]:
         found = []
         if self._truth and self._main.has_ground_truth(index, self._annotated):
             truth = self._main.ground_truth(index, self._annotated)
-            found.append((self._truth_topic(), messages.image(truth, head)))
+            found.append((self._truth_topic(), messages.image(truth, header)))
         if self._main.has_scan(index):
             scanner = messages.header(stamp_ns, transforms.SCANNER_FRAME)
             found.append((_SCAN_TOPIC, cloud_from_scan(self._main.scan(index), scanner, BAGS)))
         return found
 
-    def _oxts_steps(self) -> Iterator[Stamped]:
+    def _oxts_steps(self) -> Iterator[_Step]:
         for index, stamp in enumerate(self._oxts.stamps_ns.tolist()):
-            yield Stamped(stamp, partial(self._motion, index, stamp))
+            yield _Step(stamp, partial(self._motion, index, stamp))
 
     def _motion(self, index: int, stamp_ns: int) -> list[tuple[str, Any]]:
         record = self._oxts.record(index)
         base_to_imu = transforms.base_to_scanner() @ self._oxts.imu_in_scanner
         pose = self._oxts.pose(record) @ np.linalg.inv(base_to_imu)
-        head = messages.header(stamp_ns, transforms.IMU_FRAME)
+        header = messages.header(stamp_ns, transforms.IMU_FRAME)
         world = messages.header(stamp_ns, transforms.MAP_FRAME)
         return [
             ("/tf", messages.transforms((world, transforms.BASE_FRAME, pose))),
-            ("/imu", messages.imu(record, head)),
-            ("/gps/fix", messages.gps_fix(record, head)),
+            ("/imu", messages.imu(record, header)),
+            ("/gps/fix", messages.gps_fix(record, header)),
         ]
 
     def _offset(self, name: str) -> float:
-        """Tx of a right camera: how far P_rect's fourth column is from its left neighbour's."""
+        """Return Tx of a camera's P: its P_rect's fourth column minus its left neighbour's; 0 for left cameras."""
         if name not in _LEFT_OF:
             return 0.0
         left = CAMERAS[_LEFT_OF[name]]

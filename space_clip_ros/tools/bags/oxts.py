@@ -1,4 +1,4 @@
-"""The GPS/IMU records of a KITTI raw drive: one text file of 30 numbers each, ``oxts/data/NNNNNNNNNN.txt``."""
+"""The GPS/IMU records of a KITTI raw drive: text files of 30 numbers, ``oxts/data/NNNNNNNNNN.txt``."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _VALUES = 30
 
 @dataclass(frozen=True)
 class OxtsRecord:
-    """One record, of KITTI's 30 numbers those that messages have a place for.
+    """One GPS/IMU record: those of KITTI's 30 numbers that ROS messages have a field for.
 
     Attributes:
         latitude, longitude: degrees.
         altitude: metres.
-        roll, pitch, yaw: radians; yaw 0 is east, counter-clockwise.
+        roll, pitch, yaw: radians; yaw is 0 to the east and grows counter-clockwise.
         acceleration: x forward, y left, z up in m/s^2, gravity included.
         angular_velocity: about the same axes, rad/s.
         position_accuracy: metres.
-        satellites: how many; 0 or less where unknown.
-        position_mode: the receiver's: 0-2 none, 3 single, 4-6 differential, 7 satellite-based; below 0 unknown.
+        satellites: number of satellites; 0 or less if unknown.
+        position_mode: the receiver's mode: 0-2 no fix, 3 single, 4-6 differential, 7 satellite-based; below 0 unknown.
     """
 
     latitude: float
@@ -47,7 +47,7 @@ class OxtsRecord:
     position_mode: int
 
     def position(self, scale: float) -> Matrix:
-        """Return (3,) east, north, up in metres by the Mercator projection of KITTI's development kit.
+        """Return (3,) float64 east, north, up in metres, by the Mercator projection of KITTI's development kit.
 
         Args:
             scale: cosine of the drive's first latitude.
@@ -58,21 +58,21 @@ class OxtsRecord:
 
 
 class Oxts:
-    """A drive's records; empty where it has none.
+    """A drive's GPS/IMU records; empty if the drive has none.
 
     Args:
         drive: the drive's folder.
 
     Attributes:
-        stamps_ns: (records,) int64, nanoseconds since 1970, the records' own.
-        imu_in_scanner: (4, 4) pose of the IMU in the scanner's frame, metres.
+        stamps_ns: (records,) int64, the records' own stamps, nanoseconds since 1970.
+        imu_in_scanner: (4, 4) float64 pose of the IMU in the scanner's frame, metres; only if there are records.
 
     Raises:
         DataError: stamps, records or ``calib_imu_to_velo.txt`` are missing or broken.
     """
 
     def __init__(self, drive: Path) -> None:
-        """List the records, and read their stamps and the IMU's place."""
+        """List the records, and read their stamps and the IMU's calibration."""
         folder = drive / "oxts"
         files = numbered_files(folder / "data", ".txt")
         self._files = list(files.values())
@@ -85,7 +85,7 @@ class Oxts:
         self._origin = first.position(self._scale)
 
     def __len__(self) -> int:
-        """Return how many records there are."""
+        """Return the number of records."""
         return len(self._files)
 
     def record(self, index: int) -> OxtsRecord:
@@ -97,7 +97,7 @@ class Oxts:
         return read_record(self._files[index])
 
     def pose(self, record: OxtsRecord) -> Matrix:
-        """Return (4, 4): the IMU's pose in a map of east, north, up whose origin is its first position."""
+        """Return the IMU's pose, (4, 4), in a map of east, north, up whose origin is the IMU's first position."""
         pose = np.eye(4)
         pose[:3, :3] = euler(record.roll, record.pitch, record.yaw)
         pose[:3, 3] = record.position(self._scale) - self._origin
@@ -113,11 +113,11 @@ def read_record(path: Path) -> OxtsRecord:
     try:
         numbers = np.array([float(word) for word in path.read_text(encoding="utf-8").split()])
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(path, f"cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise DataError(f"{path}: is not a GPS/IMU record: {error}") from error
+        raise DataError(path, f"is not a GPS/IMU record: {error}") from error
     if numbers.size != _VALUES or not np.isfinite(numbers).all() or abs(numbers[0]) >= 90:
-        raise DataError(f"{path}: must be {_VALUES} finite numbers that start with a latitude, got {numbers.size}")
+        raise DataError(path, f"must be {_VALUES} finite numbers that start with a latitude, got {numbers.size}")
     values = numbers.tolist()
     latitude, longitude, altitude, roll, pitch, yaw = values[:6]
     return OxtsRecord(
@@ -136,7 +136,7 @@ def read_record(path: Path) -> OxtsRecord:
 
 
 def read_imu_calibration(folder: Path) -> Matrix:
-    """Return (4, 4): the IMU's pose in the scanner's frame, from a day's folder.
+    """Return the IMU's pose in the scanner's frame, (4, 4) float64 in metres, from a day's folder.
 
     Raises:
         DataError: the file or one of its keys is missing or broken.
@@ -145,7 +145,7 @@ def read_imu_calibration(folder: Path) -> Matrix:
     values = read_calibration_file(path)
     rotation, translation = values.get("R", np.empty(0)), values.get("T", np.empty(0))
     if rotation.size != 9 or translation.size != 3 or not np.isfinite([*rotation, *translation]).all():
-        raise DataError(f"{path}: needs R (9 finite numbers) and T (3); unpack KITTI's calibration of that day there")
+        raise DataError(path, "needs R (9 finite numbers) and T (3)", "unpack KITTI's calibration of that day there")
     pose = np.eye(4)
     pose[:3, :3] = rotation.reshape(3, 3)
     pose[:3, 3] = translation

@@ -1,4 +1,4 @@
-"""The quality of service that a bag's topics are recorded with, which ``ros2 bag play`` then offers."""
+"""Quality of service of a bag's topics, as recorded in the bag; ``ros2 bag play`` offers the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
-# What `ros2 bag record` writes for "no limit": the longest time a ROS message can hold.
+# What `ros2 bag record` writes for "no limit": the longest duration a ROS message can hold.
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
 
 
@@ -15,8 +15,8 @@ def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> Qos:
 
     Args:
         depth: messages kept for a slow subscriber, at least 1.
-        reliable: resend what was lost; reliable publishers serve best-effort subscribers too.
-        latched: keep the last messages for subscribers that come later (transient local).
+        reliable: whether lost messages are sent again; best-effort subscribers match a reliable publisher too.
+        latched: whether late subscribers get the last messages (transient local).
     """
     return Qos(
         history=QosHistory.KEEP_LAST,
@@ -32,12 +32,12 @@ def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> Qos:
 
 
 def is_latched(offered: Sequence[Qos]) -> bool:
-    """Tell whether late subscribers of a recorded topic got its last messages."""
+    """Return whether any of a topic's publishers is latched (transient local)."""
     return any(one.durability == QosDurability.TRANSIENT_LOCAL for one in offered)
 
 
 SENSOR = profile(10)
-"""Cameras and scanners, as ``kitti_player`` offers them."""
+"""Cameras and laser scanners, as ``kitti_player`` offers them."""
 
 TF = profile(100)
 STATIC_TF = profile(1, latched=True)

@@ -1,4 +1,4 @@
-"""Spreading work: reading ahead in a thread, and images that can run together."""
+"""Read ahead in a thread, and group items that can be processed together."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _END: Any = object()
 
 
 def read_ahead(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
-    """Yield ``items``, which a thread works out while the caller is busy; at most ``ahead`` of them wait.
+    """Yield ``items`` in order while a thread computes the next ones; at most ``ahead`` of them wait.
 
-    What ``items`` raises is raised here, in its place.
+    An exception of ``items`` is raised here at the place of the item that failed. Close the generator to stop early.
     """
     pool = ThreadPoolExecutor(1, "read ahead")
     try:
@@ -28,7 +28,7 @@ def read_ahead(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
 
 
 def batches(items: Iterator[T], most: int, alike: Callable[[T], Any]) -> Generator[list[T], None, None]:
-    """Yield runs of at most ``most`` neighbouring items for which ``alike`` returns the same."""
+    """Yield batches of at most ``most`` consecutive items for which ``alike`` returns equal values."""
     batch: list[T] = []
     for item in items:
         if batch and (len(batch) == most or alike(item) != alike(batch[0])):

@@ -1,4 +1,4 @@
-"""Reading rosbag2 folders, and single .mcap and .db3 files, without rosbag2."""
+"""Read rosbag2 folders, and single .mcap and .db3 files, without rosbag2."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rosbags.rosbag2 import Reader
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.messages.bag_types import TYPES
-from space_clip_ros.tools.bags.writer import Definition, known_definition
+from space_clip_ros.tools.bags.definitions import Definition, known_definition
 
-# What type hashes are where nobody said them.
+# The type hash of a type whose hash is not known.
 _NO_HASH = f"RIHS01_{64 * '0'}"
 
 
@@ -27,9 +27,9 @@ class Topic:
     Attributes:
         name: its full name.
         kind: message type, such as ``sensor_msgs/msg/Image``.
-        count: messages.
-        offered: the profiles of its publishers, as far as they were recorded.
-        definition: of its type; its text is empty where neither the bag has one nor the type is one of ROS's own.
+        count: number of messages.
+        offered: the QoS profiles of its publishers, if they were recorded.
+        definition: of its type; its text is empty if the bag has none and the type is not one of ROS's own.
     """
 
     name: str
@@ -40,33 +40,33 @@ class Topic:
 
 
 class BagReader:
-    """A bag, opened for reading; a context manager.
+    """Reads a bag; a context manager.
 
     Args:
         path: a rosbag2 folder (MCAP or SQLite3, compressed or not), or one .mcap or .db3 file.
 
     Attributes:
         path: the same.
-        topics: what is in it, by name.
+        topics: its topics by name.
         start_ns: stamp of the first message, nanoseconds since 1970.
         end_ns: stamp of the last message.
 
     Raises:
-        DataError: missing, not a bag, damaged, or empty; on entering.
+        DataError: on entering, if it is missing, is not a bag, is damaged, or is empty.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Remember what to read."""
+        """Keep the path; the bag is opened on entering."""
         self.path = Path(path).expanduser()
         self.topics: dict[str, Topic] = {}
         self.start_ns = self.end_ns = 0
 
     def __enter__(self) -> BagReader:
-        """Open it and read what is in it."""
+        """Open the bag and list its topics."""
         if not self.path.exists():
-            raise DataError(f"{self.path}: no such bag; give a rosbag2 folder or an .mcap or .db3 file")
+            raise DataError(self.path, "no such bag", "give a rosbag2 folder or an .mcap or .db3 file")
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
-            raise DataError(f"{self.path}: is not a rosbag2 folder (no metadata.yaml); give an .mcap file in it")
+            raise DataError(self.path, "is not a rosbag2 folder (no metadata.yaml)", "give an .mcap file in it")
         with self._guard():
             self._reader = Reader(self.path)
             self._reader.open()
@@ -80,7 +80,7 @@ class BagReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the bag."""
         self._reader.close()
 
     @property
@@ -92,12 +92,12 @@ class BagReader:
     def messages(
         self, topics: Collection[str], start_ns: int | None = None, stop_ns: int | None = None
     ) -> Iterator[tuple[str, int, bytes]]:
-        """Yield topic, stamp in nanoseconds and CDR data of each message, by stamp.
+        """Yield topic, stamp in nanoseconds and CDR data of each message, in the order of their stamps.
 
         Args:
-            topics: names; none of them yields nothing.
-            start_ns: leave out what is earlier.
-            stop_ns: leave out this moment and what is later.
+            topics: names of the topics to read; unknown names are ignored.
+            start_ns: skip earlier messages; None starts at the first one.
+            stop_ns: skip messages from this stamp on; None reads to the end.
 
         Raises:
             DataError: the bag is damaged.
@@ -110,16 +110,16 @@ class BagReader:
                 yield connection.topic, stamp, bytes(data)
 
     def decode(self, topic: str, data: bytes) -> Any:
-        """Return a message of one of ROS's own types.
+        """Return a message of one of ROS's own types, as a class of :data:`TYPES`.
 
         Raises:
-            DataError: it is damaged.
+            DataError: the message is damaged.
         """
         try:
             return TYPES.deserialize_cdr(data, self.topics[topic].kind)
         except Exception as error:
-            # As in _guard.
-            raise DataError(f"{self.path}: a message of {topic} is damaged ({_reason(error)})") from error
+            # The library raises nearly anything here too; see _guard.
+            raise DataError(self.path, f"a message of {topic} is damaged ({_reason(error)})") from error
 
     def _describe(self) -> None:
         for connection in self._reader.connections:
@@ -127,12 +127,12 @@ class BagReader:
             known = self.topics.get(connection.topic, new)
             if known.kind != connection.msgtype:
                 raise DataError(
-                    f"{self.path}: {connection.topic} has messages of two types, {known.kind} and {connection.msgtype}"
+                    self.path, f"{connection.topic} has messages of two types, {known.kind} and {connection.msgtype}"
                 )
             offered = (*known.offered, *cast(ConnectionExtRosbag2, connection.ext).offered_qos_profiles)
             self.topics[known.name] = replace(known, count=known.count + connection.msgcount, offered=offered)
         if not self._reader.message_count:
-            raise DataError(f"{self.path}: holds no messages")
+            raise DataError(self.path, "holds no messages")
         self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time - 1
 
     @contextlib.contextmanager
@@ -140,8 +140,8 @@ class BagReader:
         try:
             yield
         except Exception as error:
-            # The library documents its own errors only; a damaged bag makes it raise nearly anything.
-            raise DataError(f"{self.path}: cannot be read as a bag ({_reason(error)})") from error
+            # A damaged bag makes the library raise nearly anything, not only the errors it documents.
+            raise DataError(self.path, f"cannot be read as a bag ({_reason(error)})") from error
 
 
 def _definition(connection: Connection) -> Definition:

@@ -1,8 +1,7 @@
-"""Node ``record``: writes topics into an MCAP bag, as the bytes that come over DDS; ``space_clip record`` runs it."""
+"""Node ``record``: writes topics into an MCAP bag, as the bytes received over DDS; ``space_clip record`` runs it."""
 
 from __future__ import annotations
 
-import argparse
 import functools
 import shutil
 import sys
@@ -15,34 +14,46 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.tools.bags.definitions import Definitions
-from space_clip_ros.tools.bags.options import RecordOptions, add_record_options, record_options
-from space_clip_ros.tools.bags.serialized import message_class, recorded_qos, recording_qos
+from space_clip_ros.tools.bags.options import RecordOptions
+from space_clip_ros.tools.bags.serialized import installed_class, recorded_qos, recording_qos
 from space_clip_ros.tools.bags.writer import BagWriter
-from space_clip_ros.tools.program import BagProgram
+from space_clip_ros.tools.program import NodeProgram
 from space_clip_ros.tools.terminal import Terminal
 
 _DESCRIPTION = "Records topics into a rosbag2 (MCAP); no rosbag2 needed."
-_LOOK_PERIOD_S = 0.2
+_SCAN_PERIOD_S = 0.2
 _DEPTH = 100
 _CLOSE_S = 10.0
-# What is asked of publishers that are not there yet.
+# The QoS to ask for where there is no publisher yet.
 _EXPECTED = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 _RESERVE_BYTES = 256 << 20
-# Every node talks on these; they are recorded when they are named.
-_CHATTER = ("/rosout", "/parameter_events")
+# Every node publishes on these; they are recorded only when named.
+_FROM_EVERY_NODE = ("/rosout", "/parameter_events")
 
 
 class Recorder(Node):
-    """Subscribes to topics as their publishers come, and writes what they say.
+    """Subscribes to topics once they have a publisher, and writes their messages.
 
     Messages are stamped when they arrive: with the system's time, or with ``/clock`` under ``use_sim_time``, where
-    nothing is written before the first tick. Recording ends by itself before the disk is full, so that the bag can
+    nothing is written before the first tick. Recording stops by itself before the disk is full, so that the bag can
     still be finished.
+
+    Attributes:
+        error: why recording ended early; None if it did not.
     """
 
-    def __init__(self, finish: Callable[[], None], bag: BagWriter, options: RecordOptions, **more: Any) -> None:
-        """Start looking for topics; ``bag`` is open. ``finish`` is called when recording ends by itself."""
-        super().__init__("record", **more)
+    def __init__(
+        self, finish: Callable[[], None], bag: BagWriter, options: RecordOptions, **node_arguments: Any
+    ) -> None:
+        """Start looking for topics.
+
+        Args:
+            finish: called when recording stops by itself.
+            bag: an open bag.
+            options: what to record.
+            node_arguments: for :class:`rclpy.node.Node`.
+        """
+        super().__init__("record", **node_arguments)
         self._bag = bag
         self._options = options
         self._finish = finish
@@ -54,23 +65,23 @@ class Recorder(Node):
         self.error: SpaceClipError | None = None
         for name, kind in typed.items():
             self._record(self.resolve_topic_name(name), kind, _EXPECTED)
-        self.create_timer(_LOOK_PERIOD_S, self._look)
+        self.create_timer(_SCAN_PERIOD_S, self._scan)
 
     @property
     def total(self) -> int:
-        """Messages written so far."""
+        """Number of messages written so far."""
         return sum(self._bag.counts.values())
 
     def close(self) -> str:
-        """Say what was recorded; the bag is finished by whoever opened it."""
+        """Return a line about what was recorded; whoever opened the bag finishes it."""
         counts = self._bag.counts
         silent = sorted(name for name in self._wanted | set(counts) if not counts.get(name))
         if silent:
-            self.get_logger().warning(f"nothing came on {', '.join(silent)}")
+            self.get_logger().warning(f"no messages on {', '.join(silent)}")
         return f"recorded {self.total} messages of {len(self._bag.counts)} topics"
 
-    def _look(self) -> None:
-        """Subscribe to topics that have become known, and see whether it is time to end."""
+    def _scan(self) -> None:
+        """Subscribe to new topics, and stop if it is time to."""
         try:
             for name, kinds in self.get_topic_names_and_types():
                 if name not in self._known and self._is_wanted(name):
@@ -78,7 +89,7 @@ class Recorder(Node):
         except SpaceClipError as error:
             self._end(error)
         if shutil.disk_usage(self._bag.path.parent).free < _RESERVE_BYTES:
-            self._end(DataError(f"{self._bag.path}: the disk is nearly full; the recording ends here, and is whole"))
+            self._end(DataError(self._bag.path, "the disk is nearly full, so recording stops; the bag is complete"))
         elif time.monotonic() > self._ends_s or self._full():
             self._finish()
 
@@ -86,11 +97,11 @@ class Recorder(Node):
         limit = self._options.max_mb
         if not limit or self._bag.size < limit * 1e6:
             return False
-        self.get_logger().warning(f"the bag has grown to {limit:g} MB; the recording ends here, and is whole")
+        self.get_logger().warning(f"the bag has grown to {limit:g} MB, so recording stops; the bag is complete")
         return True
 
     def _is_wanted(self, name: str) -> bool:
-        return name in self._wanted if self._wanted else name not in _CHATTER and "/_" not in name
+        return name in self._wanted if self._wanted else name not in _FROM_EVERY_NODE and "/_" not in name
 
     def _subscribe(self, name: str, kind: str) -> None:
         offered = [endpoint.qos_profile for endpoint in self.get_publishers_info_by_topic(name)]
@@ -99,10 +110,10 @@ class Recorder(Node):
 
     def _record(self, name: str, kind: str, qos: QoSProfile) -> None:
         self._known.add(name)
-        message_type, definition = message_class(kind), self._definitions.find(kind)
+        message_type, definition = installed_class(kind), self._definitions.find(kind)
         if message_type is None or definition is None:
             package = kind.partition("/")[0]
-            self.get_logger().warning(f"{name} is left out: {kind} needs the ROS package {package}")
+            self.get_logger().warning(f"{name} is left out: to record {kind}, install the ROS package {package}")
             return
         self._bag.add(name, kind, recorded_qos(qos), definition)
         self.create_subscription(message_type, name, functools.partial(self._write, name), qos, raw=True)
@@ -125,19 +136,18 @@ class Recorder(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Record until SIGINT, SIGTERM or the end that was asked for; return the exit status.
+    """Record until SIGINT, SIGTERM or the end given by the options; return the exit status.
 
-    It is 1 where nothing was recorded, and where the recording ended early; what is there then is whole all the same.
+    The status is 1 if nothing was recorded or an error ended the recording early; the bag is complete even then.
     """
-    program = BagProgram("record", _DESCRIPTION, "example: record /image /depth/image --out run_1")
-    add_record_options(program.parser)
+    example = "example: record /image /depth/image --out run_1"
+    program = NodeProgram("record", _DESCRIPTION, example, RecordOptions)
 
-    def record(words: argparse.Namespace) -> int:
-        options = record_options(words)
+    def record(options: RecordOptions) -> int:
         with BagWriter(options.out) as bag:
             status = program.run(lambda finish: Recorder(finish, bag, options), _CLOSE_S)
             if not sum(bag.counts.values()):
-                raise DataError(f"{bag.path}: nothing was recorded, so there is no bag")
+                raise DataError(bag.path, "nothing was recorded, so there is no bag")
         terminal = Terminal()
         for topic, count in sorted(bag.counts.items()):
             terminal.say(f"{count:6d}  {topic}")

@@ -1,4 +1,4 @@
-"""Messages with other stamps: the header's is changed in the bytes, nothing else is looked at."""
+"""Change the stamps of serialized messages, in the bytes, without decoding the rest."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from space_clip_ros.messages.bag_types import TYPES
 
 _HEADER = "std_msgs/msg/Header"
 _TRANSFORMS = "tf2_msgs/msg/TFMessage"
+# CDR data begins with four bytes, of which the second gives the byte order.
 _ENCAPSULATION = 4
-_SECOND = 1_000_000_000
+_NS_PER_S = 1_000_000_000
 
 Move = Callable[[int], int]
-"""Gives a stamp's new value, both nanoseconds."""
+"""Returns a stamp's new value; both are nanoseconds since 1970."""
 
 
 def restamped(kind: str, data: bytes, move: Move) -> bytes:
-    """Return a message with its stamp moved.
+    """Return a message with its stamps changed.
 
     Args:
-        kind: its type; those of ROS that begin with a header and ``TFMessage`` have stamps, others stay as they are.
-        data: CDR.
-        move: called with each stamp.
+        kind: message type. Stamps are changed in ``TFMessage`` and in ROS's own types that begin with a header; other
+            messages are returned unchanged.
+        data: the message as CDR.
+        move: called with each stamp; returns the new one.
     """
     if kind == _TRANSFORMS:
         return _restamped_transforms(data, move)
     if not _begins_with_stamp(kind) or len(data) < _ENCAPSULATION + 8:
         return data
-    # A header begins with its stamp, and a message with four bytes that tell the byte order.
-    form = "<iI" if data[1] & 1 else ">iI"
-    seconds, nanoseconds = struct.unpack_from(form, data, _ENCAPSULATION)
+    # A header begins with its stamp.
+    stamp_format = "<iI" if data[1] & 1 else ">iI"
+    seconds, nanoseconds = struct.unpack_from(stamp_format, data, _ENCAPSULATION)
     changed = bytearray(data)
-    struct.pack_into(form, changed, _ENCAPSULATION, *divmod(move(seconds * _SECOND + nanoseconds), _SECOND))
+    struct.pack_into(stamp_format, changed, _ENCAPSULATION, *divmod(move(seconds * _NS_PER_S + nanoseconds), _NS_PER_S))
     return bytes(changed)
 
 
@@ -48,5 +50,5 @@ def _restamped_transforms(data: bytes, move: Move) -> bytes:
     message: Any = TYPES.deserialize_cdr(data, _TRANSFORMS)
     for transform in message.transforms:
         stamp = transform.header.stamp
-        stamp.sec, stamp.nanosec = divmod(move(stamp.sec * _SECOND + stamp.nanosec), _SECOND)
+        stamp.sec, stamp.nanosec = divmod(move(stamp.sec * _NS_PER_S + stamp.nanosec), _NS_PER_S)
     return bytes(TYPES.serialize_cdr(message, _TRANSFORMS))

@@ -1,4 +1,4 @@
-"""A long job's finished parts, kept in a hidden folder so that an interrupted run goes on where it was."""
+"""Finished segments of a long job, kept in a hidden folder so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.errors import DataError
+from space_clip_ros.files import write_whole
 from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.bags.writer import BagWriter, lock_folder
 
@@ -18,34 +19,34 @@ _CURRENT = "current"
 
 
 class Segments:
-    """The parts of one job, each a small bag of what steps ``first`` to ``last - 1`` gave; a context manager.
+    """The segments of one job, each a small bag of the messages of some consecutive steps; a context manager.
 
     Args:
-        result: what the job makes; the hidden folder lies beside it.
-        job: everything the result depends on, as plain values; an unfinished job of other values is not gone on with.
+        result: path of what the job makes; the hidden folder lies beside it.
+        job: everything the result depends on, as plain JSON values; a job with other values is not continued.
 
     Attributes:
-        done: how many steps the finished parts cover.
+        done: number of steps in the finished segments.
 
     Raises:
-        DataError: an unfinished job of other values is there, another process is at it, or the folder cannot be made;
-            on entering.
+        DataError: on entering, if there is an unfinished job with other values, another process is working on it, or
+            the folder cannot be written.
     """
 
     def __init__(self, result: Path, job: Mapping[str, Any]) -> None:
-        """Remember the job; nothing is made before entering."""
+        """Keep the job; nothing is created before entering."""
         self._result = result
         self._folder = result.with_name(f".{result.name}.depth")
         self._job = json.loads(json.dumps(job))
         self.done = 0
 
     def __enter__(self) -> Segments:
-        """Open the folder, and find what is there."""
+        """Create or open the folder, and find its finished segments."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = lock_folder(self._folder, self._result)
         except OSError as error:
-            raise DataError(f"{self._result}: cannot be written ({error.strerror})") from error
+            raise DataError(self._result, f"cannot be written ({error.strerror})") from error
         try:
             self._resume()
         except BaseException:
@@ -54,62 +55,62 @@ class Segments:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the parts for the next run; :meth:`discard` removes them."""
+        """Unlock the folder; the segments stay for the next run unless :meth:`discard` was called."""
         os.close(self._lock)
 
     def begin(self) -> BagWriter:
-        """Return the next part, to be entered; what an interrupted run left of it is removed."""
+        """Return a writer for the next segment; what an interrupted run left of it is removed."""
         shutil.rmtree(self._folder / _CURRENT, ignore_errors=True)
         return BagWriter(self._folder / _CURRENT)
 
     def finish(self, last: int, empty: bool) -> None:
-        """Keep the part just written, of the steps from :attr:`done` to ``last - 1``; ``empty`` if nothing is in it."""
-        part = self._folder / _CURRENT
+        """Keep the segment just written as steps :attr:`done` to ``last - 1``; ``empty`` if it has no messages."""
+        segment = self._folder / _CURRENT
         if empty:
-            shutil.rmtree(part)
-            part.mkdir()
-        part.rename(self._folder / f"{self.done:09d}-{last:09d}")
+            # A bag without messages cannot be read; an empty folder stands for it.
+            shutil.rmtree(segment)
+            segment.mkdir()
+        segment.rename(self._folder / f"{self.done:09d}-{last:09d}")
         self.done = last
 
     def messages(self) -> Iterator[tuple[str, int, bytes]]:
-        """Yield what all parts hold, in the order in which it was written."""
-        for part in filter(_has_messages, self._parts()):
-            with BagReader(part) as bag:
+        """Yield topic, stamp in nanoseconds and CDR data of every message, in the order they were written."""
+        for segment in filter(_has_messages, self._finished()):
+            with BagReader(segment) as bag:
                 yield from bag.messages(bag.topics)
 
     def counts(self) -> dict[str, int]:
-        """Return how many messages all parts hold, by topic."""
+        """Return the number of messages in all segments, by topic."""
         counts: dict[str, int] = {}
-        for part in filter(_has_messages, self._parts()):
-            with BagReader(part) as bag:
+        for segment in filter(_has_messages, self._finished()):
+            with BagReader(segment) as bag:
                 for topic in bag.topics.values():
                     counts[topic.name] = counts.get(topic.name, 0) + topic.count
         return counts
 
     def discard(self) -> None:
-        """Remove the folder, once the result is there."""
+        """Remove the folder with all segments."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _parts(self) -> list[Path]:
+    def _finished(self) -> list[Path]:
         return sorted(path for path in self._folder.iterdir() if path.name[0].isdecimal())
 
     def _resume(self) -> None:
-        note = self._folder / _JOB
-        if note.is_file():
-            known = json.loads(note.read_text(encoding="utf-8"))
+        file = self._folder / _JOB
+        if file.is_file():
+            known = json.loads(file.read_text(encoding="utf-8"))
             different = [name for name in self._job if known.get(name) != self._job[name]]
             if different:
                 raise DataError(
-                    f"{self._result}: an unfinished run with another {' and '.join(different)} is in {self._folder}; "
-                    "repeat that run, or remove the folder"
+                    self._result,
+                    f"an unfinished run with another {' and '.join(different)} is in {self._folder}",
+                    "repeat that run, or remove the folder",
                 )
         else:
-            draft = note.with_suffix(".part")
-            draft.write_text(json.dumps(self._job), encoding="utf-8")
-            draft.replace(note)
-        parts = self._parts()
-        self.done = int(parts[-1].name.partition("-")[2]) if parts else 0
+            write_whole(file, json.dumps(self._job).encode())
+        finished = self._finished()
+        self.done = int(finished[-1].name.partition("-")[2]) if finished else 0
 
 
-def _has_messages(part: Path) -> bool:
-    return any(part.iterdir())
+def _has_messages(segment: Path) -> bool:
+    return any(segment.iterdir())

@@ -1,42 +1,42 @@
-"""Messages that stay CDR bytes on their way between a bag and DDS: their types and their quality of service."""
+"""Message classes and QoS profiles for passing messages between a bag and DDS as serialized bytes."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosReliability
 
+from space_clip_ros.messages.types import message_class
 from space_clip_ros.tools.bags.qos import is_latched, profile
 
 _DEPTH = 10
-# A latched topic of a bag may hold the words of many publishers, /tf_static above all; one publisher speaks for them.
-_MOST_LATCHED = 1000
+# A latched topic of a bag, above all /tf_static, may come from many publishers; the player has one publisher for it,
+# which must keep the messages of all of them.
+_MAX_LATCHED = 1000
 
 
-def message_class(kind: str) -> Any | None:
-    """Return the class of a message type such as ``sensor_msgs/msg/Image``; None where its package is not installed."""
-    package, _, name = kind.partition("/msg/")
+def installed_class(kind: str) -> Any | None:
+    """Return the class of a message type such as ``sensor_msgs/msg/Image``; None if its package is not installed."""
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), name, None)
+        return message_class(kind)
     except ImportError:
         return None
 
 
 def played_qos(offered: Sequence[Qos], count: int) -> QoSProfile:
-    """Return what to offer for a recorded topic: whatever every subscriber of its publishers could have had.
+    """Return the QoS to publish a recorded topic with: whoever could subscribe to a recorded publisher still can.
 
     Args:
         offered: the recorded profiles of its publishers; none gives ROS's default.
-        count: how many messages the bag has of it.
+        count: number of messages of the topic in the bag.
     """
     reliable = not offered or any(one.reliability != QosReliability.BEST_EFFORT for one in offered)
     latched = is_latched(offered)
     depth = max([_DEPTH, *(one.depth for one in offered)])
     return QoSProfile(
-        depth=min(max(depth, count), _MOST_LATCHED) if latched else depth,
+        depth=min(max(depth, count), _MAX_LATCHED) if latched else depth,
         history=HistoryPolicy.KEEP_LAST,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
@@ -44,11 +44,11 @@ def played_qos(offered: Sequence[Qos], count: int) -> QoSProfile:
 
 
 def recording_qos(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
-    """Return what to ask for to hear every publisher of a topic, with as much as they all offer.
+    """Return the strictest QoS that still matches every publisher of a topic.
 
     Args:
         offered: the profiles of its publishers.
-        depth: messages kept while the disk is busy.
+        depth: messages queued while the disk is busy.
     """
     reliable = all(one.reliability == ReliabilityPolicy.RELIABLE for one in offered)
     latched = all(one.durability == DurabilityPolicy.TRANSIENT_LOCAL for one in offered)
@@ -60,10 +60,10 @@ def recording_qos(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
     )
 
 
-def recorded_qos(asked: QoSProfile) -> Qos:
-    """Return the profile to write into a bag for a topic that was recorded with ``asked``."""
+def recorded_qos(requested: QoSProfile) -> Qos:
+    """Return the profile to write into a bag for a topic that was subscribed to with ``requested``."""
     return profile(
         _DEPTH,
-        reliable=asked.reliability == ReliabilityPolicy.RELIABLE,
-        latched=asked.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+        reliable=requested.reliability == ReliabilityPolicy.RELIABLE,
+        latched=requested.durability == DurabilityPolicy.TRANSIENT_LOCAL,
     )

@@ -1,6 +1,6 @@
-"""Frames of KITTI's car as a tree of transforms (REP 103 and 105).
+"""The coordinate frames of KITTI's car, as a tree of transforms (REP 103 and 105).
 
-``base_link`` is the point of the ground under the laser scanner, with the scanner's axes: x forward, y left, z up.
+``base_link`` is the point of the ground below the laser scanner, with the scanner's axes: x forward, y left, z up.
 Below it are ``velodyne``, the optical frame of every camera (x right, y down, z forward) and, where the day's
 calibration has it, ``imu_link``. A transform is a (4, 4) matrix: the child's pose in its parent's frame, metres.
 """
@@ -14,8 +14,8 @@ import numpy as np
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.kitti_calibration import Matrix
 
-SCANNER_HEIGHT = 1.73
-"""Of KITTI's laser scanner above the road, metres (Geiger et al., IJRR 2013, figure 3)."""
+SCANNER_HEIGHT_M = 1.73
+"""Height of KITTI's laser scanner above the road, metres (Geiger et al., IJRR 2013, figure 3)."""
 
 BASE_FRAME = "base_link"
 SCANNER_FRAME = "velodyne"
@@ -30,17 +30,17 @@ CAMERA_FRAMES = {
 
 
 def base_to_scanner() -> Matrix:
-    """Return the scanner's pose in ``base_link``."""
+    """Return the scanner's pose in ``base_link``, (4, 4) float64, metres."""
     pose = np.eye(4)
-    pose[2, 3] = SCANNER_HEIGHT
+    pose[2, 3] = SCANNER_HEIGHT_M
     return pose
 
 
 def scanner_to_camera(drive: KittiDrive) -> Matrix:
-    """Return the pose of a drive's camera in the scanner's frame.
+    """Return the pose of a drive's camera in the scanner's frame, (4, 4) float64, metres.
 
-    KITTI gives the way of points from the scanner to the rectified camera 0, which is the inverse of camera 0's pose;
-    camera n is K^-1 times the fourth column of its P_rect further.
+    KITTI gives the transform of points from the scanner to the rectified camera 0, which is the inverse of camera 0's
+    pose. From there to camera n, points move by K^-1 times the fourth column of its P_rect.
     """
     to_camera = np.eye(4)
     to_camera[:3, 3] = np.linalg.solve(drive.projection[:, :3], drive.projection[:, 3])
@@ -49,7 +49,7 @@ def scanner_to_camera(drive: KittiDrive) -> Matrix:
 
 
 def euler(roll: float, pitch: float, yaw: float) -> Matrix:
-    """Return the rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3), angles in radians."""
+    """Return the rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3) float64; angles in radians."""
     (sr, sp, sy), (cr, cp, cy) = np.sin([roll, pitch, yaw]), np.cos([roll, pitch, yaw])
     return np.array(
         [
@@ -63,7 +63,8 @@ def euler(roll: float, pitch: float, yaw: float) -> Matrix:
 def quaternion(rotation: Matrix) -> tuple[float, float, float, float]:
     """Return a rotation matrix, (3, 3), as a unit quaternion x, y, z, w with w >= 0 (Shepperd, 1978).
 
-    The largest of the four is found from the diagonal, so that no difference of nearly equal numbers is divided by.
+    The largest component is computed from the diagonal and the others are divided by it, so nothing is divided by a
+    small number.
     """
     trace = float(np.trace(rotation))
     squares = [*(float(1 + 2 * rotation[axis, axis] - trace) for axis in range(3)), 1 + trace]

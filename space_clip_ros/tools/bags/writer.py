@@ -1,4 +1,4 @@
-"""Writing rosbag2 folders that appear whole or not at all."""
+"""Write rosbag2 folders that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -18,59 +18,49 @@ from rosbags.rosbag2.errors import WriterError
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.messages.bag_types import TYPES
+from space_clip_ros.tools.bags.definitions import Definition, known_definition
 from space_clip_ros.tools.bags.options import STORAGES
 
-# Humble reads QoS profiles in this version's form, and newer releases read every older one.
+# The version of the metadata whose form of QoS profiles Humble reads; newer releases read every older version.
 _VERSION: Literal[8] = 8
 
 
-class Definition(NamedTuple):
-    """A message type's full text, with all it is made of, and its hash (REP 2016)."""
-
-    text: str
-    type_hash: str
-
-
-def known_definition(kind: str) -> Definition:
-    """Return the definition of one of ROS's own types, which :data:`TYPES` must have."""
-    return Definition(TYPES.generate_msgdef(kind, ros_version=2)[0], TYPES.hash_rihs01(kind))
-
-
 class BagWriter:
-    """Writes a bag through a hidden folder beside it, which is renamed once the bag is whole; a context manager.
+    """Writes a bag into a hidden folder beside it, and moves it into place once it is complete; a context manager.
 
-    After an error, Ctrl-C included, nothing is left; what a killed run left behind is replaced by the next one. MCAP
-    is compressed in chunks (zstd), which rosbag2 since Humble, Foxglove and PlotJuggler read.
+    After an error or Ctrl-C nothing is left; the next run replaces what a killed run left. MCAP is compressed in chunks
+    (zstd), which rosbag2 since Humble, Foxglove and PlotJuggler read.
 
     Args:
-        path: the bag's folder, which must not exist yet; folders above it are made.
+        path: the bag's folder, which must not exist yet; its parent folders are created.
         storage: ``mcap`` or ``sqlite3``.
 
     Attributes:
         path: the bag's folder.
-        counts: messages written so far, by topic.
+        counts: number of messages written so far, by topic.
 
     Raises:
-        InputError: another storage, or a path without a name.
-        DataError: ``path`` exists, is being written by another process, or cannot be written; on entering.
+        InputError: an unknown storage, or a path without a name.
+        DataError: on entering, if ``path`` exists, is being written by another process, or cannot be written.
     """
 
     def __init__(self, path: str | Path, storage: str = STORAGES[0]) -> None:
-        """Remember where to write; nothing is made before entering."""
+        """Check the arguments; nothing is created before entering."""
         if storage not in STORAGES:
-            raise InputError(f"storage must be {' or '.join(STORAGES)}, got {storage!r}")
+            raise InputError("storage", f"must be {' or '.join(STORAGES)}, got {storage!r}")
         self.path = Path(path).expanduser().absolute()
         if not self.path.name:
-            raise InputError(f"a bag needs a folder of its own, got {path}")
+            raise InputError(path, "is no place for a bag, which needs a folder of its own")
         self.counts: dict[str, int] = {}
         self._storage = storage
+        # Not written_whole of files.py: a bag is a folder, and its draft is locked while it is written.
         self._draft = self.path.with_name(f".{self.path.name}.part")
         self._connections: dict[str, Connection] = {}
 
     def __enter__(self) -> BagWriter:
-        """Open the hidden folder."""
+        """Create the hidden folder and the bag in it."""
         if self.path.exists():
-            raise DataError(f"{self.path}: exists already; remove it or choose another folder")
+            raise DataError(self.path, "exists already", "remove it or choose another folder")
         with self._guard():
             self._lock = self._claim()
             try:
@@ -83,7 +73,7 @@ class BagWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the bag and give it its name, or remove what was written if there was an error."""
+        """Finish the bag and move it into place, or remove it after an error."""
         try:
             if kind is None:
                 with self._guard():
@@ -97,7 +87,7 @@ class BagWriter:
 
     @property
     def size(self) -> int:
-        """Bytes that its files take so far; what is still in memory does not count."""
+        """Size of the bag's files so far, bytes; data still in memory is not counted."""
         return sum(file.stat().st_size for file in (self._draft / self.path.name).iterdir())
 
     def add(self, topic: str, kind: str, qos: Qos | Sequence[Qos], definition: Definition | None = None) -> None:
@@ -106,7 +96,7 @@ class BagWriter:
         Args:
             topic: its full name.
             kind: message type, such as ``sensor_msgs/msg/Image``.
-            qos: what its publisher offers, or each of them.
+            qos: the QoS of its publisher, or of each of its publishers.
             definition: of the type; may be left out for ROS's own types.
 
         Raises:
@@ -114,7 +104,7 @@ class BagWriter:
         """
         if definition is None:
             if kind not in TYPES.fielddefs:
-                raise InputError(f"{topic}: the definition of {kind} is not known")
+                raise InputError(topic, f"the definition of {kind} is not known")
             definition = known_definition(kind)
         offered = [qos] if isinstance(qos, Qos) else list(qos)
         with self._guard():
@@ -128,22 +118,22 @@ class BagWriter:
 
         Args:
             topic: its topic.
-            stamp_ns: when it is to be played, nanoseconds since 1970.
-            message: one of :data:`TYPES`.
+            stamp_ns: its time in the bag, nanoseconds since 1970.
+            message: of a class of :data:`TYPES`.
 
         Raises:
-            DataError: it cannot be written, mostly for want of room on the disk.
+            DataError: it cannot be written, for example because the disk is full.
         """
         self.write_serialized(topic, stamp_ns, TYPES.serialize_cdr(message, self._connections[topic].msgtype))
 
     def write_serialized(self, topic: str, stamp_ns: int, data: bytes | memoryview) -> None:
-        """Write a message that is CDR already; see :meth:`write`."""
+        """Write a message given as CDR; see :meth:`write`."""
         with self._guard():
             self._writer.write(self._connections[topic], stamp_ns, data)
         self.counts[topic] += 1
 
     def _open(self) -> None:
-        # The files inside are named after their folder, so it has its final name from the start.
+        # rosbag2 names the files after their folder, so the folder inside the draft has the final name.
         folder = self._draft / self.path.name
         self._writer = Writer(folder, version=_VERSION, storage_plugin=StoragePlugin[self._storage.upper()])
         if self._storage == "mcap":
@@ -151,7 +141,7 @@ class BagWriter:
         self._writer.open()
 
     def _claim(self) -> int:
-        """Make the hidden folder, empty, and lock it."""
+        """Create the hidden folder, lock it, and empty it."""
         self._draft.mkdir(parents=True, exist_ok=True)
         lock = lock_folder(self._draft, self.path)
         for left in self._draft.iterdir():
@@ -168,22 +158,22 @@ class BagWriter:
             yield
         except (OSError, WriterError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise DataError(f"{self.path}: cannot be written ({reason})") from error
+            raise DataError(self.path, f"cannot be written ({reason})") from error
 
 
 def lock_folder(folder: Path, result: Path) -> int:
-    """Lock the hidden folder that ``result`` is made in; the lock ends with the process, however it ends.
+    """Lock the hidden folder in which ``result`` is made; the lock ends with the process, however that ends.
 
     Returns:
-        What to close to end the lock earlier.
+        A file descriptor; closing it ends the lock.
 
     Raises:
-        DataError: another process holds it.
+        DataError: another process holds the lock.
     """
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        raise DataError(f"{result}: is being written by another process; wait for it or stop it") from error
+        raise DataError(result, "is being written by another process", "wait for it or stop it") from error
     return lock

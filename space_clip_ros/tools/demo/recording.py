@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.tools.bags.options import RecordOptions, record_arguments
+from space_clip_ros.tools.bags.options import RecordOptions
 from space_clip_ros.tools.demo.sources import TRANSFORMS
 from space_clip_ros.tools.processes import Child, Children
 
@@ -52,4 +52,4 @@ class Recording:
     def start(self, children: Children) -> Child:
         """Start the recorder."""
         options = RecordOptions(str(self.folder.absolute()), self._topics, max_mb=_MAX_MB)
-        return children.start("record", {}, record_arguments(options), niceness=_NICENESS)
+        return children.start("record", {}, options.arguments(), niceness=_NICENESS)

@@ -19,7 +19,7 @@ from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.messages import camera_from_info, compressed_to_rgb, depth_from_image, image_to_rgb, stamp_ns
 from space_clip_ros.ros.drive.playback import Timetable
 from space_clip_ros.tools.bags.image_topics import choose_images
-from space_clip_ros.tools.bags.options import ReplayOptions, replay_arguments
+from space_clip_ros.tools.bags.options import ReplayOptions
 from space_clip_ros.tools.bags.reader import BagReader
 
 Rgb = NDArray[np.uint8]
@@ -155,7 +155,7 @@ class BagSource:
             subscribers=listeners,
         )
         remaps = [f"{name}:={to}" for name, to in ours.items() if name in topics and name != f"/{to}"]
-        return Playing("replay", arguments=replay_arguments(options), remaps=remaps)
+        return Playing("replay", arguments=options.arguments(), remaps=remaps)
 
     def frames_at(self, indexes: Sequence[int]) -> list[tuple[Rgb, Depth]]:
         """Read the frames, which takes one way through the bag up to the last of them."""

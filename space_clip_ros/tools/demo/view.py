@@ -6,6 +6,7 @@ import importlib.util
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.tools.live import address
+from space_clip_ros.tools.live.options import ViewOptions
 from space_clip_ros.tools.processes import Child, Children
 
 # The node goes first where there are more processes than cores.
@@ -40,8 +41,8 @@ class LiveView:
     def start(self, children: Children) -> Child:
         """Start the server, which takes the port over, and a browser where there is a display."""
         inherited = self._listener.fileno()
-        arguments = ["--socket", str(inherited), "--image-transport", self._transport]
-        child = children.start("view", {}, arguments, niceness=_NICENESS, inherited=[inherited])
+        options = ViewOptions(socket=inherited, image_transport=self._transport)
+        child = children.start("view", {}, options.arguments(), niceness=_NICENESS, inherited=[inherited])
         self._listener.close()
         address.open_browser(self.url)
         return child

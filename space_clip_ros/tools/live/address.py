@@ -1,4 +1,4 @@
-"""Where the page is: a port of this machine's own address, which nobody else can reach."""
+"""The page's address: a port of the loopback interface, which other machines cannot reach."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ import sys
 from space_clip_ros.errors import InputError
 
 HOST = "127.0.0.1"
-"""What the page is served on; other machines come through ``ssh -L``."""
+"""The address the page is served on; other machines reach it only through ``ssh -L``."""
 
 PORT = 8321
-_WAITING = 16
+"""Default port of the page."""
+
+_BACKLOG = 16
 
 
 def port_number(text: str) -> int:
-    """Return a port number of a command line.
+    """Return the port number that a command line gives, 0 to 65535.
 
     Raises:
-        ArgumentTypeError: it is out of range; ValueError where it is no number.
+        ArgumentTypeError: it is out of range.
+        ValueError: it is not a number.
     """
     value = int(text)
     if not 0 <= value <= 65535:
@@ -31,34 +34,34 @@ def port_number(text: str) -> int:
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket that listens on a port of :data:`HOST`, any free one for 0.
+    """Return a socket that listens on a port of :data:`HOST`; 0 picks any free port.
 
     Raises:
-        InputError: the port is taken, or this user may not have it.
+        InputError: the port is taken, or this user may not use it.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        # A port that an earlier run has just left may be had again.
+        # Lets a new run use the port right after an earlier run has closed it.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
-        listener.listen(_WAITING)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
-        raise InputError(f"port {port} of {HOST} {reason}; give another one, or 0 for any that is free") from error
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise InputError(f"port {port} of {HOST}", reason, "give another one, or 0 for any that is free") from error
     return listener
 
 
 def address(listener: socket.socket) -> str:
-    """Return what a browser on this machine opens."""
+    """Return the URL that a browser on this machine opens."""
     return f"http://{HOST}:{listener.getsockname()[1]}/"
 
 
 def open_browser(url: str) -> bool:
-    """Open the page in the user's browser if there is a display to show it on; return whether there is."""
+    """Open the page in the user's browser if there is a display; return whether there is one."""
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
-    # In a process and session of its own: a browser may talk on the terminal, and Ctrl-C is not for it.
+    # Its own session, without the terminal: browsers print messages there, and Ctrl-C must not reach them.
     subprocess.Popen(
         [sys.executable, "-m", "webbrowser", url],
         stdin=subprocess.DEVNULL,

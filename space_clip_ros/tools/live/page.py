@@ -1,8 +1,8 @@
-"""The page and its script; it asks nothing of any other host."""
+"""The page and its script; they load nothing from other hosts."""
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 from space_clip_ros import __version__
@@ -10,12 +10,12 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.tools.reporting import page
 from space_clip_ros.tools.reporting.pictures import depth_scale
 
-_FOLDER = files("space_clip_ros.tools.live") / "page"
+_FOLDER = Path(__file__).with_name("page")
 _TICKS_M = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 
 
 def html(node: NodeConfig) -> str:
-    """Return the page; ``node`` gives the scale of its depth colours."""
+    """Return the page's HTML; ``node`` sets the scale of the depth colours."""
     ramp, ticks = depth_scale(node, _TICKS_M)
     return Template(_asset("live.html")).substitute(
         style=page.stylesheet() + _asset("live.css"),
@@ -25,7 +25,7 @@ def html(node: NodeConfig) -> str:
 
 
 def script() -> str:
-    """Return the page's script."""
+    """Return the page's JavaScript."""
     return _asset("live.js")
 
 

@@ -1,4 +1,4 @@
-"""The page's server: a thread with Tornado, which sends every watcher the newest moment it is ready for."""
+"""The page's server: Tornado in a thread, which sends the newest update to every open page that is ready for it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.tools.live import page
 
-_NAMES = ("127.0.0.1", "localhost")
+_OWN_NAMES = ("127.0.0.1", "localhost")
 _GOING_AWAY = 1001
-_FAREWELL_S = 0.3
+_CLOSE_S = 0.3
 _PING_S = 10
-_LONGEST_QUESTION = 64
+_MAX_REQUEST_BYTES = 64
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'self'; "
     "connect-src 'self' ws://{host}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -29,87 +29,87 @@ _POLICY = (
 class LiveServer:
     """Serves the page on a listening socket until it is closed.
 
-    A watcher gets a moment only when it has drawn the one before, so that on a slow line moments are left out and none
-    is late. All but the thread's own code may be called from any thread.
+    A page gets an update only after it has drawn the one before: a slow connection skips updates and shows none late.
+    Every public method may be called from any thread.
     """
 
     def __init__(self, listener: socket.socket) -> None:
-        """Start; ``listener`` is closed with the server."""
+        """Start the server; closing it closes ``listener`` too."""
         self._listener = listener
-        self._audience = _Audience()
+        self._pages = _Pages()
         self._ready = threading.Event()
-        application = _application(self._audience)
+        application = _application(self._pages)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(application)), name="live", daemon=True)
         self._thread.start()
         self._ready.wait()
 
     @property
     def watchers(self) -> int:
-        """How many pages are open."""
-        return len(self._audience.watchers)
+        """Number of open pages."""
+        return len(self._pages.watchers)
 
-    def show(self, moment: bytes) -> None:
-        """Send an update, made by :func:`~space_clip_ros.tools.live.update.message`, to every watcher that is ready."""
-        # After the end there is no loop any more.
+    def show(self, update: bytes) -> None:
+        """Send an update of :func:`~space_clip_ros.tools.live.update.encode_update` to every page that is ready."""
+        # Raised once the server is closed: its event loop has ended then.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._audience.show, moment)
+            self._loop.call_soon_threadsafe(self._pages.show, update)
 
     def close(self) -> None:
-        """Tell the watchers that it is over, and end; returns within about a third of a second."""
+        """Tell the open pages that the view has ended, and stop; takes at most about a third of a second."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._over.set)
+            self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     async def _serve(self, application: Application) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         server = HTTPServer(application)
         self._listener.setblocking(False)
         server.add_socket(self._listener)
         self._ready.set()
-        await self._over.wait()
+        await self._stopping.wait()
         server.stop()
-        await self._audience.leave()
+        await self._pages.close()
         await server.close_all_connections()
 
 
-class _Audience:
-    """The open pages; everything happens in the server's thread."""
+class _Pages:
+    """The open pages; used in the server's thread only."""
 
     def __init__(self) -> None:
-        self.watchers: set[_Live] = set()
-        self._moment = b""
+        self.watchers: set[_Watcher] = set()
+        self._update = b""
         self._number = 0
 
-    def show(self, moment: bytes) -> None:
-        self._moment = moment
+    def show(self, update: bytes) -> None:
+        self._update = update
         self._number += 1
         for watcher in self.watchers:
             self.offer(watcher)
 
-    def offer(self, watcher: _Live) -> None:
-        """Send the newest moment if the watcher is ready and has not had it."""
+    def offer(self, watcher: _Watcher) -> None:
+        """Send the newest update if the watcher is ready and does not have it yet."""
         if watcher.ready and watcher.seen < self._number:
             watcher.ready, watcher.seen = False, self._number
-            watcher.send(self._moment)
+            watcher.send(self._update)
 
-    def add(self, watcher: _Live) -> None:
-        # What an earlier watcher saw is old: the first moment is one to come.
+    def add(self, watcher: _Watcher) -> None:
+        # The newest update may be old, from the time of an earlier watcher; the first one to send is still to come.
         watcher.seen = self._number
         self.watchers.add(watcher)
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         for watcher in list(self.watchers):
             watcher.close(_GOING_AWAY, "the demo has ended")
-        deadline = asyncio.get_running_loop().time() + _FAREWELL_S
+        deadline = asyncio.get_running_loop().time() + _CLOSE_S
         while self.watchers and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
 
 
-class _Guarded(RequestHandler):
-    """Answers only who asked for this machine by its own names, however a foreign page made its name lead here."""
+class _LocalHandler(RequestHandler):
+    """Answers only requests to this machine's own names, so that DNS rebinding gives no foreign page access."""
 
     def prepare(self) -> None:
-        if self.request.host_name not in _NAMES:
+        if self.request.host_name not in _OWN_NAMES:
             raise HTTPError(403, reason="only by the names of this machine")
 
     def set_default_headers(self) -> None:
@@ -120,7 +120,7 @@ class _Guarded(RequestHandler):
         self.set_header("Cache-Control", "no-store")
 
 
-class _Text(_Guarded):
+class _TextHandler(_LocalHandler):
     def initialize(self, text: str, kind: str) -> None:
         self._text, self._kind = text, kind
 
@@ -129,44 +129,44 @@ class _Text(_Guarded):
         self.finish(self._text)
 
 
-class _Unknown(_Guarded):
+class _NotFoundHandler(_LocalHandler):
     def get(self) -> None:
         raise HTTPError(404)
 
 
-class _Live(_Guarded, WebSocketHandler):
-    """One watcher. That the page asks from the server's own origin is checked by Tornado."""
+class _Watcher(_LocalHandler, WebSocketHandler):
+    """The WebSocket of one open page. Tornado checks that the page came from this server."""
 
-    def initialize(self, audience: _Audience) -> None:
+    def initialize(self, pages: _Pages) -> None:
         self.ready, self.seen = True, 0
-        self._audience = audience
+        self._pages = pages
         self._sending: asyncio.Future[None] | None = None
 
     def open(self, *_: Any, **__: Any) -> None:
         self.set_nodelay(True)
-        self._audience.add(self)
+        self._pages.add(self)
 
     def on_message(self, _: str | bytes) -> None:
         self.ready = True
-        self._audience.offer(self)
+        self._pages.offer(self)
 
     def on_close(self) -> None:
-        self._audience.watchers.discard(self)
+        self._pages.watchers.discard(self)
 
-    def send(self, moment: bytes) -> None:
-        self._sending = asyncio.ensure_future(self._send(moment))
+    def send(self, update: bytes) -> None:
+        self._sending = asyncio.ensure_future(self._send(update))
 
-    async def _send(self, moment: bytes) -> None:
+    async def _send(self, update: bytes) -> None:
         with contextlib.suppress(WebSocketClosedError):
-            await self.write_message(moment, binary=True)
+            await self.write_message(update, binary=True)
 
 
-def _application(audience: _Audience) -> Application:
+def _application(pages: _Pages) -> Application:
     texts = {"/": (page.html(NodeConfig()), "text/html"), "/live.js": (page.script(), "text/javascript")}
-    handlers: list[Any] = [(path, _Text, {"text": text, "kind": kind}) for path, (text, kind) in texts.items()]
+    handlers: list[Any] = [(path, _TextHandler, {"text": text, "kind": kind}) for path, (text, kind) in texts.items()]
     return Application(
-        [*handlers, ("/live", _Live, {"audience": audience})],
-        default_handler_class=_Unknown,
+        [*handlers, ("/live", _Watcher, {"pages": pages})],
+        default_handler_class=_NotFoundHandler,
         websocket_ping_interval=_PING_S,
-        websocket_max_message_size=_LONGEST_QUESTION,
+        websocket_max_message_size=_MAX_REQUEST_BYTES,
     )

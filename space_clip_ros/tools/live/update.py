@@ -1,100 +1,117 @@
-"""What the page is sent: one moment, with its pictures and figures, in one message.
+"""Updates of the page: the newest image, depth and figures in one binary message.
 
-A message is the length of a JSON text (4 bytes, little-endian), the text, then the pictures it gives the sizes of.
+A message is the length of a JSON text (4 bytes, little-endian), the text, then the image and the depth as JPEGs. The
+text gives their sizes in bytes. ``page/live.js`` reads it.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status_texts
 from space_clip_ros.tools.reporting.pictures import resized, shown_size
 
-LEVELS = ("ok", "warn", "error")
-_LONGEST = 960
+_MAX_SIDE = 960
 _QUALITY = 80
+
+Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the page says in words and numbers.
+    """The words and numbers on the page.
 
     Attributes:
-        state: how it goes, in one line.
-        level: one of :data:`LEVELS`.
-        cards: value and name of the main figures.
-        facts: name and value of the others.
+        state: the node's state in one line.
+        level: how good or bad that is.
+        cards: value and name of each main figure.
+        facts: name and value of each other figure.
     """
 
     state: str
-    level: str = LEVELS[0]
-    cards: Sequence[tuple[str, str]] = ()
-    facts: Sequence[tuple[str, str]] = ()
+    level: Level = Level.OK
+    cards: Pairs = ()
+    facts: Pairs = ()
 
 
-def message(figures: Figures, image: bytes, depth: bytes) -> bytes:
-    """Return the message of a moment; pictures are JPEGs, or empty where there is none yet."""
-    head = json.dumps({**asdict(figures), "image": len(image), "depth": len(depth)}).encode()
+@dataclass(frozen=True)
+class DepthStatus:
+    """One status of ``depth_node`` on ``/diagnostics``."""
+
+    level: Level
+    message: str
+    values: DepthValues
+
+    @classmethod
+    def read(cls, message: Any) -> DepthStatus:
+        """Read a ``diagnostic_msgs/DiagnosticStatus``; ROS's level STALE counts as an error.
+
+        Raises:
+            ValueError: a value that this version does not know.
+        """
+        level = Level(min(int.from_bytes(message.level, "little"), Level.ERROR))
+        return cls(level, message.message, DepthValues.read(status_texts(message)))
+
+
+def encode_update(figures: Figures, image: bytes, depth: bytes) -> bytes:
+    """Return an update's message; ``image`` and ``depth`` are JPEGs, or empty while there is none."""
+    level = figures.level.name.lower()
+    head = json.dumps({**asdict(figures), "level": level, "image": len(image), "depth": len(depth)}).encode()
     return struct.pack("<I", len(head)) + head + image + depth
 
 
-def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """Return (H, W, 3) uint8 RGB as a JPEG of at most 960 pixels a side."""
-    small = resized(picture, shown_size(picture.shape[1], picture.shape[0], _LONGEST))
+def encode_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """Return (H, W, 3) uint8 RGB as a JPEG, shrunk to at most 960 pixels a side."""
+    small = resized(picture, shown_size(picture.shape[1], picture.shape[0], _MAX_SIDE))
     _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return data.tobytes()
 
 
-def figures(node: Mapping[str, str], evaluator: Mapping[str, str]) -> Figures:
-    """Choose what to show of two statuses of ``/diagnostics``.
+def choose_figures(node: DepthStatus | None, evaluator: EvaluationValues | None) -> Figures:
+    """Choose what to show from the newest diagnostics; None stands for a node that has not been heard yet."""
+    errors = [] if evaluator is None else _evaluation_cards(evaluator)
+    if node is None:
+        return Figures("Nothing heard from a depth node yet.", Level.WARN, errors)
+    values = node.values
+    facts = {
+        "model": values.model,
+        "backend": values.backend,
+        "device": values.device,
+        "precision": values.precision,
+        "image topic": values.image_topic,
+        "memory, MiB": None if values.memory_mib is None else f"{values.memory_mib:.1f}",
+        "stages, ms": ", ".join(f"{stage} {duration:.2f}" for stage, duration in values.stages_ms.items()),
+        "drops": ", ".join(f"{count} {reason.value}" for reason, count in values.dropped_by.items()),
+    }
+    known = [(name, text) for name, text in facts.items() if text]
+    return Figures(node.message, node.level, [*_depth_cards(values), *errors], known)
 
-    Args:
-        node: values of ``depth_node``'s, with its ``message`` and its ``level`` (a digit); empty if it was not heard.
-        evaluator: values of ``depth_evaluator``'s; empty if there is none.
-    """
-    if not node:
-        return Figures("No depth node is heard yet.", LEVELS[1], _cards(evaluator, _EVALUATOR_CARDS))
-    stages = ", ".join(
-        f"{key.removeprefix(_STAGE)} {value}" for key, value in node.items() if key.startswith(_STAGE) and value
+
+def _depth_cards(values: DepthValues) -> Pairs:
+    return _cards(
+        (values.published_hz, "{:.1f}", "Hz published"),
+        (values.age_ms_p50, "{:.0f}", "ms from stamp to output, median"),
+        (values.age_ms_p95, "{:.0f}", "ms from stamp to output, 95 %"),
+        (values.stages_ms.get("engine"), "{:.1f}", "ms in the engine"),
+        (values.dropped, "{:.0f}", "images dropped"),
     )
-    drops = ", ".join(
-        f"{value} {key.removeprefix(_DROPPED)}" for key, value in node.items() if key.startswith(_DROPPED)
+
+
+def _evaluation_cards(values: EvaluationValues) -> Pairs:
+    return _cards(
+        (values.abs_rel, "{:.3f}", "abs_rel against the truth"),
+        (values.a1, "{:.3f}", "delta1 against the truth"),
+        (values.frames, "{:.0f}", "frames compared"),
     )
-    facts = [(name, node[key]) for key, name in _FACTS if node.get(key)]
-    facts += [(name, text) for name, text in (("stages, ms", stages), ("drops", drops)) if text]
-    level = LEVELS[min(int(node.get("level", "0")), len(LEVELS) - 1)]
-    cards = [*_cards(node, _NODE_CARDS), *_cards(evaluator, _EVALUATOR_CARDS)]
-    return Figures(node.get("message", ""), level, cards, facts)
 
 
-_STAGE, _DROPPED = "stage_ms: ", "dropped: "
-_NODE_CARDS = (
-    ("published_hz", "Hz published", "{:.1f}"),
-    ("age_ms_p50", "ms from stamp to output, median", "{:.0f}"),
-    ("age_ms_p95", "ms from stamp to output, 95 %", "{:.0f}"),
-    ("stage_ms: engine", "ms in the engine", "{:.1f}"),
-    ("dropped", "images dropped", "{:.0f}"),
-)
-_EVALUATOR_CARDS = (
-    ("abs_rel", "abs_rel against the truth", "{:.3f}"),
-    ("a1", "delta1 against the truth", "{:.3f}"),
-    ("frames", "frames compared", "{:.0f}"),
-)
-_FACTS = (
-    ("model", "model"),
-    ("backend", "backend"),
-    ("device", "device"),
-    ("precision", "precision"),
-    ("image_topic", "image topic"),
-    ("memory_mib", "memory, MiB"),
-)
-
-
-def _cards(values: Mapping[str, str], wanted: Sequence[tuple[str, str, str]]) -> list[tuple[str, str]]:
-    return [(form.format(float(values[key])), name) for key, name, form in wanted if key in values]
+def _cards(*wanted: tuple[float | None, str, str]) -> Pairs:
+    return [(form.format(value), name) for value, form, name in wanted if value is not None]

@@ -1,4 +1,4 @@
-"""A small synthetic drive, and one with everything KITTI's own have: GPS/IMU, right and grey cameras."""
+"""A small synthetic drive, and one with all that KITTI's drives have: GPS/IMU, right and grey cameras."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tiny_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def full_drive(tiny_drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small drive with made-up extras: east at 10 m/s, recorded 20 ms after the images; not to be changed."""
+    """The small drive with synthetic GPS/IMU and more cameras: it moves east at 10 m/s; not to be changed."""
     day = tmp_path_factory.mktemp("full") / tiny_drive.parent.name
     shutil.copytree(tiny_drive.parent, day)
     drive = day / tiny_drive.name
@@ -40,7 +40,7 @@ def full_drive(tiny_drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def write_record(path: Path, longitude: float = LONGITUDE, **changes: float) -> None:
-    """One of KITTI's lines of 30 numbers; ``changes`` by position, as ``v3=0.1``."""
+    """Write one of KITTI's records of 30 numbers; ``changes`` gives values by position, as ``v3=0.1``."""
     values = [LATITUDE, longitude, ALTITUDE, 0.0, 0.0, 0.0, *range(6, 30)]
     for name, value in changes.items():
         values[int(name[1:])] = value

@@ -20,7 +20,7 @@ DEPTH = np.ones((4, 6), np.float32)
 
 
 def write(path: Path, *names: str) -> Path:
-    """A bag with an image on each topic; the name says of what form."""
+    """Write a bag with one image on each topic; the topic's name chooses the kind of image."""
     head = messages.header(0, "camera")
     with BagWriter(path) as bag:
         for name in ("/tf", *names):

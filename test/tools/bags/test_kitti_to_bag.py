@@ -81,7 +81,7 @@ def messages(request: pytest.FixtureRequest, tiny_drive: Path, tmp_path_factory:
     return found
 
 
-def test_every_topic_has_every_frame_at_its_moment(messages: Messages, tiny_drive: Path) -> None:
+def test_every_topic_has_every_frame_at_its_stamp(messages: Messages, tiny_drive: Path) -> None:
     stamps = KittiDrive(tiny_drive).stamps_ns.tolist()
     for topic in ("/image", "/camera_info", "/velodyne_points", "/ground_truth/image"):
         assert [stamp for stamp, _ in messages[topic]] == stamps, topic

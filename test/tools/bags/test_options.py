@@ -6,28 +6,19 @@ from typing import Any
 import pytest
 
 from space_clip_ros.errors import InputError
-from space_clip_ros.tools.bags.options import (
-    BagOptions,
-    RecordOptions,
-    ReplayOptions,
-    add_record_options,
-    add_replay_options,
-    record_arguments,
-    record_options,
-    replay_arguments,
-    replay_options,
-)
+from space_clip_ros.tools.bags.options import BagOptions, RecordOptions, ReplayOptions
+from space_clip_ros.tools.program_options import ProgramOptions
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"cameras": ()}, "cameras must be some of"),
+        ({"cameras": ()}, "cameras: must be some of"),
         ({"cameras": ("color_left", "color_left")}, "each once"),
         ({"cameras": ("front",)}, "front"),
-        ({"compressed": "gif"}, "compressed must be one of jpeg, png, None, got 'gif'"),
-        ({"truth": "exact"}, "truth must be one of"),
-        ({"storage": "zip"}, "storage must be one of mcap, sqlite3"),
+        ({"compressed": "gif"}, "compressed: must be one of jpeg, png, got 'gif'"),
+        ({"truth": "exact"}, "truth: must be one of scan, annotated, none"),
+        ({"storage": "zip"}, "storage: must be one of mcap, sqlite3"),
     ],
 )
 def test_what_cannot_be_written_is_refused(values: dict[str, Any], message: str) -> None:
@@ -38,13 +29,14 @@ def test_what_cannot_be_written_is_refused(values: dict[str, Any], message: str)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rate": 0.0}, "rate must be from 0.01 to 100, got 0"),
-        ({"rate": float("nan")}, "rate must be"),
-        ({"start": -1.0}, "start must be 0 or more seconds, got -1"),
-        ({"duration": float("inf")}, "duration must be"),
-        ({"wait": -0.1}, "wait must be"),
-        ({"stamps": "later"}, "stamps must be bag or now, got 'later'"),
-        ({"stamps": "now", "clock": True}, "clock carries the bag's time, so it needs stamps of the bag"),
+        ({"rate": 0.0}, "rate: must be at least 0.01, got 0"),
+        ({"rate": 101.0}, "rate: must be at most 100, got 101"),
+        ({"rate": float("nan")}, "rate: must be a number"),
+        ({"start": -1.0}, "start: must be at least 0, got -1"),
+        ({"duration": float("inf")}, "duration: must be at most"),
+        ({"wait": -0.1}, "wait: must be at least 0"),
+        ({"stamps": "later"}, "stamps: must be one of bag, now, got 'later'"),
+        ({"stamps": "now", "clock": True}, "clock: carries the bag's time, so it needs the bag's stamps"),
     ],
 )
 def test_what_cannot_be_played_is_refused(values: dict[str, Any], message: str) -> None:
@@ -52,28 +44,24 @@ def test_what_cannot_be_played_is_refused(values: dict[str, Any], message: str) 
         ReplayOptions("bag", **values)
 
 
+@pytest.mark.parametrize("values", [{"duration": -1.0}, {"max_mb": -1.0}, {"max_mb": float("nan")}])
+def test_what_cannot_be_recorded_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="must be"):
+        RecordOptions("bag", **values)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         ReplayOptions("bag"),
         ReplayOptions("a bag", 0.1, True, 1.25, 1e-3, ("/image", "/tf"), True, 0.0),
-        ReplayOptions("bag", stamps="now", settle=2.5, wait_for="/image"),
+        ReplayOptions("bag", stamps="now", settle=2.5, wait_for="/image", subscribers=3),
+        RecordOptions("bag"),
+        RecordOptions("a bag", ("/image=sensor_msgs/msg/Image", "/tf"), 1.25, 100.0),
+        BagOptions(cameras=("gray_left", "color_left"), compressed="png"),
     ],
 )
-def test_options_survive_the_way_through_a_command_line(options: ReplayOptions) -> None:
+def test_options_survive_a_command_line(options: ProgramOptions) -> None:
     parser = argparse.ArgumentParser()
-    add_replay_options(parser)
-    assert replay_options(parser.parse_args(replay_arguments(options))) == options
-
-
-@pytest.mark.parametrize("values", [{"duration": -1.0}, {"max_mb": -1.0}, {"max_mb": float("nan")}])
-def test_what_cannot_be_recorded_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="must be 0 or more"):
-        RecordOptions("bag", **values)
-
-
-def test_options_of_a_recording_survive_too() -> None:
-    options = RecordOptions("a bag", ("/image=sensor_msgs/msg/Image", "/tf"), 1.25, 100.0)
-    parser = argparse.ArgumentParser()
-    add_record_options(parser)
-    assert record_options(parser.parse_args(record_arguments(options))) == options
+    options.add_to(parser)
+    assert options.parsed(parser.parse_args(options.arguments())) == options

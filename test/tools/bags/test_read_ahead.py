@@ -1,4 +1,4 @@
-"""Reading ahead and running together."""
+"""Reading ahead in a thread, and batches of items that are alike."""
 
 from __future__ import annotations
 

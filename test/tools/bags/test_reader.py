@@ -7,8 +7,9 @@ import pytest
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.tools.bags import messages, qos
+from space_clip_ros.tools.bags.definitions import Definition, known_definition
 from space_clip_ros.tools.bags.reader import BagReader
-from space_clip_ros.tools.bags.writer import BagWriter, Definition, known_definition
+from space_clip_ros.tools.bags.writer import BagWriter
 
 
 def write(path: Path, storage: str = "mcap") -> Path:
@@ -42,7 +43,7 @@ def test_a_single_file_is_a_bag_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_every_publisher_and_the_type_of_a_topic_are_told(tmp_path: Path, storage: str) -> None:
+def test_every_publisher_and_the_definition_of_a_topic_are_read(tmp_path: Path, storage: str) -> None:
     definition = Definition("int32 value\n", f"RIHS01_{64 * '1'}")
     with BagWriter(tmp_path / "bag", storage) as bag:
         bag.add("/x", "my_msgs/msg/Value", [qos.SENSOR, qos.STATIC_TF], definition)
@@ -82,7 +83,7 @@ def test_an_empty_bag_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_damaged_bags_are_one_error(tmp_path: Path, storage: str) -> None:
-    """Cut short or with a byte changed anywhere, a bag is read or refused, and nothing else happens."""
+    """A bag that is cut short, or has one byte changed, is either read or refused with a DataError."""
     whole = write(tmp_path / "bag", storage)
     file = next(path for path in whole.iterdir() if path.suffix != ".yaml")
     data = file.read_bytes()

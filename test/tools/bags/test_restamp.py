@@ -1,4 +1,4 @@
-"""Stamps are moved, and nothing else."""
+"""Stamps are changed, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is played when, on a bag of five images at 10 Hz and one latched message before them."""
+"""What is played when, in a bag of five transforms at 10 Hz and one latched message before them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def played(bag: BagReader, count: int | None = None, **options: Any) -> list[tup
     return [(due.offset_ns / TENTH, due.topic) for due in itertools.islice(schedule, count)]
 
 
-def test_everything_once_at_its_moment(bag: BagReader) -> None:
+def test_every_message_is_due_once_at_its_stamp(bag: BagReader) -> None:
     assert played(bag) == [(0, "/tf_static"), (0, "/tf"), (1, "/tf"), (2, "/tf"), (3, "/tf"), (4, "/tf")]
 
 
@@ -67,5 +67,5 @@ def test_a_loop_of_one_message_does_not_run_wild(bag: BagReader) -> None:
 
 
 def test_a_start_beyond_the_end_is_refused(bag: BagReader) -> None:
-    with pytest.raises(InputError, match=r"start must be within the bag's 0\.4 s, got 0\.5"):
+    with pytest.raises(InputError, match=r"start: must be within the bag's 0\.4 s, got 0\.5"):
         played(bag, start=0.5)

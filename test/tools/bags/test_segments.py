@@ -1,4 +1,4 @@
-"""Parts of a long job outlive its process."""
+"""The segments of a long job outlive its process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ JOB = {"model": ["a", 1], "bag": "b"}
 
 
 def add(segments: Segments, last: int, *stamps: int) -> None:
-    with segments.begin() as part:
-        part.add("/tf", "tf2_msgs/msg/TFMessage", qos.TF)
+    with segments.begin() as segment:
+        segment.add("/tf", "tf2_msgs/msg/TFMessage", qos.TF)
         for stamp in stamps:
-            part.write("/tf", stamp, messages.transforms())
+            segment.write("/tf", stamp, messages.transforms())
     segments.finish(last, empty=not stamps)
 
 
-def test_finished_parts_are_gone_on_from(tmp_path: Path) -> None:
+def test_a_second_run_continues_from_the_finished_segments(tmp_path: Path) -> None:
     with Segments(tmp_path / "bag", JOB) as segments:
         assert segments.done == 0
         add(segments, 2, 10, 20)

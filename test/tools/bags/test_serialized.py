@@ -5,16 +5,16 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from space_clip_ros.tools.bags import qos
-from space_clip_ros.tools.bags.serialized import message_class, played_qos, recorded_qos, recording_qos
+from space_clip_ros.tools.bags.serialized import installed_class, played_qos, recorded_qos, recording_qos
 
 LATCHED, VOLATILE = DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
 
 def test_types_are_found_by_name() -> None:
-    assert message_class("sensor_msgs/msg/Image") is Image
-    assert message_class("sensor_msgs/msg/Nothing") is None
-    assert message_class("no_such_msgs/msg/Image") is None
+    assert installed_class("sensor_msgs/msg/Image") is Image
+    assert installed_class("sensor_msgs/msg/Nothing") is None
+    assert installed_class("no_such_msgs/msg/Image") is None
 
 
 @pytest.mark.parametrize(

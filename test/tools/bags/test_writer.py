@@ -12,7 +12,8 @@ from rosbags.rosbag2 import Reader
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.tools.bags import messages, qos
-from space_clip_ros.tools.bags.writer import BagWriter, Definition
+from space_clip_ros.tools.bags.definitions import Definition
+from space_clip_ros.tools.bags.writer import BagWriter
 
 TOPIC = "/tf"
 KIND = "tf2_msgs/msg/TFMessage"
@@ -137,9 +138,9 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
 
 def test_unknown_types_and_storages_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="storage must be mcap or sqlite3, got 'zip'"):
+    with pytest.raises(InputError, match="storage: must be mcap or sqlite3, got 'zip'"):
         BagWriter(tmp_path / "bag", "zip")
-    with pytest.raises(InputError, match="a bag needs a folder of its own, got /"):
+    with pytest.raises(InputError, match="/: is no place for a bag, which needs a folder of its own"):
         BagWriter("/")
     with BagWriter(tmp_path / "bag") as bag:
         with pytest.raises(InputError, match="/x: the definition of my/msg/Type is not known"):

@@ -149,7 +149,7 @@ def test_a_view_without_its_port_ends_before_anything_starts(tmp_path: Path, sma
         port = other.getsockname()[1]
         status, output, errors = Run("--drive", small_drive, "--view", "--view-port", port, "--out", tmp_path).finish()
     assert status == 1
-    assert errors == f"demo: port {port} of 127.0.0.1 is taken; give another one, or 0 for any that is free\n"
+    assert errors == f"demo: port {port} of 127.0.0.1: is taken; give another one, or 0 for any that is free\n"
     assert output == ""
 
 

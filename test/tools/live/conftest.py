@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from space_clip_ros.messages.diagnostics import Level
+
 
 class Served(NamedTuple):
     server: Any
@@ -28,15 +30,15 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture
-def moment() -> Callable[..., bytes]:
-    """A moment of one grey image and one red depth: ``moment(state, grey=128)``."""
-    from space_clip_ros.tools.live.update import Figures, jpeg, message
+def encoded_update() -> Callable[..., bytes]:
+    """Make an update of a grey image and a red depth: ``encoded_update(state, grey=128)``."""
+    from space_clip_ros.tools.live.update import Figures, encode_jpeg, encode_update
 
-    def make(state: str, grey: int = 128, level: str = "ok", size: tuple[int, int] = (94, 312)) -> bytes:
+    def make(state: str, grey: int = 128, level: Level = Level.OK, size: tuple[int, int] = (94, 312)) -> bytes:
         red = np.zeros((*size, 3), np.uint8)
         red[..., 0] = 200
         facts = [("model", "<b>tiny</b>"), ("stages, ms", ", ".join(f"stage_{number} 1.25" for number in range(9)))]
         figures = Figures(state, level, [("9.8", "Hz published"), ("0.123", "abs_rel against the truth")], facts)
-        return message(figures, jpeg(np.full((*size, 3), grey, np.uint8)), jpeg(red))
+        return encode_update(figures, encode_jpeg(np.full((*size, 3), grey, np.uint8)), encode_jpeg(red))
 
     return make

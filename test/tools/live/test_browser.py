@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 
+from space_clip_ros.messages.diagnostics import Level
+
 TEXT = "document.getElementById('state').textContent"
 # Read off a copy: browsers warn of canvases that are drawn and read in turns.
 PIXEL = "(() => {{ const copy = document.createElement('canvas').getContext('2d', {{ willReadFrequently: true }});"
 PIXEL += "copy.drawImage(document.getElementById('{}'), 0, 0); return [...copy.getImageData(20, 20, 1, 1).data]; }})()"
 
 
-def show(browser: Any, served: Any, moment: Callable[..., bytes], until: Callable[..., None], state: str) -> None:
+def show(
+    browser: Any, served: Any, encoded_update: Callable[..., bytes], until: Callable[..., None], state: str
+) -> None:
     until(lambda: served.server.watchers == 1, "the page")
-    served.server.show(moment(state))
+    served.server.show(encoded_update(state))
     until(lambda: browser.ask(TEXT) == state, state)
 
 
@@ -25,7 +29,7 @@ def show(browser: Any, served: Any, moment: Callable[..., bytes], until: Callabl
 def test_it_is_whole_at_every_width(
     browser: Any,
     served: Any,
-    moment: Callable[..., bytes],
+    encoded_update: Callable[..., bytes],
     until: Callable[..., None],
     width: int,
     height: int,
@@ -33,7 +37,7 @@ def test_it_is_whole_at_every_width(
     dark: bool,
 ) -> None:
     browser.open(served.url, width, height, phone, dark)
-    show(browser, served, moment, until, f"9.8 Hz, as it should be, at {width} pixels and {'x' * 60}")
+    show(browser, served, encoded_update, until, f"9.8 Hz, as it should be, at {width} pixels and {'x' * 60}")
     assert browser.ask("document.documentElement.scrollWidth") <= width
     places = browser.ask(
         "[...document.querySelectorAll('canvas')].map((one) => one.getBoundingClientRect())"
@@ -54,13 +58,13 @@ def test_it_is_whole_at_every_width(
 
 
 def test_pictures_move_and_the_end_is_told(
-    browser: Any, served: Any, moment: Callable[..., bytes], until: Callable[..., None]
+    browser: Any, served: Any, encoded_update: Callable[..., bytes], until: Callable[..., None]
 ) -> None:
     browser.open(served.url, 1280, 900)
-    show(browser, served, moment, until, "first")
+    show(browser, served, encoded_update, until, "first")
     for grey in (30, 200, 90):
-        served.server.show(moment(f"grey {grey}", grey, "warn"))
-        until(lambda grey=grey: browser.ask(TEXT) == f"grey {grey}", "the next moment")
+        served.server.show(encoded_update(f"grey {grey}", grey, Level.WARN))
+        until(lambda grey=grey: browser.ask(TEXT) == f"grey {grey}", "the next update")
         assert browser.ask(PIXEL.format("image"))[0] == pytest.approx(grey, abs=4)
         assert browser.ask("document.getElementById('state').className") == "warn"
     served.server.close()

@@ -1,4 +1,4 @@
-"""The server over real HTTP and WebSockets: who is answered, what a watcher gets, and how it ends."""
+"""The server over real HTTP and WebSockets: whom it answers, what a page gets, and how it ends."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_other_pages_may_not_watch(served: Any, headers: dict[str, str]) -> None
     assert served.server.watchers == 0
 
 
-def test_the_newest_moment_goes_to_who_is_ready(served: Any) -> None:
+def test_the_newest_update_goes_to_pages_that_are_ready(served: Any) -> None:
     async def scene() -> None:
         served.server.show(b"before anybody watched")
         connection = await watch(served.url, Origin=served.url.rstrip("/"))
@@ -115,7 +115,7 @@ def test_watchers_do_not_wait_for_each_other(served: Any) -> None:
     asyncio.run(scene())
 
 
-def test_the_end_is_told_and_the_port_is_free_again(served: Any) -> None:
+def test_pages_are_told_of_the_end_and_the_port_is_free_again(served: Any) -> None:
     from space_clip_ros.tools.live.address import listen
 
     async def scene() -> None:

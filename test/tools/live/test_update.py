@@ -1,33 +1,34 @@
-"""What is said of a moment, and how it is written."""
+"""What an update of the page shows, and how it is encoded."""
 
 from __future__ import annotations
 
 import json
 import struct
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pytest
 
-from space_clip_ros.tools.live.update import Figures, figures, jpeg, message
+from space_clip_ros.messages.diagnostics import DepthValues, Drop, EvaluationValues, Level
+from space_clip_ros.tools.live.update import DepthStatus, Figures, choose_figures, encode_jpeg, encode_update
 
-NODE = {
-    "message": "9.9 Hz, 31 ms from stamp to output (median)",
-    "level": "1",
-    "model": "road_tiny",
-    "backend": "onnxruntime",
-    "published_hz": "9.91",
-    "age_ms_p50": "31.4",
-    "age_ms_p95": "44.6",
-    "dropped": "3",
-    "dropped: replaced": "2",
-    "dropped: broken": "1",
-    "stage_ms: convert": "1.20",
-    "stage_ms: engine": "22.46",
-}
+VALUES = DepthValues(
+    model="road_tiny",
+    backend="onnxruntime",
+    published_hz=9.91,
+    age_ms_p50=31.4,
+    age_ms_p95=44.6,
+    dropped=3,
+    dropped_by={Drop.REPLACED: 2, Drop.BAD_IMAGE: 1},
+    stages_ms={"convert": 1.2, "engine": 22.46},
+    memory_mib=512.34,
+)
+NODE = DepthStatus(Level.WARN, "9.9 Hz, 31 ms from stamp to output (median)", VALUES)
 
 
 def test_a_message_is_head_image_and_depth() -> None:
-    written = message(Figures("runs", "warn", [("1", "one")], [("two", "2")]), b"image", b"depths")
+    written = encode_update(Figures("runs", Level.WARN, [("1", "one")], [("two", "2")]), b"image", b"depths")
     (length,) = struct.unpack("<I", written[:4])
     head = json.loads(written[4 : 4 + length])
     assert head == {
@@ -44,15 +45,15 @@ def test_a_message_is_head_image_and_depth() -> None:
 def test_pictures_keep_their_colours_and_have_a_bound() -> None:
     picture = np.zeros((500, 2000, 3), np.uint8)
     picture[..., 0] = 220
-    decoded = cv2.imdecode(np.frombuffer(jpeg(picture), np.uint8), cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(picture), np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape == (240, 960, 3)
     np.testing.assert_allclose(decoded.reshape(-1, 3).mean(axis=0), [0, 0, 220], atol=3)
-    assert cv2.imdecode(np.frombuffer(jpeg(picture[:30, :40]), np.uint8), 1).shape == (30, 40, 3)
+    assert cv2.imdecode(np.frombuffer(encode_jpeg(picture[:30, :40]), np.uint8), 1).shape == (30, 40, 3)
 
 
 def test_the_main_figures_are_chosen() -> None:
-    shown = figures(NODE, {"abs_rel": "0.12345", "a1": "0.9", "frames": "12", "rmse": "4"})
-    assert (shown.state, shown.level) == (NODE["message"], "warn")
+    shown = choose_figures(NODE, EvaluationValues(abs_rel=0.12345, a1=0.9, frames=12, rmse=4.0))
+    assert (shown.state, shown.level) == (NODE.message, Level.WARN)
     assert shown.cards == [
         ("9.9", "Hz published"),
         ("31", "ms from stamp to output, median"),
@@ -66,16 +67,21 @@ def test_the_main_figures_are_chosen() -> None:
     assert shown.facts == [
         ("model", "road_tiny"),
         ("backend", "onnxruntime"),
+        ("memory, MiB", "512.3"),
         ("stages, ms", "convert 1.20, engine 22.46"),
-        ("drops", "2 replaced, 1 broken"),
+        ("drops", "2 replaced by a newer one, 1 bad image"),
     ]
 
 
-def test_levels_of_a_stale_status_are_errors_too() -> None:
-    assert [figures({**NODE, "level": level}, {}).level for level in "0123"] == ["ok", "warn", "error", "error"]
+@pytest.mark.parametrize(("level", "shown"), [(0, Level.OK), (1, Level.WARN), (2, Level.ERROR), (3, Level.ERROR)])
+def test_a_status_is_read_and_a_stale_one_is_an_error(level: int, shown: Level) -> None:
+    values = [SimpleNamespace(key=key, value=text) for key, text in VALUES.texts().items()]
+    message = SimpleNamespace(level=bytes([level]), message="as it goes", values=values)
+    assert DepthStatus.read(message) == DepthStatus(shown, "as it goes", DepthValues.read(VALUES.texts()))
 
 
-def test_a_node_that_is_not_heard_is_said() -> None:
-    shown = figures({}, {"frames": "0"})
-    assert (shown.state, shown.level) == ("No depth node is heard yet.", "warn")
+def test_before_the_node_is_heard_the_page_says_so() -> None:
+    shown = choose_figures(None, EvaluationValues(frames=0))
+    assert (shown.state, shown.level) == ("Nothing heard from a depth node yet.", Level.WARN)
     assert shown.cards == [("0", "frames compared")]
+    assert choose_figures(None, None).cards == []

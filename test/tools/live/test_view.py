@@ -23,14 +23,17 @@ import pytest
 
 pytest.importorskip("tornado")
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from space_clip_ros.messages import image_from_array
+from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status, status_array
+from space_clip_ros.tools.executables import LIVE_VIEW
 from space_clip_ros.tools.live.address import address, listen
+from space_clip_ros.tools.live.options import COMPRESSED, RAW, ViewOptions
 
 PATIENCE_S = 30
 HEIGHT, WIDTH = 94, 312
@@ -38,7 +41,7 @@ COLORS = ((250, 20, 20), (20, 250, 20), (20, 20, 250))
 
 
 class Robot:
-    """Publishes an image, its coloured depth and diagnostics again and again; every frame has a colour of its own."""
+    """Keeps publishing an image, its coloured depth and diagnostics; neighbouring frames differ in colour."""
 
     def __init__(self) -> None:
         self.node = rclpy.create_node("robot")
@@ -78,20 +81,18 @@ class Robot:
             self.diagnostics.publish(self._report(header))
 
     def _report(self, header: Header) -> DiagnosticArray:
-        node = {"published_hz": "19.8", "stage_ms: engine": "12.5", "model": "tiny", "dropped": "0"}
-        return DiagnosticArray(
-            header=header,
-            status=[
-                _status("depth: depth estimation", "19.8 Hz, 20 ms", node),
-                _status("depth_evaluator: depth error", "abs_rel", {"abs_rel": "0.111", "a1": "0.9", "frames": "7"}),
-                _status("other: something", "else", {"abs_rel": "9"}),
+        node = DepthValues(published_hz=19.8, stages_ms={"engine": 12.5}, model="tiny", dropped=0)
+        errors = EvaluationValues(abs_rel=0.111, a1=0.9, frames=7)
+        return status_array(
+            header.stamp,
+            [
+                status(f"depth: {DepthValues.PART}", Level.OK, "19.8 Hz, 20 ms", node.texts()),
+                status(f"depth_evaluator: {EvaluationValues.PART}", Level.OK, "abs_rel", errors.texts()),
+                status("other: something", Level.OK, "else", {"abs_rel": "9"}),
+                # From a node of another version: the view must ignore it.
+                status(f"rear: {DepthValues.PART}", Level.OK, "rear", {"received": "many"}),
             ],
         )
-
-
-def _status(name: str, message: str, values: dict[str, str]) -> DiagnosticStatus:
-    items = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return DiagnosticStatus(level=DiagnosticStatus.OK, name=name, message=message, values=items)
 
 
 @pytest.fixture
@@ -104,17 +105,15 @@ def robot(ros: int) -> Iterator[Robot]:
 class Program:
     """The view in a process of its own, on a port that this one has reserved."""
 
-    def __init__(self, domain: int, log: Path, *words: str) -> None:
+    def __init__(self, domain: int, log: Path, transport: str = RAW) -> None:
         with listen(0) as listener:
             self.url = address(listener)
             self.port = listener.getsockname()[1]
             command = [
                 sys.executable,
                 "-m",
-                "space_clip_ros.tools.live.view",
-                "--socket",
-                str(listener.fileno()),
-                *words,
+                f"space_clip_ros.{LIVE_VIEW}",
+                *ViewOptions(socket=listener.fileno(), image_transport=transport).arguments(),
             ]
             with log.open("wb") as output:
                 self.process = subprocess.Popen(
@@ -144,8 +143,8 @@ Start = Callable[..., Program]
 def start(domain: int, tmp_path: Path) -> Iterator[Start]:
     programs: list[Program] = []
 
-    def make(*words: str) -> Program:
-        programs.append(Program(domain, tmp_path / "view.log", *words))
+    def make(transport: str = RAW) -> Program:
+        programs.append(Program(domain, tmp_path / "view.log", transport))
         return programs[-1]
 
     yield make
@@ -155,7 +154,7 @@ def start(domain: int, tmp_path: Path) -> Iterator[Start]:
 
 
 async def seen(connection: WebSocketClientConnection) -> tuple[dict[str, Any], Any, Any]:
-    """Return the next moment: its head, and image and depth as BGR, None where there is none."""
+    """Return the next update: its head, and image and depth as BGR, None where there is none."""
     written = await asyncio.wait_for(connection.read_message(), PATIENCE_S)
     assert isinstance(written, bytes)
     (length,) = struct.unpack("<I", written[:4])
@@ -174,21 +173,21 @@ async def seen_when(
     connection: WebSocketClientConnection, wanted: Callable[..., bool]
 ) -> tuple[dict[str, Any], Any, Any]:
     end = time.monotonic() + PATIENCE_S
-    while not wanted(*(moment := await seen(connection))):
-        assert time.monotonic() < end, moment[0]
-    return moment
+    while not wanted(*(update := await seen(connection))):
+        assert time.monotonic() < end, update[0]
+    return update
 
 
-@pytest.mark.parametrize("transport", ["raw", "compressed"])
+@pytest.mark.parametrize("transport", [RAW, COMPRESSED])
 def test_pictures_and_figures_are_shown_while_somebody_watches(
     robot: Robot, start: Start, until: Callable[..., None], transport: str
 ) -> None:
-    program = start("--image-transport", transport)
+    program = start(transport)
     status, text = program.page()
     assert status == 200
     assert "<canvas" in text
     assert program.page(host="attacker.example")[0] == 403
-    assert not robot.watched(), "nothing is subscribed to for nobody"
+    assert not robot.watched(), "no subscription without an open page"
 
     async def scene() -> None:
         connection = await program.watch()
@@ -247,7 +246,7 @@ def test_a_signal_ends_it_and_the_page_is_told(robot: Robot, start: Start, numbe
 
 
 def test_by_itself_it_takes_a_port_and_says_where_it_is(domain: int) -> None:
-    command = [sys.executable, "-m", "space_clip_ros.tools.live.view", "--port"]
+    command = [sys.executable, "-m", f"space_clip_ros.{LIVE_VIEW}", "--port"]
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "RCUTILS_LOGGING_USE_STDOUT": "1"}
     with subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
@@ -261,4 +260,4 @@ def test_by_itself_it_takes_a_port_and_says_where_it_is(domain: int) -> None:
     assert process.returncode == 0
     assert taken.returncode == 1
     assert len(taken.stdout.splitlines()) == 1
-    assert f"port {found[1]} of 127.0.0.1 is taken; give another one" in taken.stdout
+    assert f"port {found[1]} of 127.0.0.1: is taken; give another one" in taken.stdout

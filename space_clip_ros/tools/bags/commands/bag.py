@@ -1,11 +1,11 @@
-"""``space_clip bag``: a KITTI raw drive into a rosbag2."""
+"""``space_clip bag``: convert a KITTI raw drive into a rosbag2."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from space_clip_ros.tools.bags.options import CAMERAS, COMPRESSIONS, STORAGES, TRUTHS
+from space_clip_ros.tools.bags.options import BagOptions
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,33 +18,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: space_clip bag 2011_09_26/2011_09_26_drive_0005_sync --out drive_0005 --compressed jpeg",
     )
     parser.add_argument("drive", type=Path, metavar="DRIVE_DIR", help="the drive's folder (..._drive_NNNN_sync)")
-    parser.add_argument("--out", type=Path, required=True, metavar="BAG", help="folder to write, not there yet")
-    parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0], help=f"file format (default {STORAGES[0]})")
-    parser.add_argument("--compressed", choices=COMPRESSIONS, help="write image/compressed instead of raw images")
-    parser.add_argument(
-        "--cameras",
-        nargs="+",
-        choices=tuple(CAMERAS),
-        default=["color_left"],
-        metavar="CAMERA",
-        help=f"of {', '.join(CAMERAS)} (default color_left); scans and truth go with the first",
-    )
-    parser.add_argument(
-        "--truth",
-        choices=TRUTHS,
-        default=TRUTHS[0],
-        help="ground_truth/image from the laser scan (default), from annotated depth (exact for synthetic drives)",
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="BAG", help="folder to write, which must not exist")
+    BagOptions.add_to(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the bag and name it and its topics."""
+    """Write the bag, then print its path and how many messages each topic has."""
     from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.tools.bags.kitti_to_bag import write_bag
-    from space_clip_ros.tools.bags.options import BagOptions
 
-    options = BagOptions(tuple(args.cameras), args.compressed, args.truth, args.storage)
+    options = BagOptions.parsed(args)
     with ending_on_sigterm(), progress_bar(0, "writing") as bar:
         counts = write_bag(args.drive, args.out, options, callback(bar))
     for topic, count in sorted(counts.items()):

@@ -1,10 +1,10 @@
-"""``space_clip record``: topics into a bag."""
+"""``space_clip record``: record topics into a bag."""
 
 from __future__ import annotations
 
 import argparse
 
-from space_clip_ros.tools.bags.options import add_record_options, record_arguments, record_options
+from space_clip_ros.tools.bags.options import RecordOptions
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,11 +15,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Record topics into a rosbag2 until Ctrl-C; no rosbag2 needed. Foxglove and RViz open the result.",
         epilog="example: space_clip record /image /camera_info /depth/image /depth/points --out run_1",
     )
-    add_record_options(parser)
+    RecordOptions.add_to(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Become the node, which ends at Ctrl-C or after the duration."""
+    from space_clip_ros.tools.executables import BAG_RECORD
     from space_clip_ros.tools.ros_process import become
 
-    return become("tools.bags.record", record_arguments(record_options(args)))
+    return become(BAG_RECORD, RecordOptions.parsed(args).arguments())

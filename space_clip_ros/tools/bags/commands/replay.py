@@ -1,10 +1,10 @@
-"""``space_clip replay``: a bag's messages over DDS."""
+"""``space_clip replay``: play a bag over DDS."""
 
 from __future__ import annotations
 
 import argparse
 
-from space_clip_ros.tools.bags.options import add_replay_options, replay_arguments, replay_options
+from space_clip_ros.tools.bags.options import ReplayOptions
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,11 +15,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Play a rosbag2 over ROS 2 with its own timing; no rosbag2 needed.",
         epilog="example: space_clip replay drive_0005 --rate 0.5 --loop --clock --topics /image /camera_info",
     )
-    add_replay_options(parser)
+    ReplayOptions.add_to(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Become the node, which ends with the bag or at Ctrl-C."""
+    from space_clip_ros.tools.executables import BAG_REPLAY
     from space_clip_ros.tools.ros_process import become
 
-    return become("tools.bags.replay", replay_arguments(replay_options(args)))
+    return become(BAG_REPLAY, ReplayOptions.parsed(args).arguments())

@@ -35,22 +35,22 @@ async function draw(id, jpeg) {
 
 async function show(message) {
   const start = 4 + new DataView(message).getUint32(0, true);
-  const moment = JSON.parse(new TextDecoder().decode(new Uint8Array(message, 4, start - 4)));
-  const middle = start + moment.image;
+  const update = JSON.parse(new TextDecoder().decode(new Uint8Array(message, 4, start - 4)));
+  const middle = start + update.image;
   await Promise.all([
     draw("image", message.slice(start, middle)),
-    draw("depth", message.slice(middle, middle + moment.depth)),
+    draw("depth", message.slice(middle, middle + update.depth)),
   ]);
-  fill(byId("cards"), moment.cards, ["div", ["b", "span"]]);
-  fill(byId("facts"), moment.facts, ["tr", ["td", "td"]]);
-  say(moment.state, moment.level);
+  fill(byId("cards"), update.cards, ["div", ["b", "span"]]);
+  fill(byId("facts"), update.facts, ["tr", ["td", "td"]]);
+  say(update.state, update.level);
 }
 
 const socket = new WebSocket(new URL("live", location.href.replace(/^http/, "ws")));
 let last = Promise.resolve();
 socket.binaryType = "arraybuffer";
 socket.onmessage = (event) => {
-  // The next moment is asked for when this one is drawn: on a slow line the newest is sent, and none waits.
+  // Ask for the next update only once this one is drawn, so that a slow connection skips updates, never queues them.
   last = show(event.data).finally(() => socket.readyState === WebSocket.OPEN && socket.send("next"));
 };
 socket.onclose = async (event) => {
@@ -58,5 +58,5 @@ socket.onclose = async (event) => {
   document.body.classList.add("ended");
   document.title = "Ended - live view";
   const why = event.code === 1001 ? "The demo has ended." : "The connection is lost; the demo has ended or was stopped.";
-  say(`${why} This is the last of it.`, "ended");
+  say(`${why} This is the last update.`, "ended");
 };

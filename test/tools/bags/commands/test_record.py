@@ -1,4 +1,4 @@
-"""``space_clip record``: the command before it becomes the node, which test/ros/test_record.py records with."""
+"""``space_clip record`` up to the point where it becomes the node; test/tools/bags/test_record.py tests the node."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from space_clip_ros.cli.main import main
 from space_clip_ros.tools import ros_process
+from space_clip_ros.tools.executables import BAG_RECORD
 
 
 def test_the_command_becomes_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,17 +18,15 @@ def test_the_command_becomes_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     main(["record", "/image", "--out", "bag"])
     assert started[0][1][1:] == [
         "-m",
-        "space_clip_ros.tools.bags.record",
-        "--out=bag",
-        "--duration=0.0",
-        "--max-mb=0.0",
+        f"space_clip_ros.{BAG_RECORD}",
         "/image",
+        "--out=bag",
     ]
 
 
 def test_wrong_values_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["record", "--out", "bag", "--duration", "-1"]) == 1
-    assert capsys.readouterr().err == "space_clip record: duration must be 0 or more seconds, got -1\n"
+    assert capsys.readouterr().err == "space_clip record: duration: must be at least 0, got -1.0\n"
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""``space_clip replay``: what the command does before it becomes the node, which test/ros/test_replay.py plays with."""
+"""``space_clip replay`` up to the point where it becomes the node; test/tools/bags/test_replay.py tests the node."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from space_clip_ros.cli.main import main
 from space_clip_ros.tools import ros_process
+from space_clip_ros.tools.executables import BAG_REPLAY
 
 
 def test_the_command_becomes_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,13 +19,13 @@ def test_the_command_becomes_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     main(["replay", "bag", "--loop", "--topics", "/image"])
     program, words = started[0]
     assert program == sys.executable
-    assert words[1:4] == ["-m", "space_clip_ros.tools.bags.replay", "bag"]
+    assert words[1:4] == ["-m", f"space_clip_ros.{BAG_REPLAY}", "bag"]
     assert words[-3:] == ["--loop", "--topics", "/image"]
 
 
 def test_wrong_values_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", "bag", "--rate", "0"]) == 1
-    assert capsys.readouterr().err == "space_clip replay: rate must be from 0.01 to 100, got 0\n"
+    assert capsys.readouterr().err == "space_clip replay: rate: must be at least 0.01, got 0.0\n"
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
