@@ -103,7 +103,7 @@ def predict_bag(
     options = options or PredictionOptions()
     result = Path(out).expanduser().absolute()
     if result.exists():
-        raise DataError(f"{result}: exists already; remove it or choose another folder")
+        raise DataError(result, "exists already", "remove it or choose another folder")
     with BagReader(bag) as source:
         return _Run(source, result, predictor, options, progress or (lambda *_: None), warn).run()
 
@@ -129,7 +129,7 @@ class _Run:
         self._cameras = {image.name: self._camera(image) for image in self._images}
         taken = [name for camera in self._cameras.values() for name in camera.topics if name in source.topics]
         if taken:
-            raise DataError(f"{source.path}: has {', '.join(taken)} already; give the bag without them")
+            raise DataError(source.path, f"has {', '.join(taken)} already", "give the bag without them")
         self._total = sum(source.topics[image.name].count for image in self._images)
 
     def run(self) -> Added:
@@ -140,7 +140,7 @@ class _Run:
             if not used:
                 segments.discard()
                 problem = next((camera.problem for camera in self._cameras.values() if camera.problem), "see above")
-                raise DataError(f"{self._source.path}: none of its images could be used ({problem})")
+                raise DataError(self._source.path, f"none of its images could be used ({problem})")
             self._merge(segments, counts)
             segments.discard()
         return Added(counts, self._total, self._total - used)
