@@ -116,7 +116,7 @@ def plain(value: Any) -> Any:
 
 
 def executables() -> set[str]:
-    return set(re.findall(r"f\"(\w+) = \{NAME\}\.ros\.", (ROOT / "setup.py").read_text(encoding="utf-8")))
+    return set(re.findall(r"f\"(\w+) = \{NAME\}\.(?:ros|tools)\.", (ROOT / "setup.py").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("name", [path.name.removesuffix(".launch.py") for path in FILES])
