@@ -42,7 +42,7 @@ def test_parameters_exist(page: str, project_root: Path) -> None:
 )
 def test_what_the_node_is_quoted_with_is_what_it_says(text: str, project_root: Path) -> None:
     page = (project_root / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    rooms = [project_root / "space_clip_ros" / name for name in ("ros", "perception")]
+    rooms = [project_root / "space_clip_ros" / name for name in ("ros", "perception", "geometry")]
     code = "".join(path.read_text(encoding="utf-8") for room in rooms for path in room.rglob("*.py"))
     assert text in page
     assert text in code
