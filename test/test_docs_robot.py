@@ -38,6 +38,10 @@ def test_parameters_exist(page: str, project_root: Path) -> None:
         "it is for images of ",
         " s old on arrival, max_age is ",
         "no depth: ",
+        "it carries ",
+        "use_sim_time is true, but nobody publishes /clock, so ages are unknown",
+        "images have no stamp (it is 0), so their age is unknown",
+        " this node's clock; ",
     ],
 )
 def test_what_the_node_is_quoted_with_is_what_it_says(text: str, project_root: Path) -> None:
