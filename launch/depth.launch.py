@@ -1,8 +1,8 @@
-"""One camera: ``depth_node``, and RViz if asked for.
+"""Start ``depth_node`` for one camera or several, and RViz if you want it.
 
   ros2 launch space_clip_ros depth.launch.py image:=/camera/image_raw camera_info:=/camera/camera_info rviz:=true
 
-Arguments left empty keep what ``params_file`` says.
+Arguments left empty keep the value of ``params_file``.
 """
 
 import os
@@ -21,20 +21,20 @@ PROCESSES = 2
 
 ARGUMENTS = {
     "namespace": ("", "namespace of the node and its topics"),
-    "params_file": (str(SHARE / "config" / "depth.yaml"), "parameters of depth_node"),
-    "image": ("image", "topic of the images; with image_transport compressed, without /compressed"),
-    "camera_info": ("camera_info", "topic of their camera_info"),
-    "cameras": ("", "several cameras: their names, separated by commas; their topics go below them"),
-    "model": ("", "bundled model's name or a file"),
+    "params_file": (str(SHARE / "config" / "depth.yaml"), "YAML file with parameters of depth_node"),
+    "image": ("image", "topic of the images; always without /compressed"),
+    "camera_info": ("camera_info", "topic of the images' camera_info"),
+    "cameras": ("", "names of several cameras, separated by commas; each camera's topics are below its name"),
+    "model": ("", "name of a bundled model, or a file"),
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
     "image_transport": ("", "raw or compressed"),
-    "autostart": ("", "false leaves configure and activate to a lifecycle manager"),
-    "use_sim_time": ("false", "take the time from /clock"),
+    "autostart": ("", "false: a lifecycle manager configures and activates the node"),
+    "use_sim_time": ("false", "use the time of /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "rviz": ("false", "show depth and cloud in RViz"),
     "fixed_frame": ("camera_color_optical_frame", "RViz's fixed frame, usually the images' frame_id"),
 }
-# Arguments that become parameters of the node if they are not empty.
+# Arguments that become parameters of the node unless they are empty.
 TEXTS = ("model", "backend", "image_transport")
 RVIZ_TOPICS = ("image", "depth/image", "depth/color", "depth/points")
 
@@ -48,7 +48,7 @@ def generate_launch_description():
 
 
 def dds_profile():
-    """Let DDS carry whole images, unless the user has a profile of their own or there is no shared memory for it."""
+    """Let DDS carry whole images, unless the user has set a profile or shared memory is too small for ours."""
     shipped = dds.shipped_environment(os.environ, SHARE / "config", PROCESSES)
     return [SetEnvironmentVariable(name, value) for name, value in shipped.items()]
 
@@ -56,7 +56,7 @@ def dds_profile():
 def nodes(context):
     value = context.launch_configurations
     simulated = yaml.safe_load(value["use_sim_time"])
-    # Without its type launch would read a model named 7 as a number.
+    # Without the type, launch would read a model named 7 as a number.
     parameters = {name: ParameterValue(value[name], value_type=str) for name in TEXTS if value[name]}
     if value["autostart"]:
         parameters["autostart"] = yaml.safe_load(value["autostart"])
@@ -72,7 +72,7 @@ def nodes(context):
         name="depth",
         namespace=value["namespace"],
         parameters=[value["params_file"], {**parameters, "use_sim_time": simulated}],
-        # As in image_transport, moving the image moves its compressed form too.
+        # As in image_transport, remapping the image also remaps its compressed form.
         remappings=[
             *remaps,
             *((f"{name}/compressed", f"{to}/compressed") for name, to in remaps if name.endswith("image")),
@@ -90,7 +90,7 @@ def rviz(value, simulated):
         name="rviz",
         namespace=value["namespace"],
         parameters=[{"use_sim_time": simulated}],
-        # The view names topics from the root; here they move to the node's.
+        # The view uses topics at the root; remap them to the node's.
         remappings=[(f"/{topic}", value["image"] if topic == "image" else topic) for topic in RVIZ_TOPICS],
         arguments=["-d", str(SHARE / "config" / "depth.rviz"), "-f", value["fixed_frame"]],
         output="screen",

@@ -1,9 +1,9 @@
-"""A KITTI raw drive or a bag played into ``depth_node``, with ``depth_evaluator`` and RViz; ends when it is over.
+"""Play a KITTI raw drive or a bag into ``depth_node``, with ``depth_evaluator`` and RViz; end with the drive or bag.
 
   ros2 launch space_clip_ros kitti.launch.py drive:=/data/2011_09_26/2011_09_26_drive_0005_sync rviz:=true
   ros2 launch space_clip_ros kitti.launch.py bag:=/data/drive_0005 rviz:=true
 
-Bags are played by this package's own player, which waits until the node is there; ``ros2 bag play`` would not.
+This package's own player plays bags: it waits until the node is ready, which ``ros2 bag play`` does not.
 """
 
 from pathlib import Path
@@ -23,22 +23,22 @@ WAIT_S = 60.0
 
 ARGUMENTS = {
     "drive": ("", "folder of one KITTI raw drive (..._drive_NNNN_sync)"),
-    "bag": ("", "a rosbag2 instead, such as space_clip bag writes: a folder, or one .mcap or .db3 file"),
+    "bag": ("", "a rosbag2 instead of a drive, such as space_clip bag writes: a folder, or one .mcap or .db3 file"),
     "bag_image": ("", "the bag's image topic, if it has several"),
     "rate": ("1.0", "playback speed; 1 is the drive's or bag's own"),
     "loop": ("false", "start again at the end"),
-    "json": ("", "file for the evaluator's final table"),
-    "params_file": (str(FOLDER.parent / "config" / "depth.yaml"), "parameters of depth_node"),
-    "model": ("", "bundled model's name or a file"),
+    "json": ("", "file to write the evaluator's final table to"),
+    "params_file": (str(FOLDER.parent / "config" / "depth.yaml"), "YAML file with parameters of depth_node"),
+    "model": ("", "name of a bundled model, or a file"),
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
     "use_sim_time": (
         "true",
-        "true: the stamps of the drive or bag, and /clock; false: everything is stamped when it is sent",
+        "true: stamps of the drive or bag, with /clock; false: messages are stamped when they are sent",
     ),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "rviz": ("false", "show image, depth and cloud in RViz"),
 }
-# Arguments that depth.launch.py takes as they are.
+# Arguments passed on to depth.launch.py unchanged.
 SHARED = ("params_file", "model", "backend", "use_sim_time", "log_level", "rviz")
 
 
@@ -57,7 +57,7 @@ def nodes(context):
         raise RuntimeError("give a drive or a bag: drive:=/data/..._drive_NNNN_sync or bag:=/data/drive_0005")
     camera = images(value) if value["bag"] else None
     transport = "compressed" if camera and camera.compressed else ""
-    # First, as it also sets the DDS profile for what starts after it.
+    # First, because it also sets the DDS profile for everything that starts after it.
     depth = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(FOLDER / "depth.launch.py")),
         launch_arguments={**{name: value[name] for name in SHARED}, "image_transport": transport}.items(),
@@ -80,7 +80,7 @@ def drive_player(value, simulated):
 
 
 def images(value):
-    """Return the bag's image topic; imported here, as drives need no rosbags."""
+    """Return the bag's image topic. The imports are here because drives need no rosbags."""
     from space_clip_ros.tools.bags.image_topics import choose_images
     from space_clip_ros.tools.bags.reader import BagReader
 
@@ -101,7 +101,7 @@ def bag_player(value, simulated, camera):
         wait_for=camera.name,
         stamps="bag" if simulated else "now",
     )
-    # The node, the evaluator and RViz have the plain topics.
+    # The node, the evaluator and RViz use the plain topics.
     ours = ("image/compressed" if camera.compressed else "image", "camera_info", "ground_truth/image")
     names = (camera.name, camera.info, f"{camera.namespace}ground_truth/image")
     return node(
@@ -127,5 +127,5 @@ def node(executable, value, parameters, words=(), **more):
 
 
 def text(value):
-    """Keep text as it is: launch would read an empty one as nothing and a folder named 2011 as a number."""
+    """Keep text as text: launch would read an empty one as nothing and a folder named 2011 as a number."""
     return ParameterValue(value, value_type=str)

@@ -1,9 +1,9 @@
-"""Several cameras: one ``depth_node`` with one model for all of them.
+"""Start one ``depth_node`` with one model for several cameras.
 
   ros2 launch space_clip_ros multi_camera.launch.py cameras:=front,rear image:=image_raw
 
-Topics are ``front/image_raw``, ``front/depth/image`` and so on. Cameras take turns, and a backend that gains by it runs
-their images together.
+Topics are ``front/image_raw``, ``front/depth/image`` and so on. Cameras take turns. If the backend can run several
+images at once, those that wait together run together.
 """
 
 from pathlib import Path
@@ -15,15 +15,15 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 FOLDER = Path(__file__).resolve().parent
 
 ARGUMENTS = {
-    "cameras": ("front,rear", "the cameras' names, separated by commas; their topics go below them"),
+    "cameras": ("front,rear", "names of the cameras, separated by commas; each camera's topics are below its name"),
     "namespace": ("", "namespace of the node and its topics"),
-    "params_file": (str(FOLDER.parent / "config" / "depth.yaml"), "parameters of depth_node"),
-    "image": ("image", "topic of the images below each camera's name"),
-    "camera_info": ("camera_info", "topic of their camera_info below each camera's name"),
-    "model": ("", "bundled model's name or a file"),
+    "params_file": (str(FOLDER.parent / "config" / "depth.yaml"), "YAML file with parameters of depth_node"),
+    "image": ("image", "topic of the images, below each camera's name"),
+    "camera_info": ("camera_info", "topic of the images' camera_info, below each camera's name"),
+    "model": ("", "name of a bundled model, or a file"),
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
-    "autostart": ("", "false leaves configure and activate to a lifecycle manager"),
-    "use_sim_time": ("false", "take the time from /clock"),
+    "autostart": ("", "false: a lifecycle manager configures and activates the node"),
+    "use_sim_time": ("false", "use the time of /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
 
@@ -42,7 +42,7 @@ def cameras(context):
     if not names:
         raise RuntimeError("cameras: give at least one name, e.g. cameras:=front,rear")
     if len(set(names)) < len(names):
-        raise RuntimeError(f"cameras: every camera needs a name of its own, got {value['cameras']!r}")
+        raise RuntimeError(f"cameras: every camera needs a different name, got {value['cameras']!r}")
     given = {name: value[name] for name in ARGUMENTS} | {"cameras": ",".join(names), "rviz": "false"}
     source = PythonLaunchDescriptionSource(str(FOLDER / "depth.launch.py"))
     return [IncludeLaunchDescription(source, launch_arguments=given.items())]

@@ -3,7 +3,7 @@
 The encoder's linear layers and the encoder's and decoder's convolutions are quantised, by ONNX Runtime's quantiser:
 activations to uint8 with a zero point, weights to int8 with a scale a channel. Both resizes, layer norms, attention's
 products and softmax, FiLM and the depth head stay in float32: rounding there shows in the
-depth at once, or a CPU has no faster way. ``docs/precision.md`` has the figures behind the choice.
+depth at once, or a CPU has no faster way. ``docs/results/precision.md`` has the figures behind the choice.
 
 For TensorRT the numbers are another way: activations int8 around zero, without a zero point; only what goes into a
 product is quantised, so that what follows it can be merged with it; weights stay float32 and are quantised by the

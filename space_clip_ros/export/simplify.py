@@ -1,7 +1,7 @@
 """The same numbers for less work: parts of a trained model rewritten into equal, cheaper ones before tracing.
 
-Everything here is algebra on linear pieces, so that only rounding differs; ``docs/decoder_savings.md`` says what each
-rewrite saves. What runtimes do by themselves (batch norm into the convolution before it) is left to them.
+Everything here is algebra on linear pieces, so that only rounding differs; ``docs/results/decoder_savings.md`` says
+what each rewrite saves. What runtimes do by themselves (batch norm into the convolution before it) is left to them.
 """
 
 from __future__ import annotations

@@ -317,7 +317,7 @@ def test_several_cameras_are_one_node(build: Callable[..., Built]) -> None:
     ]
 
 
-@pytest.mark.parametrize("cameras, text", [(" , ", "at least one"), ("front,front", "a name of its own")])
+@pytest.mark.parametrize("cameras, text", [(" , ", "at least one"), ("front,front", "a different name")])
 def test_useless_camera_lists_are_refused(cameras: str, text: str, build: Callable[..., Built]) -> None:
     with pytest.raises(RuntimeError, match=text):
         build("multi_camera", cameras=cameras)
