@@ -8,13 +8,20 @@ Arguments left empty keep the value of ``params_file``.
 import os
 from pathlib import Path
 
-import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from space_clip_ros.ros.common import dds
+from space_clip_ros.ros.common.launch_arguments import (
+    camera_names,
+    existing_file,
+    simulated_time,
+    topic_below_cameras,
+    truth,
+)
 
 SHARE = Path(__file__).resolve().parents[1]
 PROCESSES = 2
@@ -29,7 +36,7 @@ ARGUMENTS = {
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
     "image_transport": ("", "raw or compressed"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
-    "use_sim_time": ("false", "use the time of /clock"),
+    "use_sim_time": ("", "use the time of /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "rviz": ("false", "show depth and cloud in RViz"),
     "fixed_frame": ("camera_color_optical_frame", "RViz's fixed frame, usually the images' frame_id"),
@@ -55,24 +62,28 @@ def dds_profile():
 
 def nodes(context):
     value = context.launch_configurations
-    simulated = yaml.safe_load(value["use_sim_time"])
-    # Without the type, launch would read a model named 7 as a number.
+    params_file = existing_file("params_file", value["params_file"])
+    simulated = truth("use_sim_time", value["use_sim_time"])
+    # Without its type launch would read a model named 7 as a number.
     parameters = {name: ParameterValue(value[name], value_type=str) for name in TEXTS if value[name]}
-    if value["autostart"]:
-        parameters["autostart"] = yaml.safe_load(value["autostart"])
-    cameras = [name for name in value["cameras"].split(",") if name]
+    truths = {"autostart": truth("autostart", value["autostart"]), "use_sim_time": simulated}
+    parameters.update({name: given for name, given in truths.items() if given is not None})
+    cameras = camera_names(value["cameras"])
     if cameras:
         parameters["cameras"] = cameras
     moved = [name for name in ("image", "camera_info") if value[name] != name]
     folders = [f"{camera}/" for camera in cameras] or [""]
+    if cameras:
+        for name in moved:
+            topic_below_cameras(name, value[name])
     remaps = [(f"{folder}{name}", f"{folder}{value[name]}") for folder in folders for name in moved]
     depth = Node(
         package="space_clip_ros",
         executable="depth_node",
         name="depth",
         namespace=value["namespace"],
-        parameters=[value["params_file"], {**parameters, "use_sim_time": simulated}],
-        # As in image_transport, remapping the image also remaps its compressed form.
+        parameters=[params_file, parameters] if parameters else [params_file],
+        # As in image_transport, moving the image moves its compressed form too.
         remappings=[
             *remaps,
             *((f"{name}/compressed", f"{to}/compressed") for name, to in remaps if name.endswith("image")),
@@ -80,10 +91,18 @@ def nodes(context):
         arguments=["--ros-args", "--log-level", value["log_level"]],
         output="screen",
     )
-    return [depth, rviz(value, simulated)] if yaml.safe_load(value["rviz"]) is True else [depth]
+    if not truth("rviz", value["rviz"]):
+        return [depth]
+    return [depth, rviz(value, simulated_time(params_file) if simulated is None else simulated)]
 
 
 def rviz(value, simulated):
+    # Before anything starts: launch would leave the node behind as an orphan.
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError as error:
+        distribution = os.environ.get("ROS_DISTRO", "$ROS_DISTRO")
+        raise RuntimeError(f"rviz: rviz2 is not installed; sudo apt install ros-{distribution}-rviz2") from error
     return Node(
         package="rviz2",
         executable="rviz2",

@@ -8,7 +8,6 @@ This package's own player plays bags: it waits until the node is ready, which ``
 
 from pathlib import Path
 
-import yaml
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -16,6 +15,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.ros.common.launch_arguments import number, truth
 from space_clip_ros.tools.bags.options import ReplayOptions
 
 FOLDER = Path(__file__).resolve().parent
@@ -52,15 +52,18 @@ def generate_launch_description():
 
 def nodes(context):
     value = context.launch_configurations
-    simulated = yaml.safe_load(value["use_sim_time"]) is True
+    simulated = truth("use_sim_time", value["use_sim_time"]) is not False
     if bool(value["drive"]) == bool(value["bag"]):
         raise RuntimeError("give a drive or a bag: drive:=/data/..._drive_NNNN_sync or bag:=/data/drive_0005")
     camera = images(value) if value["bag"] else None
-    transport = "compressed" if camera and camera.compressed else ""
+    own = {
+        "image_transport": "compressed" if camera and camera.compressed else "",
+        "use_sim_time": str(simulated).lower(),
+    }
     # First, because it also sets the DDS profile for everything that starts after it.
     depth = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(FOLDER / "depth.launch.py")),
-        launch_arguments={**{name: value[name] for name in SHARED}, "image_transport": transport}.items(),
+        launch_arguments={**{name: value[name] for name in SHARED}, **own}.items(),
     )
     evaluator = node("depth_evaluator", value, {"json": text(value["json"]), "use_sim_time": simulated})
     player = bag_player(value, simulated, camera) if camera else drive_player(value, simulated)
@@ -70,11 +73,12 @@ def nodes(context):
 def drive_player(value, simulated):
     parameters = {
         "drive": text(value["drive"]),
-        "rate": float(value["rate"]),
-        "loop": yaml.safe_load(value["loop"]) is True,
+        "rate": number("rate", value["rate"]),
+        "loop": truth("loop", value["loop"]) is True,
         "clock": simulated,
         "stamps": "drive" if simulated else "now",
         "wait_for_subscribers": WAIT_S,
+        "wait_for_depth": WAIT_S,
     }
     return node("kitti_player", value, parameters, on_exit=[Shutdown(reason="the drive is over")])
 
@@ -94,8 +98,8 @@ def images(value):
 def bag_player(value, simulated, camera):
     options = ReplayOptions(
         value["bag"],
-        rate=float(value["rate"]),
-        loop=yaml.safe_load(value["loop"]) is True,
+        rate=number("rate", value["rate"]),
+        loop=truth("loop", value["loop"]) is True,
         clock=simulated,
         wait=WAIT_S,
         wait_for=camera.name,

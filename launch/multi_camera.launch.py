@@ -12,6 +12,8 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
+from space_clip_ros.ros.common.launch_arguments import camera_names
+
 FOLDER = Path(__file__).resolve().parent
 
 ARGUMENTS = {
@@ -23,7 +25,7 @@ ARGUMENTS = {
     "model": ("", "name of a bundled model, or a file"),
     "backend": ("", "auto, onnxruntime, torch or tensorrt"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
-    "use_sim_time": ("false", "use the time of /clock"),
+    "use_sim_time": ("", "use the time of /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
 
@@ -38,11 +40,9 @@ def generate_launch_description():
 
 def cameras(context):
     value = context.launch_configurations
-    names = [name.strip() for name in value["cameras"].split(",") if name.strip()]
+    names = camera_names(value["cameras"])
     if not names:
         raise RuntimeError("cameras: give at least one name, e.g. cameras:=front,rear")
-    if len(set(names)) < len(names):
-        raise RuntimeError(f"cameras: every camera needs a different name, got {value['cameras']!r}")
     given = {name: value[name] for name in ARGUMENTS} | {"cameras": ",".join(names), "rviz": "false"}
     source = PythonLaunchDescriptionSource(str(FOLDER / "depth.launch.py"))
     return [IncludeLaunchDescription(source, launch_arguments=given.items())]

@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from space_clip_ros.config import EvaluatorConfig, NodeConfig, PlayerConfig
+from space_clip_ros.errors import InputError
 from space_clip_ros.messages import compressed_from_array
 from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.settings import declared
@@ -53,12 +54,16 @@ def stand_ins() -> dict[str, types.ModuleType]:
         "launch_ros": [],
         "launch_ros.actions": ["Node"],
         "launch_ros.parameter_descriptions": ["ParameterValue"],
+        "ament_index_python.packages": ["PackageNotFoundError"],
     }
     modules = {}
     for module, classes in names.items():
         modules[module] = types.ModuleType(module)
         for name in classes:
             setattr(modules[module], name, type(name, (Remembered,), {}))
+    packages = modules["ament_index_python.packages"]
+    packages.PackageNotFoundError = KeyError  # type: ignore[attr-defined]
+    packages.get_package_prefix = {"rviz2": "/opt/ros/some"}.__getitem__  # type: ignore[attr-defined]
     return modules
 
 
@@ -168,15 +173,71 @@ def test_all_promised_launch_files_are_here() -> None:
 def test_the_parameter_file_rules_where_no_argument_is_given(build: Callable[..., Built]) -> None:
     (node,) = build("depth").nodes
     assert node.named["parameters"][0] == str(ROOT / "config" / "depth.yaml")
-    assert parameters_of(node) == {"use_sim_time": False}
+    assert parameters_of(node) == {}
     assert node.named["remappings"] == []
 
 
 def test_arguments_become_parameters_and_remaps(build: Callable[..., Built]) -> None:
     (node,) = build("depth", namespace="front", image="/cam/image", model="7", autostart="false").nodes
-    assert parameters_of(node) == {"model": "7", "autostart": False, "use_sim_time": False}
+    assert parameters_of(node) == {"model": "7", "autostart": False}
     assert node.named["namespace"] == "front"
     assert node.named["remappings"] == [("image", "/cam/image"), ("image/compressed", "/cam/image/compressed")]
+
+
+@pytest.mark.parametrize(("given", "expected"), [("", None), ("true", True), ("1", True), ("off", False)])
+def test_simulated_time_is_the_files_unless_it_is_given(
+    given: str, expected: bool | None, build: Callable[..., Built], tmp_path: Path
+) -> None:
+    path = tmp_path / "depth.yaml"
+    path.write_text("/**:\n  ros__parameters:\n    use_sim_time: true\n", encoding="utf-8")
+    node, rviz = build("depth", params_file=str(path), use_sim_time=given, rviz="yes").nodes
+    assert parameters_of(node).get("use_sim_time") is expected
+    # RViz reads no such file, and must have the node's time.
+    assert parameters_of(rviz) == {"use_sim_time": expected is not False}
+
+
+def test_rviz_that_is_not_installed_is_told_before_anything_starts(
+    build: Callable[..., Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["ament_index_python.packages"], "get_package_prefix", {}.__getitem__)
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    with pytest.raises(RuntimeError, match="rviz2 is not installed; sudo apt install ros-jazzy-rviz2"):
+        build("depth", rviz="true")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "text"),
+    [
+        ("depth", {"rviz": "maybe"}, "rviz: must be true or false"),
+        ("depth", {"params_file": "/no/such.yaml"}, "params_file: /no/such.yaml is not there"),
+        (
+            "depth",
+            {"cameras": "a, b", "image": "/cam/image_raw"},
+            "image: is /cam/image_raw, which starts with a slash",
+        ),
+        ("depth", {"cameras": "a,a"}, "a name of its own"),
+        ("multi_camera", {"cameras": "a b"}, "begin with a letter, got"),
+        ("kitti", {"rate": "fast"}, "rate: must be a number"),
+        ("kitti", {"loop": "2"}, "loop: must be true or false"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_one_line(
+    name: str, given: dict[str, str], text: str, build: Callable[..., Built]
+) -> None:
+    with pytest.raises(InputError, match=text) as caught:
+        build(name, **given)
+    assert "\n" not in str(caught.value)
+
+
+def test_blanks_around_camera_names_do_not_count(build: Callable[..., Built]) -> None:
+    (node,) = build("depth", cameras="a, b ").nodes
+    assert parameters_of(node) == {"cameras": ["a", "b"]}
+
+
+def test_the_drives_player_waits_until_the_node_is_ready(build: Callable[..., Built]) -> None:
+    player = next(node for node in build("kitti", loop="1").nodes if node.named["executable"] == "kitti_player")
+    assert parameters_of(player)["wait_for_depth"] == parameters_of(player)["wait_for_subscribers"] == 60.0
+    assert parameters_of(player)["loop"] is True
 
 
 def test_rviz_shows_topics_that_exist_and_follows_them(build: Callable[..., Built]) -> None:
@@ -308,7 +369,7 @@ def test_several_cameras_are_one_node(build: Callable[..., Built]) -> None:
     (include,) = build("multi_camera", cameras="front, rear", image="image_raw").includes
     given = dict(include.named["launch_arguments"])
     (node,) = build("depth", **given).nodes
-    assert parameters_of(node) == {"cameras": ["front", "rear"], "use_sim_time": False}
+    assert parameters_of(node) == {"cameras": ["front", "rear"]}
     assert node.named["remappings"] == [
         ("front/image", "front/image_raw"),
         ("rear/image", "rear/image_raw"),
@@ -317,7 +378,6 @@ def test_several_cameras_are_one_node(build: Callable[..., Built]) -> None:
     ]
 
 
-@pytest.mark.parametrize("cameras, text", [(" , ", "at least one"), ("front,front", "a different name")])
-def test_useless_camera_lists_are_refused(cameras: str, text: str, build: Callable[..., Built]) -> None:
-    with pytest.raises(RuntimeError, match=text):
-        build("multi_camera", cameras=cameras)
+def test_an_empty_camera_list_is_refused(build: Callable[..., Built]) -> None:
+    with pytest.raises(RuntimeError, match="at least one"):
+        build("multi_camera", cameras=" , ")

@@ -22,7 +22,7 @@ def test_headers_split_nanoseconds() -> None:
 
 @pytest.mark.parametrize("array", [np.zeros((2, 2), np.float64), np.zeros((2, 2, 4), np.uint8), np.zeros(3, np.uint8)])
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
-    with pytest.raises(InputError, match="needs? "):
+    with pytest.raises(InputError, match=r"needs? "):
         messages.image(array, messages.header(0, ""))
 
 
