@@ -29,7 +29,7 @@ class RecoveringModel:
         now: monotonic clock, seconds.
 
     Attributes:
-        info: the model's facts, also while it is down.
+        info: facts of the model loaded last, also while it is down.
         problem: why it does not run; empty while it does.
         failed: whether the attempts are used up.
 
@@ -108,6 +108,11 @@ class RecoveringModel:
             self.close()
         if self._predictor is None:
             self._predictor = self._load()
+            was, self.info = self.info, self._predictor.info
+            if (was.backend, was.device) != (self.info.backend, self.info.device):
+                # What was fastest may be gone, and another backend stands in.
+                now = f"{self.info.backend}, {self.info.device}"
+                self._log.warning("backend", f"the model now runs on {now}; it ran on {was.backend}, {was.device}")
         return self._predictor
 
     def _fail(self, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,21 @@ def test_a_warm_up_that_fails_is_left_for_the_image_to_report(tiny_model_file):
     device.model.warm_up(8, 10, 2)
     assert len(sizes) == 1
     device.model.close()
+
+
+def test_a_model_that_comes_back_on_another_backend_says_so(device):
+    device.broken = True
+    for _ in range(2):
+        device.fail()
+    working = device.load
+
+    def elsewhere() -> Predictor:
+        predictor = working()
+        predictor.info = dataclasses.replace(predictor.info, backend="torch", device="cuda:0")
+        return predictor
+
+    device.broken = False
+    device.model._load = elsewhere
+    device.model.run_batch([IMAGE])
+    assert (device.model.info.backend, device.model.info.device) == ("torch", "cuda:0")
+    assert "the model now runs on torch, cuda:0; it ran on onnxruntime, cpu" in device.lines
