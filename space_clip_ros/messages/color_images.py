@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
-from space_clip_ros.messages.images import stored_pixels
+from space_clip_ros.messages.images import known_encoding, stored_pixels
 
 _CONVERSIONS = {
     "bgr8": cv2.COLOR_BGR2RGB,
@@ -53,25 +53,26 @@ def image_to_rgb(msg: Any, what: str = "image") -> NDArray[np.uint8]:
         InputError: the message does not hold together (see :func:`stored_pixels`), holds depth instead of colour, or
             its encoding needs a library that is not installed.
     """
-    if msg.encoding in _DEPTH_ONLY:
-        raise InputError(what, f"encoding {msg.encoding} holds depth, not colour", "give the camera's image topic")
+    encoding = known_encoding(msg, what)
+    if encoding in _DEPTH_ONLY:
+        raise InputError(what, f"encoding {encoding} holds depth, not colour", "give the camera's image topic")
     pixels = stored_pixels(msg, what)
-    if msg.encoding == "rgb8":
+    if encoding == "rgb8":
         return pixels
-    code = _CONVERSIONS.get(msg.encoding)
+    code = _CONVERSIONS.get(encoding)
     if code is not None:
         return cast("NDArray[np.uint8]", cv2.cvtColor(pixels, code))
-    return _convert_with_library(pixels, msg, what)
+    return _convert_with_library(pixels, encoding, msg, what)
 
 
-def _convert_with_library(pixels: NDArray[Any], msg: Any, what: str) -> NDArray[np.uint8]:
+def _convert_with_library(pixels: NDArray[Any], encoding: str, msg: Any, what: str) -> NDArray[np.uint8]:
     converter = _cv_bridge() or _rosbags_image()
     if converter is None:
         raise InputError(
-            what, f"encoding {msg.encoding} needs cv_bridge (a ROS package) or rosbags-image (pip)", "install one"
+            what, f"encoding {encoding} needs cv_bridge (a ROS package) or rosbags-image (pip)", "install one"
         )
     plain = types.SimpleNamespace(
-        encoding=msg.encoding,
+        encoding=encoding,
         height=int(msg.height),
         width=int(msg.width),
         step=pixels.strides[0],
@@ -82,7 +83,7 @@ def _convert_with_library(pixels: NDArray[Any], msg: Any, what: str) -> NDArray[
         rgb = converter(plain)
     except Exception as error:
         # Neither library documents what it raises, and OpenCV's errors come through; the message is at fault.
-        raise InputError(what, f"{msg.encoding} could not be converted: {' '.join(str(error).split())}") from error
+        raise InputError(what, f"{encoding} could not be converted: {' '.join(str(error).split())}") from error
     return np.ascontiguousarray(rgb, dtype=np.uint8)
 
 

@@ -6,6 +6,7 @@ message's own memory.
 
 from __future__ import annotations
 
+import difflib
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -61,10 +62,28 @@ LAYOUTS: dict[str, Layout] = {
     "nv12": Layout("uint8", 1, rows=1.5, even=True),
     "nv21": Layout("uint8", 1, rows=1.5, even=True),
 }
+_BY_LOWER_CASE = {name.lower(): name for name in LAYOUTS}
 _DEPTH_ENCODINGS = ("32FC1", "16UC1", "mono16")
 _WRITTEN = ("16UC1", "32FC1", "mono8", "rgb8")
 _JPEG_QUALITY = 95
 _PNG_LEVEL = 1
+
+
+def known_encoding(msg: Any, what: str = "image") -> str:
+    """Return a message's encoding as :data:`LAYOUTS` has it; some drivers write RGB8, or leave a blank behind it.
+
+    Raises:
+        InputError: an unknown encoding.
+    """
+    encoding: str = msg.encoding
+    if encoding in LAYOUTS:
+        return encoding
+    plain = encoding[:40].strip("\0 ").lower()
+    if plain in _BY_LOWER_CASE:
+        return _BY_LOWER_CASE[plain]
+    close = difflib.get_close_matches(plain, _BY_LOWER_CASE, n=1)
+    hint = f"did you mean {_BY_LOWER_CASE[close[0]]}?" if close else f"known are {', '.join(LAYOUTS)}"
+    raise InputError(what, f"unknown encoding {encoding[:40]!r}", hint)
 
 
 def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
@@ -82,17 +101,16 @@ def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
         InputError: unknown encoding, size of zero or above :data:`MAX_PIXELS`, a row step too small for the width or
             no multiple of the value's size, or fewer bytes than step and height ask for.
     """
-    layout = LAYOUTS.get(msg.encoding)
-    if layout is None:
-        raise InputError(what, f"unknown encoding {msg.encoding[:40]!r}", f"known are {', '.join(LAYOUTS)}")
+    encoding = known_encoding(msg, what)
+    layout = LAYOUTS[encoding]
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
     dtype = np.dtype(layout.dtype)
-    _check_size(what, msg.encoding, layout, height, width)
+    _check_size(what, encoding, layout, height, width)
     row = width * layout.channels * dtype.itemsize
     if step < row or step % dtype.itemsize:
         raise InputError(
             what,
-            f"step is {step} bytes, but {width} pixels of {msg.encoding} take {row} bytes a row",
+            f"step is {step} bytes, but {width} pixels of {encoding} take {row} bytes a row",
             "step must be at least that and hold whole values",
         )
     rows = int(height * layout.rows)
@@ -102,7 +120,7 @@ def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
     if data.size < needed:
         raise InputError(
             what,
-            f"{data.size} bytes of data, but {height} rows of {step} bytes in {msg.encoding} need {needed}; "
+            f"{data.size} bytes of data, but {height} rows of {step} bytes in {encoding} need {needed}; "
             "the message is truncated",
         )
     shape = (rows, width) if layout.channels == 1 else (rows, width, layout.channels)
@@ -137,7 +155,7 @@ def depth_from_image(msg: Any, what: str = "depth image") -> NDArray[np.float32]
     Raises:
         InputError: another encoding, or whatever :func:`stored_pixels` finds wrong.
     """
-    if msg.encoding not in _DEPTH_ENCODINGS:
+    if known_encoding(msg, what) not in _DEPTH_ENCODINGS:
         raise InputError(what, f"encoding {msg.encoding[:40]!r} holds no depth", f"use {' or '.join(_DEPTH_ENCODINGS)}")
     pixels = stored_pixels(msg, what)
     if pixels.dtype == np.uint16:

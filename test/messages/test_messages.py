@@ -62,6 +62,23 @@ def test_opencvs_type_names_are_taken_in_opencvs_order(generic, named):
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"), [("RGB8", "rgb8"), ("bgr8 ", "bgr8"), ("MONO8", "mono8"), ("8uc3", "8UC3")]
+)
+def test_encodings_in_other_letters_are_the_same(written, meant):
+    msg = message(meant)
+    expected = messages.image_to_rgb(msg)
+    msg.encoding = written
+    np.testing.assert_array_equal(messages.image_to_rgb(msg), expected)
+
+
+def test_a_near_miss_is_named():
+    msg = message("rgb8")
+    msg.encoding = "rbg8"
+    with pytest.raises(InputError, match=r"unknown encoding 'rbg8'; did you mean rgb8\?"):
+        messages.image_to_rgb(msg)
+
+
 @pytest.mark.parametrize("size", [(7, 9), (8, 9), (7, 10), (3, 3)])
 @pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
 def test_bayer_images_of_odd_sizes(order, size):
