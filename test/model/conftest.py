@@ -42,6 +42,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", params=["clip_tiny", "clip_tiny_interpolated", "siglip_tiny"])
 def reference(request: pytest.FixtureRequest, reference_dir: Path) -> Reference:
     return read_reference(reference_dir, request.param)

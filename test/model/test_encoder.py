@@ -95,15 +95,16 @@ def test_position_embedding_of_its_own_grid_is_untouched() -> None:
 
 def test_position_embedding_is_interpolated_rows_first() -> None:
     # A plane that rises by 1 a row and 10 a column: twice as large, two pixels further is one row or column further.
-    rows, columns = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    steps = torch.arange(8, dtype=torch.float64)
+    rows, columns = torch.meshgrid(steps, steps, indexing="ij")
     plane = (rows + 10 * columns).reshape(64, 1)
     inside = resize_position_embedding(plane, 8, (16, 16)).reshape(16, 16)[4:12, 4:12]
-    torch.testing.assert_close(inside[2:] - inside[:-2], torch.full((6, 8), 1.0))
-    torch.testing.assert_close(inside[:, 2:] - inside[:, :-2], torch.full((8, 6), 10.0))
+    torch.testing.assert_close(inside[2:] - inside[:-2], torch.full((6, 8), 1.0, dtype=torch.float64))
+    torch.testing.assert_close(inside[:, 2:] - inside[:, :-2], torch.full((8, 6), 10.0, dtype=torch.float64))
 
 
 def test_position_embedding_is_not_antialiased() -> None:
-    embedding = torch.randn(64, 3)
+    embedding = torch.randn(64, 3, dtype=torch.float64)
     expected = functional.interpolate(embedding.T.reshape(1, 3, 8, 8), size=(3, 5), mode="bicubic", align_corners=False)
     torch.testing.assert_close(resize_position_embedding(embedding, 8, (3, 5)), expected.reshape(3, 15).T)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from space_clip_ros.settings import nest, parse
 from space_clip_ros.training_config import TrainingConfig
@@ -60,6 +61,11 @@ def tiny_settings(folder: Path, run: Path) -> dict:
         "run.tensorboard": False,
         "run.pictures": 1,
     }
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

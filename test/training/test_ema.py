@@ -38,9 +38,9 @@ def test_the_model_holds_the_average_inside_the_block_only():
     average.update()
     storage = network[0].weight.data_ptr()
     with pytest.raises(RuntimeError, match="on purpose"), average.applied():
-        assert float(network[0].weight) == 2.0
+        assert network[0].weight.item() == 2.0
         raise RuntimeError("on purpose")
-    assert float(network[0].weight) == 3.0
+    assert network[0].weight.item() == 3.0
     assert network[0].weight.data_ptr() == storage
 
 
