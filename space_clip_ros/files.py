@@ -17,11 +17,15 @@ _CHUNK = 1 << 20
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
     """Give a draft's path to write to, and rename the draft to ``path`` once the block succeeds.
 
     So nobody ever reads half a file. The draft lies beside ``path``, hidden, with the same suffix; it is removed when
     the block fails. The file gets the permissions that the umask gives to new files, whoever wrote the draft.
+
+    Args:
+        path: the file; its folder is made if it does not exist.
+        durable: wait until the file is on the disk, so that it is whole after a power cut, too.
 
     Raises:
         DataError: the file cannot be written.
@@ -31,21 +35,26 @@ def written_whole(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         draft.chmod(0o666 & ~_umask())
+        if durable:
+            _synchronise(draft)
         draft.replace(path)
+        if durable:
+            _synchronise(path.parent)
     except OSError as error:
-        raise DataError(path, f"cannot be written ({error.strerror or error})") from error
+        reason = f"cannot be written ({error.strerror or error})"
+        raise DataError(path, reason, "check the folder and the space left") from error
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, durable: bool = False) -> None:
     """Write a file through a draft, as :func:`written_whole` does.
 
     Raises:
         DataError: the file cannot be written.
     """
-    with written_whole(path) as draft:
+    with written_whole(path, durable) as draft:
         draft.write_bytes(data)
 
 
@@ -85,6 +94,15 @@ def shared_file(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise DataError(name, f"not found in {', '.join(map(str, folders))}", "install the package again")
+
+
+def _synchronise(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _umask() -> int:

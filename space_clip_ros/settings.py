@@ -145,6 +145,13 @@ def dump(settings: Any) -> str:
     return str(yaml.safe_dump(to_dict(settings), sort_keys=False))
 
 
+def find_problems(cls: type, values: Mapping[str, Any]) -> list[str]:
+    """Return what :func:`parse` would report about the values: one line a problem, without the source's name."""
+    problems: list[str] = []
+    _parse(cls, values, "", problems)
+    return problems
+
+
 def _merge(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals or not name:

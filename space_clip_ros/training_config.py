@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from space_clip_ros.config import ModelConfig
-from space_clip_ros.errors import ConfigError
-from space_clip_ros.settings import group, parse, setting
+from space_clip_ros.settings import find_problems, group, parse, setting
 
 SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list")
 PROTOCOLS = ("reference", "standard")
@@ -65,7 +64,7 @@ class DataConfig:
         """Yield what does not fit together."""
         for name in ("train", "validation"):
             for index, values in enumerate(getattr(self, name)):
-                yield from _source_problems(values, f"{name}[{index}]")
+                yield from (f"{name}[{index}]: {problem}" for problem in find_problems(SourceConfig, values))
         if len(self.resolution) not in (0, 2):
             yield f"resolution: must be empty or [height, width], got {list(self.resolution)}"
 
@@ -215,16 +214,8 @@ class TrainingConfig:
     run: RunConfig = group(RunConfig, "what is written")
 
 
-def _source_problems(values: Mapping[str, Any], where: str) -> list[str]:
-    try:
-        parse(SourceConfig, values, where)
-    except ConfigError as error:
-        return str(error).splitlines()
-    return []
-
-
 def sources(values: Iterable[Mapping[str, Any]]) -> list[SourceConfig]:
-    """Return the checked form of a list of sources as it stands in YAML.
+    """Check a list of sources from YAML and return their settings.
 
     Raises:
         ConfigError: a source has a problem.

@@ -87,3 +87,19 @@ def test_another_package_is_searched_where_ros_installs_it(tmp_path: Path, monke
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}{os.pathsep}")
     assert share_folders("sensor_msgs")[0] == tmp_path / "share" / "sensor_msgs"
     assert all(folder.name == "sensor_msgs" for folder in share_folders("sensor_msgs"))
+
+
+def test_a_durable_file_is_on_the_disk_before_it_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synchronised = tmp_path / "road.engine", []
+
+    def fsync(descriptor: int) -> None:
+        synchronised.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_whole(path, b"plan")
+    assert not synchronised
+    path.unlink()
+    write_whole(path, b"plan", durable=True)
+    (draft, before), (folder, after) = synchronised
+    assert draft.endswith(".part.engine") and not before
+    assert folder == tmp_path.name and after

@@ -11,15 +11,15 @@ from torch.nn import functional
 
 
 def resize_bilinear(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize (B, C, h, w) maps to (B, C, *size), corners not aligned."""
+    """Resize (B, C, h, w) maps to (B, C, *size), with ``align_corners=False``."""
     return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 class ConvNormReLU(nn.Module):
-    """3x3 convolution without bias, batch norm, ReLU; the size stays."""
+    """3x3 convolution without bias, batch norm, ReLU; keeps the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        """Count the channels in and out."""
+        """Create the layers for the given numbers of channels."""
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
@@ -30,10 +30,10 @@ class ConvNormReLU(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size by a learned 2x2 transposed convolution, then smoothed."""
+    """Doubles the size with a 2x2 transposed convolution, then smooths with :class:`ConvNormReLU`."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        """Count the channels in and out."""
+        """Create the layers for the given numbers of channels."""
         super().__init__()
         self.transposed = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
         self.smooth = ConvNormReLU(out_channels, out_channels)
@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch norm and an identity shortcut; dropout between them."""
 
     def __init__(self, channels: int, dropout: float) -> None:
-        """Keep ``channels``; ``dropout`` is the probability in training."""
+        """Create the layers; ``dropout`` is the probability in training."""
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(channels)
@@ -65,7 +65,7 @@ class Film(nn.Module):
     """Feature-wise linear modulation (Perez et al., 2018): the context vector scales and shifts every token channel."""
 
     def __init__(self, width: int, hidden: int) -> None:
-        """Modulate ``width`` channels through ``hidden`` units."""
+        """Create the two-layer perceptron: context of ``width`` channels, ``hidden`` units, gamma and beta."""
         super().__init__()
         self.hidden = nn.Linear(width, hidden)
         self.modulation = nn.Linear(hidden, 2 * width)
@@ -80,7 +80,12 @@ class StructuralBlock(nn.Module):
     """Upsample the running feature and fuse it with a shallow tower state's map."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
-        """Count the channels of the running feature, and of the skip and the result."""
+        """Create the layers.
+
+        Args:
+            in_channels: channels of the running feature.
+            channels: channels of the skip and of the result.
+        """
         super().__init__()
         self.upsample = Upsample(in_channels, channels)
         self.fuse = ConvNormReLU(2 * channels, channels)
@@ -95,22 +100,22 @@ class GatedSkip(nn.Module):
     """Scale a skip by ``1 + sigmoid(1x1 convolution of the upsampled feature)``, channel by channel."""
 
     def __init__(self, channels: int, skip_channels: int) -> None:
-        """Count the upsampled feature's and the skip's channels."""
+        """Create the gate from the upsampled feature's ``channels`` to one per channel of the skip."""
         super().__init__()
         self.gate = nn.Conv2d(channels, skip_channels, kernel_size=1)
 
     def forward(self, high: Tensor, skip: Tensor) -> Tensor:
         """Return skip (B, skip_channels, any size) at high's size, gated by high (B, channels, H, W)."""
         resized = resize_bilinear(skip, high.shape[2:])
-        # not resized * (1.0 + gate): ONNX Runtime leaves its fast memory layout to add a constant, and this is the same
+        # The same as resized * (1.0 + gate), but ONNX Runtime leaves its fast memory layout to add a constant.
         return resized + resized * torch.sigmoid(self.gate(high))
 
 
 class SemanticBlock(nn.Module):
-    """Upsample and fuse with a gated deep tower state's map and, but for the last block, a structural feature."""
+    """Upsample and fuse with a gated deep tower state's map and, except in the last block, a structural feature."""
 
     def __init__(self, in_channels: int, channels: int, structural_channels: int, dropout: float) -> None:
-        """Count the channels; ``structural_channels`` 0 means no structural skip."""
+        """Create the layers; ``structural_channels`` 0 means no structural skip."""
         super().__init__()
         self.upsample = Upsample(in_channels, channels)
         self.semantic_skip = GatedSkip(channels, channels)
@@ -121,21 +126,21 @@ class SemanticBlock(nn.Module):
     def forward(self, low: Tensor, semantic: Tensor, structural: Tensor | None) -> Tensor:
         """Map low (B, in_channels, h, w) and skips of any size to (B, channels, 2h, 2w)."""
         high = self.upsample(low)
-        parts = [high, self.semantic_skip(high, semantic)]
+        features = [high, self.semantic_skip(high, semantic)]
         if self.structural_skip is not None:
-            parts.append(self.structural_skip(high, structural))
-        return cast(Tensor, self.residual(self.fuse(torch.cat(parts, dim=1))))
+            features.append(self.structural_skip(high, structural))
+        return cast(Tensor, self.residual(self.fuse(torch.cat(features, dim=1))))
 
 
 class DepthHead(nn.Module):
-    """Feature to depth in metres: :class:`ConvNormReLU`, a convolution to one channel, ReLU."""
+    """Turns a feature into depth in metres: :class:`ConvNormReLU`, a convolution to one channel, ReLU."""
 
     def __init__(self, in_channels: int, hidden: int, kernel_size: int) -> None:
-        """Count the channels; ``kernel_size`` is the last convolution's."""
+        """Create the layers; ``kernel_size`` is the last convolution's."""
         super().__init__()
         self.refine = ConvNormReLU(in_channels, hidden)
         self.depth = nn.Conv2d(hidden, 1, kernel_size=kernel_size, padding=kernel_size // 2)
-        # Around 0 the last ReLU silences most pixels, for some seeds nearly all, and a silent pixel never learns.
+        # With a bias near 0, the last ReLU zeroes most pixels (for some seeds nearly all), and those get no gradient.
         nn.init.ones_(cast(Tensor, self.depth.bias))
 
     def forward(self, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Checkpoints: ours carry their configuration and are safetensors; the reference implementation's are read as well."""
+"""Reads and writes checkpoints: our safetensors files with their configuration, and the reference implementation's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from torch import Tensor
 from space_clip_ros import settings
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import ConfigError, InputError, ModelError
-from space_clip_ros.model.files import (
+from space_clip_ros.model.matching import match_tensors
+from space_clip_ros.model.reference_config import reference_config
+from space_clip_ros.model.reference_names import REFERENCE_TOWER, TensorSource, reference_source
+from space_clip_ros.model.space_clip import SpaceClip, build
+from space_clip_ros.model.tensor_files import (
     CONFIG_KEY,
     is_safetensors,
     read_safetensors,
@@ -23,10 +27,6 @@ from space_clip_ros.model.files import (
     state_dictionary,
     write_safetensors,
 )
-from space_clip_ros.model.matching import match_tensors
-from space_clip_ros.model.reference_config import reference_config
-from space_clip_ros.model.reference_names import REFERENCE_TOWER, Source, reference_source
-from space_clip_ros.model.space_clip import SpaceClip, build
 
 FORMAT_VERSION = "1"
 _VERSION_KEY = "space_clip.format_version"
@@ -35,7 +35,7 @@ WEIGHTS = tuple(_STATE_KEYS)
 
 
 def save_checkpoint(model: SpaceClip, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a model and its configuration to one safetensors file, in one step.
+    """Write a model and its configuration to one safetensors file; the file appears complete or not at all.
 
     Args:
         model: on any device; every parameter and buffer is written.
@@ -43,12 +43,12 @@ def save_checkpoint(model: SpaceClip, path: str | Path, metadata: Mapping[str, s
         metadata: further text to keep in the file's header, for example where the weights come from.
 
     Raises:
-        ModelError: the file cannot be written, or ``metadata`` uses a name that is the format's own.
+        ModelError: the file cannot be written, or ``metadata`` uses a name that the format reserves.
     """
     own = {_VERSION_KEY: FORMAT_VERSION, CONFIG_KEY: json.dumps(settings.to_dict(model.config))}
     taken = sorted(own.keys() & (metadata or {}).keys())
     if taken:
-        raise ModelError(f"{path}: metadata names {', '.join(taken)} are the format's own; choose others")
+        raise ModelError(path, f"metadata names {', '.join(taken)} are the format's own", "choose others")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_safetensors(Path(path), tensors, {**(metadata or {}), **own})
 
@@ -56,15 +56,14 @@ def save_checkpoint(model: SpaceClip, path: str | Path, metadata: Mapping[str, s
 def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, *, weights: str = "model") -> SpaceClip:
     """Read a model from our file or from the reference implementation's.
 
-    Nothing in the file is ever executed. All tensors must be there with the shapes the configuration asks for, and no
-    others.
+    No code in the file is executed. The file must hold exactly the tensors that the configuration asks for.
 
     Args:
         path: a safetensors file by :func:`save_checkpoint`, or the reference's ``.pt``: ``{"model": state_dict, ...}``
             or a bare state dictionary, with or without the ``module.`` prefix of distributed training.
-        encoder: settings of :class:`~space_clip_ros.config.EncoderConfig` for files that do not carry them. Those left
-            out are ViT-B/16's, of CLIP or SigLIP as the tensors' names tell. For our own files, which carry them, what
-            is given must agree.
+        encoder: settings of :class:`~space_clip_ros.config.EncoderConfig` for files that do not carry them. Settings
+            left out default to ViT-B/16 of CLIP or SigLIP, whichever the tensors' names belong to. Our own files carry
+            their settings, and those given must agree.
         weights: ``model``, or ``ema`` for the averaged weights that a reference file may hold as ``ema`` or
             ``model_ema``.
 
@@ -74,14 +73,14 @@ def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, 
     Raises:
         InputError: ``weights`` is neither.
         ModelError: the file is missing, damaged, not a checkpoint, holds pickled objects, lacks its configuration, or
-            does not agree with ``encoder``; tensors that are missing, not expected or misshapen are named.
+            does not agree with ``encoder``; the error names tensors that are missing, unexpected or misshapen.
     """
     path = Path(path)
     if weights not in WEIGHTS:
-        raise InputError(f"weights: must be one of {', '.join(WEIGHTS)}, got {weights!r}")
+        raise InputError("weights", f"must be one of {', '.join(WEIGHTS)}, got {weights!r}")
     if is_safetensors(path):
         if weights != "model":
-            raise ModelError(f"{path}: holds one set of weights; leave weights at 'model'")
+            raise ModelError(path, "holds one set of weights", "leave weights at 'model'")
         return _load_ours(path, encoder)
     return _load_reference(path, encoder or {}, weights)
 
@@ -91,7 +90,7 @@ def verify_checkpoint(model: SpaceClip, path: str | Path) -> int:
 
     Args:
         model: on the CPU, in evaluation mode.
-        path: what :func:`save_checkpoint` wrote.
+        path: the file that :func:`save_checkpoint` wrote.
 
     Returns:
         The number of tensors compared.
@@ -99,36 +98,36 @@ def verify_checkpoint(model: SpaceClip, path: str | Path) -> int:
     Raises:
         ModelError: the file cannot be read, or something in it differs.
     """
-    back = load_checkpoint(path)
-    ours, theirs = model.state_dict(), back.state_dict()
+    loaded = load_checkpoint(path)
+    ours, theirs = model.state_dict(), loaded.state_dict()
     differing = [name for name in ours if name not in theirs or not torch.equal(ours[name], theirs[name])]
     if differing or len(ours) != len(theirs):
         raise ModelError(
-            f"{path}: tensors differ from those written: {', '.join(differing[:8])}; the disk may be failing"
+            path, f"tensors differ from those written: {', '.join(differing[:8])}", "the disk may be failing"
         )
     height, width = model.config.input_size
     image = torch.linspace(-2.0, 2.0, 3 * height * width).reshape(1, 3, height, width)
     with torch.inference_mode():
-        if not torch.equal(model(image).depth, back(image).depth):
-            raise ModelError(f"{path}: its depth differs from the written model's, though its tensors do not")
+        if not torch.equal(model(image).depth, loaded(image).depth):
+            raise ModelError(path, "its depth differs from the written model's, though its tensors do not")
     return len(ours)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Return the text kept in the header of one of our checkpoints, our own format's entries included.
+    """Return the metadata in the header of one of our checkpoints, including the format's own entries.
 
     Raises:
         ModelError: the file is missing, damaged or not one of ours.
     """
     path = Path(path)
     if not is_safetensors(path):
-        raise ModelError(f"{path}: is not a safetensors file; 'space_clip convert' makes one of a reference checkpoint")
+        raise ModelError(path, "is not a safetensors file", "'space_clip convert' makes one of a reference checkpoint")
     metadata = read_safetensors_metadata(path)
     if CONFIG_KEY not in metadata:
-        raise ModelError(f"{path}: carries no {CONFIG_KEY}, so it is not a checkpoint of this package")
+        raise ModelError(path, f"carries no {CONFIG_KEY}, so it is not a checkpoint of this package")
     version = metadata.get(_VERSION_KEY)
     if version != FORMAT_VERSION:
-        raise ModelError(f"{path}: has format version {version}, this package reads {FORMAT_VERSION}; update it")
+        raise ModelError(path, f"has format version {version}, this package reads {FORMAT_VERSION}", "update it")
     return metadata
 
 
@@ -137,20 +136,19 @@ def _load_ours(path: Path, encoder: Mapping[str, Any] | None) -> SpaceClip:
     try:
         config = settings.parse(ModelConfig, json.loads(metadata[CONFIG_KEY]), f"{path}: {CONFIG_KEY}")
     except (json.JSONDecodeError, ConfigError) as error:
-        raise ModelError(f"{path}: its configuration cannot be used: {error}") from error
+        raise ModelError(path, f"its configuration cannot be used: {error}") from error
     own = asdict(config.encoder)
     differing = [
         f"{key} is {own.get(key)!r}, not {value!r}" for key, value in (encoder or {}).items() if own.get(key) != value
     ]
     if differing:
         raise ModelError(
-            f"{path}: carries its encoder settings, and they disagree with those given: {', '.join(differing)}"
+            path, f"carries its encoder settings, and they disagree with those given: {', '.join(differing)}"
         )
     model = build(config)
     wanted = model.state_dict()
-    model.load_state_dict(
-        match_tensors(path, read_safetensors(path), wanted, {name: Source((name,)) for name in wanted})
-    )
+    sources = {name: TensorSource((name,)) for name in wanted}
+    model.load_state_dict(match_tensors(path, read_safetensors(path), wanted, sources))
     return model
 
 
@@ -167,7 +165,7 @@ def _load_reference(path: Path, encoder: Mapping[str, Any], weights: str) -> Spa
 def _reference_tensors(path: Path, content: Any, weights: str) -> dict[str, Tensor]:
     state = state_dictionary(path, content, _STATE_KEYS[weights], bare=weights == "model")
     return {
-        # older transformers nest the tower once more, and save an index buffer that holds no weights
+        # Older versions of transformers nest the tower one level deeper and save an index buffer without weights.
         name.replace(f"{REFERENCE_TOWER}vision_model.", REFERENCE_TOWER, 1): tensor
         for name, tensor in state.items()
         if not name.endswith("embeddings.position_ids")

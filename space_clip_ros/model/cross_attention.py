@@ -1,4 +1,4 @@
-"""Cross-attention between the pathways, which the paper names as future work."""
+"""Cross-attention between the two pathways, which the paper names as future work."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch.nn import functional
 
 
 class CrossAttention(nn.Module):
-    """Let every place of a semantic map look at all places of the structural map of its level.
+    """Lets every position of a semantic map attend to all positions of the structural map of its level.
 
-    Pre-norm multi-head attention with a residual connection, on the patch grid; positions are in the tokens, as the
-    tower put them there. The last projection begins at zero, so that a new one changes nothing. It has
+    Pre-norm multi-head attention with a residual connection, on the patch grid. It adds no position embedding, since
+    the tower's tokens already carry one. The last projection begins at zero, so a new module changes nothing. It has
     ``4 * channels^2 + 8 * channels`` parameters.
     """
 
     def __init__(self, channels: int, heads: int) -> None:
-        """Attend over ``channels`` channels, shared by ``heads`` heads."""
+        """Create the projections; ``channels`` are split evenly over ``heads``."""
         super().__init__()
         self.heads = heads
         self.semantic_norm = nn.LayerNorm(channels)
@@ -29,9 +29,9 @@ class CrossAttention(nn.Module):
     def forward(self, semantic: Tensor, structural: Tensor) -> Tensor:
         """Map semantic (B, channels, h, w) and structural (B, channels, any size) to (B, channels, h, w)."""
         batch, channels, height, width = semantic.shape
-        places = self.structural_norm(structural.flatten(2).transpose(1, 2))
+        tokens = self.structural_norm(structural.flatten(2).transpose(1, 2))
         query = self._split(self.query(self.semantic_norm(semantic.flatten(2).transpose(1, 2))))
-        key, value = (self._split(tokens) for tokens in self.key_value(places).chunk(2, dim=-1))
+        key, value = (self._split(half) for half in self.key_value(tokens).chunk(2, dim=-1))
         attended = functional.scaled_dot_product_attention(query, key, value)
         mixed: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return semantic + mixed.transpose(1, 2).reshape(batch, channels, height, width)

@@ -1,4 +1,4 @@
-"""The dual-pathway decoder: deep states say what is there, shallow states say where its edges are."""
+"""The dual-pathway decoder: deep hidden states give the semantics, shallow ones the edges."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ STRUCTURAL_STATES = (2, 1, 0)
 
 
 class DecoderOutput(NamedTuple):
-    """Every map on the way, coarse to fine; h and w are the patch grid's.
+    """The decoder's intermediate maps, coarse to fine; h and w are the patch grid's.
 
     Attributes:
-        semantic_projected: 4 of (B, channels[i], h, w); after cross-attention where there is any.
+        semantic_projected: 4 of (B, channels[i], h, w), after cross-attention if the model has it.
         structural_projected: 3 of (B, channels[i], h, w).
         semantic_decoder: 4 of (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
     """
@@ -31,10 +31,16 @@ class DecoderOutput(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """Semantic and structural pathways over one tower's hidden states."""
+    """The semantic and the structural pathway over one tower's hidden states."""
 
     def __init__(self, width: int, prefix_tokens: int, config: DecoderConfig) -> None:
-        """Take the tower's width and the number of tokens before its patches."""
+        """Create the pathways.
+
+        Args:
+            width: the tower's token width.
+            prefix_tokens: number of tokens before the patches.
+            config: channels, FiLM width, dropout and fusion.
+        """
         super().__init__()
         self.prefix_tokens = prefix_tokens
         channels = config.channels
@@ -49,10 +55,10 @@ class Decoder(nn.Module):
             SemanticBlock(low, count, structural, config.dropout)
             for low, count, structural in zip((channels[0], *channels[:-1]), channels, (*fine, 0), strict=True)
         )
-        # drawn aside: the rest of a model begins with the same weights with and without
+        # Leaves the random generator as it was, so the other weights are the same with and without cross-attention.
         with torch.random.fork_rng(devices=[]):
-            attending = fine if config.fusion == "cross_attention" else ()
-            self.cross_attention = nn.ModuleList(CrossAttention(count, config.attention_heads) for count in attending)
+            attended = fine if config.fusion == "cross_attention" else ()
+            self.cross_attention = nn.ModuleList(CrossAttention(count, config.attention_heads) for count in attended)
 
     def forward(self, encoded: EncoderOutput) -> DecoderOutput:
         """Decode a tower's hidden states."""

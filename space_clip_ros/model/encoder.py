@@ -1,4 +1,4 @@
-"""The vision tower: every hidden state and the context vector from one run."""
+"""The vision tower: one run gives every hidden state and the context vector."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
 
 
 class EncoderOutput(NamedTuple):
-    """What one run of the tower gives.
+    """The tower's output.
 
     Attributes:
-        states: hidden states 0 to ``layers``, each (B, T, width); state 0 enters the first block, state i leaves block
-            i. CLIP's have the class token first (T = 1 + grid height * grid width), SigLIP's have none.
+        states: hidden states 0 to ``layers``, each (B, T, width); state 0 is the first block's input, state i is block
+            i's output. CLIP's have the class token first (T = 1 + grid height * grid width), SigLIP's have none.
         context: (B, width) global vector: CLIP's class token after the post-norm, SigLIP's attention-pooled vector.
         grid: height and width of the patch grid.
     """
@@ -42,8 +42,8 @@ class EncoderOutput(NamedTuple):
 class Encoder(nn.Module):
     """A ViT of the CLIP (open_clip) or SigLIP (timm, as open_clip uses it) family, without any projection head.
 
-    Unless ``config.trainable``, its parameters ask for no gradient, it stays in evaluation mode whatever
-    :meth:`train` is told, and it runs without autograd. With ``config.adapters``, those alone ask for gradients.
+    Unless ``config.trainable`` is set, the tower is frozen: its parameters require no gradients, :meth:`train` leaves
+    it in evaluation mode, and it runs without autograd. With ``config.adapters``, only those require gradients.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -62,7 +62,7 @@ class Encoder(nn.Module):
         return 1 if self.config.kind == "clip" else 0
 
     def frozen_state(self) -> dict[str, Tensor]:
-        """Return the tower's own tensors, without its adapters, by their names in the tower."""
+        """Return the tower's tensors without the adapters', by their names in the tower."""
         adapters = adapter_parameters(self.tower)
         return {name: tensor for name, tensor in self.tower.state_dict().items() if name not in adapters}
 
@@ -92,12 +92,13 @@ class Encoder(nn.Module):
         patch = self.config.patch_size
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
             raise InputError(
-                f"images: must be normalised RGB of shape (B, 3, H, W) and a float dtype, "
-                f"got shape {tuple(images.shape)} and {images.dtype}"
+                "images",
+                "must be normalised RGB of shape (B, 3, H, W) and a float dtype, "
+                f"got shape {tuple(images.shape)} and {images.dtype}",
             )
         height, width = images.shape[2:]
         if height < patch or width < patch or height % patch or width % patch:
-            raise InputError(f"images: height and width must be multiples of {patch} pixels, got {height} x {width}")
+            raise InputError("images", f"height and width must be multiples of {patch} pixels, got {height} x {width}")
 
 
 def resize_position_embedding(embedding: Tensor, side: int, grid: tuple[int, int]) -> Tensor:
@@ -105,11 +106,11 @@ def resize_position_embedding(embedding: Tensor, side: int, grid: tuple[int, int
 
     Args:
         embedding: (side * side, width), row by row.
-        side: patches a side of the grid it was trained for.
-        grid: height and width wanted.
+        side: patches per side of the grid that the embedding was trained for.
+        grid: height and width of the new grid, patches.
 
     Returns:
-        (height * width, width); the embedding itself where the grid is its own.
+        (height * width, width); the embedding itself if the grid is unchanged.
     """
     if grid == (side, side):
         return embedding
@@ -129,7 +130,7 @@ def _clip_tower(config: EncoderConfig) -> nn.Module:
         act_layer=_ACTIVATIONS[config.activation],
         norm_layer=partial(LayerNorm, eps=config.layer_norm_eps),
     )
-    tower.proj = None  # the context vector is not projected to the joint image-text space
+    tower.proj = None  # The context vector is not projected to the joint image-text space.
     return cast(nn.Module, tower)
 
 
@@ -173,7 +174,7 @@ def _run_siglip(tower: Any, images: Tensor) -> EncoderOutput:
 
 def _patch_tokens(convolution: nn.Module, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
     patches = convolution(images)
-    # int() because the grid is part of the network's structure: a tracer would otherwise make it an input
+    # int() keeps the grid constant in a traced graph.
     return patches.flatten(2).transpose(1, 2), (int(patches.shape[2]), int(patches.shape[3]))
 
 
@@ -183,7 +184,7 @@ def _run_clip_block(block: Any, tokens: Tensor) -> Tensor:
 
 
 def _attend(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
-    """Self-attention with the module's weights; its own forward takes a fused path that exporters do not know."""
+    """Self-attention with the module's weights; exporters do not know the fused path of the module's own forward."""
     batch, length, width = tokens.shape
     projected = functional.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
     added = packed_addition(attention, tokens)

@@ -1,10 +1,11 @@
-"""A model's matrix products and convolutions in half precision, and float32 where half would cost depth.
+"""Runs a model's matrix products and convolutions in half precision, and the rest in float32.
 
-Weights and the activations between products are halved, which is what a GPU's matrix units and memory want. Float32
-stay: the sum that runs through the tower (every state is read again by the decoder, and its largest channels leave
-half's precision), norms, FiLM (its gains multiply those states), SigLIP's pooling, the last convolution of the depth
-head and all after it (half knows 80 m only to 6 cm), and the image's resize before the tower. Softmax, sigmoid and
-bilinear resampling store half and compute in float32 inside PyTorch's kernels.
+Weights and the activations between products are in half precision, which GPUs compute and move faster. These stay in
+float32, where half precision would cost accuracy: the tower's residual stream (the decoder reads every state again, and
+the largest channels exceed half's precision), norms, FiLM (its gains multiply those states), SigLIP's pooling, the last
+convolution of the depth head and everything after it (at 80 m, half precision resolves only 6 cm), and the resize of
+the image before the tower. Softmax, sigmoid and bilinear resampling store half precision and compute in float32 inside
+PyTorch's kernels.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ _FOLDED = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
 def fold_norms(model: SpaceClip) -> None:
     """Fold every batch norm into the convolution before it, and adapters into their weights, in place.
 
-    The same numbers but for rounding, in fewer passes over memory. The model can no longer be trained or saved.
+    The output is the same up to rounding, with fewer passes over memory. Afterwards the model cannot be trained or
+    saved.
 
     Raises:
         InputError: the model is in training mode.
     """
     if model.training:
-        raise InputError("model: batch norm folds only in evaluation mode; call model.eval() first")
+        raise InputError("model", "batch norm folds only in evaluation mode", "call model.eval() first")
     merge_adapters(model.encoder.tower)
     for module in list(model.modules()):
         for conv, norm in _FOLDED:
@@ -46,27 +48,27 @@ def fold_norms(model: SpaceClip) -> None:
 
 @torch.no_grad()
 def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
-    """Turn a model with folded norms to half precision in place; it still takes and gives float32.
+    """Convert a model to half precision in place; its inputs and outputs stay float32.
 
     Args:
         model: after :func:`fold_norms`.
-        dtype: ``torch.float16``, or ``torch.bfloat16`` where half's range does not do.
+        dtype: ``torch.float16``, or ``torch.bfloat16`` for its wider range.
     """
     tower: Any = model.encoder.tower
-    kept = {part for island in _islands(model) for part in island.modules()}
+    in_float32 = {module for parent in _kept_in_float32(model) for module in parent.modules()}
     for module in model.modules():
         if isinstance(module, _PRODUCTS):
-            if module not in kept:
+            if module not in in_float32:
                 module.to(dtype)
             module.register_forward_pre_hook(_cast_inputs)
     if model.config.encoder.kind == "clip":
         for block in tower.transformer.resblocks:
             _halve_packed(block.attn, dtype)
-            # The packed projection is no module of its own, so what goes into it is cast where it comes from.
+            # The packed projection is not a module, so its input is cast where it leaves the norm.
             block.ln_1.register_forward_hook(lambda module, inputs, output: output.to(dtype))
 
 
-def _islands(model: SpaceClip) -> list[nn.Module]:
+def _kept_in_float32(model: SpaceClip) -> list[nn.Module]:
     films: list[nn.Module] = [module for module in model.modules() if isinstance(module, Film)]
     pool = getattr(model.encoder.tower, "attn_pool", None)
     return [*films, model.depth_head.depth, *([pool] if isinstance(pool, nn.Module) else [])]

@@ -1,4 +1,4 @@
-"""The whole job as one graph: a camera's image in, metric depth at the same size out."""
+"""The whole pipeline as one module: a camera's image in, metric depth of the same size out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.resize import ResizeBand, resize_bands
 
 RESIZE_BANDS = 8
-"""Bands of the resize on a CPU: 0.10 in place of 0.74 GFLOP for 1242 x 375 pixels. Accelerators want 1: fewer calls."""
+"""Bands of the resize on a CPU: 0.10 instead of 0.74 GFLOP for 1242 x 375 pixels. On a GPU use 1: fewer kernels."""
 
 
 class _ResizeWeights(NamedTuple):
@@ -20,10 +20,10 @@ class _ResizeWeights(NamedTuple):
 
 
 class ImageToDepth(nn.Module):
-    """Resize as Pillow does, normalise, estimate depth, resize back; uint8 in, float32 metres out.
+    """Resizes as Pillow does, normalises, estimates depth, resizes back; uint8 in, float32 metres out.
 
-    Values are clamped to 0-255 after each pass of the resize, as in Pillow's resize of 8-bit images; only its rounding
-    to whole numbers is left out.
+    Each pass of the resize clamps values to 0-255, as Pillow does for 8-bit images, but does not round them to whole
+    numbers.
     """
 
     gain: Tensor
@@ -33,16 +33,16 @@ class ImageToDepth(nn.Module):
         """Prepare for one image size, or for any.
 
         Args:
-            model: used as it is, on the device where it is; move it first.
-            image_size: height and width of every image to come, pixels; the resize's weights are then constants. None
-                computes them from each image.
-            bands: how many pieces each axis of the resize is cut into.
+            model: used in place; move it to its device first.
+            image_size: height and width of all images, pixels; the resize's weights are then constants. None computes
+                the weights from each image's size.
+            bands: number of pieces that each axis of the resize is cut into.
         """
         super().__init__()
         self.model = model
         self.bands = bands
         device = next(model.parameters()).device
-        # (x / 255 - mean) / std in one multiplication and one addition
+        # (x / 255 - mean) / std as one multiplication and one addition.
         mean = torch.tensor(model.config.mean, dtype=torch.float64, device=device).reshape(1, 3, 1, 1)
         std = torch.tensor(model.config.std, dtype=torch.float64, device=device).reshape(1, 3, 1, 1)
         self.register_buffer("gain", (1.0 / (255.0 * std)).float(), persistent=False)
@@ -65,7 +65,7 @@ class ImageToDepth(nn.Module):
         """Return the model's input, (B, 3, *input_size) float32, normalised, for image (B, H, W, 3) uint8 RGB."""
         rows, columns = self._fixed or self._weights(image.shape[1], image.shape[2], image.device)
         planes = image.permute(0, 3, 1, 2)
-        # width first: the larger axis shrinks before the smaller one is touched
+        # Width first: shrinking the longer axis first costs less.
         narrow = torch.cat([planes[..., band.begin : band.end].float() @ band.weights.T for band in columns], dim=3)
         narrow = narrow.clamp(0.0, 255.0)
         small = torch.cat([band.weights @ narrow[:, :, band.begin : band.end] for band in rows], dim=2)

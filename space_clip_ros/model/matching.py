@@ -1,4 +1,4 @@
-"""Strict matching of a file's tensors to a model's, with every disagreement named."""
+"""Matches a file's tensors to a model's strictly and names every disagreement."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from torch import Tensor
 
 from space_clip_ros.errors import ModelError
-from space_clip_ros.model.reference_names import Source
+from space_clip_ros.model.reference_names import TensorSource
 
 _NAMES_SHOWN = 12
 
 
 def match_tensors(
-    path: str | Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], sources: Mapping[str, Source]
+    path: str | Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], sources: Mapping[str, TensorSource]
 ) -> dict[str, Tensor]:
-    """Assemble every wanted tensor from a file's.
+    """Build a model's state dictionary from a file's tensors.
 
     Args:
         path: the file, for errors.
-        tensors: what the file holds.
+        tensors: the file's tensors, by name.
         wanted: our state dictionary; only shapes and dtypes are read.
         sources: where each of ``wanted`` lies in the file.
 
@@ -28,7 +28,7 @@ def match_tensors(
         A state dictionary with ``wanted``'s names, shapes and dtypes.
 
     Raises:
-        ModelError: names that are missing, not expected, or of another shape, all in one message.
+        ModelError: tensors are missing, unexpected, or of another shape; one message names them all.
     """
     shapes = {
         name: source.shape(tuple(wanted[ours].shape)) for ours, source in sources.items() for name in source.names
@@ -44,7 +44,7 @@ def match_tensors(
         _listed("of another shape", misshapen),
     ]
     if any(problems):
-        raise ModelError(f"{path}: tensors do not fit the model; {'; '.join(filter(None, problems))}")
+        raise ModelError(path, f"tensors do not fit the model; {'; '.join(filter(None, problems))}")
     return {
         ours: source.assemble(tensors, tuple(wanted[ours].shape)).to(wanted[ours].dtype)
         for ours, source in sources.items()

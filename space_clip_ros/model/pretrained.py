@@ -1,4 +1,4 @@
-"""Pretrained weights of the vision tower: by open_clip's names, or from a local file of any of the usual layouts."""
+"""Loads pretrained weights of the vision tower by open_clip's names, or from a local file in any usual layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from torch import Tensor
 from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model.encoder import Encoder
-from space_clip_ros.model.files import (
+from space_clip_ros.model.matching import match_tensors
+from space_clip_ros.model.reference_names import TensorSource, tower_source
+from space_clip_ros.model.tensor_files import (
     CONFIG_KEY,
     is_safetensors,
     read_safetensors,
@@ -20,17 +22,15 @@ from space_clip_ros.model.files import (
     read_torch,
     state_dictionary,
 )
-from space_clip_ros.model.matching import match_tensors
-from space_clip_ros.model.reference_names import Source, tower_source
 
 _DEFAULT_MODEL = "ViT-B-16-quickgelu"
 _FILE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _OPEN_CLIP_HEAD_WIDTH = 64
-_UNSEEN = ("kind", "heads", "activation", "layer_norm_eps")
+_NOT_IN_SHAPES = ("kind", "heads", "activation", "layer_norm_eps")
 
 _HUGGING_FACE_PATCHES = "embeddings.patch_embedding.weight"
 _OWN_PATCHES = {"clip": "conv1.weight", "siglip": "patch_embed.proj.weight"}
-# What lies next to the tower in such files and is no part of it: projections, and an index buffer of old transformers.
+# Tensors under the tower's prefix that are no part of it: the projection, and an index buffer of old transformers.
 _NOT_TOWER = ("proj", "embeddings.position_ids")
 
 
@@ -39,15 +39,15 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
 
     Args:
         encoder: the tower to fill, in place.
-        source: a local file, or a name of open_clip's: ``MODEL/TAG`` (for example ``ViT-B-16-SigLIP/webli``), or
-            ``TAG`` alone (for example ``openai``) for ``ViT-B-16-quickgelu``. Names are downloaded, once, to
-            open_clip's cache. A file may be open_clip's (``.safetensors``, ``.pt``, training checkpoint, OpenAI's
-            TorchScript archive), timm's, Hugging Face's CLIPModel or SiglipModel, or a checkpoint of this package,
-            of which the decoder is left alone.
+        source: a local file, or a name that open_clip knows: ``MODEL/TAG`` (for example ``ViT-B-16-SigLIP/webli``),
+            or ``TAG`` alone (for example ``openai``) for ``ViT-B-16-quickgelu``. Weights chosen by name are downloaded
+            once, to open_clip's cache. A file may be open_clip's (``.safetensors``, ``.pt``, training checkpoint,
+            OpenAI's TorchScript archive), timm's, Hugging Face's CLIPModel or SiglipModel, or a checkpoint of this
+            package, whose decoder is ignored.
 
     Raises:
         ModelError: no such name or file, the download failed, the file is damaged or holds no tower of this kind, or
-            its tensors do not fit the encoder's settings; they are named.
+            its tensors do not fit the encoder's settings; the error names them.
     """
     path = Path(source)
     if not path.is_file() and path.suffix not in _FILE_SUFFIXES:
@@ -68,17 +68,18 @@ def _read(path: Path, config: EncoderConfig) -> dict[str, Tensor]:
 
 def _locate(
     path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], kind: str
-) -> tuple[str, dict[str, Source]]:
-    """Return what stands before the tower's names in the file, and where each of our tensors lies."""
+) -> tuple[str, dict[str, TensorSource]]:
+    """Return the prefix of the tower's names in the file, and where each of our tensors lies."""
     prefix = _prefix_before(_HUGGING_FACE_PATCHES, tensors)
     if prefix is not None:
         return prefix, {name: tower_source(name, kind, prefix) for name in wanted}
     prefix = _prefix_before(_OWN_PATCHES[kind], tensors)
     if prefix is not None:
-        return prefix, {name: Source((prefix + name,)) for name in wanted}
+        return prefix, {name: TensorSource((prefix + name,)) for name in wanted}
     raise ModelError(
-        f"{path}: holds no {kind} vision tower: neither {_OWN_PATCHES[kind]} (open_clip) nor {_HUGGING_FACE_PATCHES} "
-        f"(Hugging Face) is among its {len(tensors)} tensors"
+        path,
+        f"holds no {kind} vision tower: neither {_OWN_PATCHES[kind]} (open_clip) nor {_HUGGING_FACE_PATCHES} "
+        f"(Hugging Face) is among its {len(tensors)} tensors",
     )
 
 
@@ -92,46 +93,44 @@ def _in_tower(name: str, prefix: str) -> bool:
 
 
 def _download(name: str, config: EncoderConfig) -> Path:
-    """Fetch a file by open_clip's name for it, once the name is known to fit the settings."""
+    """Download the weights that open_clip knows by a name, after checking that they fit the settings."""
     model, _, tag = name.rpartition("/")
     model = model or _DEFAULT_MODEL
     details = open_clip.get_pretrained_cfg(model, tag)
     if not details:
         known = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or f"none, as it has no model {model}"
-        raise ModelError(f"{name}: is no file, and no weights that open_clip knows for {model} (those are: {known})")
+        raise ModelError(name, f"is no file, and no weights that open_clip knows for {model} (those are: {known})")
     _check_settings(name, open_clip.get_model_config(model) or {}, details, config)
     try:
         return Path(open_clip.download_pretrained(details))
-    except Exception as error:  # its backends raise whatever their HTTP libraries do
+    except Exception as error:  # open_clip passes on whatever its HTTP libraries raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{name}: could not be downloaded ({reason}); give the path of a local file instead"
+            name, f"could not be downloaded ({reason})", "give the path of a local file instead"
         ) from error
 
 
 def _check_carried(path: Path, metadata: Mapping[str, str], config: EncoderConfig) -> None:
-    """Compare what tensors' shapes cannot show with the settings that our own checkpoints carry."""
+    """Compare the settings in our own checkpoint's header with the encoder's where tensor shapes cannot differ."""
     if CONFIG_KEY not in metadata:
         return
     try:
         theirs = json.loads(metadata[CONFIG_KEY])["encoder"]
         differing = [
             f"{name} {theirs[name]}, the settings make it {getattr(config, name)}"
-            for name in _UNSEEN
+            for name in _NOT_IN_SHAPES
             if theirs[name] != getattr(config, name)
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path}: the configuration in its header is damaged; copy or create the file again"
-        ) from error
+        raise ModelError(path, "the configuration in its header is damaged", "copy or create the file again") from error
     if differing:
-        raise ModelError(f"{path}: its tower has {'; '.join(differing)}")
+        raise ModelError(path, f"its tower has {'; '.join(differing)}")
 
 
 def _check_settings(
     name: str, model: Mapping[str, Mapping[str, object]], details: Mapping[str, object], config: EncoderConfig
 ) -> None:
-    """Compare what tensors' shapes cannot show."""
+    """Compare open_clip's settings with the encoder's where tensor shapes cannot differ."""
     if config.kind != "clip":
         return
     activation = "quick_gelu" if details.get("quick_gelu") or model.get("quick_gelu") else "gelu"
@@ -141,4 +140,4 @@ def _check_settings(
         (f"activation {activation}", config.activation, activation),
     ):
         if ours != theirs:
-            raise ModelError(f"{name}: was trained with {what}, the settings make it {ours}")
+            raise ModelError(name, f"was trained with {what}, the settings make it {ours}")

@@ -1,4 +1,4 @@
-"""The configuration of a reference checkpoint: given for the encoder, read off the tensors' shapes for the rest."""
+"""Derives a reference checkpoint's configuration: the encoder's is given, the rest follows from tensor shapes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from space_clip_ros import settings
 from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
-from space_clip_ros.errors import ConfigError, ModelError
+from space_clip_ros.errors import ModelError
 from space_clip_ros.model.reference_names import REFERENCE_TOWER
 
 SIGLIP_ENCODER = {"kind": "siglip", "activation": "gelu_tanh", "layer_norm_eps": 1e-6}
-"""What SigLIP ViT-B/16 sets differently from CLIP's."""
+"""Encoder settings in which SigLIP ViT-B/16 differs from CLIP's."""
 SIGLIP_NORMALISATION = (0.5, 0.5, 0.5)
-"""SigLIP's mean, and also its standard deviation, of RGB in [0, 1]."""
+"""SigLIP's mean and standard deviation of RGB in [0, 1]."""
 
 _PROJECTIONS = tuple(f"main_path_projections.{index}.weight" for index in range(4))
 _FILM_HIDDEN = "film_param_generators.0.0.weight"
@@ -30,20 +30,19 @@ def reference_config(path: Path, tensors: Mapping[str, Tensor], encoder: Mapping
     Args:
         path: the file, for errors and for the model's name.
         tensors: its state dictionary.
-        encoder: encoder settings; those left out are ViT-B/16's of the family that the tensors' names tell.
+        encoder: encoder settings; those left out default to ViT-B/16 of the family that the tensors' names belong to.
 
     Raises:
-        ModelError: the settings are not valid or disagree with the tensors, or the tensors that tell the decoder's
-            settings are missing.
+        ModelError: the settings are invalid or disagree with the tensors, or tensors that the decoder's settings are
+            read from are missing.
     """
     kind = "siglip" if f"{REFERENCE_TOWER}head.probe" in tensors else "clip"
-    defaults = SIGLIP_ENCODER if kind == "siglip" else {}
-    try:
-        parsed = settings.parse(EncoderConfig, {**defaults, **encoder}, "encoder")
-    except ConfigError as error:
-        raise ModelError(f"{path}: {'; '.join(str(error).splitlines())}") from error
+    values = {**(SIGLIP_ENCODER if kind == "siglip" else {}), **encoder}
+    if problems := settings.find_problems(EncoderConfig, values):
+        raise ModelError(path, "; ".join(f"encoder: {problem}" for problem in problems))
+    parsed = settings.parse(EncoderConfig, values)
     if parsed.kind != kind:
-        raise ModelError(f"{path}: encoder.kind is {parsed.kind!r}, but its {REFERENCE_TOWER}* names are {kind}'s")
+        raise ModelError(path, f"encoder.kind is {parsed.kind!r}, but its {REFERENCE_TOWER}* names are {kind}'s")
     _check_encoder(path, tensors, parsed)
     config = ModelConfig(
         name=path.stem,
@@ -59,7 +58,7 @@ def reference_config(path: Path, tensors: Mapping[str, Tensor], encoder: Mapping
 def _decoder_config(path: Path, tensors: Mapping[str, Tensor]) -> DecoderConfig:
     missing = [name for name in (*_PROJECTIONS, _FILM_HIDDEN) if name not in tensors]
     if missing:
-        raise ModelError(f"{path}: is not a SPACE-CLIP checkpoint, or not a whole one; missing: {', '.join(missing)}")
+        raise ModelError(path, f"is not a SPACE-CLIP checkpoint, or not a whole one; missing: {', '.join(missing)}")
     first, second, third, fourth = (tensors[name].shape[0] for name in _PROJECTIONS)
     return DecoderConfig(
         channels=(first, second, third, fourth),
@@ -69,7 +68,7 @@ def _decoder_config(path: Path, tensors: Mapping[str, Tensor]) -> DecoderConfig:
 
 
 def _check_encoder(path: Path, tensors: Mapping[str, Tensor], config: EncoderConfig) -> None:
-    """Say in the settings' own terms where they disagree, before single tensors are compared."""
+    """Refuse encoder settings that disagree with the tensors, in the settings' terms, before tensors are matched."""
     patches = (config.image_size // config.patch_size) ** 2 + (config.kind == "clip")
     hidden = int(config.width * config.mlp_ratio)
     expected = {
@@ -84,7 +83,8 @@ def _check_encoder(path: Path, tensors: Mapping[str, Tensor], config: EncoderCon
     ]
     if problems:
         raise ModelError(
-            f"{path}: the encoder settings (width {config.width}, mlp_ratio {config.mlp_ratio:g}, patch_size "
-            f"{config.patch_size}, image_size {config.image_size}) disagree with its tensors: {'; '.join(problems)}; "
-            f"give the settings it was made with as encoder"
+            path,
+            f"the encoder settings (width {config.width}, mlp_ratio {config.mlp_ratio:g}, patch_size "
+            f"{config.patch_size}, image_size {config.image_size}) disagree with its tensors: {'; '.join(problems)}",
+            "give the settings it was made with as encoder",
         )

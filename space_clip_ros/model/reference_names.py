@@ -1,4 +1,4 @@
-"""Where each of our tensors lies in files that use the reference implementation's (Hugging Face) names."""
+"""Maps our tensors' names to those of the reference implementation, which for the tower are Hugging Face's."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ REFERENCE_TOWER = "clip_vision_model."
 
 
 @dataclass(frozen=True)
-class Source:
-    """The tensors that make up one of ours.
+class TensorSource:
+    """Where one of our tensors comes from in a file.
 
     Attributes:
-        names: stacked along the first axis, in this order.
-        rows: which part of the first axis to take, as fractions in thirds (start, stop); everything where None.
+        names: the file's tensors that are stacked along the first axis, in this order.
+        rows: part of the first axis to take, (start, stop) in thirds; None takes all of it.
     """
 
     names: tuple[str, ...]
     rows: tuple[int, int] | None = None
 
     def shape(self, ours: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape that each named tensor must have for our tensor to have shape ``ours``."""
+        """Return the shape that each of ``names`` must have so that our tensor gets shape ``ours``."""
         if self.rows is not None:
             return (ours[0] * 3 // (self.rows[1] - self.rows[0]), *ours[1:])
         if self.names[0].endswith("embeddings.position_embedding.weight"):
@@ -37,12 +37,12 @@ class Source:
 
     def assemble(self, tensors: Mapping[str, Tensor], ours: tuple[int, ...]) -> Tensor:
         """Build our tensor of shape ``ours``."""
-        parts = [tensors[name] for name in self.names]
-        whole = torch.cat(parts) if len(parts) > 1 else parts[0]
+        named = [tensors[name] for name in self.names]
+        stacked = torch.cat(named) if len(named) > 1 else named[0]
         if self.rows is not None:
-            third = whole.shape[0] // 3
-            whole = whole[self.rows[0] * third : self.rows[1] * third]
-        return whole.reshape(ours)
+            third = stacked.shape[0] // 3
+            stacked = stacked[self.rows[0] * third : self.rows[1] * third]
+        return stacked.reshape(ours)
 
 
 _BLOCK = "encoder.layers."
@@ -75,7 +75,7 @@ _SIGLIP_RULES = (
 _TOWER_RULES = {"clip": _CLIP_RULES, "siglip": _SIGLIP_RULES}
 _POOL_ROWS = {"attn_pool.q.": (0, 1), "attn_pool.kv.": (1, 3)}
 
-_PATHS = (
+_PATHWAYS = (
     (r"semantic_blocks\.", "main_decoder_blocks."),
     (r"structural_blocks\.", "structural_decoder_blocks."),
     (r"semantic_projections\.", "main_path_projections."),
@@ -83,7 +83,7 @@ _PATHS = (
     (r"film\.(\d+)\.hidden\.", r"film_param_generators.\1.0."),
     (r"film\.(\d+)\.modulation\.", r"film_param_generators.\1.2."),
 )
-_PARTS = (
+_BLOCK_LAYERS = (
     (r"\.upsample\.transposed\.", ".upsample_low.upsample."),
     (r"\.upsample\.smooth\.conv\.", ".upsample_low.conv.0."),
     (r"\.upsample\.smooth\.norm\.", ".upsample_low.conv.1."),
@@ -102,30 +102,38 @@ _HEADS = (
 )
 
 
-def tower_source(name: str, kind: str, prefix: str) -> Source:
-    """Return the source of a vision tower's tensor.
+def tower_source(name: str, kind: str, prefix: str) -> TensorSource:
+    """Return where a vision tower's tensor lies in a file with Hugging Face's names.
 
     Args:
         name: our name inside the tower, for example ``conv1.weight``.
         kind: ``clip`` or ``siglip``.
-        prefix: what stands before Hugging Face's names in the file.
+        prefix: the file's prefix to Hugging Face's names.
+
+    Raises:
+        ModelError: Hugging Face has no counterpart.
     """
     for pattern, replacement in _TOWER_RULES[kind]:
         match = re.fullmatch(pattern, name)
         if match:
             theirs = prefix + match.expand(replacement)
             rows = next((rows for start, rows in _POOL_ROWS.items() if name.startswith(start)), None)
-            return Source(tuple(theirs.replace("*", part) for part in "qkv") if "*" in theirs else (theirs,), rows)
-    raise ModelError(f"{name}: no counterpart among Hugging Face's {kind} names")
+            names = tuple(theirs.replace("*", letter) for letter in "qkv") if "*" in theirs else (theirs,)
+            return TensorSource(names, rows)
+    raise ModelError(name, f"no counterpart among Hugging Face's {kind} names")
 
 
-def reference_source(name: str, kind: str) -> Source:
-    """Return where our model's tensor ``name`` lies in a reference checkpoint."""
-    part, _, rest = name.partition(".")
-    if part == "encoder":
+def reference_source(name: str, kind: str) -> TensorSource:
+    """Return where our model's tensor ``name`` lies in a reference checkpoint.
+
+    Raises:
+        ModelError: it is a tensor of the tower that Hugging Face has no counterpart for.
+    """
+    module, _, rest = name.partition(".")
+    if module == "encoder":
         return tower_source(rest.removeprefix("tower."), kind, REFERENCE_TOWER)
-    rules = (*_PATHS, *_PARTS) if part == "decoder" else _HEADS
-    theirs = rest if part == "decoder" else name
+    rules = (*_PATHWAYS, *_BLOCK_LAYERS) if module == "decoder" else _HEADS
+    theirs = rest if module == "decoder" else name
     for pattern, replacement in rules:
         theirs = re.sub(pattern, replacement, theirs)
-    return Source((theirs,))
+    return TensorSource((theirs,))

@@ -1,7 +1,7 @@
 """Pillow's antialiased bicubic resize as matrix products, so that every backend computes the same numbers.
 
-The kernel is the one of Pillow's ``Resample.c``: Keys' cubic convolution with a = -0.5, widened by the scale when
-shrinking, windows cut to whole pixels, weights normalised to sum 1.
+The kernel is that of Pillow's ``Resample.c``: Keys' cubic convolution with a = -0.5, widened by the scale when
+shrinking, with windows cut to whole pixels and weights normalised to sum 1.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 _SUPPORT = 2.0
-_A = -0.5
+_KEYS_A = -0.5
 
 
 class ResizeBand(NamedTuple):
-    """The weights of some neighbouring output pixels along one axis.
+    """The weights of neighbouring output pixels along one axis.
 
-    A shrinking kernel reaches few input pixels, so a handful of bands saves most of the products of one full matrix.
+    An output pixel reads few input pixels, so cutting the full matrix into a few bands saves most of the products.
 
     Attributes:
-        begin: first input pixel that any of them reads.
+        begin: first input pixel that any of the outputs reads.
         end: one after the last.
         weights: (outputs, end - begin) float32.
     """
@@ -36,18 +36,18 @@ def resize_bands(size_in: int | Tensor, size_out: int, bands: int, device: torch
     """Return the weights that resize an axis from ``size_in`` to ``size_out`` pixels, in order of the outputs.
 
     Args:
-        size_in: an ``int`` gives bands of constants; the 0-d integer tensor that tracing gives for a symbolic size
-            leaves their computation in the graph.
-        size_out: pixels wanted.
+        size_in: pixels of the input. An ``int`` gives constant bands; the 0-d integer tensor that a tracer gives for a
+            symbolic size leaves the computation of the bands in the graph.
+        size_out: pixels of the output.
         bands: number of bands, at most ``size_out``; 1 for one full matrix.
-        device: where the weights live.
+        device: device of the weights.
     """
     edges = [size_out * band // bands for band in range(bands + 1)]
     return tuple(_band(size_in, size_out, slice(*edge), device) for edge in pairwise(edges))
 
 
 def _band(size_in: int | Tensor, size_out: int, outputs: slice, device: torch.device) -> ResizeBand:
-    # float64 as in Pillow: in float32 the windows of large images would round to other pixels
+    # float64, as in Pillow: in float32, windows of large images would round to other pixels.
     size = size_in if isinstance(size_in, Tensor) else torch.tensor(size_in)
     size = size.to(device, torch.float64)
     scale = size / size_out
@@ -65,7 +65,7 @@ def _band(size_in: int | Tensor, size_out: int, outputs: slice, device: torch.de
 
 
 def _whole(value: Tensor, size: int | Tensor) -> int:
-    # while tracing, "integers" are tensors too, and slices and ranges take them
+    # While tracing, integers are tensors too; slices and ranges accept them.
     whole = value.to(torch.int64)
     return cast(int, whole) if isinstance(size, Tensor) else int(whole)
 
@@ -73,6 +73,6 @@ def _whole(value: Tensor, size: int | Tensor) -> int:
 def _keys(distance: Tensor) -> Tensor:
     """Keys' cubic convolution kernel (IEEE TASSP 29(6), 1981), for distances in (widened) pixels."""
     x = distance.abs()
-    near = ((_A + 2.0) * x - (_A + 3.0)) * x * x + 1.0
-    far = (((x - 5.0) * x + 8.0) * x - 4.0) * _A
+    near = ((_KEYS_A + 2.0) * x - (_KEYS_A + 3.0)) * x * x + 1.0
+    far = (((x - 5.0) * x + 8.0) * x - 4.0) * _KEYS_A
     return torch.where(x < 1.0, near, torch.where(x < _SUPPORT, far, torch.zeros_like(x)))

@@ -17,12 +17,12 @@ _SMALLEST_AUXILIARY_HIDDEN = 16
 
 
 class SpaceClipOutput(NamedTuple):
-    """What the model says about a batch.
+    """The model's output for a batch.
 
     Attributes:
         depth: (B, 1, H, W) metres, at least 0.
-        auxiliary: depth maps of the auxiliary heads, coarse to fine, each (B, 1, H, W) metres; empty where not asked
-            for or not carried.
+        auxiliary: depth maps of the auxiliary heads, coarse to fine, each (B, 1, H, W) metres; empty if not asked for
+            or if the model has none.
         context: (B, width) global vector of the vision tower.
     """
 
@@ -32,10 +32,10 @@ class SpaceClipOutput(NamedTuple):
 
 
 class SpaceClipFeatures(NamedTuple):
-    """Every intermediate of one run; h and w are the patch grid's.
+    """All intermediate features of one run; h and w are the patch grid's.
 
     Attributes:
-        states: hidden states 0 to 12 of the tower, each (B, T, width), class token first where there is one.
+        states: hidden states 0 to 12 of the tower, each (B, T, width), with the class token, if any, first.
         context: (B, width).
         semantic_projected: 4 of (B, channels[i], h, w), from states 12, 9, 6, 3.
         structural_projected: 3 of (B, channels[i], h, w), from states 2, 1, 0.
@@ -50,7 +50,7 @@ class SpaceClipFeatures(NamedTuple):
 
 
 class SpaceClip(nn.Module):
-    """Normalised RGB in, metric depth out; the forward pass keeps nothing on the module.
+    """The network: normalised RGB in, metric depth out; the forward pass stores nothing on the module.
 
     Build one with :func:`build` or :func:`space_clip_ros.model.checkpoint.load_checkpoint`.
     """
@@ -69,7 +69,7 @@ class SpaceClip(nn.Module):
         )
 
     def features(self, images: Tensor) -> SpaceClipFeatures:
-        """Return every intermediate for normalised images (B, 3, h, w).
+        """Return all intermediate features for normalised images (B, 3, h, w).
 
         Raises:
             InputError: the images' shape or dtype does not fit.
@@ -85,8 +85,8 @@ class SpaceClip(nn.Module):
         Args:
             images: (B, 3, h, w) float RGB, normalised with ``config.mean`` and ``config.std``; h and w multiples of
                 the patch size.
-            output_size: height and width of the depth wanted; the images' own where None.
-            auxiliary: also run the auxiliary heads, where the model carries them. Inference passes False.
+            output_size: height and width of the depth; None for the images' size.
+            auxiliary: whether to run the auxiliary heads too, if the model has them. Inference passes False.
 
         Raises:
             InputError: the images' shape or dtype does not fit.
@@ -103,12 +103,12 @@ def build(config: ModelConfig, pretrained: str | Path | None = None) -> SpaceCli
     """Return a model with random weights, in evaluation mode.
 
     Args:
-        config: the whole model's settings.
+        config: settings of the whole model.
         pretrained: weights for the vision tower, as :func:`space_clip_ros.model.pretrained.load_pretrained` takes
-            them; ``openai`` makes ``ModelConfig()`` the published method's model, its decoder untrained.
+            them. ``openai`` with ``ModelConfig()`` gives the published method's model with an untrained decoder.
 
     Raises:
-        ModelError: the pretrained weights cannot be had or do not fit.
+        ModelError: the pretrained weights cannot be read or downloaded, or do not fit.
     """
     model = SpaceClip(config).eval()
     if pretrained is not None:
@@ -117,12 +117,12 @@ def build(config: ModelConfig, pretrained: str | Path | None = None) -> SpaceCli
 
 
 def predict_flip_averaged(model: SpaceClip, images: Tensor, output_size: tuple[int, int] | None = None) -> Tensor:
-    """Average the depth of the images and of their mirror images, mirrored back.
+    """Return the mean of the images' depth and their mirror images' depth mirrored back.
 
     Args:
         model: in evaluation mode.
         images: (B, 3, h, w) as :meth:`SpaceClip.forward` takes them.
-        output_size: as there.
+        output_size: height and width of the depth; None for the images' size.
 
     Returns:
         (B, 1, H, W) metres.

@@ -19,7 +19,7 @@ import torch
 from space_clip_ros import settings
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
-from space_clip_ros.model.files import read_torch
+from space_clip_ros.model.tensor_files import read_torch
 from space_clip_ros.training_config import TrainingConfig
 
 _MAY_DIFFER = ("run", "runtime")

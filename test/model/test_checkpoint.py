@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +155,16 @@ def test_a_failed_write_leaves_what_was_there(model: SpaceClip, tmp_path: Path) 
         with pytest.raises(ModelError, match="cannot be written"):
             save_checkpoint(model, path)
     assert list(tmp_path.rglob("*")) == [taken]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_whoever_the_umask_allows_may_read_a_checkpoint(model: SpaceClip, tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        save_checkpoint(model, tmp_path / "model.safetensors")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "model.safetensors").stat().st_mode) == 0o666 & ~mask
 
 
 def test_metadata_of_another_kind_of_file(tmp_path: Path) -> None:

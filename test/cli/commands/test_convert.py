@@ -110,7 +110,7 @@ def test_a_file_that_differs_when_read_back_is_an_error(
     checkpoint: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that loses bits between writing and reading."""
-    import space_clip_ros.model.files as files
+    import space_clip_ros.model.tensor_files as files
 
     read = files.load_file
 
