@@ -31,10 +31,10 @@ class SourceConfig:
     step: int = setting(1, "take every n-th frame", minimum=1)
     truth: str = setting(
         "auto",
-        "depth of raw drives: annotated PNGs, projected scans, or annotated where there are any",
+        "depth of raw drives: annotated PNGs, projected scans (scan), or annotated if there are any, else scans (auto)",
         choices=("auto", "annotated", "scan"),
     )
-    weight: float = setting(1.0, "how often an epoch shows each frame, on average", minimum=0.0)
+    weight: float = setting(1.0, "how often an epoch uses each frame, on average", minimum=0.0)
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""
@@ -57,8 +57,8 @@ class DataConfig:
     )
     cache: bool = setting(False, "keep decoded frames in memory (about 2.3 MB for a full KITTI frame)")
     workers: int = setting(4, "reading processes for each training process; 0 reads in the training process", minimum=0)
-    skip_broken: bool = setting(False, "leave out frames that cannot be read instead of stopping")
-    scan: bool = setting(True, "look at every file before training")
+    skip_broken: bool = setting(False, "skip frames that cannot be read instead of stopping")
+    scan: bool = setting(True, "check every file before training")
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""
@@ -71,18 +71,18 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How a training frame is varied. The first block is the recipe's; the rest is off by default."""
+    """How training frames are augmented. The first block is the recipe's; the rest is off by default."""
 
     geometry: str = setting(
         "reference",
-        "what a training view shows: reference (the paper's: the crop, squeezed to the network's input, although whole "
-        "frames are squeezed at inference) or consistent (the whole frame, resized as at inference; crop is then only "
-        "the size that the loss is taken at)",
+        "part of a frame that the network sees: reference (the paper's: the crop, resized to the network's input, "
+        "although inference resizes whole frames) or consistent (the whole frame, resized as at inference; crop then "
+        "only sets the size that the loss is computed at)",
         choices=GEOMETRIES,
     )
     rotation: float = setting(1.0, "largest rotation either way, degrees", minimum=0.0, maximum=45.0)
     crop: tuple[int, ...] = setting(
-        (352, 704), "height and width of the random crop; empty for whole frames", minimum=1
+        (352, 704), "height and width of the random crop, pixels; empty for whole frames", minimum=1
     )
     flip: float = setting(0.5, "probability of a horizontal flip", minimum=0.0, maximum=1.0)
     color: float = setting(0.5, "probability of gamma, brightness and colour changes", minimum=0.0, maximum=1.0)
@@ -91,25 +91,25 @@ class AugmentationConfig:
     tint: tuple[float, float] = setting((0.9, 1.1), "range of each channel's own factor", minimum=0.0)
 
     zoom: float = setting(
-        1.0, "largest magnification; depth is divided by it, as the unzoomed camera would see it", minimum=1.0
+        1.0, "largest magnification; depth is divided by it, as if the camera were nearer", minimum=1.0
     )
     contrast: tuple[float, float] = setting((1.0, 1.0), "range of the contrast factor", minimum=0.0)
     saturation: tuple[float, float] = setting((1.0, 1.0), "range of the saturation factor", minimum=0.0)
     blur: float = setting(0.0, "probability of a Gaussian blur (sigma 0.3 to 1.2 pixels)", minimum=0.0, maximum=1.0)
     noise: float = setting(0.0, "largest standard deviation of pixel noise, grey levels", minimum=0.0)
-    erase: float = setting(0.0, "probability of greying a rectangle of the image", minimum=0.0, maximum=1.0)
+    erase: float = setting(0.0, "probability of painting a rectangle of the image grey", minimum=0.0, maximum=1.0)
     truth_size: tuple[int, ...] = setting(
-        (), "height and width of the depth that the loss is taken at; empty for the crop's", minimum=1
+        (), "height and width that the loss is computed at; empty for the crop's", minimum=1
     )
 
     @property
     def view(self) -> tuple[int, ...]:
-        """Height and width of the part of a frame that is shown; empty for all of it."""
+        """Height and width of the part of a frame that the network sees; empty for all of it."""
         return self.crop if self.geometry == "reference" else ()
 
     @property
     def loss_size(self) -> tuple[int, ...]:
-        """Height and width of the depth that the loss is taken at; empty for the frame's own."""
+        """Height and width that the loss is computed at; empty for the frame's own."""
         return self.truth_size or self.crop
 
     def problems(self) -> Iterator[str]:
@@ -157,18 +157,18 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How the arithmetic is done."""
+    """Device, precision and memory layout."""
 
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")
     bf16: bool = setting(False, "run the network's matrix products in bfloat16; weights stay float32")
-    channels_last: bool = setting(True, "memory layout that convolutions like best")
+    channels_last: bool = setting(True, "channels-last memory layout, the fastest for convolutions")
     compile: bool = setting(False, "torch.compile the network")
     threads: int = setting(0, "CPU threads of each process; 0 for PyTorch's own choice", minimum=0, maximum=1024)
 
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """What is measured after an epoch; the best abs_rel is kept."""
+    """How epochs are evaluated; the weights with the best abs_rel are kept."""
 
     protocol: str = setting("reference", "reference (the paper's) or standard (the field's)", choices=PROTOCOLS)
     crop: str = setting("eigen", "image region compared under the standard protocol", choices=CROPS)
@@ -178,40 +178,41 @@ class ValidationConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run writes, and where."""
+    """What a run writes, where and how often."""
 
     dir: str = setting("runs/train", "folder of this run: settings, checkpoints, tables, pictures")
-    checkpoint_minutes: float = setting(10.0, "minutes between checkpoints inside an epoch", minimum=0.0)
-    checkpoint_steps: int = setting(0, "steps between checkpoints inside an epoch; 0 for none by count", minimum=0)
-    log_steps: int = setting(10, "steps between lines of the table of steps", minimum=1)
-    tensorboard: bool = setting(True, "write TensorBoard files where the tensorboard package is installed")
+    checkpoint_minutes: float = setting(10.0, "minutes between checkpoints within an epoch; 0 for none", minimum=0.0)
+    checkpoint_steps: int = setting(0, "steps between checkpoints within an epoch; 0 for none", minimum=0)
+    log_steps: int = setting(10, "steps between rows of steps.csv", minimum=1)
+    tensorboard: bool = setting(True, "write TensorBoard files if the tensorboard package is installed")
     pictures: int = setting(4, "validation frames drawn after each evaluation", minimum=0)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything of one training run."""
+    """All settings of one training run."""
 
     seed: int = setting(42, "seed of weights, order, augmentation and dropout", minimum=0)
     pretrained: str = setting(
         "",
-        "weights of the vision tower: a file (a checkpoint of this package too, of which only the tower is taken), or "
-        "open_clip's name such as openai; empty for random ones",
+        "weights of the vision tower: a file (from a checkpoint of this package, only the tower is used), or one of "
+        "open_clip's names, such as openai; empty for random weights",
     )
-    initial: str = setting("", "checkpoint file whose weights the whole model starts from; empty for none")
+    initial: str = setting("", "checkpoint whose weights the whole model starts from; empty for none")
     initial_depth: float = setting(
         0.0,
-        "depth that new heads begin with, and their unit, metres; 0 for PyTorch's own start, as the recipe",
+        "depth that new heads predict at first and the unit of their output, metres; 0 for PyTorch's initialisation, "
+        "as in the recipe",
         minimum=0.0,
     )
     model: ModelConfig = group(ModelConfig, "network")
     data: DataConfig = group(DataConfig, "frames")
-    augmentation: AugmentationConfig = group(AugmentationConfig, "variation of training frames")
+    augmentation: AugmentationConfig = group(AugmentationConfig, "augmentation of training frames")
     loss: LossConfig = group(LossConfig, "loss terms")
     optimizer: OptimizerConfig = group(OptimizerConfig, "optimiser and schedule")
-    runtime: RuntimeConfig = group(RuntimeConfig, "arithmetic")
-    validation: ValidationConfig = group(ValidationConfig, "measurement after each epoch")
-    run: RunConfig = group(RunConfig, "what is written")
+    runtime: RuntimeConfig = group(RuntimeConfig, "device and precision")
+    validation: ValidationConfig = group(ValidationConfig, "evaluation after epochs")
+    run: RunConfig = group(RunConfig, "what is written, and where")
 
 
 def sources(values: Iterable[Mapping[str, Any]]) -> list[SourceConfig]:

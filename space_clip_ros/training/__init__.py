@@ -1,1 +1,1 @@
-"""Losses and the training loop."""
+"""Training: losses, optimiser steps, and runs that can be resumed."""

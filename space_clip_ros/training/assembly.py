@@ -1,4 +1,4 @@
-"""Puts a run together: frames, model, optimiser, averages, from settings or from a checkpoint."""
+"""Builds what a run needs (frames, model, optimiser, averages) from settings or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,8 +22,20 @@ from space_clip_ros.training.validation import Validator
 from space_clip_ros.training_config import TrainingConfig, sources
 
 
-class Parts(NamedTuple):
-    """What a session of a run works with; ``state`` is where it goes on from."""
+class TrainingSetup(NamedTuple):
+    """The objects that a session of a run works with, and where the run stands.
+
+    Attributes:
+        model: on its device, in training mode.
+        optimizer: over the model's trained parameters.
+        average: moving average of the model's weights.
+        stepper: takes the optimiser steps.
+        sampler: draws the frames of each step.
+        loader: reads the batches that the sampler draws.
+        validator: None if the settings name no validation frames.
+        step: steps taken by earlier sessions of the run.
+        best_abs_rel: smallest abs_rel of earlier sessions; infinite if there is none.
+    """
 
     model: SpaceClip
     optimizer: torch.optim.Optimizer
@@ -32,41 +44,62 @@ class Parts(NamedTuple):
     sampler: StepSampler
     loader: DataLoader[Any]
     validator: Validator | None
-    state: Mapping[str, Any]
+    step: int
+    best_abs_rel: float
+
+    def state(self, step: int, best_abs_rel: float) -> dict[str, Any]:
+        """Return everything that :func:`assemble` needs to resume the run, except the raw weights."""
+        return {
+            "step": step,
+            "best_abs_rel": best_abs_rel,
+            "bad_in_a_row": self.stepper.bad_in_a_row,
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict(),
+        }
 
 
-def assemble(config: TrainingConfig, processes: Processes, folder: RunFolder, console: Console, resume: bool) -> Parts:
-    """Put a run together.
+def assemble(
+    config: TrainingConfig, processes: Processes, folder: RunFolder, console: Console, resume: bool
+) -> TrainingSetup:
+    """Build everything a session needs, for a new run or from the newest checkpoint of ``folder``.
 
     Raises:
-        ConfigError: there is nothing to train on, or settings and data or run do not fit.
+        ConfigError: there is nothing to train on, or the settings do not fit the data or the run to resume.
         DataError: frames are missing or broken.
         ModelError: a checkpoint cannot be read or does not fit.
     """
     if resume:
         folder.check_same(config)
-    frames = _frames(config.data.train, "train", config, console)
+    frames = _open_frames(config.data.train, "train", config, console)
     sampler = StepSampler(frames.weights, config.optimizer.batch_size, config.seed, processes.rank, processes.count)
-    validation = _frames(config.data.validation, "validation", config, console) if config.data.validation else None
+    validation = _open_frames(config.data.validation, "validation", config, console) if config.data.validation else None
     if not resume and processes.first:
         folder.start(config)
 
-    model, state = _start(config, folder, resume)
+    model, state = folder.load() if resume else (_new_model(config), {})
     optimizer, average, stepper = build_stepper(model, config, processes)
     if resume:
         optimizer.load_state_dict(state["optimizer"])
         average.load_state_dict(state["average"])
         stepper.bad_in_a_row = state["bad_in_a_row"]
     dataset = AugmentedFrames(frames, config.augmentation, config.seed, config.model.input_size)
-    loader = training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda")
-    validator = Validator(model, average, validation, processes, config) if validation is not None else None
-    return Parts(model, optimizer, average, stepper, sampler, loader, validator, state)
+    return TrainingSetup(
+        model,
+        optimizer,
+        average,
+        stepper,
+        sampler,
+        loader=training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda"),
+        validator=Validator(model, average, validation, processes, config) if validation is not None else None,
+        step=state.get("step", 0),
+        best_abs_rel=state.get("best_abs_rel", float("inf")),
+    )
 
 
 def build_stepper(
     model: SpaceClip, config: TrainingConfig, processes: Processes
 ) -> tuple[torch.optim.Optimizer, WeightAverage, Stepper]:
-    """Move a model to its device and memory layout, and return what trains it."""
+    """Move a model to its device and memory layout, and return its optimiser, moving average and stepper."""
     layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
     model.to(device=processes.device).to(memory_format=layout).train()  # type: ignore[call-overload]
     optimizer = build_optimizer(model, config)
@@ -74,11 +107,11 @@ def build_stepper(
     return optimizer, average, Stepper(model, optimizer, average, processes, config)
 
 
-def _frames(
+def _open_frames(
     values: Sequence[Mapping[str, Any]], what: str, config: TrainingConfig, console: Console
 ) -> FrameCollection:
     if not values:
-        raise ConfigError(f"data.{what}: names no source; add at least one with its path")
+        raise ConfigError(f"data.{what}", "names no source", "add at least one with its path")
     training = what == "train"
     frames = FrameCollection(
         open_sources(sources(values)), config.data.resolution if training else (), config.data.skip_broken
@@ -93,38 +126,37 @@ def _frames(
     return frames
 
 
-def _start(config: TrainingConfig, folder: RunFolder, resume: bool) -> tuple[SpaceClip, Mapping[str, Any]]:
-    if resume:
-        return folder.load()
+def _new_model(config: TrainingConfig) -> SpaceClip:
     torch.manual_seed(config.seed)
     model = build(config.model, config.pretrained or None)
     if config.initial:
-        _take_over(model, config.initial)
+        _load_initial_weights(model, config.initial)
     elif config.initial_depth:
-        _begin_at(model, config.initial_depth)
-    return model, {"step": 0, "best_abs_rel": float("inf")}
+        _set_initial_depth(model, config.initial_depth)
+    return model
 
 
 @torch.no_grad()
-def _begin_at(model: SpaceClip, depth: float) -> None:
-    """Let every head say ``depth * (1 + x)`` where it would say x.
+def _set_initial_depth(model: SpaceClip, depth: float) -> None:
+    """Make every head predict ``depth * (1 + x)`` instead of x.
 
-    New heads end in a ReLU over numbers around zero, so half of their pixels begin without a gradient, and Adam's steps
-    are far smaller than metres.
+    New heads end in a ReLU over values around zero, so half of their pixels would start without a gradient, and Adam's
+    steps are far smaller than metres.
     """
     for head in (model.depth_head, *model.auxiliary_heads):
         head.depth.weight.mul_(depth)
         head.depth.bias.mul_(depth).add_(depth)
 
 
-def _take_over(model: SpaceClip, path: str) -> None:
+def _load_initial_weights(model: SpaceClip, path: str) -> None:
     weights = load_checkpoint(path).state_dict()
     wanted = model.state_dict()
     differing = [name for name in wanted.keys() | weights.keys() if _shape(wanted, name) != _shape(weights, name)]
     if differing:
         raise ModelError(
-            f"initial: {path} is of another model than the settings' {model.config.name}; "
-            f"differing tensors: {', '.join(sorted(differing)[:8])}"
+            "initial",
+            f"{path} is of another model than the settings' {model.config.name}; "
+            f"differing tensors: {', '.join(sorted(differing)[:8])}",
         )
     model.load_state_dict(weights)
 

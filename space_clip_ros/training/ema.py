@@ -1,4 +1,4 @@
-"""The moving average of the weights."""
+"""The exponential moving average of a model's weights."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from space_clip_ros.errors import ModelError
 class WeightAverage:
     """Exponential moving average of a model's trained parameters and its buffers, on the model's device.
 
-    Frozen parameters have no copy, since their average is themselves.
+    Frozen parameters do not change, so they are not copied.
 
     Args:
-        model: whose weights are averaged; its tensors must stay the same objects.
+        model: the model whose weights are averaged; its tensors must stay the same objects.
         decay: share of the average that a step keeps.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """Begin with the weights as they are."""
+        """Start from the model's current weights."""
         self._live = {
             **{name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad},
             **dict(model.named_buffers()),
@@ -32,7 +32,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the average a step towards the model's weights; counters are copied."""
+        """Move the average one step towards the model's weights; integer buffers are copied."""
         floating = [name for name, tensor in self._live.items() if tensor.is_floating_point()]
         averages, weights = [self._average[name] for name in floating], [self._live[name] for name in floating]
         torch._foreach_lerp_(averages, weights, 1.0 - self._decay)
@@ -41,7 +41,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the model hold the average inside the block; storage changes places, nothing is copied."""
+        """Give the model the averaged weights inside the block, by swapping storage instead of copying."""
         self._exchange()
         try:
             yield
@@ -49,19 +49,20 @@ class WeightAverage:
             self._exchange()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the average by the names of the model's tensors."""
+        """Return the averages, by the names of the model's tensors."""
         return dict(self._average)
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over a saved average.
+        """Load a saved average.
 
         Raises:
-            ModelError: its names are not this model's.
+            ModelError: it is of another model; the error names differing tensors.
         """
         differing = sorted(state.keys() ^ self._average.keys())
         if differing:
-            raise ModelError(f"the saved average is of another model; differing tensors: {', '.join(differing[:8])}")
+            names = ", ".join(differing[:8])
+            raise ModelError("the saved average", f"is of another model; differing tensors: {names}")
         for name, tensor in state.items():
             self._average[name].copy_(tensor)
 

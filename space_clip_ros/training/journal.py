@@ -1,4 +1,4 @@
-"""Writes down what a run did: tables, TensorBoard, pictures."""
+"""Records a run's steps and evaluations as tables, TensorBoard files and pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.pictures import write_picture
 from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.tables import Table
-from space_clip_ros.training.tensorboard import Board
+from space_clip_ros.training.tensorboard import TensorBoardWriter
 from space_clip_ros.training.validation import Validation
 from space_clip_ros.training_config import RunConfig
 
@@ -23,9 +23,9 @@ class Journal:
 
     Args:
         path: the run's folder.
-        config: what to write.
+        config: which files to write, and how often.
         step: steps taken before this session; later rows of an earlier session are dropped.
-        writing: False on all processes but the first.
+        writing: whether this process writes; False on all processes but the first.
     """
 
     def __init__(self, path: Path, config: RunConfig, step: int, writing: bool) -> None:
@@ -33,7 +33,7 @@ class Journal:
         self._path = path
         self._every = config.log_steps
         self._writing = writing
-        self._board = Board(path / "tensorboard", config.tensorboard and writing, step)
+        self._tensorboard = TensorBoardWriter(path / "tensorboard", config.tensorboard and writing, step)
         if writing:
             self._steps = Table(path / "steps.csv", _STEP_COLUMNS, step)
             self._evaluations = Table(path / "evaluations.csv", ("step", "epoch", "weights", *METRICS), step)
@@ -42,7 +42,7 @@ class Journal:
         self.skipped = 0
 
     def step(self, step: int, epoch: int, lr: float, result: StepResult, samples: int) -> float:
-        """Note one step; return the smoothed samples per second."""
+        """Record one step; return the smoothed samples per second."""
         now = time.monotonic()
         rate = samples / max(now - self._time, 1e-9)
         self._rate = _SMOOTHING * self._rate + (1.0 - _SMOOTHING) * rate if self._rate else rate
@@ -51,21 +51,21 @@ class Journal:
         if self._writing and step % self._every == 0:
             values = {"lr": lr, **result.losses, "grad_norm": result.grad_norm, "samples_per_s": self._rate}
             self._steps.add({"step": step, "epoch": epoch, "skipped": self.skipped, **values})
-            self._board.scalars({f"train/{name}": value for name, value in values.items()}, step)
+            self._tensorboard.scalars({f"train/{name}": value for name, value in values.items()}, step)
         return self._rate
 
-    def evaluation(self, step: int, epoch: int, found: Validation) -> None:
-        """Note one evaluation and draw its pictures."""
+    def evaluation(self, step: int, epoch: int, validation: Validation) -> None:
+        """Record one evaluation and write its pictures."""
         if self._writing:
-            for weights, metrics in found.metrics.items():
+            for weights, metrics in validation.metrics.items():
                 self._evaluations.add({"step": step, "epoch": epoch, "weights": weights, **metrics})
-                self._board.scalars({f"{weights}/{name}": value for name, value in metrics.items()}, step)
-            for index, picture in enumerate(found.pictures):
+                self._tensorboard.scalars({f"{weights}/{name}": value for name, value in metrics.items()}, step)
+            for index, picture in enumerate(validation.pictures):
                 write_picture(self._path / "pictures" / f"epoch_{epoch:04d}_{index}.jpg", picture)
-            self._board.pictures("validation", found.pictures, step)
-        # An evaluation's time is not the steps'.
+            self._tensorboard.pictures("validation", validation.pictures, step)
+        # The time of the evaluation must not count as the next step's.
         self._time = time.monotonic()
 
     def close(self) -> None:
-        """Write what is waiting."""
-        self._board.close()
+        """Write buffered events."""
+        self._tensorboard.close()

@@ -2,8 +2,8 @@
 
 Every loss takes ``prediction`` (B, 1, h, w) and ``truth`` (B, 1, H, W), both in metres, and returns a scalar. A
 prediction of another size is resized to the truth's bilinearly with ``align_corners=True``. ``mask`` is a bool tensor
-of the truth's shape; without one every pixel counts. A batch without a single valid pixel gives a loss of zero that
-still has a gradient (of zero), so that every process of a run takes part in the same reductions.
+of the truth's shape; without one, every pixel counts. A batch without any valid pixel gives a loss of zero that still
+has a gradient (of zero), so that every process of a run takes part in the same reductions.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def silog_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) ->
 def ssim_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
     """One minus the mean structural similarity over valid pixels (Wang et al. 2004, 11 x 11 Gaussian, zero padding).
 
-    Both maps of a sample are first brought to [0, 1] by the smallest and largest valid truth of that sample.
+    Both maps of a sample are first scaled to [0, 1] by the smallest and largest valid truth of that sample.
 
     Raises:
         InputError: the shapes do not fit.
@@ -57,7 +57,7 @@ def ssim_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> 
     prediction, truth, mask = _prepare(prediction, truth, mask)
     low = truth.where(mask, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
     high = truth.where(mask, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
-    # A sample without valid pixels has an infinite range; any finite one will do, since none of its pixels count.
+    # A sample without valid pixels has an infinite range; any finite range works, since none of its pixels count.
     empty = ~torch.isfinite(low)
     low, high = low.masked_fill(empty, 0.0), high.masked_fill(empty, 1.0)
     span = (high - low).clamp_min(_FLOOR)
@@ -95,11 +95,11 @@ def depth_loss(
         auxiliary: the auxiliary heads' maps, (B, 1, h, w) metres each, shallow decoder block first; may be empty.
         truth: (B, 1, H, W) metres; pixels not strictly between the limits do not count.
         config: the weights.
-        min_depth: metres.
-        max_depth: metres.
+        min_depth: lower limit of the truth, metres.
+        max_depth: upper limit of the truth, metres.
 
     Returns:
-        Scalars by name: ``silog``, ``ssim``, ``gradient``, ``aux1``... unweighted, those of weight zero left out, and
+        Scalars by name: ``silog``, ``ssim``, ``gradient``, ``aux1``... unweighted and without terms of weight zero, and
         ``total``.
 
     Raises:
@@ -123,30 +123,30 @@ def depth_loss(
 def _prepare(prediction: Tensor, truth: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     if prediction.ndim != 4 or truth.ndim != 4 or prediction.shape[:2] != truth.shape[:2]:
         raise InputError(
-            "prediction and truth must be (B, 1, H, W) of one batch, "
-            f"got {tuple(prediction.shape)} and {tuple(truth.shape)}"
+            "prediction and truth",
+            f"must be (B, 1, H, W) of one batch, got {tuple(prediction.shape)} and {tuple(truth.shape)}",
         )
     if mask is None:
         mask = torch.ones_like(truth, dtype=torch.bool)
     elif mask.shape != truth.shape or mask.dtype != torch.bool:
-        raise InputError(f"mask must be bool {tuple(truth.shape)}, got {mask.dtype} {tuple(mask.shape)}")
-    # Logarithms and variances of depth lose too much in half precision.
+        raise InputError("mask", f"must be bool {tuple(truth.shape)}, got {mask.dtype} {tuple(mask.shape)}")
+    # Half precision is too coarse for logarithms and variances of depth.
     prediction = prediction.float() if prediction.dtype in (torch.float16, torch.bfloat16) else prediction
     if prediction.shape[2:] != truth.shape[2:]:
         prediction = functional.interpolate(prediction, truth.shape[2:], mode="bilinear", align_corners=True)
-    # Pixels that do not count still pass through the arithmetic, where NaN would spoil the gradient of all.
+    # Invalid pixels are computed too, and one NaN among them would make every gradient NaN.
     return prediction, truth.nan_to_num(0.0, 0.0, 0.0), mask
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the masked pixels, zero where there are none; picking pixels out would stall a GPU to count them."""
+    """Mean over the valid pixels, zero without any; indexing them instead would make a GPU wait to count them."""
     return values.where(mask, 0.0).sum() / mask.sum().clamp_min(1)
 
 
 def _ssim_map(prediction: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity of each pixel of two (B, 1, H, W) maps in [0, 1]."""
     mean_p, square_p, product = _blur(torch.stack([prediction, prediction * prediction, prediction * truth])).unbind()
-    # Apart, so that no gradient is computed for the truth.
+    # Separate from the blur above, so that no gradient is computed for the truth.
     mean_t, square_t = _blur(torch.stack([truth, truth * truth])).unbind()
     variance_p, variance_t = square_p - mean_p.square(), square_t - mean_t.square()
     covariance = product - mean_p * mean_t
@@ -159,7 +159,8 @@ def _ssim_map(prediction: Tensor, truth: Tensor) -> Tensor:
 def _blur(maps: Tensor) -> Tensor:
     """Blur (..., H, W) with the Gaussian window, zero beyond the edges.
 
-    As two products with banded matrices: one-channel convolutions are several times slower, above all backwards.
+    Two products with banded matrices are several times faster than one-channel convolutions, mainly in the backward
+    pass.
     """
     return _band(maps, maps.shape[-2]) @ maps @ _band(maps, maps.shape[-1])
 

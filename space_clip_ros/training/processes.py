@@ -1,4 +1,4 @@
-"""One process or many: what ``torchrun`` says, and the few words that the processes exchange."""
+"""This process among those that ``torchrun`` started: its rank and device, and what the processes exchange."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all.
+    """This process's place among all processes of the run, and their collective operations.
 
     Attributes:
         rank: number of this process, from 0.
         count: number of processes.
-        device: where this process computes.
+        device: device of this process.
     """
 
     rank: int
@@ -45,7 +45,7 @@ class Processes:
         return bool(flags.item())
 
     def gather(self, items: list[T]) -> list[T]:
-        """Return the items of all processes, on all of them."""
+        """Return the items of all processes, in order of rank, on every process."""
         if self.count == 1:
             return items
         gathered: list[list[T]] = [[] for _ in range(self.count)]
@@ -64,7 +64,7 @@ class Processes:
             tensor.copy_(mean.view_as(tensor))
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Return the module whose gradients are the mean over the processes."""
+        """Return a module with the model's parameters whose gradients are the mean over the processes."""
         if self.count == 1:
             return model
         return nn.parallel.DistributedDataParallel(
@@ -77,13 +77,13 @@ class Processes:
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """Join the processes that ``torchrun`` started, or stand alone where it did not; leave them at the end.
+    """Join the process group that ``torchrun`` started, if any, for the duration of the block.
 
     Args:
         device: auto, cpu, cuda or cuda:N; auto and cuda take this process's own GPU.
 
     Raises:
-        BackendError: the device is not there.
+        BackendError: the device does not exist.
     """
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     chosen = _choose(device, int(os.environ.get("LOCAL_RANK", "0")))
@@ -93,11 +93,11 @@ def joined(device: str) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Processes(rank, count, chosen)
-        # Whoever is done first waits, so that nobody talks to a process that has gone.
+        # Wait for all, so that no process talks to one that has already left.
         distributed.barrier()
     finally:
-        # What still holds the group (a wrapped model) would take it down at the interpreter's end, when its threads can
-        # no longer get the interpreter's lock, and wait for ever.
+        # A wrapped model still holds the group. Without this, it would be destroyed at interpreter shutdown, where its
+        # threads wait for the interpreter's lock for ever.
         gc.collect()
         distributed.destroy_process_group()
 
@@ -110,9 +110,10 @@ def _choose(device: str, local_rank: int) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise BackendError(f"runtime.device: must be auto, cpu, cuda or cuda:N, got {device!r}") from error
+        raise BackendError("runtime.device", f"must be auto, cpu, cuda or cuda:N, got {device!r}") from error
     if chosen.type == "cuda":
         if not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count():
-            raise BackendError(f"runtime.device: {device} is not there ({torch.cuda.device_count()} GPUs); use cpu")
+            count = torch.cuda.device_count()
+            raise BackendError("runtime.device", f"{device} is not there ({count} GPUs)", "use cpu")
         torch.cuda.set_device(chosen)
     return chosen

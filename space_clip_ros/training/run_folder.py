@@ -1,9 +1,9 @@
-"""The folder of a run: settings, checkpoints and how to go on from them.
+"""The folder of a run: its settings, checkpoints and best weights.
 
-``config.yaml`` holds the settings, ``last`` points to the newest of ``checkpoints/``, each a folder with
-``model.safetensors`` (the raw weights) and ``training.pt`` (everything else a resumed run needs), and
-``best.safetensors`` holds the weights with the smallest abs_rel. Every one of them appears in a single rename, so a
-process that is killed leaves the old or the new one, never half of it.
+``config.yaml`` holds the settings. ``last`` points to the newest of ``checkpoints/``, each a folder with
+``model.safetensors`` (the raw weights) and ``training.pt`` (everything else a resumed run needs). ``best.safetensors``
+holds the weights with the smallest abs_rel. Each of them appears in a single rename, so a killed process leaves the old
+or the new one, never half of it.
 """
 
 from __future__ import annotations
@@ -18,61 +18,67 @@ import torch
 
 from space_clip_ros import settings
 from space_clip_ros.errors import ConfigError, ModelError
+from space_clip_ros.files import write_whole
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
 from space_clip_ros.model.tensor_files import read_torch
 from space_clip_ros.training_config import TrainingConfig
 
+_SETTINGS = "config.yaml"
+_WEIGHTS = "model.safetensors"
+_STATE = "training.pt"
 _MAY_DIFFER = ("run", "runtime")
+"""Groups of settings that a resumed run may change."""
 _KEPT = 2
 
 
 class RunFolder:
-    """One run's folder.
+    """The folder of one run.
 
     Args:
-        path: created where it is missing.
+        path: the folder; :meth:`start` creates it.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Name the folder; nothing is written yet."""
+        """Remember the path; nothing is written yet."""
         self.path = Path(path)
         self._last = self.path / "last"
         self._checkpoints = self.path / "checkpoints"
 
     @property
     def best(self) -> Path:
-        """The best weights so far."""
+        """File of the best weights so far."""
         return self.path / "best.safetensors"
 
     def start(self, config: TrainingConfig) -> None:
         """Begin a new run.
 
         Raises:
-            ConfigError: the folder holds a run already.
+            ConfigError: the folder already holds a run.
+            DataError: the settings cannot be written.
         """
         if self._last.is_symlink():
-            raise ConfigError(f"{self.path}: holds a run already; give --resume to go on with it, or another run.dir")
+            raise ConfigError(self.path, "holds a run already", "give --resume to go on with it, or another run.dir")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
-        (self.path / "config.yaml").write_text(settings.dump(config), encoding="utf-8")
+        write_whole(self.path / _SETTINGS, settings.dump(config).encode())
 
     def check_same(self, config: TrainingConfig) -> None:
-        """Make sure that a run to be resumed was begun with these settings.
+        """Check that the run to resume was started with these settings.
 
         Raises:
-            ConfigError: there is no run to resume, or a setting differs that changes results; each is named.
+            ConfigError: there is no run to resume, or settings that change results differ; the error names them.
         """
         if not self._last.is_symlink():
-            raise ConfigError(f"{self.path}: holds no checkpoint to resume from; start without --resume")
-        saved = settings.to_dict(settings.load(TrainingConfig, self.path / "config.yaml"))
+            raise ConfigError(self.path, "holds no checkpoint to resume from", "start without --resume")
+        saved = settings.to_dict(settings.load(TrainingConfig, self.path / _SETTINGS))
         asked = settings.to_dict(config)
         differing = [name for name in _leaves(saved, asked) if name.partition(".")[0] not in _MAY_DIFFER]
         if differing:
             raise ConfigError(
-                f"{self.path}: a resumed run needs its own settings, but these differ: {', '.join(sorted(differing))}"
+                self.path, f"a resumed run needs its own settings, but these differ: {', '.join(sorted(differing))}"
             )
 
     def save(self, step: int, model: SpaceClip, state: Mapping[str, Any]) -> None:
-        """Write a checkpoint and let ``last`` point to it.
+        """Write a checkpoint and point ``last`` to it.
 
         Args:
             step: number of steps taken.
@@ -80,35 +86,38 @@ class RunFolder:
             state: tensors, numbers, text and containers of them.
 
         Raises:
-            ModelError: it cannot be written.
+            ModelError: the checkpoint cannot be written.
         """
         target = self._checkpoints / f"{step:09d}"
-        temporary = self._checkpoints / f".{step:09d}.{os.getpid()}"
+        # Not written_whole: the two files of a checkpoint must appear together, so their folder is renamed.
+        draft = self._checkpoints / f".{step:09d}.{os.getpid()}"
         try:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            save_checkpoint(model, temporary / "model.safetensors", {"step": str(step)})
-            torch.save(dict(state), temporary / "training.pt")
-            _synchronise(temporary / "training.pt")
-            _synchronise(temporary)
-            # The same step twice is the same state, so what is there can stay.
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            save_checkpoint(model, draft / _WEIGHTS, {"step": str(step)})
+            with (draft / _STATE).open("wb") as file:  # given a path, torch.save hides a full disk's OSError
+                torch.save(dict(state), file)
+                file.flush()
+                os.fsync(file.fileno())
+            _synchronise(draft)
+            # A checkpoint of the same step has the same content and can stay.
             if not target.exists():
-                temporary.rename(target)
-            self._point_to(target)
-            self._tidy(target)
+                draft.rename(target)
+            self._point_last_to(target)
+            self._remove_old(target)
         except OSError as error:
-            raise ModelError(f"{target}: the checkpoint cannot be written ({error}); check the space left") from error
+            raise ModelError(target, f"the checkpoint cannot be written ({error})", "check the space left") from error
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(draft, ignore_errors=True)
 
     def load(self) -> tuple[SpaceClip, dict[str, Any]]:
-        """Return the newest checkpoint's raw weights and state; nothing in the files is executed.
+        """Return the newest checkpoint's raw weights and state; no code in the files is executed.
 
         Raises:
             ModelError: a file is missing or damaged.
         """
-        state = read_torch(self._last / "training.pt")
-        return load_checkpoint(self._last / "model.safetensors"), state
+        state = read_torch(self._last / _STATE)
+        return load_checkpoint(self._last / _WEIGHTS), state
 
     def save_best(self, model: SpaceClip, metadata: Mapping[str, str]) -> None:
         """Write the best weights so far.
@@ -118,18 +127,18 @@ class RunFolder:
         """
         save_checkpoint(model, self.best, metadata)
 
-    def _point_to(self, target: Path) -> None:
+    def _point_last_to(self, target: Path) -> None:
         link = self.path / f".last.{os.getpid()}"
         link.unlink(missing_ok=True)
         link.symlink_to(target.relative_to(self.path))
         link.replace(self._last)
         _synchronise(self.path)
 
-    def _tidy(self, newest: Path) -> None:
-        """Remove all but the newest few checkpoints, and what killed processes left half written."""
+    def _remove_old(self, newest: Path) -> None:
+        """Remove all but the newest checkpoints, and the drafts of killed processes."""
         folders = sorted(path for path in self._checkpoints.iterdir() if path.name.isdigit() and path <= newest)
-        half = (path for path in self._checkpoints.iterdir() if path.name.startswith("."))
-        for folder in (*folders[:-_KEPT], *half):
+        drafts = (path for path in self._checkpoints.iterdir() if path.name.startswith("."))
+        for folder in (*folders[:-_KEPT], *drafts):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""The learning rate of each step: linear warm-up, then half a cosine."""
+"""The learning-rate schedule: linear warm-up, then half a cosine."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from space_clip_ros.errors import InputError
 
 
 def learning_rate(step: int, total_steps: int, peak: float, final: float, warmup_steps: int) -> float:
-    """Return the learning rate used in step ``step`` (the first is 0).
+    """Return the learning rate of step ``step`` (the first is 0).
 
     Args:
         step: number of optimiser steps taken before this one.
         total_steps: steps of the whole run.
-        peak: the rate at the end of the warm-up.
-        final: the rate that the cosine falls to.
+        peak: rate at the end of the warm-up.
+        final: rate that the cosine falls to.
         warmup_steps: steps of linear warm-up; the last of them is at the peak.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One optimiser step, and what is done where its numbers are no numbers."""
+"""One optimiser step; a step whose loss or gradient is not finite is skipped."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from space_clip_ros.training_config import TrainingConfig
 
 
 class StepResult(NamedTuple):
-    """What one step came to.
+    """The result of one step.
 
     Attributes:
         losses: each loss term and ``total``, by name.
-        grad_norm: norm of the gradient before it was clipped.
-        skipped: whether the step was left out because loss or gradient was not finite.
+        grad_norm: norm of the gradient before clipping.
+        skipped: whether the step was skipped because its loss or gradient was not finite.
     """
 
     losses: dict[str, float]
@@ -33,7 +33,7 @@ class StepResult(NamedTuple):
 
 
 def to_input(images: Tensor, config: ModelConfig) -> Tensor:
-    """Return the network's input for pictures of any size.
+    """Return the network's input for images of any size.
 
     Args:
         images: (B, H, W, 3) uint8 RGB.
@@ -42,15 +42,15 @@ def to_input(images: Tensor, config: ModelConfig) -> Tensor:
     Returns:
         (B, 3, h, w) float32: resized with Pillow's antialiased bicubic kernel, scaled to [0, 1], normalised.
     """
-    pictures = images.permute(0, 3, 1, 2).float()
-    if pictures.shape[2:] != config.input_size:
-        pictures = functional.interpolate(pictures, config.input_size, mode="bicubic", antialias=True)
+    planes = images.permute(0, 3, 1, 2).float()
+    if planes.shape[2:] != config.input_size:
+        planes = functional.interpolate(planes, config.input_size, mode="bicubic", antialias=True)
     mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (config.mean, config.std))
-    return (pictures.clamp(0.0, 255.0) / 255.0 - mean) / std
+    return (planes.clamp(0.0, 255.0) / 255.0 - mean) / std
 
 
 def build_optimizer(model: SpaceClip, config: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW over the parameters that train; auxiliary heads whose loss weighs nothing are frozen first."""
+    """Return AdamW over the trained parameters, after freezing auxiliary heads whose loss has weight zero."""
     for index, head in enumerate(model.auxiliary_heads):
         if index >= len(config.loss.auxiliary) or not config.loss.auxiliary[index]:
             head.requires_grad_(False)
@@ -67,8 +67,8 @@ class Stepper:
     Args:
         model: on its device, in training mode.
         optimizer: see :func:`build_optimizer`.
-        average: follows every step taken.
-        processes: among which gradients and batch statistics are averaged.
+        average: updated after every step taken.
+        processes: gradients and batch statistics are averaged over them.
         config: loss, clipping, precision, limits.
     """
 
@@ -80,7 +80,7 @@ class Stepper:
         processes: Processes,
         config: TrainingConfig,
     ) -> None:
-        """Wrap the model for all processes."""
+        """Wrap the model for distributed training and, if asked for, compile it."""
         self._optimizer = optimizer
         self._average = average
         self._processes = processes
@@ -94,17 +94,17 @@ class Stepper:
         self.bad_in_a_row = 0
 
     def take(self, batch: Batch, lr: float) -> StepResult:
-        """Take one step on a batch as the loader gives it; see :meth:`take_prepared`."""
+        """Move a batch of the loader to the device, make the network's input, and :meth:`take_prepared`."""
         device = self._processes.device
         depth = batch.depth.to(device, non_blocking=True)
         return self.take_prepared(to_input(batch.images.to(device, non_blocking=True), self._config.model), depth, lr)
 
     def take_prepared(self, inputs: Tensor, depth: Tensor, lr: float) -> StepResult:
-        """Take one step, or skip it where the loss or the gradient of any process is not finite.
+        """Take one step, or skip it if the loss or the gradient of any process is not finite.
 
         Args:
-            inputs: (B, 3, h, w) float32, normalised, on the device.
-            depth: (B, 1, H, W) float32 metres, NaN or 0 where unknown, on the device.
+            inputs: (B, 3, h, w) normalised, on the device, of the weights' dtype (float32 in a run).
+            depth: (B, 1, H, W) metres, NaN or 0 where unknown, on the device, of the same dtype.
             lr: learning rate of this step.
 
         Raises:
@@ -114,7 +114,7 @@ class Stepper:
         losses = self._losses(inputs, depth)
         self._optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
-        # Gradients are means over the processes, so one bad loss makes every process's norm bad: all skip together.
+        # Gradients are means over the processes, so one bad loss spoils the norm on all of them: all skip together.
         norm = nn.utils.clip_grad_norm_(self._parameters, self._config.optimizer.clip_norm)
         values = torch.stack([norm, *losses.values()]).tolist()
         result = StepResult(dict(zip(losses, values[1:], strict=True)), values[0], not bool(torch.isfinite(norm)))
@@ -142,12 +142,13 @@ class Stepper:
         self.bad_in_a_row = 0
 
     def _skip(self, result: StepResult) -> None:
-        # The forward pass has already put its numbers into the running statistics.
+        # The forward pass has already changed the running statistics.
         torch._foreach_copy_(self._buffers, self._backup)
         self.bad_in_a_row += 1
         if self.bad_in_a_row >= self._config.optimizer.max_bad_steps:
             terms = ", ".join(f"{name} {value:g}" for name, value in result.losses.items())
             raise SpaceClipError(
-                f"training stopped: {self.bad_in_a_row} steps in a row were not finite ({terms}, gradient norm "
-                f"{result.grad_norm:g}); lower optimizer.lr or look at the data"
+                "training stopped",
+                f"{self.bad_in_a_row} steps in a row were not finite ({terms}, gradient norm {result.grad_norm:g})",
+                "lower optimizer.lr or look at the data",
             )

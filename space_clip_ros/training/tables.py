@@ -1,4 +1,4 @@
-"""A table that grows by a row at a time and survives being killed."""
+"""A CSV table that grows row by row and stays usable if the process is killed."""
 
 from __future__ import annotations
 
@@ -7,40 +7,52 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from space_clip_ros.errors import DataError
+from space_clip_ros.files import written_whole
 
 
 class Table:
-    """A CSV file whose first column is a growing number.
+    """A CSV file whose first column is an increasing number.
 
     Args:
-        path: the file; rows that are there already are kept.
-        columns: names, the growing number's first.
-        last: rows with a larger first column are dropped: a resumed run will write them again.
+        path: the file; rows already in it are kept.
+        columns: column names; the first is the increasing number's.
+        last: rows with a larger number are dropped, because a resumed run will write them again.
 
     Raises:
         DataError: the file cannot be read or written.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], last: int = -1) -> None:
-        """Open the file and drop late rows."""
+        """Write the header and the rows that are kept."""
         self._path = path
         self._columns = list(columns)
-        try:
-            kept = []
-            if path.exists():
-                with path.open(newline="", encoding="utf-8") as file:
-                    kept = [row for row in csv.DictReader(file) if _number(row.get(self._columns[0])) <= last]
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = self._writer(file)
-                writer.writeheader()
-                writer.writerows(kept)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+        kept = self._rows(last)
+        with written_whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+            writer = self._writer(file)
+            writer.writeheader()
+            writer.writerows(kept)
 
     def add(self, row: Mapping[str, object]) -> None:
-        """Append one row; columns it lacks stay empty, others are left out."""
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            self._writer(file).writerow(row)
+        """Append one row; columns it lacks stay empty, unknown ones are ignored.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        try:
+            with self._path.open("a", newline="", encoding="utf-8") as file:
+                self._writer(file).writerow(row)
+        except OSError as error:
+            raise DataError(self._path, f"cannot be written ({error.strerror})", "check the space left") from error
+
+    def _rows(self, last: int) -> list[dict[str, str]]:
+        """Return the file's rows up to the number ``last``, without one that was cut off."""
+        try:
+            with self._path.open(newline="", encoding="utf-8") as file:
+                return [row for row in csv.DictReader(file) if _number(row.get(self._columns[0])) <= last]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise DataError(self._path, f"cannot be read ({error.strerror})") from error
 
     def _writer(self, file: object) -> csv.DictWriter[str]:
         return csv.DictWriter(file, self._columns, extrasaction="ignore", lineterminator="\n")  # type: ignore[arg-type]

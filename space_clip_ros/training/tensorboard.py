@@ -1,4 +1,4 @@
-"""TensorBoard, where its package is installed."""
+"""Writes TensorBoard files if the tensorboard package is installed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Board:
-    """Writes scalars and pictures for TensorBoard, or nothing.
+class TensorBoardWriter:
+    """Writes scalars and pictures for TensorBoard; writes nothing if not wanted or without the package.
 
     Args:
         path: folder of the event files.
         wanted: whether to write at all.
-        step: first step of this process; older events of later steps are hidden.
+        step: first step of this session; TensorBoard hides later steps of earlier sessions.
     """
 
     def __init__(self, path: Path, wanted: bool, step: int) -> None:
@@ -41,7 +41,7 @@ class Board:
                 self._writer.add_image(f"{name}/{index}", picture, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write what is waiting."""
+        """Write buffered events."""
         if self._writer is not None:
             self._writer.close()
 

@@ -1,4 +1,4 @@
-"""How fast training frames are read, so that one knows whether a GPU waits for them."""
+"""Measures how fast training frames are read, which shows whether a GPU would wait for them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from space_clip_ros.training_config import TrainingConfig, sources
 
 
 class ReadingSpeed(NamedTuple):
-    """What was measured.
+    """A measured reading rate.
 
     Attributes:
-        samples_per_s: samples read, varied and stacked each second, over all workers.
-        workers: reading processes; 0 where the measuring process read by itself.
+        samples_per_s: samples read, augmented and stacked per second, over all workers.
+        workers: reading processes; 0 if the measuring process read the samples itself.
         samples: number of samples measured.
     """
 
@@ -25,16 +25,16 @@ class ReadingSpeed(NamedTuple):
 
     @property
     def samples_per_s_per_worker(self) -> float:
-        """Samples each second of one reading process."""
+        """Samples per second of one reading process."""
         return self.samples_per_s / max(self.workers, 1)
 
 
 def measure_reading(config: TrainingConfig, seconds: float = 10.0) -> ReadingSpeed:
-    """Read training batches for a while, as training would, and do nothing with them.
+    """Read training batches as training would and discard them, and return the rate.
 
     Args:
         config: data, augmentation, batch size and workers.
-        seconds: how long to measure; the workers' start and the first batches are not counted.
+        seconds: duration of the measurement, without the start of the workers and the first batches.
 
     Raises:
         ConfigError: the settings name no source, or too few frames for a batch.
@@ -47,7 +47,7 @@ def measure_reading(config: TrainingConfig, seconds: float = 10.0) -> ReadingSpe
     batches = iter(training_loader(dataset, sampler, config.data.workers))
     for _ in range(max(config.data.workers, 1)):
         next(batches)
-    begun, samples = time.monotonic(), 0
-    while not samples or time.monotonic() - begun < seconds:
+    start, samples = time.monotonic(), 0
+    while not samples or time.monotonic() - start < seconds:
         samples += len(next(batches).images)
-    return ReadingSpeed(samples / (time.monotonic() - begun), config.data.workers, samples)
+    return ReadingSpeed(samples / (time.monotonic() - start), config.data.workers, samples)

@@ -1,4 +1,4 @@
-"""Measures raw and averaged weights over the validation frames, each frame read once for both."""
+"""Evaluates the raw and the averaged weights over the validation frames, reading each frame once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from space_clip_ros.training.processes import Processes
 from space_clip_ros.training.step import to_input
 from space_clip_ros.training_config import TrainingConfig
 
-WEIGHTS = ("raw", "ema")
+RAW, EMA = WEIGHTS = ("raw", "ema")
 
 
 class Validation(NamedTuple):
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        metrics: by weights (raw, ema), then by name.
+        metrics: by weights (:data:`WEIGHTS`), then by name.
         pictures: (4 H, W, 3) uint8 RGB each, of the better weights' first frames; on the first process only.
     """
 
@@ -41,7 +41,7 @@ class Validation(NamedTuple):
 
 
 def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
-    """Return the protocol that the settings ask for, over the model's depth range."""
+    """Return the evaluation protocol of the settings, over the model's depth range."""
     low, high = config.model.min_depth, config.model.max_depth
     if config.validation.protocol == "reference":
         return reference_protocol(low, high)
@@ -49,13 +49,13 @@ def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
 
 
 class Validator:
-    """Evaluates a model as it trains.
+    """Evaluates a model during training.
 
     Args:
-        model: in whichever mode; left as it was.
+        model: in either mode, which is restored afterwards.
         average: its averaged weights.
         frames: the validation frames.
-        processes: they share the frames among them.
+        processes: the frames are shared out among them.
         config: protocol, batch size, precision, pictures.
     """
 
@@ -67,7 +67,7 @@ class Validator:
         processes: Processes,
         config: TrainingConfig,
     ) -> None:
-        """Choose the frames of this process."""
+        """Select this process's share of the frames."""
         self._model = model
         self._average = average
         self._frames = frames
@@ -91,38 +91,41 @@ class Validator:
         mode = self._model.training
         self._model.eval()
         try:
-            scores, drawn = self._score(on_frame)
+            scores, pictures = self._score(on_frame)
         finally:
             self._model.train(mode)
         metrics = {weights: mean_metrics(self._processes.gather(scores[weights])) for weights in WEIGHTS}
         validation = Validation(metrics, [])
-        return validation._replace(pictures=drawn[validation.better]) if self._processes.first else validation
+        return validation._replace(pictures=pictures[validation.better]) if self._processes.first else validation
 
     def _score(
         self, on_frame: Callable[[], None]
     ) -> tuple[dict[str, list[FrameScore]], dict[str, list[NDArray[np.uint8]]]]:
         scores: dict[str, list[FrameScore]] = {weights: [] for weights in WEIGHTS}
-        drawn: dict[str, list[NDArray[np.uint8]]] = {weights: [] for weights in WEIGHTS}
-        for batch in _batches(
-            prepared_frames(self._frames, self._own, self._protocol), self._config.validation.batch_size
-        ):
-            depths = {"raw": self._predict(batch)}
+        pictures: dict[str, list[NDArray[np.uint8]]] = {weights: [] for weights in WEIGHTS}
+        for index, frame, depths in self._predictions():
+            for weights, depth in depths.items():
+                fitted = self._protocol.fit(depth, frame.depth)
+                score = score_frame(index, self._frames.label(index), fitted, frame.depth, self._protocol)
+                scores[weights].append(score)
+                if len(pictures[weights]) < self._config.run.pictures:
+                    pictures[weights].append(comparison(frame.image, fitted, frame.depth, self._config.model.max_depth))
+            on_frame()
+        return scores, pictures
+
+    def _predictions(self) -> Iterator[tuple[int, RgbdFrame, dict[str, NDArray[np.float32]]]]:
+        """Yield each frame's index, the frame, and its depth by either set of weights."""
+        frames = prepared_frames(self._frames, self._own, self._protocol)
+        for batch in _batches(frames, self._config.validation.batch_size):
+            raw = self._predict(batch)
             with self._average.applied():
-                depths["ema"] = self._predict(batch)
-            for place, (index, frame) in enumerate(batch):
-                for weights in WEIGHTS:
-                    depth = self._protocol.fit(depths[weights][place], frame.depth)
-                    scores[weights].append(
-                        score_frame(index, self._frames.label(index), depth, frame.depth, self._protocol)
-                    )
-                    if len(drawn[weights]) < self._config.run.pictures:
-                        drawn[weights].append(comparison(frame.image, depth, frame.depth, self._config.model.max_depth))
-                on_frame()
-        return scores, drawn
+                averaged = self._predict(batch)
+            for (index, frame), *depths in zip(batch, raw, averaged, strict=True):
+                yield index, frame, dict(zip(WEIGHTS, depths, strict=True))
 
     def _predict(self, batch: list[tuple[int, RgbdFrame]]) -> list[NDArray[np.float32]]:
         device = self._processes.device
-        # Frames of different drives differ in size by a few pixels, so each is resized on its own.
+        # Frames of different drives differ in size by a few pixels, so each is resized separately.
         inputs = torch.cat(
             [to_input(torch.from_numpy(frame.image)[None].to(device), self._config.model) for _, frame in batch]
         )

@@ -20,7 +20,7 @@ SIGLIP = {"kind": "siglip", "activation": "gelu_tanh", "layer_norm_eps": 1e-6}
 
 @dataclass(frozen=True)
 class Reference:
-    """One model of the reference implementation and what it answered."""
+    """One model of the reference implementation and its outputs."""
 
     checkpoint: Path
     encoder: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Adapters: nothing at first, alone in training, strict in files, and gone without a trace once merged."""
+"""Adapters: no effect when new, the only trained part of the tower, kept by checkpoints, merged without a trace."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def adapted(config: ModelConfig, *targets: str) -> SpaceClip:
     return build(dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, adapters=adapters)))
 
 
-def awake(model: SpaceClip) -> SpaceClip:
-    """Give the adapters something to say, as training would."""
+def randomised(model: SpaceClip) -> SpaceClip:
+    """Give the adapters weights other than zero, as training would."""
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in adapter_parameters(model.encoder.tower).values():
@@ -36,7 +36,7 @@ def awake(model: SpaceClip) -> SpaceClip:
 
 
 def test_a_new_adapter_changes_nothing(config: ModelConfig, model: SpaceClip, images: torch.Tensor) -> None:
-    """Neither the depth nor what the other weights begin with."""
+    """The depth and the initial values of all other weights stay the same."""
     ours, plain = adapted(config), model.state_dict()
     assert torch.equal(ours(images).depth, model(images).depth)
     others = {name: tensor for name, tensor in ours.state_dict().items() if ".adapter." not in name}
@@ -58,7 +58,7 @@ def test_an_adapter_by_hand() -> None:
 
 @pytest.mark.parametrize("targets", [("query",), ("key", "output"), ("mlp_in", "mlp_out"), ADAPTED])
 def test_how_many_parameters(config: ModelConfig, targets: tuple[str, ...]) -> None:
-    """A projection from a to b numbers gets rank * (a + b) a block; width 32, hidden 128 here."""
+    """An adapter from a to b channels has rank * (a + b) parameters per block; width 32, hidden 128 here."""
     sizes = {"mlp_in": 32 + 128, "mlp_out": 128 + 32}
     expected = 12 * RANK * sum(sizes.get(name, 32 + 32) for name in targets)
     found = adapter_parameters(adapted(config, *targets).encoder.tower)
@@ -66,14 +66,14 @@ def test_how_many_parameters(config: ModelConfig, targets: tuple[str, ...]) -> N
 
 
 def test_the_published_model_s_adapters() -> None:
-    """Query and value at rank 8: 294,912 numbers, 2.4 % of what trains anyway."""
+    """Query and value at rank 8: 294,912 parameters, 2.4 % of those that train without adapters."""
     with torch.device("meta"):
         model = build(ModelConfig(encoder=EncoderConfig(adapters=AdapterConfig(rank=8))))
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 12_050_996 + 294_912
 
 
 def test_only_adapters_and_decoder_learn(config: ModelConfig, images: torch.Tensor) -> None:
-    model = awake(adapted(config)).train()
+    model = randomised(adapted(config)).train()
     frozen = copy.deepcopy(model.encoder.frozen_state())
     adapters = copy.deepcopy(adapter_parameters(model.encoder.tower))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -94,27 +94,27 @@ def test_only_adapters_and_decoder_learn(config: ModelConfig, images: torch.Tens
 def test_merged_is_the_same_function_of_the_plain_shape(
     config: ModelConfig, images: torch.Tensor, targets: tuple[str, ...]
 ) -> None:
-    model = awake(adapted(config, *targets)).double()
+    model = randomised(adapted(config, *targets)).double()
     expected = model(images.double())
     plain = build(config).double()
     assert not torch.allclose(plain(images.double()).context, expected.context)
     merge_adapters(model.encoder)
     torch.testing.assert_close(model(images.double()).depth, expected.depth, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(model(images.double()).context, expected.context, rtol=1e-12, atol=1e-12)
-    # the weights now fit the model without adapters, name by name
+    # The weights now fit the model without adapters, name by name.
     plain.load_state_dict(model.state_dict())
     torch.testing.assert_close(plain(images.double()).depth, expected.depth, rtol=1e-12, atol=1e-12)
 
 
 def test_merging_a_copy_leaves_the_original(config: ModelConfig, images: torch.Tensor) -> None:
-    model = awake(adapted(config))
+    model = randomised(adapted(config))
     before = model(images).depth
     merge_adapters(copy.deepcopy(model).encoder)
     assert torch.equal(model(images).depth, before)
 
 
 def test_files_keep_adapters_strictly(config: ModelConfig, images: torch.Tensor, tmp_path: Path) -> None:
-    model, path = awake(adapted(config)), tmp_path / "model.safetensors"
+    model, path = randomised(adapted(config)), tmp_path / "model.safetensors"
     save_checkpoint(model, path)
     loaded = load_checkpoint(path)
     assert loaded.config.encoder.adapters == model.config.encoder.adapters

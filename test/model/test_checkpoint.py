@@ -1,4 +1,4 @@
-"""Our own checkpoints: written, read back, and refused where they are not whole."""
+"""Our own checkpoints: written, read back, and refused if incomplete or damaged."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_verifying_compares_tensors_and_output(model: SpaceClip, saved: Path) ->
 
 
 def test_verifying_notices_another_activation(model: SpaceClip, saved: Path) -> None:
-    """Settings that no tensor shows are compared by the output."""
+    """Settings that leave the tensors unchanged are found by comparing the output."""
     changed = json.loads(header(saved)["space_clip.config"])
     changed["encoder"]["activation"] = "gelu"
     rewrite(saved, lambda tensors: None, metadata={**header(saved), "space_clip.config": json.dumps(changed)})

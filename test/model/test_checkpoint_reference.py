@@ -1,4 +1,4 @@
-"""Checkpoints of the reference implementation: mapped to ours, or refused with its own names."""
+"""Checkpoints of the reference implementation: converted to ours, or refused with errors in its own names."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_encoder_settings_that_do_not_fit(clip_reference: Any, change: dict[str,
         load_checkpoint(clip_reference.checkpoint, {**clip_reference.encoder, **change})
 
 
-def test_the_family_is_told_by_the_names(siglip_reference: Any) -> None:
+def test_the_family_follows_from_the_names(siglip_reference: Any) -> None:
     sizes = {"width": 64, "heads": 4, "image_size": 64}
     loaded = load_checkpoint(siglip_reference.checkpoint, encoder=sizes)
     assert loaded.config.encoder == siglip_reference.model.config.encoder

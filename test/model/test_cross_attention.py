@@ -1,4 +1,4 @@
-"""Cross-attention: nothing at first, the library's attention by weights, strict in files."""
+"""Cross-attention: no effect when new, equal to PyTorch's attention, kept by checkpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def attending(config: ModelConfig, heads: int = 2) -> SpaceClip:
     return build(dataclasses.replace(config, decoder=decoder))
 
 
-def awake(module: nn.Module) -> None:
+def randomise(module: nn.Module) -> None:
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -32,7 +32,7 @@ def awake(module: nn.Module) -> None:
 
 
 def test_a_new_one_changes_nothing(config: ModelConfig, model: SpaceClip, images: torch.Tensor) -> None:
-    """Neither the depth nor what the other weights begin with."""
+    """The depth and the initial values of all other weights stay the same."""
     ours, plain = attending(config), model.state_dict()
     assert torch.equal(ours(images).depth, model(images).depth)
     others = {name: tensor for name, tensor in ours.state_dict().items() if ".cross_attention." not in name}
@@ -42,22 +42,22 @@ def test_a_new_one_changes_nothing(config: ModelConfig, model: SpaceClip, images
 
 def test_it_is_the_library_s_attention() -> None:
     ours, theirs = CrossAttention(8, 2).double(), nn.MultiheadAttention(8, 2, batch_first=True).double()
-    awake(ours)
+    randomise(ours)
     with torch.no_grad():
         theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key_value.weight]))
         theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key_value.bias]))
     theirs.out_proj = ours.output
     semantic, structural = (torch.randn(2, 8, *size, dtype=torch.float64) for size in ((2, 3), (4, 2)))
     query = ours.semantic_norm(semantic.flatten(2).transpose(1, 2))
-    places = ours.structural_norm(structural.flatten(2).transpose(1, 2))
-    expected = theirs(query, places, places)[0].transpose(1, 2).reshape(2, 8, 2, 3)
+    tokens = ours.structural_norm(structural.flatten(2).transpose(1, 2))
+    expected = theirs(query, tokens, tokens)[0].transpose(1, 2).reshape(2, 8, 2, 3)
     torch.testing.assert_close(ours(semantic, structural) - semantic, expected)
 
 
-def test_a_place_sees_structure_far_away(config: ModelConfig) -> None:
-    """One changed structural token moves the semantic maps everywhere, which no gate does."""
+def test_a_position_attends_to_structure_far_away(config: ModelConfig) -> None:
+    """One changed structural token changes the semantic maps everywhere, which a gate cannot do."""
     model = attending(config).eval()
-    awake(model.decoder.cross_attention)
+    randomise(model.decoder.cross_attention)
     encoded = model.encoder(torch.randn(1, 3, 64, 64))
     states = [state.clone() for state in encoded.states]
     states[2][:, -1] += 1.0
@@ -74,7 +74,7 @@ def test_how_many_parameters(config: ModelConfig, model: SpaceClip) -> None:
 
 
 def test_the_published_model_s_cross_attention() -> None:
-    """347,648 numbers, 2.9 % of what trains anyway."""
+    """347,648 parameters, 2.9 % of those that train without it."""
     with torch.device("meta"):
         model = build(ModelConfig(decoder=DecoderConfig(fusion="cross_attention")))
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 12_050_996 + 347_648
@@ -82,14 +82,14 @@ def test_the_published_model_s_cross_attention() -> None:
 
 def test_it_learns(config: ModelConfig, images: torch.Tensor) -> None:
     model = attending(config).train()
-    awake(model.decoder.cross_attention)
+    randomise(model.decoder.cross_attention)
     model(images).depth.mean().backward()
     assert all(parameter.grad is not None for parameter in model.decoder.cross_attention.parameters())
 
 
 def test_files_keep_it_strictly(config: ModelConfig, images: torch.Tensor, tmp_path: Path) -> None:
     model, path = attending(config), tmp_path / "model.safetensors"
-    awake(model.decoder.cross_attention)
+    randomise(model.decoder.cross_attention)
     save_checkpoint(model, path)
     assert torch.equal(load_checkpoint(path)(images).depth, model(images).depth)
     tensors = load_file(path)

@@ -16,7 +16,7 @@ IMAGES = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(1)) * 
 
 
 def model(kind: str, adapters: AdapterConfig | None = None) -> SpaceClip:
-    """A model whose every part says something: batch norms off their defaults, adapters off zero."""
+    """Return a model whose batch norms and adapters differ from their neutral initial values."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     encoder = EncoderConfig(kind=kind, width=32, heads=2, image_size=32, adapters=adapters or AdapterConfig())
@@ -34,8 +34,8 @@ def model(kind: str, adapters: AdapterConfig | None = None) -> SpaceClip:
 
 
 @torch.inference_mode()
-def depth(one: SpaceClip) -> torch.Tensor:
-    return one(IMAGES, (60, 100), auxiliary=False).depth
+def depth(network: SpaceClip) -> torch.Tensor:
+    return network(IMAGES, (60, 100), auxiliary=False).depth
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
@@ -67,14 +67,14 @@ def test_half_precision_moves_depth_by_its_rounding_only(kind: str, dtype: torch
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
-def test_products_are_halved_and_the_islands_are_not(kind: str) -> None:
+def test_products_are_halved_except_where_float32_is_needed(kind: str) -> None:
     halved = model(kind)
     fold_norms(halved)
     halve(halved)
     for name, module in halved.named_modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d | torch.nn.ConvTranspose2d):
-            island = name.startswith(("decoder.film", "depth_head.depth", "encoder.tower.attn_pool"))
-            assert module.weight.dtype == (torch.float32 if island else torch.float16), name
+            kept = name.startswith(("decoder.film", "depth_head.depth", "encoder.tower.attn_pool"))
+            assert module.weight.dtype == (torch.float32 if kept else torch.float16), name
         elif isinstance(module, torch.nn.LayerNorm):
             assert module.weight.dtype == torch.float32, name
     packed = [value.dtype for name, value in halved.named_parameters() if "in_proj" in name]

@@ -51,7 +51,7 @@ def test_values_are_clamped_and_normalised(model: SpaceClip) -> None:
         inputs = ImageToDepth(model).preprocess(white)
     mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (model.config.mean, model.config.std))
     pixels = inputs[0] * std + mean
-    # without clamping the bicubic kernel overshoots by 7 % at such an edge
+    # Without clamping, the bicubic kernel overshoots by 7 % at such an edge.
     assert pixels.min() > -1e-6 and pixels.max() < 1 + 1e-6
     torch.testing.assert_close(pixels[:, 0, 0], torch.ones(3))
 
@@ -68,7 +68,7 @@ def test_equals_pillows_8_bit_resize_but_for_its_rounding() -> None:
     expected = np.asarray(Image.fromarray(pixels).resize((160, 96), Image.Resampling.BICUBIC), np.float32)
     with torch.inference_mode():
         inputs = ImageToDepth(build(config)).preprocess(torch.from_numpy(pixels)[None])
-    # Pillow rounds after each pass: half a level, and half a level more through the second pass's weights
+    # Pillow rounds after each pass: half a level, and another half that the second pass's weights magnify.
     np.testing.assert_allclose(inputs[0].permute(1, 2, 0).numpy(), expected, atol=1.25)
 
 
@@ -78,6 +78,6 @@ def test_equals_the_reference_preprocessing(reference_dir: Path) -> None:
     config = ModelConfig(encoder=EncoderConfig(width=32, heads=2), decoder=DecoderConfig(channels=(8, 8, 8, 8)))
     with torch.inference_mode():
         inputs = ImageToDepth(build(config)).preprocess(torch.from_numpy(image.transpose(1, 2, 0))[None])[0].numpy()
-    # one level of 255 is 0.0146 here, and the reference rounds to levels
+    # One of 255 levels is 0.0146 here, and the reference rounds to levels.
     difference = np.abs(inputs - expected)
     assert difference.max() < 1.25 * 0.0146 and difference.mean() < 0.3 * 0.0146

@@ -28,7 +28,7 @@ State = dict[str, torch.Tensor]
 
 @pytest.fixture(scope="module")
 def clip() -> nn.Module:
-    """A whole small CLIP of open_clip's, text tower and all."""
+    """A small complete CLIP by open_clip, including the text tower."""
     torch.manual_seed(3)
     vision = CLIPVisionCfg(layers=12, width=32, head_width=16, patch_size=16, image_size=32)
     text = CLIPTextCfg(context_length=4, vocab_size=16, width=16, heads=2, layers=1)
@@ -129,7 +129,7 @@ def test_hugging_face_files(family: str, suffix: str, request: pytest.FixtureReq
 
 @pytest.fixture
 def own(tmp_path: Path) -> tuple[SpaceClip, Path]:
-    """A checkpoint of ours with a decoder that others need not have."""
+    """A checkpoint of ours whose decoder differs from that of the models that load its tower."""
     torch.manual_seed(4)
     model = build(ModelConfig(encoder=CLIP_TINY, decoder=DecoderConfig((8, 8, 8, 8), 8), input_size=(32, 32)))
     save_checkpoint(model, tmp_path / "own.safetensors")
@@ -138,7 +138,7 @@ def own(tmp_path: Path) -> tuple[SpaceClip, Path]:
 
 @pytest.mark.parametrize("rank", [0, 2])
 def test_the_tower_of_our_own_checkpoints(own: tuple[SpaceClip, Path], rank: int, images: torch.Tensor) -> None:
-    """Into a model with another decoder, and beside adapters, which stay as they were."""
+    """Loaded into a model with another decoder, with and without adapters, which stay unchanged."""
     source, path = own
     config = ModelConfig(
         encoder=dataclasses.replace(CLIP_TINY, adapters=AdapterConfig(rank=rank)),

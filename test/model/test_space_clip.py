@@ -15,7 +15,7 @@ from space_clip_ros.model import SpaceClip, build, predict_flip_averaged
 
 
 class DepthOnly(nn.Module):
-    """What an export of the network alone looks like."""
+    """The network alone, as an exporter takes it."""
 
     def __init__(self, model: SpaceClip) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ def test_shapes_at_the_images_own_size_and_at_any_other(model: SpaceClip, images
     assert [tuple(depth.shape) for depth in (out.depth, *out.auxiliary)] == [(1, 1, 37, 53)] * 4
 
 
-def test_auxiliary_heads_are_run_unless_told_not_to(model: SpaceClip, images: torch.Tensor) -> None:
+def test_auxiliary_heads_run_by_default(model: SpaceClip, images: torch.Tensor) -> None:
     out = model(images, auxiliary=False)
     assert out.auxiliary == ()
     assert torch.equal(out.depth, model(images).depth)
@@ -57,7 +57,7 @@ def test_auxiliary_heads_have_at_least_16_hidden_channels(config: ModelConfig) -
     assert [head.refine.conv.out_channels for head in wide.auxiliary_heads] == [32, 16, 16]
 
 
-def test_forward_keeps_nothing_and_repeats_itself(model: SpaceClip, images: torch.Tensor) -> None:
+def test_forward_stores_nothing_and_is_deterministic(model: SpaceClip, images: torch.Tensor) -> None:
     before = {name: set(vars(module)) for name, module in model.named_modules()}
     weights = copy.deepcopy(model.state_dict())
     first, second = model(images), model(images)

@@ -1,4 +1,4 @@
-"""A run small enough to train in a second: random pictures, a two-block-wide network."""
+"""A run that trains in a second: random pictures and a tiny network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 48, 80
 
 
 def write_frames(root: Path, count: int, seed: int = 0) -> Path:
-    """Write pictures with depth that follows from them, and their file list."""
+    """Write random pictures, depth computed from their brightness, and their file list."""
     rng = np.random.default_rng(seed)
     lines = []
     for number in range(count):
@@ -88,7 +88,7 @@ def tiny(frames_dir: Path, tmp_path: Path):
 
 
 class Listener:
-    """A console that remembers what it was told."""
+    """A console that keeps the messages and notes it was given."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -115,8 +115,8 @@ def test_half_precision_predictions_are_compared_in_single():
     [
         (torch.ones(1, 8, 8), torch.ones(1, 1, 8, 8), None, r"must be \(B, 1, H, W\)"),
         (torch.ones(2, 1, 8, 8), torch.ones(1, 1, 8, 8), None, r"got \(2, 1, 8, 8\) and \(1, 1, 8, 8\)"),
-        (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), "mask must be bool"),
-        (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), torch.ones(8, 8, dtype=torch.bool), "mask must be bool"),
+        (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), "mask: must be bool"),
+        (torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8), torch.ones(8, 8, dtype=torch.bool), "mask: must be bool"),
     ],
 )
 def test_arguments_that_do_not_fit(prediction, truth, mask, message):

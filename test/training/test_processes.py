@@ -13,38 +13,39 @@ from space_clip_ros.errors import BackendError
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.trainer import train
 
-# Two real processes over gloo: each writes the gradient of its own share, what the step made of it, and its weights.
+# Two real processes over gloo. Each writes the gradient of its own share of the batch, the averaged gradient that the
+# step used, and its weights.
 _TWO_STEPS = """
 import copy, sys, torch
 from pathlib import Path
 from contextlib import contextmanager
 from space_clip_ros import settings
 from space_clip_ros.training.assembly import assemble
+from space_clip_ros.training.console import SilentConsole
 from space_clip_ros.training.processes import joined
 from space_clip_ros.training.run_folder import RunFolder
-from space_clip_ros.training.trainer import _Silence
 from space_clip_ros.training_config import TrainingConfig
 
 torch.set_num_threads(1)
 config = settings.load(TrainingConfig, sys.argv[1])
 seen = []
 with joined("cpu") as processes:
-    parts = assemble(config, processes, RunFolder(config.run.dir), _Silence(), False)
-    for _, batch in zip(range(3), parts.loader):
-        own = copy.deepcopy(parts.model)
+    setup = assemble(config, processes, RunFolder(config.run.dir), SilentConsole(), False)
+    for _, batch in zip(range(3), setup.loader):
+        own = copy.deepcopy(setup.model)
         from space_clip_ros.training.step import to_input
         from space_clip_ros.training.losses import depth_loss
         out = own(to_input(batch.images, config.model).contiguous(memory_format=torch.channels_last),
                   batch.depth.shape[2:], auxiliary=True)
         depth_loss(out.depth, out.auxiliary, batch.depth, config.loss, 0.001, 80.0)["total"].backward()
-        parts.stepper.take(batch, 1e-3)
-        named = list(parts.model.named_parameters())
+        setup.stepper.take(batch, 1e-3)
+        named = list(setup.model.named_parameters())
         seen.append({
             "frames": batch.frames,
             "own": {n: p.grad for n, p in own.named_parameters() if p.grad is not None},
             "used": {n: p.grad.clone() for n, p in named if p.grad is not None},
-            "weights": {n: t.clone() for n, t in parts.model.state_dict().items()},
-            "average": {n: t.clone() for n, t in parts.average.state_dict().items()},
+            "weights": {n: t.clone() for n, t in setup.model.state_dict().items()},
+            "average": {n: t.clone() for n, t in setup.average.state_dict().items()},
         })
     torch.save(seen, Path(sys.argv[2]) / f"{processes.rank}.pt")
 """

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import os
+import stat
+from pathlib import Path
+
 import pytest
 import torch
 
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model import build
 from space_clip_ros.training.run_folder import RunFolder
+from space_clip_ros.training.trainer import train
 
 
 @pytest.fixture()
@@ -38,14 +43,31 @@ def test_a_save_that_fails_leaves_the_old_one(tiny, folder, monkeypatch):
     model = build(tiny().model)
     folder.save(1, model, {"step": 1})
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    save = torch.save
 
-    monkeypatch.setattr(torch, "save", full)
+    def to_full_disk(state, _):
+        with Path("/dev/full").open("wb") as file:
+            save(state, file)
+
+    monkeypatch.setattr(torch, "save", to_full_disk)
     with pytest.raises(ModelError, match=r"cannot be written .*No space left.*check the space left"):
         folder.save(2, model, {"step": 2})
     monkeypatch.undo()
     assert folder.load()[1]["step"] == 1
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_whoever_the_umask_allows_may_read_a_run(tiny, listener, tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        train(tiny(optimizer__epochs=1), listener)
+    finally:
+        os.umask(before)
+    paths = sorted(path for path in (tmp_path / "run").rglob("*") if not path.is_symlink())
+    names = {"model.safetensors", "training.pt", "config.yaml", "steps.csv", "best.safetensors"}
+    assert names < {path.name for path in paths}
+    for path in paths:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o777 if path.is_dir() else 0o666) & ~mask, path
 
 
 def test_a_damaged_state_is_named(tiny, folder):

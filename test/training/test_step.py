@@ -166,7 +166,7 @@ def test_the_input_is_pillow_s_resize_normalised(tiny):
 
 @pytest.mark.parametrize("geometry", ["consistent", "reference"])
 def test_what_training_sees_and_what_the_exported_graph_sees(tiny, geometry):
-    """The same numbers in consistent geometry, but for the rounding of 8 bits; another view in the reference's."""
+    """The same values in consistent geometry, up to 8-bit rounding; another part of the frame in the reference's."""
     config = tiny(augmentation__geometry=geometry, model__input_size=[32, 48], augmentation__crop=[90, 150])
     still = dataclasses.replace(config.augmentation, rotation=0.0, flip=0.0, color=0.0)
     coarse = np.random.default_rng(0).integers(0, 256, (12, 30, 3)).astype(np.uint8)

@@ -23,6 +23,15 @@ def test_a_row_that_was_cut_off_is_dropped(tmp_path):
     assert path.read_text().split() == ["step,loss", "1,2.0"]
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"no/steps\.csv: cannot be written"):
-        Table(tmp_path / "no" / "steps.csv", ("step",))
+def test_a_table_that_cannot_be_read_or_written(tmp_path):
+    path = tmp_path / "steps.csv"
+    table = Table(path, ("step",))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataError, match=r"steps\.csv: cannot be written \(Is a directory\)"):
+        table.add({"step": 1})
+    with pytest.raises(DataError, match=r"steps\.csv: cannot be read \(Is a directory\)"):
+        Table(path, ("step",))
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"steps\.csv: cannot be read \(Not a directory\)"):
+        Table(tmp_path / "file" / "steps.csv", ("step",))
