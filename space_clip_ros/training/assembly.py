@@ -21,6 +21,8 @@ from space_clip_ros.training.step import Stepper, build_optimizer
 from space_clip_ros.training.validation import Validator
 from space_clip_ros.training_config import TrainingConfig, sources
 
+_NEW_RUN: dict[str, Any] = {"step": 0, "best_abs_rel": float("inf")}
+
 
 class TrainingSetup(NamedTuple):
     """The objects that a session of a run works with, and where the run stands.
@@ -76,7 +78,7 @@ def assemble(
     if not resume and processes.first:
         folder.start(config)
 
-    model, state = folder.load() if resume else (_new_model(config), {})
+    model, state = folder.load() if resume else (_new_model(config), _NEW_RUN)
     optimizer, average, stepper = build_stepper(model, config, processes)
     if resume:
         optimizer.load_state_dict(state["optimizer"])
@@ -91,8 +93,8 @@ def assemble(
         sampler,
         loader=training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda"),
         validator=Validator(model, average, validation, processes, config) if validation is not None else None,
-        step=state.get("step", 0),
-        best_abs_rel=state.get("best_abs_rel", float("inf")),
+        step=state["step"],
+        best_abs_rel=state["best_abs_rel"],
     )
 
 

@@ -71,7 +71,7 @@ class RunFolder:
             raise ConfigError(self.path, "holds no checkpoint to resume from", "start without --resume")
         saved = settings.to_dict(settings.load(TrainingConfig, self.path / _SETTINGS))
         asked = settings.to_dict(config)
-        differing = [name for name in _leaves(saved, asked) if name.partition(".")[0] not in _MAY_DIFFER]
+        differing = [name for name in _differing_settings(saved, asked) if name.partition(".")[0] not in _MAY_DIFFER]
         if differing:
             raise ConfigError(
                 self.path, f"a resumed run needs its own settings, but these differ: {', '.join(sorted(differing))}"
@@ -142,13 +142,13 @@ class RunFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _leaves(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted names of the leaves that differ."""
+def _differing_settings(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted names of the settings that differ."""
     names = []
     for key in first.keys() | second.keys():
         left, right = first.get(key), second.get(key)
         if isinstance(left, dict) and isinstance(right, dict):
-            names += _leaves(left, right, f"{prefix}{key}.")
+            names += _differing_settings(left, right, f"{prefix}{key}.")
         elif left != right:
             names.append(f"{prefix}{key}")
     return names

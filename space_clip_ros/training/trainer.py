@@ -95,7 +95,7 @@ class Trainer:
         """Take the remaining steps."""
         sampler = self._setup.sampler
         sampler.first_step, sampler.end_step = self._step, self._total
-        with _stop_signals_caught() as stop_requested, self._console.bar(self._total - self._step, "training") as bar:
+        with _catch_stop_signals() as stop_requested, self._console.bar(self._total - self._step, "training") as bar:
             for step, batch in zip(count(self._step), self._setup.loader):
                 self._seed(step)
                 lr = self._lr(step)
@@ -105,7 +105,7 @@ class Trainer:
                 interrupted = self._processes.any(stop_requested())
                 if self._step % self._steps_per_epoch == 0:
                     self._finish_epoch()
-                elif interrupted or self._due():
+                elif interrupted or self._checkpoint_due():
                     self._save()
                 if interrupted:
                     break
@@ -157,7 +157,7 @@ class Trainer:
         with self._setup.average.applied() if weights == EMA else nullcontext():
             self._folder.save_best(self._setup.model, notes)
 
-    def _due(self) -> bool:
+    def _checkpoint_due(self) -> bool:
         every = self._config.run.checkpoint_steps
         minutes = (time.monotonic() - self._saved_at) / 60.0
         return (every > 0 and self._step % every == 0) or minutes >= self._config.run.checkpoint_minutes > 0
@@ -169,7 +169,7 @@ class Trainer:
 
 
 @contextmanager
-def _stop_signals_caught() -> Iterator[Callable[[], bool]]:
+def _catch_stop_signals() -> Iterator[Callable[[], bool]]:
     """Catch SIGINT and SIGTERM inside the block; yields a function that returns whether one has arrived."""
     received: list[int] = []
     kinds = (signal.SIGINT, signal.SIGTERM)
