@@ -68,7 +68,7 @@ def ssim_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> 
 def gradient_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean absolute difference of the maps' finite differences, averaged over both directions.
 
-    A difference counts where both of its pixels are valid.
+    A difference counts if both of its pixels are valid.
 
     Raises:
         InputError: the shapes do not fit.
