@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from space_clip_ros.ros.common.start import start
 
+DEPTH_NODE = "ros.node.depth_node"
+KITTI_PLAYER = "ros.drive.kitti_player"
+DEPTH_EVALUATOR = "ros.drive.depth_evaluator"
+"""Modules below ``space_clip_ros`` that run as ROS nodes, here and in the processes that the tools start."""
+
 
 def depth_node() -> None:
     """Run ``depth_node``."""
-    start("ros.node.depth_node", "depth_node")
+    start(DEPTH_NODE, "depth_node")
 
 
 def kitti_player() -> None:
     """Run ``kitti_player``."""
-    start("ros.drive.kitti_player", "kitti_player")
+    start(KITTI_PLAYER, "kitti_player")
 
 
 def depth_evaluator() -> None:
     """Run ``depth_evaluator``."""
-    start("ros.drive.depth_evaluator", "depth_evaluator")
+    start(DEPTH_EVALUATOR, "depth_evaluator")

@@ -1,4 +1,4 @@
-"""A subscriber that notes when each output of ``depth_node`` was in its hands, and what the nodes say of themselves."""
+"""A subscriber that records when each output of ``depth_node`` arrived, and the newest diagnostics of every node."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _DEPTH = 50
 _WAKE_S = 0.05
 
 QOS = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
-"""What it subscribes with: every message counts."""
+"""QoS of its subscriptions: reliable, as every message counts."""
 
 
 class ArrivalNode(Node):
-    """Subscribes to outputs, to the sender's ``camera_info``, which numbers the images, and to diagnostics.
+    """Subscribes to outputs, to diagnostics, and to ``camera_info``, which says what images were sent.
 
     Args:
         name: the node's name.
@@ -48,21 +48,24 @@ class ArrivalNode(Node):
             self.create_subscription(kind, output, self._listener(output), QOS)
 
     def restart(self) -> None:
-        """Start the figures anew: what was stamped before this moment no longer counts."""
+        """Forget all arrivals; what was stamped before now no longer counts."""
         self._since_ns = time.time_ns()
         self.arrivals = ArrivalLog(self._outputs)
         self.sent: list[int] = []
 
     def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Take messages for ``seconds``, or until a condition holds; return whether it does."""
+        """Process messages for ``seconds`` or until a condition holds; return whether it does."""
         deadline = time.monotonic() + seconds
         while not (reached := until()) and time.monotonic() < deadline:
-            # Always the same timeout: with another one rclpy starts its round anew, and the topics late in it starve.
+            # Keep the timeout the same: when it changes, rclpy starts its round over, and topics late in it starve.
             self._executor.spin_once(timeout_sec=_WAKE_S)
         return reached
 
     def status(self, node: str) -> dict[str, str]:
-        """Return the newest diagnostics of one node, its verdict as ``message``; statuses are named ``node: what``."""
+        """Return the newest diagnostics of a node: the values of all its statuses, named ``node: what``, in one.
+
+        A status's summary text is under ``message``.
+        """
         found: dict[str, str] = {}
         for name, values in self._diagnostics.items():
             if name.partition(":")[0].strip().lstrip("/") == node:
@@ -75,7 +78,7 @@ class ArrivalNode(Node):
         self.destroy_node()
 
     def on_arrival(self, output: str, stamp: int, message: Any) -> None:
-        """Look at an output that counts; for subclasses."""
+        """Called with every output that counts; subclasses may override it."""
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         stamp = stamp_ns(message)

@@ -1,4 +1,4 @@
-"""Latencies from an image's stamp to the arrival of what was made from it, without ROS."""
+"""Latencies from an image's stamp to the arrival of the outputs computed from it. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float] | None:
-    """Return p50, p95, p99 and max of ``values``, linearly interpolated; None where there are none."""
+    """Return p50, p95, p99 and max of ``values``, linearly interpolated; None if there are no values."""
     array = np.fromiter(values, np.float64)
     if not array.size:
         return None
@@ -19,40 +19,40 @@ def percentiles(values: Iterable[float]) -> dict[str, float] | None:
 
 
 class ArrivalLog:
-    """Remembers, for each output, when the frame of each stamp arrived; the first arrival counts.
+    """Records when each frame, known by its stamp, first arrived on each output.
 
-    The sender's and the receiver's clocks must be one and the same, as they are on one machine. A frame is complete
-    once it arrived on every output.
+    Sender and receiver must share one clock, as they do on one machine. A frame is complete once it has arrived on
+    every output.
     """
 
     def __init__(self, outputs: Iterable[str]) -> None:
-        """``outputs``: names of the outputs that every frame should arrive on."""
+        """``outputs`` are the names of the outputs that every frame should arrive on."""
         self._arrivals: dict[str, dict[int, int]] = {output: {} for output in outputs}
 
     def add(self, output: str, stamp_ns: int, arrived_ns: int) -> None:
-        """Note that the frame stamped ``stamp_ns`` arrived on ``output`` at ``arrived_ns``, both in nanoseconds."""
+        """Record that the frame stamped ``stamp_ns`` arrived on ``output`` at ``arrived_ns``, both nanoseconds."""
         self._arrivals[output].setdefault(stamp_ns, arrived_ns)
 
     def received(self) -> dict[str, int]:
-        """Frames that arrived on each output."""
+        """Return how many frames arrived on each output."""
         return {output: len(arrived) for output, arrived in self._arrivals.items()}
 
     def complete(self) -> dict[int, int]:
-        """Return stamp and arrival of the last output, nanoseconds, of every complete frame in order."""
+        """Return when the last output of each complete frame arrived, by its stamp and in order; both nanoseconds."""
         common = set.intersection(*(set(arrived) for arrived in self._arrivals.values()))
         return {stamp: max(arrived[stamp] for arrived in self._arrivals.values()) for stamp in sorted(common)}
 
     def latencies_ms(self, output: str, stamps: Container[int] | None = None) -> list[float]:
-        """Milliseconds from stamp to arrival on one output, frame by frame; only of ``stamps`` where given."""
+        """Return each frame's milliseconds from stamp to arrival on one output; of ``stamps`` only, if given."""
         arrivals = self._arrivals[output].items()
         return [(arrived - stamp) / 1e6 for stamp, arrived in arrivals if stamps is None or stamp in stamps]
 
     def overall_ms(self) -> list[float]:
-        """Milliseconds from stamp to the arrival of the last output, for every complete frame in order."""
+        """Return each complete frame's milliseconds from stamp to the arrival of its last output, in order."""
         return [(arrived - stamp) / 1e6 for stamp, arrived in self.complete().items()]
 
     def rate_hz(self) -> float | None:
-        """Complete frames per second between the first and the last of them; None for fewer than two."""
+        """Return complete frames per second from the first to the last of them; None for fewer than two."""
         arrivals = sorted(self.complete().values())
         if len(arrivals) < 2 or arrivals[0] == arrivals[-1]:
             return None

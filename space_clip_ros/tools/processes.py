@@ -1,4 +1,4 @@
-"""The demo's child processes: started apart from the terminal, watched, and always stopped."""
+"""Child processes of the demo and the benchmark: started apart from the terminal, watched, and always stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,31 +13,32 @@ from typing import Any
 import yaml
 
 from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.files import write_whole
 
 _LAST_LINES = 12
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_S = {signal.SIGINT: 6.0, signal.SIGTERM: 3.0, signal.SIGKILL: 3.0}
 
 
 class ChildError(SpaceClipError):
-    """A child process that ended when it should not have, or could not be started."""
+    """A child process that ended when it should not have, or did not do what it was started for."""
 
 
 class Child:
-    """One ROS executable of this package in a process of its own, its output in a log file.
+    """One ROS node of this package in its own process, with its output in a log file.
 
-    It runs in a session of its own, so that Ctrl-C reaches only the demo, which then stops its children in order; and
-    where ``setpriv`` exists (any Linux) the kernel ends it if the demo is killed outright.
+    The process gets its own session: Ctrl-C then reaches only the parent, which stops its children in order. Where
+    ``setpriv`` exists (any Linux) the kernel ends the child if the parent is killed outright.
 
     Attributes:
-        name: its module under ``space_clip_ros.ros``.
-        log: the file of its output.
-        command: what runs.
+        name: the last part of its module's name, such as ``depth_node``.
+        log: file with its output.
+        command: the command line that runs.
     """
 
     def __init__(
         self,
-        name: str,
+        module: str,
         parameters: Mapping[str, Any],
         folder: Path,
         arguments: Sequence[str] = (),
@@ -46,23 +46,27 @@ class Child:
         niceness: int = 0,
         inherited: Sequence[int] = (),
     ) -> None:
-        """Start it.
+        """Start the process.
 
         Args:
-            name: module under ``space_clip_ros.ros``, such as ``depth_node``.
+            module: module below ``space_clip_ros``, one of those named in :mod:`space_clip_ros.ros.executables` and
+                :mod:`space_clip_ros.tools.executables`.
             parameters: its ROS parameters by dotted name.
             folder: where its parameter file and log go.
-            arguments: its own arguments.
-            remaps: of topics, ``FROM:=TO``.
-            niceness: above 0 it gets out of the others' way.
+            arguments: its own command line arguments.
+            remaps: topic remappings, ``FROM:=TO``.
+            niceness: above 0 lowers its priority.
             inherited: file descriptors that stay open for it.
+
+        Raises:
+            DataError: the parameter file cannot be written.
         """
-        self.name = name
-        self.log = folder / f"{name}.log"
-        settings = folder / f"{name}.yaml"
-        settings.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}), encoding="utf-8")
-        module = f"space_clip_ros.ros.{name}"
-        command = [sys.executable, "-m", module, *arguments, "--ros-args", "--params-file", str(settings)]
+        self.name = module.rpartition(".")[2]
+        self.log = folder / f"{self.name}.log"
+        settings = folder / f"{self.name}.yaml"
+        write_whole(settings, yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}).encode())
+        command = [sys.executable, "-m", f"space_clip_ros.{module}", *arguments]
+        command += ["--ros-args", "--params-file", str(settings)]
         command += [word for remap in remaps for word in ("-r", remap)]
         if niceness and shutil.which("nice"):
             command = ["nice", "-n", str(niceness), *command]
@@ -85,7 +89,7 @@ class Child:
         return self._process.poll() is None
 
     def check(self, may_end: bool = False) -> None:
-        """Do nothing while it runs, or if it ended well and ``may_end``.
+        """Do nothing while it runs, or if it ended with status 0 and ``may_end`` is set.
 
         Raises:
             ChildError: it failed, or ended too early; the message has its last lines.
@@ -93,29 +97,29 @@ class Child:
         status = self._process.poll()
         if status is None or (status == 0 and may_end):
             return
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        raise ChildError(f"{self.name} {how}; {self.told()}")
+        end = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        raise ChildError(self.name, f"{end}; {self.last_lines()}")
 
-    def told(self) -> str:
+    def last_lines(self) -> str:
         """Return the last lines of its log, for an error message."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()[-_LAST_LINES:]
         text = "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"
         return f"the last lines of {self.log}:\n{text}"
 
     def stop(self) -> None:
-        """End it, gently first: Ctrl-C's signal, then SIGTERM, then SIGKILL; returns when it is gone."""
-        for name, patience in _PATIENCE_S.items():
+        """End it and wait until it is gone: first with SIGINT, then with SIGTERM, last with SIGKILL."""
+        for number, patience_s in _PATIENCE_S.items():
             if not self.running:
                 return
-            self._process.send_signal(name)
+            self._process.send_signal(number)
             try:
-                self._process.wait(patience)
+                self._process.wait(patience_s)
             except subprocess.TimeoutExpired:
                 continue
 
 
 class Children:
-    """All child processes; as a context manager it leaves none behind."""
+    """All child processes of a run. Used as a context manager, it stops every one of them at the end."""
 
     def __init__(self, folder: Path) -> None:
         """``folder`` takes parameter files and logs."""
@@ -127,8 +131,8 @@ class Children:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop all, the last started first, even while more signals arrive."""
-        ignored = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPPING}
+        """Stop all, the last started first, even if more signals arrive meanwhile."""
+        ignored = {number: signal.signal(number, signal.SIG_IGN) for number in _STOP_SIGNALS}
         try:
             for child in reversed(self._children):
                 child.stop()
@@ -138,7 +142,7 @@ class Children:
 
     def start(
         self,
-        name: str,
+        module: str,
         parameters: Mapping[str, Any],
         arguments: Sequence[str] = (),
         remaps: Sequence[str] = (),
@@ -146,24 +150,18 @@ class Children:
         inherited: Sequence[int] = (),
     ) -> Child:
         """Start one more; see :class:`Child`."""
-        child = Child(name, parameters, self._folder, arguments, remaps, niceness, inherited)
+        child = Child(module, parameters, self._folder, arguments, remaps, niceness, inherited)
         self._children.append(child)
         return child
 
-    def check(self, may_end: tuple[Child, ...] = ()) -> None:
-        """Raise :class:`ChildError` for the first child that ended, unless it ended well and is in ``may_end``."""
-        for child in self._children:
-            child.check(may_end=child in may_end)
+    def check(self, may_end: Sequence[Child] = ()) -> None:
+        """Check that every child still runs.
 
-    def wait(self, child: Child, seconds: float) -> None:
-        """Wait until ``child`` ends well.
+        Args:
+            may_end: those that may have ended with status 0.
 
         Raises:
-            ChildError: it failed or did not end in time.
+            ChildError: for the first one that failed or ended too early.
         """
-        deadline = time.monotonic() + seconds
-        while child.running:
-            if time.monotonic() > deadline:
-                raise ChildError(f"{child.name} did not end within {seconds:g} s; see {child.log}")
-            time.sleep(0.05)
-        child.check(may_end=True)
+        for child in self._children:
+            child.check(may_end=child in may_end)

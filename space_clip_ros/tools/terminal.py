@@ -1,4 +1,4 @@
-"""What a long-running program of this package says to whoever listens: lines, and one line that keeps changing."""
+"""Output of a long-running program: lines that stay, and one status line that keeps changing."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ _LOG_S = 2.0
 
 
 class Terminal:
-    """Writes lines, and a live line that is redrawn in place on a terminal and repeated now and then elsewhere."""
+    """Writes lines and one status line. A terminal redraws the status in place; a log gets it every few seconds.
+
+    tqdm does only the first half: into a log it writes carriage returns, too.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to ``stream``, standard output by default."""
         self._stream = sys.stdout if stream is None else stream
-        self._live = self._stream.isatty()
-        self._drawn_at: float | None = None
+        self._in_place = self._stream.isatty()
+        self._shown_at_s = float("-inf")
         self._drawn = False
 
     def say(self, text: str) -> None:
-        """Write one line or several, below the live line's place."""
+        """Write one or several lines in place of the status line."""
         self.clear()
         self._write(f"{text}\n")
 
-    def show(self, text: str, now: bool = False) -> None:
-        """Update the live line, no more often than is useful; ``now`` updates it in any case."""
-        moment = time.monotonic()
-        period = _REDRAW_S if self._live else _LOG_S
-        if self._drawn_at is not None and moment - self._drawn_at < period and not now:
+    def show(self, text: str) -> None:
+        """Update the status line, unless it was updated a moment ago."""
+        now_s = time.monotonic()
+        if now_s - self._shown_at_s < (_REDRAW_S if self._in_place else _LOG_S):
             return
-        self._drawn_at = moment
-        if self._live:
+        self._shown_at_s = now_s
+        if self._in_place:
             width = shutil.get_terminal_size().columns - 1
             self._write(f"\r\x1b[K{text[:width]}")
             self._drawn = True
@@ -41,7 +43,7 @@ class Terminal:
             self._write(f"{text}\n")
 
     def clear(self) -> None:
-        """Remove the live line from the terminal."""
+        """Remove the status line from the terminal."""
         if self._drawn:
             self._write("\r\x1b[K")
             self._drawn = False

@@ -10,7 +10,7 @@ import pytest
 # Sends the signal at the moment the import of rclpy begins.
 PROGRAM = """
 import os, sys
-from space_clip_ros.ros import executables
+from space_clip_ros.{room} import executables
 
 class Signalling:
     def find_spec(self, name, path=None, target=None):
@@ -23,9 +23,15 @@ executables.{name}()
 
 
 @pytest.mark.parametrize("number", [2, 15])
-@pytest.mark.parametrize("name", ["depth_node", "kitti_player", "depth_evaluator", "bag_replay", "live_view"])
-def test_a_signal_during_the_imports_ends_quietly(name: str, number: int) -> None:
-    program = PROGRAM.format(name=name, number=number)
+@pytest.mark.parametrize(
+    ("room", "name"),
+    [
+        *(("ros", name) for name in ("depth_node", "kitti_player", "depth_evaluator")),
+        *(("tools", name) for name in ("bag_replay", "live_view")),
+    ],
+)
+def test_a_signal_during_the_imports_ends_quietly(room: str, name: str, number: int) -> None:
+    program = PROGRAM.format(room=room, name=name, number=number)
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0
     assert result.stdout == f"{name}: stopped before it started\n"
