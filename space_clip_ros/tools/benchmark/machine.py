@@ -15,7 +15,7 @@ _LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu
 def describe_machine() -> dict[str, str]:
     """Return what a reader needs to judge a time: processor, cores, memory, system, load and versions."""
     return {
-        "processor": _first_value("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": f"{usable_cores()} usable of {os.cpu_count()}",
         "memory": _memory(),
         "system": f"{_system()}, {platform.system()} {platform.release()}",
@@ -24,6 +24,11 @@ def describe_machine() -> dict[str, str]:
         "space_clip_ros": __version__,
         **_versions(),
     }
+
+
+def processor() -> str:
+    """Return the processor's name, or at least its architecture."""
+    return _first_value("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:

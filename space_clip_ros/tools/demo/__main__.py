@@ -1,7 +1,7 @@
-"""The demo: a drive played over ROS 2 into the node, with pictures, rates, latencies and live error.
+"""The demo: plays a drive over ROS 2 into the node, and reports images, rates, latencies and errors.
 
-Player, node and evaluator run as processes of their own and talk over DDS; this process subscribes to every output as
-any user of the node would, and measures from each image's stamp to the moment an output is in its hands.
+Player, node and evaluator run in their own processes and talk over DDS. This process subscribes to every output, as
+any user of the node would, and measures the time from each image's stamp to the arrival of an output.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.files import write_whole
 from space_clip_ros.ros.common import dds
 from space_clip_ros.synthetic.drive import write_drive
-from space_clip_ros.tools.demo.recorder import DemoRecorder
+from space_clip_ros.tools.demo.live_view import LiveView
 from space_clip_ros.tools.demo.recording import Recording
 from space_clip_ros.tools.demo.report import ReportFrame, draw_report
-from space_clip_ros.tools.demo.run import DemoRun, Job
-from space_clip_ros.tools.demo.sources import BagSource, DriveSource, Source
+from space_clip_ros.tools.demo.run import DemoPlan, DemoRun
+from space_clip_ros.tools.demo.sources import BagSource, DemoSource, DriveSource
+from space_clip_ros.tools.demo.subscriber import DemoSubscriber
 from space_clip_ros.tools.demo.summary import table
-from space_clip_ros.tools.demo.view import LiveView
 from space_clip_ros.tools.live import address
 from space_clip_ros.tools.processes import Children
 from space_clip_ros.tools.terminal import Terminal
@@ -69,19 +69,20 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
     try:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{logs}: cannot be made ({error.strerror}); give another folder with --out") from error
+        reason = f"cannot be created ({error.strerror})"
+        raise DataError(logs, reason, "give another folder with --out") from error
     source = _source(options, terminal)
     recording = None
     if options.recording:
         recording = Recording(out / "recording", source.transport, options.record_clouds)
     view = LiveView(options.view_port, source.transport) if options.view else None
     profile = dds.prepare_environment(logs, _PROCESSES + options.recording + options.view)
-    job = Job(source, options.rate, options.model, options.backend, logs, recording, view)
+    plan = DemoPlan(source, options.rate, options.model, options.backend, logs, recording, view)
     terminal.say(
-        f"{source.name}: {source.frames} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}"
+        f"{source.name}: {source.frame_count} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}"
     )
-    with _listening(source) as recorder, Children(logs) as children:
-        run = DemoRun(job, children, recorder, terminal)
+    with _subscribed(source) as subscriber, Children(logs) as children:
+        run = DemoRun(plan, children, subscriber, terminal)
         summary = run.run(
             {
                 "drive": source.name,
@@ -92,14 +93,14 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
                 "ros_domain_id": int(os.environ["ROS_DOMAIN_ID"]),
             }
         )
-        shown = run.shown()
-    _write(out, summary, shown)
+        frames = run.report_frames()
+    _write(out, summary, frames)
     terminal.say(table(summary))
     written = [out / "summary.json", out / "report.png", *([recording.folder] if recording else [])]
     terminal.say(f"written: {', '.join(map(str, written))}")
 
 
-def _source(options: argparse.Namespace, terminal: Terminal) -> Source:
+def _source(options: argparse.Namespace, terminal: Terminal) -> DemoSource:
     if options.bag:
         return BagSource(options.bag, options.image, options.frames)
     drive = options.drive or _synthetic_drive(options.out / "drive", options.frames or _SYNTHETIC_FRAMES, terminal)
@@ -107,20 +108,20 @@ def _source(options: argparse.Namespace, terminal: Terminal) -> Source:
 
 
 @contextlib.contextmanager
-def _listening(source: Source) -> Iterator[DemoRecorder]:
+def _subscribed(source: DemoSource) -> Iterator[DemoSubscriber]:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        recorder = DemoRecorder(source.frames, _SHOWN, source.transport)
+        subscriber = DemoSubscriber(source.frame_count, _SHOWN, source.transport)
         try:
-            yield recorder
+            yield subscriber
         finally:
-            recorder.close()
+            subscriber.close()
     finally:
         rclpy.try_shutdown()
 
 
 def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:
-    """Return the synthetic drive in ``folder``, rendered unless an earlier run did so."""
+    """Return the synthetic drive in ``folder``; renders it unless an earlier run has."""
     for rendered in folder.glob(f"*/*_drive_{_SYNTHETIC_SEED:04d}_sync"):
         with contextlib.suppress(DataError):
             if len(KittiDrive(rendered)) >= frames:
@@ -134,11 +135,11 @@ def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:
     return write_drive(folder, frames, _SYNTHETIC_SEED, progress=show)
 
 
-def _write(out: Path, summary: dict[str, Any], shown: Sequence[ReportFrame]) -> None:
-    picture = draw_report(shown, *_heading(summary), NodeConfig())
+def _write(out: Path, summary: dict[str, Any], frames: Sequence[ReportFrame]) -> None:
+    picture = draw_report(frames, *_heading(summary), NodeConfig())
     encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not encoded:
-        raise DataError(f"a report of {picture.shape[1]}x{picture.shape[0]} pixels could not be encoded as PNG")
+        raise DataError(f"a report of {picture.shape[1]}x{picture.shape[0]} pixels", "could not be encoded as PNG")
     write_whole(out / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     write_whole(out / "report.png", png.tobytes())
 
@@ -159,32 +160,40 @@ def _parser() -> argparse.ArgumentParser:
     defaults = NodeConfig()
     parser = argparse.ArgumentParser(
         prog="./demo.sh",
-        description="Plays a drive or a bag over ROS 2 into the depth node, and reports rates, latencies and errors.",
+        description="Play a drive or a bag over ROS 2 into the depth node, and report rates, latencies and errors.",
         epilog="example: ./demo.sh --drive /data/2011_09_26/2011_09_26_drive_0005_sync --rate 10",
     )
     played = parser.add_mutually_exclusive_group()
-    played.add_argument("--drive", type=Path, metavar="DIR", help="a KITTI raw drive; one is rendered if not given")
-    played.add_argument("--bag", type=Path, metavar="BAG", help="a rosbag2, such as space_clip bag writes, instead")
-    parser.add_argument("--image", metavar="TOPIC", help="the bag's image topic, if it has several")
-    parser.add_argument("--model", default=defaults.model, help="bundled model's name or a file (%(default)s)")
-    parser.add_argument("--backend", default=defaults.backend, choices=BACKENDS, help="what runs it (%(default)s)")
+    played.add_argument("--drive", type=Path, metavar="DIR", help="KITTI raw drive to play (default: render one)")
+    played.add_argument(
+        "--bag", type=Path, metavar="BAG", help="rosbag2 to play instead, such as space_clip bag writes"
+    )
+    parser.add_argument("--image", metavar="TOPIC", help="image topic of the bag, if it has several")
+    parser.add_argument("--model", default=defaults.model, help="name of a bundled model, or a file (%(default)s)")
+    parser.add_argument(
+        "--backend", default=defaults.backend, choices=BACKENDS, help="backend that runs it (%(default)s)"
+    )
     parser.add_argument("--rate", type=_rate, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
     parser.add_argument("--frames", type=_count, default=0, metavar="N", help="play only the first N frames")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="results (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="folder for the results (%(default)s)"
+    )
     parser.add_argument(
         "--recording",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="record inputs and outputs into OUT/recording, for Foxglove and RViz (default: yes)",
     )
-    parser.add_argument("--record-clouds", action="store_true", help="record clouds too, several times the data")
-    parser.add_argument("--view", action="store_true", help="show it live in a browser, on a page of this machine")
+    parser.add_argument("--record-clouds", action="store_true", help="record clouds too; takes several times the space")
+    parser.add_argument(
+        "--view", action="store_true", help="show it live in a browser, on a page that this machine serves"
+    )
     parser.add_argument(
         "--view-port",
         type=address.port_number,
         default=address.PORT,
         metavar="PORT",
-        help="of that page; 0 for any that is free (%(default)s)",
+        help="port of that page; 0 for any free one (%(default)s)",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""Draws a point cloud as seen from beside and above the camera, with NumPy and OpenCV only."""
+"""Draws a point cloud as seen from above and beside the camera, with NumPy and OpenCV only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 _BACKGROUND = (24, 26, 30)
 _LINES = (255, 255, 255)
@@ -19,10 +19,10 @@ _MARKS_M = (10.0, 20.0, 30.0, 40.0)
 
 
 class CloudView:
-    """A fixed view point in the camera's optical frame (x right, y down, z forward), so that frames compare."""
+    """Draws clouds from one fixed viewpoint in the optical frame (x right, y down, z forward), so that frames compare."""
 
     def __init__(self, width: int, height: int, scale: float = 1.0) -> None:
-        """``width`` and ``height`` in pixels; ``scale`` 1 suits a street, smaller values bring the eye closer."""
+        """``width`` and ``height`` are pixels; ``scale`` 1 suits a street, and less moves the viewpoint closer."""
         self._size = (width, height)
         self._scale = scale
         self._rotation = _look_at(_EYE_M, _TARGET_M)
@@ -45,7 +45,7 @@ class CloudView:
         self._draw_camera(picture)
         return picture
 
-    def _project(self, points: Array) -> tuple[Array, Array]:
+    def _project(self, points: Floats) -> tuple[Floats, Floats]:
         """Return (N, 2) pixels and (N,) distances along the view; NaN behind the eye."""
         width, height = self._size
         seen = (points - _EYE_M * self._scale) @ self._rotation.T
@@ -54,7 +54,7 @@ class CloudView:
         return pixels + np.array([(width - 1) / 2, (height - 1) / 2]), distance
 
     def _draw_camera(self, picture: NDArray[np.uint8]) -> None:
-        """Draw the camera's frustum and marks every ten metres along its axis."""
+        """Draw the camera's frustum, and marks every ten metres along its axis."""
         corners = np.array([(-1.6, -0.5, 2.0), (1.6, -0.5, 2.0), (1.6, 0.5, 2.0), (-1.6, 0.5, 2.0)])
         marks = np.array([(0.0, 0.0, z) for z in (0.0, *_MARKS_M)])
         shape, _ = self._project(np.concatenate([corners, marks]) * self._scale)
@@ -90,8 +90,8 @@ def splat(
     order = np.flatnonzero(shown)[np.argsort(-distance[shown], kind="stable")]
     x, y = np.rint(pixels[order]).astype(np.intp).T
     ordered = colors[order]
-    # Where dots share a pixel the last one written stays, so every offset of the far dots must come first: a dot's
-    # number in the order decides, not the offset.
+    # The nearest dot wins a pixel whatever its offset, so pixels first collect the highest number in the order, far to
+    # near, over all offsets.
     winner = np.full((height, width), -1, np.intp)
     numbers = np.arange(len(order))
     for dy in range(-radius, radius + 1):
@@ -102,13 +102,13 @@ def splat(
     picture[painted] = ordered[winner[painted]]
 
 
-def _line(picture: NDArray[np.uint8], start: Array, end: Array) -> None:
+def _line(picture: NDArray[np.uint8], start: Floats, end: Floats) -> None:
     if np.isfinite(start).all() and np.isfinite(end).all():
         first, last = ((round(point[0]), round(point[1])) for point in (start, end))
         cv2.line(picture, first, last, _LINES, 1, cv2.LINE_AA)
 
 
-def _look_at(eye: Array, target: Array) -> Array:
+def _look_at(eye: Floats, target: Floats) -> Floats:
     """Return the rotation whose rows are the view's right, down and forward axes."""
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross([0.0, 1.0, 0.0], forward)

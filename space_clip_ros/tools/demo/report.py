@@ -1,4 +1,4 @@
-"""The demo's picture: image, depth, LiDAR truth and cloud of a few frames, one fixed colour scale in metres."""
+"""The demo's ``report.png``: image, depth, LiDAR truth and cloud of a few frames, on one colour scale in metres."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.geometry.color import colorize
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.tools.demo.cloud_view import CloudView, splat
-
-Picture = NDArray[np.uint8]
+from space_clip_ros.tools.reporting.pictures import colored, darkened, depth_ramp, scale_position
 
 _PANEL_WIDTH = 800
 _GAP = 6
@@ -27,52 +26,52 @@ _TICKS_M = (0.5, 1, 2, 3, 5, 10, 20, 30, 40, 60, 80)
 
 @dataclass(frozen=True)
 class ReportFrame:
-    """What the report shows of one frame.
+    """One frame of the report.
 
     Attributes:
-        index: number in the drive.
+        index: number of the frame in the drive.
         image: (H, W, 3) uint8 RGB.
         depth: (h, w) float32 metres, NaN invalid.
-        truth: (H, W) float32 metres, NaN where there is none.
+        truth: (H, W) float32 metres, NaN where unknown.
         points: (N, 3) float32 metres in the optical frame, NaN invalid.
         colors: (N, 3) uint8 RGB of the points.
-        note: a few words on this frame, such as its error.
+        note: a few words about this frame, such as its error.
     """
 
     index: int
-    image: Picture
+    image: Rgb
     depth: NDArray[np.float32]
     truth: NDArray[np.float32]
     points: NDArray[np.float32]
-    colors: Picture
+    colors: Rgb
     note: str = ""
 
 
-def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str], node: NodeConfig) -> Picture:
-    """Draw the whole picture.
+def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str], node: NodeConfig) -> Rgb:
+    """Draw the report.
 
     Args:
-        frames: what to show, top to bottom; all images of one size.
+        frames: from top to bottom; all images must have one size.
         title: heading.
-        lines: figures under the heading.
-        node: the node's parameters; its colour map and depth range are the picture's scale.
+        lines: text under the heading.
+        node: its colour map and depth range give the scale.
 
     Returns:
         (height, width, 3) uint8 RGB.
     """
     blocks = [_frame(frame, node) for frame in frames]
     width = 2 * _PANEL_WIDTH + _GAP
-    parts = [_text(title, width, 0.8, 34), *(_text(line, width, 0.5, _LINE_HEIGHT) for line in lines)]
-    parts += [_scale_bar(width, node), *blocks]
-    page = np.concatenate([part for block in parts for part in (block, _blank(_GAP, width))])
+    rows = [_text(title, width, 0.8, 34), *(_text(line, width, 0.5, _LINE_HEIGHT) for line in lines)]
+    rows += [_scale_bar(width, node), *blocks]
+    page = np.concatenate([strip for row in rows for strip in (row, _blank(_GAP, width))])
     return cv2.copyMakeBorder(page, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_CONSTANT, value=_PAPER)  # type: ignore[return-value]
 
 
-def _frame(frame: ReportFrame, node: NodeConfig) -> Picture:
+def _frame(frame: ReportFrame, node: NodeConfig) -> Rgb:
     height = round(_PANEL_WIDTH * frame.image.shape[0] / frame.image.shape[1])
     size = (_PANEL_WIDTH, height)
-    image = _shrunk(frame.image, size)
-    depth = _shrunk(_colored(frame.depth, node), size)
+    image = _resized(frame.image, size)
+    depth = _resized(colored(frame.depth, node), size)
     view = CloudView(*size, scale=node.max_depth / _STREET_M)
     panels = {
         f"image, frame {frame.index}": image,
@@ -85,33 +84,28 @@ def _frame(frame: ReportFrame, node: NodeConfig) -> Picture:
     return np.concatenate([top, _blank(_GAP, top.shape[1]), bottom])
 
 
-def _shrunk(picture: Picture, size: tuple[int, int]) -> Picture:
+def _resized(picture: Rgb, size: tuple[int, int]) -> Rgb:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _dots(image: Picture, truth: NDArray[np.float32], node: NodeConfig) -> Picture:
-    """Draw the truth's sparse pixels as dots large enough to see, over a dark picture of the image."""
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    picture = (grey * 0.3).astype(np.uint8)
+def _dots(image: Rgb, truth: NDArray[np.float32], node: NodeConfig) -> Rgb:
+    """Draw the truth's sparse pixels as dots large enough to see, on the darkened image."""
+    picture = darkened(image, 0.3)
     rows, columns = np.nonzero(np.isfinite(truth))
     values = truth[rows, columns]
     scale = (picture.shape[1] / truth.shape[1], picture.shape[0] / truth.shape[0])
     pixels = (np.stack([columns, rows], axis=1) + 0.5) * scale - 0.5
-    colors = _colored(truth, node)[rows, columns]
+    colors = colored(truth, node)[rows, columns]
     splat(picture, pixels, colors, values.astype(np.float64), radius=1)
     return picture
 
 
-def _scale_bar(width: int, node: NodeConfig) -> Picture:
-    """Draw the colours from the nearest to the furthest depth with ticks in metres."""
-    low, high = node.min_depth, node.max_depth
-    # Spaced like the colours (see geometry.color), so that each of them is as wide as any other.
-    ends = [float(np.log1p(low)), float(np.log1p(high))]
-    ramp = np.expm1(np.linspace(ends[0], ends[1], width - 60)).clip(low, high).astype(np.float32)
+def _scale_bar(width: int, node: NodeConfig) -> Rgb:
+    """Draw the colours from the nearest to the furthest depth, with ticks in metres."""
     bar = _blank(44, width)
-    bar[2:22, 30 : width - 30] = _colored(ramp[None], node)
-    for tick in (tick for tick in _TICKS_M if low <= tick <= high):
-        x = 30 + round(float((np.log1p(tick) - ends[0]) / (ends[1] - ends[0])) * (width - 61))
+    bar[2:22, 30 : width - 30] = colored(depth_ramp(node, width - 60)[None], node)
+    for tick in (tick for tick in _TICKS_M if node.min_depth <= tick <= node.max_depth):
+        x = 30 + round(scale_position(tick, node) * (width - 61))
         cv2.line(bar, (x, 18), (x, 26), _INK, 1)
         label = f"{tick:g} m"
         (text_width, _), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
@@ -120,11 +114,7 @@ def _scale_bar(width: int, node: NodeConfig) -> Picture:
     return bar
 
 
-def _colored(depth: NDArray[np.float32], node: NodeConfig) -> Picture:
-    return colorize(depth, node.color.colormap, node.min_depth, node.max_depth)
-
-
-def _labelled(panel: Picture, label: str) -> Picture:
+def _labelled(panel: Rgb, label: str) -> Rgb:
     (text_width, text_height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
     corner = panel[: text_height + 12, : text_width + 14]
     np.floor_divide(corner, 3, out=corner)
@@ -132,15 +122,15 @@ def _labelled(panel: Picture, label: str) -> Picture:
     return panel
 
 
-def _text(text: str, width: int, size: float, height: int) -> Picture:
+def _text(text: str, width: int, size: float, height: int) -> Rgb:
     strip = _blank(height, width)
     cv2.putText(strip, text, (2, height - 9), cv2.FONT_HERSHEY_SIMPLEX, size, _INK, 1, cv2.LINE_AA)
     return strip
 
 
-def _beside(left: Picture, right: Picture) -> Picture:
+def _beside(left: Rgb, right: Rgb) -> Rgb:
     return np.concatenate([left, _blank(_GAP, left.shape[0]).transpose(1, 0, 2), right], axis=1)
 
 
-def _blank(height: int, width: int) -> Picture:
+def _blank(height: int, width: int) -> Rgb:
     return np.full((height, width, 3), _PAPER, np.uint8)

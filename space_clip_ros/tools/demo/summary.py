@@ -1,13 +1,13 @@
-"""The demo's figures: one dictionary for ``summary.json`` and a short table for the terminal."""
+"""The demo's results: one dictionary for ``summary.json``, and a short table for the terminal."""
 
 from __future__ import annotations
 
 import os
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from space_clip_ros.tools.benchmark.machine import processor, usable_cores
 from space_clip_ros.tools.latency import ArrivalLog, percentiles
 
 Status = Mapping[str, str]
@@ -16,18 +16,18 @@ Status = Mapping[str, str]
 def summarize(
     arrivals: ArrivalLog, sent: int, node: Status, evaluation: Mapping[str, Any], about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Put a run's figures together.
+    """Return the summary of a run.
 
     Args:
-        arrivals: what the demo received and when.
-        sent: frames that the player published.
+        arrivals: what the demo received, and when.
+        sent: how many frames the player published.
         node: values of the node's last diagnostics.
         evaluation: what ``depth_evaluator`` wrote.
-        about: what was run, such as the drive and the DDS profile; taken over as it is.
+        about: what was run, such as the drive and the DDS profile; included as it is.
 
     Returns:
-        Plain values. ``frames_received`` counts frames that arrived on every output; ``latency_ms`` is from the
-        image's stamp to the frame's last output, and to each of them under ``outputs``.
+        Values that JSON can hold. ``frames_received`` counts frames that arrived on every output. ``latency_ms`` runs
+        from the image's stamp to the arrival of the frame's last output, and under ``outputs`` to that of each.
     """
     metrics = evaluation.get("metrics", {})
     complete = arrivals.complete()
@@ -55,10 +55,10 @@ def summarize(
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on: processor, cores, system, Python and ROS."""
+    """Return what the measurements depend on: processor, cores, system, Python and ROS."""
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": processor(),
+        "cores": usable_cores(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "ros_distro": os.environ.get("ROS_DISTRO", "from wheels"),
@@ -66,7 +66,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """Lay the main figures out for a terminal."""
+    """Return the main results as a table for a terminal."""
     overall = summary["latency_ms"]
     rows = [f"{'latency, ms':<20}{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8}  received"]
     for output, figures in overall["outputs"].items():
@@ -90,14 +90,5 @@ def _row(name: str, figures: Mapping[str, float] | None, received: int) -> str:
 
 
 def _numbers(values: Status, prefix: str) -> dict[str, float]:
-    """Return the values whose keys have a prefix, by the rest of the key."""
+    """Return the values whose keys start with ``prefix``, by the rest of the key."""
     return {key.removeprefix(prefix): float(value) for key, value in values.items() if key.startswith(prefix)}
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

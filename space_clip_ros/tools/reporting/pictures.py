@@ -1,4 +1,4 @@
-"""The page's pictures: image, depth and error of a frame, each encoded within a bound, as data URIs."""
+"""The page's pictures: image, depth and error of a frame, as data URIs of bounded size."""
 
 from __future__ import annotations
 
@@ -11,23 +11,20 @@ from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError
-from space_clip_ros.geometry.color import colorize
+from space_clip_ros.geometry.color import Rgb, colorize
 from space_clip_ros.geometry.depth import Depth, resize_bilinear
 
-Rgb = NDArray[np.uint8]
-
 MAX_BYTES = 220_000
-"""Most bytes of one picture, before they are written as text."""
+"""Largest picture, bytes, before it is encoded as text."""
 
 MAX_SIDE = 1280
-"""Most pixels of a picture's longer side."""
+"""Longest side of a picture, pixels."""
 
 FULL_ERROR = 0.5
-"""Relative error with the full colour."""
+"""Relative error from which the colour is at its strongest."""
 
 _QUALITIES = (88, 75, 60, 45, 30, 15, 5)
 _DOT = 3
-# Where depth is too near, right, and too far.
 _TOO_NEAR, _EXACT, _TOO_FAR = (40, 110, 255), (245, 245, 245), (255, 60, 40)
 
 
@@ -39,39 +36,50 @@ class Size(NamedTuple):
 
 
 def shown_size(width: int, height: int, longest: int = MAX_SIDE) -> Size:
-    """Return the size to show a picture at: its own, or with ``longest`` pixels on its longer side."""
+    """Return the size to show a picture at: its own, or smaller, with ``longest`` pixels on its longer side."""
     scale = min(1.0, longest / max(width, height))
     return Size(max(1, round(width * scale)), max(1, round(height * scale)))
 
 
 def resized(picture: Rgb, size: Size) -> Rgb:
-    """Return (H, W, 3) uint8 at another size, smaller or larger."""
+    """Return (H, W, 3) uint8 at another size."""
     smaller = size.width < picture.shape[1]
-    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, size, interpolation=interpolation), np.uint8)
 
 
-def data_uri(picture: Rgb, most: int = MAX_BYTES) -> str:
-    """Return (H, W, 3) uint8 RGB as a JPEG's data URI, of as good a quality as fits ``most`` bytes.
+def darkened(image: Rgb, brightness: float) -> Rgb:
+    """Return (H, W, 3) uint8 RGB in grey, with its brightness multiplied by a number from 0 to 1."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return (grey * brightness).astype(np.uint8)
+
+
+def data_uri(picture: Rgb, max_bytes: int = MAX_BYTES) -> str:
+    """Return (H, W, 3) uint8 RGB as the data URI of a JPEG, with the best quality that fits ``max_bytes``.
 
     Raises:
-        DataError: not even a poor one fits.
+        DataError: not even the poorest quality fits.
     """
     bgr = np.ascontiguousarray(picture[..., ::-1])
     for quality in _QUALITIES:
         _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if data.size <= most:
+        if data.size <= max_bytes:
             return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
-    raise DataError(f"a picture of {picture.shape[1]}x{picture.shape[0]} pixels does not fit {most} bytes")
+    raise DataError(f"a picture of {picture.shape[1]}x{picture.shape[0]} pixels", f"does not fit {max_bytes} bytes")
 
 
 def depth_picture(depth: Depth, node: NodeConfig, size: Size) -> Rgb:
-    """Return depth, (h, w) metres, in the node's colours and at ``size``."""
-    return resized(colorize(depth, node.color.colormap, node.min_depth, node.max_depth), size)
+    """Return depth, (h, w) metres, in the node's colours, resized to ``size``."""
+    return resized(colored(depth, node), size)
+
+
+def colored(depth: Depth, node: NodeConfig) -> Rgb:
+    """Return depth, (h, w) metres, in the node's colours, (h, w, 3) uint8 RGB."""
+    return colorize(depth, node.color.colormap, node.min_depth, node.max_depth)
 
 
 def error_picture(depth: Depth, truth: Depth, image: Rgb | None, size: Size) -> Rgb:
-    """Return the relative error as dots on the darkened image.
+    """Draw the relative error as dots on the darkened image.
 
     Args:
         depth: (h, w) float32 metres.
@@ -80,13 +88,12 @@ def error_picture(depth: Depth, truth: Depth, image: Rgb | None, size: Size) -> 
         size: of the result.
 
     Returns:
-        ``size``, uint8 RGB: blue where depth is too near, white where it is right, red where it is too far; full
-        colour from :data:`FULL_ERROR` on. Each pixel of the truth is a dot, so that sparse ones show.
+        uint8 RGB of that size: blue where depth is too near, white where it is exact, red where it is too far, and
+        strongest from :data:`FULL_ERROR` on. Each pixel of the truth is a dot, so that a sparse truth can be seen.
     """
     picture = np.zeros((size.height, size.width, 3), np.uint8)
     if image is not None:
-        grey = cv2.cvtColor(cv2.cvtColor(resized(image, size), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        picture[:] = grey * 0.35
+        picture = darkened(resized(image, size), 0.35)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = (resize_bilinear(depth, *truth.shape[::-1]) - truth) / truth
     rows, columns = np.nonzero(np.isfinite(error) & (truth > 0))
@@ -101,26 +108,44 @@ def error_picture(depth: Depth, truth: Depth, image: Rgb | None, size: Size) -> 
 
 
 def error_colors(error: NDArray[np.float32]) -> Rgb:
-    """Return (N, 3) uint8 RGB of (N,) relative errors, below 0 too near, above 0 too far."""
+    """Return the colours, (N, 3) uint8 RGB, of (N,) relative errors: below 0 is too near, above 0 too far."""
     share = np.clip(error / FULL_ERROR, -1, 1)[:, None]
     ends = np.where(share < 0, np.array(_TOO_NEAR, np.float64), np.array(_TOO_FAR, np.float64))
     return np.asarray(np.rint(_EXACT + (ends - _EXACT) * np.abs(share)), np.uint8)
 
 
 def error_gradient() -> str:
-    """Return the colours of :func:`error_colors` from too near to too far, for a style sheet."""
+    """Return the colours of :func:`error_colors` from too near to too far, as a CSS gradient's stops."""
     return ", ".join(f"rgb{color}" for color in (_TOO_NEAR, _EXACT, _TOO_FAR))
 
 
-def depth_scale(node: NodeConfig, ticks: tuple[float, ...]) -> tuple[str, list[tuple[float, str]]]:
-    """Return the colours of the depth, near to far, as a picture's data URI, and ticks as percent and label."""
-    ends = np.log1p([node.min_depth, node.max_depth])
-    ramp = np.expm1(np.linspace(ends[0], ends[1], 512)).clip(node.min_depth, node.max_depth)
-    strip = np.repeat(ramp[None].astype(np.float32), 8, axis=0)
-    colors = colorize(strip, node.color.colormap, node.min_depth, node.max_depth)
-    places = [
-        (float((np.log1p(tick) - ends[0]) / (ends[1] - ends[0])) * 100, f"{tick:g} m")
-        for tick in ticks
+def depth_scale(node: NodeConfig, ticks_m: tuple[float, ...]) -> tuple[str, list[tuple[float, str]]]:
+    """Return the colour scale of depth, near to far.
+
+    Args:
+        node: its depth range and colours.
+        ticks_m: depths to mark, metres; those out of range are left out.
+
+    Returns:
+        A picture's data URI, and position in percent and label of each tick.
+    """
+    strip = np.repeat(depth_ramp(node, 512)[None], 8, axis=0)
+    ticks = [
+        (100 * scale_position(tick, node), f"{tick:g} m")
+        for tick in ticks_m
         if node.min_depth <= tick <= node.max_depth
     ]
-    return data_uri(colors), places
+    return data_uri(colored(strip, node)), ticks
+
+
+def depth_ramp(node: NodeConfig, steps: int) -> Depth:
+    """Return (steps,) float32 metres from the nearest to the furthest depth, spaced like the colours."""
+    # In geometry.color, equal steps of colour are equal steps of log(1 + depth).
+    ramp = np.expm1(np.linspace(np.log1p(node.min_depth), np.log1p(node.max_depth), steps))
+    return ramp.clip(node.min_depth, node.max_depth).astype(np.float32)
+
+
+def scale_position(depth_m: float, node: NodeConfig) -> float:
+    """Return where a depth is on the colour scale, from 0 (nearest) to 1 (furthest)."""
+    low, high = np.log1p(node.min_depth), np.log1p(node.max_depth)
+    return float((np.log1p(depth_m) - low) / (high - low))

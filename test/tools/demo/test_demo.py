@@ -21,7 +21,7 @@ MARK = "SPACE_CLIP_TEST_RUN"
 
 
 class Run:
-    """One demo in a process of its own, with a mark by which all its descendants are known."""
+    """A demo in its own process, with an environment variable that marks all its descendants."""
 
     def __init__(self, *arguments: object) -> None:
         self.mark = uuid.uuid4().hex
@@ -80,17 +80,17 @@ def test_a_drive_is_played_through_and_reported(tmp_path: Path, small_drive: Pat
     assert "engine" in summary["stages_ms"]
     assert (summary["model"], summary["backend"]) == ("tiny_random", "onnxruntime")
     assert summary["abs_rel"] > 0 and 0 <= summary["delta1"] <= 1
-    # Every frame is either here or accounted for.
+    # Every frame has either arrived or been counted as dropped.
     assert summary["frames_received"] + sum(summary["drops"].values()) >= summary["frames_sent"]
     report = cv2.imread(str(tmp_path / "report.png"))
     assert report is not None and report.std() > 10
     assert "tiny_random on onnxruntime" in output
-    assert "\r" not in output, "nothing is redrawn where no terminal listens"
+    assert "\r" not in output, "nothing is redrawn without a terminal"
     assert gone(run)
 
 
 def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
-    """Compressed images of a bag; what is recorded holds every frame, and can be played in its turn."""
+    """A bag with compressed images; the recording has what arrived, without clouds."""
     from space_clip_ros.tools.bags.kitti_to_bag import write_bag
     from space_clip_ros.tools.bags.options import BagOptions
     from space_clip_ros.tools.bags.reader import BagReader
@@ -101,10 +101,11 @@ def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path, tiny_mo
     assert status == 0, errors
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["drive"], summary["recording"]) == ("bag", "recording")
-    # On a machine that is busy with other things first messages may go out before all hear it.
+    # On a busy machine the first messages may be sent before everyone has subscribed.
     assert 1 <= summary["frames_sent"] <= 5
     assert summary["abs_rel"] > 0
-    assert 0 < summary["latency_ms"]["p50"] < 60_000
+    # Stamped anew: with the bag's own stamps, latencies would be years.
+    assert 0 < summary["latency_ms"]["p50"] < 3_600_000
     assert cv2.imread(str(tmp_path / "out" / "report.png")) is not None
     assert f"{tmp_path / 'out' / 'recording'}\n" in output
     with BagReader(tmp_path / "out" / "recording") as bag:
@@ -117,7 +118,7 @@ def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path, tiny_mo
 
 
 def test_a_run_can_be_watched_live(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
-    """The page is there while the model loads, shows pictures and figures of the drive, and ends with the demo."""
+    """The page is served while the model loads, shows images and figures of the drive, and ends with the demo."""
     pytest.importorskip("tornado")
     from tornado.websocket import WebSocketClosedError, websocket_connect
 
@@ -143,7 +144,7 @@ def test_a_run_can_be_watched_live(tmp_path: Path, small_drive: Path, tiny_model
     assert gone(run)
 
 
-def test_a_view_without_its_port_ends_before_anything_starts(tmp_path: Path, small_drive: Path) -> None:
+def test_a_port_that_is_taken_ends_the_demo_before_anything_starts(tmp_path: Path, small_drive: Path) -> None:
     pytest.importorskip("tornado")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -153,7 +154,7 @@ def test_a_view_without_its_port_ends_before_anything_starts(tmp_path: Path, sma
     assert output == ""
 
 
-def test_a_model_that_is_not_there_ends_the_demo_with_the_reason(tmp_path: Path, small_drive: Path) -> None:
+def test_a_missing_model_ends_the_demo_with_the_reason(tmp_path: Path, small_drive: Path) -> None:
     run = Run("--drive", small_drive, "--model", "no_such_model", "--out", tmp_path)
     status, _, errors = run.finish()
     assert status == 1
@@ -164,7 +165,7 @@ def test_a_model_that_is_not_there_ends_the_demo_with_the_reason(tmp_path: Path,
 
 
 @pytest.mark.parametrize(("option", "text"), [("--drive", "no such folder"), ("--bag", "no such bag")])
-def test_what_is_not_there_is_named_before_anything_starts(tmp_path: Path, option: str, text: str) -> None:
+def test_a_missing_input_is_named_before_anything_starts(tmp_path: Path, option: str, text: str) -> None:
     status, _, errors = Run(option, "/nowhere", "--out", tmp_path).finish()
     assert status == 1
     assert errors.startswith(f"demo: /nowhere: {text}")

@@ -15,7 +15,7 @@ def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path: Path) -> No
     folder = tmp_path / "recording"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(DataError, match="recording: is no recording, and in its place"):
+    with pytest.raises(DataError, match="recording: is not a recording, but is in its place"):
         Recording(folder, "raw", clouds=False)
     (folder / "metadata.yaml").write_text("", encoding="utf-8")
     Recording(folder, "raw", clouds=False)
@@ -23,7 +23,9 @@ def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("transport", "clouds"), [("raw", False), ("compressed", True)])
-def test_it_listens_from_the_start_and_steps_back(tmp_path: Path, domain: int, transport: str, clouds: bool) -> None:
+def test_it_records_from_the_start_with_lower_priority(
+    tmp_path: Path, domain: int, transport: str, clouds: bool
+) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
     with Children(logs) as children:

@@ -1,4 +1,4 @@
-"""The demo's picture: layout, one colour scale, truth that can be seen."""
+"""The demo's ``report.png``: its layout, one colour scale, and a truth that can be seen."""
 
 from __future__ import annotations
 

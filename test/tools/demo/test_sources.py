@@ -1,4 +1,4 @@
-"""Drives and bags are played and shown alike."""
+"""Drives and bags give the demo the same."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.messages import camera_info_from_camera, compressed_from_array
 from space_clip_ros.messages.bag_types import BAGS
+from space_clip_ros.ros.executables import KITTI_PLAYER
 from space_clip_ros.tools.bags import messages, qos
 from space_clip_ros.tools.bags.kitti_to_bag import write_bag
 from space_clip_ros.tools.bags.options import BagOptions
 from space_clip_ros.tools.bags.writer import BagWriter
 from space_clip_ros.tools.demo.sources import BagSource, DriveSource
+from space_clip_ros.tools.executables import BAG_REPLAY
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +29,8 @@ def bag(small_drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_bag_gives_what_its_drive_gives(bag: Path, small_drive: Path) -> None:
     drive, ours = DriveSource(KittiDrive(small_drive)), BagSource(bag)
-    assert (ours.name, ours.frames, ours.transport) == ("bag", drive.frames, drive.transport)
-    (image, camera, frame_id), (expected, same_camera, same_frame_id) = ours.first(), drive.first()
+    assert (ours.name, ours.frame_count, ours.transport) == ("bag", drive.frame_count, drive.transport)
+    (image, camera, frame_id), (expected, same_camera, same_frame_id) = ours.first_image(), drive.first_image()
     np.testing.assert_array_equal(image, expected)
     assert (camera, frame_id) == (same_camera, same_frame_id)
     for found, wanted in zip(ours.frames_at([1, 4]), drive.frames_at([1, 4]), strict=True):
@@ -38,9 +40,9 @@ def test_a_bag_gives_what_its_drive_gives(bag: Path, small_drive: Path) -> None:
 
 
 def test_a_drive_is_played_by_its_player(small_drive: Path) -> None:
-    playing = DriveSource(KittiDrive(small_drive), 3).playing(5.0, 2)
-    assert playing.program == "kitti_player"
-    assert playing.parameters == {
+    player = DriveSource(KittiDrive(small_drive), 3).player(5.0, 2)
+    assert player.module == KITTI_PLAYER
+    assert player.parameters == {
         "drive": str(small_drive),
         "frames": 3,
         "rate": 0.5,
@@ -50,14 +52,14 @@ def test_a_drive_is_played_by_its_player(small_drive: Path) -> None:
 
 
 def test_a_bag_is_played_by_replay(bag: Path) -> None:
-    playing = BagSource(bag, frames=3).playing(5.0, 2)
-    assert (playing.program, playing.remaps, playing.parameters) == ("replay", [], {})
-    words = dict(word.split("=") for word in playing.arguments if "=" in word)
+    player = BagSource(bag, frames=3).player(5.0, 2)
+    assert (player.module, player.remaps, player.parameters) == (BAG_REPLAY, [], {})
+    words = dict(word.split("=") for word in player.arguments if "=" in word)
     assert float(words["--rate"]) == pytest.approx(0.5)
     assert float(words["--duration"]) == pytest.approx(0.25)
     assert words["--stamps"] == "now" and words["--subscribers"] == "2"
-    assert playing.arguments[-3:] == ["/image", "/camera_info", "/ground_truth/image"]
-    assert "--duration=0.0" in BagSource(bag).playing(10.0, 1).arguments
+    assert player.arguments[-3:] == ["/image", "/camera_info", "/ground_truth/image"]
+    assert "--duration=0.0" in BagSource(bag).player(10.0, 1).arguments
 
 
 def test_another_camera_is_moved_to_the_plain_topics(tmp_path: Path, small_drive: Path) -> None:
@@ -70,9 +72,9 @@ def test_another_camera_is_moved_to_the_plain_topics(tmp_path: Path, small_drive
         bag.write("/rear/image/compressed", 7, compressed_from_array(drive.image(0), "png", head, BAGS))
     source = BagSource(tmp_path / "bag", "/rear/image/compressed")
     assert source.transport == "compressed"
-    np.testing.assert_array_equal(source.first()[0], drive.image(0))
-    playing = source.playing(10.0, 1)
-    assert playing.remaps == ["/rear/image/compressed:=image/compressed", "/rear/camera_info:=camera_info"]
+    np.testing.assert_array_equal(source.first_image()[0], drive.image(0))
+    player = source.player(10.0, 1)
+    assert player.remaps == ["/rear/image/compressed:=image/compressed", "/rear/camera_info:=camera_info"]
     ((_, truth),) = source.frames_at([0])
     assert truth.shape == (drive.camera.height, drive.camera.width)
     assert np.isnan(truth).all()

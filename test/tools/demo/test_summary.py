@@ -1,4 +1,4 @@
-"""The demo's figures, from made-up arrivals worked out by hand."""
+"""The demo's results, from a few arrivals worked out by hand."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_table_shows_them(arrivals: ArrivalLog) -> None:
     assert "drops: 2 replaced by a newer one" in text
 
 
-def test_a_run_in_which_nothing_came_is_told_as_such() -> None:
+def test_a_run_without_any_output_says_so() -> None:
     summary = summarize(ArrivalLog(["depth/image"]), 5, {}, {"metrics": {}}, {})
     assert (summary["frames_received"], summary["rate_hz"], summary["abs_rel"]) == (0, None, None)
     assert summary["latency_ms"] == {"outputs": {"depth/image": None}}

@@ -1,4 +1,4 @@
-"""The demo's live view: its port is had before anything starts, and its process serves it."""
+"""The demo's live view: its port is taken before anything starts, and its process serves the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from space_clip_ros.errors import DataError, InputError
-from space_clip_ros.tools.demo.view import LiveView
+from space_clip_ros.tools.demo.live_view import LiveView
 from space_clip_ros.tools.live.address import listen
 from space_clip_ros.tools.processes import Children
 
@@ -27,13 +27,13 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
         LiveView(listener.getsockname()[1], "raw")
 
 
-def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tornado", None)
-    with pytest.raises(DataError, match=r"--view needs the Python package tornado.*space_clip_ros\[view\]"):
+    with pytest.raises(DataError, match=r"--view: needs the Python package tornado.*space_clip_ros\[view\]"):
         LiveView(0, "raw")
 
 
-def test_its_process_serves_the_page_and_steps_back(
+def test_its_process_serves_the_page_with_lower_priority(
     tmp_path: Path, domain: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tornado")

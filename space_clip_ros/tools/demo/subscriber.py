@@ -1,0 +1,180 @@
+"""The demo's own subscriber: when every output arrived, the nodes' diagnostics, and a few frames for the report."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.messages import (
+    camera_info_from_camera,
+    compressed_from_array,
+    depth_from_image,
+    image_from_array,
+    points_from_cloud,
+)
+from space_clip_ros.messages.types import message_class
+from space_clip_ros.tools.arrival_node import QOS, ArrivalNode
+from space_clip_ros.tools.demo.sources import IMAGE_TOPICS
+
+OUTPUTS: dict[str, Any] = {
+    "depth/image": Image,
+    "depth/camera_info": CameraInfo,
+    "depth/points": PointCloud2,
+    "depth/color": Image,
+}
+
+_KEPT = ("depth/image", "depth/points")
+_DISCOVERY_S = 5.0
+_WARM_UP_S = 1.5
+_WARM_UP_TRIES = 40
+_GREY = 200
+
+
+class KeptFrame(NamedTuple):
+    """Outputs of one frame for the report.
+
+    Attributes:
+        index: number of the frame in the source.
+        depth: (H, W) float32 metres, NaN invalid.
+        points: (N, 3) float32 metres in the optical frame, NaN invalid.
+        colors: (N, 3) uint8 RGB of the points.
+    """
+
+    index: int
+    depth: Depth
+    points: NDArray[np.float32]
+    colors: Rgb
+
+
+class DemoSubscriber(ArrivalNode):
+    """Subscribes to all outputs of ``depth_node``, and keeps a few frames for the report.
+
+    Args:
+        frames: how many will be played.
+        shown: how many of them to keep, spread over the source.
+        transport: ``raw`` or ``compressed`` images.
+    """
+
+    def __init__(self, frames: int, shown: int, transport: str = "raw") -> None:
+        """Subscribe."""
+        super().__init__("space_clip_demo", OUTPUTS)
+        self._frames = frames
+        self._shown = shown
+        self._transport = transport
+        self._image_topic, self._image_type = IMAGE_TOPICS[transport]
+        self._incomplete: dict[int, dict[str, Any]] = {}
+        self._kept: dict[int, tuple[int, dict[str, Any]]] = {}
+        self._state_client: Any = self.create_client(GetState, "depth/get_state")
+
+    def node_is_active(self) -> bool:
+        """Return whether ``depth_node`` is active; asks for its lifecycle state, which takes at most about a second."""
+        if not self._state_client.wait_for_service(timeout_sec=0.2):
+            return False
+        answer = self._state_client.call_async(GetState.Request())
+        self.spin(1.0, answer.done)
+        if not answer.done():
+            self._state_client.remove_pending_request(answer)
+            return False
+        return bool(answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE)
+
+    def warm_up(self, image: Rgb, camera: PinholeCamera, frame_id: str) -> bool:
+        """Send the node one image, and wait for its outputs; return whether they came.
+
+        Engines finish loading at the first image of a size, and no played frame should wait for that. None of this
+        counts in the figures.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, of the source's size.
+            camera: its camera.
+            frame_id: its frame.
+        """
+        inputs = {"camera_info": CameraInfo, self._image_topic: message_class(self._image_type)}
+        publishers: list[Any] = [self.create_publisher(kind, topic, QOS) for topic, kind in inputs.items()]
+        self.spin(_DISCOVERY_S, lambda: all(publisher.get_subscription_count() for publisher in publishers))
+        header = Header(frame_id=frame_id)
+        messages = camera_info_from_camera(camera, header), self._image_message(image, header)
+        arrived = False
+        for _ in range(_WARM_UP_TRIES):
+            # Sent again and again: the node reads images with best effort, and may just have found this publisher.
+            header.stamp = self.get_clock().now().to_msg()
+            for publisher, message in zip(publishers, messages, strict=True):
+                publisher.publish(message)
+            arrived = self.spin(_WARM_UP_S, lambda: bool(self.arrivals.complete()))
+            if arrived:
+                break
+        for publisher in publishers:
+            self.destroy_publisher(publisher)
+        self.restart()
+        self._incomplete, self._kept = {}, {}
+        return arrived
+
+    def is_connected(self, recorded: bool = False) -> bool:
+        """Return whether every process has found the topics it subscribes to; ``recorded`` if there is a recorder."""
+        wanted = {
+            self._image_topic: 1 + recorded,
+            "camera_info": 2,
+            "depth/image": 2 + recorded,
+            "ground_truth/image": 1,
+        }
+        return all(self.count_subscribers(topic) >= count for topic, count in wanted.items())
+
+    def image_subscribers(self) -> int:
+        """Return how many subscribers the images have, the node among them."""
+        return self.count_subscribers(self._image_topic)
+
+    def is_watched(self) -> bool:
+        """Return whether anybody else subscribes to coloured depth, as the live view does while its page is open."""
+        return self.count_subscribers("depth/color") > 1
+
+    def everything_arrived(self) -> bool:
+        """Return whether every frame sent so far has arrived on every output."""
+        return min(self.arrivals.received().values()) >= len(self.sent)
+
+    def kept(self) -> list[KeptFrame]:
+        """Return the frames kept for the report, in order."""
+        return [
+            KeptFrame(index, depth_from_image(messages["depth/image"]), *_points_and_colors(messages["depth/points"]))
+            for index, messages in sorted(self._kept.values(), key=lambda item: item[0])
+        ]
+
+    def on_arrival(self, output: str, stamp: int, message: Any) -> None:
+        """Keep the output if it belongs to a frame for the report."""
+        if output in _KEPT:
+            self._keep(output, stamp, message)
+
+    def _image_message(self, image: Rgb, header: Header) -> Any:
+        if self._transport == "compressed":
+            return compressed_from_array(image, "png", header)
+        return image_from_array(image, "rgb8", header)
+
+    def _keep(self, output: str, stamp: int, message: Any) -> None:
+        """Keep the first complete frame in the second half of each of ``shown`` equal stretches of the source."""
+        if stamp not in self.sent:
+            return
+        index = self.sent.index(stamp)
+        stretch, within = divmod(index * self._shown / self._frames, 1)
+        if stretch in self._kept or within < 0.5:
+            return
+        messages = self._incomplete.setdefault(stamp, {})
+        messages[output] = message
+        if len(messages) == len(_KEPT):
+            self._kept[int(stretch)] = (index, messages)
+            self._incomplete = {}
+
+
+def _points_and_colors(cloud: PointCloud2) -> tuple[NDArray[np.float32], Rgb]:
+    points = points_from_cloud(cloud, "depth/points").ravel()
+    xyz = np.stack([points[axis] for axis in "xyz"], axis=1).astype(np.float32)
+    if "rgb" not in (points.dtype.names or ()):
+        return xyz, np.full(xyz.shape, _GREY, np.uint8)
+    packed = np.ascontiguousarray(points["rgb"]).view(np.uint32)
+    return xyz, np.stack([packed >> shift & 255 for shift in (16, 8, 0)], axis=1).astype(np.uint8)
