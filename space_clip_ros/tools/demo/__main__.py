@@ -139,7 +139,7 @@ def _write(out: Path, summary: dict[str, Any], frames: Sequence[ReportFrame]) ->
     picture = draw_report(frames, *_heading(summary), NodeConfig())
     encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not encoded:
-        raise DataError(f"a report of {picture.shape[1]}x{picture.shape[0]} pixels", "could not be encoded as PNG")
+        raise DataError(f"a report of {picture.shape[1]}x{picture.shape[0]} pixels could not be encoded as PNG")
     write_whole(out / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     write_whole(out / "report.png", png.tobytes())
 
@@ -166,17 +166,17 @@ def _parser() -> argparse.ArgumentParser:
     played = parser.add_mutually_exclusive_group()
     played.add_argument("--drive", type=Path, metavar="DIR", help="KITTI raw drive to play (default: render one)")
     played.add_argument(
-        "--bag", type=Path, metavar="BAG", help="rosbag2 to play instead, such as space_clip bag writes"
+        "--bag", type=Path, metavar="BAG", help="rosbag2 to play instead, such as one from space_clip bag"
     )
     parser.add_argument("--image", metavar="TOPIC", help="image topic of the bag, if it has several")
-    parser.add_argument("--model", default=defaults.model, help="name of a bundled model, or a file (%(default)s)")
+    parser.add_argument("--model", default=defaults.model, help="bundled model's name, or a file (%(default)s)")
     parser.add_argument(
-        "--backend", default=defaults.backend, choices=BACKENDS, help="backend that runs it (%(default)s)"
+        "--backend", default=defaults.backend, choices=BACKENDS, help="what runs the model (%(default)s)"
     )
     parser.add_argument("--rate", type=_rate, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
     parser.add_argument("--frames", type=_count, default=0, metavar="N", help="play only the first N frames")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="folder for the results (%(default)s)"
+        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="for the results (%(default)s)"
     )
     parser.add_argument(
         "--recording",
@@ -185,9 +185,7 @@ def _parser() -> argparse.ArgumentParser:
         help="record inputs and outputs into OUT/recording, for Foxglove and RViz (default: yes)",
     )
     parser.add_argument("--record-clouds", action="store_true", help="record clouds too; takes several times the space")
-    parser.add_argument(
-        "--view", action="store_true", help="show it live in a browser, on a page that this machine serves"
-    )
+    parser.add_argument("--view", action="store_true", help="show the run live in a browser, on a local page")
     parser.add_argument(
         "--view-port",
         type=address.port_number,

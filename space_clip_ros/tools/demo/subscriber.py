@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from lifecycle_msgs.msg import State
@@ -39,7 +40,8 @@ _WARM_UP_TRIES = 40
 _GREY = 200
 
 
-class KeptFrame(NamedTuple):
+@dataclass(frozen=True)
+class KeptFrame:
     """Outputs of one frame for the report.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Charts as inline SVG; colours come from the page's style sheet, so that they follow its light and dark themes."""
+"""Charts as inline SVG. Their colours come from the page's style sheet, and follow its light and dark themes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT = 440, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 10, 12, 36
-# A line of more points than this is drawn by the lowest and highest value of each stretch.
+# Of a longer line, only the lowest and the highest value of each stretch are drawn.
 _MOST_POINTS = 400
 _TICKS = 5
 
 Values = NDArray[np.float64]
-Place = Callable[[float, float], tuple[float, float]]
+ToPixel = Callable[[float, float], tuple[float, float]]
 
 
 def line_chart(
@@ -28,68 +28,68 @@ def line_chart(
     """Draw lines over time.
 
     Args:
-        lines: name, x and y of each; where y is NaN the line is broken.
+        lines: name, x and y of each; the line has a gap where y is NaN.
         x_label: what x is, with its unit.
         y_label: what y is, with its unit.
-        marks: x, y and a word on single points.
+        marks: x, y and label of single points.
     """
     every_x = np.concatenate([np.asarray(x, np.float64) for _, x, _ in lines])
     every_y = np.concatenate([np.asarray(y, np.float64) for _, _, y in lines])
     top = _TICKS * _nice_step(_highest(every_y))
     low, high = float(every_x.min()), float(max(every_x.max(), every_x.min() + 1e-9))
 
-    def at(x: float, y: float) -> tuple[float, float]:
+    def to_pixel(x: float, y: float) -> tuple[float, float]:
         return _LEFT + (x - low) / (high - low) * _inner_width(), _TOP + (1 - y / top) * _inner_height()
 
-    parts = [_y_axis(top, y_label), _x_axis(low, high, x_label)]
+    shapes = [_y_axis(top, y_label), _x_axis(low, high, x_label)]
     for number, (name, x, y) in enumerate(lines):
-        points = _path(*_thinned(np.asarray(x, np.float64), np.asarray(y, np.float64)), at)
-        parts.append(f'<path class="line line-{number}" d="{points}"><title>{escape(name)}</title></path>')
-    parts += _marks([(*at(x, y), word) for x, y, word in marks])
-    return _svg(parts, f"{y_label} over {x_label}") + _legend([name for name, _, _ in lines])
+        points = _path(*_thinned(np.asarray(x, np.float64), np.asarray(y, np.float64)), to_pixel)
+        shapes.append(f'<path class="line line-{number}" d="{points}"><title>{escape(name)}</title></path>')
+    shapes += _marks([(*to_pixel(x, y), label) for x, y, label in marks])
+    return _svg(shapes, f"{y_label} over {x_label}") + _legend([name for name, _, _ in lines])
 
 
 def bar_chart(bars: Sequence[tuple[str, float]], x_label: str, y_label: str) -> str:
-    """Draw one bar for each name; a NaN leaves its place empty."""
+    """Draw one bar for each name; NaN leaves a gap."""
     top = _TICKS * _nice_step(_highest([value for _, value in bars]))
     step = _inner_width() / len(bars)
-    parts = [_y_axis(top, y_label)]
+    shapes = [_y_axis(top, y_label)]
     for number, (name, value) in enumerate(bars):
         x = _LEFT + number * step
         middle = x + step / 2
-        parts.append(_text(middle, _HEIGHT - _BOTTOM + 15, name, "tick", "middle"))
+        shapes.append(_text(middle, _HEIGHT - _BOTTOM + 15, name, "tick", "middle"))
         if not math.isnan(value):
             height = value / top * _inner_height()
             y = _TOP + _inner_height() - height
-            parts.append(
+            shapes.append(
                 f'<rect class="bar" x="{x + step * 0.12:.1f}" y="{y:.1f}" width="{step * 0.76:.1f}" '
                 f'height="{height:.1f}" rx="2"><title>{escape(name)}: {value:.3f}</title></rect>'
             )
-    parts.append(_text(_LEFT + _inner_width() / 2, _HEIGHT - 4, x_label, "label", "middle"))
-    return _svg(parts, f"{y_label} by {x_label}")
+    shapes.append(_text(_LEFT + _inner_width() / 2, _HEIGHT - 4, x_label, "label", "middle"))
+    return _svg(shapes, f"{y_label} by {x_label}")
 
 
 def grid_chart(values: Sequence[float], rows: int, columns: int, aspect: float, background: str, what: str) -> str:
-    """Draw values over the picture they belong to: the higher, the more of the warning colour.
+    """Draw a grid of values over a picture; the higher a value, the stronger the colour of its cell.
 
     Args:
-        values: rows x columns, row by row; NaN stays empty.
-        rows: of the grid.
-        columns: of the grid.
+        values: row by row; NaN leaves a cell empty.
+        rows: number of rows.
+        columns: number of columns.
         aspect: the picture's width over its height.
         background: data URI of the picture, or empty.
-        what: the values' name.
+        what: what the values are, for screen readers.
     """
     width, height = 640.0, 640.0 / aspect
     highest = _highest(values) or 1.0
-    parts = [
+    shapes = [
         f'<image href="{background}" width="{width:g}" height="{height:.1f}" opacity="0.45"/>' if background else ""
     ]
     for number, value in enumerate(values):
         if math.isnan(value):
             continue
         x, y = number % columns * width / columns, number // columns * height / rows
-        parts.append(
+        shapes.append(
             f'<rect class="cell" x="{x:.1f}" y="{y:.1f}" width="{width / columns:.1f}" height="{height / rows:.1f}" '
             f'fill-opacity="{0.15 + 0.7 * value / highest:.2f}"/>'
             f'<text class="cell-word" x="{x + width / columns / 2:.1f}" y="{y + height / rows / 2 + 7:.1f}" '
@@ -97,7 +97,7 @@ def grid_chart(values: Sequence[float], rows: int, columns: int, aspect: float, 
         )
     return (
         f'<svg class="grid" viewBox="0 0 {width:g} {height:.1f}" role="img" aria-label="{escape(what)}">'
-        f"{''.join(parts)}</svg>"
+        f"{''.join(shapes)}</svg>"
     )
 
 
@@ -109,7 +109,7 @@ def _legend(names: Sequence[str]) -> str:
 
 
 def _highest(values: Sequence[float] | Values) -> float:
-    """Return the largest value, 0 where none is known."""
+    """Return the largest value, or 0 if all are NaN."""
     known = np.asarray(values, np.float64)
     return float(known[~np.isnan(known)].max(initial=0.0))
 
@@ -134,66 +134,66 @@ def _thinned(x: Values, y: Values) -> tuple[Values, Values]:
     return x[kept], y[kept]
 
 
-def _path(x: Values, y: Values, at: Place) -> str:
-    words, pen = [], "M"
-    for one, other in zip(x.tolist(), y.tolist(), strict=True):
-        if math.isnan(other):
+def _path(x: Values, y: Values, to_pixel: ToPixel) -> str:
+    commands, pen = [], "M"
+    for x_value, y_value in zip(x.tolist(), y.tolist(), strict=True):
+        if math.isnan(y_value):
             pen = "M"
             continue
-        column, row = at(one, other)
-        words.append(f"{pen}{column:.1f} {row:.1f}")
+        column, row = to_pixel(x_value, y_value)
+        commands.append(f"{pen}{column:.1f} {row:.1f}")
         pen = "L"
-    return "".join(words)
+    return "".join(commands)
 
 
-def _marks(places: Sequence[tuple[float, float, str]]) -> list[str]:
-    """Draw dots with words beside them; a word that would lie on another one moves down."""
-    parts: list[str] = []
+def _marks(marks: Sequence[tuple[float, float, str]]) -> list[str]:
+    """Draw labelled dots; a label that would cover another one moves down."""
+    shapes: list[str] = []
     taken: list[tuple[float, float]] = []
-    for x, y, word in places:
+    for x, y, label in marks:
         anchor, side = ("end", -7) if x > _WIDTH / 2 else ("start", 7)
         row = y + 4
         while any(abs(row - other_row) < 13 and abs(x - other_x) < 110 for other_x, other_row in taken):
             row += 13
         taken.append((x, row))
-        parts.append(f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
-        parts.append(_text(x + side, row, word, "mark-word", anchor))
-    return parts
+        shapes.append(f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
+        shapes.append(_text(x + side, row, label, "mark-word", anchor))
+    return shapes
 
 
 def _nice_step(span: float) -> float:
-    """Return a round number of which about :data:`_TICKS` make up ``span``."""
+    """Return a round number that fits about :data:`_TICKS` times into ``span``."""
     step = max(span, 1e-9) / _TICKS
     power = 10.0 ** math.floor(math.log10(step))
     return power * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
 def _y_axis(top: float, label: str) -> str:
-    parts = []
+    shapes = []
     for number in range(_TICKS + 1):
         y = _TOP + _inner_height() * (1 - number / _TICKS)
-        parts.append(f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(_LEFT - 6, y + 4, f"{top * number / _TICKS:.4g}", "tick", "end"))
+        shapes.append(f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        shapes.append(_text(_LEFT - 6, y + 4, f"{top * number / _TICKS:.4g}", "tick", "end"))
     middle = _TOP + _inner_height() / 2
     turned = f'transform="rotate(-90 11 {middle:.1f})"'
-    parts.append(f'<text class="label" x="11" y="{middle:.1f}" text-anchor="middle" {turned}>{escape(label)}</text>')
-    return "".join(parts)
+    shapes.append(f'<text class="label" x="11" y="{middle:.1f}" text-anchor="middle" {turned}>{escape(label)}</text>')
+    return "".join(shapes)
 
 
 def _x_axis(low: float, high: float, label: str) -> str:
-    parts = []
+    shapes = []
     step = _nice_step(high - low)
     for number in range(math.ceil(low / step), math.floor(high / step) + 1):
         x = _LEFT + (number * step - low) / (high - low) * _inner_width()
-        parts.append(_text(min(x, _WIDTH - 14), _HEIGHT - _BOTTOM + 15, f"{number * step:g}", "tick", "middle"))
-    parts.append(_text(_LEFT + _inner_width() / 2, _HEIGHT - 4, label, "label", "middle"))
-    return "".join(parts)
+        shapes.append(_text(min(x, _WIDTH - 14), _HEIGHT - _BOTTOM + 15, f"{number * step:g}", "tick", "middle"))
+    shapes.append(_text(_LEFT + _inner_width() / 2, _HEIGHT - 4, label, "label", "middle"))
+    return "".join(shapes)
 
 
-def _text(x: float, y: float, words: str, kind: str, anchor: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _svg(parts: Sequence[str], what: str) -> str:
+def _svg(shapes: Sequence[str], what: str) -> str:
     box = f'viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-    return f'<svg class="chart" {box} role="img" aria-label="{escape(what)}">{"".join(parts)}</svg>'
+    return f'<svg class="chart" {box} role="img" aria-label="{escape(what)}">{"".join(shapes)}</svg>'

@@ -1,4 +1,4 @@
-"""The page's figures: a summary, what changed over time, and where the errors are."""
+"""The page's sections of figures: a summary, what changed over time, and where the errors are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.tools.reporting import page
 from space_clip_ros.tools.reporting.charts import bar_chart, grid_chart, line_chart
-from space_clip_ros.tools.reporting.errors_by_place import COLUMNS, EDGES_M, ROWS, Errors
-from space_clip_ros.tools.reporting.frame_statistics import Survey
-from space_clip_ros.tools.reporting.recording import Source
+from space_clip_ros.tools.reporting.errors_by_place import COLUMNS, EDGES_M, ROWS, MeanErrors
+from space_clip_ros.tools.reporting.frame_statistics import RecordingStatistics
+from space_clip_ros.tools.reporting.recording import ReportSource
 
 _FACTS = ("model", "backend", "device", "precision")
 _STAGE = "stage_ms: "
@@ -22,14 +22,14 @@ _DROPPED = "dropped: "
 _QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 
 
-def summary(survey: Survey, source: Source) -> str:
-    """Return the figures that matter most, and tables of the others."""
-    node = _node(survey)
+def summary(statistics: RecordingStatistics, source: ReportSource) -> str:
+    """Return the section with the main figures, and tables of the others."""
+    node = _node_values(statistics)
     return page.section(
         "Summary",
-        page.cards(_cards(survey, source.summary)),
+        page.cards(_cards(statistics, source.summary)),
         '<div class="columns" style="margin-top:16px">',
-        _metrics_table(survey),
+        _metrics_table(statistics),
         _latency_table(source.summary),
         _stage_table(source.summary, node),
         _facts_table(source.summary, node),
@@ -37,47 +37,49 @@ def summary(survey: Survey, source: Source) -> str:
     )
 
 
-def over_time(survey: Survey, words: Mapping[int, str]) -> str:
-    """Return charts of latency, rate and error; ``words`` name single frames by their stamp."""
-    start = min(frame.arrived_ns for frame in survey.frames)
-    seconds = [(frame.arrived_ns - start) / 1e9 for frame in survey.frames]
-    latencies, since = survey.latencies_ms()
+def over_time(statistics: RecordingStatistics, labels: Mapping[int, str]) -> str:
+    """Return the section with charts of latency, rate and error; ``labels`` are those of single frames, by stamp."""
+    start = min(frame.arrived_ns for frame in statistics.frames)
+    seconds = [(frame.arrived_ns - start) / 1e9 for frame in statistics.frames]
+    latencies, since = statistics.latencies_ms()
     charts = []
     if latencies:
         lines = [("latency", seconds, latencies)]
         charts.append(
             page.figure(line_chart(lines, "seconds", "ms"), f"Latency: {since} until its depth was recorded.")
         )
-    charts.append(_rate_chart(survey, start))
-    if survey.metrics:
-        errors = [(frame.metrics or {}).get("abs_rel", math.nan) for frame in survey.frames]
+    charts.append(_rate_chart(statistics, start))
+    if statistics.metrics:
+        errors = [(frame.metrics or {}).get("abs_rel", math.nan) for frame in statistics.frames]
         marks = [
-            (second, error, words[frame.stamp_ns])
-            for second, error, frame in zip(seconds, errors, survey.frames, strict=True)
-            if frame.stamp_ns in words and not math.isnan(error)
+            (second, error, labels[frame.stamp_ns])
+            for second, error, frame in zip(seconds, errors, statistics.frames, strict=True)
+            if frame.stamp_ns in labels and not math.isnan(error)
         ]
         caption = "Error of each frame against the ground truth; the frames shown below are marked."
         charts.append(page.figure(line_chart([("abs_rel", seconds, errors)], "seconds", "abs_rel", marks), caption))
     return page.section("Over time", '<div class="columns">', *charts, "</div>")
 
 
-def error_by_place(survey: Survey, background: str, aspect: float, crop: str) -> str:
-    """Return error by distance and by image region; nothing without truth.
+def error_by_place(statistics: RecordingStatistics, background: str, aspect: float, crop: str) -> str:
+    """Return the section with errors by distance and by image region; empty without truth.
 
     Args:
-        survey: the figures.
+        statistics: of the recording.
         background: data URI of a typical image, or empty.
         aspect: the image's width over its height.
-        crop: what distances were told apart in.
+        crop: name of the crop that counts by distance.
     """
-    if not survey.metrics:
+    if not statistics.metrics:
         return ""
     names = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(EDGES_M)]
-    bars = [(name, errors.abs_rel) for name, errors in zip(names, survey.by_distance, strict=True)]
+    bars = [(name, errors.abs_rel) for name, errors in zip(names, statistics.by_distance, strict=True)]
     rows = [
-        (f"{name} m", *_cells(errors)) for name, errors in zip(names, survey.by_distance, strict=True) if errors.pixels
+        (f"{name} m", *_cells(errors))
+        for name, errors in zip(names, statistics.by_distance, strict=True)
+        if errors.pixels
     ]
-    regions = [errors.abs_rel for errors in survey.by_region]
+    regions = [errors.abs_rel for errors in statistics.by_region]
     return page.section(
         "Where the errors are",
         '<div class="columns"><div>',
@@ -93,43 +95,39 @@ def error_by_place(survey: Survey, background: str, aspect: float, crop: str) ->
     )
 
 
-def _cards(survey: Survey, run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    # A recorder may miss images that a busy machine sent; the run knows how many there were.
-    frames, images = len(survey.frames), run.get("frames_sent") or len(survey.images_ns)
+def _cards(statistics: RecordingStatistics, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    # On a busy machine the recorder may miss images; the run's summary knows how many were sent.
+    frames, images = len(statistics.frames), run.get("frames_sent") or len(statistics.images_ns)
     cards = [("frames with depth", f"{frames} of {images}" if images else f"{frames}")]
-    rate = rate_hz(survey)
+    rate = statistics.rate_hz()
     if rate:
         cards.append(("depth images a second", f"{rate:.1f} Hz"))
-    latencies, since = survey.latencies_ms()
+    latencies, since = statistics.latencies_ms()
     if latencies:
         middle, late = np.nanpercentile(latencies, (50, 95))
         cards += [(f"latency p50, {since}", f"{middle:.0f} ms"), ("latency p95", f"{late:.0f} ms")]
-    if survey.metrics:
-        cards += [("abs_rel", f"{survey.metrics['abs_rel']:.3f}"), ("within 25 % (a1)", f"{survey.metrics['a1']:.1%}")]
-    if survey.coverage is not None:
-        cards.append(("of the truth answered", f"{survey.coverage:.1%}"))
+    if statistics.metrics:
+        cards += [
+            ("abs_rel", f"{statistics.metrics['abs_rel']:.3f}"),
+            ("within 25 % (a1)", f"{statistics.metrics['a1']:.1%}"),
+        ]
+    if statistics.coverage is not None:
+        cards.append(("of the truth answered", f"{statistics.coverage:.1%}"))
     return cards
 
 
-def rate_hz(survey: Survey) -> float | None:
-    """Return depth images a second between the first and the last, as they were recorded; None for fewer than two."""
-    arrived = sorted(frame.arrived_ns for frame in survey.frames)
-    span = (arrived[-1] - arrived[0]) / 1e9
-    return (len(arrived) - 1) / span if span > 0 else None
-
-
-def _rate_chart(survey: Survey, start: int) -> str:
-    """Draw depth images, and images, of each whole second."""
-    arrived = (np.array([frame.arrived_ns for frame in survey.frames]) - start) / 1e9
+def _rate_chart(statistics: RecordingStatistics, start: int) -> str:
+    """Draw how many depth images and images were recorded in each second."""
+    arrived = (np.array([frame.arrived_ns for frame in statistics.frames]) - start) / 1e9
     lines = [("depth", *_counts(arrived, float(arrived.max())))]
-    if survey.images_ns:
-        images = (np.array(list(survey.images_ns.values())) - start) / 1e9
+    if statistics.images_ns:
+        images = (np.array(list(statistics.images_ns.values())) - start) / 1e9
         lines.append(("images", *_counts(images[images >= 0], float(arrived.max()))))
     return page.figure(line_chart(lines, "seconds", "Hz"), "Rate: messages recorded in each second.")
 
 
 def _counts(seconds: Any, end: float) -> tuple[list[float], list[float]]:
-    """Return each whole second's middle and count; a recording shorter than that is one stretch."""
+    """Return the middle of each whole second and its count per second; a shorter recording is one stretch."""
     stretches = max(1, int(end))
     length = end / stretches if end > 0 else 1.0
     counts, edges = np.histogram(seconds, stretches, (0.0, stretches * length))
@@ -137,10 +135,10 @@ def _counts(seconds: Any, end: float) -> tuple[list[float], list[float]]:
     return middles.tolist(), (counts / length).tolist()
 
 
-def _metrics_table(survey: Survey) -> str:
-    if not survey.metrics:
+def _metrics_table(statistics: RecordingStatistics) -> str:
+    if not statistics.metrics:
         return ""
-    rows = [(name, f"{survey.metrics[name]:.4f}") for name in METRICS]
+    rows = [(name, f"{statistics.metrics[name]:.4f}") for name in METRICS]
     return f"<div>{page.table(('error, mean over frames', ''), rows)}</div>"
 
 
@@ -174,13 +172,13 @@ def _facts_table(run: Mapping[str, Any], node: Mapping[str, str]) -> str:
         **{name: (machine or {}).get(name) for name in ("processor", "cores", "system", "python")},
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
-    return f"<div>{page.table(('what ran', ''), rows, words=True)}</div>" if rows else ""
+    return f"<div>{page.table(('what ran', ''), rows, wrap=True)}</div>" if rows else ""
 
 
-def _node(survey: Survey) -> Mapping[str, str]:
-    """Return the values of the status that is a depth node's: it names its backend."""
-    return next((values for values in survey.diagnostics.values() if "backend" in values), {})
+def _node_values(statistics: RecordingStatistics) -> Mapping[str, str]:
+    """Return the values of the depth node's status, which is the one that names a backend."""
+    return next((values for values in statistics.diagnostics.values() if "backend" in values), {})
 
 
-def _cells(errors: Errors) -> Sequence[str]:
+def _cells(errors: MeanErrors) -> Sequence[str]:
     return f"{errors.abs_rel:.3f}", f"{errors.bias:+.3f}", f"{errors.a1:.1%}", f"{errors.pixels}"

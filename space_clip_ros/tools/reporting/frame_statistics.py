@@ -1,4 +1,4 @@
-"""One pass over a recording: every frame's latency and error, and where the errors are; a few numbers a frame."""
+"""Statistics of a recording, gathered in one pass: each frame's latency and errors, and where the errors are."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from space_clip_ros.evaluation.metrics import MetricAverage
 from space_clip_ros.geometry.depth import resize_bilinear
 from space_clip_ros.messages.images import stamp_ns
 from space_clip_ros.tools.bags.reader import BagReader
-from space_clip_ros.tools.reporting.errors_by_place import Errors, ErrorsByPlace
-from space_clip_ros.tools.reporting.recorded_frames import Moment, read_moments
+from space_clip_ros.tools.reporting.errors_by_place import ErrorsByPlace, MeanErrors
+from space_clip_ros.tools.reporting.recorded_frames import RecordedFrame, read_frames
 from space_clip_ros.tools.reporting.recording import Topics
 
-# A camera's stamp that lies further back is of another clock, such as a replayed drive's.
-_LONGEST_LATENCY_MS = 60e3
+# A longer latency means that the stamps come from another clock, such as a replayed drive's.
+_MAX_LATENCY_MS = 60e3
 
 
-class FrameFigures(NamedTuple):
+class FrameStatistics(NamedTuple):
     """What is kept of one frame.
 
     Attributes:
-        stamp_ns: of its image.
-        arrived_ns: when its depth was recorded.
-        metrics: by name; None where it has no truth that counts.
+        stamp_ns: stamp of its image, nanoseconds.
+        arrived_ns: when its depth was recorded, nanoseconds.
+        metrics: by name; None where no pixel can be compared.
     """
 
     stamp_ns: int
@@ -36,101 +36,109 @@ class FrameFigures(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Survey:
-    """A recording's figures.
+class RecordingStatistics:
+    """Statistics of a recording.
 
     Attributes:
-        frames: with depth, in the order of their stamps.
-        images_ns: when each image was recorded, by its stamp.
+        frames: those with depth, in the order of their stamps.
+        images_ns: when each image was recorded, by its stamp; both nanoseconds.
         metrics: averaged over frames; empty without truth.
-        coverage: share of the true pixels that depth answers, or None.
-        by_distance: errors, as :meth:`ErrorsByPlace.by_distance`.
-        by_region: errors, as :meth:`ErrorsByPlace.by_region`.
+        coverage: share of the true pixels that have depth, or None without truth.
+        by_distance: errors, as :meth:`ErrorsByPlace.by_distance` returns them.
+        by_region: errors, as :meth:`ErrorsByPlace.by_region` returns them.
         diagnostics: newest values of each status on ``/diagnostics``, by its name.
     """
 
-    frames: Sequence[FrameFigures]
+    frames: Sequence[FrameStatistics]
     images_ns: Mapping[int, int]
     metrics: Mapping[str, float]
     coverage: float | None
-    by_distance: Sequence[Errors]
-    by_region: Sequence[Errors]
+    by_distance: Sequence[MeanErrors]
+    by_region: Sequence[MeanErrors]
     diagnostics: Mapping[str, Mapping[str, str]]
 
-    def compared(self) -> list[FrameFigures]:
-        """Return the frames that have an error, the smallest first."""
+    def compared(self) -> list[FrameStatistics]:
+        """Return the frames that have errors, the smallest abs_rel first."""
         return sorted(
             (frame for frame in self.frames if frame.metrics), key=lambda frame: (frame.metrics or {})["abs_rel"]
         )
 
-    def latencies_ms(self) -> tuple[list[float], str]:
-        """Return each frame's milliseconds until its depth was recorded, and since when; nothing where unknown.
+    def rate_hz(self) -> float | None:
+        """Return depth images per second from the first to the last, as recorded; None for fewer than two."""
+        arrived = sorted(frame.arrived_ns for frame in self.frames)
+        span_s = (arrived[-1] - arrived[0]) / 1e9
+        return (len(arrived) - 1) / span_s if span_s > 0 else None
 
-        From the image's stamp where the stamps are of the recorder's clock, else from the recording of the image. A
-        bag that was not recorded live tells neither.
+    def latencies_ms(self) -> tuple[list[float], str]:
+        """Return each frame's latency until its depth was recorded, NaN where unknown, and what it is measured from.
+
+        That is the image's stamp if the recorder has the same clock, else the recording of the image. A bag that was
+        not recorded live has no latencies, and the list is empty.
         """
-        stamped = [(frame.arrived_ns - frame.stamp_ns) / 1e6 for frame in self.frames]
-        if 0.0 < np.median(stamped) < _LONGEST_LATENCY_MS:
-            return stamped, "from the image's stamp"
-        nowhere = float("nan")
-        waited = [
-            (frame.arrived_ns - self.images_ns[frame.stamp_ns]) / 1e6 if frame.stamp_ns in self.images_ns else nowhere
+        from_stamp = [(frame.arrived_ns - frame.stamp_ns) / 1e6 for frame in self.frames]
+        if 0.0 < np.median(from_stamp) < _MAX_LATENCY_MS:
+            return from_stamp, "from the image's stamp"
+        unknown = float("nan")
+        from_image = [
+            (frame.arrived_ns - self.images_ns[frame.stamp_ns]) / 1e6 if frame.stamp_ns in self.images_ns else unknown
             for frame in self.frames
         ]
-        if any(value > 0 for value in waited) and 0.0 < np.nanmedian(waited) < _LONGEST_LATENCY_MS:
-            return waited, "from the image's arrival"
+        if any(value > 0 for value in from_image) and 0.0 < np.nanmedian(from_image) < _MAX_LATENCY_MS:
+            return from_image, "from the image's arrival"
         return [], ""
 
 
-def survey(
+def gather_statistics(
     bag: BagReader,
     topics: Topics,
     limits: tuple[float, float, str],
     on_frame: Callable[[], None] = lambda: None,
-) -> Survey:
-    """Read a recording once.
+) -> RecordingStatistics:
+    """Read a recording once; return its statistics.
 
     Args:
-        bag: open.
+        bag: an open bag.
         topics: what to read.
-        limits: least and largest depth compared, metres, and the crop, as
+        limits: smallest and largest depth compared, metres, and the crop, as
             :class:`~space_clip_ros.evaluation.metrics.MetricAverage` takes them.
         on_frame: called after each frame.
 
     Raises:
-        DataError: the bag is damaged, or no depth image is in it.
+        DataError: the bag is damaged, or has no depth image.
         InputError: the limits cannot be used.
     """
-    tally = _Tally(topics)
+    listener = _Listener(topics)
     average, places = MetricAverage(*limits), ErrorsByPlace(*limits)
     frames = []
-    for moment in read_moments(bag, replace(topics, image=""), listen=tally, also=(topics.image, topics.diagnostics)):
-        frames.append(_compare(moment, tally.depth_ns.pop(moment.stamp_ns), average, places))
+    # Of images only their arrival matters here, so they are not decoded.
+    without_images, also = replace(topics, image=""), (topics.image, topics.diagnostics)
+    for frame in read_frames(bag, without_images, on_message=listener, also=also):
+        frames.append(_compare(frame, listener.depth_ns.pop(frame.stamp_ns), average, places))
         on_frame()
     if not frames:
-        raise DataError(f"{bag.path}: {topics.depth} holds no depth image")
+        raise DataError(bag.path, f"{topics.depth} holds no depth image")
     known = average.pixels + average.unanswered
-    return Survey(
+    return RecordingStatistics(
         frames=sorted(frames, key=lambda frame: frame.stamp_ns),
-        images_ns=tally.images_ns,
+        images_ns=listener.images_ns,
         metrics=average.mean(),
         coverage=average.pixels / known if known else None,
         by_distance=places.by_distance(),
         by_region=places.by_region(),
-        diagnostics=tally.diagnostics,
+        diagnostics=listener.diagnostics,
     )
 
 
-def _compare(moment: Moment, arrived_ns: int, average: MetricAverage, places: ErrorsByPlace) -> FrameFigures:
-    if moment.truth is None:
-        return FrameFigures(moment.stamp_ns, arrived_ns, None)
-    depth = resize_bilinear(moment.depth, *moment.truth.shape[::-1])
-    places.add(depth, moment.truth)
-    return FrameFigures(moment.stamp_ns, arrived_ns, average.add(depth, moment.truth))
+def _compare(frame: RecordedFrame, arrived_ns: int, average: MetricAverage, places: ErrorsByPlace) -> FrameStatistics:
+    if frame.truth is None:
+        return FrameStatistics(frame.stamp_ns, arrived_ns, None)
+    depth = resize_bilinear(frame.depth, *frame.truth.shape[::-1])
+    places.add(depth, frame.truth)
+    return FrameStatistics(frame.stamp_ns, arrived_ns, average.add(depth, frame.truth))
 
 
-class _Tally:
-    """When images and depth were recorded, and the nodes' newest words."""
+class _Listener:
+    """Keeps when images and depth were recorded, and the newest diagnostics."""
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics

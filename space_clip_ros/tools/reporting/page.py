@@ -1,4 +1,4 @@
-"""The page: a template, its style and scripts put into one file."""
+"""The page: puts a template, its style sheet and its scripts into one file."""
 
 from __future__ import annotations
 
@@ -45,41 +45,41 @@ def render(title: str, subtitle: str, sections: Sequence[str], clouds: Mapping[s
     )
 
 
-def section(title: str, *parts: str) -> str:
-    """Return a headed section of HTML parts."""
-    return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(parts)}\n</section>"
+def section(title: str, *content: str) -> str:
+    """Return a section of HTML with a heading."""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(content)}\n</section>"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False) -> str:
-    """Return a table of plain texts that scrolls by itself where it is too wide.
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], wrap: bool = False) -> str:
+    """Return a table of plain text, which gets a scroll bar where it is too wide.
 
     Args:
         head: headings.
         rows: cells.
-        words: cells hold words, which may be broken into lines, and not numbers.
+        wrap: break long cells into lines, for text rather than numbers.
     """
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    kind = ' class="words"' if words else ""
+    kind = ' class="words"' if wrap else ""
     return f'<div class="scroll"><table{kind}><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
 def figure(content: str, caption: str) -> str:
-    """Return HTML with a caption, plain text."""
+    """Return HTML with a caption of plain text."""
     return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def cards(values: Sequence[tuple[str, str]]) -> str:
-    """Return figures, each with what it is below it."""
+def cards(named: Sequence[tuple[str, str]]) -> str:
+    """Return cards; each of them has a value, and below it the name."""
     items = "".join(
-        f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for name, value in values
+        f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for name, value in named
     )
     return f'<div class="cards">{items}</div>'
 
 
 def scale(ramp: str, ticks: Sequence[tuple[float, str]]) -> str:
-    """Return a colour scale: HTML of the ramp, and percent and label of each tick."""
-    # A label is held by its middle, but by its end near the ends of the scale.
+    """Return a colour scale from the HTML of its ramp, and position in percent and label of each tick."""
+    # Labels are centred on their tick, except near the ends of the scale, where they must not stick out.
     marks = "".join(
         f'<span style="left:{at:.1f}%;transform:translateX(-{0 if at < 4 else 100 if at > 96 else 50}%)">'
         f"{escape(label)}</span>"
@@ -89,7 +89,7 @@ def scale(ramp: str, ticks: Sequence[tuple[float, str]]) -> str:
 
 
 def comparison(below: str, above: str, what: str) -> str:
-    """Return two pictures on each other with a slider between them; both are data URIs of one size."""
+    """Return two pictures, one over the other, with a slider between them; both are data URIs of one size."""
     return (
         f'<div class="compare"><img src="{below}" alt="image, {escape(what)}">'
         f'<img src="{above}" alt="depth, {escape(what)}">'
@@ -103,7 +103,7 @@ def picture(uri: str, what: str) -> str:
 
 
 def stylesheet() -> str:
-    """Return the page's style, for other pages to look like it."""
+    """Return the page's style sheet, so that other pages can look the same."""
     return _asset("page.css")
 
 

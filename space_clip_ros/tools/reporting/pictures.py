@@ -65,7 +65,7 @@ def data_uri(picture: Rgb, max_bytes: int = MAX_BYTES) -> str:
         _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
         if data.size <= max_bytes:
             return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
-    raise DataError(f"a picture of {picture.shape[1]}x{picture.shape[0]} pixels", f"does not fit {max_bytes} bytes")
+    raise DataError(f"a picture of {picture.shape[1]}x{picture.shape[0]} pixels does not fit {max_bytes} bytes")
 
 
 def depth_picture(depth: Depth, node: NodeConfig, size: Size) -> Rgb:
@@ -91,7 +91,7 @@ def error_picture(depth: Depth, truth: Depth, image: Rgb | None, size: Size) -> 
         uint8 RGB of that size: blue where depth is too near, white where it is exact, red where it is too far, and
         strongest from :data:`FULL_ERROR` on. Each pixel of the truth is a dot, so that a sparse truth can be seen.
     """
-    picture = np.zeros((size.height, size.width, 3), np.uint8)
+    picture: Rgb = np.zeros((size.height, size.width, 3), np.uint8)
     if image is not None:
         picture = darkened(resized(image, size), 0.35)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -130,12 +130,8 @@ def depth_scale(node: NodeConfig, ticks_m: tuple[float, ...]) -> tuple[str, list
         A picture's data URI, and position in percent and label of each tick.
     """
     strip = np.repeat(depth_ramp(node, 512)[None], 8, axis=0)
-    ticks = [
-        (100 * scale_position(tick, node), f"{tick:g} m")
-        for tick in ticks_m
-        if node.min_depth <= tick <= node.max_depth
-    ]
-    return data_uri(colored(strip, node)), ticks
+    shown_m = [tick for tick in ticks_m if node.min_depth <= tick <= node.max_depth]
+    return data_uri(colored(strip, node)), [(100 * scale_position(tick, node), f"{tick:g} m") for tick in shown_m]
 
 
 def depth_ramp(node: NodeConfig, steps: int) -> Depth:

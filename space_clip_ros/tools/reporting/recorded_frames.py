@@ -1,4 +1,4 @@
-"""Frames out of a recording, one at a time: depth with the image and the truth of the same stamp."""
+"""Frames of a recording, one at a time: depth with the image and the truth of the same stamp."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.messages import calibration_from_info
-from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import depth_from_image, stamp_ns
@@ -22,21 +21,22 @@ from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.reporting.recording import Topics
 
 T = TypeVar("T")
-Rgb = NDArray[np.uint8]
-Listener = Callable[[str, int, Any], None]
-_WAITING = 32
-_PARTS = ("image", "depth", "truth")
+OnMessage = Callable[[str, int, Any], None]
+"""Gets a message's topic, when it was recorded in nanoseconds, and its content."""
+
+_MAX_INCOMPLETE = 32
+_ROLES = ("image", "depth", "truth")
 
 
-class Moment(NamedTuple):
-    """One frame.
+class RecordedFrame(NamedTuple):
+    """Depth of one image, and what was recorded with it.
 
     Attributes:
-        stamp_ns: of its image.
+        stamp_ns: stamp of the image, nanoseconds.
         depth: (h, w) float32 metres, NaN invalid.
         image: (H, W, 3) uint8 RGB, rectified as its calibration says, or None.
         truth: (H', W') float32 metres, NaN where unknown, or None.
-        camera: that depth's pixels were seen with, of its size, or None.
+        camera: camera of the depth image, or None where unknown.
     """
 
     stamp_ns: int
@@ -46,110 +46,83 @@ class Moment(NamedTuple):
     camera: PinholeCamera | None
 
 
-class Decoder:
-    """Turns a bag's messages into objects and arrays; every error names the topic and the stamp."""
-
-    def __init__(self, bag: BagReader) -> None:
-        """``bag`` is open."""
-        self._bag = bag
-
-    def message(self, topic: str, data: bytes) -> Any:
-        """Return a message's content.
-
-        Raises:
-            DataError: the bytes do not fit the topic's type.
-        """
-        return self._try(topic, lambda: TYPES.deserialize_cdr(data, self._bag.topics[topic].kind))
-
-    def rgb(self, topic: str, message: Any) -> Rgb:
-        """Return (H, W, 3) uint8 RGB of a raw or compressed image.
-
-        Raises:
-            DataError: the image cannot be decoded.
-        """
-        read = compressed_to_rgb if hasattr(message, "format") else image_to_rgb
-        return self._try(topic, lambda: read(message, topic))
-
-    def depth(self, topic: str, message: Any) -> Depth:
-        """Return (H, W) float32 metres, NaN invalid.
-
-        Raises:
-            DataError: the image holds no depth or does not hold together.
-        """
-        return self._try(topic, lambda: depth_from_image(message, topic))
-
-    def _try(self, topic: str, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except SpaceClipError as error:
-            raise DataError(f"{self._bag.path}: {error}") from error
-        except Exception as error:
-            # The library documents no errors for bytes that do not fit; a damaged bag makes it raise nearly anything.
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"{self._bag.path}: {topic}: a message cannot be read ({reason})") from error
-
-
-def read_moments(
+def read_frames(
     bag: BagReader,
     topics: Topics,
     wanted: Collection[int] | None = None,
-    listen: Listener = lambda topic, arrived_ns, message: None,
+    on_message: OnMessage = lambda topic, arrived_ns, message: None,
     also: Collection[str] = (),
-) -> Iterator[Moment]:
-    """Yield the frames that have depth, one at a time; image and truth are waited for as long as the bag has them.
+) -> Iterator[RecordedFrame]:
+    """Yield every frame that has depth.
+
+    A frame comes once its image and its truth have been read, if the bag has these topics; one that lacks them comes
+    some frames later.
 
     Args:
-        bag: open.
+        bag: an open bag.
         topics: what to read.
         wanted: stamps of the frames to yield, nanoseconds; None for all.
-        listen: called with each message that is read.
-        also: more topics to read, for ``listen`` alone.
+        on_message: called with each message that is read.
+        also: more topics to read, for ``on_message`` alone.
 
     Raises:
         DataError: the bag or a message of these frames is damaged.
     """
-    decoder = Decoder(bag)
     roles = {topics.image: "image", topics.depth: "depth", topics.truth: "truth"}
+    needed = {"depth", *(role for role in _ROLES if getattr(topics, role))}
     cameras = _Cameras(topics)
-    waiting: OrderedDict[int, dict[str, Any]] = OrderedDict()
-    needed = {"depth", *(role for role in _PARTS if getattr(topics, role))}
+    incomplete: OrderedDict[int, dict[str, Any]] = OrderedDict()
     names = {name for name in (*roles, topics.camera_info, topics.depth_info, *also) if name}
     for topic, arrived_ns, data in bag.messages(names):
-        message = decoder.message(topic, data)
-        listen(topic, arrived_ns, message)
+        message = bag.decode(topic, data)
+        on_message(topic, arrived_ns, message)
         cameras.listen(topic, message)
-        if topic not in roles:
+        stamp = stamp_ns(message) if topic in roles else None
+        if stamp is None or (wanted is not None and stamp not in wanted):
             continue
-        stamp = stamp_ns(message)
-        if wanted is not None and stamp not in wanted:
-            continue
-        parts = waiting.setdefault(stamp, {})
-        parts[roles[topic]] = message
-        if needed <= parts.keys() or len(waiting) > _WAITING:
-            done = stamp if needed <= parts.keys() else next(iter(waiting))
-            yield from _moment(waiting.pop(done), decoder, topics, cameras)
-    for parts in waiting.values():
-        yield from _moment(parts, decoder, topics, cameras)
+        incomplete.setdefault(stamp, {})[roles[topic]] = message
+        if needed <= incomplete[stamp].keys():
+            yield from _frame(bag, topics, cameras, incomplete.pop(stamp))
+        elif len(incomplete) > _MAX_INCOMPLETE:
+            yield from _frame(bag, topics, cameras, incomplete.popitem(last=False)[1])
+    for messages in incomplete.values():
+        yield from _frame(bag, topics, cameras, messages)
 
 
-def _moment(parts: dict[str, Any], decoder: Decoder, topics: Topics, cameras: _Cameras) -> Iterator[Moment]:
-    if "depth" not in parts:
+def _frame(bag: BagReader, topics: Topics, cameras: _Cameras, messages: dict[str, Any]) -> Iterator[RecordedFrame]:
+    """Yield the frame of these messages, by their roles; nothing without depth."""
+
+    def decoded(role: str, read: Callable[[Any, str], T]) -> T | None:
+        return _converted(bag, read, messages[role], getattr(topics, role)) if role in messages else None
+
+    depth = decoded("depth", depth_from_image)
+    if depth is None:
         return
-    depth = decoder.depth(topics.depth, parts["depth"])
-    truth = decoder.depth(topics.truth, parts["truth"]) if "truth" in parts else None
-    image = decoder.rgb(topics.image, parts["image"]) if "image" in parts else None
-    camera = cameras.of_depth(parts["depth"].header.frame_id, depth)
+    truth = decoded("truth", depth_from_image)
+    image = decoded("image", _rgb)
+    camera = cameras.of_depth(messages["depth"].header.frame_id, depth)
     if image is not None:
-        view = cameras.of_image(parts["image"].header.frame_id, image)
+        view = cameras.of_image(messages["image"].header.frame_id, image)
         if view.rectifier is not None:
             image = np.asarray(view.rectifier(image), np.uint8)
         if camera is None and view.camera is not None:
             camera = view.camera.resized(depth.shape[1], depth.shape[0])
-    yield Moment(stamp_ns(parts["depth"]), depth, image, truth, camera)
+    yield RecordedFrame(stamp_ns(messages["depth"]), depth, image, truth, camera)
+
+
+def _converted(bag: BagReader, read: Callable[[Any, str], T], message: Any, topic: str) -> T:
+    try:
+        return read(message, topic)
+    except SpaceClipError as error:
+        raise DataError(f"{bag.path}: {error.what}", error.reason, error.remedy) from error
+
+
+def _rgb(message: Any, topic: str) -> Rgb:
+    return (compressed_to_rgb if hasattr(message, "format") else image_to_rgb)(message, topic)
 
 
 class _Cameras:
-    """What the recording's camera_info say, each as new as it was when a frame was read."""
+    """Finds the cameras of images and of depth in the recording's newest camera_info."""
 
     def __init__(self, topics: Topics) -> None:
         self._image, self._depth = CalibrationStore(topics.camera_info), CalibrationStore(topics.depth_info)

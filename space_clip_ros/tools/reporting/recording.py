@@ -1,4 +1,4 @@
-"""The recording behind a report: a bag, or a run of the demo with its bag inside, and which of its topics is which."""
+"""The recording that a report is about: a bag, or a run of the demo with its bag, and what its topics hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEPTH = "depth/image"
 
 @dataclass(frozen=True)
 class Topics:
-    """Names of a recording's topics; empty where it has none, or to find it.
+    """Names of a recording's topics; an empty name is one that it lacks, or one to find.
 
     Attributes:
         depth: depth images.
@@ -34,7 +34,7 @@ class Topics:
         truth: true depth.
         camera_info: the camera's calibration.
         depth_info: the calibration of ``depth``.
-        diagnostics: what the nodes say of themselves.
+        diagnostics: diagnostics of the nodes.
     """
 
     depth: str = ""
@@ -45,19 +45,19 @@ class Topics:
     diagnostics: str = ""
 
     def names(self) -> list[str]:
-        """Return those that are there."""
+        """Return the names that are not empty."""
         return [name for name in vars(self).values() if name]
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a report's figures come from.
+class ReportSource:
+    """The files that a report is made from.
 
     Attributes:
         name: of the run or bag.
         bag: rosbag2 folder or file.
-        summary: what the demo wrote of its run; empty for a bag.
-        notes: what is missing, in words.
+        summary: the demo's ``summary.json``; empty for a bag.
+        notes: sentences about what is missing.
     """
 
     name: str
@@ -66,69 +66,68 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def find_source(path: str | Path) -> Source:
-    """Tell a run from a bag.
+def find_source(path: str | Path) -> ReportSource:
+    """Return a run's or a bag's files.
 
     Args:
-        path: folder that ``./demo.sh --out`` wrote, holding ``recording`` and ``summary.json``; or a rosbag2 folder, or
-            one .mcap or .db3 file.
+        path: folder that ``./demo.sh --out`` wrote, with ``recording`` and ``summary.json`` in it; or a rosbag2
+            folder, or one .mcap or .db3 file.
 
     Raises:
-        DataError: neither, or a run without a recording, or with a summary that cannot be read.
+        DataError: it is neither, or a run without a recording or with a summary that cannot be read.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise DataError(f"{path}: no such run or bag; give a folder that ./demo.sh wrote, or a rosbag2")
+        raise DataError(path, "no such run or bag", "give a folder that ./demo.sh wrote, or a rosbag2")
     if path.is_file() or (path / "metadata.yaml").is_file():
-        return Source(path.stem if path.is_file() else path.resolve().name, path)
+        return ReportSource(path.stem if path.is_file() else path.resolve().name, path)
     bag = path / "recording"
     if not (bag / "metadata.yaml").is_file():
-        raise DataError(f"{path}: is no bag, and holds no recording; run ./demo.sh --out {path} again, or give a bag")
+        raise DataError(path, "is no bag, and holds no recording", f"run ./demo.sh --out {path} again, or give a bag")
     summary = path / "summary.json"
     if not summary.is_file():
         note = "The run has no summary.json: figures that only the demo measures, such as each output's latency."
-        return Source(path.resolve().name, bag, notes=(note,))
+        return ReportSource(path.resolve().name, bag, notes=(note,))
     try:
         content = json.loads(summary.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{summary}: cannot be read ({error}); run the demo again") from error
+        raise DataError(summary, f"cannot be read ({error})", "run the demo again") from error
     if not isinstance(content, dict):
-        raise DataError(f"{summary}: holds no table of figures; run the demo again")
-    return Source(path.resolve().name, bag, content)
+        raise DataError(summary, "holds no table of figures", "run the demo again")
+    return ReportSource(path.resolve().name, bag, content)
 
 
-def find_topics(bag: BagReader, asked: Topics) -> Topics:
-    """Return the bag's topics by what they are; those in ``asked`` as they are, the others by the node's own names.
+def find_topics(bag: BagReader, requested: Topics) -> Topics:
+    """Return a bag's topics: the requested ones, and the others by the names that the node gives them.
 
     Raises:
-        InputError: ``asked`` names a topic that the bag lacks, or of another type.
-        DataError: no depth images in the bag, or several and none asked for.
+        InputError: a requested topic is not in the bag, or has another type.
+        DataError: the bag has no depth images, or several topics of them and none was requested.
     """
-    for role, name in vars(asked).items():
+    for role, name in vars(requested).items():
         if name and (name not in bag.topics or bag.topics[name].kind not in _KINDS[role]):
             kind = " or ".join(_KINDS[role])
-            raise InputError(f"{bag.path}: has no topic {name} of {kind}; it has {', '.join(sorted(bag.topics))}")
-    depth = asked.depth or _find_depth(bag)
+            raise InputError(bag.path, f"has no topic {name} of {kind}", f"it has {', '.join(sorted(bag.topics))}")
+    depth = requested.depth or _find_depth(bag)
     prefix = depth.removesuffix(_DEPTH) if depth.endswith(_DEPTH) else "/"
-    likely = {
+    usual = {
         "image": (f"{prefix}image", f"{prefix}image/compressed"),
         "truth": (f"{prefix}ground_truth/image",),
         "camera_info": (f"{prefix}camera_info",),
         "depth_info": (f"{prefix}depth/camera_info",),
         "diagnostics": ("/diagnostics",),
     }
-    found = {role: getattr(asked, role) or _first(bag, role, names) for role, names in likely.items()}
-    return replace(asked, depth=depth, **found)
+    found = {role: getattr(requested, role) or _first(bag, role, names) for role, names in usual.items()}
+    return replace(requested, depth=depth, **found)
 
 
 def _find_depth(bag: BagReader) -> str:
     found = [name for name, topic in bag.topics.items() if name.endswith(_DEPTH) and _fits(topic, "depth")]
     if len(found) > 1:
-        raise DataError(f"{bag.path}: has several depth topics, {', '.join(sorted(found))}; choose one with --depth")
+        raise DataError(bag.path, f"has several depth topics, {', '.join(sorted(found))}", "choose one with --depth")
     if not found:
-        raise DataError(
-            f"{bag.path}: has no {_DEPTH}; record it beside the images, or add it with space_clip predict --bag"
-        )
+        remedy = "record it beside the images, or add it with space_clip predict --bag"
+        raise DataError(bag.path, f"has no {_DEPTH}", remedy)
     return found[0]
 
 

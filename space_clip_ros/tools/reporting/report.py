@@ -1,4 +1,4 @@
-"""Writes the report of a recording: everything is read from the bag in two passes, and in a third for the film."""
+"""Writes the report of a recording. The bag is read twice, and a third time for a film."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from space_clip_ros.config import EvaluatorConfig, NodeConfig
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import write_whole
 from space_clip_ros.tools.bags.reader import BagReader
-from space_clip_ros.tools.reporting import figures, frames, page
-from space_clip_ros.tools.reporting.frame_statistics import Survey, survey
+from space_clip_ros.tools.reporting import figures, page, shown_frames
+from space_clip_ros.tools.reporting.frame_statistics import RecordingStatistics, gather_statistics
 from space_clip_ros.tools.reporting.pictures import data_uri, resized, shown_size
-from space_clip_ros.tools.reporting.recorded_frames import Moment, read_moments
-from space_clip_ros.tools.reporting.recording import Source, Topics, find_source, find_topics
+from space_clip_ros.tools.reporting.recorded_frames import RecordedFrame, read_frames
+from space_clip_ros.tools.reporting.recording import ReportSource, Topics, find_source, find_topics
 from space_clip_ros.tools.reporting.video import write_video
 
 MAX_BYTES = 10_000_000
-"""No page is larger."""
+"""Largest page, bytes."""
 
 _SMALL_SIDE = 640
 _SMALL_BYTES = 60_000
-_USUAL_HZ = 10.0
+_DEFAULT_HZ = 10.0
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What to report, and how errors are counted.
+    """What to report, and how to measure errors.
 
     Args:
-        topics: names to take instead of the node's own.
-        evaluator: depth range and crop of the errors.
-        node: depth range and colours of the pictures.
-        video: also write a film here.
+        topics: topics whose names are not those that the node uses.
+        evaluator: its depth range and crop are those of the errors.
+        node: its depth range and colours are those of the pictures.
+        video: where to write a film, or None.
     """
 
     topics: Topics = field(default_factory=Topics)
@@ -47,14 +47,14 @@ class ReportOptions:
     video: Path | None = None
 
 
-class Written(NamedTuple):
+class WrittenReport(NamedTuple):
     """What was written.
 
     Attributes:
-        frames: with depth.
-        size: of the page, bytes.
-        missing: what the recording lacks, in words.
-        film_frames: frames of the film, 0 without one.
+        frames: number of frames with depth.
+        size: size of the page, bytes.
+        missing: sentences about what the recording lacks.
+        film_frames: number of frames in the film, 0 without one.
     """
 
     frames: int
@@ -65,67 +65,67 @@ class Written(NamedTuple):
 
 def write_report(
     path: str | Path, out: Path, options: ReportOptions, progress: Progress = lambda done, total: None
-) -> Written:
-    """Write a run's or bag's report.
+) -> WrittenReport:
+    """Write the report of a run or a bag.
 
     Args:
         path: see :func:`~space_clip_ros.tools.reporting.recording.find_source`.
-        out: the page, whole or not at all.
-        options: see there.
-        progress: called with frames done and to do.
+        out: file of the page; it appears only once it is complete.
+        options: what to report.
+        progress: called with the number of frames done and the total.
 
     Raises:
-        DataError: no such recording, damaged, without depth, or a file cannot be written.
-        InputError: topics that the bag lacks, or limits that cannot be used.
+        DataError: the recording is missing, damaged or without depth, or a file cannot be written.
+        InputError: the bag lacks a topic of ``options``, or the limits of the errors cannot be used.
     """
     source = find_source(path)
     with BagReader(source.bag) as bag:
         topics = find_topics(bag, options.topics)
-        count = _Count(progress, bag.topics[topics.depth].count * (2 if options.video else 1))
+        counter = _FrameCounter(progress, bag.topics[topics.depth].count * (2 if options.video else 1))
         limits = (options.evaluator.min_depth, options.evaluator.max_depth, options.evaluator.crop)
-        found = survey(bag, topics, limits, count)
-        words = frames.choose(found)
-        moments = {moment.stamp_ns: moment for moment in read_moments(bag, topics, words)}
-        shown = [moments[stamp] for stamp in words]
-        missing = (*source.notes, *_missing(topics, found, shown))
-        content = _page(source, found, shown, words, missing, options).encode()
+        statistics = gather_statistics(bag, topics, limits, counter)
+        labels = shown_frames.choose(statistics)
+        frames = {frame.stamp_ns: frame for frame in read_frames(bag, topics, labels)}
+        shown = [frames[stamp] for stamp in labels]
+        missing = (*source.notes, *_missing(topics, statistics, shown))
+        content = _page(source, statistics, shown, labels, missing, options).encode()
         if len(content) > MAX_BYTES:
-            raise DataError(f"{out}: the page would take {len(content)} bytes, more than {MAX_BYTES}")
+            raise DataError(out, f"the page would take {len(content)} bytes, more than {MAX_BYTES}")
         film_frames = 0
         if options.video:
-            rate = figures.rate_hz(found) or _USUAL_HZ
-            film_frames = write_video(options.video, bag, topics, rate, options.node, count)
+            rate = statistics.rate_hz() or _DEFAULT_HZ
+            film_frames = write_video(options.video, bag, topics, rate, options.node, counter)
     write_whole(out, content)
-    return Written(len(found.frames), len(content), missing, film_frames)
+    return WrittenReport(len(statistics.frames), len(content), missing, film_frames)
 
 
 def _page(
-    source: Source,
-    found: Survey,
-    shown: Sequence[Moment],
-    words: Mapping[int, str],
+    source: ReportSource,
+    statistics: RecordingStatistics,
+    shown: Sequence[RecordedFrame],
+    labels: Mapping[int, str],
     missing: Sequence[str],
     options: ReportOptions,
 ) -> str:
-    # The last one chosen is the typical one.
-    typical = next((moment.image for moment in reversed(shown) if moment.image is not None), None)
+    # The last frame shown is the median one.
+    typical = next((frame.image for frame in reversed(shown) if frame.image is not None), None)
     shape = shown[-1].depth.shape if typical is None else typical.shape
     background = (
         ""
         if typical is None
         else data_uri(resized(typical, shown_size(typical.shape[1], typical.shape[0], _SMALL_SIDE)), _SMALL_BYTES)
     )
-    clouds = frames.cloud_data(shown, words, options.node)
+    clouds = shown_frames.cloud_data(shown, labels, options.node)
     sections = [
         _notes(missing),
-        figures.summary(found, source),
-        figures.over_time(found, words),
-        figures.error_by_place(found, background, shape[1] / shape[0], options.evaluator.crop),
-        frames.show_frames(shown, words, found, options.node),
-        frames.show_clouds(clouds) if clouds else "",
+        figures.summary(statistics, source),
+        figures.over_time(statistics, labels),
+        figures.error_by_place(statistics, background, shape[1] / shape[0], options.evaluator.crop),
+        shown_frames.show_frames(shown, labels, statistics, options.node),
+        shown_frames.show_clouds(clouds) if clouds else "",
     ]
-    begun = datetime.datetime.fromtimestamp(found.frames[0].stamp_ns / 1e9, datetime.timezone.utc)
-    subtitle = f"{len(found.frames)} frames from {begun:%Y-%m-%d %H:%M:%S} UTC on"
+    start = datetime.datetime.fromtimestamp(statistics.frames[0].stamp_ns / 1e9, datetime.timezone.utc)
+    subtitle = f"{len(statistics.frames)} frames from {start:%Y-%m-%d %H:%M:%S} UTC on"
     return page.render(f"Depth report: {source.name}", subtitle, sections, clouds)
 
 
@@ -136,24 +136,24 @@ def _notes(missing: Sequence[str]) -> str:
     return f'<div class="notes"><b>Missing from this recording</b><ul>{items}</ul></div>'
 
 
-def _missing(topics: Topics, found: Survey, shown: Sequence[Moment]) -> list[str]:
+def _missing(topics: Topics, statistics: RecordingStatistics, shown: Sequence[RecordedFrame]) -> list[str]:
     notes = []
-    if not any(moment.image is not None for moment in shown):
+    if not any(frame.image is not None for frame in shown):
         notes.append("No images: depth is shown by itself. Record the camera's image topic, or name it with --image.")
     if not topics.truth:
         notes.append("No ground_truth/image: there are no errors to show.")
-    elif not found.metrics:
+    elif not statistics.metrics:
         notes.append("No depth has ground truth of its own stamp that counts: there are no errors to show.")
-    if all(moment.camera is None for moment in shown):
+    if all(frame.camera is None for frame in shown):
         notes.append("No camera_info that fits: there is no cloud. Record it, or name it with --camera-info.")
-    if not found.latencies_ms()[0]:
+    if not statistics.latencies_ms()[0]:
         notes.append("No latency: depth was not recorded live, or stamps and recorder have different clocks.")
     if not topics.diagnostics:
         notes.append("No /diagnostics: what ran, its stages and drops are only known where the run's summary says so.")
     return notes
 
 
-class _Count:
+class _FrameCounter:
     """Counts frames for a progress bar."""
 
     def __init__(self, progress: Progress, total: int) -> None:

@@ -23,9 +23,7 @@ def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("transport", "clouds"), [("raw", False), ("compressed", True)])
-def test_it_records_from_the_start_with_lower_priority(
-    tmp_path: Path, domain: int, transport: str, clouds: bool
-) -> None:
+def test_it_records_at_once_and_with_lower_priority(tmp_path: Path, domain: int, transport: str, clouds: bool) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
     with Children(logs) as children:

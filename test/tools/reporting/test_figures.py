@@ -7,19 +7,20 @@ from typing import Any
 
 import pytest
 
-from space_clip_ros.tools.reporting.errors_by_place import COLUMNS, EDGES_M, ROWS, Errors
-from space_clip_ros.tools.reporting.figures import error_by_place, over_time, rate_hz, summary
-from space_clip_ros.tools.reporting.frame_statistics import FrameFigures, Survey
-from space_clip_ros.tools.reporting.recording import Source
+from space_clip_ros.tools.reporting.errors_by_place import COLUMNS, EDGES_M, ROWS, MeanErrors
+from space_clip_ros.tools.reporting.figures import error_by_place, over_time, summary
+from space_clip_ros.tools.reporting.frame_statistics import FrameStatistics, RecordingStatistics
+from space_clip_ros.tools.reporting.recording import ReportSource
 
 METRICS = dict.fromkeys(("abs_rel", "sq_rel", "rmse", "rmse_log", "log_10", "silog", "a1", "a2", "a3"), 0.25)
-NONE = Errors(0, float("nan"), float("nan"), float("nan"))
+NONE = MeanErrors(0, float("nan"), float("nan"), float("nan"))
 START_NS = 1_790_000_000_000_000_000
 
 
-def survey(stamps_ms: list[int], latency_ms: int = 30, **changes: Any) -> Survey:
+def statistics(stamps_ms: list[int], latency_ms: int = 30, **changes: Any) -> RecordingStatistics:
     frames = [
-        FrameFigures(START_NS + stamp * 10**6, START_NS + (stamp + latency_ms) * 10**6, METRICS) for stamp in stamps_ms
+        FrameStatistics(START_NS + stamp * 10**6, START_NS + (stamp + latency_ms) * 10**6, METRICS)
+        for stamp in stamps_ms
     ]
     images = {frame.stamp_ns: frame.stamp_ns + 10**6 for frame in frames}
     values = {
@@ -27,55 +28,58 @@ def survey(stamps_ms: list[int], latency_ms: int = 30, **changes: Any) -> Survey
         "images_ns": images,
         "metrics": METRICS,
         "coverage": 0.5,
-        "by_distance": [Errors(10, 0.1, -0.05, 0.9)] + [NONE] * (len(EDGES_M) - 2),
-        "by_region": [Errors(10, 0.1, -0.05, 0.9)] + [NONE] * (ROWS * COLUMNS - 1),
+        "by_distance": [MeanErrors(10, 0.1, -0.05, 0.9)] + [NONE] * (len(EDGES_M) - 2),
+        "by_region": [MeanErrors(10, 0.1, -0.05, 0.9)] + [NONE] * (ROWS * COLUMNS - 1),
         "diagnostics": {},
     }
-    return Survey(**{**values, **changes})
+    return RecordingStatistics(**{**values, **changes})
 
 
-def show(found: Survey, run: Mapping[str, Any] | None = None) -> str:
-    return summary(found, Source("run", Path("bag"), run or {}))
+def show(found: RecordingStatistics, run: Mapping[str, Any] | None = None) -> str:
+    return summary(found, ReportSource("run", Path("bag"), run or {}))
 
 
-def test_the_rate_is_of_the_moments_of_recording() -> None:
-    assert rate_hz(survey([0, 100, 200, 500])) == pytest.approx(6.0)
-    assert rate_hz(survey([0])) is None
+def test_the_rate_is_that_of_recording() -> None:
+    assert statistics([0, 100, 200, 500]).rate_hz() == pytest.approx(6.0)
+    assert statistics([0]).rate_hz() is None
 
 
 def test_the_summary_has_the_main_figures() -> None:
-    html = show(survey([0, 100, 200]))
+    html = show(statistics([0, 100, 200]))
     for words in ("3 of 3", "10.0 Hz", "30 ms", "0.250", "25.0%", "50.0%", "latency p50, from the image&#x27;s stamp"):
         assert words in html
 
 
-def test_what_nobody_knows_is_left_out() -> None:
-    html = show(survey([0], images_ns={}, metrics={}, coverage=None, latency_ms=0))
+def test_what_is_unknown_is_left_out() -> None:
+    html = show(statistics([0], images_ns={}, metrics={}, coverage=None, latency_ms=0))
     assert re.findall(r"<b>(.*?)</b>", html) == ["1"]
     assert "<table" not in html
 
 
-def test_the_nodes_own_words_stand_in_for_the_runs() -> None:
-    words = {"depth: pipeline": {"backend": "torch", "stage_ms: engine": "12.34", "dropped: late": "7"}, "other": {}}
-    html = show(survey([0, 100], diagnostics=words))
+def test_diagnostics_replace_a_missing_summary() -> None:
+    diagnostics = {
+        "depth: pipeline": {"backend": "torch", "stage_ms: engine": "12.34", "dropped: late": "7"},
+        "other": {},
+    }
+    html = show(statistics([0, 100], diagnostics=diagnostics))
     for cell in ("torch", "engine", "12.34", "dropped: late", "7"):
         assert f"<td>{cell}</td>" in html
-    html = show(survey([0, 100], diagnostics=words), {"backend": "onnxruntime", "stages_ms": {"engine": 5.0}})
+    html = show(statistics([0, 100], diagnostics=diagnostics), {"backend": "onnxruntime", "stages_ms": {"engine": 5.0}})
     assert "onnxruntime" in html
     assert "12.34" not in html
 
 
 def test_charts_are_drawn_of_what_is_known() -> None:
-    found = survey([0, 400, 800, 1200, 1600, 2000])
+    found = statistics([0, 400, 800, 1200, 1600, 2000])
     assert over_time(found, {found.frames[2].stamp_ns: "worst"}).count("<svg") == 3
     assert over_time(found, {found.frames[2].stamp_ns: "worst"}).count('class="mark"') == 1
-    offline = survey([0, 400], latency_ms=0, metrics={}, images_ns={})
+    offline = statistics([0, 400], latency_ms=0, metrics={}, images_ns={})
     assert over_time(offline, {}).count("<svg") == 1
 
 
 def test_errors_by_place_have_a_row_for_each_known_distance() -> None:
-    html = error_by_place(survey([0]), "", 3.0, "garg")
+    html = error_by_place(statistics([0]), "", 3.0, "garg")
     assert "<td>0-5 m</td><td>0.100</td><td>-0.050</td><td>90.0%</td><td>10</td>" in html
     assert html.count("<tr>") == 2
     assert html.count('class="cell"') == 1
-    assert error_by_place(survey([0], metrics={}), "", 3.0, "garg") == ""
+    assert error_by_place(statistics([0], metrics={}), "", 3.0, "garg") == ""

@@ -9,7 +9,7 @@ import pytest
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.tools.bags.reader import BagReader
-from space_clip_ros.tools.reporting.frame_statistics import Survey, survey
+from space_clip_ros.tools.reporting.frame_statistics import RecordingStatistics, gather_statistics
 from space_clip_ros.tools.reporting.recording import Topics, find_topics
 
 LIMITS = (0.001, 80.0, "none")
@@ -17,9 +17,9 @@ PERIOD_NS = 100_000_000
 Write = Callable[..., Path]
 
 
-def read(path: Path) -> Survey:
+def read(path: Path) -> RecordingStatistics:
     with BagReader(path) as bag:
-        return survey(bag, find_topics(bag, Topics()), LIMITS)
+        return gather_statistics(bag, find_topics(bag, Topics()), LIMITS)
 
 
 def test_errors_of_every_frame_and_of_all(recording: Path) -> None:
@@ -69,4 +69,4 @@ def test_without_truth_there_are_no_errors(tmp_path: Path, write_recording: Writ
 
 def test_limits_are_checked(recording: Path) -> None:
     with BagReader(recording) as bag, pytest.raises(InputError, match="depth range"):
-        survey(bag, find_topics(bag, Topics()), (5.0, 1.0, "none"))
+        gather_statistics(bag, find_topics(bag, Topics()), (5.0, 1.0, "none"))

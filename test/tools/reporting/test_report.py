@@ -21,7 +21,7 @@ from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.tools.bags import messages, qos
 from space_clip_ros.tools.bags.writer import BagWriter
 from space_clip_ros.tools.reporting.recording import Topics
-from space_clip_ros.tools.reporting.report import MAX_BYTES, ReportOptions, Written, write_report
+from space_clip_ros.tools.reporting.report import MAX_BYTES, ReportOptions, WrittenReport, write_report
 
 Write = Callable[..., Path]
 VOID = {"meta", "link", "img", "input", "br"}
@@ -63,7 +63,7 @@ class Page(HTMLParser):
             self.text += f"{data}\n"
 
 
-def report(source: Path, out: Path, options: ReportOptions | None = None) -> tuple[Written, Page, str]:
+def report(source: Path, out: Path, options: ReportOptions | None = None) -> tuple[WrittenReport, Page, str]:
     written = write_report(source, out, options or ReportOptions(evaluator=EvaluatorConfig(crop="none")))
     text = out.read_text(encoding="utf-8")
     assert written.size == out.stat().st_size < MAX_BYTES

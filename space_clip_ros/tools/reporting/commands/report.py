@@ -1,4 +1,4 @@
-"""``space_clip report``: a run or a bag as one page."""
+"""``space_clip report``: shows a run or a bag on one page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     default = EvaluatorConfig()
     parser = subparsers.add_parser(
         "report",
-        help="show a run or a bag as one page, and as a film",
-        description="Write what a recording shows into one HTML page that needs no network: summary, latency and rate "
+        help="show a run or a bag on one page, and as a film",
+        description="Write a report of a recording as one HTML page that needs no network: summary, latency and rate "
         "over time, errors by distance and image region, the worst and the median frames with their errors, and an "
         "interactive cloud.",
         epilog="example: space_clip report out/demo --out report.html --video drive.mp4",
@@ -23,28 +23,31 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "source", type=Path, metavar="RUN_OR_BAG", help="folder that ./demo.sh wrote, or a rosbag2 with depth images"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="page to write, such as report.html")
-    parser.add_argument("--video", type=Path, metavar="FILE", help="also write image and depth side by side, as MP4")
+    parser.add_argument("--video", type=Path, metavar="FILE", help="also write image and depth side by side, as an MP4")
     for name, what in (
-        ("depth", "depth images (default: the one that ends in depth/image)"),
-        ("image", "images (default: image beside it, raw or compressed)"),
-        ("camera-info", "calibration (default: camera_info beside it)"),
+        ("depth", "depth images (default: the topic that ends in depth/image)"),
+        ("image", "camera images (default: image beside it, raw or compressed)"),
+        ("camera-info", "camera calibration (default: camera_info beside it)"),
         ("truth", "true depth (default: ground_truth/image beside it)"),
     ):
         parser.add_argument(f"--{name}", default="", metavar="TOPIC", help=what)
     parser.add_argument(
-        "--crop", choices=("none", "garg", "eigen"), default=default.crop, help="region compared (default %(default)s)"
+        "--crop",
+        choices=("none", "garg", "eigen"),
+        default=default.crop,
+        help="image region to compare (default %(default)s)",
     )
     parser.add_argument(
         "--max-depth",
         type=float,
         default=default.max_depth,
         metavar="M",
-        help="furthest compared (default %(default)g)",
+        help="largest depth to compare, metres (default %(default)g)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page, and the film where it is asked for."""
+    """Write the page, and the film if it is requested."""
     from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.errors import InputError
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.tools.reporting.report import ReportOptions, write_report
 
     if args.video and args.video.suffix != ".mp4":
-        raise InputError(f"--video: the film is an MP4, so its name must end in .mp4, got {args.video}")
+        raise InputError("--video", f"the film is an MP4, so its name must end in .mp4, got {args.video}")
     topics = Topics(depth=args.depth, image=args.image, truth=args.truth, camera_info=args.camera_info)
     evaluator = EvaluatorConfig(crop=args.crop, max_depth=args.max_depth)
     with ending_on_sigterm(), progress_bar(0, "reading") as bar:

@@ -1,4 +1,4 @@
-"""The page's frames: which ones are shown, and their pictures and clouds."""
+"""The frames that the page shows: which ones, and their pictures and clouds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.color import color_table
 from space_clip_ros.tools.reporting import page
 from space_clip_ros.tools.reporting.clouds import encoded_cloud, encoded_truth
-from space_clip_ros.tools.reporting.frame_statistics import FrameFigures, Survey
+from space_clip_ros.tools.reporting.frame_statistics import FrameStatistics, RecordingStatistics
 from space_clip_ros.tools.reporting.pictures import (
     FULL_ERROR,
     data_uri,
@@ -23,52 +23,54 @@ from space_clip_ros.tools.reporting.pictures import (
     resized,
     shown_size,
 )
-from space_clip_ros.tools.reporting.recorded_frames import Moment
+from space_clip_ros.tools.reporting.recorded_frames import RecordedFrame
 
 _TICKS_M = (1, 2, 5, 10, 20, 40, 80, 160)
 _RANKS = ("worst", "second worst", "third worst")
 
 
-def choose(survey: Survey) -> dict[int, str]:
-    """Return the stamps of the frames to show and what they are: the worst ones and the median one.
+def choose(statistics: RecordingStatistics) -> dict[int, str]:
+    """Return the frames to show, their labels by their stamps: the worst ones and the median one.
 
-    Without truth: the first, the middle and the last one.
+    Without truth these are the first, the middle and the last one.
     """
-    compared = survey.compared()
+    compared = statistics.compared()
     if not compared:
-        frames = survey.frames
+        frames = statistics.frames
         chosen = ((frames[0], "first"), (frames[len(frames) // 2], "middle"), (frames[-1], "last"))
-        return {frame.stamp_ns: word for frame, word in reversed(chosen)}
+        return {frame.stamp_ns: label for frame, label in reversed(chosen)}
     median = compared[(len(compared) - 1) // 2]
     worst = zip(reversed(compared), _RANKS, strict=False)
-    return {**{frame.stamp_ns: word for frame, word in worst}, median.stamp_ns: "median"}
+    return {**{frame.stamp_ns: label for frame, label in worst}, median.stamp_ns: "median"}
 
 
-def show_frames(moments: Sequence[Moment], words: Mapping[int, str], survey: Survey, node: NodeConfig) -> str:
-    """Return each frame's slider and error map, and the scales of their colours.
+def show_frames(
+    frames: Sequence[RecordedFrame], labels: Mapping[int, str], statistics: RecordingStatistics, node: NodeConfig
+) -> str:
+    """Return the section with each frame's slider and error picture, and the scales of their colours.
 
     Args:
-        moments: the frames to show, in order.
-        words: what each is, by its stamp.
-        survey: their figures.
+        frames: the frames to show, in order.
+        labels: what each of them is, by its stamp.
+        statistics: of the recording.
         node: its depth range and colours.
     """
-    figures = {frame.stamp_ns: frame for frame in survey.frames}
+    figures = {frame.stamp_ns: frame for frame in statistics.frames}
     ramp, ticks = depth_scale(node, _TICKS_M)
     scales = [page.scale(page.picture(ramp, "colours of depth, near to far"), ticks)]
-    if survey.metrics:
+    if statistics.metrics:
         full = f"{FULL_ERROR:.0%}"
         ends = [(0.0, f"{full} too near"), (50.0, "exact"), (100.0, f"{full} too far")]
         scales.append(
             page.scale(f'<div class="ramp" style="background:linear-gradient(90deg,{error_gradient()})"></div>', ends)
         )
-    blocks = [_block(moment, words[moment.stamp_ns], figures[moment.stamp_ns], node) for moment in moments]
+    blocks = [_block(frame, labels[frame.stamp_ns], figures[frame.stamp_ns], node) for frame in frames]
     hint = '<p class="soft">Drag across a picture to go from image to depth.</p>'
     return page.section("Frames", hint, *scales, *blocks)
 
 
 def show_clouds(clouds: Mapping[str, Any]) -> str:
-    """Return the viewer's place on the page and its controls."""
+    """Return the section with the cloud viewer and its controls."""
     options = "".join(
         f'<option value="{number}">{escape(frame["name"])}</option>' for number, frame in enumerate(clouds["frames"])
     )
@@ -86,45 +88,45 @@ def show_clouds(clouds: Mapping[str, Any]) -> str:
     return page.section("Cloud", hint, f'<div class="controls">{controls}</div>', viewer)
 
 
-def cloud_data(moments: Sequence[Moment], words: Mapping[int, str], node: NodeConfig) -> dict[str, Any] | None:
-    """Return what the viewer shows, or None where no frame's camera is known."""
-    frames = []
-    for moment in moments:
-        if moment.camera is None:
+def cloud_data(frames: Sequence[RecordedFrame], labels: Mapping[int, str], node: NodeConfig) -> dict[str, Any] | None:
+    """Return the data of the viewer, or None if no frame's camera is known."""
+    clouds = []
+    for frame in frames:
+        if frame.camera is None:
             continue
-        frame = {
-            "name": f"{words[moment.stamp_ns]}, {_clock(moment.stamp_ns)}",
-            "cloud": encoded_cloud(moment.depth, moment.image, moment.camera, node),
+        cloud = {
+            "name": f"{labels[frame.stamp_ns]}, {_clock(frame.stamp_ns)}",
+            "cloud": encoded_cloud(frame.depth, frame.image, frame.camera, node),
         }
-        if moment.truth is not None:
-            frame["truth"] = encoded_truth(moment.truth, moment.camera, node)
-        frames.append(frame)
-    if not frames:
+        if frame.truth is not None:
+            cloud["truth"] = encoded_truth(frame.truth, frame.camera, node)
+        clouds.append(cloud)
+    if not clouds:
         return None
     table = base64.b64encode(color_table(node.color.colormap).tobytes()).decode("ascii")
-    return {"frames": frames, "table": table, "min_depth": node.min_depth, "max_depth": node.max_depth}
+    return {"frames": clouds, "table": table, "min_depth": node.min_depth, "max_depth": node.max_depth}
 
 
-def _block(moment: Moment, word: str, figures: FrameFigures, node: NodeConfig) -> str:
-    base = moment.image if moment.image is not None else moment.depth
+def _block(frame: RecordedFrame, label: str, figures: FrameStatistics, node: NodeConfig) -> str:
+    base = frame.image if frame.image is not None else frame.depth
     size = shown_size(base.shape[1], base.shape[0])
-    what = f"{word} frame, {_clock(moment.stamp_ns)}"
-    depth = data_uri(depth_picture(moment.depth, node, size))
-    parts = [page.picture(depth, f"depth, {what}")]
-    if moment.image is not None:
-        parts = [page.comparison(data_uri(resized(moment.image, size)), depth, what)]
+    what = f"{label} frame, {_clock(frame.stamp_ns)}"
+    depth = data_uri(depth_picture(frame.depth, node, size))
+    pictures = [page.picture(depth, f"depth, {what}")]
+    if frame.image is not None:
+        pictures = [page.comparison(data_uri(resized(frame.image, size)), depth, what)]
     note = ""
     if figures.metrics:
         abs_rel, rmse, a1 = (figures.metrics[name] for name in ("abs_rel", "rmse", "a1"))
         note = f": abs_rel {abs_rel:.3f}, rmse {rmse:.2f} m, a1 {a1:.1%}"
-    if moment.truth is not None:
-        errors = data_uri(error_picture(moment.depth, moment.truth, moment.image, size))
-        parts.append(page.picture(errors, f"relative error, {what}"))
+    if frame.truth is not None:
+        errors = data_uri(error_picture(frame.depth, frame.truth, frame.image, size))
+        pictures.append(page.picture(errors, f"relative error, {what}"))
     heading = f"<h3>{escape(what[0].upper() + what[1:])}{note}</h3>"
-    columns = "".join(f"<div>{part}</div>" for part in parts)
+    columns = "".join(f"<div>{picture}</div>" for picture in pictures)
     return f'<div class="frame">{heading}<div class="columns">{columns}</div></div>'
 
 
 def _clock(stamp_ns: int) -> str:
-    moment = datetime.datetime.fromtimestamp(stamp_ns // 10**9, datetime.timezone.utc)
-    return f"{moment:%H:%M:%S}.{stamp_ns // 10**6 % 1000:03d} UTC"
+    time = datetime.datetime.fromtimestamp(stamp_ns // 10**9, datetime.timezone.utc)
+    return f"{time:%H:%M:%S}.{stamp_ns // 10**6 % 1000:03d} UTC"
