@@ -12,11 +12,11 @@ from typing import Any
 
 
 class Browser:
-    """A headless Chromium, spoken to over its debugging pipe (Chrome DevTools Protocol).
+    """A headless Chromium, controlled over its debugging pipe (Chrome DevTools Protocol).
 
     Attributes:
-        complaints: what pages wrote to the console as warning or error, exceptions and requests for anything but
-            the page itself and what lies below it.
+        complaints: warnings and errors on the console, exceptions, and requests for anything but the page itself and
+            what is below it.
     """
 
     def __init__(self, program: str, folder: Path) -> None:
@@ -43,7 +43,7 @@ class Browser:
             self._call(f"{domain}.enable")
 
     def open(self, page: Path | str, width: int, height: int, phone: bool = False, dark: bool = False) -> None:
-        """Show a file, or what an address answers, and wait until it has loaded."""
+        """Show a file or a URL, and wait until it has loaded."""
         self.complaints.clear()
         self._events.clear()
         url = page if isinstance(page, str) else page.resolve().as_uri()
@@ -62,7 +62,7 @@ class Browser:
         self.ask("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def ask(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression; a promise's is waited for."""
+        """Return the value of a JavaScript expression; wait for it if it is a promise."""
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -72,7 +72,7 @@ class Browser:
         self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
     def screenshot(self, whole: bool = False) -> bytes:
-        """Return a PNG of what is seen, or of the whole page."""
+        """Return a PNG of the visible part, or of the whole page."""
         return base64.b64decode(self._call("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
 
     def close(self) -> None:

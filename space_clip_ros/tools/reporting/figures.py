@@ -87,7 +87,7 @@ def error_by_place(statistics: RecordingStatistics, background: str, aspect: flo
         "</div><div>",
         page.figure(
             grid_chart(regions, ROWS, COLUMNS, aspect, background, "abs_rel by region of the image"),
-            "abs_rel by region of the whole image, over all frames; empty where the truth knows nothing. "
+            "abs_rel by region of the whole image, over all frames; empty where there is no truth. "
             "Bias in the table is the mean of (depth - truth) / truth: above 0 is too far.",
         ),
         page.table(("distance", "abs_rel", "bias", "a1", "pixels"), rows),
@@ -101,7 +101,7 @@ def _cards(statistics: RecordingStatistics, run: Mapping[str, Any]) -> list[tupl
     cards = [("frames with depth", f"{frames} of {images}" if images else f"{frames}")]
     rate = statistics.rate_hz()
     if rate:
-        cards.append(("depth images a second", f"{rate:.1f} Hz"))
+        cards.append(("depth images per second", f"{rate:.1f} Hz"))
     latencies, since = statistics.latencies_ms()
     if latencies:
         middle, late = np.nanpercentile(latencies, (50, 95))
@@ -112,7 +112,7 @@ def _cards(statistics: RecordingStatistics, run: Mapping[str, Any]) -> list[tupl
             ("within 25 % (a1)", f"{statistics.metrics['a1']:.1%}"),
         ]
     if statistics.coverage is not None:
-        cards.append(("of the truth answered", f"{statistics.coverage:.1%}"))
+        cards.append(("of true pixels have depth", f"{statistics.coverage:.1%}"))
     return cards
 
 

@@ -86,7 +86,7 @@ def find_source(path: str | Path) -> ReportSource:
         raise DataError(path, "is no bag, and holds no recording", f"run ./demo.sh --out {path} again, or give a bag")
     summary = path / "summary.json"
     if not summary.is_file():
-        note = "The run has no summary.json: figures that only the demo measures, such as each output's latency."
+        note = "No summary.json: figures that only the demo measures, such as each output's latency, are not shown."
         return ReportSource(path.resolve().name, bag, notes=(note,))
     try:
         content = json.loads(summary.read_text(encoding="utf-8"))

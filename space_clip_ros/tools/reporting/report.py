@@ -125,7 +125,7 @@ def _page(
         shown_frames.show_clouds(clouds) if clouds else "",
     ]
     start = datetime.datetime.fromtimestamp(statistics.frames[0].stamp_ns / 1e9, datetime.timezone.utc)
-    subtitle = f"{len(statistics.frames)} frames from {start:%Y-%m-%d %H:%M:%S} UTC on"
+    subtitle = f"{len(statistics.frames)} frames, starting at {start:%Y-%m-%d %H:%M:%S} UTC"
     return page.render(f"Depth report: {source.name}", subtitle, sections, clouds)
 
 
@@ -143,13 +143,13 @@ def _missing(topics: Topics, statistics: RecordingStatistics, shown: Sequence[Re
     if not topics.truth:
         notes.append("No ground_truth/image: there are no errors to show.")
     elif not statistics.metrics:
-        notes.append("No depth has ground truth of its own stamp that counts: there are no errors to show.")
+        notes.append("No depth image has comparable ground truth of its own stamp: there are no errors to show.")
     if all(frame.camera is None for frame in shown):
         notes.append("No camera_info that fits: there is no cloud. Record it, or name it with --camera-info.")
     if not statistics.latencies_ms()[0]:
-        notes.append("No latency: depth was not recorded live, or stamps and recorder have different clocks.")
+        notes.append("No latency: depth was not recorded live, or stamps and recorder use different clocks.")
     if not topics.diagnostics:
-        notes.append("No /diagnostics: what ran, its stages and drops are only known where the run's summary says so.")
+        notes.append("No /diagnostics: model, stages and drops are known only if the run's summary has them.")
     return notes
 
 

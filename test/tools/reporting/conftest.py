@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.messages import camera_info_from_camera, compressed_from_array
-from space_clip_ros.messages.bag_types import BAGS
+from space_clip_ros.messages.bag_types import BAGS, TYPES
 
 START_NS = 1_790_000_000_000_000_000
 PERIOD_NS = 100_000_000
@@ -19,12 +19,12 @@ WIDTH, HEIGHT = 64, 32
 
 
 def scale_of(index: int) -> float:
-    """How much too far the depth of a frame is: frame 3 is the worst."""
+    """Return what a frame's depth is multiplied by; frame 3 is the worst."""
     return 1.5 if index == 3 else 1.0 + 0.01 * index
 
 
 def truth() -> np.ndarray:
-    """True depth: 4 m at the bottom to 60 m at the top, unknown in the leftmost quarter."""
+    """Return true depth: 4 m at the bottom to 60 m at the top, unknown in the left quarter."""
     rows = np.linspace(60.0, 4.0, HEIGHT, dtype=np.float32)
     depth = np.repeat(rows[:, None], WIDTH, axis=1)
     depth[:, : WIDTH // 4] = np.nan
@@ -32,7 +32,7 @@ def truth() -> np.ndarray:
 
 
 def image(index: int) -> np.ndarray:
-    """A ramp from red to blue that moves, (H, W, 3) uint8 RGB."""
+    """Return a ramp from red to blue that moves from frame to frame, (H, W, 3) uint8 RGB."""
     ramp = np.linspace(0, 255, WIDTH).astype(np.uint8)
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     pixels[..., 0], pixels[..., 2] = ramp[::-1], np.roll(ramp, index)
@@ -60,7 +60,6 @@ def _write(
     prefix: str = "/",
 ) -> Path:
     from space_clip_ros.geometry.camera import PinholeCamera
-    from space_clip_ros.messages.bag_types import TYPES
     from space_clip_ros.tools.bags import messages, qos
     from space_clip_ros.tools.bags.writer import BagWriter
 
@@ -88,7 +87,7 @@ def _write(
                 else messages.image(rgb, head),
                 prefix + "camera_info": camera_info_from_camera(camera, head, types=BAGS),
                 prefix + "ground_truth/image": messages.image(truth(), head),
-                "/diagnostics": _diagnostics(TYPES, head),
+                "/diagnostics": _diagnostics(head),
                 prefix + "depth/image": messages.image(
                     np.nan_to_num(truth(), nan=9.0) * np.float32(scale_of(index)), head
                 ),
@@ -104,8 +103,8 @@ def _kind(name: str) -> str:
     return f"diagnostic_msgs/msg/{name}"
 
 
-def _diagnostics(types: Any, head: Any) -> Any:
-    pair = types.types[_kind("KeyValue")]
+def _diagnostics(head: Any) -> Any:
+    pair = TYPES.types[_kind("KeyValue")]
     values = [pair(*item) for item in (("backend", "<onnx>"), ("stage_ms: engine", "31.25"), ("dropped: busy", "1"))]
-    status = types.types[_kind("DiagnosticStatus")](0, "depth: pipeline", "runs", "cpu", values)
-    return types.types[_kind("DiagnosticArray")](head, [status])
+    status = TYPES.types[_kind("DiagnosticStatus")](0, "depth: pipeline", "runs", "cpu", values)
+    return TYPES.types[_kind("DiagnosticArray")](head, [status])

@@ -42,13 +42,13 @@ def test_a_long_recording_keeps_its_peaks_in_few_points() -> None:
     assert min(float(y) for _, y in points) == 12.0
 
 
-def test_a_single_moment_and_nothing_but_zeros_can_be_drawn() -> None:
+def test_a_single_point_and_zeros_can_be_drawn() -> None:
     for chart in (line_chart([("a", [3.0], [0.0])], "s", "ms"), bar_chart([("0-5", math.nan)], "m", "abs_rel")):
         assert "nan" not in chart
         assert svg(chart).tag == "svg"
 
 
-def test_words_beside_marks_do_not_lie_on_each_other_and_are_escaped() -> None:
+def test_labels_of_marks_do_not_cover_each_other_and_are_escaped() -> None:
     marks = [(0.0, 1.0, "<worst>"), (0.01, 1.0, "second"), (9.0, 1.0, "third")]
     chart = line_chart([("a", [0, 9], [1.0, 1.0])], "s", "abs_rel", marks)
     rows = [float(element.attrib["y"]) for element in svg(chart).iter("text") if element.attrib["class"] == "mark-word"]
@@ -68,7 +68,7 @@ def test_bars_are_as_high_as_their_values() -> None:
     assert heights == [72.8, 145.6]
 
 
-def test_a_grid_shows_what_is_known_where_it_is() -> None:
+def test_a_grid_shows_known_values_in_their_cells() -> None:
     chart = svg(grid_chart([0.1, math.nan, 0.2, 0.4], 2, 2, 2.0, "data:image/jpeg;base64,AAAA", "abs_rel"))
     cells = [(cell.attrib["x"], cell.attrib["y"]) for cell in chart.iter("rect")]
     assert cells == [("0.0", "0.0"), ("0.0", "160.0"), ("320.0", "160.0")]

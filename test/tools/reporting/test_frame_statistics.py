@@ -36,7 +36,7 @@ def test_errors_of_every_frame_and_of_all(recording: Path) -> None:
     assert [entry.pixels for entry in found.by_region[:3]] == [0, 0, 5 * 8 * 8]
 
 
-def test_what_was_recorded_when(recording: Path) -> None:
+def test_arrivals_latencies_and_diagnostics(recording: Path) -> None:
     found = read(recording)
     assert len(found.images_ns) == 6
     latencies, since = found.latencies_ms()

@@ -34,7 +34,7 @@ def test_large_pictures_are_shown_smaller_and_small_ones_as_they_are() -> None:
 def test_a_picture_survives_and_keeps_its_colours() -> None:
     picture = np.zeros((16, 32, 3), np.uint8)
     picture[:, 16:] = 200, 30, 60
-    # Colours run together for a few pixels at the edge, as JPEG stores one for each 2 x 2.
+    # JPEG stores one colour for each 2 x 2 pixels, so colours mix near the edge.
     difference = np.abs(decoded(data_uri(picture)).astype(int) - picture)
     assert difference[:, :12].max() < 12
     assert difference[:, 20:].max() < 12

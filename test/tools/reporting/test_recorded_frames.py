@@ -28,7 +28,7 @@ def read(path: Path, wanted: tuple[int, ...] | None = None) -> list[RecordedFram
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_every_frame_with_depth_comes_with_what_belongs_to_it(
+def test_every_frame_with_depth_has_its_image_truth_and_camera(
     compressed: bool, tmp_path: Path, write_recording: Write
 ) -> None:
     frames = read(write_recording(tmp_path / "bag", compressed=compressed))
@@ -44,7 +44,7 @@ def test_every_frame_with_depth_comes_with_what_belongs_to_it(
     assert first.camera == PinholeCamera(64, 32, 50.0, 50.0, 31.5, 15.5)
 
 
-def test_only_what_is_wanted_is_read(recording: Path) -> None:
+def test_only_wanted_frames_are_read(recording: Path) -> None:
     wanted = START_NS + 2 * PERIOD_NS
     assert [frame.stamp_ns for frame in read(recording, (wanted,))] == [wanted]
 

@@ -25,7 +25,7 @@ def test_a_run_without_summary_says_so(tmp_path: Path, write_recording: Write) -
     write_recording(tmp_path / "recording")
     source = find_source(tmp_path)
     assert source.summary == {}
-    assert "no summary.json" in source.notes[0]
+    assert "No summary.json" in source.notes[0]
 
 
 def test_a_bag_is_a_folder_or_a_file(recording: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_broken_summary_is_refused(content: str, tmp_path: Path, write_recordi
         find_source(tmp_path)
 
 
-def test_what_is_neither_is_refused(tmp_path: Path) -> None:
+def test_what_is_neither_run_nor_bag_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing: no such run or bag"):
         find_source(tmp_path / "nothing")
     with pytest.raises(DataError, match="holds no recording; run"):
@@ -69,11 +69,11 @@ def test_topics_can_be_named(recording: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [Topics(image="/nothing"), Topics(depth="/camera_info"), Topics(camera_info="/image")]
+    "requested", [Topics(image="/nothing"), Topics(depth="/camera_info"), Topics(camera_info="/image")]
 )
-def test_topics_that_are_not_there_are_refused(asked: Topics, recording: Path) -> None:
+def test_missing_topics_are_refused(requested: Topics, recording: Path) -> None:
     with BagReader(recording) as bag, pytest.raises(InputError, match=r"has no topic /.* of sensor_msgs.*it has /cam"):
-        find_topics(bag, asked)
+        find_topics(bag, requested)
 
 
 def test_a_bag_without_depth_says_how_to_get_it(tmp_path: Path, write_recording: Write) -> None:

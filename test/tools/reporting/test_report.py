@@ -1,4 +1,4 @@
-"""The whole page, read as a browser would read it but without one."""
+"""The whole page, parsed as a browser would."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ VOID = {"meta", "link", "img", "input", "br"}
 
 @pytest.fixture()
 def recording(tmp_path: Path, write_recording: Write) -> Path:
-    """Eight frames, so that the median one is not among the worst; one without depth."""
+    """Eight frames, so that the median one is not among the worst; one of them has no depth."""
     return write_recording(tmp_path / "drive", frames=8)
 
 
 class Page(HTMLParser):
-    """Tags that are open, every link, and what is seen."""
+    """A page's open tags, links, ids and visible text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def test_the_page_holds_together_and_needs_no_network(recording: Path, tmp_path:
     for link in pictures:
         data = base64.b64decode(link.removeprefix("data:image/jpeg;base64,"), validate=True)
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
-    # The one address is a name that the viewer calls XHTML by, not a place.
+    # The only URL is the name of XHTML's namespace; nothing is loaded from it.
     assert set(re.findall(r"https?://[\w./-]+", text)) == {"http://www.w3.org/1999/xhtml"}
     assert "@import" not in text
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report.html"]
@@ -110,7 +110,7 @@ def test_the_clouds_are_the_frames(recording: Path, tmp_path: Path) -> None:
     assert len(base64.b64decode(clouds["table"])) == 768
 
 
-def test_a_run_adds_what_its_summary_knows(tmp_path: Path, write_recording: Write) -> None:
+def test_a_run_adds_the_figures_of_its_summary(tmp_path: Path, write_recording: Write) -> None:
     write_recording(tmp_path / "run" / "recording")
     figures = {"p50": 12.5, "p95": 20.0, "p99": 30.0, "max": 44.25}
     summary = {
@@ -137,7 +137,7 @@ def test_a_run_adds_what_its_summary_knows(tmp_path: Path, write_recording: Writ
         assert words in page.text
 
 
-def test_what_is_missing_is_said(tmp_path: Path, write_recording: Write) -> None:
+def test_the_page_names_what_is_missing(tmp_path: Path, write_recording: Write) -> None:
     names = ("/image", "/camera_info", "/ground_truth/image", "/depth/camera_info", "/diagnostics")
     bag = write_recording(tmp_path / "bag", without=names, latency_ns=0)
     written, page, text = report(bag, tmp_path / "report.html")
@@ -152,7 +152,7 @@ def test_what_is_missing_is_said(tmp_path: Path, write_recording: Write) -> None
     assert "First frame" in page.text
 
 
-def test_truth_of_other_stamps_is_said(tmp_path: Path) -> None:
+def test_the_page_names_truth_of_other_stamps(tmp_path: Path) -> None:
     pixels = np.ones((8, 8), np.float32)
     with BagWriter(tmp_path / "bag") as bag:
         for stamp, name in ((10**9, "/depth/image"), (2 * 10**9, "/ground_truth/image")):
@@ -163,7 +163,7 @@ def test_truth_of_other_stamps_is_said(tmp_path: Path) -> None:
 
 
 def test_large_and_noisy_pictures_stay_within_the_bound(tmp_path: Path) -> None:
-    """The most a page can hold: four frames of noise, each with dense truth."""
+    """The largest possible page: four frames of noise, each with dense truth."""
     random = np.random.default_rng(1)
     camera = PinholeCamera(640, 640, 400.0, 400.0, 319.5, 319.5)
     with BagWriter(tmp_path / "bag") as bag:
@@ -181,7 +181,7 @@ def test_large_and_noisy_pictures_stay_within_the_bound(tmp_path: Path) -> None:
     assert 5_000_000 < written.size < MAX_BYTES
 
 
-def test_progress_ends_where_it_should(recording: Path, tmp_path: Path) -> None:
+def test_progress_counts_every_frame_of_page_and_film(recording: Path, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     options = ReportOptions(video=tmp_path / "film.mp4")
     written = write_report(recording, tmp_path / "report.html", options, lambda *step: steps.append(step))

@@ -10,9 +10,9 @@
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
   function say(text) {
-    const words = document.createElement("p");
-    words.textContent = text;
-    box.replaceChildren(words);
+    const paragraph = document.createElement("p");
+    paragraph.textContent = text;
+    box.replaceChildren(paragraph);
   }
 
   /* Optical frame (x right, y down, z ahead) to the viewer's (x right, y up, z back). */
@@ -27,40 +27,40 @@
     return result;
   }
 
-  /* The page's depth colours: table entry 1 is the furthest, 255 the nearest; see space_clip_ros.geometry.color. */
-  function depthColors(place) {
+  /* The page's colours of depth, as in space_clip_ros.geometry.color: entry 1 of the table is the furthest, 255 the nearest. */
+  function depthColors(xyz) {
     const table = bytes(data.table);
     const far = Math.log1p(data.max_depth);
     const steps = 254 / (far - Math.log1p(data.min_depth));
-    const result = new Uint8Array(place.length);
-    for (let index = 0; index < place.length; index += 3) {
-      const entry = Math.round(1 + steps * (far - Math.log1p(-place[index + 2])));
+    const result = new Uint8Array(xyz.length);
+    for (let index = 0; index < xyz.length; index += 3) {
+      const entry = Math.round(1 + steps * (far - Math.log1p(-xyz[index + 2])));
       const from = 3 * Math.min(255, Math.max(1, entry));
       result.set(table.subarray(from, from + 3), index);
     }
     return result;
   }
 
-  function layer(place, colors, size) {
+  function layer(xyz, colors, size) {
     const geometry = new THREE.BufferGeometry();
-    geometry.setAttribute("position", new THREE.BufferAttribute(place, 3));
-    const looks = { size, sizeAttenuation: false };
+    geometry.setAttribute("position", new THREE.BufferAttribute(xyz, 3));
+    const options = { size, sizeAttenuation: false };
     if (colors) {
       geometry.setAttribute("color", new THREE.BufferAttribute(colors, 3, true));
-      looks.vertexColors = true;
+      options.vertexColors = true;
     } else {
-      looks.color = TRUTH_COLOR;
+      options.color = TRUTH_COLOR;
     }
-    return new THREE.Points(geometry, new THREE.PointsMaterial(looks));
+    return new THREE.Points(geometry, new THREE.PointsMaterial(options));
   }
 
-  // The colours are the pictures' own and are to be shown as they are.
+  // The pictures' colours must be shown unchanged.
   THREE.ColorManagement.enabled = false;
   let renderer;
   try {
     renderer = new THREE.WebGLRenderer({ antialias: true });
   } catch (error) {
-    say("The cloud needs WebGL, which this browser does not offer.");
+    say("The cloud needs WebGL, which this browser does not have.");
     return;
   }
   renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
@@ -73,13 +73,13 @@
   const camera = new THREE.PerspectiveCamera(55, 1, 0.1, 1000);
   const controls = new THREE.OrbitControls(camera, renderer.domElement);
   let shown = [];
-  let asked = false;
+  let scheduled = false;
 
   function draw() {
-    if (!asked) {
-      asked = true;
+    if (!scheduled) {
+      scheduled = true;
       requestAnimationFrame(() => {
-        asked = false;
+        scheduled = false;
         renderer.render(scene, camera);
       });
     }
@@ -93,20 +93,20 @@
   }
 
   function build() {
-    for (const one of shown) {
-      scene.remove(one);
-      one.geometry.dispose();
-      one.material.dispose();
+    for (const points of shown) {
+      scene.remove(points);
+      points.geometry.dispose();
+      points.material.dispose();
     }
     const frame = data.frames[Number(choice.value)];
-    const place = positions(frame.cloud);
+    const xyz = positions(frame.cloud);
     const byDepth = colorChoice.value === "depth";
-    shown = [layer(place, byDepth ? depthColors(place) : bytes(frame.cloud.colors), 2)];
+    shown = [layer(xyz, byDepth ? depthColors(xyz) : bytes(frame.cloud.colors), 2)];
     if (frame.truth && truthBox && truthBox.checked) {
       shown.push(layer(positions(frame.truth), null, 1.5));
     }
     scene.add(...shown);
-    box.dataset.points = shown.reduce((sum, one) => sum + one.geometry.getAttribute("position").count, 0);
+    box.dataset.points = shown.reduce((sum, points) => sum + points.geometry.getAttribute("position").count, 0);
     draw();
   }
 
