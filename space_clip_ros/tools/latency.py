@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 
 import numpy as np
 
-_QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+_PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float] | None:
@@ -14,7 +14,7 @@ def percentiles(values: Iterable[float]) -> dict[str, float] | None:
     array = np.fromiter(values, np.float64)
     if not array.size:
         return None
-    found = dict(zip(_QUANTILES, np.percentile(array, list(_QUANTILES.values())).tolist(), strict=True))
+    found = dict(zip(_PERCENTILES, np.percentile(array, list(_PERCENTILES.values())).tolist(), strict=True))
     return {name: round(value, 2) for name, value in {**found, "max": float(array.max())}.items()}
 
 

@@ -19,7 +19,7 @@ from space_clip_ros.tools.reporting.recording import ReportSource
 _FACTS = ("model", "backend", "device", "precision")
 _STAGE = "stage_ms: "
 _DROPPED = "dropped: "
-_QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+_PERCENTILES = ("p50", "p95", "p99", "max")
 
 
 def summary(statistics: RecordingStatistics, source: ReportSource) -> str:
@@ -41,12 +41,12 @@ def over_time(statistics: RecordingStatistics, labels: Mapping[int, str]) -> str
     """Return the section with charts of latency, rate and error; ``labels`` are those of single frames, by stamp."""
     start = min(frame.arrived_ns for frame in statistics.frames)
     seconds = [(frame.arrived_ns - start) / 1e9 for frame in statistics.frames]
-    latencies, since = statistics.latencies_ms()
+    latencies, origin = statistics.latencies_ms()
     charts = []
     if latencies:
         lines = [("latency", seconds, latencies)]
         charts.append(
-            page.figure(line_chart(lines, "seconds", "ms"), f"Latency: {since} until its depth was recorded.")
+            page.figure(line_chart(lines, "seconds", "ms"), f"Latency: {origin} until its depth was recorded.")
         )
     charts.append(_rate_chart(statistics, start))
     if statistics.metrics:
@@ -102,10 +102,10 @@ def _cards(statistics: RecordingStatistics, run: Mapping[str, Any]) -> list[tupl
     rate = statistics.rate_hz()
     if rate:
         cards.append(("depth images per second", f"{rate:.1f} Hz"))
-    latencies, since = statistics.latencies_ms()
+    latencies, origin = statistics.latencies_ms()
     if latencies:
-        middle, late = np.nanpercentile(latencies, (50, 95))
-        cards += [(f"latency p50, {since}", f"{middle:.0f} ms"), ("latency p95", f"{late:.0f} ms")]
+        p50, p95 = np.nanpercentile(latencies, (50, 95))
+        cards += [(f"latency p50, {origin}", f"{p50:.0f} ms"), ("latency p95", f"{p95:.0f} ms")]
     if statistics.metrics:
         cards += [
             ("abs_rel", f"{statistics.metrics['abs_rel']:.3f}"),
@@ -145,11 +145,11 @@ def _metrics_table(statistics: RecordingStatistics) -> str:
 def _latency_table(run: Mapping[str, Any]) -> str:
     outputs = run.get("latency_ms", {}).get("outputs", {}) if isinstance(run.get("latency_ms"), dict) else {}
     rows = [
-        (name, *(f"{figures.get(key, math.nan):.1f}" for key in _QUANTILES))
+        (name, *(f"{figures.get(key, math.nan):.1f}" for key in _PERCENTILES))
         for name, figures in outputs.items()
         if figures
     ]
-    return f"<div>{page.table(('stamp to arrival, ms', *_QUANTILES), rows)}</div>" if rows else ""
+    return f"<div>{page.table(('stamp to arrival, ms', *_PERCENTILES), rows)}</div>" if rows else ""
 
 
 def _stage_table(run: Mapping[str, Any], node: Mapping[str, str]) -> str:

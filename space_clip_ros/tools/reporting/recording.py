@@ -44,10 +44,6 @@ class Topics:
     depth_info: str = ""
     diagnostics: str = ""
 
-    def names(self) -> list[str]:
-        """Return the names that are not empty."""
-        return [name for name in vars(self).values() if name]
-
 
 @dataclass(frozen=True)
 class ReportSource:
