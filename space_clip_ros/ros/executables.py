@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from space_clip_ros.ros.common.start import start
 
+# Modules below space_clip_ros that run as nodes. The tools also start them, as child processes.
 DEPTH_NODE = "ros.node.depth_node"
 KITTI_PLAYER = "ros.drive.kitti_player"
 DEPTH_EVALUATOR = "ros.drive.depth_evaluator"
-"""Modules below ``space_clip_ros`` that run as ROS nodes, here and in the processes that the tools start."""
 
 
 def depth_node() -> None:
