@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from space_clip_ros.ros.common.start import start
 
-# Modules below space_clip_ros that run as nodes. Other tools also start them, as child processes.
 BAG_RECORD = "tools.bags.record"
 BAG_REPLAY = "tools.bags.replay"
 CAMERA_SENDER = "tools.benchmark.camera_sender"
 LIVE_VIEW = "tools.live.view"
+"""Modules below ``space_clip_ros`` that run as ROS nodes, here and in the processes that other tools start."""
 
 
 def bag_replay() -> None:

@@ -27,9 +27,9 @@ from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.files import write_whole
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.executables import DEPTH_NODE
+from space_clip_ros.tools import executables
 from space_clip_ros.tools.benchmark.conversions import time_conversions
 from space_clip_ros.tools.benchmark.end_to_end_receiver import OUTPUTS, Receiver
-from space_clip_ros.tools.executables import CAMERA_SENDER
 from space_clip_ros.tools.latency import percentiles
 from space_clip_ros.tools.processes import Child, ChildError, Children
 from space_clip_ros.tools.terminal import Terminal
@@ -117,7 +117,7 @@ class _Run:
         running = {name: getattr(options, name) for name in ("model", *RUNNING)}
         parameters = {**running, "points.stride": options.stride}
         node = self._children.start(DEPTH_NODE, parameters)
-        self._children.start(CAMERA_SENDER, {"width": width, "height": height, "rate": options.rate})
+        self._children.start(executables.CAMERA_SENDER, {"width": width, "height": height, "rate": options.rate})
         self._warm_up(node)
         receiver.restart()
         self._wait(lambda: len(receiver.sent) >= options.frames, f"{options.frames} images", self._longest_s())
