@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 
 from space_clip_ros.messages import stamp_ns
@@ -98,3 +101,20 @@ class ArrivalNode(Node):
                 self.on_arrival(output, stamp, message)
 
         return on_message
+
+
+N = TypeVar("N", bound=ArrivalNode)
+
+
+@contextlib.contextmanager
+def running(make: Callable[[], N]) -> Iterator[N]:
+    """Start ROS in this process, yield the node that ``make`` returns, and close both; signals stay the caller's."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = make()
+        try:
+            yield node
+        finally:
+            node.close()
+    finally:
+        rclpy.try_shutdown()

@@ -7,19 +7,16 @@ counts. ``space_clip benchmark --end-to-end`` starts it.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import rclpy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from space_clip_ros.config import BACKENDS, PRECISIONS, RUNNING, NodeConfig
@@ -28,6 +25,7 @@ from space_clip_ros.files import write_whole
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.executables import DEPTH_NODE
 from space_clip_ros.tools import executables
+from space_clip_ros.tools.arrival_node import running
 from space_clip_ros.tools.benchmark.conversions import time_conversions
 from space_clip_ros.tools.benchmark.end_to_end_receiver import OUTPUTS, Receiver
 from space_clip_ros.tools.latency import percentiles
@@ -87,7 +85,7 @@ def _measure(options: argparse.Namespace, terminal: Terminal) -> list[dict[str, 
         for number, (size, converted) in enumerate(zip(options.size, conversions, strict=True)):
             folder = Path(name, str(number))
             folder.mkdir()
-            with _receiving() as receiver, Children(folder) as children:
+            with running(Receiver) as receiver, Children(folder) as children:
                 run = _Run(options, size, receiver, children, terminal)
                 results.append({**run.measure(), "conversions_ms": converted, "dds_profile": _without_folder(profile)})
     terminal.clear()
@@ -174,19 +172,6 @@ def _without_folder(profile: str) -> str:
     """Leave the folder of a DDS profile out of what is said about it: it may be a temporary one."""
     file, _, remark = profile.partition(" ")
     return f"{Path(file).name} {remark}".strip()
-
-
-@contextlib.contextmanager
-def _receiving() -> Iterator[Receiver]:
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        receiver = Receiver()
-        try:
-            yield receiver
-        finally:
-            receiver.close()
-    finally:
-        rclpy.try_shutdown()
 
 
 def _parser() -> argparse.ArgumentParser:

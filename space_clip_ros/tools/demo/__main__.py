@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
-import rclpy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from space_clip_ros.config import BACKENDS, NodeConfig
@@ -27,6 +26,7 @@ from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.files import write_whole
 from space_clip_ros.ros.common import dds
 from space_clip_ros.synthetic.drive import write_drive
+from space_clip_ros.tools.arrival_node import running
 from space_clip_ros.tools.demo.live_view import LiveView
 from space_clip_ros.tools.demo.recording import Recording
 from space_clip_ros.tools.demo.report import ReportFrame, draw_report
@@ -81,7 +81,8 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
     terminal.say(
         f"{source.name}: {source.frame_count} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}"
     )
-    with _subscribed(source) as subscriber, Children(logs) as children:
+    make_subscriber = functools.partial(DemoSubscriber, source.frame_count, _SHOWN, source.transport)
+    with running(make_subscriber) as subscriber, Children(logs) as children:
         run = DemoRun(plan, children, subscriber, terminal)
         summary = run.run(
             {
@@ -105,19 +106,6 @@ def _source(options: argparse.Namespace, terminal: Terminal) -> DemoSource:
         return BagSource(options.bag, options.image, options.frames)
     drive = options.drive or _synthetic_drive(options.out / "drive", options.frames or _SYNTHETIC_FRAMES, terminal)
     return DriveSource(KittiDrive(drive), options.frames)
-
-
-@contextlib.contextmanager
-def _subscribed(source: DemoSource) -> Iterator[DemoSubscriber]:
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        subscriber = DemoSubscriber(source.frame_count, _SHOWN, source.transport)
-        try:
-            yield subscriber
-        finally:
-            subscriber.close()
-    finally:
-        rclpy.try_shutdown()
 
 
 def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:
