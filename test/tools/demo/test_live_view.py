@@ -49,6 +49,6 @@ def test_its_process_serves_the_page_with_lower_priority(
         answer.read()
         children.check()
     assert child.command[:2] == ["nice", "-n"]
-    assert "compressed" in child.command
+    assert "--image-transport=compressed" in child.command
     with pytest.raises(ConnectionRefusedError):
         http.client.HTTPConnection(target.hostname or "", target.port, timeout=60).request("GET", "/")

@@ -59,7 +59,7 @@ def test_a_bag_is_played_by_replay(bag: Path) -> None:
     assert float(words["--duration"]) == pytest.approx(0.25)
     assert words["--stamps"] == "now" and words["--subscribers"] == "2"
     assert player.arguments[-3:] == ["/image", "/camera_info", "/ground_truth/image"]
-    assert "--duration=0.0" in BagSource(bag).player(10.0, 1).arguments
+    assert not any(word.startswith("--duration") for word in BagSource(bag).player(10.0, 1).arguments)
 
 
 def test_another_camera_is_moved_to_the_plain_topics(tmp_path: Path, small_drive: Path) -> None:
