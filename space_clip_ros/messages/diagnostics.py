@@ -87,7 +87,9 @@ class Values:
             if prefix is not None:
                 key_type, value_type = typing.get_args(hints[field.name])
                 found = {key.removeprefix(prefix): text for key, text in texts.items() if key.startswith(prefix)}
-                values[field.name] = {key_type(key): value_type(text) for key, text in found.items()}
+                # Another version may have keys that this one does not know.
+                known = {key: text for key, text in found.items() if not _is_unknown(key_type, key)}
+                values[field.name] = {key_type(key): value_type(text) for key, text in known.items()}
             elif field.name in texts:
                 values[field.name] = _parsed(hints[field.name], texts[field.name])
         return cls(**values)
@@ -106,6 +108,7 @@ class DepthValues(Values):
         device: where it runs.
         precision: its numbers.
         model_problem: why it does not run; empty while it does.
+        model_given_up: whether that is reported as an error, because it failed too often in a row.
         depth_factor: the factor on the newest image's depth.
         depth_scale: the parameter.
         camera_info_frames: the frame_ids whose camera_info is known, with commas between.
@@ -139,6 +142,7 @@ class DepthValues(Values):
     device: str | None = value()
     precision: str | None = value()
     model_problem: str | None = value()
+    model_given_up: bool | None = value()
     depth_factor: float | None = value("{:.4f}")
     depth_scale: float | None = value("{:g}")
     camera_info_frames: str | None = value()
@@ -257,6 +261,10 @@ def status_array(stamp: Any, statuses: Iterable[Any]) -> Any:
 def status_texts(message: Any) -> dict[str, str]:
     """Return the values of a received status by their keys."""
     return {pair.key: pair.value for pair in message.values}
+
+
+def _is_unknown(kind: type, key: str) -> bool:
+    return issubclass(kind, enum.Enum) and key not in {member.value for member in kind}
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 
 from space_clip_ros.messages import stamp_ns
+from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, PlaybackValues, Values, status_texts
 from space_clip_ros.tools.latency import ArrivalLog
 
 _DEPTH = 50
@@ -23,6 +24,8 @@ _WAKE_S = 0.05
 
 QOS = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 """QoS of its subscriptions: reliable, as every message counts."""
+
+V = TypeVar("V", bound=Values)
 
 
 class ArrivalNode(Node):
@@ -41,7 +44,8 @@ class ArrivalNode(Node):
         """Subscribe."""
         super().__init__(name)
         self._outputs = dict(outputs)
-        self._diagnostics: dict[str, dict[str, str]] = {}
+        self._texts: dict[type[Values], dict[str, str]] = {}
+        self._messages: dict[type[Values], str] = {}
         self.restart()
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
@@ -64,16 +68,13 @@ class ArrivalNode(Node):
             self._executor.spin_once(timeout_sec=_WAKE_S)
         return reached
 
-    def status(self, node: str) -> dict[str, str]:
-        """Return the newest diagnostics of a node: the values of all its statuses, named ``node: what``, in one.
+    def values(self, kind: type[V]) -> V:
+        """Return the newest diagnostic values of a kind; all unknown before the first."""
+        return kind.read(self._texts.get(kind, {}))
 
-        A status's summary text is under ``message``.
-        """
-        found: dict[str, str] = {}
-        for name, values in self._diagnostics.items():
-            if name.partition(":")[0].strip().lstrip("/") == node:
-                found.update(values)
-        return found
+    def message(self, kind: type[Values]) -> str:
+        """Return the summary line that came with them; empty before the first."""
+        return self._messages.get(kind, "")
 
     def close(self) -> None:
         """Leave the network."""
@@ -90,8 +91,9 @@ class ArrivalNode(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            values = {item.key: item.value for item in status.values}
-            self._diagnostics[status.name] = {"message": status.message, **values}
+            for kind in (DepthValues, PlaybackValues, EvaluationValues):
+                if status.name.endswith(kind.PART):
+                    self._texts[kind], self._messages[kind] = status_texts(status), status.message
 
     def _listener(self, output: str) -> Callable[[Any], None]:
         def on_message(message: Any) -> None:

@@ -65,7 +65,7 @@ def test_values_are_read_back(values: DepthValues) -> None:
 
 
 def test_keys_of_others_are_passed_over_and_wrong_texts_refused() -> None:
-    assert DepthValues.read({"temperature": "hot", "received": "7"}) == DepthValues(received=7)
+    assert DepthValues.read({"temperature": "hot", "received": "7", "dropped: busy": "1"}) == DepthValues(received=7)
     with pytest.raises(ValueError, match="many"):
         DepthValues.read({"received": "many"})
 

@@ -159,6 +159,7 @@ class Reporter:
                 device=info.device,
                 precision=info.precision,
                 model_problem=model.problem,
+                model_given_up=model.failed,
             )
         if camera is not None:
             values = replace(

@@ -13,6 +13,7 @@ from space_clip_ros.config import EvaluatorConfig, NodeConfig
 from space_clip_ros.evaluation.metrics import MetricAverage
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, PlaybackValues
 from space_clip_ros.ros.drive.depth_evaluator import fitted
 from space_clip_ros.ros.executables import DEPTH_EVALUATOR, DEPTH_NODE
 from space_clip_ros.tools.demo.live_view import LiveView
@@ -92,8 +93,8 @@ class DemoRun:
         for child in (*recorders, evaluator, node):
             child.stop()
             child.check(may_end=True)
-        arrivals, status = self._subscriber.arrivals, self._subscriber.status("depth")
-        return summarize(arrivals, self._sent(), status, json.loads(evaluation.read_text(encoding="utf-8")), about)
+        arrivals, values = self._subscriber.arrivals, self._subscriber.values(DepthValues)
+        return summarize(arrivals, self._sent(), values, json.loads(evaluation.read_text(encoding="utf-8")), about)
 
     def report_frames(self) -> list[ReportFrame]:
         """Return the frames kept for the report, each with its image and truth."""
@@ -117,8 +118,9 @@ class DemoRun:
     def _check_node(self, node: Child) -> None:
         """Raise the reason why the node cannot become active, which is in its diagnostics."""
         self._children.check()
-        if "failed" in (reason := self._subscriber.status("depth").get("message", "")):
-            raise ChildError(node.name, reason)
+        values = self._subscriber.values(DepthValues)
+        if values.failure or values.model_given_up:
+            raise ChildError(node.name, self._subscriber.message(DepthValues))
 
     def _wait_until_connected(self, node: Child) -> None:
         recorded = self._plan.recording is not None
@@ -158,14 +160,15 @@ class DemoRun:
         rate, recent = arrivals.rate_hz(), percentiles(arrivals.overall_ms()[-_RECENT:])
         if rate and recent:
             words += [f"{rate:.1f} Hz", f"latency {recent['p50']:.0f} ms (p95 {recent['p95']:.0f})"]
-        error = self._subscriber.status("depth_evaluator").get("abs_rel")
-        if error:
-            words.append(f"abs_rel {float(error):.3f}")
+        error = self._subscriber.values(EvaluationValues).abs_rel
+        if error is not None:
+            words.append(f"abs_rel {error:.3f}")
         return "  ".join(words)
 
     def _sent(self) -> int:
         """Return how many frames were sent: what the player reports, or else what arrived here."""
-        return int(self._subscriber.status("kitti_player").get("frames_sent", len(self._subscriber.sent)))
+        sent = self._subscriber.values(PlaybackValues).frames_sent
+        return len(self._subscriber.sent) if sent is None else sent
 
 
 def _report_frame(frame: KeptFrame, image: Rgb, truth: Depth) -> ReportFrame:

@@ -7,14 +7,13 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.tools.benchmark.machine import processor, usable_cores
 from space_clip_ros.tools.latency import ArrivalLog, percentiles
 
-Status = Mapping[str, str]
-
 
 def summarize(
-    arrivals: ArrivalLog, sent: int, node: Status, evaluation: Mapping[str, Any], about: Mapping[str, Any]
+    arrivals: ArrivalLog, sent: int, node: DepthValues, evaluation: Mapping[str, Any], about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the summary of a run.
 
@@ -39,15 +38,15 @@ def summarize(
             **(percentiles(arrivals.overall_ms()) or {}),
             "outputs": {output: percentiles(arrivals.latencies_ms(output)) for output in arrivals.received()},
         },
-        "stages_ms": _numbers(node, "stage_ms: "),
+        "stages_ms": dict(node.stages_ms),
         "abs_rel": metrics.get("abs_rel"),
         "delta1": metrics.get("a1"),
-        "model": node.get("model"),
-        "backend": node.get("backend"),
-        "device": node.get("device"),
-        "precision": node.get("precision"),
+        "model": node.model,
+        "backend": node.backend,
+        "device": node.device,
+        "precision": node.precision,
         "received": arrivals.received(),
-        "drops": {reason: int(count) for reason, count in _numbers(node, "dropped: ").items()},
+        "drops": {reason.value: count for reason, count in node.dropped_by.items()},
         "evaluation": dict(evaluation),
         **about,
         "machine": machine(),
@@ -87,8 +86,3 @@ def table(summary: Mapping[str, Any]) -> str:
 def _row(name: str, figures: Mapping[str, float] | None, received: int) -> str:
     cells = "".join(f"{figures[key]:>8.1f}" if figures else f"{'-':>8}" for key in ("p50", "p95", "p99", "max"))
     return f"{name:<20}{cells}  {received:>8}"
-
-
-def _numbers(values: Status, prefix: str) -> dict[str, float]:
-    """Return the values whose keys start with ``prefix``, by the rest of the key."""
-    return {key.removeprefix(prefix): float(value) for key, value in values.items() if key.startswith(prefix)}

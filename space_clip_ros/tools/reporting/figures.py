@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from space_clip_ros.evaluation.metrics import METRICS
+from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.tools.reporting import page
 from space_clip_ros.tools.reporting.charts import bar_chart, grid_chart, line_chart
 from space_clip_ros.tools.reporting.errors_by_place import COLUMNS, EDGES_M, ROWS, MeanErrors
@@ -17,14 +18,12 @@ from space_clip_ros.tools.reporting.frame_statistics import RecordingStatistics
 from space_clip_ros.tools.reporting.recording import ReportSource
 
 _FACTS = ("model", "backend", "device", "precision")
-_STAGE = "stage_ms: "
-_DROPPED = "dropped: "
 _PERCENTILES = ("p50", "p95", "p99", "max")
 
 
 def summary(statistics: RecordingStatistics, source: ReportSource) -> str:
     """Return the section with the main figures, and tables of the others."""
-    node = _node_values(statistics)
+    node = statistics.node
     return page.section(
         "Summary",
         page.cards(_cards(statistics, source.summary)),
@@ -152,32 +151,23 @@ def _latency_table(run: Mapping[str, Any]) -> str:
     return f"<div>{page.table(('stamp to arrival, ms', *_PERCENTILES), rows)}</div>" if rows else ""
 
 
-def _stage_table(run: Mapping[str, Any], node: Mapping[str, str]) -> str:
-    stages = run.get("stages_ms") or {
-        key.removeprefix(_STAGE): value for key, value in node.items() if key.startswith(_STAGE)
-    }
+def _stage_table(run: Mapping[str, Any], node: DepthValues) -> str:
+    stages = run.get("stages_ms") or node.stages_ms
     rows = [(name, f"{float(value):.2f}") for name, value in stages.items()]
     return f"<div>{page.table(('stage in the node', 'ms'), rows)}</div>" if rows else ""
 
 
-def _facts_table(run: Mapping[str, Any], node: Mapping[str, str]) -> str:
-    drops = run.get("drops") or {
-        key.removeprefix(_DROPPED): value for key, value in node.items() if key.startswith(_DROPPED)
-    }
+def _facts_table(run: Mapping[str, Any], node: DepthValues) -> str:
+    drops = run.get("drops") or {reason.value: count for reason, count in node.dropped_by.items()}
     machine = run.get("machine") if isinstance(run.get("machine"), dict) else {}
     facts = {
-        **{name: run.get(name) or node.get(name) for name in _FACTS},
+        **{name: run.get(name) or getattr(node, name) for name in _FACTS},
         "drive": run.get("drive"),
         **{f"dropped: {reason}": count for reason, count in drops.items()},
         **{name: (machine or {}).get(name) for name in ("processor", "cores", "system", "python")},
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
     return f"<div>{page.table(('what ran', ''), rows, wrap=True)}</div>" if rows else ""
-
-
-def _node_values(statistics: RecordingStatistics) -> Mapping[str, str]:
-    """Return the values of the depth node's status, which is the one that names a backend."""
-    return next((values for values in statistics.diagnostics.values() if "backend" in values), {})
 
 
 def _cells(errors: MeanErrors) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.metrics import MetricAverage
 from space_clip_ros.geometry.depth import resize_bilinear
+from space_clip_ros.messages.diagnostics import DepthValues, status_texts
 from space_clip_ros.messages.images import stamp_ns
 from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.reporting.errors_by_place import ErrorsByPlace, MeanErrors
@@ -46,7 +48,7 @@ class RecordingStatistics:
         coverage: share of the true pixels that have depth, or None without truth.
         by_distance: errors, as :meth:`ErrorsByPlace.by_distance` returns them.
         by_region: errors, as :meth:`ErrorsByPlace.by_region` returns them.
-        diagnostics: newest values of each status on ``/diagnostics``, by its name.
+        node: newest values of ``depth_node`` on ``/diagnostics``; all unknown where none were recorded.
     """
 
     frames: Sequence[FrameStatistics]
@@ -55,7 +57,7 @@ class RecordingStatistics:
     coverage: float | None
     by_distance: Sequence[MeanErrors]
     by_region: Sequence[MeanErrors]
-    diagnostics: Mapping[str, Mapping[str, str]]
+    node: DepthValues
 
     def compared(self) -> list[FrameStatistics]:
         """Return the frames that have errors, the smallest abs_rel first."""
@@ -125,7 +127,7 @@ def gather_statistics(
         coverage=average.pixels / known if known else None,
         by_distance=places.by_distance(),
         by_region=places.by_region(),
-        diagnostics=listener.diagnostics,
+        node=listener.node,
     )
 
 
@@ -144,7 +146,7 @@ class _Listener:
         self._topics = topics
         self.images_ns: dict[int, int] = {}
         self.depth_ns: dict[int, int] = {}
-        self.diagnostics: dict[str, dict[str, str]] = {}
+        self.node = DepthValues()
 
     def __call__(self, topic: str, arrived_ns: int, message: Any) -> None:
         if topic == self._topics.image:
@@ -153,5 +155,7 @@ class _Listener:
             self.depth_ns[stamp_ns(message)] = arrived_ns
         elif topic == self._topics.diagnostics:
             for status in message.status:
-                values = {item.key: item.value for item in status.values}
-                self.diagnostics[status.name] = {"message": status.message, **values}
+                if status.name.endswith(DepthValues.PART):
+                    # A node of another version may report values that this one does not know.
+                    with contextlib.suppress(ValueError):
+                        self.node = DepthValues.read(status_texts(status))

@@ -6,21 +6,21 @@ import json
 
 import pytest
 
+from space_clip_ros.messages.diagnostics import DepthValues, Drop
 from space_clip_ros.tools.demo.summary import summarize, table
 from space_clip_ros.tools.latency import ArrivalLog
 
 MS = 1_000_000
-NODE = {
-    "model": "road_tiny",
-    "backend": "onnxruntime",
-    "device": "cpu",
-    "precision": "fp32",
-    "dropped": "2",
-    "dropped: replaced by a newer one": "2",
-    "stage_ms: convert": "0.50",
-    "stage_ms: engine": "20.25",
-    "received": "5",
-}
+NODE = DepthValues(
+    model="road_tiny",
+    backend="onnxruntime",
+    device="cpu",
+    precision="fp32",
+    dropped=2,
+    dropped_by={Drop.REPLACED: 2},
+    stages_ms={"convert": 0.5, "engine": 20.25},
+    received=5,
+)
 EVALUATION = {"frames": 3, "metrics": {"abs_rel": 0.125, "a1": 0.875}}
 
 
@@ -60,7 +60,7 @@ def test_the_table_shows_them(arrivals: ArrivalLog) -> None:
 
 
 def test_a_run_without_any_output_says_so() -> None:
-    summary = summarize(ArrivalLog(["depth/image"]), 5, {}, {"metrics": {}}, {})
+    summary = summarize(ArrivalLog(["depth/image"]), 5, DepthValues(), {"metrics": {}}, {})
     assert (summary["frames_received"], summary["rate_hz"], summary["abs_rel"]) == (0, None, None)
     assert summary["latency_ms"] == {"outputs": {"depth/image": None}}
     assert "no frame was compared" in table(summary)

@@ -105,6 +105,14 @@ def _kind(name: str) -> str:
 
 def _diagnostics(head: Any) -> Any:
     pair = TYPES.types[_kind("KeyValue")]
-    values = [pair(*item) for item in (("backend", "<onnx>"), ("stage_ms: engine", "31.25"), ("dropped: busy", "1"))]
-    status = TYPES.types[_kind("DiagnosticStatus")](0, "depth: pipeline", "runs", "cpu", values)
+    values = [
+        pair(*item)
+        for item in (
+            ("backend", "<onnx>"),
+            ("stage_ms: engine", "31.25"),
+            ("dropped: busy", "1"),
+            ("dropped: bad image", "1"),
+        )
+    ]
+    status = TYPES.types[_kind("DiagnosticStatus")](0, "depth: depth estimation", "runs", "cpu", values)
     return TYPES.types[_kind("DiagnosticArray")](head, [status])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from space_clip_ros.messages.diagnostics import DepthValues, Drop
 from space_clip_ros.tools.reporting.errors_by_place import COLUMNS, EDGES_M, ROWS, MeanErrors
 from space_clip_ros.tools.reporting.figures import error_by_place, over_time, summary
 from space_clip_ros.tools.reporting.frame_statistics import FrameStatistics, RecordingStatistics
@@ -30,7 +31,7 @@ def statistics(stamps_ms: list[int], latency_ms: int = 30, **changes: Any) -> Re
         "coverage": 0.5,
         "by_distance": [MeanErrors(10, 0.1, -0.05, 0.9)] + [NONE] * (len(EDGES_M) - 2),
         "by_region": [MeanErrors(10, 0.1, -0.05, 0.9)] + [NONE] * (ROWS * COLUMNS - 1),
-        "diagnostics": {},
+        "node": DepthValues(),
     }
     return RecordingStatistics(**{**values, **changes})
 
@@ -57,14 +58,11 @@ def test_what_is_unknown_is_left_out() -> None:
 
 
 def test_diagnostics_replace_a_missing_summary() -> None:
-    diagnostics = {
-        "depth: pipeline": {"backend": "torch", "stage_ms: engine": "12.34", "dropped: late": "7"},
-        "other": {},
-    }
-    html = show(statistics([0, 100], diagnostics=diagnostics))
-    for cell in ("torch", "engine", "12.34", "dropped: late", "7"):
+    node = DepthValues(backend="torch", stages_ms={"engine": 12.34}, dropped_by={Drop.TOO_OLD: 7})
+    html = show(statistics([0, 100], node=node))
+    for cell in ("torch", "engine", "12.34", "dropped: too old", "7"):
         assert f"<td>{cell}</td>" in html
-    html = show(statistics([0, 100], diagnostics=diagnostics), {"backend": "onnxruntime", "stages_ms": {"engine": 5.0}})
+    html = show(statistics([0, 100], node=node), {"backend": "onnxruntime", "stages_ms": {"engine": 5.0}})
     assert "onnxruntime" in html
     assert "12.34" not in html
 
