@@ -29,6 +29,8 @@ from space_clip_ros.cli.main import build_parser
 from space_clip_ros.config import EvaluatorConfig, NodeConfig, PlayerConfig
 from space_clip_ros.messages.diagnostics import DepthValues, PlaybackValues
 from space_clip_ros.settings import declared, load, nest, parse
+from space_clip_ros.tools.bags.options import ReplayOptions
+from space_clip_ros.tools.live.options import ViewOptions
 from space_clip_ros.training_config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +50,7 @@ ROBOT = {"colcon", "ros2", "rosdep", "sudo", "v4l2-ctl"}
 THIRD_PARTY = {"camera_calibration", "tf2_ros", "usb_cam", "v4l2_camera"}
 ROS2 = {"bag", "launch", "lifecycle", "param", "pkg", "run", "topic"}
 NODES = {"depth_node": NodeConfig, "kitti_player": PlayerConfig, "depth_evaluator": EvaluatorConfig}
+OPTIONS = {"bag_replay": ReplayOptions, "live_view": ViewOptions}
 PARSER = build_parser()
 
 
@@ -204,11 +207,10 @@ def check_executable(name: str, words: list[str]) -> None:
     assert f'f"{name} = ' in (ROOT / "setup.py").read_text(encoding="utf-8")
     start = words.index("--ros-args") if "--ros-args" in words else len(words)
     own, ros = words[:start], words[start:]
-    if name == "bag_replay":
-        parsed(["replay", *own])
-    elif name == "live_view":
-        source = (ROOT / "space_clip_ros" / "tools" / "live" / "view.py").read_text(encoding="utf-8")
-        assert all(f'"{word}"' in source for word in own if word.startswith("--"))
+    if name in OPTIONS:
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        OPTIONS[name].add_to(parser)
+        parser.parse_args(own)
     else:
         assert not own
     for flag, value in zip(ros[1::2], ros[2::2], strict=True):
