@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.rectification import ImageCalibration, Rectifier, cached_rectifier, delivered_image
 
 
@@ -73,6 +74,14 @@ class CameraCalibration:
             ]
         )
         return ImageCalibration(change @ delivered.K, change @ delivered.P, width, height)
+
+    def rectified_camera(self, width: int, height: int) -> PinholeCamera:
+        """Return the camera of rectified images of a size.
+
+        Raises:
+            InputError: as :meth:`of_image`.
+        """
+        return PinholeCamera.from_matrix(self.of_image(width, height).P, width, height)
 
     def rectifier(self, width: int, height: int) -> Rectifier:
         """Return what undistorts images of a size; the same object while the calibration stays the same.

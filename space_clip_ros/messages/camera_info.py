@@ -1,4 +1,4 @@
-"""``sensor_msgs/CameraInfo`` to cameras and calibrations, and back."""
+"""``sensor_msgs/CameraInfo`` to calibrations, and cameras to ``sensor_msgs/CameraInfo``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.calibration import CameraCalibration
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.messages.types import ROS, MessageTypes
@@ -40,31 +39,6 @@ def camera_info_from_camera(camera: PinholeCamera, header: Any, offset: float = 
         binning_y=0,
         roi=region,
     )
-
-
-def camera_from_info(msg: Any, what: str = "camera_info", *, rectified: bool = True) -> PinholeCamera:
-    """Return the pinhole camera that a camera_info describes at its full resolution.
-
-    Args:
-        msg: a ``sensor_msgs/CameraInfo``, or any object with its fields.
-        what: what to call it in errors, usually the topic.
-        rectified: read P, which describes the rectified image (K where P is all zero, as monocular drivers leave
-            it); otherwise K, which describes the raw image.
-
-    Returns:
-        The camera of ``msg.width`` x ``msg.height`` pixels; binning and region of interest are not applied.
-
-    Raises:
-        InputError: a size of zero, or a focal length or principal point that is not finite or not above zero.
-    """
-    K = np.array(msg.k, np.float64).reshape(3, 3)
-    P = np.array(msg.p, np.float64).reshape(3, 4)
-    use_p = rectified and bool(np.any(P))
-    matrix = P[:, :3] if use_p else K
-    try:
-        return PinholeCamera.from_matrix(matrix, int(msg.width), int(msg.height))
-    except InputError as error:
-        raise InputError(what, f"{('P' if use_p else 'K')} cannot be used: {error}") from error
 
 
 def calibration_from_info(msg: Any) -> CameraCalibration:

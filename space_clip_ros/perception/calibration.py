@@ -149,7 +149,7 @@ class CalibrationStore:
                 f"scaled to their {width}x{height}"
             )
         if rectify == "never":
-            camera = PinholeCamera.from_matrix(calibration.of_image(width, height).P, width, height)
+            camera = calibration.rectified_camera(width, height)
             return RectifiedView(camera, rectification=Rectification.NEVER, note=note)
         rectifier = calibration.rectifier(width, height)
         if rectifier.identity:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.messages import calibration_from_info, camera_from_info, camera_info_from_camera
+from space_clip_ros.messages import calibration_from_info, camera_info_from_camera
 
 CAMERA = PinholeCamera(640, 480, 500.0, 510.0, 319.5, 239.5)
 
@@ -22,36 +19,13 @@ def test_round_trip():
     np.testing.assert_array_equal(np.reshape(msg.k, (3, 3)), CAMERA.K)
     np.testing.assert_array_equal(np.reshape(msg.p, (3, 4)), np.column_stack([CAMERA.K, np.zeros(3)]))
     np.testing.assert_array_equal(np.reshape(msg.r, (3, 3)), np.eye(3))
-    assert camera_from_info(msg) == CAMERA
-    assert camera_from_info(msg, rectified=False) == CAMERA
+    assert calibration_from_info(msg).rectified_camera(640, 480) == CAMERA
 
 
-def test_p_is_for_rectified_and_k_for_raw_images():
-    msg = camera_info_from_camera(CAMERA, Header())
-    msg.p[0], msg.p[3] = 450.0, -225.0
-    assert camera_from_info(msg).fx == 450.0
-    assert camera_from_info(msg, rectified=False).fx == 500.0
-
-
-def test_k_stands_in_for_a_p_of_zeros():
-    msg = camera_info_from_camera(CAMERA, Header())
-    msg.p = [0.0] * 12
-    assert camera_from_info(msg) == CAMERA
-
-
-@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf"), -500.0])
-def test_unusable_focal_lengths(value):
-    msg = camera_info_from_camera(CAMERA, Header())
-    msg.k[0] = msg.p[0] = value
-    with pytest.raises(InputError, match=r"^/camera_info: P cannot be used: "):
-        camera_from_info(msg, "/camera_info")
-    with pytest.raises(InputError, match=r"^/camera_info: K cannot be used: "):
-        camera_from_info(msg, "/camera_info", rectified=False)
-
-
-def test_an_uncalibrated_camera():
-    with pytest.raises(InputError, match=r"K cannot be used: .*at least 1x1 pixel, got 0x0"):
-        camera_from_info(CameraInfo())
+def test_the_right_camera_of_a_stereo_pair_has_its_offset_in_p():
+    msg = camera_info_from_camera(CAMERA, Header(), offset=-60.0)
+    assert np.reshape(msg.p, (3, 4))[0, 3] == -60.0
+    assert calibration_from_info(msg).rectified_camera(640, 480) == CAMERA
 
 
 def test_a_calibration_holds_every_field():

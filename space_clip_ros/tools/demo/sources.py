@@ -16,7 +16,7 @@ from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
-from space_clip_ros.messages import camera_from_info, compressed_to_rgb, depth_from_image, image_to_rgb, stamp_ns
+from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, depth_from_image, image_to_rgb, stamp_ns
 from space_clip_ros.ros.drive.playback import Timetable
 from space_clip_ros.ros.executables import KITTI_PLAYER
 from space_clip_ros.tools.bags.image_topics import choose_images
@@ -143,7 +143,11 @@ class BagSource:
         """Return the first image, its camera and its frame_id."""
         with BagReader(self._path) as bag:
             image, info = (_first(bag, name) for name in (self._image.name, self._image.info))
-        return self._rgb(image), camera_from_info(info, self._image.info), str(image.header.frame_id)
+        return (
+            self._rgb(image),
+            calibration_from_info(info).rectified_camera(info.width, info.height),
+            str(image.header.frame_id),
+        )
 
     def player(self, rate_hz: float, subscribers: int) -> Player:
         """Return ``replay`` with its command line."""

@@ -10,7 +10,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.messages import camera_from_info, image_to_rgb
+from space_clip_ros.messages import calibration_from_info, image_to_rgb
 from space_clip_ros.tools.benchmark.camera_sender import CameraSender, made_up_camera, made_up_picture
 
 
@@ -31,7 +31,7 @@ def test_pictures_and_cameras_come_in_pairs(ros, until):
     stamps = [(info.header.stamp.sec, info.header.stamp.nanosec) for info in infos]
     assert len(set(stamps)) == len(stamps)
     assert {(image.header.stamp.sec, image.header.stamp.nanosec) for image in images} & set(stamps)
-    assert camera_from_info(infos[0]) == made_up_camera(40, 30)
+    assert calibration_from_info(infos[0]).rectified_camera(40, 30) == made_up_camera(40, 30)
     np.testing.assert_array_equal(image_to_rgb(images[0]), made_up_picture(40, 30))
     for node in (sender, listener):
         node.destroy_node()
