@@ -32,6 +32,8 @@ setup(
         "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags-image>=0.9"],
         "bags": ["rosbags>=0.11"],
         "view": ["tornado>=6.1"],
+        # Needed to build engines. TensorRT itself comes with JetPack, or as the wheel tensorrt of the CUDA version.
+        "engine": ["onnx>=1.16"],
         "nyu": ["h5py", "scipy"],
         "train": [
             "torch>=2.4",

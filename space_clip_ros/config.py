@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from space_clip_ros.settings import group, setting
 
 ENCODER_KINDS = ("clip", "siglip")
-BACKENDS = ("auto", "onnxruntime", "torch", "tensorrt")
+_BACKENDS_FOLDER = Path(__file__).parent / "inference" / "backends"
+# One file per backend, so that adding one changes nothing here. Listed, not imported: everything imports this module.
+BACKENDS = ("auto", *sorted(module.name for module in pkgutil.iter_modules([str(_BACKENDS_FOLDER)])))
 PRECISIONS = ("auto", "fp32", "fp16", "int8")
 HEIGHT_LIMIT = 10_000.0
 COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")

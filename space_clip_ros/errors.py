@@ -25,10 +25,14 @@ class SpaceClipError(Exception):
         self.remedy = remedy
         super().__init__(self.what, reason, remedy)
 
+    @property
+    def problem(self) -> str:
+        """The text without the remedy."""
+        return f"{self.what}: {self.reason}" if self.reason else self.what
+
     def __str__(self) -> str:
         """Return the whole text."""
-        text = f"{self.what}: {self.reason}" if self.reason else self.what
-        return f"{text}; {self.remedy}" if self.remedy else text
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
 
 class InputError(SpaceClipError, ValueError):

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -94,14 +95,51 @@ def tiny_model() -> Callable[..., Any]:
     return _beside("tiny_model").tiny_model
 
 
+def importers(*libraries: str) -> set[str]:
+    """Return our loaded modules that import one of the libraries, themselves or through another of them."""
+
+    def origin(value: Any) -> str:
+        return value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
+
+    ours = {name: module for name, module in sys.modules.items() if name.startswith("space_clip_ros.")}
+    origins = {name: {origin(value) for value in list(vars(module).values())} for name, module in ours.items()}
+    found: set[str] = set()
+    while more := {
+        name
+        for name, imported in origins.items()
+        if name not in found and any(one in found or one.partition(".")[0] in libraries for one in imported)
+    }:
+        found |= more
+    return found
+
+
+@pytest.fixture()
+def uninstall(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes libraries look as if they were not installed; our modules that import them are imported anew."""
+
+    def block(*libraries: str) -> None:
+        for name in importers(*(library.partition(".")[0] for library in libraries)):
+            monkeypatch.delitem(sys.modules, name)
+        for library in libraries:
+            monkeypatch.setitem(sys.modules, library, None)
+
+    return block
+
+
+def forget(*libraries: str) -> None:
+    """Unload our modules that import the libraries."""
+    for name in importers(*libraries):
+        del sys.modules[name]
+
+
 @pytest.fixture()
 def fake_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A GPU with TensorRT 10.3 that is none (``fake_gpu.py``), and an empty cache of engines."""
+    """A fake GPU with TensorRT 10.3 (``fake_gpu.py``), and an empty cache of engines."""
     module = _beside("fake_gpu")
     for name in ("tensorrt", "cuda", "cuda.bindings", "cuda.bindings.runtime"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    gpu = module.Gpu()
+    gpu = module.Gpu(forget)
     gpu.install("10.3.0")
     yield gpu
     gpu.remove()

@@ -1,8 +1,8 @@
-"""TensorRT and cuda-python as far as this package uses them, for machines without a GPU.
+"""Stands in for TensorRT and cuda-python, as far as this package uses them, on machines without a GPU.
 
-Only the boundary is made up: device memory is the process's own, streams run at once or record, and an engine is the
-very graph it was built from, run by ONNX Runtime. What real TensorRT is strict about is checked here, too: uint8 must
-be converted first, plans are of one version, flags are those of the version.
+Only the boundary is fake: device memory is host memory, streams run at once or record, and an engine is the graph it
+was built from, run by ONNX Runtime. The strict rules of real TensorRT are checked, too: uint8 must be converted first,
+plans belong to one version, flags are those of the version.
 """
 
 from __future__ import annotations
@@ -19,34 +19,29 @@ import numpy as np
 import onnx
 import onnxruntime
 
-OURS = tuple(
-    f"space_clip_ros.{name}"
-    for name in ("inference.tensorrt_backend", "inference.cuda_python", "export.tensorrt", "export.engine")
-)
-
-
 ERRORS = {2: b"out of memory", 35: b"CUDA driver version is insufficient for CUDA runtime version"}
 
 
 class Gpu:
-    """The machine: what tests set and look at.
+    """The machine, whose attributes tests set and read.
 
     Attributes:
         name, compute_capability: of the device.
-        devices: how many there are.
-        distortion: factor on every depth an engine gives.
-        fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture: what goes
-            wrong.
-        current: the device in use.
-        built_on: the device in use at each build.
-        launches: recorded runs launched.
-        builds: engines built.
-        networks: the flags of each network made.
+        devices: number of devices.
+        distortion: factor on every depth that an engine returns.
+        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture.
+        current: the current device.
+        built_on: the current device at each build.
+        launches: number of graph launches.
+        builds: number of engines built.
+        networks: the flags of each network.
         flags: builder flags at each build.
-        timings: the timing cache each build was given.
+        timings: the timing cache that each build got.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, forget: Callable[..., None]) -> None:
+        """Take the function that unloads our modules that import the libraries it is given."""
+        self._forget = forget
         self.name, self.compute_capability, self.devices = "Fake Orin", (8, 7), 1
         self.distortion, self.fails = 1.0, ""
         self.launches = self.builds = 0
@@ -59,7 +54,7 @@ class Gpu:
         self.recording: list[Callable[[], None]] | None = None
 
     def install(self, version: str) -> None:
-        """Be the tensorrt of this version from now on; our modules are imported anew."""
+        """Become TensorRT of this version; our modules are imported anew."""
         self.remove()
         sys.modules["tensorrt"] = make_tensorrt(self, version)
         # as of an installed package
@@ -70,8 +65,7 @@ class Gpu:
         sys.modules.update({"cuda": cuda, "cuda.bindings": bindings, "cuda.bindings.runtime": runtime})
 
     def remove(self) -> None:
-        for name in OURS:
-            sys.modules.pop(name, None)
+        self._forget("tensorrt", "cuda")
 
     def make_layers(self, types_: Iterable[Any]) -> list[Layer]:
         self.layers = [Layer(dtype) for dtype in types_]
@@ -339,7 +333,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
 
 
 def problems(model: onnx.ModelProto) -> Iterator[str]:
-    """Yield what TensorRT would not take: bytes used before they are converted, sizes that are open."""
+    """Yield what TensorRT would reject: bytes used before they are converted, and symbolic sizes."""
     (image,) = model.graph.input
     if image.type.tensor_type.elem_type == onnx.TensorProto.UINT8:
         users = {node.op_type for node in model.graph.node if image.name in node.input}

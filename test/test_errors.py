@@ -22,6 +22,7 @@ def test_the_text_is_made_of_the_parts_that_are_there(parts: tuple[str, ...], te
     error = InputError(*parts)
     assert str(error) == text
     assert [error.what, error.reason, error.remedy] == [*parts, "", ""][:3]
+    assert error.problem == str(type(error)(*parts[:2]))
 
 
 def test_an_error_crosses_processes_whole() -> None:

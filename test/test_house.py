@@ -37,18 +37,18 @@ MAY_IMPORT = {
 }
 # A file that may reach further than its room, and why.
 EXCEPTIONS = {
-    "inference/backends/torch.py": {"model"},  # it runs checkpoints, which only the model can read
+    "inference/torch_backend.py": {"model"},  # it runs checkpoints, which only the model can read
 }
 # Heavy or optional libraries, and the only places that may name them.
 ONLY_IN = {
-    "torch": r"model/|export/|training/|inference/(backends/torch|torch_runner|gpu/cuda_torch)\.py"
+    "torch": r"model/|export/|training/|inference/(torch_backend|torch_runner|gpu/cuda_torch)\.py"
     r"|data/dataset\.py|tools/benchmark/(device_roofline|eager|plain_training|training_side)\.py",
     "open_clip": r"model/",
     "timm": r"model/",
     "safetensors": r"model/",
     "onnx": r"export/",
-    "onnxruntime": r"inference/backends/onnxruntime\.py|export/",
-    "tensorrt": r"inference/backends/tensorrt\.py|export/tensorrt\.py",
+    "onnxruntime": r"inference/onnx_sessions\.py|export/",
+    "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py",
     "cuda": r"inference/gpu/cuda_python\.py",
     "rosbags": r"messages/(bag_types|color_images)\.py|tools/bags/",
     "cv_bridge": r"messages/color_images\.py",
@@ -151,7 +151,8 @@ def run_blocked(blocked: list[str], statement: str) -> None:
 
 # Loaded on a machine with TensorRT only; their own tests load them with a stand-in.
 NEEDS_TENSORRT = {
-    "inference/backends/tensorrt.py",
+    "inference/gpu/tensorrt_backend.py",
+    "inference/gpu/tensorrt_runtime.py",
     "inference/gpu/cuda_python.py",
     "export/tensorrt.py",
     "export/engine.py",

@@ -1,1 +1,1 @@
-"""One self-contained ONNX graph out of a trained model."""
+"""Turns a trained model into one self-contained ONNX file, and such a file into a TensorRT engine."""

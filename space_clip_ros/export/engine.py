@@ -1,4 +1,4 @@
-"""From an exported file to a TensorRT engine in the cache: built only when needed, kept only when it proves itself."""
+"""Builds a TensorRT engine of an exported file, if the cache has none, and keeps it if it passes the check."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.export.tensorrt import Progress, build_plan
+from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
-from space_clip_ros.inference.backends.tensorrt import engine_key, make_runner
-from space_clip_ros.inference.gpu.engine_cache import EngineCache, Entry
+from space_clip_ros.inference.gpu.engine_cache import CacheEntry, EngineCache
 from space_clip_ros.inference.gpu.engine_key import EngineKey
 from space_clip_ros.inference.gpu.open_cuda import open_cuda
+from space_clip_ros.inference.gpu.tensorrt_runtime import engine_key, make_runner
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.inference.self_check import Agreement, check_pictures, compare_runs
 
@@ -29,9 +29,9 @@ class EngineReport:
 
     Attributes:
         path: its file in the cache.
-        key: what it is for.
-        built: whether it was built now; it may have been there.
-        agreement: how far its depth is from ONNX Runtime's.
+        key: what it was built for.
+        built: whether it was built now, rather than found in the cache.
+        agreement: how much its depth differs from ONNX Runtime's.
     """
 
     path: Path
@@ -56,21 +56,21 @@ def build_engine(
 
     Args:
         file: written by ``space_clip export``.
-        size: height and width of the images, pixels; needed where the file takes any.
-        precision: auto, or the file's own, to be sure.
+        size: height and width of the images, pixels; needed if the file takes any size.
+        precision: auto, or the file's own, which is checked.
         device: auto, cuda or cuda:N.
-        images: real (H, W, 3) uint8 RGB pictures for the check, besides made-up ones; resized to ``size``.
-        force: build also what is there.
+        images: real (H, W, 3) uint8 RGB images for the check, besides synthetic ones; resized to ``size``.
+        force: build even if the cache has it.
         cache: where it is kept; the user's by default.
         progress: see :func:`space_clip_ros.export.tensorrt.build_plan`.
-        say: told what is being done, a line each.
+        say: called with a line of text for each step.
 
     Raises:
         InputError: the file is of another size or precision, or needs a size.
         ModelError: the file is not one of ours.
-        BackendError: there is no GPU, or no library to reach it.
+        BackendError: there is no GPU, or no library that opens it.
         ExportError: TensorRT cannot build it, or the engine was refused, with the numbers.
-        OSError: the cache cannot be written to.
+        DataError: the cache cannot be written to.
     """
     for image in images:
         check_image(image)
@@ -79,7 +79,7 @@ def build_engine(
     _check_precision(file, precision, metadata.precision)
     size = size or metadata.size
     if size is None:
-        raise InputError(f"{file}: takes images of any size, an engine of one; give --height and --width")
+        raise InputError(file, "takes images of any size, an engine of one", "give --height and --width")
     cache = EngineCache() if cache is None else cache
     with closing(open_cuda(device)) as cuda:
         key = engine_key(file, metadata, cuda.gpu).of_size(*size)
@@ -89,25 +89,26 @@ def build_engine(
             return _report(found, built=False)
         say(f"building for {key.gpu} (compute capability {key.compute_capability}) with TensorRT {key.tensorrt}")
         graph = static_graph(file, metadata, size)
-        # TensorRT builds for the thread's current device.
+        # TensorRT builds for the current device of the thread.
         cuda.use()
         plan, timings = build_plan(graph, metadata.precision, cache.timings(key), progress)
     cache.keep_timings(key, timings)
     say("comparing with ONNX Runtime")
-    pictures = [*check_pictures(*size), *(_fit(image, size) for image in images)]
+    pictures = [*check_pictures(*size), *(fit(image, size) for image in images)]
     agreement = _agreement(plan, device, sessions, pictures)
     sessions.close()
     if problem := agreement.problem(key.precision):
         cache.refuse(key, problem, agreement.to_dict())
-        raise ExportError(f"{file}: the engine is refused: {problem}")
+        raise ExportError(file, f"the engine is refused: {problem}")
     return _report(cache.store(key, plan, agreement.to_dict()), built=True)
 
 
 def _check_precision(file: Path, asked: str, own: str) -> None:
     if asked not in ("auto", own):
         raise InputError(
-            f"{file}: is a graph in {own}, and an engine is what its graph is; for {asked} export it with --precision "
-            f"{asked}"
+            file,
+            f"is a graph in {own}, and an engine is what its graph is",
+            f"for {asked} export it with --precision {asked}",
         )
 
 
@@ -122,11 +123,5 @@ def _agreement(plan: bytes, device: str, sessions: OnnxSessions, pictures: Seque
         runner.close()
 
 
-def _fit(image: Rgb, size: tuple[int, int]) -> Rgb:
-    if image.shape[:2] == size:
-        return image
-    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _report(entry: Entry, built: bool) -> EngineReport:
+def _report(entry: CacheEntry, built: bool) -> EngineReport:
     return EngineReport(entry.path, entry.key, built, Agreement(**entry.facts))

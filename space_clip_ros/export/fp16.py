@@ -1,8 +1,8 @@
-"""A graph in fp16 and fp32, each tensor's type written into it, so that no engine builder has to decide.
+"""Converts a graph to mixed fp16 and fp32, with each tensor's type written into it for engine builders.
 
-A builder that lowers what it likes ruins vision transformers (https://github.com/NVIDIA/TensorRT/issues/2709): layer
-norms and softmax lose what they are there for. Here matrix products, convolutions and what lies between them are fp16;
-layer norms, softmax, FiLM, all resampling and the convolution that gives metres stay fp32.
+A builder that chooses types by itself ruins vision transformers (https://github.com/NVIDIA/TensorRT/issues/2709): layer
+norms and softmax lose their accuracy. Here matrix products, convolutions and what lies between them are fp16; layer
+norms, softmax, FiLM, all resampling and the last convolution, which outputs metres, stay fp32.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from space_clip_ros.errors import ExportError
 
 LARGEST = float(np.finfo(np.float16).max)
-"""65504; what is larger becomes infinite."""
+"""65504; larger values become infinite."""
 _NETWORK = "/model/"
 _FLOAT32_OPERATORS = ("LayerNormalization", "Softmax", "Resize", "Cast")
 _FLOAT32_SCOPES = ("/model/decoder/film.", "/model/depth_head/depth", "/model/depth_head/Relu")
@@ -27,7 +27,7 @@ def to_fp16(graph: onnx.ModelProto) -> onnx.ModelProto:
 
     Args:
         graph: float32, as :func:`space_clip_ros.export.trace.trace` returns it for a model that is not simplified: the
-            rewrites save what a CPU lacks, and would turn resampling into matrix products.
+            simplifications help CPUs only, and would turn resampling into matrix products.
 
     Raises:
         ExportError: a weight is beyond fp16's range.
@@ -45,7 +45,7 @@ class _Conversion:
             tensor.name: tensor for tensor in graph.graph.initializer if tensor.data_type == TensorProto.FLOAT
         }
         self._half: set[str] = set()
-        self._at_hand: set[str] = set()
+        self._converted_names: set[str] = set()
         self._added_weights: list[TensorProto] = []
 
     def run(self) -> onnx.ModelProto:
@@ -65,7 +65,7 @@ class _Conversion:
         return result
 
     def _converted(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """Yield the node in its type, after the conversions that its inputs need."""
+        """Yield the casts that the node's inputs need, and then the node in its type."""
         half = _is_half(node)
         copied = onnx.NodeProto()
         copied.CopyFrom(node)
@@ -75,8 +75,8 @@ class _Conversion:
             elif name in self._floats and (name in self._half) != half:
                 converted = f"{name}_{'fp16' if half else 'fp32'}"
                 copied.input[index] = converted
-                if converted not in self._at_hand:
-                    self._at_hand.add(converted)
+                if converted not in self._converted_names:
+                    self._converted_names.add(converted)
                     to = TensorProto.FLOAT16 if half else TensorProto.FLOAT
                     yield helper.make_node("Cast", [name], [converted], name=converted, to=to)
         if half:
@@ -85,13 +85,15 @@ class _Conversion:
 
     def _half_weight(self, name: str) -> str:
         converted = f"{name}_fp16"
-        if converted not in self._at_hand:
-            self._at_hand.add(converted)
+        if converted not in self._converted_names:
+            self._converted_names.add(converted)
             values = numpy_helper.to_array(self._weights[name])
             largest = float(np.abs(values).max(initial=0.0))
             if largest > LARGEST:
                 raise ExportError(
-                    f"weight {name} holds {largest:.3g}, more than fp16's {LARGEST:g}; export with --precision fp32"
+                    f"weight {name} holds {largest:.3g}, more than fp16's {LARGEST:g}",
+                    "",
+                    "export with --precision fp32",
                 )
             self._added_weights.append(numpy_helper.from_array(values.astype(np.float16), converted))
         return converted

@@ -1,8 +1,8 @@
-"""What an fp16 graph computes where fp16 is real, on a CPU that has none.
+"""Emulates on a CPU what an fp16 graph computes on hardware with fp16.
 
-ONNX Runtime runs fp16 on most CPUs by converting to float32 and leaves out conversions there and back, so that an
-overflow or a lost digit never shows. Here every fp16 tensor is float32 rounded to fp16's eleven digits after each
-operator, as a GPU leaves it that sums in float32, and the largest is watched.
+ONNX Runtime runs fp16 on most CPUs by converting to float32, and drops pairs of conversions, so that overflows and lost
+digits never show. Here every fp16 tensor is float32 that is rounded to fp16's eleven binary digits after each operator,
+like on a GPU that accumulates in float32, and the largest magnitude is recorded.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
 _LARGEST_NAME = "largest_fp16"
 _SPLIT_NAME = "fp16_split"
 _SPLIT = 2.0**13 + 1.0
-"""Veltkamp's constant (Dekker, 1971): of float32's 24 digits, x * c - (x * c - x) keeps the upper 11, rounded."""
+"""Veltkamp's constant (Dekker, 1971): x * c - (x * c - x) keeps the upper 11 of float32's 24 binary digits, rounded."""
 _EXACT = {"Reshape", "Transpose", "Slice", "Split", "Squeeze", "Unsqueeze", "Concat", "Gather", "Relu", "DepthToSpace"}
-"""Operators that only move numbers or drop them: what was fp16 before still is."""
+"""Operators that only move or drop numbers, so that their outputs need no rounding."""
 
 
 class EmulatedSession:
     """Runs an fp16 graph with fp16's rounding.
 
-    Below 6e-5, where fp16 has fewer digits, it is more exact than fp16.
+    Below 6e-5, where fp16 has fewer digits, the emulation is more precise than fp16.
 
     Attributes:
-        largest: the largest magnitude that any fp16 tensor had so far; above 65504 fp16 is infinite.
+        largest: the largest magnitude that any fp16 tensor had so far; above 65504 fp16 would be infinite.
     """
 
     def __init__(self, graph: onnx.ModelProto) -> None:
@@ -47,7 +47,7 @@ class EmulatedSession:
     def run(self, images: Rgb) -> Depth:
         """Map (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres."""
         depth, largest = self._session.run([OUTPUT_NAME, _LARGEST_NAME], {INPUT_NAME: images})
-        # NaN is no number's largest, but must not hide
+        # a NaN must not be lost in the maximum
         self.largest = max(self.largest, float(np.nan_to_num(largest, nan=np.inf)))
         return cast(Depth, depth)
 
@@ -58,7 +58,7 @@ def emulated(graph: onnx.ModelProto) -> onnx.ModelProto:
     result.CopyFrom(graph)
     half = _half_values(graph)
     peaks: list[str] = []
-    nodes = [made for node in graph.graph.node for made in _emulated(node, half, peaks)]
+    nodes = [emulating for node in graph.graph.node for emulating in _emulated(node, half, peaks)]
     nodes.append(helper.make_node("Max", peaks, [_LARGEST_NAME], name=_LARGEST_NAME))
     weights = [_float32(tensor) for tensor in graph.graph.initializer]
     weights.append(numpy_helper.from_array(np.array(_SPLIT, np.float32), _SPLIT_NAME))

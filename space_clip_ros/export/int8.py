@@ -1,13 +1,13 @@
-"""A graph with its large products in 8-bit integers, as QDQ pairs, which every runtime with int8 knows.
+"""Quantises a graph's large products to 8-bit integers, as QDQ pairs, which every runtime with int8 supports.
 
-The encoder's linear layers and the encoder's and decoder's convolutions are quantised, by ONNX Runtime's quantiser:
-activations to uint8 with a zero point, weights to int8 with a scale a channel. Both resizes, layer norms, attention's
-products and softmax, FiLM and the depth head stay in float32: rounding there shows in the
-depth at once, or a CPU has no faster way. ``docs/results/precision.md`` has the figures behind the choice.
+ONNX Runtime's quantiser quantises the encoder's linear layers and the encoder's and decoder's convolutions:
+activations to uint8 with a zero point, weights to int8 with one scale per channel. Both resizes, layer norms,
+attention's products and softmax, FiLM and the depth head stay in float32: rounding there is visible in the depth, or
+CPUs have no faster int8 kernel. ``docs/results/precision.md`` has the figures behind the choice.
 
-For TensorRT the numbers are another way: activations int8 around zero, without a zero point; only what goes into a
-product is quantised, so that what follows it can be merged with it; weights stay float32 and are quantised by the
-graph; biases stay float32, since its parser dequantises no int32.
+TensorRT needs another scheme: activations are symmetric int8, without a zero point; only the inputs of a product are
+quantised, so that what follows can be fused with it; weights stay float32 and are quantised by the graph; biases stay
+float32, because TensorRT's parser does not dequantise int32.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-from space_clip_ros.export.proof import fit
+from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Rgb
 from space_clip_ros.inference.metadata import INPUT_NAME
 
 _CONVOLUTIONS = ("/model/encoder/", "/model/decoder/")
 _MATRICES = ("/model/encoder/",)
 _PREPARED = {"onnx.infer": "onnxruntime.quant", "onnx.quant.pre_process": "onnxruntime.quant"}
-"""Tells the quantiser that shapes and constants are in place, so that it does not advise to run tools first."""
+"""Tells the quantiser that shapes and constants are inferred already, so that it does not advise to do so first."""
 
 _SYMMETRIC = {
     "ActivationSymmetric": True,
@@ -38,8 +38,8 @@ _SYMMETRIC = {
 }
 
 
-class _Batches:
-    """What the quantiser asks for calibration data: one run's input after the other, then None."""
+class _CalibrationReader:
+    """Gives the quantiser its calibration data: the input of one run after the other, then None."""
 
     def __init__(self, images: Sequence[Rgb], batch: int) -> None:
         self._images: Iterator[Rgb] = iter(images)
@@ -61,12 +61,12 @@ def to_int8(
 
     Args:
         graph: float32, as :func:`space_clip_ros.export.trace.trace` returns it.
-        images: (H, W, 3) uint8 RGB; the smallest and largest values that occur on them set the scales.
-        size: height and width of the graph's images, pixels; None where any will do.
-        batch: images a run of the graph; None where any number will do.
-        symmetric: as TensorRT needs it.
+        images: (H, W, 3) uint8 RGB; the smallest and largest activations on them set the scales.
+        size: height and width of the graph's images, pixels; None if it takes any size.
+        batch: images per run of the graph; None if it takes any number.
+        symmetric: quantise symmetrically, as TensorRT needs it.
     """
-    products = _products(graph)
+    products = _quantised_products(graph)
     calibration = [image if size is None else fit(image, size) for image in images]
     with TemporaryDirectory(prefix="space_clip_int8_") as folder:
         source, quantised = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
@@ -77,7 +77,7 @@ def to_int8(
         quantize_static(
             source,
             quantised,
-            _Batches(calibration, batch or 1),
+            _CalibrationReader(calibration, batch or 1),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -94,7 +94,7 @@ def to_int8(
     return result
 
 
-def _products(graph: onnx.ModelProto) -> list[str]:
+def _quantised_products(graph: onnx.ModelProto) -> list[str]:
     constants = {tensor.name for tensor in graph.graph.initializer}
     return [
         node.name
@@ -105,7 +105,10 @@ def _products(graph: onnx.ModelProto) -> list[str]:
 
 
 def _rectifiers(graph: onnx.ModelProto, products: Sequence[str]) -> list[str]:
-    """Return the ReLUs right behind a quantised convolution: with their range as its own, rounding does their work."""
+    """Return the ReLUs directly after a quantised convolution, to be fused with it.
+
+    Quantised to the range of the ReLU's output, which begins at 0, the convolution's own rounding clips like the ReLU.
+    """
     uses = Counter(name for node in graph.graph.node for name in node.input)
     alone = {
         node.output[0]

@@ -1,10 +1,9 @@
-"""A model as one self-contained ONNX file that carries its facts and has been compared with PyTorch."""
+"""Exports a model as one self-contained ONNX file with metadata, and compares it with PyTorch."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ import torch
 
 from space_clip_ros import __version__
 from space_clip_ros.errors import ExportError, InputError
-from space_clip_ros.export.precision import Evidence, Proof, check_evidence, lower, proof_steps, prove
-from space_clip_ros.export.proof import ANY_SIZES, fit, made_up_images
-from space_clip_ros.export.simplify import plain, simplify
+from space_clip_ros.export.precision import Evidence, Proof, check_evidence, convert, proof_steps, prove
+from space_clip_ros.export.simplify import simplify, with_merged_adapters
 from space_clip_ros.export.trace import OPSET, trace
+from space_clip_ros.export.trial_images import ANY_SIZES, fit, synthetic_images
+from space_clip_ros.files import written_whole
 from space_clip_ros.inference.backend import Rgb
 from space_clip_ros.inference.integrity import graph_sha256
 from space_clip_ros.inference.metadata import (
@@ -35,7 +35,7 @@ from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToDepth
 
 _LARGEST_FILE = 2**31 - 1
-"""Bytes that protobuf, and so one ONNX file, can hold."""
+"""The most bytes that protobuf, and so one ONNX file, can hold."""
 _EXAMPLE_SIZE = (375, 1242)
 
 
@@ -47,8 +47,8 @@ class ExportReport:
         path: the file.
         bytes: its size.
         nodes: operators in the graph.
-        proof: how far it is from PyTorch, and from the truth where a drive was given.
-        metadata: what the file says about itself.
+        proof: how much it differs from PyTorch, and from ground truth if a drive was given.
+        metadata: the file's metadata.
     """
 
     path: Path
@@ -74,27 +74,28 @@ def export(
 ) -> ExportReport:
     """Write a model as an ONNX file: ``image`` uint8 (B, H, W, 3) RGB in, ``depth`` float32 (B, H, W) metres out.
 
-    The file appears only after ONNX Runtime has given PyTorch's depth on made-up images and on those given; int8, whose
-    scales fit real images, on those given.
+    The file appears only after ONNX Runtime has given PyTorch's depth on synthetic images and on those given; for int8,
+    whose scales fit real images only, on those given.
 
     Args:
         model: not changed; exported in evaluation mode.
         path: the file to write; its folder must exist.
-        height: height of every image to come, pixels. Height and width given make a graph of static shapes (TensorRT
-            wants that); without both it takes any size.
-        width: and its width.
-        batch: images a run. Without it a graph of static shapes takes one, any other any number.
+        height: height of every image to come, pixels. Height and width make a graph of static shapes, which TensorRT
+            needs; without both it takes any size.
+        width: width of every image to come, pixels.
+        batch: images per run. Without it a graph of static shapes takes one, and any other graph any number.
         precision: one of :data:`space_clip_ros.export.precision.EXPORT_PRECISIONS`.
-        symmetric: make int8 for TensorRT: around zero, which costs a CPU time.
+        symmetric: make int8 symmetric, for TensorRT; on a CPU that is slower.
         images: real (H, W, 3) uint8 RGB images to compare on as well, of any size.
         evidence: frames of a drive: int8 is calibrated on some, and any precision is judged by its abs_rel on others.
         source_sha256: hash of the checkpoint file, kept in the metadata.
-        progress: called with (steps done, steps in all).
+        progress: called with (steps done, number of steps).
 
     Raises:
         InputError: sizes, a precision or images that do not fit; int8 without evidence; symmetric, but not int8.
-        ExportError: the file does not compute what the model does, with the numbers; or it would be over 2 GB, or
-            cannot be written. Nothing is left behind, and a file that was there before stays.
+        ExportError: the file does not compute what the model does, with the numbers; or it would be over 2 GB, or its
+            folder does not exist. Nothing is left behind, and a file that was there before stays.
+        DataError: the file cannot be written; likewise.
     """
     path = Path(path)
     size = _checked_size(height, width, batch)
@@ -102,31 +103,33 @@ def export(
     for image in images:
         check_image(image)
     if sum(parameter.nbytes for parameter in model.parameters()) > _LARGEST_FILE:
-        raise ExportError(f"{path}: would be over 2 GB, which one ONNX file cannot hold; use a smaller model")
+        raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "use a smaller model")
+    if not path.parent.is_dir():
+        raise ExportError(path, f"cannot be written (there is no folder {path.parent})", "check the folder")
     model = copy.deepcopy(model).cpu().eval()
     batch = 1 if batch is None and size is not None else batch
     metadata = OnnxMetadata(model.config, precision, size, batch, source_sha256, created_with=_created_with())
     trials = _trials(images, size, precision, evidence)
     steps = proof_steps(precision, trials, evidence) + 1
-    # what spares a CPU operations only means more and smaller calls to an accelerator
+    # simplifications save operations on a CPU, but mean more and smaller kernels on an accelerator
     accelerated = precision == "fp16" or symmetric
-    network = plain(model) if accelerated else simplify(model, quantised=precision == "int8")
+    network = with_merged_adapters(model) if accelerated else simplify(model, quantised=precision == "int8")
     traced = _traced(network, size, batch, bands=1 if accelerated else RESIZE_BANDS)
-    with _refusing(path):
-        graph = lower(traced, precision, evidence, size, batch, symmetric)
+    with _named(path):
+        graph = convert(traced, precision, evidence, size, batch, symmetric)
     metadata = dataclasses.replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
     progress(1, steps)
     done = iter(range(2, steps + 1))
-    with _appearing(path) as temporary:
-        _write(graph, metadata, temporary, path)
-        with _refusing(path):
-            proof = prove(temporary, graph, model, trials, evidence, lambda: progress(next(done), steps))
-        metadata = _proved(metadata, proof, evidence)
-        _write(graph, metadata, temporary, path)
+    with written_whole(path, durable=True) as draft:
+        _write(graph, metadata, draft)
+        with _named(path):
+            proof = prove(draft, graph, model, trials, evidence, lambda: progress(next(done), steps))
+        metadata = _with_proof(metadata, proof, evidence)
+        _write(graph, metadata, draft)
     return ExportReport(path, path.stat().st_size, len(graph.graph.node), proof, metadata)
 
 
-def _proved(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None) -> OnnxMetadata:
+def _with_proof(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None) -> OnnxMetadata:
     return dataclasses.replace(
         metadata,
         max_difference=proof.difference.relative,
@@ -140,13 +143,13 @@ def _proved(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None) -> 
 
 def _checked_size(height: int | None, width: int | None, batch: int | None) -> tuple[int, int] | None:
     if batch is not None and batch < 1:
-        raise InputError(f"batch: must be at least 1, got {batch}")
+        raise InputError("batch", f"must be at least 1, got {batch}")
     if height is None and width is None:
         return None
     if height is None or width is None:
-        raise InputError(f"size: give both height and width or neither, got height {height} and width {width}")
+        raise InputError("size", f"give both height and width or neither, got height {height} and width {width}")
     if min(height, width) < 1:
-        raise InputError(f"size: must be at least 1 x 1 pixel, got height {height} and width {width}")
+        raise InputError("size", f"must be at least 1 x 1 pixel, got height {height} and width {width}")
     return height, width
 
 
@@ -156,8 +159,8 @@ def _trials(
     held_out = [] if evidence is None else evidence.held_out
     real = [image if size is None else fit(image, size) for image in (*images, *held_out)]
     if precision == "int8":
-        return real  # made-up images lie outside what its scales are made for
-    return [made_up for trial in (ANY_SIZES if size is None else (size,)) for made_up in made_up_images(*trial)] + real
+        return real  # synthetic images are outside the range that its scales are calibrated for
+    return [image for trial in (ANY_SIZES if size is None else (size,)) for image in synthetic_images(*trial)] + real
 
 
 def _traced(
@@ -165,40 +168,23 @@ def _traced(
 ) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
-    # not 1 where any number will do: tracing would take a size of 1 for one that broadcasts
+    # 2, if it takes any number: tracing would treat a size of 1 as one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
     return trace(ImageToDepth(network, size, bands=bands).eval(), example, INPUT_NAME, OUTPUT_NAME, symbolic)
 
 
-def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, temporary: Path, path: Path) -> None:
+def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:
     onnx.helper.set_model_props(graph, metadata.to_properties())
-    try:
-        temporary.write_bytes(graph.SerializeToString())
-    except OSError as error:
-        reason = error.strerror
-        raise ExportError(f"{path}: cannot be written ({reason}); check the folder and the space left") from error
+    file.write_bytes(graph.SerializeToString())
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """Say of which file a failure in the block is."""
+def _named(path: Path) -> Iterator[None]:
+    """Add the file's path to an export error in the block."""
     try:
         yield
     except ExportError as error:
-        raise ExportError(f"{path}: not written, as {error}") from error
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` that takes its place if the block ends well and vanishes if not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise ExportError(path, f"not written, as {error.problem}", error.remedy) from error
 
 
 def _created_with() -> str:

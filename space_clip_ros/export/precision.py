@@ -1,4 +1,4 @@
-"""How an export becomes fp16 or int8, and what a file of each precision must prove before it appears."""
+"""Converts an export to fp16 or int8, and checks each file before it appears."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.fp16 import LARGEST, to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.int8 import to_int8
-from space_clip_ros.export.proof import Difference, compare, fit
+from space_clip_ros.export.proof import Difference, compare
+from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
 from space_clip_ros.inference.metadata import OnnxMetadata
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import ImageToDepth
 
 EXPORT_PRECISIONS = ("fp32", "fp16", "int8")
 """What :func:`space_clip_ros.export.onnx.export` can write."""
 ABS_REL_TOLERANCE = 0.01
-"""Largest change of abs_rel against the truth, relative, that a file judged on a drive may bring."""
+"""Largest relative change of abs_rel against ground truth that a file judged on a drive may cause."""
 
 Predict = Callable[[Rgb], Depth]
 
@@ -42,18 +43,18 @@ TOLERANCES = {
     "fp16": _Tolerance(1e-2, 2e-1),
     "int8": _Tolerance(5e-2, float("inf")),
 }
-"""Single pixels at the edges of objects say little of int8; what counts there is abs_rel."""
+"""Single pixels at object edges say little about int8; there abs_rel counts."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Real frames that an export of lower precision is made and judged on.
+    """Real frames that calibrate and judge an export of lower precision.
 
     Attributes:
-        source: where they come from, kept in the file.
+        source: where they come from; kept in the file.
         calibration: (H, W, 3) uint8 RGB images that set the scales of int8.
-        held_out: images that it is judged on, none of them in ``calibration``.
-        abs_rel: mean abs_rel on the held-out images of a function from image to depth, against the truth.
+        held_out: images that the export is judged on, none of them in ``calibration``.
+        abs_rel: takes a function from image to depth and returns its mean abs_rel on the held-out images.
     """
 
     source: str
@@ -63,12 +64,12 @@ class Evidence:
 
 
 class Proof(NamedTuple):
-    """What was found.
+    """How much a file differs from its model.
 
     Attributes:
-        difference: from PyTorch; of fp16 with its rounding.
-        abs_rel: PyTorch's and the file's on the held-out frames; None without a drive.
-        largest_fp16: largest magnitude of an fp16 tensor; None of other precisions.
+        difference: from PyTorch; in fp16 with its rounding.
+        abs_rel: of PyTorch and of the file on the held-out frames; None without a drive.
+        largest_fp16: largest magnitude of an fp16 tensor; None in other precisions.
     """
 
     difference: Difference
@@ -77,23 +78,26 @@ class Proof(NamedTuple):
 
 
 def check_evidence(precision: str, evidence: Evidence | None, symmetric: bool = False) -> None:
-    """Refuse a precision that cannot be exported or proved with what is given.
+    """Reject a precision that cannot be exported or checked with what is given.
 
     Raises:
         InputError: an unknown precision; int8 without a drive; symmetric, but not int8.
     """
     if precision not in EXPORT_PRECISIONS:
-        raise InputError(f"precision: {precision!r} cannot be exported; available: {', '.join(EXPORT_PRECISIONS)}")
+        raise InputError("precision", f"{precision!r} cannot be exported", f"available: {', '.join(EXPORT_PRECISIONS)}")
     if precision == "int8" and evidence is None:
         raise InputError(
-            "int8 is calibrated on the frames of a drive and judged by its depth; give one with --drive, a KITTI raw "
-            "drive or one of 'space_clip synthesize'"
+            "int8 is calibrated on the frames of a drive and judged by its depth",
+            "",
+            "give one with --drive, a KITTI raw drive or one of 'space_clip synthesize'",
         )
     if symmetric and precision != "int8":
-        raise InputError(f"symmetric is a kind of int8, and precision is {precision}; take --precision int8 with it")
+        raise InputError(
+            f"symmetric is a kind of int8, and precision is {precision}", "", "take --precision int8 with it"
+        )
 
 
-def lower(
+def convert(
     graph: onnx.ModelProto,
     precision: str,
     evidence: Evidence | None,
@@ -107,8 +111,8 @@ def lower(
         graph: as traced.
         precision: one of :data:`EXPORT_PRECISIONS`.
         evidence: the frames for int8.
-        size: height and width of the graph's images, pixels; None where any will do.
-        batch: images a run of the graph; None where any number will do.
+        size: height and width of the graph's images, pixels; None if it takes any size.
+        batch: images per run of the graph; None if it takes any number.
         symmetric: int8 as TensorRT needs it.
 
     Raises:
@@ -122,7 +126,7 @@ def lower(
 
 
 def proof_steps(precision: str, trials: Sequence[Rgb], evidence: Evidence | None) -> int:
-    """Return how often :func:`prove` advances."""
+    """Return how often :func:`prove` calls ``advance``."""
     rounds = 2 if precision == "fp16" else 1
     return rounds * len(trials) + (2 * len(evidence.held_out) if evidence else 0)
 
@@ -135,18 +139,18 @@ def prove(
     evidence: Evidence | None,
     advance: Callable[[], None] = lambda: None,
 ) -> Proof:
-    """Compare a written file with the model, and judge it by the truth where there is any.
+    """Compare a written file with the model, and judge it by ground truth if there is any.
 
     Args:
         file: the file, with its metadata.
-        graph: what it holds.
-        model: what it was made from, in evaluation mode, on the CPU.
+        graph: the graph in it.
+        model: the model it was made from, in evaluation mode, on the CPU.
         trials: (H, W, 3) uint8 RGB images, of the file's size if it has one.
         evidence: a drive's frames.
         advance: called after each image.
 
     Raises:
-        ExportError: it is beyond a tolerance, with the numbers; or nothing is proven.
+        ExportError: it is beyond a tolerance, with the numbers; or the model's depth proves nothing.
     """
     sessions = OnnxSessions(file)
     metadata = sessions.metadata
@@ -158,23 +162,23 @@ def prove(
         difference = compare(file, model, trials, advance, emulated.run)
         largest = emulated.largest
         if largest > LARGEST:
-            raise ExportError(f"a value reaches {largest:.3g}, and fp16 ends at {LARGEST:g}; export in fp32")
+            raise ExportError(f"a value reaches {largest:.3g}, and fp16 ends at {LARGEST:g}", "", "export in fp32")
         _check_difference(difference, metadata.precision, "fp16")
     abs_rel = None if evidence is None else _judged(sessions, metadata, model, evidence, advance)
     sessions.close()
     return Proof(difference, abs_rel, largest)
 
 
-def _check_difference(difference: Difference, precision: str, what: str) -> None:
+def _check_difference(difference: Difference, precision: str, runtime: str) -> None:
     tolerance = TOLERANCES[precision]
     if difference.relative > tolerance.pixel:
         raise ExportError(
-            f"{what} differs from PyTorch by {difference.relative:.2g} relative ({difference.absolute:.2g} m), more "
+            f"{runtime} differs from PyTorch by {difference.relative:.2g} relative ({difference.absolute:.2g} m), more "
             f"than {tolerance.pixel:g}"
         )
     if difference.mean > tolerance.mean:
         raise ExportError(
-            f"{what} differs from PyTorch by {difference.mean:.2g} relative on average, more than {tolerance.mean:g}"
+            f"{runtime} differs from PyTorch by {difference.mean:.2g} relative on average, more than {tolerance.mean:g}"
         )
 
 
@@ -185,7 +189,7 @@ def _judged(
         advance()
         return image if metadata.size is None else fit(image, metadata.size)
 
-    def exact(image: Rgb) -> Depth:
+    def original(image: Rgb) -> Depth:
         image = fitted(image)
         with torch.inference_mode():
             depth = ImageToDepth(model, (image.shape[0], image.shape[1]))(torch.from_numpy(image)[None])
@@ -194,11 +198,12 @@ def _judged(
     def exported(image: Rgb) -> Depth:
         return cast(Depth, sessions.run(np.repeat(fitted(image)[None], metadata.batch or 1, axis=0))[0])
 
-    before, after = evidence.abs_rel(exact), evidence.abs_rel(exported)
+    before, after = evidence.abs_rel(original), evidence.abs_rel(exported)
     if abs(after - before) > ABS_REL_TOLERANCE * before:
         raise ExportError(
             f"abs_rel on {len(evidence.held_out)} frames of {evidence.source} goes from {before:.4f} to {after:.4f}, "
-            f"by {(after - before) / before:+.2%}, and {ABS_REL_TOLERANCE:.0%} is allowed; take another precision, or "
-            f"calibrate on frames more like those the model will see"
+            f"by {(after - before) / before:+.2%}, and {ABS_REL_TOLERANCE:.0%} is allowed",
+            "",
+            "take another precision, or calibrate on frames more like those the model will see",
         )
     return before, after

@@ -1,7 +1,7 @@
-"""The same numbers for less work: parts of a trained model rewritten into equal, cheaper ones before tracing.
+"""Rewrites parts of a trained model into equivalent, cheaper ones before it is traced.
 
-Everything here is algebra on linear pieces, so that only rounding differs; ``docs/results/decoder_savings.md`` says
-what each rewrite saves. What runtimes do by themselves (batch norm into the convolution before it) is left to them.
+All rewrites are algebra on linear layers, so that only rounding differs; ``docs/results/decoder_savings.md`` lists what
+each one saves. Fusions that runtimes do by themselves (batch norm into the convolution before it) are left to them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from space_clip_ros.export.phases import PhaseConv, PhaseTransposed
+from space_clip_ros.export.subpixel import SubpixelConv, SubpixelTransposedConv
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.adapters import merge_adapters
 from space_clip_ros.model.blocks import StructuralBlock, Upsample
 
 _THINNEST_MERGED = 32
-"""Channels from which merging an upsampling step pays; below, moving the pixels costs more than the products."""
+"""Channels from which merging an upsampling step pays off; below, moving pixels costs more than the products."""
 
 
 def simplify(model: SpaceClip, quantised: bool = False) -> SpaceClip:
@@ -29,9 +29,9 @@ def simplify(model: SpaceClip, quantised: bool = False) -> SpaceClip:
     Args:
         model: in evaluation mode; not changed. The result shares no weights with it, takes images of
             ``model.config.input_size`` only, and cannot be trained.
-        quantised: its convolutions will be int8, which makes them cheap next to what stays float32.
+        quantised: its convolutions will be int8, so that they are cheap compared with what stays float32.
     """
-    model = plain(model)
+    model = with_merged_adapters(model)
     patch = model.config.encoder.patch_size
     rows, columns = (size // patch for size in model.config.input_size)
     with torch.no_grad():
@@ -43,26 +43,26 @@ def simplify(model: SpaceClip, quantised: bool = False) -> SpaceClip:
         for module in model.decoder.modules():
             upsample = getattr(module, "upsample", None)
             if isinstance(upsample, Upsample) and quantised:
-                upsample.register_module("transposed", PhaseTransposed(upsample.transposed))
+                upsample.register_module("transposed", SubpixelTransposedConv(upsample.transposed))
             elif isinstance(upsample, Upsample) and _worth_merging(upsample):
                 module.upsample = MergedUpsample(upsample)
-        model.depth_head.register_module("depth", PhaseConv(model.depth_head.depth))
+        model.depth_head.register_module("depth", SubpixelConv(model.depth_head.depth))
     return model.eval()
 
 
-def plain(model: SpaceClip) -> SpaceClip:
-    """Return a copy of a model without adapters of its own: they are merged into the weights they adapt."""
+def with_merged_adapters(model: SpaceClip) -> SpaceClip:
+    """Return a copy of a model whose adapters are merged into the weights that they adapt."""
     model = copy.deepcopy(model)
     merge_adapters(model.encoder)
     return model
 
 
 class LowResolutionSkip(nn.Module):
-    """A :class:`~space_clip_ros.model.blocks.StructuralBlock` whose skip meets its convolution on the patch grid.
+    """A :class:`~space_clip_ros.model.blocks.StructuralBlock` that convolves its skip on the patch grid.
 
-    Bilinear resize and convolution are both linear: the skip's half of the 3x3 convolution over both becomes, on the
-    patch grid, one 1x1 convolution a tap; two matrix products per channel then resize all taps, shift each to its
-    place (zeros beyond the border, like the convolution's padding) and sum them.
+    Bilinear resize and convolution are both linear, so they can be swapped: the skip's half of the 3x3 convolution
+    becomes one 1x1 convolution per tap on the patch grid. Two matrix products per channel then resize all taps, shift
+    each to its place (zeros beyond the border, like the convolution's padding) and sum them.
     """
 
     rows: Tensor
@@ -95,8 +95,8 @@ class LowResolutionSkip(nn.Module):
 class MergedUpsample(nn.Module):
     """An :class:`~space_clip_ros.model.blocks.Upsample` as one 4x4 transposed convolution of stride 2.
 
-    The first bias passes through the second convolution, which sees less of it at the border; a channel of ones
-    carries it, so that the border comes out right by itself.
+    The first layer's bias passes through the second convolution, which sees less of it at the border. An extra channel
+    of ones carries that bias, so that the border is right.
     """
 
     def __init__(self, upsample: Upsample) -> None:
@@ -106,7 +106,7 @@ class MergedUpsample(nn.Module):
         second = fuse_conv_bn_eval(upsample.smooth.conv, upsample.smooth.norm)
         bias = cast(Tensor, first.bias)
         weight = torch.cat([first.weight, bias[None, :, None, None].expand(-1, -1, 2, 2)])
-        # the kernel of two convolutions in a row is one kernel convolved in full with the other
+        # two convolutions in a row have the kernel of the first, convolved in full with that of the second
         merged = functional.conv2d(weight, second.weight, padding=2)
         self.merged = nn.ConvTranspose2d(len(weight), second.out_channels, kernel_size=4, stride=2, padding=1)
         self.merged.weight = nn.Parameter(merged)
@@ -124,7 +124,7 @@ def _worth_merging(upsample: Upsample) -> bool:
 
 
 def _resize_and_shift(size: int, resized: int) -> Tensor:
-    """Return (resized, 3 * size) weights: a bilinearly resized axis as taps -1, 0 and +1 see it, 0 beyond its ends."""
+    """Return (resized, 3 * size) weights: a bilinearly resized axis, shifted for each tap, 0 beyond its ends."""
     weights = functional.interpolate(
         torch.eye(size, dtype=torch.float64)[None], size=resized, mode="linear", align_corners=False
     )[0].T

@@ -1,10 +1,9 @@
-"""A TensorRT engine from a graph that says its own precision: nothing is left for the builder to decide.
+"""Builds a TensorRT engine whose types are those of the graph; the builder chooses none.
 
-TensorRT's old way to fp16 is a builder flag, after which the builder lowers what it likes; that ruins vision
-transformers, whose softmax and layer norms need float32 (https://github.com/NVIDIA/TensorRT/issues/2709), and releases
-from 11 on no longer have it. Networks here are strongly typed instead (TensorRT 9 and later): every tensor has the type
-the graph gives it. TensorRT 8 has no such networks; there the graph's types are set on every layer, and the builder is
-told to obey.
+TensorRT's old fp16 builder flag lets the builder lower any layer. That ruins vision transformers, whose softmax and
+layer norms need float32 (https://github.com/NVIDIA/TensorRT/issues/2709), and releases from 11 on no longer have the
+flag. Networks here are strongly typed instead (TensorRT 9 and later): every tensor has the type that the graph gives
+it. TensorRT 8 has no such networks; there the graph's types are set on every layer, and the builder must obey them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import tensorrt
 
 from space_clip_ros.errors import ExportError
-from space_clip_ros.inference.backends.tensorrt import make_logger, said
+from space_clip_ros.inference.gpu.tensorrt_runtime import last_error, make_logger
 
 MAJOR = int(tensorrt.__version__.partition(".")[0])
 _WEAKLY_TYPED_FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",)}
@@ -28,49 +27,50 @@ def build_plan(graph: bytes, precision: str, timings: bytes, progress: Progress)
     """Build an engine.
 
     Args:
-        graph: ONNX, of static shapes (:func:`space_clip_ros.export.static_graph.static_graph`).
+        graph: serialised ONNX with static shapes (:func:`space_clip_ros.export.static_graph.static_graph`).
         precision: the graph's own number format.
-        timings: TensorRT's timing cache of this machine, or nothing.
-        progress: called with a phase's name, its steps done and its steps in all, from several threads but one at a
-            time; not at all before TensorRT 9.2, which does not tell.
+        timings: TensorRT's timing cache of this machine, or empty.
+        progress: called with a phase's name, its steps done and its number of steps, from several threads but one at a
+            time. TensorRT before 9.2 does not report progress.
 
     Returns:
-        The engine's plan, and the timing cache with what was measured for it.
+        The engine's plan, and the timing cache with the new measurements.
 
     Raises:
-        ExportError: TensorRT cannot read the graph or build it, with what TensorRT said.
+        ExportError: TensorRT cannot read the graph or build it, with TensorRT's message.
     """
-    complaints: list[str] = []
-    builder = tensorrt.Builder(make_logger(complaints))
+    errors: list[str] = []
+    builder = tensorrt.Builder(make_logger(errors))
     network = builder.create_network(_network_flags())
-    parser = tensorrt.OnnxParser(network, make_logger(complaints))
+    parser = tensorrt.OnnxParser(network, make_logger(errors))
     if not parser.parse(graph):
-        reasons = [str(parser.get_error(index)) for index in range(parser.num_errors)] or [said(complaints)]
-        raise ExportError(f"TensorRT {tensorrt.__version__} cannot read the graph: {reasons[0].strip()}")
+        reasons = [str(parser.get_error(index)) for index in range(parser.num_errors)] or [last_error(errors)]
+        raise ExportError(f"TensorRT {tensorrt.__version__} cannot read the graph", reasons[0].strip())
     config = builder.create_builder_config()
     _set_types(config, network, precision)
     cache = config.create_timing_cache(timings)
-    # False: a cache of another library or device is not taken
+    # False: reject a cache of another library or device
     config.set_timing_cache(cache, False)
     if hasattr(tensorrt, "IProgressMonitor"):
         config.progress_monitor = _monitor(progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ExportError(f"TensorRT {tensorrt.__version__} could not build the engine: {said(complaints)}")
+        raise ExportError(f"TensorRT {tensorrt.__version__} could not build the engine", last_error(errors))
     return bytes(plan), bytes(config.get_timing_cache().serialize())
 
 
 def _network_flags() -> int:
     """Return the flags of a strongly typed network with an explicit batch axis.
 
-    8 needs EXPLICIT_BATCH and has no strong typing; 9 needs both; 10 has explicit batches only; 11 strong types only.
+    TensorRT 8 needs EXPLICIT_BATCH and has no strong typing; 9 needs both flags; networks of 10 always have an explicit
+    batch; those of 11 are always strongly typed, too.
     """
     names = {8: ("EXPLICIT_BATCH",), 9: ("EXPLICIT_BATCH", "STRONGLY_TYPED"), 10: ("STRONGLY_TYPED",)}.get(MAJOR, ())
     return sum(1 << int(getattr(tensorrt.NetworkDefinitionCreationFlag, name)) for name in names)
 
 
 def _set_types(config: tensorrt.IBuilderConfig, network: tensorrt.INetworkDefinition, precision: str) -> None:
-    # float32 is float32: TF32 would keep 10 of its 23 bits in matrix products
+    # TF32 would keep only 10 of float32's 23 mantissa bits in matrix products
     config.clear_flag(tensorrt.BuilderFlag.TF32)
     if MAJOR > 8:
         return
@@ -91,12 +91,12 @@ def _set_types(config: tensorrt.IBuilderConfig, network: tensorrt.INetworkDefini
 
 
 def _monitor(progress: Progress) -> tensorrt.IProgressMonitor:
-    """Return a ``tensorrt.IProgressMonitor`` that tells ``progress`` of the outermost phases."""
+    """Return a ``tensorrt.IProgressMonitor`` that reports the outermost phases to ``progress``."""
     steps: dict[str, int] = {}
     lock = Lock()
 
     def start(self: Any) -> None:
-        # the base class of a binding must be started by name
+        # a Python class must initialise its C++ base class by name
         tensorrt.IProgressMonitor.__init__(self)
 
     def phase_start(self: Any, phase_name: str, parent_phase: str | None, num_steps: int) -> None:

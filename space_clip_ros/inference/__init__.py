@@ -1,4 +1,4 @@
-"""Depth from an RGB image, on whichever backend is there."""
+"""Depth from an RGB image, on the fastest backend available."""
 
 from space_clip_ros.inference.loading import load_predictor
 

@@ -1,4 +1,4 @@
-"""What every inference backend is to the predictor, and what a model says about itself."""
+"""The interface of every inference backend, and the facts of a loaded model."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class ModelInfo:
 
     Attributes:
         name: the model's own name.
-        backend: onnxruntime, torch or tensorrt.
+        backend: name of the backend that runs it, such as onnxruntime.
         device: cpu or cuda:N.
         precision: fp32, fp16 or int8.
         input_size: height and width that the network sees, pixels.
         min_depth: smallest depth trained for, metres.
         max_depth: largest depth trained for, metres.
-        training_camera: width, height, fx, fy of the camera trained on, pixels; None where unknown.
-        fixed_size: height and width of the only images it takes, pixels; None where any will do.
+        training_camera: width, height, fx, fy of the camera trained on, pixels; None if unknown.
+        fixed_size: height and width of the only images it takes, pixels; None if it takes any size.
         file: where it came from.
-        fixed_batch: images of every run; None where any number will do.
-        passed_over: what would have been faster and was not used, each with the reason.
+        fixed_batch: number of images in every run; None if it takes any number.
+        passed_over: what would have been faster but was not used, each with the reason.
     """
 
     name: str
@@ -54,8 +54,8 @@ class Prediction(NamedTuple):
 
     Attributes:
         depth: (H, W) float32 metres, the caller's own array.
-        stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference`` and, where the backend has one apart from
-            the run, ``copy_out``.
+        stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference`` and, if the backend copies depth in a
+            step of its own, ``copy_out``.
     """
 
     depth: Depth
@@ -63,7 +63,11 @@ class Prediction(NamedTuple):
 
 
 class Backend(Protocol):
-    """Runs one model on images that the predictor has checked."""
+    """Runs one model on images that the predictor has checked.
+
+    Attributes:
+        info: the model's facts.
+    """
 
     info: ModelInfo
 
@@ -82,7 +86,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class BatchBackend(Backend, Protocol):
-    """A backend that runs several images at once, quicker than one by one."""
+    """A backend that runs several images at once, faster than one by one."""
 
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth for images of one size; as :meth:`Backend.run` for each.

@@ -1,63 +1,60 @@
-"""What could run a model here, the fastest first."""
+"""Which backends to try for a file, on which devices, the fastest first."""
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from space_clip_ros.errors import BackendError
 from space_clip_ros.inference import model_files
+from space_clip_ros.inference.registry import BackendFactory, backend_factories
+
+_DEVICE_NAMES = {"cuda": "a GPU", "cpu": "the CPU"}
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A library on a device.
+class Candidate(NamedTuple):
+    """A backend on a device: auto (if the backend chooses by itself), cpu, cuda or cuda:N."""
 
-    Attributes:
-        library: onnxruntime, torch or tensorrt.
-        device: auto (torch alone), cpu, cuda or cuda:N.
-        chosen_by_us: whether the user left the choice open, so that others may stand in.
-        through_onnxruntime: TensorRT as ONNX Runtime's provider, for machines without TensorRT's Python package.
-    """
-
-    library: str
+    factory: BackendFactory
     device: str
-    chosen_by_us: bool = False
-    through_onnxruntime: bool = False
 
 
 def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
     """Return what to try for a file, in order; at least one.
 
     Args:
-        backend: auto, onnxruntime, torch or tensorrt.
+        backend: auto, or the name of a registered backend.
         device: auto, cpu, cuda or cuda:N.
         file: an exported graph or a checkpoint.
 
     Raises:
         BackendError: the backend does not run this kind of file, or not on this device.
     """
-    if not model_files.is_graph(file):
-        if backend not in ("auto", "torch"):
-            raise BackendError(
-                f"backend {backend}: cannot run {file}; give backend torch or auto, or make an .onnx file of it with "
-                f"'space_clip export'"
-            )
-        return [Candidate("torch", device)]
-    if backend == "torch":
-        raise BackendError(f"backend torch: cannot run {file}; give backend onnxruntime or auto, or a checkpoint")
-    gpu = "cuda" if device == "auto" else device
-    on_cpu = [Candidate("onnxruntime", "cpu")] if device in ("auto", "cpu") else []
-    if backend == "tensorrt":
-        if device == "cpu":
-            raise BackendError("backend tensorrt: runs on a GPU, not on device cpu; give device auto or cuda")
-        own = Candidate("tensorrt", gpu)
-        return [own] if _tensorrt_is_installed() else [own, Candidate("onnxruntime", gpu, through_onnxruntime=True)]
-    on_gpu = [] if device == "cpu" else [Candidate("onnxruntime", gpu)]
-    engine = [Candidate("tensorrt", gpu, chosen_by_us=True)] if backend == "auto" and on_gpu else []
-    return engine + on_gpu + on_cpu
+    factories = backend_factories()
+    able = sorted((one for one in factories.values() if file.suffix in one.suffixes), key=lambda one: one.rank)
+    if backend == "auto":
+        found = [Candidate(factory, one) for factory in able for one in factory.devices_for(device)]
+        if not found:
+            raise BackendError(f"device {device}", f"no backend runs {file} on it", "give device auto")
+        # every GPU comes before the CPU
+        return sorted(found, key=lambda candidate: candidate.device == "cpu")
+    chosen = factories[backend]
+    if chosen not in able:
+        raise _wrong_kind(backend, able, file)
+    found = [Candidate(chosen, one) for one in chosen.devices_for(device)]
+    if not found:
+        runs_on = " and ".join(_DEVICE_NAMES[one] for one in chosen.devices)
+        devices = " or ".join(("auto", *chosen.devices))
+        raise BackendError(f"backend {backend}", f"runs on {runs_on}, not on device {device}", f"give device {devices}")
+    if chosen.substitute is not None and importlib.util.find_spec(chosen.package) is None:
+        found += [Candidate(chosen.substitute, one) for one in chosen.substitute.devices_for(device)]
+    return found
 
 
-def _tensorrt_is_installed() -> bool:
-    return importlib.util.find_spec("tensorrt") is not None
+def _wrong_kind(backend: str, able: list[BackendFactory], file: Path) -> BackendError:
+    export_it = "make an .onnx file of it with 'space_clip export'"
+    other_file = "a checkpoint" if model_files.is_graph(file) else export_it
+    # the last one is the one that needs no GPU
+    remedy = f"give backend {able[-1].name} or auto, or {other_file}"
+    return BackendError(f"backend {backend}", f"cannot run {file}", remedy)

@@ -1,4 +1,4 @@
-"""What this machine's processor can do."""
+"""The features of this machine's processor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ _VNNI = {"avx512_vnni", "avx_vnni"}
 
 
 def has_vnni() -> bool:
-    """Tell whether an x86 processor multiplies int8 four times as fast as float32; False where the system is silent."""
+    """Return whether an x86 processor has VNNI, which multiplies int8 four times as fast as float32.
+
+    False if the system does not list the processor's features.
+    """
     try:
         lines = _CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

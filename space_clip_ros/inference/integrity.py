@@ -1,43 +1,48 @@
-"""Whether an exported file is still the one that was written: cut short, or with other bytes in it, it is not run."""
+"""Checks that an exported file still holds the graph that was written, so that a damaged copy is never run."""
 
 from __future__ import annotations
 
 import hashlib
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 
 from space_clip_ros.errors import ModelError
-from space_clip_ros.inference.protobuf import fields
 
-_METADATA_PROPERTY = 14  # field number in onnx.proto's ModelProto
+# Field number of onnx.proto's ModelProto.
+_METADATA_PROPERTIES = 14
+# Wire types of protobuf (https://protobuf.dev/programming-guides/encoding) and the bytes of those of fixed length.
+_VARINT, _LENGTH_DELIMITED = 0, 2
+_FIXED_BYTES = {1: 8, 5: 4}
+_MAX_SHIFT = 63
 
 
 def graph_sha256(model: memoryview) -> str:
     """Return the SHA-256 of a serialised ONNX model without its metadata properties, in hexadecimal.
 
     Raises:
-        ValueError: the bytes end too early or are no message.
+        ValueError: the bytes end too early or are not a protobuf message.
     """
     digest = hashlib.sha256()
-    for field in fields(model):
-        if field.number != _METADATA_PROPERTY:
-            digest.update(field.whole)
+    for number, field in _fields(model):
+        if number != _METADATA_PROPERTIES:
+            digest.update(field)
     return digest.hexdigest()
 
 
 def check_graph(file: Path, expected: str) -> None:
-    """Compare the graph and weights of ``file`` with the hash its metadata gives.
+    """Compare the graph and weights of ``file`` with the hash that its metadata holds.
 
     Args:
         file: an exported file.
-        expected: what :func:`graph_sha256` said when it was written; empty in files from before there was one.
+        expected: what :func:`graph_sha256` returned when the file was written; empty in files that predate the hash.
 
     Raises:
         ModelError: they differ.
     """
     if not expected:
         return
-    # mapped, not read: the file may be most of a gigabyte
+    # mapped, not read: the file may be almost a gigabyte
     with (
         file.open("rb") as opened,
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
@@ -46,6 +51,43 @@ def check_graph(file: Path, expected: str) -> None:
         found = graph_sha256(model)
     if found != expected:
         raise ModelError(
-            f"{file}: its graph is not the one that was exported (SHA-256 {found[:12]}… instead of {expected[:12]}…); "
-            f"copy the file again, or export it again"
+            file,
+            f"its graph is not the one that was exported (SHA-256 {found[:12]}… instead of {expected[:12]}…)",
+            "copy the file again, or export it again",
         )
+
+
+# A robot runs exported files without the onnx package, and ONNX Runtime does not give out a file's bytes field by
+# field, so the outermost level of the message is read here.
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield the number and the bytes, tag included, of each top-level field of a protobuf message."""
+    position = 0
+    while position < len(message):
+        start = position
+        tag, position = _varint(message, position)
+        wire_type = tag & 7
+        if wire_type == _VARINT:
+            _, position = _varint(message, position)
+        elif wire_type == _LENGTH_DELIMITED:
+            length, position = _varint(message, position)
+            position += length
+        elif wire_type in _FIXED_BYTES:
+            position += _FIXED_BYTES[wire_type]
+        else:
+            raise ValueError(f"unknown wire type {wire_type}")
+        if position > len(message):
+            raise ValueError("the message ends too early")
+        yield tag >> 3, message[start:position]
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    """Return the number that begins at ``position``, and the position after it."""
+    value = shift = 0
+    while position < len(message) and shift <= _MAX_SHIFT:
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+    raise ValueError("the message ends too early")

@@ -1,4 +1,4 @@
-"""What an exported ONNX file says about itself: written by the export, read by every backend that runs the file."""
+"""The metadata of an exported ONNX file: written by the export, read by every backend that runs the file."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class OnnxMetadata:
     Attributes:
         config: the model's whole configuration, its name included.
         precision: number format of the graph, one of :data:`space_clip_ros.config.PRECISIONS` but ``auto``.
-        size: height and width of the images, pixels; None where any will do.
-        batch: images a run; None where any number will do.
-        source_sha256: hash of the checkpoint file it was made from, hexadecimal; empty where unknown.
+        size: height and width of the images, pixels; None if it takes any size.
+        batch: images per run; None if it takes any number.
+        source_sha256: hash of the checkpoint file it was made from, hexadecimal; empty if unknown.
         max_difference: largest difference from PyTorch seen when it was made, relative.
         max_difference_m: the same, metres.
         created_with: package and library versions.
         mean_difference: mean relative difference from PyTorch on the image where it was largest.
         drive: frames that int8 was calibrated on and the file was judged on; empty for none.
-        abs_rel: against that drive's truth, PyTorch's and the file's; None without a drive.
-        largest_fp16: largest magnitude seen in an fp16 tensor, whose limit is 65504; None of other precisions.
+        abs_rel: of PyTorch and of the file, against that drive's ground truth; None without a drive.
+        largest_fp16: largest magnitude seen in an fp16 tensor, whose limit is 65504; None in other precisions.
         graph_sha256: hash of everything in the file but its metadata, hexadecimal; empty in earlier files.
     """
 
@@ -86,26 +86,27 @@ class OnnxMetadata:
         """Read the properties of ``file``.
 
         Raises:
-            ModelError: they are not there, are of another format version, or cannot be understood.
+            ModelError: they are missing, are of another format version, or cannot be parsed.
         """
         version = properties.get(_VERSION)
         if version is None:
-            raise ModelError(f"{file}: is an ONNX file without the {_PREFIX}* metadata; {_WRITTEN_BY_EXPORT}")
+            raise ModelError(file, f"is an ONNX file without the {_PREFIX}* metadata", _WRITTEN_BY_EXPORT)
         if version != FORMAT_VERSION:
             raise ModelError(
-                f"{file}: has format version {version}, this package reads {FORMAT_VERSION}; export it again with this "
-                f"version, or update the package"
+                file,
+                f"has format version {version}, this package reads {FORMAT_VERSION}",
+                "export it again with this version, or update the package",
             )
         try:
             return cls._parse({key.removeprefix(_PREFIX): value for key, value in properties.items()})
         except (KeyError, ValueError, ConfigError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise ModelError(f"{file}: its {_PREFIX}* metadata is damaged ({reason}); export it again") from error
+            raise ModelError(file, f"its {_PREFIX}* metadata is damaged ({reason})", "export it again") from error
 
     @classmethod
     def _parse(cls, values: Mapping[str, str]) -> OnnxMetadata:
         height, width, batch = values["height"], values["width"], values["batch"]
-        # what files of earlier versions lack has a default
+        # files of earlier versions lack some properties
         before, after = values.get("abs_rel_before"), values.get("abs_rel_after")
         largest = values.get("largest_fp16")
         return cls(

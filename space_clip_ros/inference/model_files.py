@@ -1,4 +1,4 @@
-"""Model names and files: what ``road_tiny`` stands for, and what kind of file one is."""
+"""Model names and files: which file a name like ``road_tiny`` stands for, and of which kind it is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
     Args:
         name_or_file: the name of a model in one of :func:`model_folders`, without suffix; or a path, known by a
             separator or a model file's suffix.
-        precision: for a name, see :func:`in_precision`.
+        precision: for a name: take the file of this precision if there is one, see :func:`in_precision`.
 
     Raises:
         ModelError: no such name (the known ones are listed), no such file, or a file of another kind.
@@ -33,13 +33,14 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
         return in_precision(models[text], precision) or models[text]
     names = ", ".join(sorted(models)) or "none"
     raise ModelError(
-        f"model {text!r}: no such name; known names: {names} (looked in {', '.join(map(str, model_folders()))}); "
-        f"give one of them, or the path of an .onnx or checkpoint file"
+        f"model {text!r}",
+        f"no such name; known names: {names} (looked in {', '.join(map(str, model_folders()))})",
+        "give one of them, or the path of an .onnx or checkpoint file",
     )
 
 
 def in_precision(file: Path, precision: str) -> Path | None:
-    """Return a graph's file in a precision: ``NAME_PRECISION.onnx`` beside ``NAME.onnx``; None where there is none."""
+    """Return a graph's file in a precision: ``NAME_PRECISION.onnx`` beside ``NAME.onnx``; None if there is none."""
     if not is_graph(file) or precision == "auto":
         return None
     path = file.with_stem(f"{file.stem}_{precision}")
@@ -47,17 +48,18 @@ def in_precision(file: Path, precision: str) -> Path | None:
 
 
 def known_models() -> dict[str, Path]:
-    """Return every model that has a name: name to file; earlier folders win, graphs win over checkpoints."""
+    """Return the models that have a name, name to file; earlier folders win, and graphs win over checkpoints."""
     models: dict[str, Path] = {}
     for folder in model_folders():
         for suffix in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
-            for path in sorted(folder.glob(f"*{suffix}")):
+            # without hidden files: drafts of models that are being exported
+            for path in sorted(folder.glob(f"[!.]*{suffix}")):
                 models.setdefault(path.stem, path)
     return models
 
 
 def model_folders() -> list[Path]:
-    """Return where named models lie: installed ROS packages, the source tree, Python's share folder, the user's own."""
+    """Return the folders of named models: installed ROS packages, source tree, Python's share folder, user's cache."""
     return [*(folder / "models" for folder in share_folders()), user_folder() / "models"]
 
 
@@ -68,16 +70,16 @@ def user_folder() -> Path:
 
 
 def is_graph(path: Path) -> bool:
-    """Tell whether a model file is an exported graph (.onnx) rather than a checkpoint."""
+    """Return whether a model file is an exported graph (.onnx) rather than a checkpoint."""
     return path.suffix in GRAPH_SUFFIXES
 
 
 def _checked(path: Path) -> Path:
     if not path.exists():
         raise ModelError(
-            f"{path}: no such model file; check the path, or give a known name: {', '.join(known_models())}"
+            path, "no such model file", f"check the path, or give a known name: {', '.join(known_models())}"
         )
     if path.is_dir() or path.suffix not in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
         kinds = ", ".join(GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES)
-        raise ModelError(f"{path}: is not a model file; models end in {kinds}")
+        raise ModelError(path, "is not a model file", f"models end in {kinds}")
     return path

@@ -1,4 +1,4 @@
-"""The one way to run a model: an image in, metric depth out, whatever the backend."""
+"""Runs a model, whatever its backend: an image in, metric depth out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from space_clip_ros.inference.backend import Backend, BatchBackend, Depth, Model
 
 
 class Predictor:
-    """Runs a model on images of any size (or of the file's, where it was exported for one).
+    """Runs a model on images of any size, or of the one size it was exported for.
 
     Safe to call from several threads. Also a context manager that closes itself.
     """
@@ -28,60 +28,60 @@ class Predictor:
             rgb: (H, W, 3) uint8 RGB, undistorted, of any memory layout; read only.
 
         Returns:
-            (H, W) float32 metres along the optical axis, finite and at least 0, as the network says it: not cut to
-            ``info.min_depth`` and ``info.max_depth``. The array is the caller's own.
+            (H, W) float32 metres along the optical axis, finite and at least 0. This is the network's raw output, not
+            cut to ``info.min_depth`` and ``info.max_depth``. The array is the caller's own.
 
         Raises:
-            InputError: not such an image, or not of the size the model was exported for.
+            InputError: not an RGB image, or not of the size the model was exported for.
             BackendError: the run failed, or the predictor is closed.
         """
         return self.run(rgb).depth
 
     def run(self, rgb: Rgb) -> Prediction:
-        """Estimate depth as :meth:`__call__` does, and say how long each stage took."""
+        """Estimate depth as :meth:`__call__` does, and return how long each stage took, too."""
         check_image(rgb)
         return self._open().run(rgb)
 
     @property
     def batches(self) -> bool:
-        """Tell whether :meth:`run_batch` is one run of the model, and so quicker than its images one by one."""
+        """Whether :meth:`run_batch` is a single run of the model, and so faster than running images one by one."""
         return isinstance(self._backend, BatchBackend) and self.info.fixed_batch is None
 
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
-        """Estimate depth of several images of one size, in one run where the backend can and one by one elsewhere.
+        """Estimate depth of several images of one size: in one run if the backend can, else one by one.
 
         Args:
             images: each as :meth:`__call__` takes it.
 
         Returns:
-            One prediction an image, in their order; the stages of one run are told with each of them.
+            One prediction per image, in their order; each has the stages of the whole run.
 
         Raises:
-            InputError: an image that :meth:`__call__` would refuse, or images of different sizes.
+            InputError: an image that :meth:`__call__` would reject, or images of different sizes.
             BackendError: the run failed, or the predictor is closed.
         """
         for image in images:
             check_image(image)
         sizes = sorted({image.shape[:2] for image in images})
         if len(sizes) > 1:
-            raise InputError(f"images: must be of one size to run together, got {sizes}")
+            raise InputError("images", f"must be of one size to run together, got {sizes}")
         backend = self._open()
         if isinstance(backend, BatchBackend) and self.batches and len(images) > 1:
             return backend.run_batch(images)
         return [backend.run(image) for image in images]
 
     def device_memory(self) -> int | None:
-        """Return the bytes of device memory held for the model; None where it runs in the process's own memory."""
+        """Return the bytes of device memory held for the model; None if it runs in the process's own memory."""
         held: int | None = getattr(self._backend, "device_memory", lambda: None)()
         return held
 
     def warm_up(self, height: int, width: int, together: int = 1) -> None:
-        """Do the work that the first images of a size cost (a second or so), on black images.
+        """Run black images of a size, because the first images of a size take a second or so longer.
 
         Args:
             height: of the images to come, pixels.
             width: of the images to come, pixels.
-            together: how many may run at once; 1, 2, 4 and so on are tried, where the backend runs several.
+            together: how many images may run at once; 1, 2, 4 and so on are tried if the backend runs several.
         """
         black = np.zeros((height, width, 3), np.uint8)
         self.run(black)
@@ -98,7 +98,7 @@ class Predictor:
 
     def _open(self) -> Backend:
         if self._backend is None:
-            raise BackendError(f"{self.info.file}: this predictor is closed; load it again")
+            raise BackendError(self.info.file, "this predictor is closed", "load it again")
         return self._backend
 
     def __enter__(self) -> Predictor:
@@ -111,27 +111,29 @@ class Predictor:
 
 
 def check_image(rgb: Rgb) -> None:
-    """Refuse what is not an RGB image.
+    """Reject anything that is not an RGB image.
 
     Raises:
         InputError: not a NumPy array, or not (H, W, 3) uint8 with H and W at least 1.
     """
     if not isinstance(rgb, np.ndarray):
-        raise InputError(f"image: must be a NumPy array of shape (H, W, 3) and dtype uint8, got a {type(rgb).__name__}")
+        raise InputError(
+            "image", f"must be a NumPy array of shape (H, W, 3) and dtype uint8, got a {type(rgb).__name__}"
+        )
     shape = tuple(rgb.shape)
     if rgb.ndim != 3 or shape[2] != 3:
-        raise InputError(f"image: must have shape (H, W, 3), got {shape}{_shape_hint(shape)}")
+        raise InputError("image", f"must have shape (H, W, 3), got {shape}", _shape_remedy(shape))
     if rgb.dtype != np.uint8:
-        raise InputError(f"image: must have dtype uint8 (0-255), got {rgb.dtype}")
+        raise InputError("image", f"must have dtype uint8 (0-255), got {rgb.dtype}")
     if not rgb.size:
-        raise InputError(f"image: is empty, shape {shape}")
+        raise InputError("image", f"is empty, shape {shape}")
 
 
-def _shape_hint(shape: tuple[int, ...]) -> str:
+def _shape_remedy(shape: tuple[int, ...]) -> str:
     if len(shape) == 2 or shape[2:] == (1,):
-        return "; a grey image must be spread to three channels first"
+        return "a grey image must be spread to three channels first"
     if shape[2:] == (4,):
-        return "; drop the alpha channel first"
+        return "drop the alpha channel first"
     if len(shape) == 4:
-        return "; give one image at a time"
+        return "give one image at a time"
     return ""

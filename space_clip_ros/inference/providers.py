@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: which one a device means, with which options."""
+"""ONNX Runtime's execution providers: which ones a device needs, with which options."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ Provider = str | tuple[str, dict[str, Any]]
 def providers(
     device: str, available: Sequence[str], tensorrt: bool = False, precision: str = "fp32", version: str = "0"
 ) -> list[Provider]:
-    """Return the providers of a session, the first to be preferred.
+    """Return the providers of a session, the preferred one first.
 
     Args:
         device: cpu, cuda or cuda:N.
         available: what this ONNX Runtime was built with, ``onnxruntime.get_available_providers()``.
-        tensorrt: prefer the TensorRT provider, which builds an engine of its own when the session is made (minutes, the
+        tensorrt: prefer the TensorRT provider, which builds its own engine when the session is made (minutes, the
             first time) and keeps it in the user's cache.
         precision: the graph's own number format.
-        version: ONNX Runtime's, which decides what options it knows.
+        version: of ONNX Runtime; older versions do not know every option.
 
     Raises:
-        BackendError: this ONNX Runtime has no such provider, or the cache's folder cannot be made.
+        BackendError: this ONNX Runtime has no such provider, or the cache folder cannot be made.
     """
     check_available(device, available, tensorrt)
     if device == "cpu":
         return [CPU]
     index = int(device.partition(":")[2] or 0)
-    # Every cuDNN algorithm is tried once a shape, with all the working memory they like: shapes here never change.
+    # cuDNN tries every algorithm once per shape, with as much working memory as it wants: shapes never change here.
     cuda: dict[str, Any] = {
         "device_id": index,
         "cudnn_conv_algo_search": "EXHAUSTIVE",
         "cudnn_conv_use_max_workspace": "1",
     }
     if tuple(int(part) for part in version.split(".")[:2]) >= _FIRST_WITH_TF32_OPTION:
-        # float32 is float32: TF32 would keep 10 of its 23 bits in products
+        # TF32 would keep only 10 of float32's 23 mantissa bits in products
         cuda["use_tf32"] = "0"
     last: list[Provider] = [(CUDA, cuda), CPU]
     return [(TENSORRT, _tensorrt_options(index, precision)), *last] if tensorrt else last
 
 
 def check_available(device: str, available: Sequence[str], tensorrt: bool = False) -> None:
-    """Refuse a device that this ONNX Runtime was not built for.
+    """Reject a device that this ONNX Runtime was not built for.
 
     Raises:
         BackendError: it has no such provider.
@@ -62,11 +62,11 @@ def check_available(device: str, available: Sequence[str], tensorrt: bool = Fals
     wanted = TENSORRT if tensorrt else CUDA
     if device != "cpu" and wanted not in available:
         found = ", ".join(available)
-        raise BackendError(f"device {device}: this ONNX Runtime has no {wanted} (it has {found}); {_INSTALL}")
+        raise BackendError(f"device {device}", f"this ONNX Runtime has no {wanted} (it has {found})", _INSTALL)
 
 
 def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
-    """Refuse a session that fell back to another provider: ONNX Runtime does so silently where a library is missing.
+    """Reject a session that fell back to another provider: ONNX Runtime does so silently if a library is missing.
 
     Raises:
         BackendError: the session's first provider is not the one asked for.
@@ -74,19 +74,20 @@ def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
     first = wanted[0] if isinstance(wanted[0], str) else wanted[0][0]
     if used[0] != first:
         raise BackendError(
-            f"{first}: ONNX Runtime could not start it and would run on {used[0]}; check that the GPU's driver, CUDA "
-            f"and cuDNN are of the versions this onnxruntime-gpu was built for"
+            first,
+            f"ONNX Runtime could not start it and would run on {used[0]}",
+            "check that the GPU's driver, CUDA and cuDNN are of the versions this onnxruntime-gpu was built for",
         )
 
 
 def _tensorrt_options(index: int, precision: str) -> dict[str, Any]:
     folder = user_folder() / "engines" / "onnxruntime"
     try:
-        # ONNX Runtime makes the folder, but not those above it.
+        # ONNX Runtime makes the folder, but not its parents.
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BackendError(
-            f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to a folder that can be written to"
+            folder, f"cannot be made ({error.strerror})", "set XDG_CACHE_HOME to a folder that can be written to"
         ) from error
     return {
         "device_id": index,
@@ -94,7 +95,7 @@ def _tensorrt_options(index: int, precision: str) -> dict[str, Any]:
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": True,
         "trt_timing_cache_path": str(folder),
-        # Its networks are not strongly typed: without the flag the builder refuses the graph's fp16 or int8.
+        # Its networks are not strongly typed: without the flag the builder rejects the graph's fp16 or int8.
         "trt_fp16_enable": precision == "fp16",
         "trt_int8_enable": precision == "int8",
     }

@@ -1,4 +1,4 @@
-"""The check that an engine passes before it is used: its depth against ONNX Runtime's on the same pictures."""
+"""The check that an engine must pass before it is used: its depth against ONNX Runtime's on the same images."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.backend import Depth, Rgb
 
 TOLERANCES = {"fp32": (1e-3, 1e-2), "fp16": (1e-2, 5e-2), "int8": (3e-2, 2e-1)}
-"""Precision to the largest mean, and the largest 99.9th percentile, of the relative difference that is accepted."""
+"""For each precision, the largest accepted mean and 99.9th percentile of the relative difference."""
 _TAIL = 99.9
 _RELATIVE_FLOOR = 0.01
 _SMALLEST_M = 1e-3
 _SEED = 42
+_CHECK_WEIGHTS = "check the model's weights"
 
 Run = Callable[[Rgb], Depth]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two runs of one graph are apart, the worst picture's value of each.
+    """How much the depth of two runs of one graph differs; each number is of the worst image.
 
-    Relative differences are over the depth, or over 1 % of the picture's mean depth or 1 mm where that is more: next to
-    the final ReLU's zeros every rounding would be infinitely large. Single pixels at the edges of objects say little,
-    so that the 99.9th percentile is judged and the maximum only told.
+    Relative differences are divided by the depth, or by 1 % of the image's mean depth or 1 mm if that is more:
+    otherwise rounding next to the final ReLU's zeros would count as infinite. Single pixels at object edges say
+    little, so the 99.9th percentile is judged, and the maximum is only reported.
 
     Attributes:
         mean_relative: mean relative difference.
-        tail_relative: 99.9th percentile of it.
+        tail_relative: 99.9th percentile of the relative difference.
         largest_m: largest absolute difference, metres.
         finite: whether every depth is a finite number.
-        images: how many pictures were compared.
+        images: how many images were compared.
     """
 
     mean_relative: float
@@ -44,18 +45,18 @@ class Agreement:
     images: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as JSON holds them."""
+        """Return the numbers as a JSON object."""
         return asdict(self)
 
     def __str__(self) -> str:
-        """Say the numbers."""
+        """Return the numbers as text."""
         return (
             f"mean {self.mean_relative:.2g} relative, 99.9th percentile {self.tail_relative:.2g}, largest "
             f"{self.largest_m:.2g} m on {self.images} pictures"
         )
 
     def problem(self, precision: str) -> str:
-        """Return why an engine of this precision is not accepted, with the numbers; empty where it is."""
+        """Return why an engine of this precision is rejected, with the numbers; empty if it is accepted."""
         if not self.finite:
             return "its depth is not finite: numbers overflow somewhere in the graph"
         mean, tail = TOLERANCES[precision]
@@ -67,25 +68,23 @@ class Agreement:
 def compare_runs(
     candidate: Run, reference: Run, images: Sequence[Rgb], advance: Callable[[], None] = lambda: None
 ) -> Agreement:
-    """Run every picture on both.
+    """Run every image on both, and compare the depth.
 
     Args:
         candidate: the engine: (H, W, 3) uint8 RGB to (H, W) float32 metres.
         reference: ONNX Runtime on the same graph.
         images: at least one.
-        advance: called after each picture.
+        advance: called after each image.
 
     Raises:
-        BackendError: the reference's depth is not finite or is 0 everywhere, so that nothing is proven.
+        BackendError: the reference's depth is not finite or is 0 everywhere, which proves nothing.
     """
     mean = tail = largest = deepest = 0.0
     finite = True
     for image in images:
         expected, depth = reference(image), candidate(image)
         if not np.isfinite(expected).all():
-            raise BackendError(
-                "ONNX Runtime's depth is not finite on a picture of the check; check the model's weights"
-            )
+            raise BackendError("ONNX Runtime's depth is not finite on a picture of the check", "", _CHECK_WEIGHTS)
         finite = finite and bool(np.isfinite(depth).all())
         if finite:
             difference = np.abs(depth - expected)
@@ -96,14 +95,14 @@ def compare_runs(
         deepest = max(deepest, float(expected.max()))
         advance()
     if not deepest:
-        raise BackendError("the model says 0 m everywhere on the pictures of the check; check its weights")
+        raise BackendError("the model says 0 m everywhere on the pictures of the check", "", _CHECK_WEIGHTS)
     return Agreement(mean, tail, largest, finite, len(images))
 
 
 def check_pictures(height: int, width: int) -> list[Rgb]:
-    """Return the pictures every engine is checked on, (height, width, 3) uint8 RGB, the same ones every time.
+    """Return the images that every engine is checked on, (height, width, 3) uint8 RGB, the same ones every time.
 
-    A street of simple shapes, the same at dusk, and noise, which drives activations further than any street does.
+    They are a street of simple shapes, the same at dusk, and noise, which drives activations further than any street.
     """
     random = np.random.default_rng(_SEED)
     street = _street(height, width, random)

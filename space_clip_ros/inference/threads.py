@@ -1,4 +1,4 @@
-"""How many threads a model may use."""
+"""The number of threads that a model uses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def thread_count(asked: int = 0) -> int:
-    """Return ``asked``, or where it is 0 one thread a physical core that this process may use.
+    """Return ``asked``; if it is 0, one thread for each physical core that this process may use.
 
     A core's second hardware thread shares its arithmetic units and only slows matrix products down. A container's CPU
-    quota counts as so many cores.
+    quota limits the count.
     """
     if asked:
         return asked
@@ -29,7 +29,7 @@ def _usable_cpus() -> set[int]:
 
 
 def _siblings(cpu: int) -> str:
-    """Return the hardware threads of a CPU's core, as text; the CPU alone where the system does not say."""
+    """Return the hardware threads of a CPU's core, as text; the CPU alone if the system does not list them."""
     try:
         return (_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text(encoding="ascii").strip()
     except OSError:

@@ -1,8 +1,8 @@
-"""Images of one number and size on PyTorch: buffers made once, and on a GPU one graph launch a run.
+"""Runs images of one number and size on PyTorch: buffers are made once, and a GPU run is one graph launch.
 
-On a GPU the images go up from page-locked memory in one copy, a CUDA graph does everything in between, and each depth
-comes down in one copy into page-locked memory that the caller keeps, all on a stream of its own: three calls in place
-of hundreds of kernel launches. On a CPU the same steps are plain calls.
+On a GPU the images are uploaded from page-locked memory in one copy, a CUDA graph does the computation, and each depth
+map is downloaded in one copy into page-locked memory that the caller keeps. All of it is on a stream of its own: three
+calls instead of hundreds of kernel launches. On a CPU the same steps are plain calls.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ Compute = Callable[[Tensor], Tensor]
 
 _LOG = logging.getLogger(__name__)
 _WARM_UP_RUNS = 3
-_MARKS = 4
+_MARKS_PER_RUN = 4
 
 
 class Stream(Protocol):
-    """Where a run's work goes.
+    """Executes a run: on the CPU at once, or on a GPU in order and in the background.
 
     Attributes:
-        device: where images and depth live meanwhile.
-        page_locked: whether images are to be put into page-locked memory.
+        device: where images and depth are during the run.
+        page_locked: whether images belong into page-locked host memory.
     """
 
     device: torch.device
     page_locked: bool
 
     def prepare(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
-        """Return what computes the depth of whatever ``images`` holds at the time, in the quickest way there is."""
+        """Return a function that computes the depth of what ``images`` holds when it is called, as fast as possible."""
         ...
 
     def download(self, depth: Tensor) -> list[Tensor]:
-        """Return where each of (B, H, W) will be in this process's memory once :meth:`finish` returns."""
+        """Copy (B, H, W) depth to host memory, image by image; it is there once :meth:`finish` returns."""
         ...
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Return a context in which PyTorch's work goes here; marks begin anew."""
+        """Return a context in which PyTorch runs on this stream; it clears the marks."""
         ...
 
     def mark(self) -> None:
-        """Note the moment at which the work given so far is done."""
+        """Record the time at which the work submitted so far is done."""
         ...
 
     def finish(self) -> list[float]:
-        """Wait for all work; return the milliseconds between marks."""
+        """Wait for all work, and return the milliseconds between marks."""
         ...
 
 
 class HostStream:
-    """Work on the CPU: done when it is given."""
+    """Executes on the CPU, at once."""
 
     device = torch.device("cpu")
     page_locked = False
@@ -92,13 +92,13 @@ class HostStream:
         return [(end - start) * 1e3 for start, end in pairwise(self._marks)]
 
 
-def _settled() -> Any:
-    """Have cuDNN keep the quickest algorithm of each shape, and float32 be float32: TF32 has 10 of its 23 bits."""
+def _cudnn_flags() -> Any:
+    """Make cuDNN keep the fastest algorithm of each shape, without TF32, which has 10 of float32's 23 mantissa bits."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
 
 
 class CudaStream:
-    """Work on a GPU, in a stream of its own."""
+    """Executes on a GPU, on a CUDA stream of its own."""
 
     page_locked = True
 
@@ -107,14 +107,14 @@ class CudaStream:
         self.device = device
         cuda: Any = torch.cuda
         self._stream = cuda.Stream(device)
-        self._events = [cuda.Event(enable_timing=True) for _ in range(_MARKS)]
+        self._events = [cuda.Event(enable_timing=True) for _ in range(_MARKS_PER_RUN)]
         self._marked = 0
 
     def prepare(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
-        """Capture a CUDA graph, or where that fails say so and run eagerly; see :class:`Stream`."""
+        """Capture a CUDA graph; if that fails, log it and run eagerly. See :class:`Stream`."""
         self._stream.wait_stream(torch.cuda.current_stream(self.device))
-        # cuDNN tries its algorithms while warming up and keeps the quickest for this shape; the graph holds its calls.
-        with self.scope(), _settled():
+        # While warming up, cuDNN tries its algorithms and keeps the fastest for this shape; the graph records those.
+        with self.scope(), _cudnn_flags():
             for _ in range(_WARM_UP_RUNS):
                 compute(images)
             self._stream.synchronize()
@@ -125,14 +125,14 @@ class CudaStream:
                 _LOG.warning("%s: no CUDA graph, which makes every run slower (%s)", self.device, text)
 
         def kernel_by_kernel() -> Tensor:
-            with _settled():
+            with _cudnn_flags():
                 return compute(images)
 
         return kernel_by_kernel
 
     def download(self, depth: Tensor) -> list[Tensor]:
         """See :class:`Stream`."""
-        # PyTorch keeps page-locked memory that was let go for the next run, so after a few runs nothing is allocated.
+        # PyTorch reuses page-locked memory that was freed, so after a few runs nothing is allocated.
         targets = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in depth]
         for target, one in zip(targets, depth, strict=True):
             target.copy_(one, non_blocking=True)
@@ -158,7 +158,7 @@ class CudaStream:
 
     def _capture(self, compute: Compute, images: Tensor) -> Callable[[], Tensor]:
         graph: Any = torch.cuda.CUDAGraph()
-        # Other threads may use the GPU meanwhile: only this one's calls are checked.
+        # Check only this thread's calls: others may use the GPU meanwhile.
         with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             depth = compute(images)
 
@@ -170,7 +170,7 @@ class CudaStream:
 
 
 class TorchRunner:
-    """Runs one computation on images of one number and size; safe to call from several threads, one at a time runs."""
+    """Runs one computation on images of one number and size. Safe to call from several threads; they take turns."""
 
     def __init__(self, compute: Compute, shape: tuple[int, int, int], stream: Stream) -> None:
         """Make the buffers and prepare the computation.

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from space_clip_ros.export.onnx import _traced
-from space_clip_ros.export.simplify import plain
+from space_clip_ros.export.simplify import with_merged_adapters
 from space_clip_ros.model import SpaceClip
 
 
@@ -20,4 +20,4 @@ def model(tiny_model: Callable[..., SpaceClip]) -> SpaceClip:
 @pytest.fixture(scope="module")
 def plainly_traced(model: SpaceClip) -> onnx.ModelProto:
     """The graph that becomes fp16, or int8 for TensorRT: for one image of 60 x 40 pixels."""
-    return _traced(plain(model), (40, 60), 1, bands=1)
+    return _traced(with_merged_adapters(model), (40, 60), 1, bands=1)

@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.fp16 import to_fp16
-from space_clip_ros.export.proof import made_up_images
+from space_clip_ros.export.trial_images import synthetic_images
 
 SIZE = (40, 60)
 # Operators of TensorRT 8.6's and 10's ONNX parser (github.com/onnx/onnx-tensorrt, docs/operators.md) that exports use.
@@ -53,7 +53,7 @@ def test_every_product_of_the_network_is_fp16_and_nothing_that_must_not_be(half:
 
 
 def test_it_computes_the_model(plainly_traced: onnx.ModelProto, half: onnx.ModelProto) -> None:
-    image = made_up_images(*SIZE)[1][None]
+    image = synthetic_images(*SIZE)[1][None]
     np.testing.assert_allclose(run(half, image), run(plainly_traced, image), rtol=0.02)
 
 

@@ -12,12 +12,12 @@ import torch
 
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.onnx import _traced
-from space_clip_ros.export.proof import made_up_images
 from space_clip_ros.export.simplify import simplify
+from space_clip_ros.export.trial_images import synthetic_images
 from space_clip_ros.model import SpaceClip
 
 SIZE = (40, 60)
-IMAGES = made_up_images(*SIZE)
+IMAGES = synthetic_images(*SIZE)
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from space_clip_ros.errors import BackendError, ExportError, InputError
 from space_clip_ros.export import precision as precisions
 from space_clip_ros.export.onnx import ExportReport, export
 from space_clip_ros.export.precision import Evidence, Predict
-from space_clip_ros.export.proof import made_up_images
+from space_clip_ros.export.trial_images import synthetic_images
 from space_clip_ros.inference import load_predictor
-from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip, build
 
 SIZE = (40, 60)
-IMAGES = made_up_images(*SIZE)
+IMAGES = synthetic_images(*SIZE)
 
 
 @pytest.fixture(scope="module", autouse=True)

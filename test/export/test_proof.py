@@ -12,26 +12,26 @@ import torch
 
 from space_clip_ros.config import ADAPTED, AdapterConfig
 from space_clip_ros.export.onnx import export
-from space_clip_ros.export.proof import fit, made_up_images
+from space_clip_ros.export.trial_images import fit, synthetic_images
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.adapters import adapter_parameters
 
 
 @pytest.mark.parametrize("size", [(375, 1242), (1, 1), (5, 300)])
-def test_made_up_images_differ_and_repeat(size: tuple[int, int]) -> None:
-    images = made_up_images(*size)
+def test_synthetic_images_differ_and_repeat(size: tuple[int, int]) -> None:
+    images = synthetic_images(*size)
     assert all(image.shape == (*size, 3) and image.dtype == np.uint8 for image in images)
-    for image, again in zip(images, made_up_images(*size), strict=True):
+    for image, again in zip(images, synthetic_images(*size), strict=True):
         np.testing.assert_array_equal(image, again)
 
 
 def test_the_checkerboard_reaches_both_ends() -> None:
-    checkerboard = made_up_images(40, 40)[-1]
+    checkerboard = synthetic_images(40, 40)[-1]
     assert set(np.unique(checkerboard)) == {0, 255}
 
 
 def test_fit() -> None:
-    image = made_up_images(40, 60)[0]
+    image = synthetic_images(40, 60)[0]
     assert fit(image, (40, 60)) is image
     assert fit(image, (20, 90)).shape == (20, 90, 3)
 
@@ -46,7 +46,7 @@ def test_merged_adapters_are_proved_against_the_model_that_has_them(model: Space
     for parameter in adapter_parameters(adapted.encoder.tower).values():
         parameter.data.normal_(0.0, 0.1)
     before = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
-    images = made_up_images(30, 50)
+    images = synthetic_images(30, 50)
     report = export(adapted, tmp_path / "adapted.onnx", 30, 50, images=images)
     assert report.proof.difference.relative < 1e-3
     assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from space_clip_ros.config import ADAPTED, AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
-from space_clip_ros.export.phases import PhaseConv, PhaseTransposed
 from space_clip_ros.export.simplify import LowResolutionSkip, MergedUpsample, simplify
+from space_clip_ros.export.subpixel import SubpixelConv, SubpixelTransposedConv
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.adapters import adapter_parameters
 from space_clip_ros.model.blocks import StructuralBlock, Upsample
@@ -113,13 +113,13 @@ def test_only_upsampling_steps_that_gain_are_merged() -> None:
     model = simplify(build(ModelConfig(encoder=encoder, decoder=decoder, input_size=(32, 32))))
     merged = [isinstance(block.upsample, MergedUpsample) for block in model.decoder.semantic_blocks]
     assert merged == [True, True, False, False]
-    assert isinstance(model.depth_head.depth, PhaseConv)
+    assert isinstance(model.depth_head.depth, SubpixelConv)
 
 
 def test_nothing_is_transposed_where_convolutions_are_quantised(model: SpaceClip) -> None:
     parts = list(simplify(model, quantised=True).modules())
     assert not any(isinstance(part, nn.ConvTranspose2d) for part in parts)
-    assert sum(isinstance(part, PhaseTransposed) for part in parts) == 7
+    assert sum(isinstance(part, SubpixelTransposedConv) for part in parts) == 7
 
 
 def test_the_model_stays_as_it_was(model: SpaceClip) -> None:

@@ -12,11 +12,11 @@ import pytest
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.onnx import _traced, export
-from space_clip_ros.export.proof import made_up_images
-from space_clip_ros.export.simplify import plain
-from space_clip_ros.export.static_graph import BYTES_NAME, _varint, static_graph
-from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
+from space_clip_ros.export.simplify import with_merged_adapters
+from space_clip_ros.export.static_graph import BYTES_NAME, static_graph
+from space_clip_ros.export.trial_images import synthetic_images
 from space_clip_ros.inference.metadata import INPUT_NAME, OnnxMetadata
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip
 
 # What TensorRT 8.6's parser reads (onnx-tensorrt, docs/operators.md of release/8.6-GA), as far as exports use it.
@@ -91,8 +91,8 @@ def test_refusals(files: dict[str, Path]) -> None:
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_only_symmetric_int8_is_taken(model: SpaceClip, tmp_path: Path, symmetric: bool) -> None:
     size, file = (60, 100), tmp_path / "int8.onnx"
-    images = made_up_images(*size)
-    quantised = to_int8(_traced(plain(model), size, 1, bands=1), images, size, 1, symmetric)
+    images = synthetic_images(*size)
+    quantised = to_int8(_traced(with_merged_adapters(model), size, 1, bands=1), images, size, 1, symmetric)
     onnx.save(quantised, file)
     facts = OnnxMetadata(model.config, precision="int8", size=size)
     if symmetric:
@@ -120,8 +120,3 @@ def test_half_a_file(files: dict[str, Path], tmp_path: Path, kept: int) -> None:
     half.write_bytes(files["fixed"].read_bytes()[:kept])
     with pytest.raises(ExportError, match=r"half\.onnx: is not a whole ONNX file; export it again"):
         static_graph(half, metadata(files["fixed"]), (60, 100))
-
-
-def test_numbers_by_hand() -> None:
-    # protobuf's own example is 150
-    assert (_varint(150), _varint(0), _varint(127)) == (b"\x96\x01", b"\x00", b"\x7f")

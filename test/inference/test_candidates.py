@@ -1,4 +1,4 @@
-"""What is tried for a file, in which order."""
+"""Which backends are tried for a file, on which devices, in which order."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.candidates import Candidate, candidates
+from space_clip_ros.inference.candidates import candidates
 
 GRAPH, CHECKPOINT = Path("road.onnx"), Path("road.safetensors")
 
 
 def tried(backend: str, device: str, file: Path = GRAPH) -> list[str]:
-    return [f"{one.library} {one.device}" for one in candidates(backend, device, file)]
+    return [f"{factory.name} {device}" for factory, device in candidates(backend, device, file)]
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,8 @@ def test_graphs(backend: str, device: str, expected: list[str]) -> None:
     assert tried(backend, device) == expected
 
 
-def test_only_an_open_choice_lets_others_stand_in() -> None:
-    assert candidates("auto", "cuda", GRAPH)[0].chosen_by_us
-    explicit, provider = candidates("tensorrt", "cuda", GRAPH)
-    assert not explicit.chosen_by_us
-    assert provider == Candidate("onnxruntime", "cuda", through_onnxruntime=True)
-
-
-def test_onnxruntimes_tensorrt_stands_in_only_where_there_is_no_other(fake_gpu: Any) -> None:
-    assert candidates("tensorrt", "cuda", GRAPH) == [Candidate("tensorrt", "cuda")]
+def test_onnxruntimes_tensorrt_replaces_only_a_missing_one(fake_gpu: Any) -> None:
+    assert tried("tensorrt", "cuda") == ["tensorrt cuda"]
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda:1"])
@@ -52,10 +45,15 @@ def test_checkpoints(device: str) -> None:
 @pytest.mark.parametrize(
     ("backend", "device", "file", "message"),
     [
-        ("torch", "auto", GRAPH, r"backend torch: cannot run road\.onnx; give backend onnxruntime or auto"),
+        ("torch", "auto", GRAPH, r"^backend torch: cannot run road\.onnx; give backend onnxruntime or auto, or a che"),
         ("onnxruntime", "auto", CHECKPOINT, r"cannot run road\.safetensors; .*'space_clip export'"),
-        ("tensorrt", "auto", CHECKPOINT, r"backend tensorrt: cannot run road\.safetensors"),
-        ("tensorrt", "cpu", GRAPH, "backend tensorrt: runs on a GPU, not on device cpu"),
+        (
+            "tensorrt",
+            "auto",
+            CHECKPOINT,
+            r"^backend tensorrt: cannot run road\.safetensors; give backend torch or auto",
+        ),
+        ("tensorrt", "cpu", GRAPH, "backend tensorrt: runs on a GPU, not on device cpu; give device auto or cuda"),
     ],
 )
 def test_refusals(backend: str, device: str, file: Path, message: str) -> None:

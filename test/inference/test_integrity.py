@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ def test_metadata_may_change() -> None:
     graph, metadata = b"\x3a\x03abc", b"\x72\x02xy"
     assert graph_sha256(memoryview(graph + metadata)) == graph_sha256(memoryview(graph))
     assert graph_sha256(memoryview(graph)) != graph_sha256(memoryview(b"\x3a\x03abd"))
+
+
+def test_every_kind_of_field_is_hashed() -> None:
+    # a number, bytes, a float32 and a float64, after the examples of protobuf's own page on its encoding
+    message = b"\x08\x96\x01" + b"\x12\x07testing" + b"\x1d\x00\x00\x80\x3f" + b"\x21" + bytes(8)
+    assert graph_sha256(memoryview(message)) == hashlib.sha256(message).hexdigest()
+
+
+@pytest.mark.parametrize("broken", [b"\x12\x07test", b"\x08\x96", b"\x08", b"\x0b", b"\x08" + b"\xff" * 20])
+def test_broken_bytes(broken: bytes) -> None:
+    with pytest.raises(ValueError, match=r"too early|wire type"):
+        graph_sha256(memoryview(broken))
 
 
 def test_earlier_files_have_no_hash(tmp_path: Path) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from space_clip_ros.inference.backend import Rgb
 
 _DRIVE_FRAMES = 8
+_REMEDIES = {
+    "tensorrt": "it comes with JetPack, elsewhere pip install tensorrt",
+    "onnx": "pip install 'space_clip_ros[engine]'",
+}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,51 +26,49 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "engine",
         help="build a TensorRT engine for this machine's GPU, checked against ONNX Runtime",
         description="Build a TensorRT engine of an exported file for this machine's GPU, compare its depth with ONNX "
-        "Runtime's and keep it in the user's cache, where backend auto finds it. Nothing is built that is there.",
+        "Runtime's and keep it in the user's cache, where backend auto finds it. An engine that is in the cache "
+        "already is not built again.",
         epilog="example: space_clip engine road_fp16.onnx --drive 2011_09_26_drive_0005_sync",
     )
     parser.add_argument("file", metavar="FILE.onnx", help="exported file, or a bundled model's name")
     parser.add_argument("--height", type=int, metavar="H", help="height of the images, for a file that takes any size")
-    parser.add_argument("--width", type=int, metavar="W", help="and their width, pixels")
+    parser.add_argument("--width", type=int, metavar="W", help="width of the images, pixels")
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="the file's own, to be sure: the graph decides it, not the builder (default: %(default)s)",
+        help="checks that the file has this precision; the graph decides it, not the builder (default: %(default)s)",
     )
     parser.add_argument("--device", default="auto", help="auto, cuda or cuda:N (default: %(default)s)")
     parser.add_argument(
-        "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real pictures to compare on as well"
+        "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real images to compare on as well"
     )
     parser.add_argument("--drive", type=Path, metavar="DIR", help="KITTI raw drive to compare on as well")
-    parser.add_argument("--force", action="store_true", help="build also what the cache has")
+    parser.add_argument("--force", action="store_true", help="build even if the cache has the engine")
     parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build, and say what came of it.
+    """Build an engine and report its file and its difference from ONNX Runtime.
 
     Raises:
-        SpaceClipError: the file or a picture cannot be used, there is no TensorRT or GPU, or the engine was refused.
+        SpaceClipError: the file or an image cannot be used, there is no TensorRT or GPU, or the engine was refused.
     """
     if (args.height is None) != (args.width is None) or any(size is not None and size < 1 for size in _size(args)):
-        args.parser.error("give both --height and --width, at least 1, or neither where the file has its one size")
+        args.parser.error("give both --height and --width, at least 1, or neither if the file is made for one size")
 
     from space_clip_ros.errors import BackendError, InputError
     from space_clip_ros.inference import model_files
 
     file = model_files.resolve(args.file)
     if not model_files.is_graph(file):
-        raise InputError(f"{file}: is a checkpoint; an engine is built of an .onnx file, made with 'space_clip export'")
+        raise InputError(file, "is a checkpoint", "an engine is built of an .onnx file, made with 'space_clip export'")
     try:
         from space_clip_ros.export.engine import build_engine
     except ModuleNotFoundError as error:
-        if error.name != "tensorrt":
+        if error.name not in _REMEDIES:
             raise
-        raise BackendError(
-            "TensorRT's Python package 'tensorrt' is not installed; it comes with JetPack, elsewhere pip install "
-            "tensorrt"
-        ) from error
+        raise BackendError(f"the Python package {error.name!r}", "is not installed", _REMEDIES[error.name]) from error
 
     with _BuildLog() as log:
         report = build_engine(
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             None if args.height is None else (args.height, args.width),
             args.precision,
             args.device,
-            images=list(_pictures(args)),
+            images=list(_images(args)),
             force=args.force,
             progress=log.progress,
             say=log.say,
@@ -89,7 +91,7 @@ def _size(args: argparse.Namespace) -> tuple[int | None, int | None]:
     return args.height, args.width
 
 
-def _pictures(args: argparse.Namespace) -> Iterator[Rgb]:
+def _images(args: argparse.Namespace) -> Iterator[Rgb]:
     from space_clip_ros.data.kitti import KittiDrive
     from space_clip_ros.geometry.image_file import read_rgb
 
@@ -102,7 +104,7 @@ def _pictures(args: argparse.Namespace) -> Iterator[Rgb]:
 
 
 class _BuildLog:
-    """A line for each step and phase, and a bar for the phase that runs."""
+    """Prints a line for each step and phase, and a progress bar for the current phase."""
 
     def __init__(self) -> None:
         self._phase = ""
@@ -115,12 +117,12 @@ class _BuildLog:
         self._close()
 
     def say(self, text: str) -> None:
-        """Say a line, below which no bar is left."""
+        """Close the progress bar and print a line."""
         self._close()
         say(text)
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Show how far TensorRT has come."""
+        """Show the progress of TensorRT's current phase."""
         if phase != self._phase or self._bar is None:
             self.say(f"TensorRT: {phase}")
             self._phase, self._bar = phase, ProgressBar(total, phase)

@@ -21,9 +21,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "export",
         help="write a checkpoint as one ONNX file, compared with PyTorch",
         description="Write a checkpoint as one self-contained ONNX file: uint8 RGB at the camera's size in, depth in "
-        "metres at the same size out. It is compared with PyTorch before it appears. fp16 is for engines on GPUs. int8 "
-        "is calibrated on a drive's frames, and kept only if abs_rel on others moves by less than 1 %; it is for CPUs, "
-        "with --symmetric for TensorRT.",
+        "metres at the same size out. The file appears only after it has been compared with PyTorch. fp16 is for "
+        "engines on GPUs. int8 is calibrated on a drive's frames, and kept only if abs_rel on other frames changes by "
+        "less than 1 %; it is for CPUs, or with --symmetric for TensorRT.",
         epilog="example: space_clip export best.safetensors --out road.onnx --height 375 --width 1242 "
         "--images drive/image_02/data/*.png; space_clip export best.safetensors --out road_int8.onnx --precision int8 "
         "--drive kitti/2011_09_26/2011_09_26_drive_0005_sync",
@@ -34,14 +34,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--height",
         type=_positive,
         metavar="H",
-        help="height of every image, pixels; without both sizes any will do",
+        help="height of every image, pixels; without height and width the file takes any size",
     )
     parser.add_argument("--width", type=_positive, metavar="W", help="width of every image, pixels")
     parser.add_argument(
         "--batch",
         type=_positive,
         metavar="N",
-        help="images of every run (default: any number, or 1 with --height and --width)",
+        help="images per run (default: any number, or 1 with --height and --width)",
     )
     parser.add_argument(
         "--precision",
@@ -52,25 +52,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--symmetric",
         action="store_true",
-        help="int8 around zero, as TensorRT needs it (default: with a zero point, which is quicker on CPUs)",
+        help="symmetric int8, which TensorRT needs (default: with a zero point, which is faster on CPUs)",
     )
     parser.add_argument(
-        "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real pictures to compare on as well"
+        "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real images to compare on as well"
     )
     parser.add_argument(
         "--drive",
         type=Path,
         metavar="DIR",
-        help="KITTI raw or synthetic drive with depth: its first frames calibrate int8, the last sixth judges the file",
+        help="KITTI raw or synthetic drive with depth: its first frames calibrate int8, the last sixth judge the file",
     )
     parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and say what came of it.
+    """Export a checkpoint and report the file and its difference from PyTorch.
 
     Raises:
-        SpaceClipError: the checkpoint, a picture or the drive cannot be read, or the export failed its comparison.
+        SpaceClipError: the checkpoint, an image or the drive cannot be read, or the export failed its comparison.
     """
     if (args.height is None) != (args.width is None):
         args.parser.error("give both --height and --width (one image size), or neither (any size)")

@@ -1,119 +1,25 @@
-"""Checkpoints on PyTorch, CPU or CUDA, through the very graph that is exported."""
+"""Checkpoints on PyTorch, which chooses a GPU by itself if there is one."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
-from threading import Lock
-
-import numpy as np
-import torch
-
-from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info
-from space_clip_ros.inference.threads import thread_count
-from space_clip_ros.inference.torch_runner import CudaStream, HostStream, TorchRunner
-from space_clip_ros.model import SpaceClip, load_checkpoint
-from space_clip_ros.model.half import fold_norms, halve
-from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToDepth
-
-RUNNERS_KEPT = 4
+from space_clip_ros.inference.model_files import CHECKPOINT_SUFFIXES
+from space_clip_ros.inference.registry import BackendFactory, Opener, register
 
 
-class TorchBackend:
-    """Runs a checkpoint: on the CPU in float32, on CUDA in half precision where that costs no depth."""
+def _load() -> Opener:
+    from space_clip_ros.inference.torch_backend import TorchBackend
 
-    def __init__(self, file: Path, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
-        """Load ``file``.
-
-        Args:
-            file: a checkpoint, ours or the reference implementation's.
-            device: auto (cuda where there is one), cpu, cuda or cuda:N.
-            threads: CPU threads; 0 for one a physical core. PyTorch has one such setting for the whole process.
-            precision: auto or fp16 (fp16 on CUDA, see :mod:`space_clip_ros.model.half`; fp32 on the CPU), else fp32.
-
-        Raises:
-            ModelError: the file is not a checkpoint.
-            BackendError: there is no such device, or no room on it.
-        """
-        self._device = _device(device)
-        self._model = load_checkpoint(file)
-        cuda = self._device.type == "cuda"
-        half = cuda and precision in ("auto", "fp16")
-        if cuda:
-            try:
-                _prepare_for_gpu(self._model.to(self._device), half)
-            except RuntimeError as error:
-                raise BackendError(f"{file}: PyTorch failed on {self._device}: {error}") from error
-        else:
-            torch.set_num_threads(thread_count(threads))
-        self._runners: OrderedDict[tuple[int, int, int], TorchRunner] = OrderedDict()
-        self._lock = Lock()
-        self.info = model_info(
-            self._model.config,
-            backend="torch",
-            device=str(self._device),
-            precision="fp16" if half else "fp32",
-            fixed_size=None,
-            file=file,
-        )
-
-    def run(self, image: Rgb) -> Prediction:
-        """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""
-        return self.run_batch([image])[0]
-
-    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
-        """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`."""
-        height, width = images[0].shape[:2]
-        try:
-            depths, stages_ms = self._runner((len(images), height, width))(images)
-        except RuntimeError as error:
-            raise BackendError(f"{self.info.file}: PyTorch failed on {self._device}: {error}") from error
-        return [Prediction(self._finite(depth), dict(stages_ms)) for depth in depths]
-
-    def device_memory(self) -> int | None:
-        """Return the bytes PyTorch holds on the CUDA device; None on the CPU."""
-        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else None
-
-    def close(self) -> None:
-        """Free the buffers and graphs."""
-        with self._lock:
-            self._runners.clear()
-
-    def _finite(self, depth: Depth) -> Depth:
-        """Refuse what half precision overflowed to; float32 does not overflow."""
-        if self.info.precision == "fp16" and not np.isfinite(depth.sum()):
-            raise BackendError(f"{self.info.file}: depth leaves the range of fp16; give precision fp32")
-        return depth
-
-    def _runner(self, shape: tuple[int, int, int]) -> TorchRunner:
-        with self._lock:
-            if shape not in self._runners:
-                cuda = self._device.type == "cuda"
-                graph = ImageToDepth(self._model, shape[1:], 1 if cuda else RESIZE_BANDS).eval()
-                self._runners[shape] = TorchRunner(graph, shape, CudaStream(self._device) if cuda else HostStream())
-                if len(self._runners) > RUNNERS_KEPT:
-                    self._runners.popitem(last=False)
-            self._runners.move_to_end(shape)
-            return self._runners[shape]
+    return lambda request: TorchBackend(request.file, request.device, request.threads, request.precision)
 
 
-def _prepare_for_gpu(model: SpaceClip, half: bool) -> None:
-    fold_norms(model)
-    # Convolutions in half want their channels together, and the tower's tokens come that way.
-    for weight in model.parameters():
-        if weight.ndim == 4:
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-    if half:
-        halve(model)
-
-
-def _device(asked: str) -> torch.device:
-    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked == "auto":
-        return torch.device("cuda:0" if present else "cpu")
-    device = torch.device("cuda:0" if asked == "cuda" else asked)
-    if device.type == "cuda" and (device.index or 0) >= present:
-        raise BackendError(f"device {asked}: PyTorch sees {present} CUDA devices here; give device cpu or auto")
-    return device
+register(
+    BackendFactory(
+        name="torch",
+        suffixes=CHECKPOINT_SUFFIXES,
+        devices=("auto",),
+        rank=10,
+        package="torch",
+        install="'space_clip_ros[train]'",
+        load=_load,
+    )
+)

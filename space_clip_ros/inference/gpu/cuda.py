@@ -1,4 +1,4 @@
-"""What an engine needs of CUDA, from ``cuda-python`` or from PyTorch, whichever is installed."""
+"""The CUDA calls that an engine needs, which ``cuda-python`` and PyTorch both implement."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from space_clip_ros.inference.gpu.engine_key import Gpu
 
 
 class Buffer(Protocol):
-    """One array twice: in page-locked host memory and on the device."""
+    """An array with two copies: in page-locked host memory and on the device."""
 
     @property
     def host(self) -> npt.NDArray[Any]:
-        """The host's side."""
+        """The copy in host memory."""
         ...
 
     @property
     def address(self) -> int:
-        """Where the device's side begins."""
+        """The address of the copy on the device."""
         ...
 
 
 class Cuda(Protocol):
-    """One device with one stream; everything asked of it is done on that stream, in order.
+    """One device with one stream; all work goes to that stream, in order.
 
     Attributes:
         gpu: the device.
@@ -45,36 +45,36 @@ class Cuda(Protocol):
         """Return a buffer that lives until :meth:`close`.
 
         Raises:
-            BackendError: there is no room for it.
+            BackendError: there is not enough memory.
         """
         ...
 
     def upload(self, buffer: Buffer) -> None:
-        """Copy the host's side to the device."""
+        """Copy from host memory to the device."""
         ...
 
     def download(self, buffer: Buffer) -> None:
-        """Copy the device's side to the host."""
+        """Copy from the device to host memory."""
         ...
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """Record what ``work`` asks of the stream, without running it.
+    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None] | None:
+        """Record as a CUDA graph what ``enqueue`` submits to the stream, without running it.
 
         Returns:
-            What launches all of it in one call; None where it cannot be recorded.
+            A function that launches the graph in one call; None if the work cannot be recorded.
         """
         ...
 
     def synchronize(self) -> None:
-        """Wait until everything asked of the stream is done.
+        """Wait until all work on the stream is done.
 
         Raises:
-            BackendError: something of it failed.
+            BackendError: some of it failed.
         """
         ...
 
     def close(self) -> None:
-        """Free the stream, the buffers and the recordings."""
+        """Free the stream, the buffers and the graphs."""
         ...
 
 
@@ -82,25 +82,27 @@ def device_index(device: str) -> int:
     """Return N of cuda:N; 0 for cuda and auto.
 
     Raises:
-        BackendError: the device is no GPU.
+        BackendError: the device is not a GPU.
     """
     if device in ("auto", "cuda"):
         return 0
     if not device.startswith("cuda:"):
-        raise BackendError(f"device {device}: TensorRT runs on a GPU; give device cuda or auto")
+        raise BackendError(f"device {device}", "TensorRT runs on a GPU", "give device cuda or auto")
     return int(device.partition(":")[2])
 
 
 def check_index(index: int, present: int, library: str) -> None:
-    """Refuse a device that is not there.
+    """Reject a device that does not exist.
 
     Raises:
-        BackendError: it is not.
+        BackendError: it does not.
     """
     if index >= present:
-        raise BackendError(f"device cuda:{index}: {library} sees {present} CUDA devices here; give device cpu or auto")
+        raise BackendError(
+            f"device cuda:{index}", f"{library} sees {present} CUDA devices here", "give device cpu or auto"
+        )
 
 
 def array_bytes(shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:
-    """Return how many bytes an array takes."""
+    """Return the size of an array in bytes."""
     return int(np.prod(shape)) * np.dtype(dtype).itemsize

@@ -1,4 +1,4 @@
-"""CUDA through ``cuda-python``, NVIDIA's own bindings: 11.4 to 13."""
+"""CUDA through ``cuda-python``, NVIDIA's own bindings, versions 11.4 to 13."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from space_clip_ros.inference.gpu.engine_key import Gpu
 try:
     from cuda.bindings import runtime
 except ModuleNotFoundError:
-    # the name before cuda-python 12.8
+    # its name before cuda-python 12.8
     from cuda import cudart as runtime
 
-_OWN_STREAM = 1  # cudaStreamNonBlocking: does not wait for the legacy default stream
+_NON_BLOCKING = 1  # cudaStreamNonBlocking: does not wait for the legacy default stream
 
 
-class _Pair(NamedTuple):
+class _PinnedBuffer(NamedTuple):
     host: npt.NDArray[Any]
     address: int
     host_address: int
@@ -45,10 +45,10 @@ class CudaPython:
             name.decode() if isinstance(name, bytes) else str(name),
             f"{properties.major}.{properties.minor}",
         )
-        self._pairs: list[_Pair] = []
+        self._buffers: list[_PinnedBuffer] = []
         self._graphs: list[Any] = []
         self.use()
-        self._stream = _checked(runtime.cudaStreamCreateWithFlags(_OWN_STREAM))
+        self._stream = _checked(runtime.cudaStreamCreateWithFlags(_NON_BLOCKING))
         self.stream = int(self._stream)
 
     def use(self) -> None:
@@ -64,26 +64,26 @@ class CudaPython:
         except BackendError:
             runtime.cudaFreeHost(host_address)
             raise
-        memory = (ctypes.c_uint8 * count).from_address(host_address)
-        pair = _Pair(np.ctypeslib.as_array(memory).view(np.dtype(dtype)).reshape(shape), address, host_address)
-        self._pairs.append(pair)
-        return pair
+        memory = np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(host_address))
+        buffer = _PinnedBuffer(memory.view(np.dtype(dtype)).reshape(shape), address, host_address)
+        self._buffers.append(buffer)
+        return buffer
 
     def upload(self, buffer: Buffer) -> None:
-        """Copy the host's side to the device."""
+        """Copy from host memory to the device."""
         self._copy(buffer.address, buffer.host.ctypes.data, buffer, runtime.cudaMemcpyKind.cudaMemcpyHostToDevice)
 
     def download(self, buffer: Buffer) -> None:
-        """Copy the device's side to the host."""
+        """Copy from the device to host memory."""
         self._copy(buffer.host.ctypes.data, buffer.address, buffer, runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost)
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """Record ``work``; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
-        # ThreadLocal: other threads of the process may go on allocating
+    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None] | None:
+        """Record a CUDA graph; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+        # ThreadLocal, so that other threads of the process may allocate meanwhile
         mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         _checked(runtime.cudaStreamBeginCapture(self._stream, mode))
         try:
-            work()
+            enqueue()
             failed = False
         except BackendError:
             failed = True
@@ -100,15 +100,15 @@ class CudaPython:
         _checked(runtime.cudaStreamSynchronize(self._stream))
 
     def close(self) -> None:
-        """Free everything, also after a device that failed."""
+        """Free everything, even if the device has failed."""
         runtime.cudaSetDevice(self.gpu.index)
         for graph in self._graphs:
             runtime.cudaGraphExecDestroy(graph)
-        for pair in self._pairs:
-            runtime.cudaFree(pair.address)
-            runtime.cudaFreeHost(pair.host_address)
+        for buffer in self._buffers:
+            runtime.cudaFree(buffer.address)
+            runtime.cudaFreeHost(buffer.host_address)
         self._graphs.clear()
-        self._pairs.clear()
+        self._buffers.clear()
         runtime.cudaStreamDestroy(self._stream)
 
     def _copy(self, target: int, source: int, buffer: Buffer, kind: Any) -> None:
@@ -116,7 +116,7 @@ class CudaPython:
 
 
 def _checked(answer: tuple[Any, ...]) -> Any:
-    """Return what a call returned besides its status.
+    """Return the result of a call without its status.
 
     Raises:
         BackendError: the status is an error.
@@ -124,5 +124,5 @@ def _checked(answer: tuple[Any, ...]) -> Any:
     status, *values = answer
     if int(status):
         _, text = runtime.cudaGetErrorString(status)
-        raise BackendError(f"CUDA failed: {text.decode() if isinstance(text, bytes) else status}")
+        raise BackendError("CUDA failed", text.decode() if isinstance(text, bytes) else str(status))
     return values[0] if values else None

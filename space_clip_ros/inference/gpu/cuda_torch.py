@@ -1,4 +1,4 @@
-"""CUDA through PyTorch, for machines that have it and not ``cuda-python``."""
+"""CUDA through PyTorch, for machines that have it but not ``cuda-python``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from space_clip_ros.inference.gpu.cuda import Buffer, array_bytes, check_index
 from space_clip_ros.inference.gpu.engine_key import Gpu
 
 
-class _Pair(NamedTuple):
+class _PinnedBuffer(NamedTuple):
     host: npt.NDArray[Any]
     address: int
     page_locked: torch.Tensor
@@ -35,7 +35,7 @@ class CudaTorch:
         properties = torch.cuda.get_device_properties(index)
         self.gpu = Gpu(index, properties.name, f"{properties.major}.{properties.minor}")
         self._device = torch.device("cuda", index)
-        self._pairs: dict[int, _Pair] = {}
+        self._buffers: dict[int, _PinnedBuffer] = {}
         self._stream = cast(Callable[[torch.device], torch.cuda.Stream], torch.cuda.Stream)(self._device)
         self.stream = int(self._stream.cuda_stream)
 
@@ -50,52 +50,53 @@ class CudaTorch:
             page_locked = torch.empty(count, dtype=torch.uint8, pin_memory=True)
             on_device = torch.empty(count, dtype=torch.uint8, device=self._device)
         except RuntimeError as error:
-            raise BackendError(f"CUDA failed: no room for {count / 1e6:.1f} MB ({error})") from error
+            raise BackendError("CUDA failed", f"no room for {count / 1e6:.1f} MB ({error})") from error
         host = page_locked.numpy().view(np.dtype(dtype)).reshape(shape)
-        pair = _Pair(host, on_device.data_ptr(), page_locked, on_device)
-        self._pairs[pair.address] = pair
-        return pair
+        pinned = _PinnedBuffer(host, on_device.data_ptr(), page_locked, on_device)
+        self._buffers[pinned.address] = pinned
+        return pinned
 
     def upload(self, buffer: Buffer) -> None:
-        """Copy the host's side to the device."""
-        pair = self._pairs[buffer.address]
-        with _failing_as_ours(), torch.cuda.stream(self._stream):
-            pair.on_device.copy_(pair.page_locked, non_blocking=True)
+        """Copy from host memory to the device."""
+        pinned = self._buffers[buffer.address]
+        with _cuda_errors(), torch.cuda.stream(self._stream):
+            pinned.on_device.copy_(pinned.page_locked, non_blocking=True)
 
     def download(self, buffer: Buffer) -> None:
-        """Copy the device's side to the host."""
-        pair = self._pairs[buffer.address]
-        with _failing_as_ours(), torch.cuda.stream(self._stream):
-            pair.page_locked.copy_(pair.on_device, non_blocking=True)
+        """Copy from the device to host memory."""
+        pinned = self._buffers[buffer.address]
+        with _cuda_errors(), torch.cuda.stream(self._stream):
+            pinned.page_locked.copy_(pinned.on_device, non_blocking=True)
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None] | None:
-        """Record ``work``; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
+    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None] | None:
+        """Record a CUDA graph; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-                work()
+                enqueue()
         except RuntimeError:
             return None
 
         def launch() -> None:
-            with _failing_as_ours(), torch.cuda.stream(self._stream):
+            with _cuda_errors(), torch.cuda.stream(self._stream):
                 graph.replay()
 
         return launch
 
     def synchronize(self) -> None:
         """Wait for the stream; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
-        with _failing_as_ours():
+        with _cuda_errors():
             self._stream.synchronize()
 
     def close(self) -> None:
         """Free the buffers."""
-        self._pairs.clear()
+        self._buffers.clear()
 
 
 @contextmanager
-def _failing_as_ours() -> Iterator[None]:
+def _cuda_errors() -> Iterator[None]:
+    """Raise PyTorch's errors as ours."""
     try:
         yield
     except RuntimeError as error:
-        raise BackendError(f"CUDA failed: {error}") from error
+        raise BackendError("CUDA failed", str(error)) from error

@@ -1,22 +1,21 @@
-"""Built engines in the user's cache folder: found by their whole key, written all or nothing, never loaded when stale.
+"""Built engines in the user's cache folder, found by their whole key, so that a stale engine is never loaded.
 
-An engine's file is one line of JSON (format, key, hash of the plan, proof) and then TensorRT's plan. A build that was
-refused leaves the same line, with the reason, so that whoever looks for the engine can say why there is none.
+An engine's file is one line of JSON (format, key, hash of the plan, proof), followed by TensorRT's plan. A build that
+was refused leaves the same line with the reason, so that the backend can report why there is no engine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from space_clip_ros.errors import BackendError
+from space_clip_ros.files import write_whole
 from space_clip_ros.inference.gpu.engine_key import EngineKey
 from space_clip_ros.inference.model_files import user_folder
 
@@ -26,14 +25,14 @@ _REFUSED = ".refused"
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """The first line of a file in the cache.
 
     Attributes:
         path: the file.
         key: what it was built for.
         plan_sha256: hash of the plan; empty for a refusal.
-        facts: the proof it passed, or the numbers and the ``reason`` it was refused with.
+        facts: the numbers of the check that it passed; or those of a refusal, with its ``reason``.
     """
 
     path: Path
@@ -49,7 +48,7 @@ class EngineCache:
         """Use ``folder``, or ``space_clip_ros/engines`` in the user's cache (``XDG_CACHE_HOME``); it need not exist."""
         self.folder = user_folder() / "engines" if folder is None else folder
 
-    def find(self, key: EngineKey) -> Entry | None:
+    def find(self, key: EngineKey) -> CacheEntry | None:
         """Return the engine built for exactly this key.
 
         Raises:
@@ -58,19 +57,19 @@ class EngineCache:
         entry = _read_entry(self._path(key, _ENGINE))
         return entry if entry is not None and entry.key == key else None
 
-    def engines(self) -> Iterator[Entry]:
-        """Yield every engine of the folder; files that are not ours or cannot be read are left out."""
+    def engines(self) -> Iterator[CacheEntry]:
+        """Yield every engine in the folder, except files that are not ours or cannot be read."""
         return self._entries(_ENGINE)
 
-    def refusals(self) -> Iterator[Entry]:
-        """Yield every build that was refused and not made good since."""
+    def refusals(self) -> Iterator[CacheEntry]:
+        """Yield every build that was refused and has not succeeded since."""
         return self._entries(_REFUSED)
 
-    def load(self, entry: Entry) -> bytes:
+    def load(self, entry: CacheEntry) -> bytes:
         """Return an engine's plan.
 
         Raises:
-            BackendError: it cannot be read, or is not what was written.
+            BackendError: it cannot be read, or its hash differs from the one stored.
         """
         try:
             with entry.path.open("rb") as file:
@@ -79,51 +78,52 @@ class EngineCache:
         except OSError as error:
             raise _unreadable(entry.path, error) from error
         if hashlib.sha256(plan).hexdigest() != entry.plan_sha256:
-            raise BackendError(f"{entry.path}: this engine is damaged; delete it and build it again")
+            raise BackendError(entry.path, "this engine is damaged", "delete it and build it again")
         return plan
 
-    def store(self, key: EngineKey, plan: bytes, proof: Mapping[str, Any]) -> Entry:
-        """Keep an accepted engine, in place of an earlier one or of a refusal.
+    def store(self, key: EngineKey, plan: bytes, proof: Mapping[str, Any]) -> CacheEntry:
+        """Keep an accepted engine; it replaces an earlier one or a refusal.
 
         Raises:
-            OSError: the folder cannot be written to. An earlier engine is then still there.
+            DataError: the folder cannot be written to. An earlier engine is then still there.
         """
         path, sha256 = self._path(key, _ENGINE), hashlib.sha256(plan).hexdigest()
-        _write(path, _line(key, sha256, proof) + plan)
+        write_whole(path, _line(key, sha256, proof) + plan, durable=True)
         self._path(key, _REFUSED).unlink(missing_ok=True)
-        return Entry(path, key, sha256, proof)
+        return CacheEntry(path, key, sha256, proof)
 
     def refuse(self, key: EngineKey, reason: str, numbers: Mapping[str, Any]) -> None:
-        """Keep the reason why a built engine was not accepted, and drop an earlier engine of that key.
+        """Keep the reason why a built engine was refused, and delete an earlier engine of that key.
 
         Raises:
-            OSError: the folder cannot be written to.
+            DataError: the folder cannot be written to.
         """
-        _write(self._path(key, _REFUSED), _line(key, "", {**numbers, "reason": reason}))
+        write_whole(self._path(key, _REFUSED), _line(key, "", {**numbers, "reason": reason}), durable=True)
         self._path(key, _ENGINE).unlink(missing_ok=True)
 
     def unreadable(self) -> list[str]:
-        """Return, for every engine of the folder that cannot be read, which it is and why."""
+        """Return a message for every engine in the folder that cannot be read."""
         return [str(found) for found in self._tried(_ENGINE) if isinstance(found, BackendError)]
 
     def timings(self, key: EngineKey) -> bytes:
-        """Return TensorRT's timing cache of this library and GPU; empty where there is none yet."""
+        """Return TensorRT's timing cache of this library and GPU; empty if there is none yet."""
         path = self._timings_path(key)
         return path.read_bytes() if path.is_file() else b""
 
     def keep_timings(self, key: EngineKey, timings: bytes) -> None:
-        """Keep the timing cache after a build: the next one on this GPU measures only what is new.
+        """Keep the timing cache after a build, so that the next build on this GPU measures only what is new.
 
         Raises:
-            OSError: the folder cannot be written to.
+            DataError: the folder cannot be written to.
         """
-        _write(self._timings_path(key), timings)
+        write_whole(self._timings_path(key), timings, durable=True)
 
-    def _entries(self, suffix: str) -> Iterator[Entry]:
-        return (found for found in self._tried(suffix) if isinstance(found, Entry))
+    def _entries(self, suffix: str) -> Iterator[CacheEntry]:
+        return (found for found in self._tried(suffix) if isinstance(found, CacheEntry))
 
-    def _tried(self, suffix: str) -> Iterator[Entry | BackendError | None]:
-        return map(_try_entry, sorted(self.folder.glob(f"*{suffix}")))
+    def _tried(self, suffix: str) -> Iterator[CacheEntry | BackendError | None]:
+        # without hidden files: drafts of engines that are being written
+        return map(_try_entry, sorted(self.folder.glob(f"[!.]*{suffix}")))
 
     def _path(self, key: EngineKey, suffix: str) -> Path:
         return self.folder / f"{key.size_text}-{key.precision}-{key.digest}{suffix}"
@@ -139,21 +139,21 @@ def _line(key: EngineKey, plan_sha256: str, facts: Mapping[str, Any]) -> bytes:
     return json.dumps(head).encode() + b"\n"
 
 
-def _read_entry(path: Path) -> Entry | None:
-    """Read the first line; None where there is no such file, or one of another format or of no sense."""
+def _read_entry(path: Path) -> CacheEntry | None:
+    """Read the first line; None if there is no such file, or it has another format or is not an engine."""
     try:
         with path.open("rb") as file:
             head = json.loads(file.readline())
         if head["format"] != _FORMAT:
             return None
-        return Entry(path, EngineKey.from_dict(head["key"]), head["plan_sha256"], head["facts"])
+        return CacheEntry(path, EngineKey.from_dict(head["key"]), head["plan_sha256"], head["facts"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
-def _try_entry(path: Path) -> Entry | BackendError | None:
+def _try_entry(path: Path) -> CacheEntry | BackendError | None:
     try:
         return _read_entry(path)
     except BackendError as error:
@@ -161,27 +161,4 @@ def _try_entry(path: Path) -> Entry | BackendError | None:
 
 
 def _unreadable(path: Path, error: OSError) -> BackendError:
-    return BackendError(f"{path}: cannot be read ({error.strerror}); change its owner or permissions, or delete it")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole: a reader sees the old one or the new one, also after a power cut in between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            # Users of a machine may share the folder: what one builds, all may run.
-            os.fchmod(handle, 0o644)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    return BackendError(path, f"cannot be read ({error.strerror})", "change its owner or permissions, or delete it")

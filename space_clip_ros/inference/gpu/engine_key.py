@@ -1,4 +1,4 @@
-"""What a TensorRT engine depends on: an engine runs only where every part of its key is the same."""
+"""The key of a TensorRT engine: an engine runs only where every part of its key is the same."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Gpu:
 
 @dataclass(frozen=True)
 class EngineKey:
-    """Everything that makes an engine usable or stale.
+    """Everything that an engine depends on; if any part changes, the engine is stale.
 
     Attributes:
         file_sha256: hash of the ONNX file's bytes, weights and metadata included.
         tensorrt: full version of the library; engines do not load in another one.
-        gpu: name of the device; kernels were chosen by timing them on it.
+        gpu: name of the device; TensorRT chose kernels by timing them on it.
         compute_capability: of the device.
         precision: the graph's own number format.
-        shape: of the input, (1, height, width, 3).
+        shape: of the input, (1, height, width, 3), pixels.
     """
 
     file_sha256: str
@@ -48,7 +48,7 @@ class EngineKey:
 
     @property
     def digest(self) -> str:
-        """Hash of the whole key, short enough for a file's name."""
+        """Hash of the whole key, short enough for a file name."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:_DIGITS]
 
     @property
@@ -62,16 +62,16 @@ class EngineKey:
         return f"{self.shape[2]}x{self.shape[1]}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the parts as JSON holds them; :meth:`from_dict` reads them back."""
+        """Return the parts as a JSON object; :meth:`from_dict` reads it back."""
         return {**asdict(self), "shape": list(self.shape)}
 
     @classmethod
     def from_dict(cls, parts: Mapping[str, Any]) -> EngineKey:
-        """Read what :meth:`to_dict` gave.
+        """Read what :meth:`to_dict` returned.
 
         Raises:
             TypeError: a part is missing or unknown.
-            ValueError: the shape has not four sizes.
+            ValueError: the shape does not have four sizes.
         """
         batch, height, width, channels = parts["shape"]
         return cls(**{**parts, "shape": (batch, height, width, channels)})
@@ -81,7 +81,7 @@ class EngineKey:
         return replace(self, shape=(1, height, width, 3))
 
     def differences(self, other: EngineKey) -> list[str]:
-        """Say in words which parts ``other`` has otherwise, the graph and the image size left out."""
+        """Return in words which parts of ``other`` differ, apart from the graph and the image size."""
         names = {"tensorrt": "TensorRT", "gpu": "GPU", "compute_capability": "compute capability", "precision": ""}
         mine, theirs = self.to_dict(), other.to_dict()
         return [f"{name} {theirs[part]}".strip() for part, name in names.items() if mine[part] != theirs[part]]

@@ -1,4 +1,4 @@
-"""One TensorRT engine at work: buffers that stay, a stream of its own, and one launch a picture."""
+"""Runs one TensorRT engine: buffers that stay, a stream of its own, and one graph launch per image."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from space_clip_ros.inference.backend import Prediction, Rgb
 from space_clip_ros.inference.gpu.cuda import Buffer, Cuda
 
 
-class Context(Protocol):
-    """What is used of ``tensorrt.IExecutionContext``, as TensorRT 8.5 to 11 have it."""
+class ExecutionContext(Protocol):
+    """The part of ``tensorrt.IExecutionContext`` used here, the same in TensorRT 8.5 to 11."""
 
     def set_tensor_address(self, name: str, memory: int, /) -> bool:
-        """Say where an input or output lies on the device."""
+        """Set the device address of an input or output."""
         ...
 
     def execute_async_v3(self, stream_handle: int) -> bool:
-        """Put one run on a stream."""
+        """Submit one run to a stream."""
         ...
 
 
-class Engine(Protocol):
-    """What is used of ``tensorrt.ICudaEngine``, as TensorRT 8.5 to 11 have it."""
+class CudaEngine(Protocol):
+    """The part of ``tensorrt.ICudaEngine`` used here, the same in TensorRT 8.5 to 11."""
 
     @property
     def num_io_tensors(self) -> int:
-        """How many inputs and outputs there are."""
+        """The number of inputs and outputs."""
         ...
 
     def get_tensor_name(self, index: int, /) -> str:
-        """Name an input or output."""
+        """Return the name of an input or output."""
         ...
 
     def get_tensor_mode(self, name: str, /) -> Any:
-        """Tell inputs from outputs, ``tensorrt.TensorIOMode``."""
+        """Return whether it is an input or an output, as ``tensorrt.TensorIOMode``."""
         ...
 
     def get_tensor_shape(self, name: str, /) -> Any:
@@ -50,16 +50,16 @@ class Engine(Protocol):
         """Return ``tensorrt.DataType``."""
         ...
 
-    def create_execution_context(self) -> Context | None:
-        """Reserve the device memory of a run; None where there is no room."""
+    def create_execution_context(self) -> ExecutionContext | None:
+        """Reserve the device memory of a run; None if there is not enough."""
         ...
 
 
 class EngineRunner:
-    """Runs an engine for pictures of one size; safe to call from several threads, which then wait for each other."""
+    """Runs an engine on images of one size. Safe to call from several threads; they take turns."""
 
-    def __init__(self, engine: Engine, cuda: Cuda, input_mode: object, types: tuple[object, object]) -> None:
-        """Reserve the memory, run once, and record the run.
+    def __init__(self, engine: CudaEngine, cuda: Cuda, input_mode: object, types: tuple[object, object]) -> None:
+        """Reserve the memory, run once, and capture the run as a CUDA graph.
 
         Args:
             engine: takes (1, H, W, 3) uint8 and gives (1, H, W) float32.
@@ -68,7 +68,7 @@ class EngineRunner:
             types: ``tensorrt.DataType.UINT8`` and ``.FLOAT``.
 
         Raises:
-            BackendError: the engine takes or gives something else, there is no room, or the first run failed.
+            BackendError: the engine takes or gives something else, memory is short, or the first run failed.
         """
         self._cuda = cuda
         self._lock = Lock()
@@ -80,8 +80,8 @@ class EngineRunner:
             raise BackendError(f"the engine does not take one uint8 picture and give one float32 depth: {shapes}")
         context = engine.create_execution_context()
         if context is None:
-            raise BackendError("the engine's working memory does not fit on the GPU; close what else uses it")
-        # The engine is kept, too: its memory is the context's.
+            raise BackendError("the engine's working memory does not fit on the GPU", "", "close what else uses it")
+        # Keep the engine, too: the context uses its memory.
         self._engine, self._context = engine, context
         self._image = self._bound(inputs[0], shapes, np.uint8)
         self._depth = self._bound(outputs[0], shapes, np.float32)
@@ -108,8 +108,8 @@ class EngineRunner:
         return Prediction(depth, {name: seconds * 1e3 for name, seconds in stages.items()})
 
     def device_memory(self) -> int:
-        """Return the bytes held on the device: the working memory and both buffers, the weights not counted."""
-        # the first name is of TensorRT 10.1 and later, the second is gone from 11
+        """Return the bytes held on the device: working memory and both buffers, without the weights."""
+        # the first name exists since TensorRT 10.1, the second is gone since 11
         working = getattr(self._engine, "device_memory_size_v2", None) or getattr(self._engine, "device_memory_size", 0)
         return int(working or 0) + self._image.host.nbytes + self._depth.host.nbytes
 
@@ -125,7 +125,7 @@ class EngineRunner:
         return buffer
 
     def _warm_up(self) -> None:
-        # TensorRT finishes its set-up in the first run, which a recording must not contain.
+        # TensorRT finishes its set-up in the first run, which must not be captured.
         self._cuda.use()
         self._enqueue()
         self._cuda.synchronize()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from space_clip_ros.errors import BackendError, describe
 from space_clip_ros.inference.gpu.cuda import Cuda, device_index
 
 
 def open_cuda(device: str) -> Cuda:
-    """Open a device, with ``cuda-python`` where that works and else with PyTorch.
+    """Open a device with ``cuda-python`` if that works, else with PyTorch.
 
     Args:
         device: auto, cuda or cuda:N.
@@ -19,29 +18,34 @@ def open_cuda(device: str) -> Cuda:
         BackendError: neither library is installed or works, or there is no such device.
     """
     index = device_index(device)
-    reasons: list[str] = []
-    for library, opened in (("cuda-python", _through_cuda_python), ("torch", _through_torch)):
-        cuda = _attempt(library, partial(opened, index), reasons)
-        if cuda is not None:
-            return cuda
-    raise BackendError(
-        "; or ".join(reasons)
-        or "TensorRT needs CUDA from Python: neither cuda-python nor torch is installed; pip install cuda-python"
-    )
+    failures: list[BackendError] = []
+    for library, opener in (("cuda-python", _through_cuda_python), ("torch", _through_torch)):
+        opened = _attempt(library, opener, index)
+        if isinstance(opened, BackendError):
+            failures.append(opened)
+        elif opened is not None:
+            return opened
+    if not failures:
+        raise BackendError(
+            "TensorRT needs CUDA from Python",
+            "neither cuda-python nor torch is installed",
+            "pip install cuda-python",
+        )
+    last = failures.pop()
+    raise BackendError("; or ".join([*map(str, failures), last.what]), last.reason, last.remedy)
 
 
-def _attempt(library: str, opened: Callable[[], Cuda], reasons: list[str]) -> Cuda | None:
-    """Open through one library; where that fails, add the reason unless the library is not installed."""
+def _attempt(library: str, opener: Callable[[int], Cuda], index: int) -> Cuda | BackendError | None:
+    """Open a device with one library; return the error if that fails, and None if the library is not installed."""
     try:
-        return opened()
+        return opener(index)
     except ModuleNotFoundError:
-        pass
+        return None
     except BackendError as error:
-        reasons.append(str(error))
+        return error
     except (ImportError, OSError, RuntimeError) as error:
         # broken, or without a driver
-        reasons.append(f"{library} cannot be used here ({describe(error)})")
-    return None
+        return BackendError(library, f"cannot be used here ({describe(error)})")
 
 
 def _through_cuda_python(index: int) -> Cuda:

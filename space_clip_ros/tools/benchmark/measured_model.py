@@ -13,7 +13,7 @@ from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import load_predictor, model_files
 from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb, model_info
-from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.tools.benchmark.attribution import attribute
 

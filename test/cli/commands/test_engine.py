@@ -65,13 +65,18 @@ def test_wrong_usage(graph: Path, capsys: pytest.CaptureFixture[str], arguments:
     assert caught.value.code == 2 and "give both --height and --width" in capsys.readouterr().err
 
 
-def test_without_tensorrt(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
-    for name in ("export.engine", "export.tensorrt", "inference.tensorrt_backend"):
-        monkeypatch.delitem(sys.modules, f"space_clip_ros.{name}", raising=False)
-    with pytest.raises(
-        BackendError, match=r"package 'tensorrt' is not installed; it comes with JetPack, elsewhere pip"
-    ):
+@pytest.mark.parametrize(
+    ("library", "remedy"),
+    [
+        ("tensorrt", r"it comes with JetPack, elsewhere pip install tensorrt"),
+        ("onnx", r"pip install 'space_clip_ros\[engine\]'"),
+    ],
+)
+def test_without_a_library(
+    graph: Path, fake_gpu: Any, uninstall: Callable[..., None], library: str, remedy: str
+) -> None:
+    uninstall(library)
+    with pytest.raises(BackendError, match=rf"^the Python package '{library}': is not installed; {remedy}$"):
         run(graph)
 
 
@@ -83,9 +88,9 @@ def test_no_graph(tmp_path: Path) -> None:
         run(tmp_path / "a.safetensors")
 
 
-def test_a_robot_needs_no_pytorch_and_no_onnx_package() -> None:
+def test_a_robot_needs_no_pytorch() -> None:
     program = (
-        "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'safetensors', 'open_clip', 'rclpy']))\n"
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'safetensors', 'open_clip', 'rclpy']))\n"
         "import types; sys.modules['tensorrt'] = trt = types.ModuleType('tensorrt'); trt.__version__ = '10.3.0'\n"
         "import space_clip_ros.export.engine"
     )

@@ -14,7 +14,7 @@ import pytest
 from space_clip_ros.cli.commands import export
 from space_clip_ros.errors import DataError, InputError, ModelError
 from space_clip_ros.export.static_graph import static_graph
-from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip, save_checkpoint
 
 

@@ -25,24 +25,24 @@ def test_cuda_python_is_preferred(fake_gpu: Any, check_round_trip: Callable[[Any
     assert not fake_gpu.memory
 
 
-def test_without_cuda_python_pytorch_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "space_clip_ros.inference.gpu.cuda_python", raising=False)
-    for name in ("cuda", "cuda.bindings"):
-        monkeypatch.setitem(sys.modules, name, None)
+def test_without_cuda_python_pytorch_is_used(uninstall: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    uninstall("cuda", "cuda.bindings")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BackendError, match="device cuda:0: PyTorch sees 0 CUDA devices here; give device cpu or auto"):
         open_cuda("auto")
 
 
-def test_a_cuda_package_without_bindings_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "space_clip_ros.inference.gpu.cuda_python", raising=False)
+def test_a_cuda_package_without_bindings_is_no_obstacle(
+    uninstall: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uninstall("cuda")
     for name in [name for name in sys.modules if name.startswith("cuda.")]:
         monkeypatch.delitem(sys.modules, name)
     empty = ModuleType("cuda")
     vars(empty)["__path__"] = []
     monkeypatch.setitem(sys.modules, "cuda", empty)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(BackendError, match=r"cuda-python cannot be used here \(ImportError: .*; or .*: PyTorch"):
+    with pytest.raises(BackendError, match=r"cuda-python: cannot be used here \(ImportError: .*; or .*: PyTorch"):
         open_cuda("auto")
 
 
@@ -55,7 +55,7 @@ def test_what_cuda_says_is_passed_on(fake_gpu: Any, monkeypatch: pytest.MonkeyPa
 
 def test_every_call_is_one_of_the_bindings(project_root: Path) -> None:
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-python")
-    source = (project_root / "space_clip_ros" / "inference" / "cuda_python.py").read_text(encoding="utf-8")
+    source = (project_root / "space_clip_ros/inference/gpu/cuda_python.py").read_text(encoding="utf-8")
     names = set(re.findall(r"runtime\.(\w+(?:\.\w+)?)", source)) - {"cudart"}
     assert len(names) > 15
     missing = [name for name in names if not _has(runtime, name)]
@@ -67,11 +67,8 @@ def _has(thing: object, name: str) -> bool:
     return hasattr(thing, first) and (not rest or _has(getattr(thing, first), rest))
 
 
-def test_with_neither_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("cuda_python", "cuda_torch"):
-        monkeypatch.delitem(sys.modules, f"space_clip_ros.inference.{name}", raising=False)
-    for name in ("cuda", "cuda.bindings", "torch"):
-        monkeypatch.setitem(sys.modules, name, None)
+def test_with_neither_library(uninstall: Callable[..., None]) -> None:
+    uninstall("cuda", "cuda.bindings", "torch")
     with pytest.raises(BackendError, match="neither cuda-python nor torch is installed; pip install cuda-python"):
         open_cuda("auto")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from space_clip_ros.errors import BackendError
+from space_clip_ros.errors import BackendError, DataError
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
 from space_clip_ros.inference.gpu.engine_key import EngineKey
 
@@ -68,8 +68,12 @@ def test_a_damaged_plan(cache: EngineCache) -> None:
         cache.load(found)
 
 
-def test_whoever_shares_the_folder_may_read(cache: EngineCache) -> None:
-    assert cache.store(KEY, b"plan", PROOF).path.stat().st_mode & 0o777 == 0o644
+def test_an_engine_gets_the_mode_that_the_umask_gives(cache: EngineCache) -> None:
+    umask = os.umask(0o022)
+    try:
+        assert cache.store(KEY, b"plan", PROOF).path.stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(umask)
 
 
 def test_an_engine_that_cannot_be_read(cache: EngineCache) -> None:
@@ -91,7 +95,7 @@ def test_a_write_that_fails_leaves_the_old_engine(cache: EngineCache, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match=r"\.engine: cannot be written \(No space left on device\)"):
         cache.store(KEY, b"new", PROOF)
     monkeypatch.undo()
     found = cache.find(KEY)
@@ -101,7 +105,7 @@ def test_a_write_that_fails_leaves_the_old_engine(cache: EngineCache, monkeypatc
 
 def test_a_half_written_file_is_no_engine(cache: EngineCache) -> None:
     path = cache.store(KEY, b"plan", PROOF).path
-    path.rename(path.with_name(f".{path.name}.x1y2"))  # as a power cut leaves it
+    path.rename(path.with_name(f".{path.stem}.12.34.part{path.suffix}"))  # as a power cut leaves it
     assert cache.find(KEY) is None and list(cache.engines()) == []
 
 

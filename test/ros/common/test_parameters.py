@@ -57,7 +57,7 @@ def test_a_whole_number_will_do_for_a_float(make):
     ("values", "text"),
     [
         ({"max_depth": 0.01}, "min_depth: must be below max_depth 0.01, got 0.1"),
-        ({"backend": "tpu"}, "backend: must be one of auto, onnxruntime, torch, tensorrt, got 'tpu'"),
+        ({"backend": "tpu"}, "backend: must be one of auto, onnxruntime, tensorrt, torch, got 'tpu'"),
         ({"points__stride": 0}, "points.stride"),
         ({"points__stride": 1.5}, "points.stride"),
         ({"model": 3}, "model"),

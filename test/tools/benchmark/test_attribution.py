@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError
-from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.tools.benchmark.attribution import BETWEEN, attribute, stage_of
 
 

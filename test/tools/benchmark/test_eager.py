@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.errors import ModelError
-from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.tools.benchmark.eager import EagerModel, checkpoint_config
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 60, 100, 3), dtype=np.uint8)

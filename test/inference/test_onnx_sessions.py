@@ -11,9 +11,9 @@ import onnx
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, ModelError
-from space_clip_ros.inference import load_predictor
-from space_clip_ros.inference.backends import onnxruntime
-from space_clip_ros.inference.backends.onnxruntime import SESSIONS_KEPT, OnnxSessions
+from space_clip_ros.inference import load_predictor, onnx_sessions
+from space_clip_ros.inference.onnx_sessions import SESSIONS_KEPT, OnnxSessions
+from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 
 
 def with_metadata(source: Path, target: Path, **changes: str) -> Path:
@@ -89,7 +89,7 @@ def test_a_file_for_one_image_at_once(model_dir: Path) -> None:
 
 def test_any_number_of_images_runs_in_few_sessions(model_dir: Path) -> None:
     images = list(np.random.default_rng(1).integers(0, 256, (13, 20, 30, 3), dtype=np.uint8))
-    backend = onnxruntime.OnnxRuntimeBackend(model_dir / "any.onnx", threads=1)
+    backend = OnnxRuntimeBackend(model_dir / "any.onnx", threads=1)
     for count in range(1, len(images) + 1):
         predictions = backend.run_batch(images[:count])
         assert len(predictions) == count
@@ -105,14 +105,14 @@ def test_a_batch_keeps_no_memory_of_its_neighbours(model_dir: Path) -> None:
 
 def test_a_session_is_made_once_a_size(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    opened = onnxruntime._open
+    opened = onnx_sessions._open
 
     def counted(*arguments: object) -> object:
         made.append(arguments)
         return opened(*arguments)
 
     sessions = OnnxSessions(model_dir / "any.onnx", threads=1)
-    monkeypatch.setattr(onnxruntime, "_open", counted)
+    monkeypatch.setattr(onnx_sessions, "_open", counted)
     for size in range(21, 21 + SESSIONS_KEPT):
         sessions.run(np.zeros((1, size, 30, 3), np.uint8))
         sessions.run(np.zeros((1, 20, 30, 3), np.uint8))

@@ -11,7 +11,7 @@ import torch
 
 from space_clip_ros.errors import BackendError, ModelError
 from space_clip_ros.inference import load_predictor
-from space_clip_ros.inference.backends.torch import RUNNERS_KEPT, TorchBackend
+from space_clip_ros.inference.torch_backend import RUNNERS_KEPT, TorchBackend
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
 

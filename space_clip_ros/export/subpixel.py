@@ -1,4 +1,4 @@
-"""Convolutions whose output channels are the pixels of a block, which a rearrangement puts in place."""
+"""Sub-pixel convolutions (Shi et al., 2016): output channels are the pixels of a block, shuffled into place."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-_PHASES = 4
+_BLOCK = 4
 
 
-class PhaseConv(nn.Module):
+class SubpixelConv(nn.Module):
     """A 3x3 convolution to one channel that computes blocks of 4 x 4 pixels as 16 channels.
 
-    Runtimes on CPUs compute convolutions 8 or 16 output channels at a time and throw away 15 of 16 where there is
-    only one. With stride 4 and each output channel a pixel of the block, all are of use: a 6x6 kernel reads what the
-    16 pixels read, and a rearrangement puts them in place.
+    CPU runtimes compute convolutions 8 or 16 output channels at a time, so with a single channel 15 of 16 are wasted.
+    With stride 4, each output channel is a pixel of the block and all are used: a 6x6 kernel covers what the 16 pixels
+    read, and a pixel shuffle puts them in place.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
         """Rewrite ``conv``: 3x3, padding 1, one output channel, with bias."""
         super().__init__()
-        reach = _PHASES + 2
-        weight = conv.weight.new_zeros(_PHASES, _PHASES, conv.in_channels, reach, reach)
-        for row in range(_PHASES):
-            for column in range(_PHASES):
+        reach = _BLOCK + 2
+        weight = conv.weight.new_zeros(_BLOCK, _BLOCK, conv.in_channels, reach, reach)
+        for row in range(_BLOCK):
+            for column in range(_BLOCK):
                 weight[row, column, :, row : row + 3, column : column + 3] = conv.weight[0]
-        self.blocks = nn.Conv2d(conv.in_channels, _PHASES**2, kernel_size=reach, stride=_PHASES, padding=1)
-        self.blocks.weight = nn.Parameter(weight.reshape(_PHASES**2, conv.in_channels, reach, reach))
-        self.blocks.bias = nn.Parameter(cast(Tensor, conv.bias).detach().expand(_PHASES**2).clone())
+        self.blocks = nn.Conv2d(conv.in_channels, _BLOCK**2, kernel_size=reach, stride=_BLOCK, padding=1)
+        self.blocks.weight = nn.Parameter(weight.reshape(_BLOCK**2, conv.in_channels, reach, reach))
+        self.blocks.bias = nn.Parameter(cast(Tensor, conv.bias).detach().expand(_BLOCK**2).clone())
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, in_channels, h, w) to (B, 1, h, w); h and w multiples of 4."""
-        return functional.pixel_shuffle(self.blocks(features), _PHASES)
+        return functional.pixel_shuffle(self.blocks(features), _BLOCK)
 
 
-class PhaseTransposed(nn.Module):
-    """A 2x2 transposed convolution of stride 2 as a 1x1 convolution to the four pixels it makes of each.
+class SubpixelTransposedConv(nn.Module):
+    """A 2x2 transposed convolution of stride 2 as a 1x1 convolution to four pixels and a pixel shuffle.
 
-    The products are the same ones. ONNX Runtime has int8 kernels for convolutions, and none for transposed ones.
+    The products are the same. ONNX Runtime has int8 kernels for convolutions, but not for transposed ones.
     """
 
     def __init__(self, transposed: nn.ConvTranspose2d) -> None:

@@ -1,0 +1,187 @@
+"""An exported graph in ONNX Runtime: one session for each number and size of images."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.inference.integrity import check_graph
+from space_clip_ros.inference.metadata import (
+    BATCH_NAME,
+    HEIGHT_NAME,
+    INPUT_NAME,
+    OUTPUT_NAME,
+    WIDTH_NAME,
+    OnnxMetadata,
+)
+from space_clip_ros.inference.providers import CPU, Provider, check_available, check_in_use, providers
+from space_clip_ros.inference.threads import thread_count
+
+SESSIONS_KEPT = 8
+_ERRORS_ONLY = 3
+
+_Shape = tuple[int, int, int]
+
+
+class OnnxSessions:
+    """One exported file, with a session for each of the last few numbers and sizes of images.
+
+    Attributes:
+        metadata: what the file says about itself.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        threads: int = 0,
+        device: str = "cpu",
+        tensorrt: bool = False,
+        thread_spinning: bool = False,
+    ) -> None:
+        """Read the metadata; a session is made when images of its number and size first arrive.
+
+        Args:
+            file: written by ``space_clip export``.
+            threads: CPU threads; 0 for one per physical core.
+            device: cpu, cuda or cuda:N.
+            tensorrt: on a GPU, prefer the TensorRT provider.
+            thread_spinning: during a run, threads without work spin instead of sleeping.
+
+        Raises:
+            ModelError: not a whole ONNX file, changed since its export, or without metadata that this package reads.
+            BackendError: this ONNX Runtime has no provider for the device, or cannot start it.
+        """
+        self._file = file
+        self._threads = thread_count(threads)
+        self._thread_spinning = thread_spinning
+        self._sessions: OrderedDict[_Shape, onnxruntime.InferenceSession] = OrderedDict()
+        self._lock = threading.Lock()
+        available = onnxruntime.get_available_providers()
+        check_available(device, available, tensorrt)
+        self.metadata = OnnxMetadata.from_properties(_properties(file), file)
+        check_graph(file, self.metadata.graph_sha256)
+        self._providers = providers(device, available, tensorrt, self.metadata.precision, onnxruntime.__version__)
+        if device != "cpu":
+            # Fail now, not at the first image, if the GPU cannot be used.
+            _open(file, _quiet_options(), self._providers)
+
+    def run(self, images: Rgb) -> Depth:
+        """Map contiguous (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres.
+
+        Raises:
+            InputError: the file is made for images or batches of another size.
+            BackendError: the run failed.
+        """
+        shape = (len(images), images.shape[1], images.shape[2])
+        self._check(shape)
+        session = self._session(shape)
+        try:
+            (depth,) = session.run([OUTPUT_NAME], {INPUT_NAME: images})
+        except Exception as error:  # the library's own errors share no base class
+            raise BackendError(self._file, f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}") from error
+        return np.asarray(depth, dtype=np.float32)
+
+    def profile(self, images: Rgb, runs: int) -> list[dict[str, Any]]:
+        """Run ``runs`` times in a session that times every operator, and return the profile's events.
+
+        Timing slows the run down: time :meth:`run` to measure a whole run.
+
+        Raises:
+            InputError: as :meth:`run`.
+            BackendError: as :meth:`run`.
+        """
+        # Reject images that do not fit before anything is written.
+        self.run(images)
+        with TemporaryDirectory(prefix="space_clip_profile_") as folder:
+            options = self._options((len(images), images.shape[1], images.shape[2]))
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder, "run"))
+            session = _open(self._file, options, self._providers)
+            for _ in range(runs):
+                session.run([OUTPUT_NAME], {INPUT_NAME: images})
+            events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        return events
+
+    def close(self) -> None:
+        """Free every session."""
+        with self._lock:
+            self._sessions.clear()
+
+    def _check(self, shape: _Shape) -> None:
+        batch, *size = shape
+        if self.metadata.size not in (None, tuple(size)):
+            height, width = self.metadata.size
+            raise InputError(
+                self._file,
+                f"is made for images of {width} x {height} pixels, got {size[1]} x {size[0]}",
+                f"export it again with --height {size[0]} --width {size[1]}, or without both for any size",
+            )
+        if self.metadata.batch not in (None, batch):
+            raise InputError(
+                self._file,
+                f"takes {self.metadata.batch} images at once, got {batch}",
+                f"export it again with --batch {batch}",
+            )
+
+    def _session(self, shape: _Shape) -> onnxruntime.InferenceSession:
+        with self._lock:
+            if shape not in self._sessions:
+                self._sessions[shape] = _open(self._file, self._options(shape), self._providers)
+                if len(self._sessions) > SESSIONS_KEPT:
+                    self._sessions.popitem(last=False)
+            self._sessions.move_to_end(shape)
+            return self._sessions[shape]
+
+    def _options(self, shape: _Shape) -> onnxruntime.SessionOptions:
+        options = _quiet_options()
+        options.intra_op_num_threads = self._threads
+        # Spinning between runs would double the CPU time of a frame at 10 Hz.
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._thread_spinning)))
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # Without VNNI, sums of int8 products may overflow; this selects slower kernels that are safe, only there.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        # With all sizes known, resize weights and shapes are folded into constants when the session is made.
+        for name, value in zip((BATCH_NAME, HEIGHT_NAME, WIDTH_NAME), shape, strict=True):
+            options.add_free_dimension_override_by_name(name, value)
+        return options
+
+
+def _properties(file: Path) -> dict[str, str]:
+    options = _quiet_options()
+    # only the metadata is read here; the real sessions optimise once the image size is known
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return dict(_open(file, options, [CPU]).get_modelmeta().custom_metadata_map)
+
+
+def _open(
+    file: Path, options: onnxruntime.SessionOptions, preferred: Sequence[Provider]
+) -> onnxruntime.InferenceSession:
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, providers=list(preferred))
+    except Exception as error:  # the library's own errors share no base class
+        first_line = str(error).splitlines()[0]
+        if preferred[0] != CPU:
+            raise BackendError(file, f"ONNX Runtime could not open it on the GPU: {first_line}") from error
+        raise ModelError(
+            file,
+            f"is not an ONNX file this ONNX Runtime {onnxruntime.__version__} can run ({first_line})",
+            "export it again",
+        ) from error
+    check_in_use(preferred, session.get_providers())
+    return session
+
+
+def _quiet_options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    return options

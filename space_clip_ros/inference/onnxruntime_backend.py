@@ -1,0 +1,97 @@
+"""Exported graphs on ONNX Runtime: the CPU, or a GPU if an ONNX Runtime for it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from space_clip_ros.errors import ModelError
+from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
+
+_MAX_BATCH = 8
+
+
+class OnnxRuntimeBackend:
+    """Runs an exported file."""
+
+    def __init__(
+        self,
+        file: Path,
+        device: str = "cpu",
+        threads: int = 0,
+        tensorrt: bool = False,
+        thread_spinning: bool = False,
+    ) -> None:
+        """Open ``file``.
+
+        Args:
+            file: written by ``space_clip export``.
+            device: cpu, cuda or cuda:N.
+            threads: CPU threads; 0 for one per physical core.
+            tensorrt: on a GPU, prefer ONNX Runtime's TensorRT provider.
+            thread_spinning: during a run, threads without work spin instead of sleeping.
+
+        Raises:
+            ModelError: the file is not one of ours, or takes more than one image at once.
+            BackendError: this ONNX Runtime has no provider for the device, or cannot start it.
+        """
+        self._sessions = OnnxSessions(file, threads, device, tensorrt, thread_spinning)
+        metadata = self._sessions.metadata
+        if metadata.batch not in (None, 1):
+            raise ModelError(
+                file,
+                f"takes {metadata.batch} images at once, live use takes one",
+                "export it again without --batch",
+            )
+        self.info = model_info(
+            metadata.config,
+            backend="onnxruntime",
+            device="cuda:0" if device == "cuda" else device,
+            precision=metadata.precision,
+            fixed_size=metadata.size,
+            file=file,
+            fixed_batch=metadata.batch,
+        )
+
+    def run(self, image: Rgb) -> Prediction:
+        """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""
+        start = perf_counter()
+        images = np.ascontiguousarray(image)[None]
+        copied = perf_counter()
+        depth = self._sessions.run(images)[0]
+        done = perf_counter()
+        return Prediction(depth, {"copy_in": (copied - start) * 1e3, "inference": (done - copied) * 1e3})
+
+    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+        """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`.
+
+        They run in batches of 8, 4, 2 and 1: few sizes, so that few sessions are made and kept.
+        """
+        depths: list[Depth] = []
+        copy_in = inference = 0.0
+        for batch in _powers_of_two(images):
+            start = perf_counter()
+            stacked = np.stack(batch)
+            copied = perf_counter()
+            # copied, so that one image's depth does not keep the whole batch in memory
+            depths += [depth.copy() for depth in self._sessions.run(stacked)]
+            copy_in += (copied - start) * 1e3
+            inference += (perf_counter() - copied) * 1e3
+        return [Prediction(depth, {"copy_in": copy_in, "inference": inference}) for depth in depths]
+
+    def close(self) -> None:
+        """Free every session."""
+        self._sessions.close()
+
+
+def _powers_of_two(images: Sequence[Rgb]) -> Iterator[Sequence[Rgb]]:
+    """Cut a sequence into batches of 8, 4, 2 and 1, the largest first."""
+    begin = 0
+    while rest := len(images) - begin:
+        count = min(1 << (rest.bit_length() - 1), _MAX_BATCH)
+        yield images[begin : begin + count]
+        begin += count

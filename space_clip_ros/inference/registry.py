@@ -1,0 +1,85 @@
+"""The inference backends there are: each file in ``backends/`` registers one, without importing its library."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from space_clip_ros.inference import backends
+from space_clip_ros.inference.backend import Backend
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    """What a backend is asked to open. Each backend reads the fields that concern it.
+
+    Attributes:
+        file: an exported graph or a checkpoint.
+        device: auto, cpu, cuda or cuda:N, as far as :attr:`BackendFactory.devices` allows.
+        precision: one of :data:`space_clip_ros.config.PRECISIONS`.
+        threads: CPU threads; 0 for one per physical core.
+        thread_spinning: CPU threads wait for each other by spinning while an image runs.
+        fallback: opens the next backend of ``auto``, for images that this one cannot run; None if the user chose the
+            backend, or if there is no other.
+    """
+
+    file: Path
+    device: str
+    precision: str
+    threads: int
+    thread_spinning: bool
+    fallback: Callable[[], Backend] | None = None
+
+
+Opener = Callable[[OpenRequest], Backend]
+
+
+@dataclass(frozen=True)
+class BackendFactory:
+    """Describes one backend, and opens models with it.
+
+    Attributes:
+        name: value of the parameter ``backend``; the same as the name of the file that registers it.
+        suffixes: endings of the model files that it runs.
+        devices: what to try for device auto, in this order: cuda, cpu, or auto if the library chooses by itself. A
+            device of another kind is refused.
+        rank: ``auto`` tries lower ranks first.
+        package: the Python package that it needs.
+        install: what ``pip install`` takes to get that package.
+        load: imports the library and returns a function that opens a file.
+        substitute: replaces this backend if the user chose it and its package is not installed.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    devices: tuple[str, ...]
+    rank: int
+    package: str
+    install: str
+    load: Callable[[], Opener]
+    substitute: BackendFactory | None = None
+
+    def devices_for(self, device: str) -> tuple[str, ...]:
+        """Return the devices to try for the user's ``device``, in order; empty if the backend does not run there."""
+        if device == "auto":
+            return self.devices
+        kind = device.partition(":")[0]
+        return (device,) if {kind, "auto"} & set(self.devices) else ()
+
+
+_FACTORIES: dict[str, BackendFactory] = {}
+
+
+def register(factory: BackendFactory) -> None:
+    """Add a backend, or replace the one of the same name."""
+    _FACTORIES[factory.name] = factory
+
+
+def backend_factories() -> Mapping[str, BackendFactory]:
+    """Return every registered backend by name, in alphabetical order."""
+    for module in pkgutil.iter_modules(backends.__path__):
+        importlib.import_module(f"{backends.__name__}.{module.name}")
+    return dict(sorted(_FACTORIES.items()))
