@@ -69,8 +69,8 @@ def fourth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     more.mkdir()
     library.mkdir()
     (more / "fourth.py").write_text(FOURTH, encoding="utf-8")
-    monkeypatch.setattr(backends, "__path__", [*backends.__path__, str(more)])
     monkeypatch.setattr(registry, "_FACTORIES", dict(backend_factories()))
+    monkeypatch.setattr(backends, "__path__", [*backends.__path__, str(more)])
     monkeypatch.syspath_prepend(library)
     yield library
     for name in ("space_clip_ros.inference.backends.fourth", "a_library"):
