@@ -1,4 +1,4 @@
-"""An engine is built once, proved before it is kept, and refused with numbers; TensorRT's side is a stand-in."""
+"""An engine is built once, checked before it is kept, and refused with numbers; TensorRT is a fake."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_nothing_is_built_again_without_need(fixed: Path, build: Build, fake_gpu
     assert build(fixed, force=True).built
     fake_gpu.install("10.7.0")
     assert build(fixed).built and fake_gpu.builds == 3
-    assert len(list(EngineCache().engines())) == 2  # the other TensorRT's stays for when it comes back
+    assert len(list(EngineCache().engines())) == 2  # the other TensorRT's engine stays
 
 
 def test_it_is_built_on_the_gpu_it_is_for(fixed: Path, build: Build, fake_gpu: Any) -> None:
@@ -97,7 +97,7 @@ def test_refused_with_numbers(fixed: Path, build: Build, fake_gpu: Any, distorti
         ("build", "TensorRT 10.3.0 could not build the engine: Error Code 10: could not find any implementation"),
     ],
 )
-def test_what_tensorrt_says_is_passed_on(fixed: Path, build: Build, fake_gpu: Any, fails: str, message: str) -> None:
+def test_errors_of_tensorrt_are_passed_on(fixed: Path, build: Build, fake_gpu: Any, fails: str, message: str) -> None:
     fake_gpu.fails = fails
     with pytest.raises(ExportError, match=message):
         build(fixed)
@@ -119,10 +119,10 @@ def test_networks_are_strongly_typed_where_tensorrt_can(
     fake_gpu.install(version)
     assert build(fixed).key.tensorrt == version
     assert fake_gpu.networks == [network]
-    assert fake_gpu.flags == [flags]  # TF32 off, and nothing left for the builder to choose
+    assert fake_gpu.flags == [flags]  # TF32 is off, and the builder chooses no types
 
 
-def test_tensorrt_8_is_told_the_graphs_types(fake_gpu: Any) -> None:
+def test_tensorrt_8_gets_the_graphs_types(fake_gpu: Any) -> None:
     fake_gpu.install("8.6.2")
     import tensorrt
 

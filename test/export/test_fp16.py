@@ -1,4 +1,4 @@
-"""The fp16 graph: which tensors are fp16, that what must stay fp32 does, and that it still computes the model."""
+"""The fp16 graph: which tensors are fp16, which stay fp32, and that it still computes the model."""
 
 from __future__ import annotations
 

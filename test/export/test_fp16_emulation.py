@@ -13,7 +13,7 @@ COLUMNS = 4
 
 
 def graph(factor: float) -> onnx.ModelProto:
-    """Image to fp16, times ``factor``, back by its inverse: what fp16 loses on the way stays lost."""
+    """Converts the image to fp16, multiplies by ``factor`` and by its inverse, so that the rounding of fp16 shows."""
     identity = np.eye(3, dtype=np.float16)
     up, down = identity * np.float16(factor), identity / np.float16(factor)
     weights = {"up": up, "down": down, "channels": np.array([3], np.int64)}

@@ -1,4 +1,4 @@
-"""The int8 graph: what is quantised, by whose numbers, and that it still computes the model."""
+"""The int8 graph: what is quantised, with which scales, and that it still computes the model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def symmetric(plainly_traced: onnx.ModelProto) -> onnx.ModelProto:
     return to_int8(plainly_traced, IMAGES, SIZE, 1, symmetric=True)
 
 
-def test_products_of_the_encoder_and_convolutions_are_quantised_a_channel(
+def test_products_of_the_encoder_and_convolutions_are_quantised_per_channel(
     model: SpaceClip, quantised: onnx.ModelProto
 ) -> None:
     made = {output: node for node in quantised.graph.node for output in node.output}
@@ -59,7 +59,7 @@ def test_a_relu_behind_a_convolution_is_done_by_rounding(traced: onnx.ModelProto
         return [node for node in graph.graph.node if node.op_type == "Relu" and made[node.input[0]] == kind]
 
     assert len(behind(traced, "Conv")) >= 15
-    # quantised twice, before and behind it, it would cost two passes more and rounds twice
+    # quantised both before and after the ReLU, it would cost two more passes and round twice
     assert not behind(quantised, "DequantizeLinear")
 
 
@@ -85,7 +85,7 @@ def test_it_computes_the_model(pair: tuple[str, str], request: pytest.FixtureReq
     assert 0 < difference.mean() < 0.05
 
 
-def test_for_tensorrt_all_numbers_lie_around_zero(model: SpaceClip, symmetric: onnx.ModelProto) -> None:
+def test_for_tensorrt_quantisation_is_symmetric(model: SpaceClip, symmetric: onnx.ModelProto) -> None:
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in symmetric.graph.initializer}
     made = {output: node for node in symmetric.graph.node for output in node.output}
     pairs = [node for node in symmetric.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]

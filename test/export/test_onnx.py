@@ -1,4 +1,4 @@
-"""Exported files: what is in them, that they prove themselves, and that failures leave nothing behind."""
+"""Exported files: their content, their comparison with PyTorch, and that failures leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports of lower precision: made, proved, told in the file, and refused with the numbers."""
+"""Exports of lower precision: made, checked, described in the file, and refused with the numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def drive(abs_rel: Callable[[Predict], float]) -> Evidence:
 
 
 def from_ten_metres(predict: Predict) -> float:
-    """The truth is a wall at 10 m."""
+    """Return abs_rel; the ground truth is a wall at 10 m."""
     return float(np.abs(predict(IMAGES[1]) / 10.0 - 1.0).mean())
 
 

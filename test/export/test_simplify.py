@@ -1,4 +1,4 @@
-"""The rewritten decoder is the same function: in float64 to 12 digits, borders included."""
+"""The rewritten decoder computes the same function, in float64 to 12 digits, borders included."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_an_upsampling_step_with_its_border(size: tuple[int, int]) -> None:
         torch.testing.assert_close(MergedUpsample(upsample)(features), upsample(features), rtol=1e-12, atol=1e-12)
 
 
-def test_only_upsampling_steps_that_gain_are_merged() -> None:
+def test_only_upsampling_steps_that_become_cheaper_are_merged() -> None:
     decoder = DecoderConfig(channels=(40, 40, 24, 24), film_hidden=8)
     encoder = EncoderConfig(width=32, heads=2, image_size=32)
     model = simplify(build(ModelConfig(encoder=encoder, decoder=decoder, input_size=(32, 32))))

@@ -1,4 +1,4 @@
-"""The graph an engine is built from: one size, bytes converted first, the same depth."""
+"""The graph that an engine is built from: one size, bytes converted first, the same depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolutions to the pixels of a block."""
+"""Sub-pixel convolutions."""
 
 from __future__ import annotations
 

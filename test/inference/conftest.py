@@ -1,4 +1,4 @@
-"""A small random model, as checkpoint and exported files; what may change in an engine's key; a check of devices."""
+"""A small random model, as checkpoint and exported files; changes of an engine's key; a round trip on a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from space_clip_ros.model import SpaceClip, save_checkpoint
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
-    """Holds any.onnx, one.onnx (any size, one image a run), fixed.onnx (100 x 60 pixels), pair.onnx (two of
+    """Holds any.onnx, one.onnx (any size, one image per run), fixed.onnx (100 x 60 pixels), pair.onnx (two of
     them at once), checkpoint.safetensors."""
     model = tiny_model(max_depth=60.0, training_camera=(1242.0, 375.0, 721.5, 722.5))
     folder = tmp_path_factory.mktemp("models")
@@ -39,13 +39,13 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[...
     ids=lambda part: next(iter(part)),
 )
 def changed_part(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """One part of an ``EngineKey``, each in turn, with a value that the tests' key has not."""
+    """Each part of an ``EngineKey`` in turn, with a value that the tests' key does not have."""
     return dict(request.param)
 
 
 @pytest.fixture
 def check_round_trip() -> Callable[[Any], None]:
-    """Checks that what goes to a device of ours comes back."""
+    """Checks that data survives a copy to a device and back."""
 
     def check(cuda: Any) -> None:
         buffer = cuda.buffer((2, 3), np.float32)

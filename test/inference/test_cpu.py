@@ -1,4 +1,4 @@
-"""What is read off the system about the cpu."""
+"""Processor features, read from the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that were changed after they were written."""
+"""Files that were changed after the export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which backend a model gets, and every refusal."""
+"""Which backend runs a model, what is reported about the others, and every rejection."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_the_bundled_model_in_int8(kitti_drive_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("vnni", [False, True])
-def test_auto_says_that_int8_would_be_quicker(monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
+def test_auto_reports_that_int8_would_be_faster(monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
     monkeypatch.setattr(loading, "has_vnni", lambda: vnni)
     hint = ("road_tiny_int8 on cpu (quicker with VNNI, which this machine has; give precision int8)",)
     with load_predictor("road_tiny", device="cpu") as predict:
@@ -141,7 +141,7 @@ def test_auto_says_that_int8_would_be_quicker(monkeypatch: pytest.MonkeyPatch, v
             assert predict.info.passed_over == ()
 
 
-def test_auto_says_what_it_passed_over(model_dir: Path) -> None:
+def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:
     with load_predictor(model_dir / "any.onnx") as predict:
         assert (predict.info.backend, predict.info.device) == ("onnxruntime", "cpu")
         tensorrt, cuda = predict.info.passed_over

@@ -1,4 +1,4 @@
-"""Metadata of exported files: there and back, and what is refused."""
+"""Metadata of exported files: written, read back, and rejected."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ FILE = Path("model.onnx")
         ),
     ],
 )
-def test_there_and_back(metadata: OnnxMetadata) -> None:
+def test_round_trip(metadata: OnnxMetadata) -> None:
     assert OnnxMetadata.from_properties(metadata.to_properties(), FILE) == metadata
 
 
-def test_files_of_earlier_versions_say_less() -> None:
+def test_files_of_earlier_versions_lack_properties() -> None:
     metadata = OnnxMetadata(ModelConfig())
     later = {"mean_difference", "drive", "abs_rel_before", "abs_rel_after", "largest_fp16", "graph_sha256"}
     earlier = {key: value for key, value in metadata.to_properties().items() if key.split(".")[1] not in later}

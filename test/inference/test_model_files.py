@@ -12,7 +12,7 @@ from space_clip_ros.inference import model_files
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """An installed ROS prefix and a user's cache, and nothing else that this machine may hold."""
+    """An installed ROS prefix and a user's cache, instead of those of this machine."""
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'ros'}:{tmp_path / 'gone'}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     found = {
@@ -53,6 +53,11 @@ def test_a_name_in_a_precision(folders: dict[str, Path]) -> None:
     # a path is taken as it is
     file = folders["user"] / "mine.onnx"
     assert model_files.resolve(file, "int8") == file
+
+
+def test_a_model_that_is_being_exported_has_no_name(folders: dict[str, Path]) -> None:
+    (folders["user"] / ".mine.12.34.part.onnx").touch()
+    assert not any("mine" in name for name in model_files.known_models())
 
 
 def test_the_source_tree_is_searched(folders: dict[str, Path], project_root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that are not ours, sizes they are not made for, and the sessions kept."""
+"""Foreign files, images that do not fit, and the cache of sessions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_half_a_file(model_dir: Path, tmp_path: Path) -> None:
         load_predictor(file)
 
 
-def test_someone_elses_graph(tmp_path: Path) -> None:
+def test_a_foreign_graph(tmp_path: Path) -> None:
     tensor = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [tensor], [tensor])
     graph.output[0].name = "y"
@@ -97,13 +97,13 @@ def test_any_number_of_images_runs_in_few_sessions(model_dir: Path) -> None:
     assert sorted(backend._sessions._sessions) == [(count, 20, 30) for count in (1, 2, 4, 8)]
 
 
-def test_a_batch_keeps_no_memory_of_its_neighbours(model_dir: Path) -> None:
+def test_a_depth_map_does_not_keep_its_batch_in_memory(model_dir: Path) -> None:
     images = [np.full((20, 30, 3), value, np.uint8) for value in (0, 200)]
     with load_predictor(model_dir / "any.onnx") as predict:
         assert all(prediction.depth.base is None for prediction in predict.run_batch(images))
 
 
-def test_a_session_is_made_once_a_size(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_session_per_size(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     opened = onnx_sessions._open
 
@@ -163,7 +163,7 @@ def test_several_threads(model_dir: Path) -> None:
 
 
 def test_a_run_that_fails(model_dir: Path, tmp_path: Path) -> None:
-    # metadata that promises any size over a graph that takes one
+    # metadata that promises any size, for a graph of one size
     file = with_metadata(model_dir / "fixed.onnx", tmp_path / "liar.onnx", height="", width="")
     with load_predictor(file) as predict, pytest.raises(BackendError, match="ONNX Runtime failed on 30 x 20 pixels"):
         predict(np.zeros((20, 30, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""The predictor's door: what images it takes and what it refuses. Runs on both backends."""
+"""Which images the predictor takes and which it rejects, on ONNX Runtime and on PyTorch."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_memory_layouts(predict: Predictor, layout: str) -> None:
         (np.zeros((0, 5, 3), np.uint8), r"is empty, shape \(0, 5, 3\)"),
     ],
 )
-def test_what_is_no_rgb_image(predict: Predictor, image: np.ndarray, message: str) -> None:
+def test_not_an_rgb_image(predict: Predictor, image: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         predict(image)
 
@@ -131,7 +131,7 @@ def test_a_closed_predictor(model_dir: Path) -> None:
         predictor(IMAGE)
 
 
-def test_a_batch_is_its_images_one_by_one(predict: Predictor) -> None:
+def test_a_batch_equals_its_images_one_by_one(predict: Predictor) -> None:
     images = [IMAGE, np.ascontiguousarray(IMAGE[..., ::-1])[..., ::-1], 255 - IMAGE]
     together = predict.run_batch(images)
     assert len(together) == 3

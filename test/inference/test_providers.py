@@ -1,4 +1,4 @@
-"""Which of ONNX Runtime's providers a device means."""
+"""The execution providers of each device."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_cache_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 @pytest.mark.parametrize(("version", "known"), [("1.17.3", False), ("1.18.0", True), ("1.23.2", True), ("2.0", True)])
-def test_fp32_is_fp32_where_onnxruntime_has_the_option(version: str, known: bool) -> None:
+def test_tf32_is_off_if_onnxruntime_has_the_option(version: str, known: bool) -> None:
     (_, options), _ = providers("cuda", ALL, version=version)
     assert options.get("use_tf32") == ("0" if known else None)
 

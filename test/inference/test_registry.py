@@ -24,7 +24,7 @@ import numpy as np
 
 
 class Constant:
-    """Answers 7 m for small images, and leaves large ones to the fallback."""
+    """Returns 7 m for small images, and gives large ones to the fallback."""
 
     def __init__(self, request):
         import a_library
@@ -126,7 +126,7 @@ def test_auto_passes_it_over_if_its_library_is_missing(model_dir: Path, fourth: 
         load_predictor(model_dir / "any.onnx", backend="fourth")
 
 
-def test_it_is_held_to_its_devices_and_files(model_dir: Path, fourth: Path) -> None:
+def test_other_devices_and_files_are_rejected(model_dir: Path, fourth: Path) -> None:
     with pytest.raises(BackendError, match=r"runs on the CPU, not on device cuda; give device auto or cpu"):
         load_predictor(model_dir / "any.onnx", backend="fourth", device="cuda")
     with pytest.raises(BackendError, match=r"backend fourth: cannot run .*; give backend torch or auto"):

@@ -1,4 +1,4 @@
-"""What two runs of a graph may differ by, and the pictures they are compared on."""
+"""How much two runs of a graph may differ, and the images they are compared on."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_reference_that_proves_nothing() -> None:
         compare_runs(brightness, lambda image: brightness(image) * np.float32(np.nan), PICTURES)
 
 
-def test_the_pictures_are_the_same_every_time() -> None:
+def test_the_images_are_the_same_every_time() -> None:
     again = check_pictures(60, 100)
     assert len(again) == 3
     for one, other in zip(PICTURES, again, strict=True):

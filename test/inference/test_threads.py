@@ -1,4 +1,4 @@
-"""How many threads are taken."""
+"""The number of threads."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_asked_for(machine: Path) -> None:
+def test_a_number_given_is_taken(machine: Path) -> None:
     assert threads.thread_count(7) == 7
 
 
-def test_one_a_physical_core(machine: Path) -> None:
+def test_one_per_physical_core(machine: Path) -> None:
     assert threads.thread_count() == 2
 
 
@@ -36,7 +36,7 @@ def test_only_the_cpus_this_process_may_use(machine: Path, monkeypatch: pytest.M
     assert threads.thread_count() == 1
 
 
-def test_a_machine_that_does_not_say(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_does_not_list_cores(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_CPUS", machine / "missing")
     assert threads.thread_count() == 4
 

@@ -23,7 +23,7 @@ def test_a_device_that_is_not_there(model_dir: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_where_there_is_none(model_dir: Path) -> None:
+def test_cuda_without_a_cuda_device(model_dir: Path) -> None:
     with pytest.raises(BackendError, match="device cuda: PyTorch sees 0 CUDA devices here; give device cpu or auto"):
         load_predictor(model_dir / "checkpoint.safetensors", device="cuda")
 
@@ -38,7 +38,7 @@ def test_cuda_agrees_with_the_cpu(model_dir: Path) -> None:
         np.testing.assert_allclose(cuda(IMAGE), cpu(IMAGE), rtol=1e-3, atol=1e-3)
 
 
-def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
+def test_not_a_checkpoint(tmp_path: Path) -> None:
     file = tmp_path / "text.pt"
     file.write_text("no tensors", encoding="utf-8")
     with pytest.raises(ModelError, match=r"text\.pt"):

@@ -1,4 +1,4 @@
-"""Buffers that are made once, and what a GPU's graph does where there is one."""
+"""Buffers that are made once, and CUDA graphs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def runner(request: pytest.FixtureRequest) -> TorchRunner:
     return TorchRunner(reds, SHAPE, HostStream() if request.param == "cpu" else CudaStream(torch.device("cuda", 0)))
 
 
-def test_every_run_answers_its_own_images(runner: TorchRunner) -> None:
+def test_every_run_computes_its_own_images(runner: TorchRunner) -> None:
     for images in IMAGES:
         depths, _ = runner(list(images))
         np.testing.assert_array_equal(depths, images[..., 0] * np.float32(0.5))
@@ -91,7 +91,7 @@ def test_threads_do_not_mix_their_images(runner: TorchRunner) -> None:
 
 
 @needs_cuda
-def test_what_cannot_be_captured_runs_eagerly_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_computation_that_cannot_be_captured_runs_eagerly_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def waits(images: torch.Tensor) -> torch.Tensor:
         return reds(images) + float(images.float().mean().cpu()) * 0.0
 
@@ -101,8 +101,8 @@ def test_what_cannot_be_captured_runs_eagerly_and_says_so(caplog: pytest.LogCapt
     np.testing.assert_array_equal(runner(list(IMAGES[0]))[0], IMAGES[0][..., 0] * np.float32(0.5))
 
 
-class Told:
-    """Stands in for a stream, an event and a graph of PyTorch's CUDA, and remembers what it was told."""
+class CudaRecorder:
+    """Replaces a stream, an event and a graph of PyTorch's CUDA, and records its calls."""
 
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls
@@ -113,10 +113,10 @@ class Told:
     def wait_stream(self, other: object) -> None:
         self.calls.append(f"wait for {other}")
 
-    def record(self, stream: Told) -> None:
+    def record(self, stream: CudaRecorder) -> None:
         self.calls.append("record")
 
-    def elapsed_time(self, end: Told) -> float:
+    def elapsed_time(self, end: CudaRecorder) -> float:
         return 0.25
 
     def replay(self) -> None:
@@ -124,11 +124,11 @@ class Told:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The boundary to CUDA, faked: what was asked of it, in order."""
+def cuda_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A fake of PyTorch's CUDA; the calls to it, in order."""
     calls: list[str] = []
     for name in ("Stream", "Event", "CUDAGraph"):
-        monkeypatch.setattr(torch.cuda, name, lambda *args, **named: Told(calls))
+        monkeypatch.setattr(torch.cuda, name, lambda *args, **named: CudaRecorder(calls))
     for name in ("device", "stream"):
         monkeypatch.setattr(torch.cuda, name, lambda *args: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "the default stream")
@@ -142,23 +142,23 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def test_a_graph_is_captured_after_warming_up_and_then_only_replayed(told: list[str]) -> None:
+def test_a_graph_is_captured_after_warming_up_and_then_only_replayed(cuda_calls: list[str]) -> None:
     def compute(images: torch.Tensor) -> torch.Tensor:
-        told.append("compute")
+        cuda_calls.append("compute")
         return reds(images)
 
     stream = CudaStream(torch.device("cpu"))
     launch = stream.prepare(compute, torch.from_numpy(IMAGES[0]))
     warm_up = ["wait for the default stream", "compute", "compute", "compute", "synchronize"]
-    assert told == [*warm_up, "capture thread_local", "compute"]
-    told.clear()
+    assert cuda_calls == [*warm_up, "capture thread_local", "compute"]
+    cuda_calls.clear()
     assert launch() is launch()
-    assert told == ["replay", "replay"]
+    assert cuda_calls == ["replay", "replay"]
 
 
-def test_a_failed_capture_is_one_line_and_runs_eagerly(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_capture_is_one_line_and_runs_eagerly(cuda_calls: list[str], caplog: pytest.LogCaptureFixture) -> None:
     def compute(images: torch.Tensor) -> torch.Tensor:
-        if told[-1].startswith("capture"):
+        if cuda_calls[-1].startswith("capture"):
             raise RuntimeError("operation not permitted when stream is capturing\nSearch for it in ...")
         return reds(images)
 
@@ -167,11 +167,11 @@ def test_a_failed_capture_is_one_line_and_runs_eagerly(told: list[str], caplog: 
     (record,) = caplog.records
     expected = "cpu: no CUDA graph, which makes every run slower (operation not permitted when stream is capturing)"
     assert record.getMessage() == expected
-    told.append("later")
+    cuda_calls.append("later")
     np.testing.assert_array_equal(launch().numpy(), IMAGES[0][..., 0] * np.float32(0.5))
 
 
-def test_times_are_those_between_marks_of_this_run(told: list[str]) -> None:
+def test_times_are_those_between_marks_of_this_run(cuda_calls: list[str]) -> None:
     stream = CudaStream(torch.device("cpu"))
     with stream.scope():
         stream.mark()
@@ -179,4 +179,4 @@ def test_times_are_those_between_marks_of_this_run(told: list[str]) -> None:
         for _ in range(4):
             stream.mark()
         assert stream.finish() == [0.25, 0.25, 0.25]
-    assert told[-1] == "synchronize"
+    assert cuda_calls[-1] == "synchronize"

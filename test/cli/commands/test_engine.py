@@ -1,4 +1,4 @@
-"""``space_clip engine``: what it says, and what it refuses; TensorRT's side is a stand-in."""
+"""``space_clip engine``: what it prints, and what it rejects; TensorRT is a fake."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(*arguments: object) -> int:
     return engine.run(parser.parse_args(["engine", *map(str, arguments)]))
 
 
-def test_built_and_then_there(
+def test_built_and_then_found(
     graph: Path, tmp_path: Path, fake_gpu: Any, kitti_drive_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
@@ -80,7 +80,7 @@ def test_without_a_library(
         run(graph)
 
 
-def test_no_graph(tmp_path: Path) -> None:
+def test_not_a_graph(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"missing\.onnx: no such model file"):
         run(tmp_path / "missing.onnx")
     (tmp_path / "a.safetensors").touch()

@@ -32,9 +32,7 @@ def test_without_cuda_python_pytorch_is_used(uninstall: Callable[..., None], mon
         open_cuda("auto")
 
 
-def test_a_cuda_package_without_bindings_is_no_obstacle(
-    uninstall: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cuda_package_without_bindings(uninstall: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     uninstall("cuda")
     for name in [name for name in sys.modules if name.startswith("cuda.")]:
         monkeypatch.delitem(sys.modules, name)
@@ -46,7 +44,7 @@ def test_a_cuda_package_without_bindings_is_no_obstacle(
         open_cuda("auto")
 
 
-def test_what_cuda_says_is_passed_on(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_cuda_are_passed_on(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_gpu.fails = "driver"
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BackendError, match=r"CUDA failed: CUDA driver version is insufficient.*; or .* PyTorch sees 0"):

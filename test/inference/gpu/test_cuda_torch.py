@@ -1,4 +1,4 @@
-"""CUDA through PyTorch: with the processor's own memory in the place of a GPU's, as none is needed to see the calls."""
+"""CUDA through PyTorch, with host memory instead of a GPU's: the calls are tested without a GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from space_clip_ros.inference.gpu.cuda_torch import CudaTorch
 
 
 class Device:
-    """What is used of ``torch.cuda``.
+    """A fake of the part of ``torch.cuda`` that is used.
 
     Attributes:
         fails: whether every call that reaches the device fails.
@@ -48,7 +48,7 @@ class Device:
         yield
 
     def namespace(self) -> SimpleNamespace:
-        """Return what stands where the module has ``torch``."""
+        """Return what replaces ``torch`` in the module."""
 
         def use(device: torch.device) -> None:
             self.current = device.index
@@ -79,7 +79,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     return device
 
 
-def test_a_buffer_goes_there_and_back(device: Device, check_round_trip: Callable[[Any], None]) -> None:
+def test_a_buffer_makes_a_round_trip(device: Device, check_round_trip: Callable[[Any], None]) -> None:
     cuda = CudaTorch(1)
     assert (cuda.gpu.index, cuda.gpu.name, cuda.gpu.compute_capability, cuda.stream) == (1, "Fake Orin", "8.7", 7)
     cuda.use()

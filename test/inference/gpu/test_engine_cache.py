@@ -1,4 +1,4 @@
-"""Engines are found by their whole key, written whole or not at all, and damage is seen."""
+"""Engines are found by their whole key, written whole or not at all, and checked for damage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert EngineCache().folder == Path("/home/robot/.cache/space_clip_ros/engines")
 
 
-def test_an_engine_comes_back_as_it_was(cache: EngineCache) -> None:
+def test_round_trip(cache: EngineCache) -> None:
     assert cache.find(KEY) is None and list(cache.engines()) == []
     plan = bytes(range(256)) * 100 + b"\n{}\n"
     stored = cache.store(KEY, plan, PROOF)
@@ -45,7 +45,7 @@ def test_a_stale_engine_is_not_found(cache: EngineCache, changed_part: dict[str,
     assert cache.find(KEY) is None
 
 
-def test_an_engine_under_another_ones_name_is_not_found(cache: EngineCache) -> None:
+def test_an_engine_under_a_wrong_name_is_not_found(cache: EngineCache) -> None:
     other = dataclasses.replace(KEY, tensorrt="10.7.0")
     wrong = cache.store(other, b"plan", PROOF).path
     right = cache.store(KEY, b"plan", PROOF).path
@@ -54,7 +54,7 @@ def test_an_engine_under_another_ones_name_is_not_found(cache: EngineCache) -> N
 
 
 @pytest.mark.parametrize("damage", [b"", b"not json\n", b'{"format": 2}\n', b"[]\n", b'{"format": 1, "key": {}}\n'])
-def test_files_of_no_sense_are_no_engines(cache: EngineCache, damage: bytes) -> None:
+def test_files_that_are_not_engines(cache: EngineCache, damage: bytes) -> None:
     cache.store(KEY, b"plan", PROOF).path.write_bytes(damage)
     assert cache.find(KEY) is None and list(cache.engines()) == []
 
@@ -103,13 +103,13 @@ def test_a_write_that_fails_leaves_the_old_engine(cache: EngineCache, monkeypatc
     assert [path.suffix for path in cache.folder.iterdir()] == [".engine"]
 
 
-def test_a_half_written_file_is_no_engine(cache: EngineCache) -> None:
+def test_a_half_written_file_is_not_an_engine(cache: EngineCache) -> None:
     path = cache.store(KEY, b"plan", PROOF).path
     path.rename(path.with_name(f".{path.stem}.12.34.part{path.suffix}"))  # as a power cut leaves it
     assert cache.find(KEY) is None and list(cache.engines()) == []
 
 
-def test_a_refusal_takes_the_engines_place_and_back(cache: EngineCache) -> None:
+def test_a_refusal_replaces_an_engine_and_the_other_way_round(cache: EngineCache) -> None:
     cache.store(KEY, b"plan", PROOF)
     cache.refuse(KEY, "it differs", {"mean_relative": 0.5})
     assert cache.find(KEY) is None

@@ -1,4 +1,4 @@
-"""What makes an engine another one, and what does not."""
+"""The parts of an engine's key."""
 
 from __future__ import annotations
 

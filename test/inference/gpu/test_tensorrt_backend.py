@@ -1,4 +1,4 @@
-"""Engines found, loaded, run and refused, with a stand-in for TensorRT and CUDA at the boundary only."""
+"""Engines found, loaded, run and refused, with fakes of TensorRT and CUDA at the boundary only."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_auto_takes_the_engine_that_is_there(model_dir: Path, build: Build, fake
     assert not fake_gpu.memory  # all of it freed
 
 
-def test_without_an_engine_auto_goes_on_and_says_why(model_dir: Path, fake_gpu: Any) -> None:
+def test_without_an_engine_auto_falls_back_and_reports_why(model_dir: Path, fake_gpu: Any) -> None:
     with load_predictor(model_dir / "fixed.onnx") as predict:
         assert predict.info.backend == "onnxruntime"
         reason = predict.info.passed_over[0]
@@ -102,7 +102,7 @@ def test_a_stale_engine_is_not_loaded(
         load_predictor(file, backend="tensorrt")
 
 
-def test_a_refused_engine_is_told_of_with_its_numbers(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+def test_a_refused_engine_is_reported_with_its_numbers(model_dir: Path, build: Build, fake_gpu: Any) -> None:
     fake_gpu.distortion = 1.5
     with pytest.raises(ExportError, match=r"the engine is refused: it differs from ONNX Runtime by mean 0\.5 relative"):
         build(model_dir / "fixed.onnx")
@@ -151,7 +151,7 @@ def test_a_run_that_cannot_be_recorded_is_run_step_by_step(model_dir: Path, buil
     assert fake_gpu.launches == 0
 
 
-def test_a_file_of_any_size_runs_on_the_engines_there_are(
+def test_a_file_of_any_size_runs_on_the_engines_that_exist(
     model_dir: Path, build: Build, fake_gpu: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     for size in ((40, 60), (60, 100)):
@@ -167,7 +167,7 @@ def test_a_file_of_any_size_runs_on_the_engines_there_are(
     assert not fake_gpu.memory
 
 
-def test_tensorrt_asked_for_takes_no_other_sizes(model_dir: Path, build: Build) -> None:
+def test_tensorrt_chosen_by_name_takes_no_other_sizes(model_dir: Path, build: Build) -> None:
     build(model_dir / "any.onnx", size=(60, 100))
     with load_predictor(model_dir / "any.onnx", backend="tensorrt") as predict:
         assert predict(image()).shape == (60, 100)
