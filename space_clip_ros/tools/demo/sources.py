@@ -12,7 +12,7 @@ import numpy as np
 
 from space_clip_ros.config import PlayerConfig
 from space_clip_ros.data.kitti import KittiDrive
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
@@ -143,11 +143,12 @@ class BagSource:
         """Return the first image, its camera and its frame_id."""
         with BagReader(self._path) as bag:
             image, info = (_first(bag, name) for name in (self._image.name, self._image.info))
-        return (
-            self._rgb(image),
-            calibration_from_info(info).rectified_camera(info.width, info.height),
-            str(image.header.frame_id),
-        )
+        rgb = self._rgb(image)
+        try:
+            camera = calibration_from_info(info).rectified_camera(rgb.shape[1], rgb.shape[0])
+        except InputError as error:
+            raise DataError(self._path, f"{self._image.info} cannot be used: {error}") from error
+        return rgb, camera, str(image.header.frame_id)
 
     def player(self, rate_hz: float, subscribers: int) -> Player:
         """Return ``replay`` with its command line."""
