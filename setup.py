@@ -26,7 +26,13 @@ setup(
         share("models"),
     ],
     python_requires=">=3.10",
-    install_requires=["numpy>=1.21.6", "opencv-python-headless>=4.5.4", "onnxruntime>=1.16", "PyYAML>=5.4"],
+    install_requires=[
+        "numpy>=1.21.6",
+        "opencv-python-headless>=4.5.4",
+        "onnxruntime>=1.16",
+        "PyYAML>=5.4",
+        "tqdm>=4.57",
+    ],
     extras_require={
         # ROS 2 as wheels; a sourced ROS 2 replaces it.
         "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags-image>=0.9"],

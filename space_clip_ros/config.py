@@ -21,42 +21,42 @@ COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
 ADAPTED = ("query", "key", "value", "output", "mlp_in", "mlp_out")
 FUSIONS = ("gates", "cross_attention")
 RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
-"""What says how a model runs: parameters of ``depth_node``, arguments of ``load_predictor``, options of commands."""
+"""Settings of :class:`NodeConfig` that say how a model runs; ``load_predictor`` takes arguments of the same names."""
 _CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """Low-rank adapters (LoRA, arXiv:2106.09685) in every block of the frozen tower; exports merge them."""
+    """Low-rank adapters (LoRA, arXiv:2106.09685) in every block of the frozen encoder; exports merge them."""
 
     rank: int = setting(0, "rank of the adapters; 0 for none", minimum=0)
     alpha: float = setting(16.0, "adapters are scaled by alpha over rank", minimum=1e-6)
-    targets: tuple[str, ...] = setting(("query", "value"), "projections that are adapted", choices=ADAPTED)
+    targets: tuple[str, ...] = setting(("query", "value"), "projections that get an adapter", choices=ADAPTED)
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         if not self.targets or len(set(self.targets)) < len(self.targets):
             yield f"targets: must name projections, each once, got {list(self.targets)}"
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The frozen vision transformer; defaults are CLIP ViT-B/16's."""
+    """The vision transformer; the defaults are those of CLIP ViT-B/16."""
 
-    kind: str = setting("clip", "tower family", choices=ENCODER_KINDS)
+    kind: str = setting("clip", "family of the vision transformer", choices=ENCODER_KINDS)
     width: int = setting(768, "token width", minimum=1)
     layers: int = setting(12, "transformer blocks; the decoder reads states 0-3, 6, 9 and 12", minimum=12, maximum=12)
     heads: int = setting(12, "attention heads", minimum=1)
     mlp_ratio: float = setting(4.0, "hidden width of the MLP over the token width", minimum=0.1)
-    patch_size: int = setting(16, "pixels a patch side", minimum=1)
-    image_size: int = setting(224, "pixels a side that the position embedding was trained for", minimum=1)
+    patch_size: int = setting(16, "side of a patch, pixels", minimum=1)
+    image_size: int = setting(224, "side of the images that the position embedding was trained for, pixels", minimum=1)
     activation: str = setting("quick_gelu", "MLP activation", choices=("quick_gelu", "gelu", "gelu_tanh"))
     layer_norm_eps: float = setting(1e-5, "epsilon of every layer norm", minimum=0.0)
-    trainable: bool = setting(False, "train the encoder too (only for small towers that have no pretrained weights)")
+    trainable: bool = setting(False, "train the encoder too (only for small encoders without pretrained weights)")
     adapters: AdapterConfig = group(AdapterConfig, "low-rank adapters")
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         if self.adapters.rank > self.width:
             yield f"adapters.rank: must be at most width {self.width}, got {self.adapters.rank}"
         if self.adapters.rank and self.trainable:
@@ -77,14 +77,14 @@ class DecoderConfig:
     auxiliary_heads: bool = setting(True, "carry the auxiliary depth heads used in training")
     fusion: str = setting(
         "gates",
-        "how pathways meet: gates (the paper's), or cross_attention besides them, where semantic maps attend to "
-        "structural ones on the patch grid",
+        "how the pathways are fused: gates (the paper's), or cross_attention, which adds to the gates an attention of "
+        "semantic maps to structural ones on the patch grid",
         choices=FUSIONS,
     )
     attention_heads: int = setting(4, "heads of cross_attention", minimum=1)
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         attending = self.channels[:3] if self.fusion == "cross_attention" else ()
         if any(count % self.attention_heads for count in attending):
             yield (
@@ -95,10 +95,10 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A whole model: tower, decoder, input size, normalisation and depth range."""
+    """A whole model: encoder, decoder, input size, normalisation and depth range."""
 
     name: str = setting("clip_vit_b16", "name shown in files and diagnostics")
-    encoder: EncoderConfig = group(EncoderConfig, "vision tower")
+    encoder: EncoderConfig = group(EncoderConfig, "vision transformer")
     decoder: DecoderConfig = group(DecoderConfig, "decoder")
     input_size: tuple[int, int] = setting((224, 224), "height and width the image is resized to, pixels", minimum=1)
     mean: tuple[float, float, float] = setting((0.48145466, 0.4578275, 0.40821073), "RGB mean of inputs in [0, 1]")
@@ -112,7 +112,7 @@ class ModelConfig:
     )
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         if any(size % self.encoder.patch_size for size in self.input_size):
             yield f"input_size: must be multiples of patch_size {self.encoder.patch_size}, got {list(self.input_size)}"
         if self.min_depth >= self.max_depth:
@@ -128,7 +128,7 @@ class PointsConfig:
     stride: int = setting(2, "take every n-th pixel in both directions", minimum=1, maximum=64)
     color: bool = setting(True, "add the packed rgb field")
     max_range: float = setting(
-        60.0, "points further along z become NaN, metres; 0 for no limit", minimum=0.0, maximum=1e4
+        60.0, "points farther along z become NaN, metres; 0 for no limit", minimum=0.0, maximum=1e4
     )
     clearing: bool = setting(
         False, "put points beyond max_range at max_range instead of NaN, so that costmaps clear along their rays"
@@ -147,38 +147,43 @@ class PointsConfig:
     )
     max_jump: float = setting(
         0.0,
-        "leave out points at edges where depth jumps by more than this share between neighbours; 0 to keep them, "
-        "0.1 to take out what hangs between two objects",
+        "remove points at edges where depth jumps by more than this fraction between neighbouring pixels; 0 keeps "
+        "them, 0.1 removes points that float between two objects",
         minimum=0.0,
         maximum=100.0,
     )
-    dense: bool = setting(False, "leave out invalid points: one row and is_dense instead of a grid with NaN")
+    dense: bool = setting(
+        False, "leave out invalid points: an unorganized cloud with is_dense set instead of a grid with NaN"
+    )
 
     @property
     def heights(self) -> tuple[float, float] | None:
-        """The heights kept, or None where nothing is cropped."""
+        """The heights to keep, metres, or None to keep all."""
         everything = (-HEIGHT_LIMIT, HEIGHT_LIMIT)
         return None if (self.min_height, self.max_height) == everything else (self.min_height, self.max_height)
 
 
 @dataclass(frozen=True)
 class ColorConfig:
-    """What ``depth/color`` looks like; its scale is min_depth to max_depth, fixed."""
+    """What ``depth/color`` looks like; the colours always span min_depth to max_depth."""
 
     colormap: str = setting("turbo", "colour map, near to far", choices=COLORMAPS)
 
 
 @dataclass(frozen=True)
 class DiagnosticsConfig:
-    """How often ``/diagnostics`` speaks."""
+    """How often ``/diagnostics`` is published, and when it warns."""
 
     period: float = setting(1.0, "seconds between reports", minimum=0.1, maximum=60.0)
-    min_rate: float = setting(0.0, "warn below this many frames published a second; 0 for never", minimum=0.0)
+    min_rate: float = setting(0.0, "warn below this many published frames per second; 0 for never", minimum=0.0)
     max_age: float = setting(
-        0.0, "warn when the 95th percentile of the age at publish is above this, seconds; 0 for never", minimum=0.0
+        0.0, "warn when the 95th percentile of the age at publishing is above this, seconds; 0 for never", minimum=0.0
     )
     max_dropped: float = setting(
-        1.0, "warn when more than this share of the images received is dropped; 1 for never", minimum=0.0, maximum=1.0
+        1.0,
+        "warn when more than this fraction of the received images is dropped; 1 for never",
+        minimum=0.0,
+        maximum=1.0,
     )
 
 
@@ -187,42 +192,42 @@ class NodeConfig:
     """Parameters of ``depth_node``."""
 
     model: str = setting("road_tiny", "bundled model's name, or path of an .onnx or checkpoint file", read_only=True)
-    backend: str = setting("auto", "what runs the model", choices=BACKENDS, read_only=True)
+    backend: str = setting("auto", "library that runs the model", choices=BACKENDS, read_only=True)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = setting(
         "auto",
-        "number format of the model's run; with a model's name, int8 takes NAME_int8 where there is one",
+        "number format that the model runs in; with a model's name, int8 takes NAME_int8 if there is one",
         choices=PRECISIONS,
         read_only=True,
     )
-    threads: int = setting(0, "CPU threads of the model; 0 for one a core", minimum=0, maximum=256, read_only=True)
+    threads: int = setting(0, "CPU threads of the model; 0 for one per core", minimum=0, maximum=256, read_only=True)
     thread_spinning: bool = setting(
         False,
-        "within an image these threads wait by spinning, not by sleeping (ONNX Runtime on a CPU): lower median latency "
-        "with idle cores, higher p99 where other processes compete for them",
+        "the threads spin instead of sleeping while they wait within an image (ONNX Runtime on a CPU): lower median "
+        "latency on idle cores, higher p99 when other processes compete for them",
         read_only=True,
     )
     engine_retries: int = setting(
         5,
-        "attempts, with growing pauses, to bring back a model that fails in a row before it is reported as failed; "
-        "the node stays and goes on trying every 30 s",
+        "attempts, with growing pauses, to reload a model that keeps failing before it is reported as failed; the "
+        "node stays up and tries again every 30 s",
         minimum=0,
         maximum=1000,
     )
     cameras: tuple[str, ...] = setting(
         ("",),
-        "names of several cameras for one model, e.g. [front, rear]; their topics go below front/ and rear/; "
+        "names of several cameras that share the model, e.g. [front, rear]; their topics are under front/ and rear/; "
         "[''] for one camera with the plain topics",
         read_only=True,
     )
     batch_wait: float = setting(
         0.0,
-        "seconds an image waits for those of other cameras to run with them, where the backend can run several at "
-        "once; 0 to run with what is there",
+        "seconds an image waits for images of other cameras to run in one batch with them, if the backend can; "
+        "0 to run what has arrived",
         minimum=0.0,
         maximum=1.0,
     )
-    image_transport: str = setting("raw", "input topic's form", choices=("raw", "compressed"), read_only=True)
+    image_transport: str = setting("raw", "transport of the input topic", choices=("raw", "compressed"), read_only=True)
     rectify: str = setting(
         "auto",
         "auto: undistort images whose camera_info has distortion; never: images are rectified already, P describes "
@@ -232,10 +237,10 @@ class NodeConfig:
         aliases={False: "never", "off": "never"},
     )
     depth_encoding: str = setting("32FC1", "32FC1 metres or 16UC1 millimetres", choices=("32FC1", "16UC1"))
-    min_depth: float = setting(0.1, "nearer depth is invalid, metres", minimum=0.0)
-    max_depth: float = setting(80.0, "further depth is invalid, metres", minimum=0.001, maximum=10_000.0)
-    depth_scale: float = setting(1.0, "factor on every depth", minimum=0.001, maximum=1000.0)
-    focal_scaling: bool = setting(False, "scale depth by this camera's focal length over the training camera's")
+    min_depth: float = setting(0.1, "depth below this is invalid, metres", minimum=0.0)
+    max_depth: float = setting(80.0, "depth above this is invalid, metres", minimum=0.001, maximum=10_000.0)
+    depth_scale: float = setting(1.0, "every depth is multiplied by this", minimum=0.001, maximum=1000.0)
+    focal_scaling: bool = setting(False, "multiply depth by this camera's focal length over the training camera's")
     points: PointsConfig = group(PointsConfig, "point cloud")
     color: ColorConfig = group(ColorConfig, "colour picture")
     max_age: float = setting(0.0, "drop images older than this on arrival, seconds; 0 for never", minimum=0.0)
@@ -243,11 +248,11 @@ class NodeConfig:
     autostart: bool = setting(True, "configure and activate at start, without a lifecycle manager", read_only=True)
 
     def running(self) -> dict[str, Any]:
-        """Return what :func:`space_clip_ros.inference.load_predictor` takes besides the model."""
+        """Return the arguments of :func:`space_clip_ros.inference.load_predictor` but the model."""
         return {name: getattr(self, name) for name in RUNNING}
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         if self.min_depth >= self.max_depth:
             yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"
         if self.points.clearing and not self.points.max_range:
@@ -261,7 +266,7 @@ class NodeConfig:
             yield f"cameras: must be names that differ, or [''] for one camera, got {list(self.cameras)}"
         for name in self.cameras:
             if not _CAMERA_NAME.fullmatch(name) and self.cameras != ("",):
-                yield f"cameras: names are made of letters, digits and _ and begin with a letter, got {name!r}"
+                yield f"cameras: names consist of letters, digits and _ and begin with a letter, got {name!r}"
 
 
 @dataclass(frozen=True)
@@ -290,7 +295,7 @@ class PlayerConfig:
     )
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         if self.clock and self.stamps == "now":
             yield "clock: carries the drive's time, so it needs stamps: drive"
 
@@ -299,15 +304,13 @@ class PlayerConfig:
 class EvaluatorConfig:
     """Parameters of ``depth_evaluator``."""
 
-    min_depth: float = setting(0.001, "ground truth nearer than this is left out, metres", minimum=1e-6, read_only=True)
-    max_depth: float = setting(
-        80.0, "ground truth further than this is left out, metres", minimum=0.001, read_only=True
-    )
+    min_depth: float = setting(0.001, "ground truth below this is left out, metres", minimum=1e-6, read_only=True)
+    max_depth: float = setting(80.0, "ground truth above this is left out, metres", minimum=0.001, read_only=True)
     crop: str = setting("garg", "image region compared", choices=("none", "garg", "eigen"), read_only=True)
     period: float = setting(1.0, "seconds between reports", minimum=0.1, maximum=60.0, read_only=True)
     json: str = setting("", "file to write the final table to; empty for none", read_only=True)
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         if self.min_depth >= self.max_depth:
             yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"

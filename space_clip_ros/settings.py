@@ -1,7 +1,7 @@
 """Typed settings: frozen dataclasses that know their own help text, range and choices.
 
-A setting is declared once, with :func:`setting`; YAML files, ``key=value`` overrides and ROS parameters are all
-checked against that one declaration by :func:`parse`, which reports every problem at once.
+A setting is declared once, with :func:`setting`. YAML files, ``key=value`` overrides, ROS parameters and command-line
+options are all checked against that declaration. :func:`parse` reports every problem at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from space_clip_ros.errors import ConfigError
+from space_clip_ros.errors import ConfigError, SpaceClipError
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def group(cls: type, help: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
-    """One flattened setting: its dotted name, type, default and limits."""
+    """One flattened setting: its dotted name, type, default and limits (inclusive)."""
 
     name: str
     type: Any
@@ -62,9 +62,14 @@ class Declared:
     read_only: bool = False
     aliases: Mapping[Any, Any] = dataclasses.field(default_factory=dict)
 
+    def convert(self, value: Any) -> tuple[Any, str]:
+        """Return ``value`` as this setting's type, and what is wrong with it; empty if nothing is."""
+        converted, problem = _convert(_without_alias(value, self.aliases), self.type)
+        return converted, problem or out_of_range(converted, vars(self))
+
 
 def declared(cls: type, prefix: str = "") -> Iterator[Declared]:
-    """Yield every leaf setting of ``cls`` with dotted names, in the order of declaration."""
+    """Yield every setting of ``cls`` and its groups, by dotted name and in the order of declaration."""
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
@@ -80,10 +85,10 @@ def parse(cls: type[T], values: Mapping[str, Any], where: str = "settings") -> T
     Args:
         cls: a frozen dataclass whose fields were declared with :func:`setting` or :func:`group`.
         values: nested mapping of plain YAML types.
-        where: what to call the source in errors, usually the file's path.
+        where: name of the source in errors, usually the file's path.
 
     Raises:
-        ConfigError: one line for each unknown key, wrong type, value out of range or unmet cross-check.
+        ConfigError: one line for each unknown key, wrong type, value out of range or failed cross-check.
     """
     problems: list[str] = []
     parsed = _parse(cls, values, "", problems)
@@ -101,32 +106,46 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             child = target.setdefault(parent, {})
             if not isinstance(child, dict):
-                raise ConfigError(f"{name}: {parent!r} already has a value and cannot be a group too")
+                raise ConfigError(name, f"{parent!r} already has a value and cannot be a group too")
             target = child
         target[leaf] = value
     return nested
 
 
 def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
-    """Read a YAML file, apply ``key.path=value`` overrides and check the whole.
+    """Read a YAML file, apply ``key.path=value`` overrides and check the result.
 
     Raises:
         ConfigError: the file is missing, is not YAML or not a mapping, an override is not ``key=value``, or
             :func:`parse` found problems.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    values = read_yaml(Path(path), "give the path of a YAML file")
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must hold a mapping of settings, not a {type(values).__name__}")
+        raise ConfigError(path, f"must hold a mapping of settings, not a {type(values).__name__}")
     for override in overrides:
         _merge(values, override)
     return parse(cls, values, str(path))
+
+
+def read_yaml(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError) -> Any:
+    """Return the content of a YAML file.
+
+    Args:
+        path: the file.
+        remedy: what to do if it cannot be read.
+        error: class of the errors.
+
+    Raises:
+        SpaceClipError: the ``error`` given; the file cannot be read, or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as failure:
+        raise error(path, f"cannot be read ({failure.strerror})", remedy) from failure
+    except (yaml.YAMLError, UnicodeDecodeError) as failure:
+        raise error(path, f"is not valid YAML: {' '.join(str(failure).split())}") from failure
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
@@ -155,17 +174,17 @@ def find_problems(cls: type, values: Mapping[str, Any]) -> list[str]:
 def _merge(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals or not name:
-        raise ConfigError(f"override {override!r} is not of the form key=value")
+        raise ConfigError(f"override {override!r}", "is not of the form key=value")
     target = values
     *parents, leaf = name.split(".")
     for parent in parents:
         target = target.setdefault(parent, {})
         if not isinstance(target, dict):
-            raise ConfigError(f"override {override!r}: {parent!r} is not a group of settings")
+            raise ConfigError(f"override {override!r}", f"{parent!r} is not a group of settings")
     try:
         target[leaf] = yaml.safe_load(text) if text else ""
     except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: the value is not valid YAML") from error
+        raise ConfigError(f"override {override!r}", "the value is not valid YAML") from error
 
 
 def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
@@ -189,11 +208,9 @@ def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
         if dataclasses.is_dataclass(hints[name]):
             arguments[name] = _parse(typing.cast(type, hints[name]), values[name], f"{prefix}{name}.", problems)
             continue
-        value, problem = _convert(_without_alias(values[name], field.metadata["aliases"]), hints[name])
-        problem = problem or out_of_range(value, field.metadata)
+        arguments[name], problem = Declared(name, hints[name], field.default, **field.metadata).convert(values[name])
         if problem:
             problems.append(f"{prefix}{name}: {problem}, got {values[name]!r}")
-        arguments[name] = value
     if len(problems) > before:
         return None
     parsed = cls(**arguments)
@@ -209,7 +226,7 @@ def _without_alias(value: Any, aliases: Mapping[Any, Any]) -> Any:
 
 
 def _convert(value: Any, hint: Any) -> tuple[Any, str]:
-    """Return ``value`` as ``hint`` and a problem, empty where there is none."""
+    """Return ``value`` as the type ``hint``, and what is wrong with it; empty if nothing is."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None:
@@ -228,7 +245,7 @@ def _convert(value: Any, hint: Any) -> tuple[Any, str]:
     if origin is dict:
         hint = dict
     if hint is float and isinstance(value, str):
-        # YAML 1.1 reads 1e-4 (no dot) as text, yet everybody writes it.
+        # YAML 1.1 reads 1e-4, without a dot, as text.
         try:
             return float(value), ""
         except ValueError:

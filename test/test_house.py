@@ -53,6 +53,7 @@ ONLY_IN = {
     "rosbags": r"messages/(bag_types|color_images)\.py|tools/bags/",
     "cv_bridge": r"messages/color_images\.py",
     "tornado": r"tools/live/",
+    "tqdm": r"cli/console\.py",
     "rclpy": r"ros/|tools/",
     "sensor_msgs": r"messages/|ros/|tools/",
     "std_msgs": r"messages/|ros/|tools/",

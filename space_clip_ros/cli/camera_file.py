@@ -1,4 +1,4 @@
-"""Camera calibration files, as ROS's camera_calibration and camera_info_manager write them."""
+"""Reads camera calibration files, as ROS's camera_calibration and camera_info_manager write them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.rectification import Rectifier
+from space_clip_ros.settings import read_yaml
 
 _IDENTITY = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 _NO_PROJECTION = (0,) * 12
+_NO_CALIBRATION = "is not a camera calibration"
 
 
 def read_camera_file(path: Path) -> Rectifier:
-    """Read ``image_width``, ``image_height``, ``camera_matrix`` and, where there, distortion, rotation and projection.
+    """Read a camera: its size and matrix and, if the file has them, distortion, rotation and projection.
 
     Raises:
-        DataError: the file cannot be read, is not such a file, or holds a camera that cannot be.
+        DataError: the file cannot be read, is not a camera calibration, or describes an impossible camera.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give a camera calibration file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "give a camera calibration file", DataError)
     if not isinstance(content, dict):
-        raise DataError(f"{path}: is not a camera calibration; it must hold image_width, image_height, camera_matrix")
+        raise DataError(path, _NO_CALIBRATION, "it must hold image_width, image_height, camera_matrix")
     try:
         return Rectifier(
             _data(content, "camera_matrix"),
@@ -39,9 +34,9 @@ def read_camera_file(path: Path) -> Rectifier:
             (int(content["image_width"]), int(content["image_height"])),
         )
     except KeyError as error:
-        raise DataError(f"{path}: is not a camera calibration; it lacks {error.args[0]}") from error
+        raise DataError(path, _NO_CALIBRATION, f"it lacks {error.args[0]}") from error
     except (InputError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: holds no usable camera: {error}") from error
+        raise DataError(path, f"holds no usable camera: {error}") from error
 
 
 def _data(content: Mapping[str, Any], name: str, default: tuple[int, ...] | None = None) -> Any:

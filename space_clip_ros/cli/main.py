@@ -1,4 +1,4 @@
-"""The ``space_clip`` command: finds the subcommand, runs it, turns errors into one line and an exit status."""
+"""The ``space_clip`` command: runs a subcommand, and turns its errors into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from space_clip_ros import __version__
 from space_clip_ros.cli.console import complain
 from space_clip_ros.errors import SpaceClipError
 
-_BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a command whose reader went away
-_MISSING_EXTRAS = {
+_BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report a command whose reader has gone
+_EXTRA_OF_PACKAGE = {
     "torch": "train",
     "torchvision": "train",
     "open_clip": "train",
@@ -30,9 +30,9 @@ _MISSING_EXTRAS = {
 
 
 def command_modules() -> dict[str, str]:
-    """Return the module of every command, by the command's name.
+    """Return the dotted module of every command by the command's name, in alphabetical order.
 
-    A command is a module with ``add_parser`` and ``run`` in ``cli/commands`` or in the folder ``commands`` of a tool.
+    A command is a module with ``add_parser`` and ``run`` in ``cli/commands`` or in a tool's folder ``commands``.
     """
     package = Path(__file__).resolve().parents[1]
     files = [*package.glob("cli/commands/[a-z]*.py"), *package.glob("tools/*/commands/[a-z]*.py")]
@@ -43,7 +43,7 @@ def command_modules() -> dict[str, str]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the whole command's parser, with every subcommand."""
+    """Return the parser with every subcommand; ``args.run`` is the function of the one given."""
     parser = argparse.ArgumentParser(
         prog="space_clip",
         description="Metric depth from one camera: predict, train, evaluate, export.",
@@ -51,17 +51,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"space_clip {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in command_modules().values():
-        importlib.import_module(module).add_parser(subparsers)
-    for subparser in subparsers.choices.values():
+    for name, module in command_modules().items():
+        command = importlib.import_module(module)
+        command.add_parser(subparsers)
+        subparser = subparsers.choices[name]
         subparser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        subparser.set_defaults(run=command.run)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; return 0 on success, 1 on an error said in one line, 2 (by argparse) on wrong usage."""
-    # `space_clip … | head` ends quietly, as other commands do. SIGPIPE itself stays ignored: it would also kill
-    # a download or a training run whose connection breaks.
+    """Run one subcommand; return 0 on success and 1 after printing an error. Wrong usage exits with status 2."""
+    # `space_clip … | head` ends quietly, as other commands do. SIGPIPE itself stays ignored: it would also kill a
+    # download or a training run whose connection breaks.
     try:
         try:
             return _run(arguments)
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     args = build_parser().parse_args(arguments)
     try:
-        return int(importlib.import_module(command_modules()[args.command]).run(args))
+        return int(args.run(args))
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
@@ -86,7 +88,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             traceback.print_exc()
         complain(f"space_clip {args.command}: {_explain(error)}")
         return 1
-    except Exception as error:  # the last resort: a bug of ours still gives one clear line
+    except Exception as error:  # a bug of ours still gives one clear line
         if args.debug:
             traceback.print_exc()
         complain(f"space_clip {args.command}: internal error, {type(error).__name__}: {error}; --debug shows where")
@@ -96,7 +98,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _explain(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
-        extra = _MISSING_EXTRAS.get(package)
+        extra = _EXTRA_OF_PACKAGE.get(package)
         remedy = f"pip install 'space_clip_ros[{extra}]'" if extra else f"install the package {package!r}"
         return f"this needs the Python package {package!r}, which is not installed; {remedy}"
     if isinstance(error, OSError) and error.strerror:

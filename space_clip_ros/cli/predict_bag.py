@@ -8,22 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.settings import nest, parse
+from space_clip_ros.settings import nest, parse, read_yaml
 from space_clip_ros.tools.bags.options import STORAGES
 
-_LOADING = ("model", "backend", "device", "precision")
+LOADING = ("model", "backend", "device", "precision")
+"""Settings of :class:`NodeConfig` that are options of the command."""
 _ONLY_PICTURES = {"camera": "--camera", "ply": "--ply"}
 _ONLY_BAGS = {"image": "--image", "points": "--points", "color": "--color", "params_file": "--params-file"}
 _NODES = ("/**", "depth", "/depth")
-_NOT_OURS = ("use_sim_time", "qos_overrides")
+_ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what a bag needs to the command's arguments."""
+    """Add the options for a bag."""
     bags = parser.add_argument_group("bags", "space_clip predict --bag drive_0005 --out drive_0005_depth --points")
     bags.add_argument("--bag", type=Path, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
     bags.add_argument("--image", nargs="+", metavar="TOPIC", help="image topics (default: the only one there is)")
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_usage(args: argparse.Namespace) -> None:
-    """Refuse options that do not go together, with status 2."""
+    """Exit with status 2 if options do not go together."""
     if bool(args.images) == bool(args.bag):
         args.parser.error("give pictures, or a bag with --bag")
     if args.bag and not args.out:
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SpaceClipError: the bag, its topics, the parameters or the model cannot be used, or the bag cannot be written.
     """
-    from space_clip_ros.cli.console import complain, progress_bar, say
+    from space_clip_ros.cli.console import callback, complain, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.tools.bags.prediction import PredictionOptions, predict_bag
@@ -68,9 +67,10 @@ def run(args: argparse.Namespace) -> int:
         info = predictor.info
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
 
+        report = callback(bar)
+
         def show(stage: str, done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done, stage)
+            report(done, total, stage)
 
         added = predict_bag(args.bag, args.out, predictor, options, show, complain)
     for topic, count in sorted(added.counts.items()):
@@ -82,28 +82,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> NodeConfig:
-    """Return the node's parameters; what the command line says of the model goes before the file."""
+    """Return the node's parameters: options of the command line override the file."""
     settings = _read(args.params_file) if args.params_file else NodeConfig()
     default = NodeConfig()
-    said = {name: getattr(args, name) for name in _LOADING if getattr(args, name) != getattr(default, name)}
-    return dataclasses.replace(settings, **said)
+    given = {name: getattr(args, name) for name in LOADING if getattr(args, name) != getattr(default, name)}
+    return dataclasses.replace(settings, **given)
 
 
 def _read(path: Path) -> NodeConfig:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a file of ROS parameters") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "give a file of ROS parameters")
     groups = content if isinstance(content, dict) else {}
     found = [groups[name]["ros__parameters"] for name in _NODES if _is_node(groups.get(name))]
     if not found:
-        raise ConfigError(f"{path}: has no ros__parameters under {', '.join(_NODES)}; see config/depth.yaml")
+        raise ConfigError(path, f"has no ros__parameters under {', '.join(_NODES)}", "see config/depth.yaml")
     values: dict[str, Any] = {}
     for parameters in found:
         values.update(_flat(parameters))
-    return parse(NodeConfig, nest({name: value for name, value in values.items() if not _foreign(name)}), str(path))
+    ours = {name: value for name, value in values.items() if name.partition(".")[0] not in _ROS_PARAMETERS}
+    return parse(NodeConfig, nest(ours), str(path))
 
 
 def _is_node(group: Any) -> bool:
@@ -111,12 +107,8 @@ def _is_node(group: Any) -> bool:
 
 
 def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return parameters by their dotted names; ROS takes nested and dotted ones alike."""
+    """Return parameters by their dotted names; a ROS parameter file may nest them or dot them."""
     flat: dict[str, Any] = {}
     for name, value in parameters.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
-
-
-def _foreign(name: str) -> bool:
-    return name.partition(".")[0] in _NOT_OURS

@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that a command that is told to end takes its unfinished files with it."""
+"""Turns SIGTERM into an exception, so that a command that is told to stop removes its unfinished files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def ending_on_sigterm() -> Iterator[None]:
-    """End with status 143, as the shell expects, through every ``finally`` on the way."""
+    """Let SIGTERM raise ``SystemExit`` in the block, with status 143 as shells expect."""
     previous = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         yield

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         DataError: NYU's labelled set cannot be converted.
         ImportError: NYU's labelled set needs h5py and SciPy, and one is not installed.
     """
-    from space_clip_ros.cli.console import progress_bar, say
+    from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.data.download import choose_files, download
     from space_clip_ros.data.nyu_labeled import import_readers
 
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
         import_readers()
     folder = args.to or Path("data", args.what)
     with progress_bar(0, args.what, "B") as bar:
+        show = callback(bar)
 
         def report(label: str, done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done, label)
+            show(done, total, label)
 
         for path in dict.fromkeys(download(files, folder, keep_archives=args.keep_archives, progress=report)):
             say(str(path))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from space_clip_ros.cli.console import ProgressBar, say
-from space_clip_ros.config import PRECISIONS
+from space_clip_ros.cli.console import callback, progress_bar, say
+from space_clip_ros.cli.options import add_setting
+from space_clip_ros.config import NodeConfig
 
 if TYPE_CHECKING:
     from space_clip_ros.inference.backend import Rgb
@@ -33,13 +34,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("file", metavar="FILE.onnx", help="exported file, or a bundled model's name")
     parser.add_argument("--height", type=int, metavar="H", help="height of the images, for a file that takes any size")
     parser.add_argument("--width", type=int, metavar="W", help="width of the images, pixels")
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="auto",
+    add_setting(
+        parser,
+        NodeConfig,
+        "precision",
         help="checks that the file has this precision; the graph decides it, not the builder (default: %(default)s)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cuda or cuda:N (default: %(default)s)")
+    add_setting(parser, NodeConfig, "device", help="auto, cuda or cuda:N (default: %(default)s)")
     parser.add_argument(
         "--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real images to compare on as well"
     )
@@ -108,7 +109,7 @@ class _BuildLog:
 
     def __init__(self) -> None:
         self._phase = ""
-        self._bar: ProgressBar | None = None
+        self._bar: Any = None
 
     def __enter__(self) -> _BuildLog:
         return self
@@ -125,8 +126,8 @@ class _BuildLog:
         """Show the progress of TensorRT's current phase."""
         if phase != self._phase or self._bar is None:
             self.say(f"TensorRT: {phase}")
-            self._phase, self._bar = phase, ProgressBar(total, phase)
-        self._bar.update(done)
+            self._phase, self._bar = phase, progress_bar(total, phase)
+        callback(self._bar)(done, total)
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
+from space_clip_ros.cli.options import add_setting, add_settings, positive
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         description="Run a model over the validation frames of a YAML file and compare its depth with the truth.",
         epilog="example: space_clip evaluate --model road_tiny --data config/road_tiny.yaml --protocol standard",
     )
-    parser.add_argument("--model", required=True, metavar="M", help="bundled model, .onnx file or checkpoint")
+    add_setting(parser, NodeConfig, "model", required=True, help="bundled model, .onnx file or checkpoint")
     parser.add_argument("--data", required=True, metavar="CONFIG", help="YAML file; its data.validation is used")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
     parser.add_argument(
@@ -43,12 +45,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--median-scaling", action="store_true", help="scale each depth map to the truth's median")
     parser.add_argument("--min-depth", type=float, metavar="M", help="metres (default: the settings' model.min_depth)")
     parser.add_argument("--max-depth", type=float, metavar="M", help="metres (default: the settings' model.max_depth)")
-    parser.add_argument("--backend", default="auto", help="what runs the model (default auto)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16 or int8")
+    add_settings(parser, NodeConfig, "backend", "device", "precision")
     parser.add_argument(
         "--batch",
-        type=_positive,
+        type=positive,
         default=4,
         metavar="N",
         help="images per run, if the model takes several (default: %(default)s)",
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         predict = flip_averaged(predictor) if args.flip else predictor
         with progress_bar(len(frames), "evaluating") as bar:
             together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
-            scores = evaluate(together, frames, protocol, lambda scored: bar.advance(), args.batch)
+            scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch)
         info = predictor.info
         report = EvaluationReport.from_scores(scores, info.name, info.backend, args.protocol, protocol, args.flip)
         _show(report)
@@ -97,12 +97,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _batched(predictor: Predictor) -> PredictBatch:
     return lambda images: [prediction.depth for prediction in predictor.run_batch(images)]
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
-    return int(text)
 
 
 def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationProtocol:
@@ -127,7 +121,7 @@ def _frames(name: str, config: TrainingConfig) -> FrameCollection:
     if not config.data.scan:
         return frames
     with progress_bar(len(frames), "checking files") as bar:
-        return check_files(frames, config.data.skip_broken, lambda: bar.advance(), say)
+        return check_files(frames, config.data.skip_broken, bar.update, say)
 
 
 def _show(report: EvaluationReport) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import callback, progress_bar, say
+from space_clip_ros.cli.options import positive
 from space_clip_ros.config import PRECISIONS
 from space_clip_ros.files import file_sha256
 
@@ -32,14 +33,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="file to write")
     parser.add_argument(
         "--height",
-        type=_positive,
+        type=positive,
         metavar="H",
         help="height of every image, pixels; without height and width the file takes any size",
     )
-    parser.add_argument("--width", type=_positive, metavar="W", help="width of every image, pixels")
+    parser.add_argument("--width", type=positive, metavar="W", help="width of every image, pixels")
     parser.add_argument(
         "--batch",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="images per run (default: any number, or 1 with --height and --width)",
     )
@@ -117,9 +118,3 @@ def _proof_lines(proof: Proof) -> Iterator[str]:
     if proof.abs_rel is not None:
         before, after = proof.abs_rel
         yield f"abs_rel on held-out frames {before:.4f}, PyTorch's, to {after:.4f}: {after / before - 1:+.2%}"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
-    return int(text)

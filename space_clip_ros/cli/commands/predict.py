@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from space_clip_ros.cli import predict_bag
 from space_clip_ros.cli.console import progress, say
-from space_clip_ros.config import BACKENDS, PRECISIONS, ColorConfig, NodeConfig
+from space_clip_ros.cli.options import add_settings
+from space_clip_ros.config import ColorConfig, NodeConfig
 from space_clip_ros.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command's arguments."""
-    node = NodeConfig()
     parser = subparsers.add_parser(
         "predict",
         help="metric depth of pictures, or of a bag's images",
@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write to (default: here); with --bag the new bag's"
     )
-    parser.add_argument("--model", default=node.model, metavar="M", help="name or file (default: %(default)s)")
+    add_settings(parser, NodeConfig, *predict_bag.LOADING)
     parser.add_argument(
         "--camera",
         type=Path,
@@ -54,9 +54,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="mm",
         help="depth PNG in millimetres or, as KITTI, metres * 256 (default: %(default)s)",
     )
-    parser.add_argument("--backend", choices=BACKENDS, default=node.backend, help="default: %(default)s")
-    parser.add_argument("--device", default=node.device, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--precision", choices=PRECISIONS, default=node.precision, help="default: %(default)s")
     predict_bag.add_arguments(parser)
     parser.set_defaults(parser=parser)
 

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
                 stride=args.stride,
                 layout=args.layout,
                 scans=args.scans,
-                progress=lambda done, total: bar.advance(),
+                progress=lambda done, total: bar.update(),
             )
             say(str(drive))
     frames, wall = args.drives * args.frames, time.perf_counter() - began

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from space_clip_ros.cli.console import ProgressBar, progress_bar, say
+from space_clip_ros.cli.console import Report, callback, progress_bar, say
 
 if TYPE_CHECKING:
     from space_clip_ros.training.trainer import Outcome
@@ -69,17 +69,19 @@ class _Console:
     @contextmanager
     def bar(self, total: int, label: str) -> Iterator[_Bar]:
         with progress_bar(total, label) as bar:
-            yield _Bar(bar, label)
+            yield _Bar(callback(bar), total, label)
 
 
 class _Bar:
-    def __init__(self, bar: ProgressBar, label: str) -> None:
-        self._bar = bar
+    def __init__(self, show: Report, total: int, label: str) -> None:
+        self._show = show
+        self._done, self._total = 0, total
         self._label = label
         self._said = time.monotonic()
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        self._bar.advance(steps, note)
+        self._done += steps
+        self._show(self._done, self._total, note)
         if not sys.stderr.isatty() and time.monotonic() - self._said > _LINE_S:
             self._said = time.monotonic()
-            say(f"{self._label} {self._bar.done}/{self._bar.total} {note}")
+            say(f"{self._label} {self._done}/{self._total} {note}")

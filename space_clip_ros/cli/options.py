@@ -1,0 +1,89 @@
+"""Command-line options: those of declared settings, and the types of values that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from typing import Any
+
+from space_clip_ros.settings import Declared, declared
+
+_LOWEST_HZ, _HIGHEST_HZ = 0.1, 200.0
+
+
+def add_settings(parser: argparse.ArgumentParser, settings: type, *names: str) -> None:
+    """Add an option for each named setting of ``settings``; see :func:`add_setting`."""
+    for name in names:
+        add_setting(parser, settings, name)
+
+
+def add_setting(parser: argparse.ArgumentParser, settings: type, name: str, **changes: Any) -> None:
+    """Add the option of one setting, with the default, range, choices and help of its declaration.
+
+    Args:
+        parser: takes the option ``--name``, with dashes for underscores.
+        settings: a dataclass of :mod:`space_clip_ros.config`.
+        name: of a text, number, or switch that is off by default.
+        **changes: arguments of ``add_argument`` that replace those of the declaration.
+    """
+    (setting,) = (item for item in declared(settings) if item.name == name)
+    help = setting.help.replace("%", "%%")
+    arguments: dict[str, Any]
+    if setting.type is bool:
+        arguments = {"action": "store_true", "help": help}
+    elif setting.choices:
+        arguments = {"choices": setting.choices, "help": f"{help} (default: %(default)s)"}
+    else:
+        arguments = {"type": _Value(setting), "help": f"{help} (default: %(default)s)"}
+    parser.add_argument(f"--{name.replace('_', '-')}", **{"default": setting.default, **arguments, **changes})
+
+
+class _Value:
+    """Reads and checks the value of a setting's option."""
+
+    def __init__(self, setting: Declared) -> None:
+        self._setting = setting
+
+    def __call__(self, text: str) -> Any:
+        value: Any = text
+        with contextlib.suppress(ValueError):
+            value = self._setting.type(text)
+        value, problem = self._setting.convert(value)
+        if problem:
+            raise argparse.ArgumentTypeError(f"{problem}, got {text!r}")
+        return value
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1.
+
+    Raises:
+        ArgumentTypeError: the text is not such a number.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Read width and height in pixels from ``WxH``.
+
+    Raises:
+        ArgumentTypeError: the text is not such a size.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, got {text!r}")
+    return int(width), int(height)
+
+
+def rate_hz(text: str) -> float:
+    """Read a rate of images, hertz.
+
+    Raises:
+        ArgumentTypeError: the text is no number from 0.1 to 200.
+    """
+    with contextlib.suppress(ValueError):
+        if _LOWEST_HZ <= float(text) <= _HIGHEST_HZ:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be between {_LOWEST_HZ:g} and {_HIGHEST_HZ:g} Hz, got {text!r}")
