@@ -15,6 +15,7 @@ import torch
 
 from space_clip_ros import __version__
 from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.export.cost import network_cost
 from space_clip_ros.export.precision import Evidence, Proof, check_evidence, convert, proof_steps, prove
 from space_clip_ros.export.simplify import simplify, with_merged_adapters
 from space_clip_ros.export.trace import OPSET, trace
@@ -108,7 +109,15 @@ def export(
         raise ExportError(path, f"cannot be written (there is no folder {path.parent})", "check the folder")
     model = copy.deepcopy(model).cpu().eval()
     batch = 1 if batch is None and size is not None else batch
-    metadata = OnnxMetadata(model.config, precision, size, batch, source_sha256, created_with=_created_with())
+    metadata = OnnxMetadata(
+        model.config,
+        precision,
+        size,
+        batch,
+        source_sha256,
+        created_with=_created_with(),
+        cost=network_cost(model.config),
+    )
     trials = _trials(images, size, precision, evidence)
     steps = proof_steps(precision, trials, evidence) + 1
     # simplifications save operations on a CPU, but mean more and smaller kernels on an accelerator

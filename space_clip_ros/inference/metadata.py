@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from space_clip_ros import __version__, settings
 from space_clip_ros.config import ModelConfig
@@ -17,10 +18,24 @@ OUTPUT_NAME = "depth"
 BATCH_NAME = "batch"
 HEIGHT_NAME = "height"
 WIDTH_NAME = "width"
+ENCODER, DECODER = "encoder", "decoder"
+"""Stages of the network that :attr:`OnnxMetadata.cost` counts."""
 
 _PREFIX = "space_clip."
 _VERSION = f"{_PREFIX}format_version"
 _WRITTEN_BY_EXPORT = "files for this package are written by 'space_clip export'"
+
+
+class StageCost(NamedTuple):
+    """The cost of one stage of a run.
+
+    Attributes:
+        operations: two per multiply-add.
+        weights: trained numbers that it reads.
+    """
+
+    operations: int
+    weights: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,7 @@ class OnnxMetadata:
         abs_rel: of PyTorch and of the file, against that drive's ground truth; None without a drive.
         largest_fp16: largest magnitude seen in an fp16 tensor, whose limit is 65504; None in other precisions.
         graph_sha256: hash of everything in the file but its metadata, hexadecimal; empty in earlier files.
+        cost: what :data:`ENCODER` and :data:`DECODER` cost for one image; empty in earlier files.
     """
 
     config: ModelConfig
@@ -56,6 +72,7 @@ class OnnxMetadata:
     abs_rel: tuple[float, float] | None = None
     largest_fp16: float | None = None
     graph_sha256: str = ""
+    cost: Mapping[str, StageCost] = field(default_factory=dict)
 
     def to_properties(self) -> dict[str, str]:
         """Return the properties to store; :meth:`from_properties` reads them back."""
@@ -78,6 +95,7 @@ class OnnxMetadata:
             "abs_rel_after": f"{after:.5}",
             "largest_fp16": "" if self.largest_fp16 is None else f"{self.largest_fp16:.6g}",
             "graph_sha256": self.graph_sha256,
+            "cost": json.dumps({stage: cost._asdict() for stage, cost in self.cost.items()}),
         }
         return {_VERSION: FORMAT_VERSION, **{f"{_PREFIX}{key}": value for key, value in values.items()}}
 
@@ -123,4 +141,8 @@ class OnnxMetadata:
             abs_rel=(float(before), float(after)) if before and after else None,
             largest_fp16=float(largest) if largest else None,
             graph_sha256=values.get("graph_sha256", ""),
+            cost={
+                stage: StageCost(int(cost["operations"]), int(cost["weights"]))
+                for stage, cost in json.loads(values.get("cost", "{}")).items()
+            },
         )

@@ -9,13 +9,13 @@ import numpy as np
 _QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
 
-def percentiles(values: Iterable[float]) -> dict[str, float] | None:
+def percentiles(values: Iterable[float], digits: int = 2) -> dict[str, float] | None:
     """Return p50, p95, p99 and max of ``values``, linearly interpolated; None where there are none."""
     array = np.fromiter(values, np.float64)
     if not array.size:
         return None
     found = dict(zip(_QUANTILES, np.percentile(array, list(_QUANTILES.values())).tolist(), strict=True))
-    return {name: round(value, 2) for name, value in {**found, "max": float(array.max())}.items()}
+    return {name: round(value, digits) for name, value in {**found, "max": float(array.max())}.items()}
 
 
 class ArrivalLog:

@@ -8,7 +8,7 @@ import pytest
 
 from space_clip_ros.config import EncoderConfig, ModelConfig
 from space_clip_ros.errors import ModelError
-from space_clip_ros.inference.metadata import OnnxMetadata
+from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
 
 FILE = Path("model.onnx")
 
@@ -31,6 +31,7 @@ FILE = Path("model.onnx")
             abs_rel=(0.165, 0.1651),
             largest_fp16=1234.5,
             graph_sha256="11aa",
+            cost={"encoder": StageCost(35_126_120_448, 85_759_488), "decoder": StageCost(10, 2)},
         ),
     ],
 )
@@ -40,7 +41,7 @@ def test_round_trip(metadata: OnnxMetadata) -> None:
 
 def test_files_of_earlier_versions_lack_properties() -> None:
     metadata = OnnxMetadata(ModelConfig())
-    later = {"mean_difference", "drive", "abs_rel_before", "abs_rel_after", "largest_fp16", "graph_sha256"}
+    later = {"mean_difference", "drive", "abs_rel_before", "abs_rel_after", "largest_fp16", "graph_sha256", "cost"}
     earlier = {key: value for key, value in metadata.to_properties().items() if key.split(".")[1] not in later}
     assert OnnxMetadata.from_properties(earlier, FILE) == metadata
 
@@ -51,6 +52,7 @@ def test_files_of_earlier_versions_lack_properties() -> None:
         ({"space_clip.format_version": "2"}, "has format version 2, this package reads 1"),
         ({"space_clip.height": "high"}, "metadata is damaged"),
         ({"space_clip.config": "{"}, "metadata is damaged"),
+        ({"space_clip.cost": '{"encoder": {"operations": 1}}'}, r"damaged \('weights' is missing\)"),
         ({"space_clip.config": '{"encoder": {"width": -1}}'}, r"damaged \(config: encoder.width: must be at least 1"),
         ({"space_clip.precision": None}, r"damaged \('precision' is missing\)"),
         ({"space_clip.format_version": None}, r"an ONNX file without the space_clip\.\* metadata"),

@@ -1,1 +1,1 @@
-"""Measures a model's speed, stage by stage, next to what the machine could do at best."""
+"""Measures a model's speed, stage by stage, next to the best the machine could do."""

@@ -1,4 +1,4 @@
-"""From ONNX Runtime's profile to the stages of the model: which operator belongs where, and for how long it ran."""
+"""Attributes the operators of ONNX Runtime's profile, and their times, to the stages of the model."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from space_clip_ros.errors import BackendError
+from space_clip_ros.inference.metadata import DECODER, ENCODER
+from space_clip_ros.tools.benchmark.floor import POSTPROCESS, PREPROCESS, STAGES
 
 BETWEEN = "between operators"
-"""Time of a run that no operator accounts for: the runtime's own."""
+"""Time of a run that no operator accounts for, spent by the runtime itself."""
 _SUFFIX = "_kernel_time"
 # The export names operators by the path of their module; see model/image_to_depth.py for the modules.
 _PREFIXES = {
-    "/model/encoder/": "encoder",
-    "/model/decoder/": "decoder",
-    "/model/depth_head/": "decoder",
-    "/model/": "postprocess",
+    "/model/encoder/": ENCODER,
+    "/model/decoder/": DECODER,
+    "/model/depth_head/": DECODER,
+    "/model/": POSTPROCESS,
 }
 
 Event = Mapping[str, Any]
 
 
 def attribute(events: Iterable[Event]) -> list[dict[str, float]]:
-    """Return, run by run, each stage's milliseconds: preprocess, encoder, decoder, postprocess, between operators.
+    """Return, run by run, the milliseconds of each of ``floor.STAGES`` and of :data:`BETWEEN`.
 
     Args:
         events: the profile's JSON content.
@@ -34,7 +36,7 @@ def attribute(events: Iterable[Event]) -> list[dict[str, float]]:
     runs = [event for event in listed if event.get("name") == "model_run"]
     operators = [event for event in listed if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX)]
     if not runs or not operators:
-        raise BackendError("ONNX Runtime's profile names no operators; update onnxruntime")
+        raise BackendError("ONNX Runtime's profile", "names no operators", "update onnxruntime")
     return [_stages(run, [event for event in operators if _within(event, run)]) for run in runs]
 
 
@@ -43,8 +45,8 @@ def stage_of(name: str, previous: str) -> str:
 
     Args:
         name: the operator's, as in the graph.
-        previous: stage of the operator that ran before; ``preprocess`` for the first. What the runtime puts in by
-            itself (changes of memory layout) has names of its own and belongs to what it follows.
+        previous: stage of the operator that ran before; ``preprocess`` for the first. Operators that the runtime
+            inserts (changes of memory layout) have names of its own and belong to the operator before them.
     """
     path = name.removeprefix("fused ")
     for prefix, stage in _PREFIXES.items():
@@ -52,12 +54,12 @@ def stage_of(name: str, previous: str) -> str:
             return stage
     # Operators of the outermost module come before the network or after it.
     outermost = path.startswith("/") and path.count("/") == 1
-    return "postprocess" if outermost and previous != "preprocess" else previous
+    return POSTPROCESS if outermost and previous != PREPROCESS else previous
 
 
 def _stages(run: Event, operators: Sequence[Event]) -> dict[str, float]:
-    times = dict.fromkeys(("preprocess", "encoder", "decoder", "postprocess"), 0.0)
-    stage = "preprocess"
+    times = dict.fromkeys(STAGES, 0.0)
+    stage = PREPROCESS
     for operator in operators:
         stage = stage_of(operator["name"].removesuffix(_SUFFIX), stage)
         times[stage] += float(operator["dur"]) / 1e3

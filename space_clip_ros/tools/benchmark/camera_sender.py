@@ -1,4 +1,4 @@
-"""Node ``camera_sender``: a camera that shows one made-up picture at a steady rate, for benchmarks."""
+"""Node ``camera_sender``: a camera for benchmarks that sends the same image at a steady rate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from builtin_interfaces.msg import Time
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -19,33 +17,31 @@ from std_msgs.msg import Header
 
 from space_clip_ros.config import PlayerConfig
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.messages import camera_info_from_camera, image_from_array
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.playback import Pacer
+from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images
 
-_FOCAL_PER_WIDTH = 0.58
-_SEED = 1
 _QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class CameraSender(Node):
-    """Publishes ``camera_info`` and ``image`` (rgb8, stamped with the moment of sending) until it is stopped.
+    """Publishes ``camera_info`` and ``image`` (rgb8, stamped with the time of sending) until it is stopped.
 
-    Parameters, all of which must be given: ``width`` and ``height`` in pixels, ``rate`` in hertz.
+    Its parameters ``width`` and ``height`` (pixels) and ``rate`` (hertz) must all be given.
 
     Raises:
         ConfigError: one of them is missing, or not above zero.
     """
 
     def __init__(self, **node_arguments: Any) -> None:
-        """Make the messages and start to send."""
+        """Create the messages and start sending."""
         super().__init__("camera_sender", **node_arguments)
         width, height = int(self._given("width", "INTEGER")), int(self._given("height", "INTEGER"))
         self._period_s = 1.0 / self._given("rate", "DOUBLE")
         self._header = Header(frame_id=PlayerConfig().frame_id)
-        self._info_message = camera_info_from_camera(made_up_camera(width, height), self._header)
-        self._image_message = image_from_array(made_up_picture(width, height), "rgb8", self._header)
+        self._info_message = camera_info_from_camera(placeholder_camera(width, height), self._header)
+        self._image_message = image_from_array(placeholder_images(width, height)[0], "rgb8", self._header)
         self._info = self.create_publisher(CameraInfo, "camera_info", _QOS)
         self._image = self.create_publisher(Image, "image", _QOS)
         self._stopping = threading.Event()
@@ -57,7 +53,7 @@ class CameraSender(Node):
     def _given(self, name: str, kind: str) -> float:
         value: float | None = self.declare_parameter(name, Parameter.Type[kind]).value
         if value is None or not value > 0:
-            raise ConfigError(f"parameters: {name}: must be given and above 0, got {value}; e.g. -p {name}:=10")
+            raise ConfigError(f"parameters: {name}", f"must be given and above 0, got {value}", f"e.g. -p {name}:=10")
         return float(value)
 
     def close(self) -> str:
@@ -77,21 +73,9 @@ class CameraSender(Node):
             self._sent += 1
 
 
-def made_up_camera(width: int, height: int) -> PinholeCamera:
-    """Return a camera with a field of view like KITTI's."""
-    focal = _FOCAL_PER_WIDTH * width
-    return PinholeCamera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-
-
-def made_up_picture(width: int, height: int) -> NDArray[np.uint8]:
-    """Return a ramp with noise, (height, width, 3) uint8."""
-    noise = np.random.default_rng(_SEED).normal(0, 20, (height, width, 3))
-    return np.clip(np.linspace(40, 200, width)[None, :, None] + noise, 0, 255).astype(np.uint8)
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is told to stop."""
-    return run(lambda finish: CameraSender(), "camera_sender", "Sends one made-up picture at a steady rate.", args)
+    return run(lambda finish: CameraSender(), "camera_sender", "Sends the same image at a steady rate.", args)
 
 
 if __name__ == "__main__":

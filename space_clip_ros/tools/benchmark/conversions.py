@@ -1,4 +1,4 @@
-"""The node's conversions, each timed by itself."""
+"""Times each message conversion of the node by itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import invalidate, to_millimetres
 from space_clip_ros.messages import cloud_from_points, image_from_array, image_to_rgb
-from space_clip_ros.tools.benchmark.camera_sender import made_up_camera, made_up_picture
+from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images
 from space_clip_ros.tools.latency import percentiles
 
 _NEAREST_M, _FURTHEST_M = 3.0, 70.0
@@ -25,21 +25,21 @@ def time_conversions(width: int, height: int, stride: int, runs: int) -> dict[st
     Args:
         width: of the image, pixels.
         height: of the image, pixels.
-        stride: of the cloud.
+        stride: of the cloud, pixels.
         runs: how often each is timed, after one run that does not count.
     """
-    acts = _acts(width, height, stride)
-    return {name: percentiles(_times_ms(act, runs)) or {} for name, act in acts.items()}
+    conversions = _conversions(width, height, stride)
+    return {name: percentiles(_times_ms(convert, runs)) or {} for name, convert in conversions.items()}
 
 
-def _acts(width: int, height: int, stride: int) -> dict[str, Callable[[], object]]:
+def _conversions(width: int, height: int, stride: int) -> dict[str, Callable[[], object]]:
     header, settings = Header(), NodeConfig()
-    rgb = made_up_picture(width, height)
+    rgb = placeholder_images(width, height)[0]
     rgb8, bgr8 = (image_from_array(rgb, encoding, header) for encoding in ("rgb8", "bgr8"))
     rows = np.linspace(_FURTHEST_M, _NEAREST_M, height, dtype=np.float32)
     depth = np.repeat(rows[:, None], width, axis=1)
-    within = settings.points.max_range
-    projector = Projector(made_up_camera(width, height), stride)
+    max_range = settings.points.max_range
+    projector = Projector(placeholder_camera(width, height), stride)
     points = np.empty((*projector.shape, 4), np.float32)
     scale = (settings.color.colormap, settings.min_depth, settings.max_depth)
     return {
@@ -49,16 +49,16 @@ def _acts(width: int, height: int, stride: int) -> dict[str, Callable[[], object
         "depth to 32FC1 image": lambda: image_from_array(depth, "32FC1", header),
         "depth to 16UC1 image": lambda: image_from_array(to_millimetres(depth), "16UC1", header),
         "depth to rgb8 colours": lambda: image_from_array(colorize(depth, *scale), "rgb8", header),
-        "depth to coloured points": lambda: projector.project(depth, rgb, within, out=points, tested=True),
+        "depth to coloured points": lambda: projector.project(depth, rgb, max_range, out=points, tested=True),
         "points to cloud": lambda: cloud_from_points(points, header),
     }
 
 
-def _times_ms(act: Callable[[], object], runs: int) -> list[float]:
-    act()
+def _times_ms(convert: Callable[[], object], runs: int) -> list[float]:
+    convert()
     times = []
     for _ in range(runs):
         start = time.perf_counter()
-        act()
+        convert()
         times.append((time.perf_counter() - start) * 1e3)
     return times

@@ -1,4 +1,4 @@
-"""The measuring process of a GPU's limits: matrix products and copies with PyTorch, one line of JSON."""
+"""The process that measures a GPU's roofline: matrix products and copies with PyTorch, one line of JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _COPY_NUMBERS = 64 << 20
 
 
 def rates(name: str, precision: str, side: int = _SIDE, numbers: int = _COPY_NUMBERS) -> tuple[float, float]:
-    """Return 10^9 operations a second of a matrix product (fp32: without TF32) and 10^9 bytes a second of a copy.
+    """Return 10^9 operations per second of a matrix product (fp32: no TF32) and 10^9 bytes per second of a copy.
 
     Args:
         name: a PyTorch device, such as ``cuda:0``.
         precision: fp32 or fp16.
-        side: of the matrices multiplied.
-        numbers: float32 numbers copied.
+        side: rows and columns of the matrices to multiply.
+        numbers: how many float32 numbers to copy.
     """
     device = torch.device(name)
     left, right = (torch.rand((side, side), device=device).to(_TYPES[precision]) for _ in range(2))
@@ -40,17 +40,17 @@ def rates(name: str, precision: str, side: int = _SIDE, numbers: int = _COPY_NUM
 
 
 def wait(device: torch.device) -> None:
-    """Wait until a GPU has done everything asked of it."""
+    """Wait until a GPU has finished its work; a CPU always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def main() -> None:
-    """Measure the device and precision given on the command line."""
+    """Measure the device and precision on the command line, and write one line of JSON."""
     device, precision = sys.argv[1:]
     gflops, gbytes = rates(device, precision)
-    said = {"gflops": round(gflops, 1), "gbytes": round(gbytes, 2)}
-    json.dump({**said, "measured_by": f"PyTorch {torch.__version__} on {device}"}, sys.stdout)
+    measured_by = f"PyTorch {torch.__version__} on {device}"
+    json.dump({"gflops": round(gflops, 1), "gbytes": round(gbytes, 2), "measured_by": measured_by}, sys.stdout)
 
 
 if __name__ == "__main__":

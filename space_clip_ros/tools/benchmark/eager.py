@@ -1,4 +1,4 @@
-"""The plain run that every speed is compared with: eager PyTorch in float32."""
+"""The run that speeds are compared with: plain eager PyTorch in float32."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from space_clip_ros.model import load_checkpoint
 from space_clip_ros.model.blocks import resize_bilinear
 from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToDepth
 from space_clip_ros.tools.benchmark.device_roofline import wait
+from space_clip_ros.tools.benchmark.floor import STAGES
 
-_STAGES = ("copy_in", "preprocess", "encoder", "decoder", "postprocess", "copy_out")
+_STAGES = ("copy_in", *STAGES, "copy_out")
 
 
 class EagerModel:
-    """A checkpoint without any optimisation: float32, no compilation, default memory layout.
+    """A checkpoint without any optimization: float32, not compiled, default memory layout.
 
     Attributes:
         config: the model's configuration.
@@ -33,7 +34,7 @@ class EagerModel:
         Args:
             file: a checkpoint, ours or the reference implementation's.
             device: cpu, cuda or cuda:N.
-            threads: CPU threads; 0 for one a physical core.
+            threads: CPU threads; 0 for one per physical core.
 
         Raises:
             ModelError: the file is not a checkpoint.
@@ -52,7 +53,7 @@ class EagerModel:
             return np.asarray(depth.cpu().numpy(), np.float32)
 
     def separate(self, images: npt.NDArray[np.uint8]) -> dict[str, float]:
-        """Run stage by stage, each waited for; return their milliseconds."""
+        """Run stage by stage, waiting for each to finish, and return their milliseconds."""
         size = (images.shape[1], images.shape[2])
         graph, model = self._graph_for(images), self._model
         with torch.inference_mode():
@@ -71,10 +72,6 @@ class EagerModel:
             marks.append(perf_counter())
         return {stage: (end - start) * 1e3 for stage, (start, end) in zip(_STAGES, pairwise(marks), strict=True)}
 
-    def device_memory(self) -> int | None:
-        """Return the bytes PyTorch holds on a GPU; None on the CPU."""
-        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else None
-
     def _graph_for(self, images: npt.NDArray[np.uint8]) -> ImageToDepth:
         size = (images.shape[1], images.shape[2])
         if self._graph is None or self._graph[0] != size:
@@ -88,7 +85,7 @@ class EagerModel:
 
 
 def checkpoint_config(file: Path) -> ModelConfig:
-    """Return a checkpoint's configuration, without keeping its weights.
+    """Return a checkpoint's configuration; its weights are not kept.
 
     Raises:
         ModelError: the file is not a checkpoint.

@@ -1,7 +1,7 @@
-"""From a camera's stamp to depth and cloud in a subscriber's hands: the part of the benchmark that crosses DDS.
+"""The part of the benchmark that crosses DDS: from a camera's stamp until a subscriber has depth and cloud.
 
-A sender, ``depth_node`` and this process, which subscribes, are three processes of one machine, so that one clock
-counts. ``space_clip benchmark --end-to-end`` starts it.
+A sender, ``depth_node`` and this process, which subscribes, are three processes on one machine, so they share a clock.
+``space_clip benchmark --end-to-end`` starts this process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from space_clip_ros.config import BACKENDS, PRECISIONS, RUNNING, NodeConfig
+from space_clip_ros.cli.options import image_size
+from space_clip_ros.config import RUNNING, NodeConfig
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.files import write_whole
 from space_clip_ros.ros.common import dds
@@ -28,14 +29,15 @@ from space_clip_ros.tools import executables
 from space_clip_ros.tools.arrival_node import running
 from space_clip_ros.tools.benchmark.conversions import time_conversions
 from space_clip_ros.tools.benchmark.end_to_end_receiver import OUTPUTS, Receiver
+from space_clip_ros.tools.benchmark.options import add_options
 from space_clip_ros.tools.latency import percentiles
 from space_clip_ros.tools.processes import Child, ChildError, Children
 from space_clip_ros.tools.terminal import Terminal
 
 _PROCESSES = 3
 _WARM_UP_FRAMES = 10
-_START_S = 180.0
-_STRAGGLERS_S = 3.0
+_START_TIMEOUT_S = 180.0
+_LAST_IMAGES_S = 3.0
 _CHECK_S = 0.5
 _CONVERSION_RUNS = 50
 _STAGE = "stage_ms: "
@@ -60,25 +62,25 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def overhead_ms(stages_ms: Mapping[str, float]) -> float:
-    """Return the time that the node itself takes for an image: all stages but the engine and the engine's own."""
+    """Return the time that the node itself takes for an image: all stages but the engine and the engine's parts."""
     return sum(value for name, value in stages_ms.items() if name.partition("/")[0] != _ENGINE)
 
 
 def over_engine_ms(latency_ms: Mapping[str, float] | None, stages_ms: Mapping[str, float]) -> dict[str, float] | None:
-    """Return what an output's latencies are above the engine's median time; None where one of them is not known."""
+    """Return an output's latencies minus the engine's median time; None if either is unknown."""
     if latency_ms is None or _ENGINE not in stages_ms:
         return None
     return {name: round(value - stages_ms[_ENGINE], 3) for name, value in latency_ms.items()}
 
 
 def stages(node_values: Mapping[str, str]) -> dict[str, float]:
-    """Return the median times of the node's stages, milliseconds, out of its diagnostics."""
+    """Return the median times of the node's stages, milliseconds, from its diagnostics."""
     return {key.removeprefix(_STAGE): float(value) for key, value in node_values.items() if key.startswith(_STAGE)}
 
 
 def _measure(options: argparse.Namespace, terminal: Terminal) -> list[dict[str, Any]]:
     results = []
-    # A message that waits in a queue while this process converts would not be its sender's fault.
+    # Timed before anything is sent: messages that wait while this process converts would count as late.
     conversions = [time_conversions(width, height, options.stride, _CONVERSION_RUNS) for width, height in options.size]
     with tempfile.TemporaryDirectory(prefix="space_clip_end_to_end_") as name:
         profile = dds.prepare_environment(Path(name), _PROCESSES)
@@ -93,7 +95,7 @@ def _measure(options: argparse.Namespace, terminal: Terminal) -> list[dict[str, 
 
 
 class _Run:
-    """One image size."""
+    """A run with one image size."""
 
     def __init__(
         self,
@@ -120,8 +122,8 @@ class _Run:
         receiver.restart()
         self._wait(lambda: len(receiver.sent) >= options.frames, f"{options.frames} images", self._longest_s())
         stamps = set(receiver.sent[: options.frames])
-        receiver.spin(_STRAGGLERS_S, lambda: stamps <= set(receiver.arrivals.complete()))
-        # One more report of the node, so that its times hold the last image too.
+        receiver.spin(_LAST_IMAGES_S, lambda: stamps <= set(receiver.arrivals.complete()))
+        # Waits for one more report of the node, which has the times of the last image too.
         receiver.spin(1.5 * NodeConfig().diagnostics.period, lambda: False)
         return self._result(stamps)
 
@@ -131,7 +133,7 @@ class _Run:
                 raise ChildError(f"{node.name}: {reason}")
             return len(self._receiver.arrivals.complete()) >= _WARM_UP_FRAMES
 
-        self._wait(warm, f"{node.name}'s first depth and cloud", _START_S)
+        self._wait(warm, f"{node.name}'s first depth and cloud", _START_TIMEOUT_S)
 
     def _wait(self, condition: Any, what: str, seconds: float) -> None:
         width, height = self._size
@@ -140,11 +142,11 @@ class _Run:
             self._children.check()
             self._terminal.show(f"{width}x{height}: {len(self._receiver.sent)} images sent, waiting for {what}")
             if time.monotonic() > deadline:
-                told = self._receiver.node_values.get("message", "nothing")
-                raise ChildError(f"waited {seconds:.0f} s in vain for {what}; the node's diagnostics say: {told}")
+                message = self._receiver.node_values.get("message", "nothing")
+                raise ChildError(f"no {what} after {seconds:.0f} s; the node's diagnostics say: {message}")
 
     def _longest_s(self) -> float:
-        return _STRAGGLERS_S + 3.0 * float(self._options.frames) / float(self._options.rate)
+        return _LAST_IMAGES_S + 3.0 * float(self._options.frames) / float(self._options.rate)
 
     def _result(self, stamps: set[int]) -> dict[str, Any]:
         receiver, options = self._receiver, self._options
@@ -169,37 +171,21 @@ class _Run:
 
 
 def _without_folder(profile: str) -> str:
-    """Leave the folder of a DDS profile out of what is said about it: it may be a temporary one."""
+    """Return the description of a DDS profile without its folder, which may be a temporary one."""
     file, _, remark = profile.partition(" ")
     return f"{Path(file).name} {remark}".strip()
 
 
 def _parser() -> argparse.ArgumentParser:
-    node = NodeConfig()
     parser = argparse.ArgumentParser(
         prog="python -m space_clip_ros.tools.benchmark.end_to_end",
         description="Measures from a camera's stamp to depth and cloud in another process, over DDS.",
         epilog="example: python -m space_clip_ros.tools.benchmark.end_to_end --size 1242x375 --json end_to_end.json",
     )
-    parser.add_argument("--model", default=node.model, help="name or file (%(default)s)")
-    parser.add_argument("--backend", default=node.backend, choices=BACKENDS, help="what runs it (%(default)s)")
-    parser.add_argument("--device", default=node.device, help="auto, cpu, cuda or cuda:N (%(default)s)")
-    parser.add_argument("--precision", default=node.precision, choices=PRECISIONS, help="(%(default)s)")
-    parser.add_argument("--threads", default=node.threads, type=int, help="CPU threads; 0 for one a core")
-    parser.add_argument("--thread-spinning", action="store_true", help="they spin while they wait")
-    parser.add_argument("--size", type=_size, nargs="+", required=True, metavar="WxH", help="image sizes, pixels")
-    parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="images a second (%(default)g)")
-    parser.add_argument("--frames", type=int, default=100, metavar="N", help="images a size (%(default)s)")
-    parser.add_argument("--stride", type=int, default=1, metavar="N", help="of the cloud (%(default)s: every pixel)")
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the result goes")
+    add_options(parser)
+    parser.add_argument("--size", type=image_size, nargs="+", required=True, metavar="WxH", help="image sizes, pixels")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the result")
     return parser
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, got {text!r}")
-    return int(width), int(height)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The subscriber of an end-to-end benchmark: when each output of each image was in its hands."""
+"""The subscriber of the end-to-end benchmark: records when each output of each image arrives."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ class Receiver(ArrivalNode):
 
     @property
     def node_values(self) -> dict[str, str]:
-        """Newest diagnostics of ``depth_node``, with its verdict as ``message``."""
+        """Newest diagnostics of ``depth_node``, with its summary text as ``message``."""
         return self.status("depth")

@@ -1,4 +1,4 @@
-"""The machine and the libraries that figures were measured with."""
+"""Describes the machine and the libraries that a benchmark was measured with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu
 
 
 def describe_machine() -> dict[str, str]:
-    """Return what a reader needs to judge a time: processor, cores, memory, system, load and versions."""
+    """Return what a reader needs to judge a run time: processor, cores, memory, system, load and versions."""
     return {
         "processor": processor(),
         "cores": f"{usable_cores()} usable of {os.cpu_count()}",
@@ -51,7 +51,7 @@ def _system() -> str:
 
 
 def _first_value(file: str, key: str, separator: str = ":") -> str:
-    """Return the value of the first ``key`` line of a system file; empty where there is none."""
+    """Return the value of the first ``key`` line of a system file; empty if there is none."""
     try:
         text = Path(file).read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""One case measured: a model, an image size and a batch, next to its floor and to the eager run."""
+"""Measures one case: a model, an image size and a batch, next to its floor and to the eager run."""
 
 from __future__ import annotations
 
@@ -11,22 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
-from space_clip_ros.tools.benchmark.measured_model import Subject, check_size
-from space_clip_ros.tools.benchmark.operations import count_work, floor
+from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.tools.benchmark.floor import floor, run_cost
+from space_clip_ros.tools.benchmark.measured_model import MeasuredModel, check_size
 from space_clip_ros.tools.benchmark.peak_memory import peak_mb, reset_peak
 from space_clip_ros.tools.benchmark.percentiles import summarize, summarize_stages
-from space_clip_ros.tools.benchmark.roofline import Roof
+from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images
+from space_clip_ros.tools.benchmark.roofline import Roofline
 
 _WARM_UP = 3
 _ROUNDS = 5
 _SEPARATED_RUNS = 20
 _CLOUD_RUNS = 30
-_FOCAL_PER_WIDTH = 0.58
-_SEED = 1
-
-Rgb = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Case:
     Attributes:
         width: of the images, pixels.
         height: of the images, pixels.
-        batch: images a run.
+        batch: images per run.
         frames: images in all, at least ``batch``.
     """
 
@@ -50,30 +47,34 @@ class Case:
         """Runs that ``frames`` images take."""
         return max(-(-self.frames // self.batch), 1)
 
+    def images(self) -> Rgb:
+        """Return the images of a run, (batch, height, width, 3) uint8."""
+        return placeholder_images(self.width, self.height, self.batch)
+
 
 class Baseline(Protocol):
     """The plain run to compare with."""
 
-    def run(self, images: Rgb) -> npt.NDArray[np.float32]:
+    def run(self, images: Rgb) -> Depth:
         """Map (B, H, W, 3) uint8 to (B, H, W) metres."""
         ...
 
 
-def peak_memory(subject: Subject, case: Case) -> dict[str, float | None]:
+def peak_memory(model: MeasuredModel, case: Case) -> dict[str, float | None]:
     """Warm up, and return the most memory held meanwhile, 10^6 bytes: ``resident`` and, on a GPU, ``device``.
 
-    ``resident`` is the whole process with its libraries, and whatever else it has loaded before.
+    ``resident`` is the whole process: its libraries, and everything it loaded before.
 
     Raises:
         InputError: the model does not take such images.
         BackendError: a run failed.
     """
-    check_size(subject.info, case.height, case.width)
-    images = made_up_images(case)
+    check_size(model.info, case.height, case.width)
+    images = case.images()
     reset_peak()
     for _ in range(_WARM_UP):
-        subject.run(images)
-    held = subject.device_memory()
+        model.run(images)
+    held = model.device_memory()
     return {"resident": round(peak_mb(), 1), "device": None if held is None else round(held / 1e6, 1)}
 
 
@@ -83,79 +84,79 @@ def steps(case: Case, compared: bool) -> int:
 
 
 def measure(
-    subject: Subject,
+    model: MeasuredModel,
     eager: Baseline | None,
-    roof: Roof | None,
+    roofline: Roofline | None,
     case: Case,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """Measure a case that :func:`peak_memory` has warmed up; plain values, as they go into the JSON file.
+    """Measure a case that :func:`peak_memory` has warmed up, and return plain values for the JSON file.
 
-    The model and the eager run take turns in short rounds, so that a machine that slows down slows both.
+    The model and the eager run take turns in short rounds, so that a slow phase of the machine slows both.
+
+    Args:
+        model: the model.
+        eager: run to compare with; None for none.
+        roofline: the machine's limits; None leaves the floor out.
+        case: what to measure.
+        advance: called after each run, :func:`steps` times in all.
 
     Raises:
         InputError: the model does not take such images.
         BackendError: a run failed.
     """
-    check_size(subject.info, case.height, case.width)
-    images = made_up_images(case)
-    subject.run(images)
-    runs, plain, stages = _take_turns(subject, eager, images, case.runs, advance)
-    total = summarize(runs)
-    depth, _ = subject.run(images)
+    check_size(model.info, case.height, case.width)
+    images = case.images()
+    model.run(images)
+    model_ms, eager_ms, stages = _take_turns(model, eager, images, case.runs, advance)
+    total = summarize(model_ms)
+    depth, _ = model.run(images)
     return {
         "size": [case.width, case.height],
         "batch": case.batch,
         "runs": case.runs,
         "total_ms": total,
-        "throughput_hz": round(1e3 * case.batch * len(runs) / sum(runs), 3),
+        "throughput_hz": round(1e3 * case.batch * len(model_ms) / sum(model_ms), 3),
         "stages_ms": summarize_stages(stages),
-        "separated_ms": summarize_stages(subject.separate(images, min(case.runs, _SEPARATED_RUNS))),
-        "separated_by": subject.separated_by,
-        "cloud_ms": summarize(_cloud_times(depth[0], images[0])),
-        "floor": None if roof is None else _floor(subject, roof, case, total["p50"]),
-        "eager": None if not plain else {"total_ms": summarize(plain), "times_faster": _ratio(plain, runs)},
+        "separated_ms": summarize_stages(model.separate(images, min(case.runs, _SEPARATED_RUNS))),
+        "separated_by": model.separated_by,
+        "cloud_ms": summarize(_cloud_ms(depth[0], images[0])),
+        "floor": None if roofline is None else _floor(model, roofline, case, total["p50"]),
+        "eager": None
+        if not eager_ms
+        else {"total_ms": summarize(eager_ms), "times_faster": _ratio(eager_ms, model_ms)},
     }
 
 
-def made_up_images(case: Case) -> Rgb:
-    """Return a batch of smooth pictures with noise, (B, H, W, 3) uint8; times do not depend on what they show."""
-    generator = np.random.default_rng(_SEED)
-    ramp = np.linspace(40, 200, case.width)[None, None, :, None]
-    noise = generator.normal(0, 20, (case.batch, case.height, case.width, 3))
-    return np.clip(ramp + noise, 0, 255).astype(np.uint8)
-
-
 def _take_turns(
-    subject: Subject, eager: Baseline | None, images: Rgb, runs: int, advance: Callable[[], None]
+    model: MeasuredModel, eager: Baseline | None, images: Rgb, runs: int, advance: Callable[[], object]
 ) -> tuple[list[float], list[float], list[dict[str, float]]]:
-    """Return the times of the model's and of the eager runs, and the stages of the model's, milliseconds."""
-    ours: list[float] = []
-    plain: list[float] = []
+    """Return the times of the model's and the eager runs, and the stages of the model's, milliseconds."""
+    model_ms: list[float] = []
+    eager_ms: list[float] = []
     stages: list[dict[str, float]] = []
     if eager is not None:
         eager.run(images)
-    for part in np.array_split(np.arange(runs), min(_ROUNDS, runs)):
-        for _ in part:
+    for turn in np.array_split(np.arange(runs), min(_ROUNDS, runs)):
+        for _ in turn:
             start = perf_counter()
-            _, told = subject.run(images)
-            ours.append((perf_counter() - start) * 1e3)
-            stages.append(dict(told))
+            _, stages_ms = model.run(images)
+            model_ms.append((perf_counter() - start) * 1e3)
+            stages.append(dict(stages_ms))
             advance()
         if eager is not None:
-            for _ in part:
+            for _ in turn:
                 start = perf_counter()
                 eager.run(images)
-                plain.append((perf_counter() - start) * 1e3)
+                eager_ms.append((perf_counter() - start) * 1e3)
                 advance()
-    return ours, plain, stages
+    return model_ms, eager_ms, stages
 
 
-def _cloud_times(depth: npt.NDArray[np.float32], rgb: Rgb) -> list[float]:
-    """Times of a coloured cloud of every pixel, into a buffer that is used again, milliseconds."""
+def _cloud_ms(depth: npt.NDArray[np.float32], rgb: npt.NDArray[np.uint8]) -> list[float]:
+    """Time a coloured cloud of every pixel, written to the same buffer again and again, milliseconds."""
     height, width = depth.shape
-    focal = _FOCAL_PER_WIDTH * width
-    projector = Projector(PinholeCamera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2))
+    projector = Projector(placeholder_camera(width, height))
     out = np.empty((height, width, 4), np.float32)
     times = []
     for _ in range(_CLOUD_RUNS):
@@ -165,12 +166,12 @@ def _cloud_times(depth: npt.NDArray[np.float32], rgb: Rgb) -> list[float]:
     return times
 
 
-def _floor(subject: Subject, roof: Roof, case: Case, p50_ms: float) -> dict[str, Any]:
-    work = count_work(subject.config, case.height, case.width, case.batch)
-    least = floor(work, case.height, case.width, case.batch, subject.info.precision, roof.gflops, roof.gbytes)
+def _floor(model: MeasuredModel, roofline: Roofline, case: Case, p50_ms: float) -> dict[str, Any]:
+    cost = run_cost(model.cost, model.config.input_size, case.height, case.width, case.batch)
+    least = floor(cost, case.height, case.width, case.batch, model.info.precision, roofline.gflops, roofline.gbytes)
     return {
         "gigaoperations": round(least.operations / 1e9, 3),
-        "stages_gigaoperations": {stage: round(one.operations / 1e9, 3) for stage, one in work.items()},
+        "stages_gigaoperations": {stage: round(one.operations / 1e9, 3) for stage, one in cost.items()},
         "megabytes": round(least.bytes / 1e6, 3),
         "compute_ms": round(least.compute_ms, 4),
         "memory_ms": round(least.memory_ms, 4),
@@ -180,5 +181,5 @@ def _floor(subject: Subject, roof: Roof, case: Case, p50_ms: float) -> dict[str,
     }
 
 
-def _ratio(plain: list[float], ours: list[float]) -> float:
-    return round(float(np.median(plain) / np.median(ours)), 3)
+def _ratio(eager_ms: list[float], model_ms: list[float]) -> float:
+    return round(float(np.median(eager_ms) / np.median(model_ms)), 3)

@@ -1,4 +1,4 @@
-"""What is measured: a model on one backend, run as its users run it."""
+"""The model that is measured: one file on one backend, run as its users run it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import load_predictor, model_files
 from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb, model_info
+from space_clip_ros.inference.metadata import StageCost
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.tools.benchmark.attribution import attribute
 
 
-class Subject(Protocol):
+class MeasuredModel(Protocol):
     """A loaded model.
 
     Attributes:
         info: what it is and what runs it.
-        config: its configuration, from which its work is counted.
-        separated_by: how :meth:`separate` tells stages apart; empty where this backend cannot.
+        config: its configuration.
+        cost: of its encoder and decoder for one image; empty if its file does not say.
+        separated_by: how :meth:`separate` separates the stages; empty if it cannot on this backend.
     """
 
     info: ModelInfo
     config: ModelConfig
+    cost: Mapping[str, StageCost]
     separated_by: str
 
     def run(self, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
@@ -36,11 +39,11 @@ class Subject(Protocol):
         ...
 
     def separate(self, images: Rgb, runs: int) -> list[dict[str, float]]:
-        """Return the stages' milliseconds of each of ``runs`` further runs, which may be slower than :meth:`run`."""
+        """Return the stages' milliseconds of each of ``runs`` more runs, which may be slower than :meth:`run`."""
         ...
 
     def device_memory(self) -> int | None:
-        """Return the bytes held on a GPU; None where there is none."""
+        """Return the bytes held on a GPU; None on the CPU."""
         ...
 
     def close(self) -> None:
@@ -48,9 +51,9 @@ class Subject(Protocol):
         ...
 
 
-def open_subject(
+def open_model(
     model: str | Path, backend: str, device: str, precision: str, threads: int, thread_spinning: bool = False
-) -> Subject:
+) -> MeasuredModel:
     """Load a model; see :func:`space_clip_ros.inference.load_predictor` for the arguments.
 
     Raises:
@@ -58,32 +61,34 @@ def open_subject(
     """
     file = model_files.resolve(model, precision)
     if model_files.is_graph(file):
-        return GraphSubject(file, backend, device, precision, threads, thread_spinning)
-    return CheckpointSubject(file, backend, device, precision, threads)
+        return ExportedModel(file, backend, device, precision, threads, thread_spinning)
+    return CheckpointModel(file, backend, device, precision, threads)
 
 
-class GraphSubject:
-    """An exported file: a predictor, or ONNX Runtime directly where the file takes several images at once."""
+class ExportedModel:
+    """An exported file: a predictor, or ONNX Runtime directly if the file takes several images per run."""
 
     def __init__(
         self, file: Path, backend: str, device: str, precision: str, threads: int, thread_spinning: bool
     ) -> None:
-        """Load; see :func:`open_subject`.
+        """Load; see :func:`open_model`.
 
         Raises:
-            BackendError: of a file that takes several images at once, another backend, device or precision is asked
-                than ONNX Runtime's on the CPU.
+            BackendError: the file takes several images per run, and a backend, device or precision other than its own
+                on ONNX Runtime's CPU is asked for.
         """
         self._sessions = OnnxSessions(file, threads, thread_spinning=thread_spinning)
         metadata = self._sessions.metadata
-        self.config = metadata.config
+        self.config, self.cost = metadata.config, metadata.cost
         self._predictor: Predictor | None = None
         if metadata.batch in (None, 1):
             self._predictor = load_predictor(file, backend, device, precision, threads, thread_spinning)
             self.info = self._predictor.info
         elif backend in ("auto", "onnxruntime") and device in ("auto", "cpu"):
             if precision not in ("auto", metadata.precision):
-                raise BackendError(f"precision {precision}: {file} runs in {metadata.precision}; give precision auto")
+                raise BackendError(
+                    f"precision {precision}", f"{file} runs in {metadata.precision}", "give precision auto"
+                )
             self.info = model_info(
                 self.config,
                 backend="onnxruntime",
@@ -94,33 +99,31 @@ class GraphSubject:
             )
         else:
             raise BackendError(
-                f"{file}: takes {metadata.batch} images at once, which is measured on ONNX Runtime's CPU alone, not on "
-                f"backend {backend}, device {device}; export it again without --batch"
+                file,
+                f"takes {metadata.batch} images at once, which is measured only on ONNX Runtime's CPU, not on backend "
+                f"{backend}, device {device}",
+                "export it again without --batch",
             )
         on_cpu = (self.info.backend, self.info.device) == ("onnxruntime", "cpu")
         self.separated_by = "ONNX Runtime's profiler, in a run of its own" if on_cpu else ""
 
     def run(self, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
-        """Run once; see :class:`Subject`."""
-        if self._predictor is not None and len(images) == 1:
-            prediction = self._predictor.run(images[0])
-            return prediction.depth[None], prediction.stages_ms
-        if self._predictor is not None and self._predictor.batches:
-            predictions = self._predictor.run_batch(list(images))
-            return np.stack([prediction.depth for prediction in predictions]), predictions[0].stages_ms
+        """Run once; see :class:`MeasuredModel`."""
+        if self._predictor is not None and (len(images) == 1 or self._predictor.batches):
+            return _predict(self._predictor, images)
         if self.info.backend == "tensorrt":
-            # the sessions below are ONNX Runtime's
-            raise InputError(f"{self.info.file}: TensorRT runs one image at a time, got {len(images)}; give --batch 1")
+            # The sessions below are ONNX Runtime's.
+            raise InputError(self.info.file, f"TensorRT runs one image at a time, got {len(images)}", "give --batch 1")
         start = perf_counter()
         depth = self._sessions.run(images)
         return depth, {"inference": (perf_counter() - start) * 1e3}
 
     def separate(self, images: Rgb, runs: int) -> list[dict[str, float]]:
-        """Return operator times by stage; see :class:`Subject`."""
+        """Return the operators' times by stage; see :class:`MeasuredModel`."""
         return attribute(self._sessions.profile(images, runs)) if self.separated_by else []
 
     def device_memory(self) -> int | None:
-        """See :class:`Subject`."""
+        """See :class:`MeasuredModel`."""
         return None if self._predictor is None else self._predictor.device_memory()
 
     def close(self) -> None:
@@ -130,32 +133,30 @@ class GraphSubject:
             self._predictor.close()
 
 
-class CheckpointSubject:
+class CheckpointModel:
     """A checkpoint on PyTorch; its stages are those of a plain eager run."""
 
     separated_by = "an eager run that waits after each stage"
 
     def __init__(self, file: Path, backend: str, device: str, precision: str, threads: int) -> None:
-        """Load; see :func:`open_subject`."""
+        """Load; see :func:`open_model`."""
         self._predictor = load_predictor(file, backend, device, precision, threads)
         self.info = self._predictor.info
         self._threads = threads
-        # Only here: who measures an exported file needs no PyTorch.
+        # Imported here because measuring an exported file needs no PyTorch.
+        from space_clip_ros.export.cost import network_cost
         from space_clip_ros.tools.benchmark.eager import checkpoint_config
 
         self.config = checkpoint_config(file)
+        self.cost: Mapping[str, StageCost] = network_cost(self.config)
 
     def run(self, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
-        """Run once; see :class:`Subject`."""
-        if len(images) == 1:
-            prediction = self._predictor.run(images[0])
-            return prediction.depth[None], prediction.stages_ms
-        predictions = self._predictor.run_batch(list(images))
-        return np.stack([prediction.depth for prediction in predictions]), predictions[0].stages_ms
+        """Run once; see :class:`MeasuredModel`."""
+        return _predict(self._predictor, images)
 
     def separate(self, images: Rgb, runs: int) -> list[dict[str, float]]:
-        """Return an eager run's stages; see :class:`Subject`."""
-        # Only now: a second set of weights is not the model's memory.
+        """Return an eager run's stages; see :class:`MeasuredModel`."""
+        # Imported and loaded only now, since a second set of weights is not the model's memory.
         from space_clip_ros.tools.benchmark.eager import EagerModel
 
         eager = EagerModel(self.info.file, self.info.device, self._threads)
@@ -163,7 +164,7 @@ class CheckpointSubject:
         return [eager.separate(images) for _ in range(runs)]
 
     def device_memory(self) -> int | None:
-        """See :class:`Subject`."""
+        """See :class:`MeasuredModel`."""
         return self._predictor.device_memory()
 
     def close(self) -> None:
@@ -172,11 +173,19 @@ class CheckpointSubject:
 
 
 def check_size(info: ModelInfo, height: int, width: int) -> None:
-    """Refuse sizes that a file was not exported for.
+    """Refuse image sizes that a file was not exported for.
 
     Raises:
         InputError: the file takes another size only.
     """
     fixed = info.fixed_size
     if fixed is not None and fixed != (height, width):
-        raise InputError(f"{info.file}: takes only images of {fixed[1]} x {fixed[0]} pixels, not {width} x {height}")
+        raise InputError(info.file, f"takes only images of {fixed[1]} x {fixed[0]} pixels, not {width} x {height}")
+
+
+def _predict(predictor: Predictor, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
+    if len(images) == 1:
+        prediction = predictor.run(images[0])
+        return prediction.depth[None], prediction.stages_ms
+    predictions = predictor.run_batch(list(images))
+    return np.stack([prediction.depth for prediction in predictions]), predictions[0].stages_ms

@@ -1,4 +1,4 @@
-"""The most memory this process held at once."""
+"""Peak memory of this process."""
 
 from __future__ import annotations
 
@@ -9,33 +9,20 @@ from pathlib import Path
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
+_PEAK_KEY = "VmHWM:"
 _RESET_PEAK = "5"
 
 
 def reset_peak() -> None:
-    """Let the peak start anew from what is held now, where the system (Linux) can."""
+    """Restart the peak from what is held now, if the system (Linux) can."""
     with contextlib.suppress(OSError):
         _CLEAR_REFS.write_text(_RESET_PEAK, encoding="ascii")
 
 
 def peak_mb() -> float:
-    """Return the largest resident set since the last :func:`reset_peak`, 10^6 bytes; libraries and all."""
-    return (_from_status("VmHWM") or _from_rusage()) / 1e6
-
-
-def resident_mb() -> float:
-    """Return the resident set of this moment, 10^6 bytes; the peak where the system does not say."""
-    return (_from_status("VmRSS") or _from_rusage()) / 1e6
-
-
-def _from_status(key: str) -> int:
-    try:
+    """Return the largest resident set since the last :func:`reset_peak`, 10^6 bytes, libraries included."""
+    with contextlib.suppress(OSError, StopIteration):
         lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), 0)
-
-
-def _from_rusage() -> int:
+        return int(next(line for line in lines if line.startswith(_PEAK_KEY)).split()[1]) * 1024 / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return (peak if sys.platform == "darwin" else peak * 1024) / 1e6

@@ -1,30 +1,27 @@
-"""Times as percentiles."""
+"""Run times as percentiles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from space_clip_ros.errors import InputError
+from space_clip_ros.tools.latency import percentiles
 
-QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 _DIGITS = 4
 
 Summary = dict[str, float]
 
 
 def summarize(times_ms: Sequence[float]) -> Summary:
-    """Return p50, p95 and p99 of ``times_ms``, linearly interpolated, and their maximum as ``max``.
+    """Return p50, p95, p99 and max of ``times_ms``, to 0.1 microseconds.
 
     Raises:
-        InputError: there are none.
+        InputError: ``times_ms`` is empty.
     """
-    if not len(times_ms):
-        raise InputError("times: none were measured; measure at least one frame")
-    values = np.percentile(np.asarray(times_ms, np.float64), list(QUANTILES.values()))
-    found = dict(zip(QUANTILES, values.tolist(), strict=True))
-    return {name: round(value, _DIGITS) for name, value in {**found, "max": float(max(times_ms))}.items()}
+    summary = percentiles(times_ms, _DIGITS)
+    if summary is None:
+        raise InputError("times", "none were measured", "measure at least one frame")
+    return summary
 
 
 def summarize_stages(frames: Sequence[Mapping[str, float]]) -> dict[str, Summary]:

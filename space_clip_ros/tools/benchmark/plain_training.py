@@ -1,7 +1,7 @@
-"""The training loop that ours is compared with: the recipe as one would first write it, eager, in float32.
+"""The training loop that ours is compared with: the recipe as one would first write it, eager and in float32.
 
-The losses are written down a second time on purpose: with boolean indexing, a loop over samples and plain convolutions,
-as the formulas stand in the papers. That both sides lose the same shows that they train the same thing.
+The losses are implemented a second time on purpose, as the papers' formulas read: with boolean indexing, a loop over
+samples and plain convolutions. Equal losses on both sides show that both train the same thing.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ _FLOOR = 1e-7
 
 
 class PlainLoop:
-    """Takes the recipe's steps with nothing done for speed or memory."""
+    """Takes the recipe's steps without any optimization for speed or memory."""
 
     def __init__(self, model: SpaceClip, config: TrainingConfig, device: torch.device) -> None:
         """Start from the model's weights.
 
         Args:
             model: on the device.
-            config: loss weights, optimiser, limits of depth; float32 and the default layout whatever it says.
+            config: loss weights, optimizer, limits of depth; its precision and memory layout are ignored.
             device: where to compute.
 
         Raises:
-            ConfigError: the settings weigh the gradient term, which is no part of the recipe.
+            ConfigError: the settings use the gradient loss, which is not part of the recipe.
         """
         if config.loss.gradient:
             raise ConfigError(
-                "loss.gradient: the plain loop knows the recipe's terms only, set it to 0; "
-                f"got {config.loss.gradient:g}"
+                "loss.gradient",
+                f"the plain loop has only the recipe's losses, got {config.loss.gradient:g}",
+                "set it to 0",
             )
         self._model, self._config, self._device = model.train(), config, device
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -47,7 +48,7 @@ class PlainLoop:
         self._average = copy.deepcopy(model)
 
     def take(self, batch: Batch, lr: float) -> StepResult:
-        """Take one step on a batch as the loader gives it."""
+        """Take one step on a batch of the loader."""
         truth = batch.depth.to(self._device).nan_to_num(0.0)
         valid = (truth > self._config.model.min_depth) & (truth < self._config.model.max_depth)
         output = self._model(to_input(batch.images.to(self._device), self._config.model), truth.shape[2:])
@@ -58,7 +59,7 @@ class PlainLoop:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
-        self._follow()
+        self._update_average()
         return StepResult({"total": total.item()}, norm.item(), skipped=False)
 
     def _loss(self, depth: Tensor, auxiliary: tuple[Tensor, ...], truth: Tensor, valid: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ class PlainLoop:
         return total
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_average(self) -> None:
         decay = self._config.optimizer.ema_decay
         live = self._model.state_dict()
         for name, average in self._average.state_dict().items():

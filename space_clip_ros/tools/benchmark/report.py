@@ -16,7 +16,7 @@ _TIMES = ("p50", "p95", "p99")
 
 
 def opening() -> dict[str, Any]:
-    """Return what every result begins with: the file's version, the moment, the command and the machine."""
+    """Return what every result begins with: the file's version, the time, the command and the machine."""
     return {
         "schema": SCHEMA,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -26,7 +26,7 @@ def opening() -> dict[str, Any]:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """Return the whole report of a JSON result; tables of parts that were not measured are left out."""
+    """Return the whole report of a JSON result, without tables of what was not measured."""
     parts = [heading(_title(result["model"]), result), machine_table(result["machine"], result["roof"])]
     parts += [_case(case) for case in result["cases"]]
     parts += [_end_to_end(part) for part in result["end_to_end"]]
@@ -58,16 +58,17 @@ def end_to_end_summary(part: Mapping[str, Any]) -> str:
 
 
 def heading(title: str, result: Mapping[str, Any]) -> str:
-    """Return a title with the moment and the command of a result."""
+    """Return a title with the time and the command of a result."""
     return f"# {title}\n\n{result['created']}\n\n```\n{result['command']}\n```"
 
 
-def machine_table(machine: Mapping[str, str], roof: Mapping[str, Any] | None = None) -> str:
-    """Return the machine, and its limits where they were measured."""
+def machine_table(machine: Mapping[str, str], roofline: Mapping[str, Any] | None = None) -> str:
+    """Return a table of the machine, with its limits if they were measured."""
     rows = [(key.replace("_", " "), value) for key, value in machine.items()]
-    if roof is not None:
-        rows.append((f"{roof['precision']} matrix peak", f"{roof['gflops']:g} GFLOP/s ({roof['measured_by']})"))
-        rows.append(("memory bandwidth", f"{roof['gbytes']:g} GB/s"))
+    if roofline is not None:
+        peak = f"{roofline['gflops']:g} GFLOP/s ({roofline['measured_by']})"
+        rows.append((f"{roofline['precision']} matrix peak", peak))
+        rows.append(("memory bandwidth", f"{roofline['gbytes']:g} GB/s"))
     return table(("machine", ""), rows)
 
 

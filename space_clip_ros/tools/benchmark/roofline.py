@@ -1,7 +1,7 @@
-"""What the machine can do at best: its matrix peak and its memory bandwidth, measured in a process of its own.
+"""The machine's roofline: its matrix peak and its memory bandwidth, measured in a separate process.
 
-A process of its own, because the number of threads of NumPy's matrix library can only be set before it loads, and so
-that neither the measurement's buffers nor PyTorch, which measures GPUs, count as the model's memory.
+The process is separate because the number of threads of NumPy's matrix library can only be set before it loads, and
+because the measurement's buffers, and PyTorch on GPUs, would otherwise count as the model's memory.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from space_clip_ros.errors import BackendError
 
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 _SIDES = (256, 512, 1024, 2048)
-"""Of matrices: many cores need large ones, and on a busy machine only small ones run undisturbed."""
+"""Sides of the matrices: many cores need large ones, and on a busy machine only small ones run undisturbed."""
 _COPY_BYTES = 256 << 20
+_PEAK = "the machine's peak"
 _MEASURE_S = 0.75
-_PATIENCE_S = 120.0
-_DEVICE = "space_clip_ros.tools.benchmark.device_roofline"
+_TIMEOUT_S = 120.0
+_DEVICE_PROCESS = "space_clip_ros.tools.benchmark.device_roofline"
 
 
 @dataclass(frozen=True)
-class Roof:
+class Roofline:
     """A machine's limits.
 
     Attributes:
-        gflops: 10^9 operations a second of a large matrix product, two a multiply-add.
-        gbytes: 10^9 bytes a second, read and written ones added, of copying a large array.
+        gflops: 10^9 operations per second of a large matrix product, two per multiply-add.
+        gbytes: 10^9 bytes per second of copying a large array, reads and writes added.
         threads: CPU threads that both used; 0 on a GPU.
-        measured_by: the library.
-        precision: of the product's numbers, fp32 or fp16.
+        measured_by: library that measured.
+        precision: number format of the product, fp32 or fp16.
     """
 
     gflops: float
@@ -49,55 +50,54 @@ class Roof:
     precision: str = "fp32"
 
 
-def measure_cpu(threads: int) -> Roof:
-    """Measure with so many threads; takes some four seconds.
+def measure_cpu(threads: int) -> Roofline:
+    """Measure the CPU with ``threads`` threads; takes about four seconds.
 
     Raises:
         BackendError: the measuring process failed.
     """
     environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
-    return Roof(
-        **_measured([__name__, str(threads)], environment), threads=threads, measured_by=f"NumPy {np.__version__}"
-    )
+    rates = _measure([__name__, str(threads)], environment)
+    return Roofline(**rates, threads=threads, measured_by=f"NumPy {np.__version__}")
 
 
-def measure_device(name: str, precision: str) -> Roof:
+def measure_device(name: str, precision: str) -> Roofline:
     """Measure a GPU with PyTorch, which must be installed.
 
     Args:
         name: cuda:N.
-        precision: the model's; its products' peak is measured where they are fp16, else that of fp32.
+        precision: the model's; for fp16 models the peak of fp16 products is measured, for others that of fp32.
 
     Raises:
         BackendError: the measuring process failed.
     """
     measured = "fp16" if precision == "fp16" else "fp32"
-    return Roof(**_measured([_DEVICE, name, measured], os.environ), threads=0, precision=measured)
+    return Roofline(**_measure([_DEVICE_PROCESS, name, measured], os.environ), threads=0, precision=measured)
 
 
-def _measured(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+def _measure(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [sys.executable, "-m", *command],
             env=environment,
             capture_output=True,
             text=True,
-            timeout=_PATIENCE_S,
+            timeout=_TIMEOUT_S,
             check=False,
         )
         rates: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired as error:
-        raise BackendError(f"the machine's peak could not be measured within {_PATIENCE_S:g} s; is it busy?") from error
-    except ValueError as error:
-        said = done.stderr.strip().splitlines()[-1:] or [f"the process ended with status {done.returncode}"]
         raise BackendError(
-            f"the machine's peak could not be measured ({said[0]}); 1 GB of free memory is needed"
+            _PEAK, f"could not be measured within {_TIMEOUT_S:g} s", "try again when the machine is less busy"
         ) from error
+    except ValueError as error:
+        (reason,) = done.stderr.strip().splitlines()[-1:] or [f"the process ended with status {done.returncode}"]
+        raise BackendError(_PEAK, f"could not be measured ({reason})", "1 GB of free memory is needed") from error
     return rates
 
 
 def best_rate(amount: float, act: Callable[[], object], seconds: float = _MEASURE_S) -> float:
-    """Return the best ``amount`` a second of repeating ``act`` for so long, after one run that does not count."""
+    """Return the best ``amount`` per second of ``act``, repeated for ``seconds`` after one run that does not count."""
     act()
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -121,12 +121,12 @@ def _product_gflops(side: int) -> float:
 def _copy_gbytes(threads: int) -> float:
     source = np.zeros(_COPY_BYTES, np.uint8)
     target = np.ones_like(source)
-    # Copies release the interpreter's lock, so that plain threads share the array.
+    # Copying releases the interpreter's lock, so threads copy at the same time.
     parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
-    return best_rate(2.0 * _COPY_BYTES, lambda: _at_once(parts)) / 1e9
+    return best_rate(2.0 * _COPY_BYTES, lambda: _copy_at_once(parts)) / 1e9
 
 
-def _at_once(parts: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]) -> None:
+def _copy_at_once(parts: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]) -> None:
     copies = [threading.Thread(target=np.copyto, args=part) for part in parts[1:]]
     for copy in copies:
         copy.start()
@@ -136,7 +136,7 @@ def _at_once(parts: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]) -
 
 
 def main() -> None:
-    """Measure with the number of threads given on the command line; write one line of JSON."""
+    """Measure with the number of threads on the command line, and write one line of JSON."""
     threads = int(sys.argv[1])
     json.dump({"gflops": round(_matrix_gflops(), 1), "gbytes": round(_copy_gbytes(threads), 2)}, sys.stdout)
 

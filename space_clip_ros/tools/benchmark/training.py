@@ -1,4 +1,4 @@
-"""Our training step next to a plain eager loop of the same model, and how fast frames are read for it."""
+"""Measures our training step next to a plain eager loop of the same model, and how fast frames are read for it."""
 
 from __future__ import annotations
 
@@ -24,23 +24,25 @@ SIDES = (OURS, PLAIN)
 _PROCESS = "space_clip_ros.tools.benchmark.training_side"
 _ROUNDS = 10
 _READING_S = 10.0
-_PATIENCE_S = 10.0
+_EXIT_TIMEOUT_S = 10.0
 
 
-def measure_training(config: TrainingConfig, steps: int, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Train both sides from the same random weights on the same frames; plain values, as they go into the JSON file.
+def measure_training(
+    config: TrainingConfig, steps: int, advance: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
+    """Train both sides from the same random weights on the same frames, and return plain values for the JSON file.
 
-    The sides take turns in rounds, so that a machine that slows down slows both; within a round first the one, then the
-    other begins. Reading is measured before, with one worker.
+    The sides take turns in rounds, so that a slow phase of the machine slows both, and take turns to begin a round.
+    Reading is measured before, with one worker.
 
     Args:
-        config: the recipe; weights to start from are left out, since speed does not depend on them.
-        steps: steps counted of each side, after one that warms up.
+        config: the recipe; its initial weights are ignored, since speed does not depend on them.
+        steps: steps counted per side, after one that warms up.
         advance: called after each step of either side, twice ``steps`` times in all.
 
     Raises:
         SpaceClipError: settings, data or device cannot be used.
-        BackendError: a process ended on its own.
+        BackendError: a process died.
     """
     one_worker = replace(config, data=replace(config.data, workers=1))
     with Side(READING, {"config": to_dict(one_worker), "seconds": _READING_S}) as reader:
@@ -49,8 +51,8 @@ def measure_training(config: TrainingConfig, steps: int, advance: Callable[[], N
     with ExitStack() as stack:
         sides = {name: stack.enter_context(Side(name, order)) for name in SIDES}
         ready = {name: side.answer() for name, side in sides.items()}
-        told = _take_turns(sides, steps, advance)
-    found = {name: _summary(told[name], config.optimizer.batch_size) for name in SIDES}
+        taken = _take_turns(sides, steps, advance)
+    found = {name: _summary(taken[name], config.optimizer.batch_size) for name in SIDES}
     return {
         "model": config.model.name,
         "batch_size": config.optimizer.batch_size,
@@ -65,10 +67,10 @@ def measure_training(config: TrainingConfig, steps: int, advance: Callable[[], N
 
 
 class Side:
-    """A process that trains, or reads frames."""
+    """One side of the comparison: a process that trains, or reads frames."""
 
     def __init__(self, name: str, order: Mapping[str, Any]) -> None:
-        """Start it; see :mod:`~space_clip_ros.tools.benchmark.training_side` for the rest of ``order``."""
+        """Start the process; :mod:`~space_clip_ros.tools.benchmark.training_side` documents ``order``."""
         self._name = name
         self._process = subprocess.Popen(
             [sys.executable, "-m", _PROCESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -83,34 +85,35 @@ class Side:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let it end, or end it where it does not."""
+        """Let the process end; terminate it after an error, and kill it if it does not end."""
         with self._process:
             if error is not None:
                 self._process.terminate()
             else:
                 self._input.close()
             try:
-                self._process.wait(_PATIENCE_S)
+                self._process.wait(_EXIT_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
 
     def ask(self, steps: int) -> None:
-        """Tell it to take so many steps."""
+        """Tell the process to take ``steps`` steps."""
         self._write(str(steps))
 
     def answer(self) -> dict[str, Any]:
-        """Wait for its next line.
+        """Wait for the process's next line and return it.
 
         Raises:
-            SpaceClipError: it says that settings, data or device cannot be used.
-            BackendError: it ended without an answer.
+            SpaceClipError: the process says that settings, data or device cannot be used.
+            BackendError: the process ended without an answer.
         """
         line = self._output.readline()
         if not line:
             status = self._process.wait()
             raise BackendError(
-                f"the {self._name} side of the training benchmark ended with status {status}, see above; a negative "
-                "status is a signal, and -9 usually means that memory ran out: lower optimizer.batch_size"
+                f"the {self._name} side of the training benchmark",
+                f"ended with status {status}, see above",
+                "a negative status is a signal, and -9 usually means that memory ran out: lower optimizer.batch_size",
             )
         message: dict[str, Any] = json.loads(line)
         if "error" in message:
@@ -118,40 +121,41 @@ class Side:
         return message
 
     def _write(self, line: str) -> None:
-        # A process that has ended already says why in its last line, which the next answer() reads.
+        # A process that has died says why in its last line, which the next answer() reads.
         with contextlib.suppress(BrokenPipeError):
             self._input.write(line + "\n")
             self._input.flush()
 
 
 def _take_turns(
-    sides: Mapping[str, Side], steps: int, advance: Callable[[], None]
+    sides: Mapping[str, Side], steps: int, advance: Callable[[], object]
 ) -> dict[str, list[dict[str, float]]]:
-    told: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-    for number, part in enumerate(np.array_split(np.arange(steps), min(_ROUNDS, steps))):
+    """Return what each side reported of its steps, in order."""
+    taken: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    for number, turn in enumerate(np.array_split(np.arange(steps), min(_ROUNDS, steps))):
         for name in list(sides)[:: -1 if number % 2 else 1]:
-            sides[name].ask(len(part))
-            for _ in part:
-                told[name].append(sides[name].answer())
+            sides[name].ask(len(turn))
+            for _ in turn:
+                taken[name].append(sides[name].answer())
                 advance()
-    return told
+    return taken
 
 
-def _summary(told: Sequence[Mapping[str, float]], batch_size: int) -> dict[str, Any]:
-    wall = [step["wall_s"] for step in told]
-    tenth = max(len(told) // _ROUNDS, 1)
-    losses = [step["loss"] for step in told]
+def _summary(taken: Sequence[Mapping[str, float]], batch_size: int) -> dict[str, Any]:
+    wall = [step["wall_s"] for step in taken]
+    tenth = max(len(taken) // _ROUNDS, 1)
+    losses = [step["loss"] for step in taken]
     return {
         "steps_per_s": _rounded(len(wall) / sum(wall)),
         "samples_per_s": _rounded(batch_size * len(wall) / sum(wall)),
         "wall_s_per_step": _rounded(float(np.median(wall))),
-        "cpu_s_per_step": _rounded(float(np.mean([step["cpu_s"] for step in told]))),
-        "resident_mb": round(told[-1]["resident_mb"], 1),
-        "device_mb": told[-1]["device_mb"],
+        "cpu_s_per_step": _rounded(float(np.mean([step["cpu_s"] for step in taken]))),
+        "resident_mb": round(taken[-1]["resident_mb"], 1),
+        "device_mb": taken[-1]["device_mb"],
         "loss_first_tenth": _rounded(float(np.mean(losses[:tenth]))),
         "loss_last_tenth": _rounded(float(np.mean(losses[-tenth:]))),
         "losses": [_rounded(loss) for loss in losses],
-        "grad_norms": [_rounded(step["grad_norm"]) for step in told],
+        "grad_norms": [_rounded(step["grad_norm"]) for step in taken],
     }
 
 

@@ -10,11 +10,11 @@ from space_clip_ros.cli.signals import ending_on_sigterm
 
 
 def measure(settings: Sequence[str], steps: int) -> dict[str, Any]:
-    """Measure, say the main figures, and return what goes into the JSON file.
+    """Measure, print the main figures, and return the content of the JSON file.
 
     Args:
         settings: a YAML file, then any number of ``key=value``.
-        steps: of each side.
+        steps: training steps per side.
 
     Raises:
         SpaceClipError: settings, data or device cannot be used, or a process failed.
@@ -28,6 +28,6 @@ def measure(settings: Sequence[str], steps: int) -> dict[str, Any]:
     config = load(TrainingConfig, settings[0], settings[1:])
     result = opening()
     with ending_on_sigterm(), progress_bar(steps * len(SIDES), "training") as bar:
-        result["training"] = measure_training(config, steps, bar.advance)
+        result["training"] = measure_training(config, steps, bar.update)
     say(training_summary(result["training"]))
     return result

@@ -12,7 +12,7 @@ _NAMES = {OURS: "ours", PLAIN: "plain eager fp32 loop"}
 
 
 def training_markdown(result: Mapping[str, Any]) -> str:
-    """Return the whole report of a JSON result."""
+    """Return the whole report of a JSON result of ``training_command.measure``."""
     found = result["training"]
     return (
         "\n\n".join([heading(_title(found), result), machine_table(result["machine"]), _sides(found), _facts(found)])

@@ -1,7 +1,8 @@
-"""One side of the training benchmark, in a process of its own so that its peak memory is its own.
+"""One side of the training benchmark, in a separate process so that its peak memory can be measured.
 
-Standard input: one line of JSON with ``side``, ``config`` (a :class:`TrainingConfig`) and ``steps``, then a line with a
-number of steps to take at a time. Standard output: one line of JSON when ready and one for each step.
+Standard input: one line of JSON with ``side``, ``config`` (a :class:`TrainingConfig`) and ``steps`` (for the reading
+side ``seconds``), then lines with a number of steps to take. Standard output: one line of JSON when ready, and one for
+each step.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.model import build
 from space_clip_ros.settings import parse
 from space_clip_ros.tools.benchmark import peak_memory
+from space_clip_ros.tools.benchmark.device_roofline import wait
 from space_clip_ros.tools.benchmark.plain_training import PlainLoop
-from space_clip_ros.tools.benchmark.training import OURS, READING
+from space_clip_ros.tools.benchmark.training import PLAIN, READING
 from space_clip_ros.training.assembly import build_stepper
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.schedule import learning_rate
@@ -33,7 +35,7 @@ from space_clip_ros.training_config import TrainingConfig, sources
 
 
 class Loop(Protocol):
-    """What takes steps."""
+    """A training loop."""
 
     def take(self, batch: Batch, lr: float) -> StepResult:
         """Take one step."""
@@ -41,8 +43,8 @@ class Loop(Protocol):
 
 
 def main() -> None:
-    """Do as standard input says until it ends; a :class:`SpaceClipError` is the last line, as ``error``."""
-    # Ctrl-C reaches every process of a terminal; the one that asks decides what it means, and closes the pipe.
+    """Follow standard input until it ends; after a :class:`SpaceClipError` the last line has it as ``error``."""
+    # Ctrl-C reaches every process of a terminal; the parent decides what to do, and closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     order = json.loads(sys.stdin.readline())
     config = parse(TrainingConfig, order["config"])
@@ -51,26 +53,26 @@ def main() -> None:
     try:
         if order["side"] == READING:
             speed = measure_reading(config, order["seconds"])
-            _tell({**speed._asdict(), "samples_per_s_per_worker": speed.samples_per_s_per_worker})
+            _write({**speed._asdict(), "samples_per_s_per_worker": speed.samples_per_s_per_worker})
             return
         with joined(config.runtime.device) as processes:
-            for told in take_steps(order["side"], config, order["steps"], processes):
-                _tell(told)
+            for report in take_steps(order["side"], config, order["steps"], processes):
+                _write(report)
     except SpaceClipError as error:
-        _tell({"error": str(error)})
+        _write({"error": str(error)})
 
 
 def take_steps(side: str, config: TrainingConfig, steps: int, processes: Processes) -> Iterator[dict[str, Any]]:
-    """Yield once when ready, and after each step that a line of standard input asks for.
+    """Yield a report when ready, and one after each step that a line of standard input asks for.
 
-    The first step warms up and is not told of. Frames are read between steps, off the clock: they are the same work for
-    both sides, done by other processes in a real run.
+    The first step warms up and is not reported. Frames are read between steps and not timed: reading is the same for
+    both sides, and other processes do it in a real run.
 
     Args:
-        side: :data:`OURS` or the plain loop.
+        side: :data:`PLAIN` for the plain loop, otherwise ours.
         config: the recipe.
-        steps: how many steps there will be, which the schedule needs.
-        processes: this one alone.
+        steps: how many steps there will be; the schedule needs it.
+        processes: this process alone.
 
     Raises:
         SpaceClipError: data or settings cannot be used.
@@ -84,10 +86,10 @@ def take_steps(side: str, config: TrainingConfig, steps: int, processes: Process
         for _ in range(int(line)):
             batch = next(batches)
             done += 1
-            with _clock(processes.device) as spent:
+            with _timed(processes.device) as times:
                 result = _step(loop, batch, config, done, steps)
             yield {
-                **spent,
+                **times,
                 "loss": result.losses["total"],
                 "grad_norm": result.grad_norm,
                 "resident_mb": peak_memory.peak_mb(),
@@ -107,41 +109,36 @@ def _batches(config: TrainingConfig, steps: int) -> Iterator[Batch]:
 def _loop(side: str, config: TrainingConfig, processes: Processes) -> Loop:
     torch.manual_seed(config.seed)
     model = build(config.model).to(processes.device)
-    if side != OURS:
+    if side == PLAIN:
         return PlainLoop(model, config, processes.device)
     *_, stepper = build_stepper(model, config, processes)
     return stepper
 
 
 def _step(loop: Loop, batch: Batch, config: TrainingConfig, step: int, steps: int) -> StepResult:
-    torch.manual_seed(step)  # of dropout, the same for both sides
+    torch.manual_seed(step)  # so that both sides draw the same dropout
     settings = config.optimizer
     lr = learning_rate(step, steps + 1, settings.lr, settings.final_lr, int((steps + 1) * settings.warmup))
     return loop.take(batch, lr)
 
 
 @contextmanager
-def _clock(device: torch.device) -> Iterator[dict[str, float]]:
-    """Give a dictionary that holds wall and CPU seconds of the block once it is done."""
-    spent: dict[str, float] = {}
-    _wait(device)
+def _timed(device: torch.device) -> Iterator[dict[str, float]]:
+    """Yield a dictionary that gets the block's wall and CPU seconds at its end."""
+    times: dict[str, float] = {}
+    wait(device)
     wall, cpu = time.perf_counter(), time.process_time()
-    yield spent
-    _wait(device)
-    spent.update(wall_s=time.perf_counter() - wall, cpu_s=time.process_time() - cpu)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    yield times
+    wait(device)
+    times.update(wall_s=time.perf_counter() - wall, cpu_s=time.process_time() - cpu)
 
 
 def _device_peak_mb(device: torch.device) -> float | None:
     return torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None
 
 
-def _tell(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
+def _write(report: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 
 

@@ -62,7 +62,7 @@ def test_a_batch_changes_no_number(command, kitti_drive_dir, tmp_path):
 def test_a_batch_of_0_is_wrong_usage(command, capsys):
     with pytest.raises(SystemExit) as left:
         main([*command, "--protocol", "standard", "--batch", "0"])
-    assert left.value.code == 2 and "at least 1, got 0" in capsys.readouterr().err
+    assert left.value.code == 2 and "at least 1, got '0'" in capsys.readouterr().err
 
 
 def test_nothing_to_evaluate_on(command, capsys):

@@ -55,8 +55,8 @@ def test_any_size(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (["--height", 40], "give both --height and --width"),
         (["--width", 40], "give both --height and --width"),
-        (["--height", 0, "--width", 4], "must be a whole number of at least 1, got 0"),
-        (["--batch", "two"], "must be a whole number of at least 1, got two"),
+        (["--height", 0, "--width", 4], "must be a whole number of at least 1, got '0'"),
+        (["--batch", "two"], "must be a whole number of at least 1, got 'two'"),
         (["--precision", "fp8"], "invalid choice: 'fp8'"),
     ],
 )

@@ -11,7 +11,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.messages import calibration_from_info, image_to_rgb
-from space_clip_ros.tools.benchmark.camera_sender import CameraSender, made_up_camera, made_up_picture
+from space_clip_ros.tools.benchmark.camera_sender import CameraSender
+from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images
 
 
 def test_pictures_and_cameras_come_in_pairs(ros, until):
@@ -31,8 +32,8 @@ def test_pictures_and_cameras_come_in_pairs(ros, until):
     stamps = [(info.header.stamp.sec, info.header.stamp.nanosec) for info in infos]
     assert len(set(stamps)) == len(stamps)
     assert {(image.header.stamp.sec, image.header.stamp.nanosec) for image in images} & set(stamps)
-    assert calibration_from_info(infos[0]).rectified_camera(40, 30) == made_up_camera(40, 30)
-    np.testing.assert_array_equal(image_to_rgb(images[0]), made_up_picture(40, 30))
+    assert calibration_from_info(infos[0]).rectified_camera(40, 30) == placeholder_camera(40, 30)
+    np.testing.assert_array_equal(image_to_rgb(images[0]), placeholder_images(40, 30)[0])
     for node in (sender, listener):
         node.destroy_node()
 

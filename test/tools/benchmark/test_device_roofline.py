@@ -17,7 +17,7 @@ def test_rates(precision: str) -> None:
 
 
 def test_one_line_of_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["device_roof", "cpu", "fp32"])
+    monkeypatch.setattr(sys, "argv", ["device_roofline", "cpu", "fp32"])
     monkeypatch.setattr(device_roofline, "rates", lambda name, precision: (12.34, 5.678))
     device_roofline.main()
     said = json.loads(capsys.readouterr().out)

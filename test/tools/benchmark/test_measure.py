@@ -10,22 +10,22 @@ import pytest
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.tools.benchmark.eager import EagerModel
-from space_clip_ros.tools.benchmark.measure import Case, made_up_images, measure, peak_memory, steps
-from space_clip_ros.tools.benchmark.measured_model import open_subject
-from space_clip_ros.tools.benchmark.roofline import Roof
+from space_clip_ros.tools.benchmark.measure import Case, measure, peak_memory, steps
+from space_clip_ros.tools.benchmark.measured_model import open_model
+from space_clip_ros.tools.benchmark.roofline import Roofline
 
-ROOF = Roof(100.0, 10.0, 1, "made up")
+ROOFLINE = Roofline(100.0, 10.0, 1, "nothing")
 
 
 def test_a_case_next_to_floor_and_eager(model_dir: Path) -> None:
     case = Case(100, 60, batch=1, frames=7)
-    subject = open_subject(model_dir / "any.onnx", "auto", "auto", "auto", 1)
-    held = peak_memory(subject, case)
+    model = open_model(model_dir / "any.onnx", "auto", "auto", "auto", 1)
+    held = peak_memory(model, case)
     assert held["resident"] > 10 and held["device"] is None
     advanced: list[int] = []
     eager = EagerModel(model_dir / "tiny.safetensors", "cpu", 1)
-    found = measure(subject, eager, ROOF, case, lambda: advanced.append(1))
-    subject.close()
+    found = measure(model, eager, ROOFLINE, case, lambda: advanced.append(1))
+    model.close()
     assert len(advanced) == steps(case, compared=True) == 14
     assert json.loads(json.dumps(found)) == found
     assert (found["size"], found["batch"], found["runs"]) == ([100, 60], 1, 7)
@@ -41,19 +41,19 @@ def test_a_case_next_to_floor_and_eager(model_dir: Path) -> None:
 
 
 def test_a_batch_without_floor_and_eager(model_dir: Path) -> None:
-    subject = open_subject(model_dir / "pair.onnx", "auto", "auto", "auto", 1)
-    found = measure(subject, None, None, Case(100, 60, batch=2, frames=5))
-    subject.close()
+    model = open_model(model_dir / "pair.onnx", "auto", "auto", "auto", 1)
+    found = measure(model, None, None, Case(100, 60, batch=2, frames=5))
+    model.close()
     assert found["runs"] == 3 and found["floor"] is None and found["eager"] is None
     with pytest.raises(InputError, match="takes only images of 100 x 60"):
-        peak_memory(subject, Case(10, 10, 2, 2))
+        peak_memory(model, Case(10, 10, 2, 2))
     with pytest.raises(InputError, match="takes only images of 100 x 60"):
-        measure(subject, None, None, Case(10, 10, 2, 2))
+        measure(model, None, None, Case(10, 10, 2, 2))
 
 
-def test_pictures_are_the_same_every_time() -> None:
+def test_images_are_the_same_every_time() -> None:
     case = Case(30, 20, batch=2, frames=1)
-    images = made_up_images(case)
+    images = case.images()
     assert images.shape == (2, 20, 30, 3) and images.dtype == np.uint8 and images.std() > 10
-    np.testing.assert_array_equal(images, made_up_images(case))
+    np.testing.assert_array_equal(images, case.images())
     assert case.runs == 1

@@ -11,70 +11,70 @@ import pytest
 from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.model import load_checkpoint
-from space_clip_ros.tools.benchmark.measured_model import check_size, open_subject
+from space_clip_ros.tools.benchmark.measured_model import check_size, open_model
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 60, 100, 3), dtype=np.uint8)
 
 
 def test_an_exported_file(model_dir: Path) -> None:
-    subject = open_subject(model_dir / "any.onnx", "auto", "auto", "auto", 1)
-    depth, stages = subject.run(IMAGES[:1])
+    model = open_model(model_dir / "any.onnx", "auto", "auto", "auto", 1)
+    depth, stages = model.run(IMAGES[:1])
     assert depth.shape == (1, 60, 100) and list(stages) == ["copy_in", "inference"]
-    assert len(subject.separate(IMAGES[:1], 2)) == 2 and "profiler" in subject.separated_by
-    assert (subject.info.backend, subject.config.name, subject.device_memory()) == ("onnxruntime", "tiny", None)
-    together, stages = subject.run(IMAGES)
+    assert len(model.separate(IMAGES[:1], 2)) == 2 and "profiler" in model.separated_by
+    assert (model.info.backend, model.config.name, model.device_memory()) == ("onnxruntime", "tiny", None)
+    together, stages = model.run(IMAGES)
     np.testing.assert_allclose(together[:1], depth, rtol=1e-5, atol=1e-5)
     assert together.shape == (2, 60, 100) and list(stages) == ["copy_in", "inference"]
-    assert len(subject.separate(IMAGES, 1)) == 1
-    subject.close()
+    assert len(model.separate(IMAGES, 1)) == 1
+    model.close()
 
 
 def test_a_file_for_one_image(model_dir: Path, tmp_path: Path) -> None:
     export(load_checkpoint(model_dir / "tiny.safetensors"), tmp_path / "one.onnx", batch=1)
-    subject = open_subject(tmp_path / "one.onnx", "auto", "auto", "auto", 1)
-    assert subject.run(IMAGES[:1])[0].shape == (1, 60, 100)
+    model = open_model(tmp_path / "one.onnx", "auto", "auto", "auto", 1)
+    assert model.run(IMAGES[:1])[0].shape == (1, 60, 100)
     with pytest.raises(InputError, match="takes 1 images at once, got 2"):
-        subject.run(IMAGES)
-    subject.close()
+        model.run(IMAGES)
+    model.close()
 
 
 def test_a_file_for_several_images(model_dir: Path) -> None:
-    subject = open_subject(model_dir / "pair.onnx", "auto", "auto", "auto", 1)
-    depth, stages = subject.run(IMAGES)
+    model = open_model(model_dir / "pair.onnx", "auto", "auto", "auto", 1)
+    depth, stages = model.run(IMAGES)
     assert depth.shape == (2, 60, 100) and list(stages) == ["inference"]
-    check_size(subject.info, 60, 100)
+    check_size(model.info, 60, 100)
     with pytest.raises(InputError, match="takes only images of 100 x 60 pixels, not 100 x 61"):
-        check_size(subject.info, 61, 100)
-    subject.close()
+        check_size(model.info, 61, 100)
+    model.close()
     for backend, device in (("torch", "auto"), ("auto", "cuda")):
         with pytest.raises(BackendError, match=rf"2 images at once, .* not on backend {backend}, device {device}; exp"):
-            open_subject(model_dir / "pair.onnx", backend, device, "auto", 1)
+            open_model(model_dir / "pair.onnx", backend, device, "auto", 1)
     with pytest.raises(BackendError, match=r"precision fp16: .*pair\.onnx runs in fp32; give precision auto"):
-        open_subject(model_dir / "pair.onnx", "auto", "auto", "fp16", 1)
+        open_model(model_dir / "pair.onnx", "auto", "auto", "fp16", 1)
 
 
 def test_an_engine(model_dir: Path, fake_gpu: Any) -> None:
     from space_clip_ros.export.engine import build_engine
 
     build_engine(model_dir / "any.onnx", (60, 100))
-    subject = open_subject(model_dir / "any.onnx", "tensorrt", "auto", "auto", 1)
-    depth, stages = subject.run(IMAGES[:1])
+    model = open_model(model_dir / "any.onnx", "tensorrt", "auto", "auto", 1)
+    depth, stages = model.run(IMAGES[:1])
     assert depth.shape == (1, 60, 100) and list(stages) == ["copy_in", "inference", "copy_out"]
-    assert subject.separated_by == "" and subject.separate(IMAGES[:1], 1) == []
+    assert model.separated_by == "" and model.separate(IMAGES[:1], 1) == []
     with pytest.raises(InputError, match=r"TensorRT runs one image at a time, got 2; give --batch 1"):
-        subject.run(IMAGES)
-    subject.close()
+        model.run(IMAGES)
+    model.close()
 
 
 def test_a_checkpoint(model_dir: Path) -> None:
-    subject = open_subject(model_dir / "tiny.safetensors", "torch", "cpu", "auto", 1)
-    depth, stages = subject.run(IMAGES)
+    model = open_model(model_dir / "tiny.safetensors", "torch", "cpu", "auto", 1)
+    depth, stages = model.run(IMAGES)
     assert depth.shape == (2, 60, 100) and list(stages) == ["copy_in", "inference", "copy_out"]
-    assert list(subject.separate(IMAGES, 1)[0])[1:4] == ["preprocess", "encoder", "decoder"]
-    assert subject.config.name == "tiny" and "eager" in subject.separated_by
-    subject.close()
+    assert list(model.separate(IMAGES, 1)[0])[1:4] == ["preprocess", "encoder", "decoder"]
+    assert model.config.name == "tiny" and "eager" in model.separated_by
+    model.close()
 
 
 def test_a_model_that_is_not_there() -> None:
     with pytest.raises(ModelError, match="no such name"):
-        open_subject("nothing", "auto", "auto", "auto", 1)
+        open_model("nothing", "auto", "auto", "auto", 1)

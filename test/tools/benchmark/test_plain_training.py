@@ -47,5 +47,5 @@ def test_both_loops_take_the_same_steps(recipe: TrainingConfig) -> None:
 
 def test_another_recipe_is_refused(recipe: TrainingConfig) -> None:
     config = replace(recipe, loss=LossConfig(gradient=0.5))
-    with pytest.raises(ConfigError, match=r"loss\.gradient: the plain loop knows the recipe's terms only.* got 0\.5"):
+    with pytest.raises(ConfigError, match=r"loss\.gradient: the plain loop has only the recipe's losses, got 0\.5"):
         PlainLoop(build(recipe.model), config, CPU)

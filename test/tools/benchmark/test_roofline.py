@@ -29,9 +29,9 @@ def test_a_gpu_is_measured_in_the_models_own_numbers(
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(roofline, "_DEVICE", "asked")
+    monkeypatch.setattr(roofline, "_DEVICE_PROCESS", "asked")
     found = roofline.measure_device("cuda:1", precision)
-    assert found == roofline.Roof(1.0, 2.0, 0, f"cuda:1 {measured}", measured)
+    assert found == roofline.Roofline(1.0, 2.0, 0, f"cuda:1 {measured}", measured)
 
 
 def test_the_best_try_counts(monkeypatch: pytest.MonkeyPatch) -> None:

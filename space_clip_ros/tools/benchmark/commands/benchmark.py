@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
@@ -11,26 +12,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
+from space_clip_ros.cli.options import image_size, positive
 from space_clip_ros.cli.signals import ending_on_sigterm
-from space_clip_ros.config import BACKENDS, PRECISIONS, RUNNING, NodeConfig
+from space_clip_ros.config import RUNNING
 from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.files import write_whole
 from space_clip_ros.tools.benchmark import training_command
+from space_clip_ros.tools.benchmark.options import add_options, command_line
 
 if TYPE_CHECKING:
     from space_clip_ros.inference.backend import ModelInfo
     from space_clip_ros.tools.benchmark.eager import EagerModel
-    from space_clip_ros.tools.benchmark.measured_model import Subject
-    from space_clip_ros.tools.benchmark.roofline import Roof
+    from space_clip_ros.tools.benchmark.measured_model import MeasuredModel
+    from space_clip_ros.tools.benchmark.roofline import Roofline
 
 _SIZES = ((1242, 375), (1280, 720))
 _END_TO_END = "space_clip_ros.tools.benchmark.end_to_end"
-_RATE_HZ = 10.0
 _STEPS = 200
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command's arguments."""
-    node = NodeConfig()
     parser = subparsers.add_parser(
         "benchmark",
         help="measure latency and throughput per stage",
@@ -40,53 +42,43 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: space_clip benchmark --model road_tiny --end-to-end --markdown benchmark.md; "
         "space_clip benchmark --training config/kitti.yaml optimizer.batch_size=2 --steps 100",
     )
-    parser.add_argument("--model", default=node.model, metavar="M", help="name or file (default: %(default)s)")
-    parser.add_argument("--backend", choices=BACKENDS, default=node.backend, help="default: %(default)s")
-    parser.add_argument("--device", default=node.device, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--precision", choices=PRECISIONS, default=node.precision, help="default: %(default)s")
-    parser.add_argument("--threads", type=_count, default=node.threads, metavar="N", help="CPU threads (one a core)")
-    parser.add_argument(
-        "--thread-spinning", action="store_true", help="as the node's parameter: threads spin while they wait"
-    )
+    add_options(parser)
     parser.add_argument(
         "--size",
-        type=_size,
+        type=image_size,
         nargs="+",
         metavar="WxH",
-        help="image sizes, pixels (default: the file's own where it has one, else 1242x375 and 1280x720)",
+        help="image sizes, pixels (default: the size the file was exported for, otherwise 1242x375 and 1280x720)",
     )
-    parser.add_argument("--batch", type=_count, default=1, metavar="N", help="images a run (default: %(default)s)")
-    parser.add_argument("--frames", type=_count, default=100, metavar="N", help="images a size (default: %(default)s)")
+    parser.add_argument("--batch", type=positive, default=1, metavar="N", help="images per run (default: %(default)s)")
     parser.add_argument("--eager", type=Path, metavar="CHECKPOINT", help="compare with eager fp32 PyTorch of this")
     parser.add_argument(
-        "--end-to-end", action="store_true", help="also from stamp to subscriber over DDS (needs ROS 2)"
+        "--end-to-end", action="store_true", help="also measure from stamp to subscriber over DDS (needs ROS 2)"
     )
-    parser.add_argument("--rate", type=_rate, default=_RATE_HZ, metavar="HZ", help="end to end (default: %(default)g)")
-    parser.add_argument("--stride", type=_count, default=1, metavar="N", help="end to end: cloud stride (default: 1)")
     parser.add_argument(
         "--training",
         nargs="+",
         metavar=("CONFIG", "key=value"),
-        help="measure training steps of this YAML file next to a plain eager loop instead of a model",
+        help="instead of a model, measure training steps of this YAML file next to a plain eager loop",
     )
     parser.add_argument(
-        "--steps", type=_count, default=_STEPS, metavar="N", help="training steps of each side (default: %(default)s)"
+        "--steps", type=positive, default=_STEPS, metavar="N", help="training steps per side (default: %(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write tables here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to this file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write tables to this file")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, say the main figures and write the files.
+    """Measure, print the main figures and write the files.
 
     Raises:
-        SpaceClipError: the model cannot be used, or a run failed.
+        SpaceClipError: the model cannot be used, a run failed, or a file cannot be written.
     """
     from space_clip_ros.tools.benchmark.report import markdown
     from space_clip_ros.tools.benchmark.training_report import training_markdown
 
     if args.training and (args.eager or args.end_to_end):
-        raise InputError("--training measures training alone; leave out --eager and --end-to-end")
+        raise InputError("--training", "measures training alone", "leave out --eager and --end-to-end")
     result = training_command.measure(args.training, args.steps) if args.training else _measure(args)
     if args.json:
         _write(args.json, json.dumps(result, indent=2) + "\n")
@@ -97,23 +89,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
     from space_clip_ros.inference.threads import thread_count
-    from space_clip_ros.tools.benchmark.measured_model import open_subject
+    from space_clip_ros.tools.benchmark.measured_model import open_model
     from space_clip_ros.tools.benchmark.report import end_to_end_summary, opening
 
     result, threads = opening(), thread_count(args.threads)
-    subject = open_subject(args.model, **{name: getattr(args, name) for name in RUNNING})
-    info = subject.info
+    model = open_model(args.model, **{name: getattr(args, name) for name in RUNNING})
+    info = model.info
     spinning = args.thread_spinning and (info.backend, info.device) == ("onnxruntime", "cpu")
-    waiting = " that spin" if spinning else ""
-    say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads{waiting}")
-    roof = _roof(info, threads)
+    spin = " that spin" if spinning else ""
+    say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads{spin}")
     try:
-        cases = _cases(args, subject, roof)
+        roofline = _roofline(model, threads)
+        cases = _cases(args, model, roofline)
     finally:
-        subject.close()
-    parts = _end_to_end(args, [tuple(case["size"]) for case in cases]) if args.end_to_end else []
-    for part in parts:
-        say(f"end to end, {end_to_end_summary(part)}")
+        model.close()
+    results = _end_to_end(args, [tuple(case["size"]) for case in cases]) if args.end_to_end else []
+    for end_to_end in results:
+        say(f"end to end, {end_to_end_summary(end_to_end)}")
     return {
         **result,
         "model": {
@@ -126,125 +118,106 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
             "threads": threads,
             "thread_spinning": spinning,
         },
-        "roof": None if roof is None else vars(roof),
+        "roof": None if roofline is None else vars(roofline),
         "cases": cases,
-        "end_to_end": parts,
+        "end_to_end": results,
     }
 
 
-def _roof(info: ModelInfo, threads: int) -> Roof | None:
-    """Measure the machine's limits; None on a GPU without PyTorch to measure it with."""
-    import importlib.util
-
+def _roofline(model: MeasuredModel, threads: int) -> Roofline | None:
+    """Measure the machine's limits; None, with a line why, if there can be no floor."""
     from space_clip_ros.tools.benchmark.roofline import measure_cpu, measure_device
 
+    info = model.info
+    if not model.cost:
+        say(
+            f"no floor: {info.file} was exported without its operation counts; export it again, or run "
+            f"python -m space_clip_ros.export.cost {info.file}"
+        )
+        return None
     if info.device == "cpu":
-        roof = measure_cpu(threads)
+        roofline = measure_cpu(threads)
     elif importlib.util.find_spec("torch"):
-        roof = measure_device(info.device, info.precision)
+        roofline = measure_device(info.device, info.precision)
     else:
         say("no floor: measuring a GPU's limits needs PyTorch")
         return None
-    say(f"limits here: {roof.gflops:g} GFLOP/s {roof.precision}, {roof.gbytes:g} GB/s ({roof.measured_by})")
-    return roof
+    peak = f"{roofline.gflops:g} GFLOP/s {roofline.precision}"
+    say(f"limits here: {peak}, {roofline.gbytes:g} GB/s ({roofline.measured_by})")
+    return roofline
 
 
-def _cases(args: argparse.Namespace, subject: Subject, roof: Roof | None) -> list[dict[str, Any]]:
+def _cases(args: argparse.Namespace, model: MeasuredModel, roofline: Roofline | None) -> list[dict[str, Any]]:
     from space_clip_ros.tools.benchmark.measure import Case, measure, peak_memory, steps
     from space_clip_ros.tools.benchmark.report import summary
 
-    cases = [Case(width, height, args.batch, args.frames) for width, height in _sizes(args, subject)]
-    # Before PyTorch is loaded for the comparison, whose memory is not the model's.
-    memory = [peak_memory(subject, case) for case in cases]
-    eager = _eager(args, subject)
+    cases = [Case(width, height, args.batch, args.frames) for width, height in _sizes(args, model.info)]
+    # Before PyTorch is loaded for the comparison, since its memory is not the model's.
+    memory = [peak_memory(model, case) for case in cases]
+    eager = _eager(args, model)
     results = []
     with progress_bar(sum(steps(case, eager is not None) for case in cases), "benchmark") as bar:
         for case, held in zip(cases, memory, strict=True):
-            results.append({**measure(subject, eager, roof, case, bar.advance), "memory_mb": held})
+            results.append({**measure(model, eager, roofline, case, bar.update), "memory_mb": held})
     for result in results:
         say(summary(result))
     return results
 
 
-def _sizes(args: argparse.Namespace, subject: Subject) -> list[tuple[int, int]]:
+def _sizes(args: argparse.Namespace, info: ModelInfo) -> list[tuple[int, int]]:
     if args.size:
         return list(args.size)
-    fixed = subject.info.fixed_size
+    fixed = info.fixed_size
     return list(_SIZES) if fixed is None else [(fixed[1], fixed[0])]
 
 
-def _eager(args: argparse.Namespace, subject: Subject) -> EagerModel | None:
+def _eager(args: argparse.Namespace, model: MeasuredModel) -> EagerModel | None:
     if args.eager is None:
         return None
     from space_clip_ros.tools.benchmark.eager import EagerModel
 
-    eager = EagerModel(args.eager, subject.info.device, args.threads)
-    ours, plain = subject.config, eager.config
+    eager = EagerModel(args.eager, model.info.device, args.threads)
+    ours, plain = model.config, eager.config
     if (ours.encoder, ours.decoder.channels, ours.input_size) != (
         plain.encoder,
         plain.decoder.channels,
         plain.input_size,
     ):
         raise ModelError(
-            f"{args.eager}: is another network than {subject.info.file}; give the checkpoint it was exported from"
+            args.eager, f"is another network than {model.info.file}", "give the checkpoint it was exported from"
         )
     return eager
 
 
 def _end_to_end(args: argparse.Namespace, sizes: list[tuple[int, ...]]) -> list[dict[str, Any]]:
-    """Run the part that needs ROS, in a process of its own: the command line itself does without."""
+    """Run the part that needs ROS, in a separate process since the command line itself must not need ROS."""
     with tempfile.TemporaryDirectory(prefix="space_clip_benchmark_") as folder:
         file = Path(folder, "end_to_end.json")
-        command = [sys.executable, "-m", _END_TO_END, "--json", str(file)]
-        for name in ("model", "backend", "device", "precision", "threads", "rate", "frames", "stride"):
-            command += [f"--{name}", str(getattr(args, name))]
-        command += ["--thread-spinning"] if args.thread_spinning else []
+        command = [sys.executable, "-m", _END_TO_END, "--json", str(file), *command_line(args)]
         status = _run_to_its_end([*command, "--size", *("x".join(map(str, size)) for size in sizes)])
         if status:
             raise BackendError(
-                f"the end-to-end part ended with status {status}, see above; it needs ROS 2: source "
-                "/opt/ros/DISTRO/setup.bash or pip install 'space_clip_ros[ros]', or leave --end-to-end out"
+                "the end-to-end part",
+                f"ended with status {status}, see above",
+                "it needs ROS 2: source /opt/ros/DISTRO/setup.bash or pip install 'space_clip_ros[ros]', or leave "
+                "--end-to-end out",
             )
-        parts: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-        return parts
+        results: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        return results
 
 
 def _run_to_its_end(command: list[str]) -> int:
-    """Run a command and return its status; whatever ends this process before ends the command too, in good order."""
+    """Run a command and return its status; if this process is ended before, it ends the command in an orderly way."""
     with ending_on_sigterm(), subprocess.Popen(command) as process:
         try:
             return process.wait()
         except BaseException:
-            # It stops processes of its own, and must have the time for that.
+            # The command stops its own child processes first, which takes time.
             process.terminate()
             process.wait()
             raise
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text.encode())
     say(f"written: {path}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, got {text!r}")
-    return int(width), int(height)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.1 <= value <= 200:
-        raise argparse.ArgumentTypeError(f"must be between 0.1 and 200 Hz, got {text!r}")
-    return value

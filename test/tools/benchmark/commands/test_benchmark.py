@@ -133,7 +133,7 @@ def test_being_ended_ends_the_end_to_end_part_in_good_order(tmp_path: Path) -> N
         encoding="utf-8",
     )
     command = [sys.executable, str(part), str(tmp_path)]
-    program = f"from space_clip_ros.cli import benchmark; benchmark._run_to_its_end({command!r})"
+    program = f"from space_clip_ros.tools.benchmark.commands import benchmark; benchmark._run_to_its_end({command!r})"
     process = subprocess.Popen([sys.executable, "-c", program])
     end = time.monotonic() + 60
     while not (tmp_path / "started").exists():

@@ -1,0 +1,119 @@
+"""Operations and weights of the network: worked out by hand, against the published ones, and stored in files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
+from space_clip_ros.errors import ModelError
+from space_clip_ros.export import cost
+from space_clip_ros.export.cost import network_cost
+from space_clip_ros.inference.backends.onnxruntime import OnnxSessions
+from space_clip_ros.inference.metadata import DECODER, ENCODER
+from space_clip_ros.model import build
+
+SMALL = ModelConfig(
+    encoder=EncoderConfig(width=32, heads=2, image_size=32),
+    decoder=DecoderConfig(channels=(16, 12, 8, 6), film_hidden=8),
+    input_size=(32, 64),
+)
+BUNDLED = ("road_tiny", "road_tiny_int8")
+
+
+def test_the_published_model() -> None:
+    """67.6 GFLOP, 33.7 of them in the encoder, by a count that leaves out attention and takes in auxiliary heads."""
+    found = network_cost(ModelConfig())
+    attention = 12 * 2 * 2 * 197 * 197 * 768
+    encoder = found[ENCODER].operations - attention
+    auxiliary = sum(2 * 9 * pixels * ci * ci // 2 for pixels, ci in ((784, 256), (3136, 128), (12544, 64)))
+    assert encoder / 1e9 == pytest.approx(33.7, abs=0.05)
+    assert (encoder + found[DECODER].operations + auxiliary) / 1e9 == pytest.approx(67.6, abs=0.05)
+
+
+def test_one_encoder_block_by_hand() -> None:
+    one, two = (
+        network_cost(ModelConfig(encoder=EncoderConfig(width=64, heads=4, mlp_ratio=ratio)))[ENCODER]
+        for ratio in (1.0, 2.0)
+    )
+    # Twice 64 more hidden units in 12 MLPs, for 197 tokens: 2 products of 64 x 64, two operations each.
+    assert two.operations - one.operations == 12 * 2 * 2 * 197 * 64 * 64
+    assert two.weights - one.weights == 12 * (2 * 64 * 64 + 64)
+
+
+def test_siglips_attention_by_hand() -> None:
+    siglip = dataclasses.replace(SMALL, encoder=dataclasses.replace(SMALL.encoder, kind="siglip"))
+    width, tokens, hidden = 32, 8, 128
+    patches = 2 * tokens * width * 3 * 16 * 16
+    attention = 2 * 2 * tokens * tokens * width
+    block = attention + 2 * tokens * width * (3 * width + width + 2 * hidden)
+    # The pooling head: one query over all tokens, and an MLP of its own.
+    pooling = 2 * 2 * tokens * width + 2 * width * (width + tokens * 2 * width + width + 2 * hidden)
+    assert network_cost(siglip)[ENCODER].operations == patches + 12 * block + pooling
+
+
+def test_cross_attention_by_hand() -> None:
+    attending = dataclasses.replace(SMALL, decoder=dataclasses.replace(SMALL.decoder, fusion="cross_attention"))
+    patches, added = 8, 0
+    for channels in SMALL.decoder.channels[:-1]:
+        added += 2 * 2 * patches * patches * channels + 2 * patches * channels * 4 * channels
+    plain, found = network_cost(SMALL)[DECODER], network_cost(attending)[DECODER]
+    assert found.operations - plain.operations == added
+    assert found.weights - plain.weights == sum(4 * c * c + 4 * c for c in SMALL.decoder.channels[:-1])
+
+
+def test_operations_of_the_decoder_are_those_of_its_layers() -> None:
+    model = build(SMALL)
+    counted = 0
+
+    def hook(layer: nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal counted
+        if isinstance(layer, nn.Linear):
+            counted += 2 * output.numel() * layer.in_features
+        elif isinstance(layer, nn.ConvTranspose2d):
+            counted += 2 * output.numel() * layer.in_channels  # 2 x 2 of stride 2: one input pixel each
+        elif isinstance(layer, nn.Conv2d):
+            counted += 2 * output.numel() * layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
+
+    for module in (model.decoder, model.depth_head):
+        for layer in module.modules():
+            layer.register_forward_hook(hook)
+    with torch.inference_mode():
+        model(torch.zeros(1, 3, *SMALL.input_size), auxiliary=False)
+    assert network_cost(SMALL)[DECODER].operations == counted
+
+
+def test_adapters_cost_nothing_once_merged() -> None:
+    adapted = dataclasses.replace(SMALL.encoder, adapters=AdapterConfig(rank=4))
+    assert network_cost(dataclasses.replace(SMALL, encoder=adapted)) == network_cost(SMALL)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_files_carry_their_counts(project_root: Path, name: str) -> None:
+    sessions = OnnxSessions(project_root / "models" / f"{name}.onnx", threads=1)
+    assert sessions.metadata.cost == network_cost(sessions.metadata.config)
+
+
+def test_counts_are_added_to_an_earlier_file(project_root: Path, tmp_path: Path) -> None:
+    bundled, file = project_root / "models" / "road_tiny_int8.onnx", tmp_path / "earlier.onnx"
+    model = onnx.load(bundled)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {key: value for key, value in properties.items() if key != "space_clip.cost"})
+    onnx.save(model, file)
+    assert OnnxSessions(file, threads=1).metadata.cost == {}
+    assert cost.main([str(file)]) == 0
+    assert file.read_bytes() == bundled.read_bytes()
+    # The graph is still the one that was exported, or it would not be run.
+    assert OnnxSessions(file, threads=1).metadata.cost
+
+
+def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    graph = onnx.helper.make_graph([], "empty", [], [])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "other.onnx")
+    with pytest.raises(ModelError, match=r"other\.onnx: is an ONNX file without the space_clip"):
+        cost.add_cost(tmp_path / "other.onnx")
