@@ -15,6 +15,8 @@ from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
 from space_clip_ros.perception.scale import focal_factor
 
+ENGINE = "engine"
+"""Stage of the model's run; the model's own stages are ``engine/NAME``."""
 _PROJECTORS = 16
 
 
@@ -73,8 +75,8 @@ class DepthCore:
             return [error] * len(group)
         for prepared, prediction in zip(group, predictions, strict=True):
             watch = prepared.request.watch
-            watch.lap("engine")
-            watch.stages_ms.update({f"engine/{name}": value for name, value in prediction.stages_ms.items()})
+            watch.lap(ENGINE)
+            watch.stages_ms.update({f"{ENGINE}/{name}": value for name, value in prediction.stages_ms.items()})
         return [self._frame(*pair) for pair in zip(group, predictions, strict=True)]
 
     def _frame(self, prepared: _Prepared, prediction: Prediction) -> DepthFrame:

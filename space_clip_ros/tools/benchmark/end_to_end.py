@@ -23,6 +23,7 @@ from space_clip_ros.cli.options import image_size
 from space_clip_ros.config import RUNNING, NodeConfig
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.files import write_whole
+from space_clip_ros.perception.core import ENGINE
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.executables import DEPTH_NODE
 from space_clip_ros.tools import executables
@@ -40,8 +41,6 @@ _START_TIMEOUT_S = 180.0
 _LAST_IMAGES_S = 3.0
 _CHECK_S = 0.5
 _CONVERSION_RUNS = 50
-_STAGE = "stage_ms: "
-_ENGINE = "engine"
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -63,19 +62,14 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def overhead_ms(stages_ms: Mapping[str, float]) -> float:
     """Return the time that the node itself takes for an image: all stages but the engine and the engine's parts."""
-    return sum(value for name, value in stages_ms.items() if name.partition("/")[0] != _ENGINE)
+    return sum(value for name, value in stages_ms.items() if name.partition("/")[0] != ENGINE)
 
 
 def over_engine_ms(latency_ms: Mapping[str, float] | None, stages_ms: Mapping[str, float]) -> dict[str, float] | None:
     """Return an output's latencies minus the engine's median time; None if either is unknown."""
-    if latency_ms is None or _ENGINE not in stages_ms:
+    if latency_ms is None or ENGINE not in stages_ms:
         return None
-    return {name: round(value - stages_ms[_ENGINE], 3) for name, value in latency_ms.items()}
-
-
-def stages(node_values: Mapping[str, str]) -> dict[str, float]:
-    """Return the median times of the node's stages, milliseconds, from its diagnostics."""
-    return {key.removeprefix(_STAGE): float(value) for key, value in node_values.items() if key.startswith(_STAGE)}
+    return {name: round(value - stages_ms[ENGINE], 3) for name, value in latency_ms.items()}
 
 
 def _measure(options: argparse.Namespace, terminal: Terminal) -> list[dict[str, Any]]:
@@ -129,8 +123,9 @@ class _Run:
 
     def _warm_up(self, node: Child) -> None:
         def warm() -> bool:
-            if "failed" in (reason := self._receiver.node_values.get("message", "")):
-                raise ChildError(f"{node.name}: {reason}")
+            values = self._receiver.node_values
+            if values.failure or values.model_problem:
+                raise ChildError(node.name, self._receiver.node_message)
             return len(self._receiver.arrivals.complete()) >= _WARM_UP_FRAMES
 
         self._wait(warm, f"{node.name}'s first depth and cloud", _START_TIMEOUT_S)
@@ -142,7 +137,7 @@ class _Run:
             self._children.check()
             self._terminal.show(f"{width}x{height}: {len(self._receiver.sent)} images sent, waiting for {what}")
             if time.monotonic() > deadline:
-                message = self._receiver.node_values.get("message", "nothing")
+                message = self._receiver.node_message or "nothing"
                 raise ChildError(f"no {what} after {seconds:.0f} s; the node's diagnostics say: {message}")
 
     def _longest_s(self) -> float:
@@ -151,7 +146,8 @@ class _Run:
     def _result(self, stamps: set[int]) -> dict[str, Any]:
         receiver, options = self._receiver, self._options
         arrivals = receiver.arrivals
-        found = stages(receiver.node_values)
+        values = receiver.node_values
+        stages_ms = dict(values.stages_ms)
         latency_ms = {output: percentiles(arrivals.latencies_ms(output, stamps)) for output in OUTPUTS}
         return {
             "size": list(self._size),
@@ -160,11 +156,11 @@ class _Run:
             "frames_sent": len(stamps),
             "frames_received": len(stamps & set(arrivals.complete())),
             "latency_ms": latency_ms,
-            "over_engine_ms": {output: over_engine_ms(times, found) for output, times in latency_ms.items()},
-            "stages_ms": found,
-            "overhead_ms": round(overhead_ms(found), 3),
-            "model": receiver.node_values.get("model", ""),
-            "backend": receiver.node_values.get("backend", ""),
+            "over_engine_ms": {output: over_engine_ms(times, stages_ms) for output, times in latency_ms.items()},
+            "stages_ms": stages_ms,
+            "overhead_ms": round(overhead_ms(stages_ms), 3),
+            "model": values.model or "",
+            "backend": values.backend or "",
             "rmw": get_rmw_implementation_identifier(),
             "ros_distro": os.environ.get("ROS_DISTRO", ""),
         }

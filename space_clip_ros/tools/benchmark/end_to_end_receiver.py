@@ -6,6 +6,7 @@ from typing import Any
 
 from sensor_msgs.msg import Image, PointCloud2
 
+from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.tools.arrival_node import ArrivalNode
 
 OUTPUTS: dict[str, Any] = {"depth/image": Image, "depth/points": PointCloud2}
@@ -19,6 +20,11 @@ class Receiver(ArrivalNode):
         super().__init__("end_to_end", OUTPUTS)
 
     @property
-    def node_values(self) -> dict[str, str]:
-        """Newest diagnostics of ``depth_node``, with its summary text as ``message``."""
-        return self.status("depth")
+    def node_values(self) -> DepthValues:
+        """Newest diagnostics of ``depth_node``."""
+        return DepthValues.read(self.status("depth"))
+
+    @property
+    def node_message(self) -> str:
+        """Their summary text; empty before the first."""
+        return self.status("depth").get("message", "")

@@ -20,7 +20,8 @@ from typing import Any
 import cv2
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from space_clip_ros.config import BACKENDS, NodeConfig
+from space_clip_ros.cli.options import add_settings
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.files import write_whole
@@ -145,7 +146,6 @@ def _heading(summary: dict[str, Any]) -> tuple[str, list[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    defaults = NodeConfig()
     parser = argparse.ArgumentParser(
         prog="./demo.sh",
         description="Play a drive or a bag over ROS 2 into the depth node, and report rates, latencies and errors.",
@@ -157,10 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         "--bag", type=Path, metavar="BAG", help="rosbag2 to play instead, such as one from space_clip bag"
     )
     parser.add_argument("--image", metavar="TOPIC", help="image topic of the bag, if it has several")
-    parser.add_argument("--model", default=defaults.model, help="bundled model's name, or a file (%(default)s)")
-    parser.add_argument(
-        "--backend", default=defaults.backend, choices=BACKENDS, help="what runs the model (%(default)s)"
-    )
+    add_settings(parser, NodeConfig, "model", "backend")
     parser.add_argument("--rate", type=_rate, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
     parser.add_argument("--frames", type=_count, default=0, metavar="N", help="play only the first N frames")
     parser.add_argument(

@@ -42,7 +42,7 @@ def test_settings_that_a_side_cannot_use(recipe: TrainingConfig) -> None:
 
 def test_a_side_that_ends(recipe: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_PROCESS", "space_clip_ros.nothing")
-    said = r"the ours side of the training benchmark ended with status 1, see above"
+    said = r"the ours side of the training benchmark: ended with status 1, see above"
     with Side(OURS, {"config": to_dict(recipe)}) as side, pytest.raises(BackendError, match=said):
         side.answer()
 

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from space_clip_ros.errors import BackendError, ModelError
+from space_clip_ros.export.cost import add_cost
 from space_clip_ros.export.onnx import export
 from space_clip_ros.model import SpaceClip, save_checkpoint
 from space_clip_ros.tools.benchmark.commands import benchmark
@@ -83,7 +85,25 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
         assert part in text
 
 
-def test_the_end_to_end_part_is_asked_for_what_was_asked_for(
+def test_an_earlier_file_has_no_floor_until_its_operations_are_counted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, file = onnx.load(folder / "tiny.onnx"), tmp_path / "earlier.onnx"
+    properties = {entry.key: entry.value for entry in model.metadata_props if entry.key != "space_clip.cost"}
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, file)
+    arguments = ["--model", file, "--frames", 1, "--threads", 1, "--json", tmp_path / "b.json"]
+    run(*arguments)
+    assert f"no floor: {file} was exported without its operation counts; " in capsys.readouterr().out
+    result = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+    assert result["roof"] is None and result["cases"][0]["floor"] is None
+    add_cost(file)
+    run(*arguments)
+    assert "no floor" not in capsys.readouterr().out
+    assert json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))["cases"][0]["floor"]["ms"] > 0
+
+
+def test_the_end_to_end_part_gets_the_options_of_the_command(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands: list[list[str]] = []
@@ -99,9 +119,9 @@ def test_the_end_to_end_part_is_asked_for_what_was_asked_for(
     run(*arguments, "--end-to-end", "--markdown", file)
     (command,) = commands
     command.remove("--thread-spinning")
-    told = dict(zip(command[3::2], command[4::2], strict=True))
-    assert told["--model"] == str(folder / "tiny.onnx") and told["--size"] == "100x60"
-    assert (told["--rate"], told["--frames"], told["--stride"], told["--threads"]) == ("5.0", "2", "1", "1")
+    given = dict(zip(command[3::2], command[4::2], strict=True))
+    assert given["--model"] == str(folder / "tiny.onnx") and given["--size"] == "100x60"
+    assert (given["--rate"], given["--frames"], given["--stride"], given["--threads"]) == ("5.0", "2", "1", "1")
     said = capsys.readouterr().out
     assert "end to end, 100x60 at 10 Hz: depth/image p50 20.0 p99 30.0 ms, depth/points never arrived" in said
     assert "node overhead 2.10 ms; 4 of 5 images answered" in said
@@ -113,7 +133,7 @@ def test_the_end_to_end_part_is_asked_for_what_was_asked_for(
 
 def test_an_end_to_end_part_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "_END_TO_END", "space_clip_ros.nothing")
-    with pytest.raises(BackendError, match=r"end-to-end part ended with status 1, see above; it needs ROS 2"):
+    with pytest.raises(BackendError, match=r"end-to-end part: ended with status 1, see above; it needs ROS 2"):
         run("--model", folder / "tiny.onnx", "--frames", 1, "--threads", 1, "--end-to-end")
 
 
