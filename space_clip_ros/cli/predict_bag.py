@@ -15,7 +15,7 @@ from space_clip_ros.tools.bags.options import STORAGES
 
 LOADING = ("model", "backend", "device", "precision")
 """Settings of :class:`NodeConfig` that are options of the command."""
-_ONLY_PICTURES = {"camera": "--camera", "ply": "--ply"}
+_ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
 _ONLY_BAGS = {"image": "--image", "points": "--points", "color": "--color", "params_file": "--params-file"}
 _NODES = ("/**", "depth", "/depth")
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bags = parser.add_argument_group("bags", "space_clip predict --bag drive_0005 --out drive_0005_depth --points")
     bags.add_argument("--bag", type=Path, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
     bags.add_argument("--image", nargs="+", metavar="TOPIC", help="image topics (default: the only one there is)")
-    bags.add_argument("--points", action="store_true", help="add depth/points too")
-    bags.add_argument("--color", action="store_true", help="add depth/color too")
+    bags.add_argument("--points", action="store_true", help="also add depth/points")
+    bags.add_argument("--color", action="store_true", help="also add depth/color")
     bags.add_argument("--storage", choices=STORAGES, help="file format of the new bag (default: the bag's own)")
     bags.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of depth_node, as ROS writes them")
 
@@ -35,17 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_usage(args: argparse.Namespace) -> None:
     """Exit with status 2 if options do not go together."""
     if bool(args.images) == bool(args.bag):
-        args.parser.error("give pictures, or a bag with --bag")
+        args.parser.error("give image files, or a bag with --bag")
     if args.bag and not args.out:
         args.parser.error("--bag needs --out, the folder of the new bag")
-    wrong, remedy = (_ONLY_PICTURES, "is for pictures") if args.bag else (_ONLY_BAGS, "needs --bag")
+    wrong, remedy = (_ONLY_IMAGES, "is for image files") if args.bag else (_ONLY_BAGS, "needs --bag")
     for name, option in wrong.items():
         if getattr(args, name):
             args.parser.error(f"{option} {remedy}")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the new bag, and say what was added.
+    """Write the new bag, and print what was added.
 
     Raises:
         SpaceClipError: the bag, its topics, the parameters or the model cannot be used, or the bag cannot be written.

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.errors import DataError
-from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.color import colorize
 
 _NEAREST_DRAWN_M = 1.0
@@ -46,18 +42,6 @@ def comparison(
     height, width = image.shape[:2]
     resized = [cv2.resize(panel, (width, height), interpolation=cv2.INTER_NEAREST) for panel in panels]
     return np.vstack(resized).astype(np.uint8)
-
-
-def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write (H, W, 3) uint8 RGB as PNG or JPEG, chosen by the suffix.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    encoded, data = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not encoded:
-        raise DataError(path, f"a picture of shape {picture.shape} could not be encoded")
-    write_whole(path, data.tobytes())
 
 
 def _thicken(values: NDArray[np.float32]) -> NDArray[np.float32]:

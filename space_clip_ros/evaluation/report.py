@@ -12,9 +12,10 @@ from typing import Any
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, Predict, mean_metrics
 from space_clip_ros.evaluation.metrics import METRICS
-from space_clip_ros.evaluation.pictures import comparison, write_picture
+from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 from space_clip_ros.files import write_whole, written_whole
+from space_clip_ros.geometry.image_file import write_rgb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,5 +102,5 @@ def write_worst(
         frame = protocol.prepare(frames[score.number])
         depth = protocol.fit(predict(frame.image), frame.depth)
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
-        write_picture(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
+        write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

@@ -1,4 +1,4 @@
-"""Reads image files; a damaged file is an error, never half an image."""
+"""Reads and writes image files; a damaged file is an error, never half an image."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.errors import DataError
+from space_clip_ros.files import write_whole
 
 # How files of each format begin and end. Some decoder versions fill the missing part of a truncated file with black or
 # grey instead of failing.
@@ -48,3 +49,15 @@ def read_image(path: str | Path, flags: int) -> npt.NDArray[Any]:
     if image is None:
         raise DataError(path, f"is not an image that OpenCV can read ({len(data)} bytes)")
     return np.asarray(image)
+
+
+def write_rgb(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 RGB as PNG or JPEG, chosen by the suffix.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    encoded, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise DataError(path, f"an image of {rgb.shape[1]} x {rgb.shape[0]} pixels could not be encoded")
+    write_whole(path, data.tobytes())

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from space_clip_ros.evaluation.metrics import METRICS
-from space_clip_ros.evaluation.pictures import write_picture
+from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.tables import Table
 from space_clip_ros.training.tensorboard import TensorBoardWriter
@@ -61,7 +61,7 @@ class Journal:
                 self._evaluations.add({"step": step, "epoch": epoch, "weights": weights, **metrics})
                 self._tensorboard.scalars({f"{weights}/{name}": value for name, value in metrics.items()}, step)
             for index, picture in enumerate(validation.pictures):
-                write_picture(self._path / "pictures" / f"epoch_{epoch:04d}_{index}.jpg", picture)
+                write_rgb(self._path / "pictures" / f"epoch_{epoch:04d}_{index}.jpg", picture)
             self._tensorboard.pictures("validation", validation.pictures, step)
         # The time of the evaluation must not count as the next step's.
         self._time = time.monotonic()

@@ -84,10 +84,10 @@ def test_a_useless_parameter_file_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give pictures, or a bag with --bag"),
-        (["a.png", "--bag", "b"], "give pictures, or a bag with --bag"),
+        ([], "give image files, or a bag with --bag"),
+        (["a.png", "--bag", "b"], "give image files, or a bag with --bag"),
         (["--bag", "b"], "--bag needs --out"),
-        (["--bag", "b", "--out", "c", "--camera", "k.yaml"], "--camera is for pictures"),
+        (["--bag", "b", "--out", "c", "--camera", "k.yaml"], "--camera is for image files"),
         (["a.png", "--points"], "--points needs --bag"),
     ],
 )

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from space_clip_ros.errors import DataError
-from space_clip_ros.evaluation.pictures import comparison, write_picture
+from space_clip_ros.evaluation.pictures import comparison
 
 
 def test_four_panels_and_larger_errors_are_brighter():
@@ -21,9 +19,3 @@ def test_four_panels_and_larger_errors_are_brighter():
     assert (shown_truth.any(axis=-1)).sum() == 18
     assert error[15, 25].sum() > error[4, 5].sum() > 0
     assert not error[10, 15].any()
-
-
-def test_a_picture_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"a\.png: cannot be written"):
-        write_picture(tmp_path / "file" / "a.png", np.zeros((2, 2, 3), np.uint8))

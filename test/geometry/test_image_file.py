@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.geometry.image_file import read_rgb
+from space_clip_ros.geometry.image_file import read_rgb, write_rgb
 
 RGB = np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8)
 
@@ -66,3 +66,14 @@ def test_a_header_that_claims_an_absurd_size_is_an_error(tmp_path: Path) -> None
     path.write_bytes(data)
     with pytest.raises(DataError, match="is not an image"):
         read_rgb(path)
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    write_rgb(tmp_path / "image.png", RGB)
+    np.testing.assert_array_equal(read_rgb(tmp_path / "image.png"), RGB)
+
+
+def test_an_image_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"a\.png: cannot be written"):
+        write_rgb(tmp_path / "file" / "a.png", RGB)

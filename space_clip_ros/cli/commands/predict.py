@@ -1,4 +1,4 @@
-"""``space_clip predict``: depth of pictures, as files, or of a bag's images, as topics."""
+"""``space_clip predict``: depth of image files, as files, or of a bag's images, as topics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from space_clip_ros.cli import predict_bag
 from space_clip_ros.cli.console import progress, say
 from space_clip_ros.cli.options import add_settings
 from space_clip_ros.config import ColorConfig, NodeConfig
-from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.errors import InputError
 
 if TYPE_CHECKING:
     from space_clip_ros.geometry.rectification import Rectifier
@@ -24,23 +24,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "predict",
-        help="metric depth of pictures, or of a bag's images",
-        description="Estimate metric depth of pictures, or of a bag's images (--bag). For NAME.png, writes "
-        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. Pictures of "
-        "a camera with distortion are rectified first, and all files are of the rectified picture. With --bag, --out "
-        "is a copy of the bag with the topics that depth_node would publish; repeat it to go on after an interruption.",
+        help="metric depth of images, or of a bag's images",
+        description="Estimate metric depth of image files, or of a bag's images (--bag). For NAME.png, writes "
+        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. Images of a "
+        "camera with distortion are rectified first, and all files show the rectified image. With --bag, --out is a "
+        "copy of the bag with the topics that depth_node would publish; run the command again to resume after an "
+        "interruption.",
         epilog="example: space_clip predict street.png --out depth --camera camera.yaml",
     )
-    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="picture (PNG, JPEG)")
+    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="image file (PNG, JPEG)")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder to write to (default: here); with --bag the new bag's"
+        "--out", type=Path, metavar="DIR", help="folder to write to (default: here); with --bag that of the new bag"
     )
     add_settings(parser, NodeConfig, *predict_bag.LOADING)
     parser.add_argument(
         "--camera",
         type=Path,
         metavar="K.yaml",
-        help="the pictures' calibration, as ROS's camera_calibration writes it",
+        help="the images' calibration, as ROS's camera_calibration writes it",
     )
     parser.add_argument(
         "--ply",
@@ -59,10 +60,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every picture, or every image of a bag.
+    """Predict every image file, or every image of a bag.
 
     Raises:
-        SpaceClipError: a picture, the bag, the camera or the model cannot be used, or a file cannot be written.
+        SpaceClipError: an image, the bag, the camera or the model cannot be used, or a file cannot be written.
     """
     _check_usage(args)
     if args.bag:
@@ -80,37 +81,38 @@ def run(args: argparse.Namespace) -> int:
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
         for file in progress(args.images, len(args.images), "depth"):
             rgb = _rectified(read_rgb(file), rectifier, file)
-            picture = _Picture(out / file.stem, rgb, _valid_depth(predictor, rgb))
-            picture.write(args.format, info.min_depth, info.max_depth)
+            result = _Result(out / file.stem, rgb, _valid_depth(predictor, rgb))
+            result.write(args.format, info.min_depth, info.max_depth)
             if rectifier and args.ply is not False:
-                picture.write_cloud(rectifier)
+                result.write_cloud(rectifier)
     return 0
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """One picture's results; ``stem`` is the path that all its files begin with."""
+class _Result:
+    """One image with its depth; ``stem`` is the path that all its files begin with."""
 
     stem: Path
     rgb: Rgb
     depth: Depth
 
     def write(self, format: str, min_depth: float, max_depth: float) -> None:
-        """Write depth and colours, and say the median."""
+        """Write depth and colours, and print the median."""
         import numpy as np
 
         from space_clip_ros.geometry.color import colorize
         from space_clip_ros.geometry.depth import write_depth_png
+        from space_clip_ros.geometry.image_file import write_rgb
 
         target = self._file("_depth.png")
         write_depth_png(target, self.depth, format)
-        _write_rgb(self._file("_color.png"), colorize(self.depth, ColorConfig().colormap, min_depth, max_depth))
+        write_rgb(self._file("_color.png"), colorize(self.depth, ColorConfig().colormap, min_depth, max_depth))
         valid = self.depth[np.isfinite(self.depth)]
         median = f"median {np.median(valid):.2f} m" if valid.size else "no valid depth"
         say(f"{target}: {median}, {valid.size / self.depth.size:.0%} valid")
 
     def write_cloud(self, rectifier: Rectifier) -> None:
-        """Write the coloured cloud."""
+        """Write the coloured cloud, and print its size."""
         from space_clip_ros.geometry.cloud import Projector
         from space_clip_ros.geometry.ply import write_ply
 
@@ -128,7 +130,7 @@ def _check_usage(args: argparse.Namespace) -> None:
         args.parser.error("--ply needs --camera")
     repeated = [stem for stem, count in Counter(file.stem for file in args.images).items() if count > 1]
     if repeated:
-        args.parser.error(f"several pictures are named {repeated[0]}, and would overwrite each other's results")
+        args.parser.error(f"several images are named {repeated[0]}, and would overwrite each other's results")
 
 
 def _rectified(rgb: Rgb, rectifier: Rectifier | None, file: Path) -> Rgb:
@@ -137,8 +139,9 @@ def _rectified(rgb: Rgb, rectifier: Rectifier | None, file: Path) -> Rgb:
     if (rgb.shape[1], rgb.shape[0]) != rectifier.size:
         width, height = rectifier.size
         raise InputError(
-            f"{file}: is {rgb.shape[1]} x {rgb.shape[0]} pixels, the camera's pictures are {width} x {height}; "
-            f"calibrate at the pictures' size"
+            file,
+            f"is {rgb.shape[1]} x {rgb.shape[0]} pixels, the camera's images are {width} x {height}",
+            "calibrate at the images' size",
         )
     return rectifier(rgb).astype(rgb.dtype, copy=False)
 
@@ -148,12 +151,3 @@ def _valid_depth(predictor: Predictor, rgb: Rgb) -> Depth:
 
     depth = predictor(rgb)
     return invalidate(depth, predictor.info.min_depth, predictor.info.max_depth, out=depth)
-
-
-def _write_rgb(path: Path, rgb: Rgb) -> None:
-    import cv2
-
-    encoded, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    if not encoded:
-        raise DataError(f"{path}: a picture of {rgb.shape[1]} x {rgb.shape[0]} pixels could not be encoded as PNG")
-    path.write_bytes(data.tobytes())

@@ -102,7 +102,7 @@ def test_several_pictures(model_file: Path, picture: Path, tmp_path: Path) -> No
     ("arguments", "message"),
     [
         (["--ply"], "--ply needs --camera"),
-        (["other/street.jpg"], "several pictures are named street"),
+        (["other/street.jpg"], "several images are named street"),
         (["--format", "inches"], "invalid choice"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_camera_of_another_size(model_file: Path, picture: Path, tmp_path: Pat
     camera.write_text(
         camera.read_text(encoding="utf-8").replace("image_width: 80", "image_width: 640"), encoding="utf-8"
     )
-    with pytest.raises(InputError, match=r"street\.png: is 80 x 60 pixels, the camera's pictures are 640 x 60"):
+    with pytest.raises(InputError, match=r"street\.png: is 80 x 60 pixels, the camera's images are 640 x 60"):
         run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera)
 
 
