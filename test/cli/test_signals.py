@@ -8,7 +8,7 @@ import pytest
 from space_clip_ros.cli.signals import ending_on_sigterm
 
 
-def test_sigterm_runs_what_is_to_be_done_at_the_end() -> None:
+def test_sigterm_runs_finally_blocks() -> None:
     before = signal.getsignal(signal.SIGTERM)
     done = []
     with pytest.raises(SystemExit) as ended, ending_on_sigterm():

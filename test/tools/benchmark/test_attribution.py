@@ -1,4 +1,4 @@
-"""Profile events to stages: made-up events worked out by hand, and a real profile of a real file."""
+"""Profile events to stages: invented events worked out by hand, and a real profile of a real file."""
 
 from __future__ import annotations
 

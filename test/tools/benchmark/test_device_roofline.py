@@ -1,4 +1,4 @@
-"""A GPU's limits, measured with PyTorch; what is not CUDA's own runs on the CPU just as well."""
+"""A GPU's limits are measured with PyTorch; here the same code runs on the CPU."""
 
 from __future__ import annotations
 

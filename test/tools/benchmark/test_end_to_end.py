@@ -23,13 +23,13 @@ def measure(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
 
 
-def test_overhead_is_all_but_the_engine() -> None:
+def test_overhead_is_every_stage_but_the_engine() -> None:
     stages_ms = {"convert": 0.5, "engine": 20.0, "engine/inference": 19.0, "range": 0.25, "depth/points": 2.0}
     assert overhead_ms(stages_ms) == pytest.approx(2.75)
     assert overhead_ms({}) == 0.0
 
 
-def test_what_lies_above_the_engines_time() -> None:
+def test_latency_over_the_engines_time() -> None:
     times = {"p50": 30.0, "p99": 55.5}
     assert over_engine_ms(times, {"engine": 20.0, "range": 1.0}) == {"p50": 10.0, "p99": 35.5}
     assert over_engine_ms(None, {"engine": 20.0}) is None

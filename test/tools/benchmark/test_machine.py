@@ -1,4 +1,4 @@
-"""What is said about the machine."""
+"""The description of the machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from space_clip_ros.tools.benchmark.machine import describe_machine, usable_cores
 
 
-def test_everything_a_reader_needs_is_there() -> None:
+def test_the_description_is_complete() -> None:
     found = describe_machine()
     assert {"processor", "cores", "memory", "system", "load", "python", "space_clip_ros", "onnxruntime"} <= set(found)
     assert found["numpy"] == np.__version__ and found["python"] == platform.python_version()

@@ -1,4 +1,4 @@
-"""What is measured is what users run: predictors, or ONNX Runtime for files that take several images."""
+"""The benchmark measures what users run: predictors, or ONNX Runtime for files that take several images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine's limits: measured in a process of its own, and the best of many tries."""
+"""The machine's limits are measured in a separate process, and the best of many tries counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both sides train in processes of their own, in turns, and what goes wrong there is said here."""
+"""Both sides train in their own processes, in turns, and their errors reach the parent."""
 
 from __future__ import annotations
 

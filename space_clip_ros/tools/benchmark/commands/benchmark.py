@@ -118,6 +118,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
             "threads": threads,
             "thread_spinning": spinning,
         },
+        # The key of schema 1.
         "roof": None if roofline is None else vars(roofline),
         "cases": cases,
         "end_to_end": results,
