@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import onnx
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -55,6 +54,9 @@ def add_cost(file: Path) -> None:
         ModelError: the file is not one of ours.
         DataError: it cannot be written.
     """
+    # Imported here because counting, which a benchmark of a checkpoint does, needs no onnx.
+    import onnx
+
     model = onnx.load(file)
     metadata = OnnxMetadata.from_properties({entry.key: entry.value for entry in model.metadata_props}, file)
     metadata = replace(metadata, cost=network_cost(metadata.config))
