@@ -182,10 +182,7 @@ def test_the_core_loads_without_ros_and_without_torch(room: str) -> None:
 # Loaded where bags are, which needs rosbags.
 NEEDS_ROSBAGS = "space_clip_ros.messages.bag_types"
 # Parts of the benchmark that are ROS nodes, or that start them.
-ROS_ONLY = {
-    f"space_clip_ros.tools.benchmark.{name}"
-    for name in ("camera_sender", "conversions", "end_to_end", "end_to_end_receiver")
-}
+ROS_ONLY = {f"space_clip_ros.tools.benchmark.{name}" for name in ("camera_sender", "conversions", "end_to_end")}
 
 
 def test_the_model_and_training_load_without_ros() -> None:

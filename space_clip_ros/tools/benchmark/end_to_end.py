@@ -18,23 +18,26 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.utilities import get_rmw_implementation_identifier
+from sensor_msgs.msg import Image, PointCloud2
 
 from space_clip_ros.cli.options import image_size
 from space_clip_ros.config import RUNNING, NodeConfig
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.files import write_whole
+from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.perception.core import ENGINE
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.executables import DEPTH_NODE
 from space_clip_ros.tools import executables
-from space_clip_ros.tools.arrival_node import running
+from space_clip_ros.tools.arrival_node import ArrivalNode, running
 from space_clip_ros.tools.benchmark.conversions import time_conversions
-from space_clip_ros.tools.benchmark.end_to_end_receiver import OUTPUTS, Receiver
 from space_clip_ros.tools.benchmark.options import add_options
 from space_clip_ros.tools.latency import percentiles
 from space_clip_ros.tools.processes import Child, ChildError, Children
 from space_clip_ros.tools.terminal import Terminal
 
+_OUTPUTS: dict[str, Any] = {"depth/image": Image, "depth/points": PointCloud2}
+"""Outputs of the node that are subscribed to."""
 _PROCESSES = 3
 _WARM_UP_FRAMES = 10
 _START_TIMEOUT_S = 180.0
@@ -81,7 +84,7 @@ def _measure(options: argparse.Namespace, terminal: Terminal) -> list[dict[str, 
         for number, (size, converted) in enumerate(zip(options.size, conversions, strict=True)):
             folder = Path(name, str(number))
             folder.mkdir()
-            with running(Receiver) as receiver, Children(folder) as children:
+            with running(lambda: ArrivalNode("end_to_end", _OUTPUTS)) as receiver, Children(folder) as children:
                 run = _Run(options, size, receiver, children, terminal)
                 results.append({**run.measure(), "conversions_ms": converted, "dds_profile": _without_folder(profile)})
     terminal.clear()
@@ -95,7 +98,7 @@ class _Run:
         self,
         options: argparse.Namespace,
         size: tuple[int, int],
-        receiver: Receiver,
+        receiver: ArrivalNode,
         children: Children,
         terminal: Terminal,
     ) -> None:
@@ -123,9 +126,9 @@ class _Run:
 
     def _warm_up(self, node: Child) -> None:
         def warm() -> bool:
-            values = self._receiver.node_values
+            values = self._receiver.values(DepthValues)
             if values.failure or values.model_problem:
-                raise ChildError(node.name, self._receiver.node_message)
+                raise ChildError(node.name, self._receiver.message(DepthValues))
             return len(self._receiver.arrivals.complete()) >= _WARM_UP_FRAMES
 
         self._wait(warm, f"{node.name}'s first depth and cloud", _START_TIMEOUT_S)
@@ -137,7 +140,7 @@ class _Run:
             self._children.check()
             self._terminal.show(f"{width}x{height}: {len(self._receiver.sent)} images sent, waiting for {what}")
             if time.monotonic() > deadline:
-                message = self._receiver.node_message or "nothing"
+                message = self._receiver.message(DepthValues) or "nothing"
                 raise ChildError(f"no {what} after {seconds:.0f} s; the node's diagnostics say: {message}")
 
     def _longest_s(self) -> float:
@@ -146,9 +149,9 @@ class _Run:
     def _result(self, stamps: set[int]) -> dict[str, Any]:
         receiver, options = self._receiver, self._options
         arrivals = receiver.arrivals
-        values = receiver.node_values
+        values = receiver.values(DepthValues)
         stages_ms = dict(values.stages_ms)
-        latency_ms = {output: percentiles(arrivals.latencies_ms(output, stamps)) for output in OUTPUTS}
+        latency_ms = {output: percentiles(arrivals.latencies_ms(output, stamps)) for output in _OUTPUTS}
         return {
             "size": list(self._size),
             "rate_hz": options.rate,
