@@ -140,11 +140,28 @@ def read_yaml(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError
     Raises:
         SpaceClipError: the ``error`` given; the file cannot be read, or is not YAML.
     """
+    return parse_yaml(path, read_text(path, remedy, error), error)
+
+
+def read_text(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError) -> str:
+    """Return the text of a YAML file; arguments and errors as :func:`read_yaml`."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as failure:
         raise error(path, f"cannot be read ({failure.strerror})", remedy) from failure
-    except (yaml.YAMLError, UnicodeDecodeError) as failure:
+    except UnicodeDecodeError as failure:
+        raise error(path, f"is not valid YAML: {failure}") from failure
+
+
+def parse_yaml(path: Path, text: str, error: type[SpaceClipError] = ConfigError) -> Any:
+    """Return what the text of a YAML file holds.
+
+    Raises:
+        SpaceClipError: the ``error`` given; the text is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as failure:
         raise error(path, f"is not valid YAML: {' '.join(str(failure).split())}") from failure
 
 

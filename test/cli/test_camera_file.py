@@ -47,16 +47,70 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
+# As OpenCV's calibration sample writes it; older versions begin names with a capital.
+OPENCV = """\
+%YAML:1.0
+---
+calibration_time: "Thu 26 Nov 2026"
+image_Width: 64
+image_Height: 48
+fisheye_model: 0
+Camera_Matrix: !!opencv-matrix
+   rows: 3
+   cols: 3
+   dt: d
+   data: [ 50., 0., 31.5, 0., 51., 23.5, 0., 0., 1. ]
+Distortion_Coefficients: !!opencv-matrix
+   rows: 5
+   cols: 1
+   dt: d
+   data: [ -0.3, 0.1, 0., 0., 0. ]
+"""
+
+
 def test_the_tutorials_camera(tmp_path: Path) -> None:
-    rectifier = read_camera_file(written(tmp_path, CALIBRATION))
-    assert rectifier.size == (640, 480) and not rectifier.identity
+    rectifier = read_camera_file(written(tmp_path, CALIBRATION)).rectifier(640, 480)
+    assert not rectifier.identity
     assert (rectifier.camera.fx, rectifier.camera.cx) == (393.6538, 322.797939)
 
 
 def test_only_the_matrix(tmp_path: Path) -> None:
-    rectifier = read_camera_file(written(tmp_path, PINHOLE))
+    rectifier = read_camera_file(written(tmp_path, PINHOLE)).rectifier(64, 48)
     assert rectifier.identity
     np.testing.assert_array_equal(rectifier.camera.K, [[50, 0, 31.5], [0, 51, 23.5], [0, 0, 1]])
+
+
+def test_opencvs_own_files(tmp_path: Path) -> None:
+    calibration = read_camera_file(written(tmp_path, OPENCV))
+    assert (calibration.width, calibration.height, calibration.distortion_model) == (64, 48, "plumb_bob")
+    assert calibration.D == (-0.3, 0.1, 0.0, 0.0, 0.0)
+
+
+DISTORTED = PINHOLE + "distortion_coefficients: {rows: 1, cols: 4, data: [0.1, 0.01, 0.0, 0.0]}\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "model"),
+    [
+        ("", "plumb_bob"),
+        ("distortion_model: equidistant\n", "equidistant"),
+        ("camera_model: fisheye\n", "fisheye"),
+        ("camera_model: Equidistant\n", "equidistant"),
+        ("camera_model: pinhole\n", "plumb_bob"),
+        ("camera_model: pinhole\ndistortion_model: rational_polynomial\n", "rational_polynomial"),
+        ("camera_model: fisheye\ndistortion_model: equidistant\n", "equidistant"),
+        ("fisheye_model: 1\n", "equidistant"),
+    ],
+)
+def test_the_ways_to_name_a_model(tmp_path: Path, lines: str, model: str) -> None:
+    assert read_camera_file(written(tmp_path, DISTORTED + lines)).distortion_model == model
+
+
+def test_a_fisheye_is_rectified_as_one(tmp_path: Path) -> None:
+    fisheye = read_camera_file(written(tmp_path, DISTORTED + "camera_model: fisheye\n")).rectifier(64, 48)
+    named = read_camera_file(written(tmp_path, DISTORTED + "distortion_model: equidistant\n")).rectifier(64, 48)
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    np.testing.assert_array_equal(fisheye(image), named(image))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +124,8 @@ def test_only_the_matrix(tmp_path: Path) -> None:
         (PINHOLE.replace("[50, 0,", "["), "holds no usable camera"),
         (PINHOLE.replace("64", "wide"), "holds no usable camera"),
         (CALIBRATION.replace("plumb_bob", "pear"), "holds no usable camera: .*pear"),
+        (CALIBRATION + "camera_model: fisheye\n", "contradicts a fisheye camera; leave out the wrong one"),
+        (PINHOLE.replace("50", "0.5").replace("51", "0.5"), "holds no usable camera: .*calibrate the camera"),
     ],
 )
 def test_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -15,7 +15,8 @@ from space_clip_ros.config import ColorConfig, NodeConfig
 from space_clip_ros.errors import InputError
 
 if TYPE_CHECKING:
-    from space_clip_ros.geometry.rectification import Rectifier
+    from space_clip_ros.geometry.calibration import CameraCalibration
+    from space_clip_ros.geometry.camera import PinholeCamera
     from space_clip_ros.inference.backend import Depth, Rgb
     from space_clip_ros.inference.predictor import Predictor
 
@@ -74,17 +75,17 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.geometry.image_file import read_rgb
     from space_clip_ros.inference import load_predictor
 
-    rectifier = read_camera_file(args.camera) if args.camera else None
+    calibration = read_camera_file(args.camera) if args.camera else None
     out.mkdir(parents=True, exist_ok=True)
     with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
         info = predictor.info
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
         for file in progress(args.images, len(args.images), "depth"):
-            rgb = _rectified(read_rgb(file), rectifier, file)
+            rgb, camera = _rectified(read_rgb(file), calibration, file)
             result = _Result(out / file.stem, rgb, _valid_depth(predictor, rgb))
             result.write(args.format, info.min_depth, info.max_depth)
-            if rectifier and args.ply is not False:
-                result.write_cloud(rectifier)
+            if camera and args.ply is not False:
+                result.write_cloud(camera)
     return 0
 
 
@@ -111,13 +112,13 @@ class _Result:
         median = f"median {np.median(valid):.2f} m" if valid.size else "no valid depth"
         say(f"{target}: {median}, {valid.size / self.depth.size:.0%} valid")
 
-    def write_cloud(self, rectifier: Rectifier) -> None:
+    def write_cloud(self, camera: PinholeCamera) -> None:
         """Write the coloured cloud, and print its size."""
         from space_clip_ros.geometry.cloud import Projector
         from space_clip_ros.geometry.ply import write_ply
 
         target = self._file(".ply")
-        count = write_ply(target, Projector(rectifier.camera).project(self.depth), self.rgb)
+        count = write_ply(target, Projector(camera).project(self.depth), self.rgb)
         say(f"{target}: {count} points")
 
     def _file(self, ending: str) -> Path:
@@ -133,17 +134,18 @@ def _check_usage(args: argparse.Namespace) -> None:
         args.parser.error(f"several images are named {repeated[0]}, and would overwrite each other's results")
 
 
-def _rectified(rgb: Rgb, rectifier: Rectifier | None, file: Path) -> Rgb:
-    if rectifier is None:
-        return rgb
-    if (rgb.shape[1], rgb.shape[0]) != rectifier.size:
-        width, height = rectifier.size
-        raise InputError(
-            file,
-            f"is {rgb.shape[1]} x {rgb.shape[0]} pixels, the camera's images are {width} x {height}",
-            "calibrate at the images' size",
-        )
-    return rectifier(rgb).astype(rgb.dtype, copy=False)
+def _rectified(rgb: Rgb, calibration: CameraCalibration | None, file: Path) -> tuple[Rgb, PinholeCamera | None]:
+    """Return the image without distortion, and its camera."""
+    if calibration is None:
+        return rgb, None
+    height, width = rgb.shape[:2]
+    try:
+        rectifier = calibration.rectifier(width, height)
+    except InputError as error:
+        raise InputError(file, f"does not fit its camera: {error}") from error
+    if (width, height) != (calibration.width, calibration.height):
+        say(f"{file}: the camera of {calibration.width}x{calibration.height} pixels is scaled to {width}x{height}")
+    return rectifier(rgb).astype(rgb.dtype, copy=False), rectifier.camera
 
 
 def _valid_depth(predictor: Predictor, rgb: Rgb) -> Depth:

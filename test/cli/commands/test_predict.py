@@ -117,8 +117,18 @@ def test_a_camera_of_another_size(model_file: Path, picture: Path, tmp_path: Pat
     camera.write_text(
         camera.read_text(encoding="utf-8").replace("image_width: 80", "image_width: 640"), encoding="utf-8"
     )
-    with pytest.raises(InputError, match=r"street\.png: is 80 x 60 pixels, the camera's images are 640 x 60"):
+    with pytest.raises(InputError, match=r"street\.png: does not fit its camera: .* 640x60 pixels .* they are 80x60"):
         run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera)
+
+
+def test_a_camera_of_another_resolution_is_scaled(
+    model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    camera = camera_file(tmp_path)
+    text = camera.read_text(encoding="utf-8")
+    camera.write_text(text.replace(": 80", ": 160").replace(": 60", ": 120"), encoding="utf-8")
+    run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera)
+    assert "street.png: the camera of 160x120 pixels is scaled to 80x60" in capsys.readouterr().out
 
 
 def test_a_picture_that_is_not_there(model_file: Path, tmp_path: Path) -> None:
