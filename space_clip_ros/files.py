@@ -36,10 +36,10 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
         yield draft
         draft.chmod(0o666 & ~_umask())
         if durable:
-            _synchronise(draft)
+            synchronise(draft)
         draft.replace(path)
         if durable:
-            _synchronise(path.parent)
+            synchronise(path.parent)
     except OSError as error:
         reason = f"cannot be written ({error.strerror or error})"
         raise DataError(path, reason, "check the folder and the space left") from error
@@ -96,7 +96,7 @@ def shared_file(name: str) -> Path:
     raise DataError(name, f"not found in {', '.join(map(str, folders))}", "install the package again")
 
 
-def _synchronise(path: Path) -> None:
+def synchronise(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

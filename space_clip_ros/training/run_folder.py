@@ -18,7 +18,7 @@ import torch
 
 from space_clip_ros import settings
 from space_clip_ros.errors import ConfigError, ModelError
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import synchronise, write_whole
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
 from space_clip_ros.model.tensor_files import read_torch
 from space_clip_ros.training_config import TrainingConfig
@@ -99,7 +99,7 @@ class RunFolder:
                 torch.save(dict(state), file)
                 file.flush()
                 os.fsync(file.fileno())
-            _synchronise(draft)
+            synchronise(draft)
             # A checkpoint of the same step has the same content and can stay.
             if not target.exists():
                 draft.rename(target)
@@ -132,7 +132,7 @@ class RunFolder:
         link.unlink(missing_ok=True)
         link.symlink_to(target.relative_to(self.path))
         link.replace(self._last)
-        _synchronise(self.path)
+        synchronise(self.path)
 
     def _remove_old(self, newest: Path) -> None:
         """Remove all but the newest checkpoints, and the drafts of killed processes."""
@@ -152,11 +152,3 @@ def _differing_settings(first: Mapping[str, Any], second: Mapping[str, Any], pre
         elif left != right:
             names.append(f"{prefix}{key}")
     return names
-
-
-def _synchronise(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
