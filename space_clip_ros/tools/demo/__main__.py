@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from space_clip_ros.cli.options import add_settings
@@ -25,6 +24,7 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.files import write_whole
+from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.ros.common import dds
 from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.tools.arrival_node import running
@@ -125,12 +125,8 @@ def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:
 
 
 def _write(out: Path, summary: dict[str, Any], frames: Sequence[ReportFrame]) -> None:
-    picture = draw_report(frames, *_heading(summary), NodeConfig())
-    encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not encoded:
-        raise DataError(f"a report of {picture.shape[1]}x{picture.shape[0]} pixels could not be encoded as PNG")
     write_whole(out / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
-    write_whole(out / "report.png", png.tobytes())
+    write_rgb(out / "report.png", draw_report(frames, *_heading(summary), NodeConfig()))
 
 
 def _heading(summary: dict[str, Any]) -> tuple[str, list[str]]:
