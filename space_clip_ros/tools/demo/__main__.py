@@ -19,7 +19,7 @@ from typing import Any
 
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from space_clip_ros.cli.options import add_settings
+from space_clip_ros.cli.options import add_settings, positive, rate_hz
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, SpaceClipError
@@ -154,8 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--image", metavar="TOPIC", help="image topic of the bag, if it has several")
     add_settings(parser, NodeConfig, "model", "backend")
-    parser.add_argument("--rate", type=_rate, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
-    parser.add_argument("--frames", type=_count, default=0, metavar="N", help="play only the first N frames")
+    parser.add_argument("--rate", type=rate_hz, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
+    parser.add_argument("--frames", type=positive, default=0, metavar="N", help="play only the first N frames")
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="for the results (%(default)s)"
     )
@@ -175,20 +175,6 @@ def _parser() -> argparse.ArgumentParser:
         help="port of that page; 0 for any free one (%(default)s)",
     )
     return parser
-
-
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 0.1 <= value <= 200:
-        raise argparse.ArgumentTypeError(f"must be between 0.1 and 200 Hz, got {text}")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
 
 
 if __name__ == "__main__":

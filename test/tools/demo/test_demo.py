@@ -196,7 +196,7 @@ def test_even_a_killed_demo_leaves_no_process_behind(tmp_path: Path, small_drive
     "arguments, text",
     [
         (["--rate", "0"], "between 0.1 and 200 Hz"),
-        (["--rate", "fast"], "invalid"),
+        (["--rate", "fast"], "between 0.1 and 200 Hz"),
         (["--frames", "0"], "at least 1"),
         (["--backend", "abacus"], "invalid choice"),
         (["--drive", "a", "--bag", "b"], "not allowed with"),
