@@ -1,4 +1,4 @@
-"""What the nodes say on ``/diagnostics``: every key, its type and its text, declared once and read back by that."""
+"""Diagnostic values of the nodes: every key with its type and text, declared once and used to write and read."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Values:
 
 @dataclasses.dataclass(frozen=True)
 class DepthValues(Values):
-    """What ``depth_node`` says of one camera.
+    """Values of ``depth_node``, one status per camera.
 
     Attributes:
         state: the node's lifecycle state.
@@ -112,7 +112,7 @@ class DepthValues(Values):
         depth_factor: the factor on the newest image's depth.
         depth_scale: the parameter.
         camera_info_frames: the frame_ids whose camera_info is known, with commas between.
-        rectification: what is done about the images' distortion.
+        rectification: how the images' distortion is handled.
         memory_mib: resident memory of the process, MiB.
         device_memory_mib: device memory held for the model, MiB.
         image_topic: resolved name.
@@ -168,7 +168,7 @@ class DepthValues(Values):
 
 @dataclasses.dataclass(frozen=True)
 class PlaybackValues(Values):
-    """What ``kitti_player`` says.
+    """Values of ``kitti_player``.
 
     Attributes:
         frames_sent: frames published.
@@ -189,7 +189,7 @@ class PlaybackValues(Values):
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationValues(Values):
-    """What ``depth_evaluator`` says: metrics averaged over frames, those of the newest frame, counts and settings.
+    """Values of ``depth_evaluator``: metrics averaged over frames, those of the newest frame, counts and settings.
 
     Attributes:
         abs_rel, sq_rel, rmse, rmse_log, log_10, silog, a1, a2, a3: the field's metrics, see

@@ -20,7 +20,7 @@ from space_clip_ros.messages.types import ROS, MessageTypes
 
 @dataclass(frozen=True)
 class OutputTopic:
-    """Where an output goes.
+    """An output's topic and message.
 
     Attributes:
         topic: relative name of the topic.

@@ -59,4 +59,4 @@ def message_class(kind: str) -> Any:
 
 
 ROS = InstalledTypes()
-"""What the builders use unless told otherwise."""
+"""The builders' default."""

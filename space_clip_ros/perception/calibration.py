@@ -19,7 +19,7 @@ _LONGEST_REASON = 300
 
 
 class Rectification(str, enum.Enum):
-    """What is done about an image's distortion."""
+    """How an image's distortion is handled."""
 
     HERE = "images are rectified here"
     ALREADY = "images are rectified already: camera_info has no distortion"
@@ -30,14 +30,14 @@ class Rectification(str, enum.Enum):
 
 @dataclass(frozen=True)
 class RectifiedView:
-    """What is known about an image's camera.
+    """An image's camera, and how to rectify the image.
 
     Attributes:
         camera: camera of the image once rectified, or None where unknown.
         rectifier: undistorts the image first, or None where it stays as it is.
         problem: why ``camera`` is None, in one line; empty otherwise.
-        rectification: what is done about distortion.
-        note: what was assumed to make use of the calibration; empty if nothing was.
+        rectification: how distortion is handled.
+        note: assumption under which the calibration is used; empty if there is none.
     """
 
     camera: PinholeCamera | None = None

@@ -21,7 +21,7 @@ _PROJECTORS = 16
 
 
 class DepthModel(Protocol):
-    """What the core asks of a model; a :class:`~space_clip_ros.inference.predictor.Predictor` is one."""
+    """The part of a model that the core uses; a :class:`~space_clip_ros.inference.predictor.Predictor` is one."""
 
     info: ModelInfo
 

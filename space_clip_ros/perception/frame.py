@@ -1,4 +1,4 @@
-"""One image on its way through the core: what is asked, and the depth that every output reads."""
+"""A request for depth of one image, and the frame that all its outputs are made from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def new_array(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[An
 
 @dataclass(frozen=True)
 class DepthRequest:
-    """An image, and what is wanted of it.
+    """An image and the outputs wanted of it.
 
     Attributes:
         rgb: (H, W, 3) uint8, as the camera delivered it.
@@ -56,7 +56,7 @@ class DepthFrame:
     """Metric depth of one image.
 
     Args:
-        request: the image, and what is wanted of it.
+        request: the image and the outputs wanted of it.
         rgb: (H, W, 3) uint8, rectified where that applies.
         metres: (H, W) float32 scaled depth, not yet cut to the range.
         scale: the factor that is in ``metres``.
@@ -66,7 +66,7 @@ class DepthFrame:
         request: as given.
         rgb: as given.
         scale: as given.
-        note: what should be known about this depth though it is there; empty otherwise.
+        note: a remark about this depth, such as why it is not scaled; empty if there is none.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ _WAKE_S = 0.1
 
 
 class Runnable(Protocol):
-    """What :func:`run` needs of an rclpy node."""
+    """The part of an rclpy node that :func:`run` uses."""
 
     def close(self) -> str:
         """End the node's own threads and return the last log line. Called once, after the last callback."""

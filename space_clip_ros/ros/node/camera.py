@@ -70,7 +70,7 @@ class Camera:
         calibrations: the newest camera_info of each frame.
         publishers: the outputs.
         scale: the factor on the newest image's depth.
-        rectification: what is done about the newest image's distortion.
+        rectification: how the newest image's distortion is handled.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
 
