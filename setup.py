@@ -36,7 +36,7 @@ setup(
     extras_require={
         # ROS 2 as wheels; a sourced ROS 2 replaces it.
         "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags-image>=0.9"],
-        "bags": ["rosbags>=0.11"],
+        "bags": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'"],
         "view": ["tornado>=6.1"],
         # Needed to build engines. TensorRT itself comes with JetPack, or as the wheel tensorrt of the CUDA version.
         "engine": ["onnx>=1.16"],

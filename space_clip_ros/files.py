@@ -10,7 +10,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, SpaceClipError
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
+"""How the text begins that Git has in place of a large file until Git LFS has fetched it."""
 
 _PACKAGE = "space_clip_ros"
 _CHUNK = 1 << 20
@@ -69,6 +72,17 @@ def file_sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def refuse_lfs_pointer(path: Path, error: type[SpaceClipError] = DataError) -> None:
+    """Raise ``error`` if a file is a Git LFS pointer; a file that cannot be read is left to whoever reads it next."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(LFS_POINTER))
+    except OSError:
+        return
+    if start == LFS_POINTER:
+        raise error(path, "is a Git LFS pointer, not the file itself", "run `git lfs pull` in its repository")
 
 
 def share_folders(package: str = _PACKAGE) -> list[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import refuse_lfs_pointer, write_whole
 
 # How files of each format begin and end. Some decoder versions fill the missing part of a truncated file with black or
 # grey instead of failing.
@@ -47,6 +47,7 @@ def read_image(path: str | Path, flags: int) -> npt.NDArray[Any]:
     except cv2.error:
         image = None
     if image is None:
+        refuse_lfs_pointer(Path(path))
         raise DataError(path, f"is not an image that OpenCV can read ({len(data)} bytes)")
     return np.asarray(image)
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from space_clip_ros.errors import ModelError
-from space_clip_ros.files import share_folders
+from space_clip_ros.files import refuse_lfs_pointer, share_folders
 
 PACKAGE = "space_clip_ros"
 GRAPH_SUFFIXES = (".onnx",)
@@ -30,7 +30,7 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
         return _checked(path)
     models = known_models()
     if text in models:
-        return in_precision(models[text], precision) or models[text]
+        return _checked(in_precision(models[text], precision) or models[text])
     names = ", ".join(sorted(models)) or "none"
     raise ModelError(
         f"model {text!r}",
@@ -82,4 +82,5 @@ def _checked(path: Path) -> Path:
     if path.is_dir() or path.suffix not in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
         kinds = ", ".join(GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES)
         raise ModelError(path, "is not a model file", f"models end in {kinds}")
+    refuse_lfs_pointer(path, ModelError)
     return path

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from space_clip_ros.errors import DataError, ModelError
-from space_clip_ros.files import written_whole
+from space_clip_ros.files import refuse_lfs_pointer, written_whole
 
 CONFIG_KEY = "space_clip.config"
 """Metadata key under which a checkpoint of this package keeps its configuration, as JSON."""
@@ -32,6 +32,7 @@ def is_safetensors(path: Path) -> bool:
             start = file.read(9)
     except OSError as error:
         raise ModelError(path, f"cannot be read ({error.strerror})", "give the path of a checkpoint file") from error
+    refuse_lfs_pointer(path, ModelError)
     # The file begins with eight bytes of header length; then comes the header, which is JSON.
     return path.suffix == ".safetensors" or start[8:] == b"{"
 

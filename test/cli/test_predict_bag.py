@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from space_clip_ros.cli.main import main
 from space_clip_ros.geometry.camera import PinholeCamera
@@ -110,6 +112,30 @@ def test_errors_are_one_line(bag: Path, tmp_path: Path, capsys: pytest.CaptureFi
         assert message in error
         assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bag_with_edited_qos_is_read_whole(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(bag, tmp_path / "in")
+    file = tmp_path / "in" / "metadata.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for topic in content["rosbag2_bagfile_information"]["topics_with_message_count"]:
+        topic["topic_metadata"]["offered_qos_profiles"] = ""
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert main(["predict", "--bag", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    assert "     2  /depth/image\n" in capsys.readouterr().out
+    with rosbag2.Reader(bag) as before, rosbag2.Reader(tmp_path / "out") as after:
+        assert after.message_count == before.message_count + 4
+
+
+def test_a_bag_without_metadata_is_read_and_that_is_said(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(bag, tmp_path / "in")
+    (tmp_path / "in" / "metadata.yaml").unlink()
+    assert main(["predict", "--bag", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == f"{tmp_path}/in: has no metadata.yaml, so the recorder may have been killed; read bag.mcap\n"
+    assert "     2  /depth/image\n" in printed.out
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])

@@ -84,5 +84,5 @@ def _has_colour(bag: BagReader, topic: Topic) -> bool:
         return bool(topic.count) and not topic.name.endswith("/compressedDepth")
     if topic.kind != _IMAGE or not topic.count:
         return False
-    _, _, data = next(bag.messages([topic.name]))
-    return bag.decode(topic.name, data).encoding not in _DEPTH_ENCODINGS
+    first = next(bag.messages([topic.name]), None)
+    return first is not None and bag.decode(topic.name, first[2]).encoding not in _DEPTH_ENCODINGS

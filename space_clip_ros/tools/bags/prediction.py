@@ -93,7 +93,8 @@ def predict_bag(
         predictor: the model.
         options: what is added.
         progress: called with what is done ("depth" or "writing"), steps done and steps.
-        warn: told once of each kind of fault that costs an image or its cloud.
+        warn: called with what is unusual about the bag, and once for each kind of fault that costs an image or its
+            cloud.
 
     Raises:
         DataError: the bag cannot be read, has no colour images, has such outputs already, none of its images can be
@@ -125,6 +126,8 @@ class _Run:
         self._options = options
         self._progress = progress
         self._warn = warn
+        for note in source.notes:
+            warn(f"{source.path}: {note}")
         self._images = choose_images(source, options.images)
         self._cameras = {image.name: self._camera(image) for image in self._images}
         taken = [name for camera in self._cameras.values() for name in camera.topics if name in source.topics]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, cast
 
@@ -14,10 +17,23 @@ from rosbags.rosbag2 import Reader
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.messages.bag_types import TYPES
+from space_clip_ros.tools.bags.bag_folder import METADATA, BagFolder, find_files
 from space_clip_ros.tools.bags.definitions import Definition, known_definition
+from space_clip_ros.tools.bags.storage_file import (
+    COPY_AGAIN,
+    STORAGES_BY_SUFFIX,
+    ZSTD_SUFFIXES,
+    check_storage_file,
+    decompressed,
+    message_bytes,
+    storage_suffix,
+)
 
 # The type hash of a type whose hash is not known.
 _NO_HASH = f"RIHS01_{64 * '0'}"
+_ENCODING = "cdr"
+# How schemas may be encoded in an MCAP file that also holds messages that are not ROS 2's (https://mcap.dev/spec/registry).
+_FOREIGN_SCHEMAS = ("protobuf", "flatbuffer", "jsonschema", "ros1msg", "omgidl")
 
 
 @dataclass(frozen=True)
@@ -42,17 +58,23 @@ class Topic:
 class BagReader:
     """Reads a bag; a context manager.
 
+    Each file is read by itself, and ``metadata.yaml`` says only which files there are and which QoS their topics have:
+    people edit it, and recorders that are killed do not write it.
+
     Args:
-        path: a rosbag2 folder (MCAP or SQLite3, compressed or not), or one .mcap or .db3 file.
+        path: a rosbag2 folder (MCAP or SQLite3, compressed or not, with or without ``metadata.yaml``), or one storage
+            file.
 
     Attributes:
         path: the same.
         topics: its topics by name.
         start_ns: stamp of the first message, nanoseconds since 1970.
         end_ns: stamp of the last message.
+        storage: ``mcap`` or ``sqlite3``.
+        notes: what is unusual about the bag but no reason to refuse it, one sentence each.
 
     Raises:
-        DataError: on entering, if it is missing, is not a bag, is damaged, or is empty.
+        DataError: on entering, if it is missing, is not a bag, is damaged or not whole, or is empty.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -60,34 +82,27 @@ class BagReader:
         self.path = Path(path).expanduser()
         self.topics: dict[str, Topic] = {}
         self.start_ns = self.end_ns = 0
+        self.storage = ""
+        self.notes: tuple[str, ...] = ()
+        self._readers: list[Reader] = []
+        self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> BagReader:
         """Open the bag and list its topics."""
-        if not self.path.exists():
-            raise DataError(self.path, "no such bag", "give a rosbag2 folder or an .mcap or .db3 file")
-        if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
-            raise DataError(self.path, "is not a rosbag2 folder (no metadata.yaml)", "give an .mcap file in it")
-        with self._guard():
-            self._reader = Reader(self.path)
-            self._reader.open()
-        try:
-            self._describe()
-        except BaseException:
-            self._reader.close()
-            raise
+        folder = find_files(self.path)
+        with contextlib.ExitStack() as opened:
+            readers = [self._open(file, opened) for file in folder.files]
+            self._readers = sorted(readers, key=lambda reader: reader.start_time)
+            self.storage = STORAGES_BY_SUFFIX[storage_suffix(folder.files[0])]
+            self._describe(folder)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the bag."""
-        self._reader.close()
-
-    @property
-    def storage(self) -> str:
-        """``mcap`` or ``sqlite3``."""
-        files = self.path.iterdir() if self.path.is_dir() else [self.path]
-        return "sqlite3" if any(".db3" in file.suffixes for file in files) else "mcap"
+        self._opened.close()
 
     def messages(
         self, topics: Collection[str], start_ns: int | None = None, stop_ns: int | None = None
@@ -102,12 +117,13 @@ class BagReader:
         Raises:
             DataError: the bag is damaged.
         """
-        wanted: list[Connection] = [connection for connection in self._reader.connections if connection.topic in topics]
-        if not wanted:
-            return
-        with self._guard():
-            for connection, stamp, data in self._reader.messages(wanted, start_ns, stop_ns):
-                yield connection.topic, stamp, bytes(data)
+        parts = [self._file_messages(reader, topics, start_ns, stop_ns) for reader in self._readers]
+        followed = zip(self._readers, self._readers[1:], strict=False)
+        if any(earlier.end_time > later.start_time + 1 for earlier, later in followed):
+            yield from heapq.merge(*parts, key=itemgetter(1))
+        else:
+            for part in parts:
+                yield from part
 
     def decode(self, topic: str, data: bytes) -> Any:
         """Return a message of one of ROS's own types, as a class of :data:`TYPES`.
@@ -121,35 +137,103 @@ class BagReader:
             # The library raises nearly anything here too; see _guard.
             raise DataError(self.path, f"a message of {topic} is damaged ({_reason(error)})") from error
 
-    def _describe(self) -> None:
-        for connection in self._reader.connections:
-            new = Topic(connection.topic, connection.msgtype, 0, (), _definition(connection))
-            known = self.topics.get(connection.topic, new)
-            if known.kind != connection.msgtype:
-                raise DataError(
-                    self.path, f"{connection.topic} has messages of two types, {known.kind} and {connection.msgtype}"
-                )
-            offered = (*known.offered, *cast(ConnectionExtRosbag2, connection.ext).offered_qos_profiles)
-            self.topics[known.name] = replace(known, count=known.count + connection.msgcount, offered=offered)
-        if not self._reader.message_count:
-            raise DataError(self.path, "holds no messages")
-        self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time - 1
+    def _open(self, file: Path, opened: contextlib.ExitStack) -> Reader:
+        check_storage_file(file)
+        whole = file
+        if file.suffix in ZSTD_SUFFIXES:
+            whole = decompressed(file, Path(opened.enter_context(TemporaryDirectory(prefix="space_clip_bag_"))))
+            check_storage_file(whole)
+        with self._guard(file):
+            reader = Reader(whole)
+            reader.open()
+        opened.callback(reader.close)
+        return reader
+
+    def _file_messages(
+        self, reader: Reader, topics: Collection[str], start_ns: int | None, stop_ns: int | None
+    ) -> Iterator[tuple[str, int, bytes]]:
+        wanted: list[Connection] = [connection for connection in reader.connections if connection.topic in topics]
+        # The library takes no connections for all of them.
+        if wanted:
+            with self._guard(self.path):
+                for connection, stamp, data in reader.messages(wanted, start_ns, stop_ns):
+                    yield connection.topic, stamp, message_bytes(data)
+
+    def _describe(self, folder: BagFolder) -> None:
+        for reader in self._readers:
+            for name, topic in self._file_topics(reader).items():
+                self._add(name, topic)
+        notes = list(folder.notes)
+        for name, declared in folder.topics.items():
+            self._add(name, Topic(name, declared.kind, 0, (), _known_or_empty(declared.kind)))
+            topic = self.topics[name]
+            definition = topic.definition._replace(type_hash=declared.type_hash or topic.definition.type_hash)
+            offered = topic.offered if declared.offered is None else declared.offered
+            self.topics[name] = replace(topic, offered=offered, definition=definition)
+            if declared.count > topic.count:
+                notes.append(f"{METADATA} counts {declared.count} messages of {name}, its files hold {topic.count}")
+        if not sum(topic.count for topic in self.topics.values()):
+            raise DataError(self.path, f"holds no messages (topics: {', '.join(self.topics) or 'none'})")
+        self.notes = tuple(notes)
+        used = [reader for reader in self._readers if reader.message_count]
+        self.start_ns, self.end_ns = used[0].start_time, max(reader.end_time for reader in used) - 1
+
+    def _file_topics(self, reader: Reader) -> dict[str, Topic]:
+        """Return the topics of one file; a topic with several publishers may have a connection for each."""
+        topics: dict[str, Topic] = {}
+        for connection in reader.connections:
+            name, extra = connection.topic, cast(ConnectionExtRosbag2, connection.ext)
+            if extra.serialization_format != _ENCODING:
+                raise _foreign(self.path, f"messages of {name} are {extra.serialization_format}")
+            new = Topic(name, connection.msgtype, 0, (), _definition(connection))
+            known = topics.get(name, new)
+            self._check_kind(known, new)
+            offered = (*known.offered, *extra.offered_qos_profiles)
+            topics[name] = replace(known, count=known.count + connection.msgcount, offered=offered)
+        return topics
+
+    def _add(self, name: str, new: Topic) -> None:
+        """Add what a file or ``metadata.yaml`` has of a topic to what is known of it."""
+        known = self.topics.get(name)
+        if known is None:
+            self.topics[name] = new
+            return
+        self._check_kind(known, new)
+        others = tuple(profile for profile in new.offered if profile not in known.offered)
+        definition = known.definition if known.definition.text else new.definition
+        self.topics[name] = replace(
+            known, count=known.count + new.count, offered=known.offered + others, definition=definition
+        )
+
+    def _check_kind(self, known: Topic, new: Topic) -> None:
+        if known.kind != new.kind:
+            raise DataError(self.path, f"{new.name} has messages of two types, {known.kind} and {new.kind}")
 
     @contextlib.contextmanager
-    def _guard(self) -> Iterator[None]:
+    def _guard(self, path: Path) -> Iterator[None]:
         try:
             yield
         except Exception as error:
+            if isinstance(error, KeyError) and error.args[0] in _FOREIGN_SCHEMAS:
+                raise _foreign(path, f"its message definitions are {error.args[0]}") from error
+            if isinstance(error, KeyError) and error.args[0] in Qos._fields:
+                reason = f"the QoS profiles inside it lack {error.args[0]!r}"
+                raise DataError(path, reason, "write it again with `ros2 bag convert`") from error
             # A damaged bag makes the library raise nearly anything, not only the errors it documents.
-            raise DataError(self.path, f"cannot be read as a bag ({_reason(error)})") from error
+            raise DataError(path, f"cannot be read as a bag ({_reason(error)})", COPY_AGAIN) from error
+
+
+def _foreign(path: Path, reason: str) -> DataError:
+    return DataError(path, f"{reason}, which is not ROS 2's CDR", "leave their topics out with `mcap filter`")
 
 
 def _definition(connection: Connection) -> Definition:
-    text, digest = connection.msgdef.data, connection.digest
-    if connection.msgtype not in TYPES.fielddefs:
-        return Definition(text, digest or _NO_HASH)
-    known = known_definition(connection.msgtype)
-    return Definition(text or known.text, digest or known.type_hash)
+    known = _known_or_empty(connection.msgtype)
+    return Definition(connection.msgdef.data or known.text, connection.digest or known.type_hash)
+
+
+def _known_or_empty(kind: str) -> Definition:
+    return known_definition(kind) if kind in TYPES.fielddefs else Definition("", _NO_HASH)
 
 
 def _reason(error: Exception) -> str:

@@ -43,10 +43,10 @@ class Replay(Node):
     jump back at each new pass.
 
     Attributes:
-        error: why playing ended early; None if it did not.
+        error: why playing ended early or nothing was played; None if all was.
 
     Raises:
-        DataError: the bag cannot be read, or none of its topics can be played.
+        DataError: none of the bag's topics can be played.
         InputError: a topic that the bag lacks, or a start beyond its end.
     """
 
@@ -64,6 +64,8 @@ class Replay(Node):
         super().__init__("replay", **node_arguments)
         self._options = options
         self._bag = bag
+        for note in bag.notes:
+            self.get_logger().warning(f"{bag.path}: {note}")
         topics = self._playable()
         self._schedule = Schedule(bag, topics, options)
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if options.clock else None
@@ -125,6 +127,12 @@ class Replay(Node):
         with contextlib.closing(read_ahead(iter(self._schedule), _AHEAD)) as messages:
             # Taken before the wait, so that reading has begun when the first message is due.
             first = list(itertools.islice(messages, 1))
+            if not first:
+                raise DataError(
+                    self._bag.path,
+                    f"nothing to play: no message of {', '.join(self._targets)} in the part chosen",
+                    "choose other topics, or another start and duration",
+                )
             self._wait_for_subscriber()
             self._pacer.start()
             self._began_ns = time.time_ns()

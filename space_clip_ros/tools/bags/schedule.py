@@ -62,15 +62,16 @@ class Schedule:
             self.pass_ns = min(self.pass_ns, round(options.duration * 1e9))
 
     def __iter__(self) -> Iterator[Due]:
-        """Yield the messages in the order they are due; endless if the bag is looped."""
+        """Yield the messages in the order they are due; endless if the bag is looped and a pass has messages."""
         latched = [topic.name for topic in self._topics if is_latched(topic.offered)]
         for name, _, data in self._bag.messages(latched, None, self.start_ns):
             yield Due(0, 0, name, data)
         names, stop = [topic.name for topic in self._topics], self.start_ns + self.pass_ns
-        pass_offset_ns = 0
+        pass_offset_ns, played = 0, False
         while True:
             for name, stamp, data in self._bag.messages(names, self.start_ns, stop):
+                played = True
                 yield Due(pass_offset_ns + stamp - self.start_ns, pass_offset_ns, name, data)
             pass_offset_ns += self.pass_ns
-            if not self._loop:
+            if not self._loop or not played:
                 return

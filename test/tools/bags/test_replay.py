@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+import yaml
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -223,6 +225,43 @@ def test_what_cannot_be_played_is_refused(
 ) -> None:
     with BagReader(latched_bag) as bag, pytest.raises(error, match=message):
         Replay(lambda: None, bag, ReplayOptions(str(latched_bag), **options))
+
+
+def test_qos_edited_in_the_metadata_plays_every_message(listener: Listener, latched_bag: Path, tmp_path: Path) -> None:
+    """Before, the library found no message where metadata.yaml and file differ, and nothing was played."""
+    shutil.copytree(latched_bag, tmp_path / "bag")
+    file = tmp_path / "bag" / "metadata.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for topic in content["rosbag2_bagfile_information"]["topics_with_message_count"]:
+        topic["topic_metadata"]["offered_qos_profiles"] = [{"reliability": "reliable", "durability": "volatile"}]
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    ticks, latched = listener.listen(Header, "tick"), listener.listen(Header, "latched")
+    listener.play(tmp_path / "bag", rate=4.0)
+    listener.until(lambda: len(ticks) == 20 and len(latched) == 2, "every message")
+
+
+@pytest.mark.parametrize("loop", [[], ["--loop"]], ids=["once", "looped"])
+@pytest.mark.parametrize(
+    "chosen", [["--topics", "/gap", "--start", "0.05"], ["--topics", "/silent"]], ids=["no message left", "silent"]
+)
+def test_nothing_played_is_an_error(domain: int, tmp_path: Path, chosen: list[str], loop: list[str]) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
+        for name in ("/gap", "/silent", "/tick"):
+            bag.add(name, "std_msgs/msg/Header", qos.SENSOR)
+        bag.write("/gap", 0, messages.header(0, "gap"))
+        for stamp in (0, 100_000_000):
+            bag.write("/tick", stamp, messages.header(0, "tick"))
+    result = run(domain, tmp_path / "bag", *chosen, *loop, "--wait", "0")
+    assert result.returncode == 1
+    assert f"bag: nothing to play: no message of {chosen[1]} in the part chosen; choose other topics" in result.stderr
+
+
+def test_what_is_unusual_about_a_bag_is_said(domain: int, latched_bag: Path, tmp_path: Path) -> None:
+    shutil.copytree(latched_bag, tmp_path / "bag")
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    result = run(domain, tmp_path / "bag", "--wait", "0", "--rate", "10")
+    assert result.returncode == 0, result.stderr
+    assert "has no metadata.yaml, so the recorder may have been killed; read bag.mcap" in result.stderr
 
 
 def test_topics_of_unknown_packages_are_left_out(ros: int, tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""What a bag's storage file is, by its first and last bytes, and why it cannot be read where it cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from space_clip_ros.errors import DataError
+from space_clip_ros.files import refuse_lfs_pointer
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+STORAGES_BY_SUFFIX = {".mcap": "mcap", ".db3": "sqlite3"}
+ZSTD_SUFFIXES = (".zstd", ".zst")
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+COPY_AGAIN = "copy or download it again"
+
+_MCAP_MAGIC = b"\x89MCAP0\r\n"
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+_ROS1_MAGIC = b"#ROSBAG V"
+_NAMES = {_MCAP_MAGIC: "an MCAP file", _SQLITE_MAGIC: "an SQLite file", ZSTD_MAGIC: "compressed with zstd"}
+_SUFFIXES = {_MCAP_MAGIC: ".mcap", _SQLITE_MAGIC: ".db3", ZSTD_MAGIC: ".zstd"}
+
+
+def storage_suffix(path: Path) -> str:
+    """Return ``.mcap`` or ``.db3``, also of a file that is compressed as a whole; empty for any other file."""
+    inner = Path(path.stem) if path.suffix in ZSTD_SUFFIXES else path
+    return inner.suffix if inner.suffix in STORAGES_BY_SUFFIX else ""
+
+
+def check_storage_file(path: Path) -> None:
+    """Refuse a file that is not what its name says, or not whole.
+
+    Raises:
+        DataError: it is a ROS 1 bag, a Git LFS pointer, empty, cut short, of another format than its suffix says, or
+            its last messages lie in a file beside it.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(100)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(_MCAP_MAGIC)))
+            end = file.read()
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})") from error
+    refuse_lfs_pointer(path)
+    if path.suffix == ".bag" or start.startswith(_ROS1_MAGIC):
+        raise DataError(path, "is a ROS 1 bag", f"convert it: `rosbags-convert --src {path} --dst {path.stem}_ros2`")
+    if not size:
+        raise DataError(path, "is empty: the recorder was killed before it wrote anything, or the copy failed")
+    suffix = ".zstd" if path.suffix in ZSTD_SUFFIXES else path.suffix
+    real = next((magic for magic in _SUFFIXES if start.startswith(magic)), None)
+    if real is None:
+        reason = f"is not the {suffix} file its name says" if suffix in _SUFFIXES.values() else "is not a bag"
+        raise DataError(path, reason, "give a rosbag2 folder or an .mcap or .db3 file")
+    if _SUFFIXES[real] != suffix:
+        raise DataError(path, f"is {_NAMES[real]}", f"give it a name that ends in {_SUFFIXES[real]}")
+    if real == _MCAP_MAGIC:
+        _check_mcap(path, start, end)
+    elif real == _SQLITE_MAGIC:
+        _check_sqlite(path, start, size)
+
+
+def decompressed(path: Path, folder: Path) -> Path:
+    """Decompress a file that is compressed as a whole into a folder, and return the new file.
+
+    Raises:
+        DataError: it is damaged or cut short, or there is no room.
+    """
+    target = folder / path.stem
+    try:
+        with zstd.open(path, "rb") as packed, target.open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked, 1 << 20)
+    except OSError as error:
+        raise DataError(
+            path, f"cannot be decompressed into {folder} ({error.strerror or error})", "let TMPDIR name a larger folder"
+        ) from error
+    except (zstd.ZstdError, EOFError) as error:
+        raise DataError(path, f"is damaged or cut short ({error})", COPY_AGAIN) from error
+    return target
+
+
+def message_bytes(data: bytes) -> bytes:
+    """Return a stored message as CDR: decompressed, if the recorder compressed each message.
+
+    CDR begins with a zero byte and zstd does not, so that the data tells.
+
+    Raises:
+        zstd.ZstdError: it is damaged.
+    """
+    return zstd.decompress(data) if data[:4] == ZSTD_MAGIC else bytes(data)
+
+
+def _check_mcap(path: Path, start: bytes, end: bytes) -> None:
+    if end != _MCAP_MAGIC:
+        raise DataError(
+            path,
+            "ends early: the recorder was killed, still records, or the copy is incomplete",
+            f"`mcap recover {path} -o recovered.mcap` saves what is there",
+        )
+    # A header record follows: its opcode, its length, then the profile's length and the profile.
+    length = int.from_bytes(start[17:21], "little")
+    profile = start[21 : 21 + length].decode(errors="replace")
+    if profile == "ros1":
+        raise DataError(path, "holds messages of ROS 1 (profile ros1)", "convert its .bag with `rosbags-convert`")
+    if profile != "ros2":
+        raise DataError(
+            path, f"has the profile {profile!r} instead of 'ros2'", "write it again with `ros2 bag convert`"
+        )
+
+
+def _check_sqlite(path: Path, start: bytes, size: int) -> None:
+    beside = {ending: path.with_name(path.name + ending) for ending in ("-wal", "-journal")}
+    if _starts(beside["-wal"]):
+        raise DataError(
+            path,
+            f"its last messages lie in {beside['-wal'].name}: the recorder was killed, or still records",
+            f'`sqlite3 {path} "PRAGMA wal_checkpoint(TRUNCATE)"` brings them in',
+        )
+    if _starts(beside["-journal"]).startswith(_JOURNAL_MAGIC):
+        raise DataError(
+            path,
+            f"was left in the middle of a write ({beside['-journal'].name}): the recorder was killed, or still records",
+            f'`sqlite3 {path} "PRAGMA integrity_check"` undoes that write',
+        )
+    # https://www.sqlite.org/fileformat.html, 1.3: page size, and the number of pages if it is kept up to date.
+    page_bytes, pages = int.from_bytes(start[16:18], "big"), int.from_bytes(start[28:32], "big")
+    whole = (65536 if page_bytes == 1 else page_bytes) * (pages if start[24:28] == start[92:96] else 0)
+    if size < whole:
+        raise DataError(
+            path,
+            f"ends early, after {size} of {whole} bytes: the copy is incomplete or the disk was full",
+            f"{COPY_AGAIN}; `sqlite3 {path} .recover | sqlite3 recovered.db3` saves what is there",
+        )
+
+
+def _starts(path: Path) -> bytes:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(len(_JOURNAL_MAGIC))
+    return b""
