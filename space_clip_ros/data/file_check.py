@@ -10,6 +10,7 @@ from typing import NamedTuple
 from space_clip_ros.data.collection import FrameCollection
 from space_clip_ros.data.kitti_files import POINT_BYTES
 from space_clip_ros.errors import DataError
+from space_clip_ros.files import LFS_POINTER, refuse_lfs_pointer
 
 _READERS = 16
 _TAIL = 64
@@ -93,6 +94,8 @@ def _check(path: Path) -> None:
         raise DataError(path, f"cannot be read ({error.strerror})") from error
     if not size:
         raise DataError(path, "is empty")
+    if LFS_POINTER.startswith(head):
+        refuse_lfs_pointer(path)
     if path.suffix == ".bin" and size % POINT_BYTES:
         raise DataError(path, f"{size} bytes are not a whole number of scan points")
     start, end = _SIGNATURES.get(path.suffix.lower(), (b"", b""))

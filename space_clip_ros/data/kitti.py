@@ -2,18 +2,30 @@
 
 Layout: ``<root>/<date>/`` holds ``calib_cam_to_cam.txt``, ``calib_velo_to_cam.txt`` and the drives
 ``<date>_drive_NNNN_sync/``, each with ``image_02/data/NNNNNNNNNN.png``, ``image_02/timestamps.txt`` and
-``velodyne_points/data/NNNNNNNNNN.bin``. Frames are matched by number: some drives lack a few scans.
+``velodyne_points/data/NNNNNNNNNN.bin``. Frames are matched by number: some drives lack a few scans. How copies may
+differ from that layout is in :mod:`space_clip_ros.data.kitti_files`.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.data.kitti_calibration import Matrix, read_calibration
-from space_clip_ros.data.kitti_files import Scan, drive_folder, numbered_files, read_scan, read_stamps
+from space_clip_ros.data.kitti_files import (
+    ANNOTATED_FOLDERS,
+    PICTURE_SUFFIXES,
+    Scan,
+    calibration_folder,
+    drive_folder,
+    drive_name,
+    numbered_files,
+    read_scan,
+    read_stamps,
+)
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, read_depth_png
@@ -31,41 +43,52 @@ class KittiDrive:
 
     Attributes:
         path: the drive's folder.
-        name: its name.
+        name: its name, ``<date>_drive_NNNN_sync`` also where the folder's lacks a part of that.
+        day: the folder with the calibration of its day.
         camera: the rectified camera.
         projection: P_rect of that camera, (3, 4) float64.
         velodyne_to_camera: (4, 4) float64, scanner to the rectified frame of camera 0, metres.
         frame_ids: numbers of the frames that have an image, ascending.
-        stamps_ns: (frames,) int64, nanoseconds since 1970.
 
     Raises:
-        DataError: the folder is not a drive, is empty, or lacks calibration or stamps.
+        DataError: the folder is not a drive, is empty, or lacks calibration.
         InputError: ``camera`` is not 0 to 3.
     """
 
     def __init__(self, path: str | Path, camera: int = 2, annotated_root: str | Path | None = None) -> None:
-        """Read calibration, stamps and the list of frames."""
+        """Read the calibration and the list of frames."""
         if camera not in range(4):
             raise InputError(f"KITTI's cameras are 0 to 3, got {camera}")
         self.path = drive_folder(path)
-        self.name = self.path.name
+        self.name = drive_name(self.path)
+        self.day = calibration_folder(self.path)
         images = self.path / f"image_{camera:02d}"
-        self._images = numbered_files(images / "data", ".png")
+        self._stamps = images / "timestamps.txt"
+        self._images = numbered_files(images / "data", *PICTURE_SUFFIXES) or numbered_files(images, *PICTURE_SUFFIXES)
         if not self._images:
             raise DataError(images / "data", "has no pictures named by frame number (0000000000.png)")
         self.frame_ids = list(self._images)
-        self.stamps_ns = read_stamps(images / "timestamps.txt", self.frame_ids)
-        calibration = read_calibration(self.path.parent, camera)
+        calibration = read_calibration(self.day, camera)
         self.camera: PinholeCamera = calibration.camera
         self.projection: Matrix = calibration.projection
         self.velodyne_to_camera: Matrix = calibration.velodyne_to_camera
         self._velodyne_to_image = calibration.velodyne_to_image
-        self._scans = numbered_files(self.path / "velodyne_points" / "data", ".bin")
-        self._annotated = _annotated_files(self.path, camera, annotated_root)
+        scans = self.path / "velodyne_points"
+        self._scans = numbered_files(scans / "data", ".bin") or numbered_files(scans, ".bin")
+        self._annotated = _annotated_files(self.path, self.name, camera, annotated_root)
 
     def __len__(self) -> int:
         """Return the number of frames that have an image."""
         return len(self.frame_ids)
+
+    @cached_property
+    def stamps_ns(self) -> npt.NDArray[np.int64]:
+        """Stamps of the frames, (frames,) int64 nanoseconds since 1970; read when first asked for.
+
+        Raises:
+            DataError: the drive has none, as many copies made for training have not.
+        """
+        return read_stamps(self._stamps, self.frame_ids)
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
         """Return frame ``index``'s image, (H, W, 3) uint8 RGB (grey cameras have three equal channels).
@@ -144,7 +167,7 @@ class KittiDrive:
         if shape[:2] != (self.camera.height, self.camera.width):
             raise DataError(
                 path,
-                f"is {shape[1]}x{shape[0]}, but the calibration of {self.path.parent.name} says"
+                f"is {shape[1]}x{shape[0]}, but the calibration of {self.day.name} says"
                 f" {self.camera.width}x{self.camera.height}",
             )
 
@@ -185,11 +208,13 @@ def project_scan(scan: Scan, velodyne_to_image: Matrix, width: int, height: int)
     return depth.reshape(height, width)
 
 
-def _annotated_files(drive: Path, camera: int, root: str | Path | None) -> dict[int, Path]:
+def _annotated_files(drive: Path, name: str, camera: int, root: str | Path | None) -> dict[int, Path]:
     inside = Path("proj_depth", "groundtruth", f"image_{camera:02d}")
     folders = [drive / inside]
     if root is not None:
-        folders += [Path(root) / part / drive.name / inside for part in ("", "train", "val")]
+        names = dict.fromkeys((name, drive.name, name.removesuffix("_sync")))
+        parts = [Path(root) / part for part in (*ANNOTATED_FOLDERS, name[:10])]
+        folders += [part / folder / inside for part in parts for folder in names]
         if not any(folder.is_dir() for folder in folders):
-            raise DataError(root, f"has no annotated depth of {drive.name} (looked for {drive.name}/{inside})")
+            raise DataError(root, f"has no annotated depth of {name} (looked for {name}/{inside})")
     return next((files for folder in folders if (files := numbered_files(folder, ".png"))), {})

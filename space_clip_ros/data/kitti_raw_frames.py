@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from space_clip_ros.data.eigen_split import in_split
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti import KittiDrive
+from space_clip_ros.data.kitti_files import drive_name, find_drives, is_drive_name
 from space_clip_ros.errors import DataError
 from space_clip_ros.training_config import SourceConfig
 
@@ -65,19 +65,21 @@ def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
     """Return the frames of each drive at or below ``config.path`` that belongs to the split.
 
     Raises:
-        DataError: there is no such drive, or one cannot be read.
+        DataError: there is no such drive, one cannot be read, or the split of one is not known.
     """
-    root = Path(config.path)
-    drives = [drive for drive in find_drives(root) if in_split(drive.name, config.split)]
+    root = Path(config.path).expanduser()
+    drives = [drive for drive in find_drives(root) if _in_split(drive, config.split)]
     if not drives:
         raise DataError(root, f"holds no KITTI raw drive (…_sync with image_02) of split {config.split}")
     return [KittiRawFrames(KittiDrive(drive, annotated_root=config.depth_path or None), config) for drive in drives]
 
 
-def find_drives(root: Path) -> Iterator[Path]:
-    """Yield the drive folders at ``root``, or one or two levels below it, sorted by path."""
-    for pattern in (".", "*", "*/*"):
-        found = sorted(folder.parent for folder in root.glob(f"{pattern}/image_02") if folder.is_dir())
-        if found:
-            yield from found
-            return
+def _in_split(drive: Path, split: str) -> bool:
+    name = drive_name(drive)
+    if split != "all" and not is_drive_name(name):
+        raise DataError(
+            drive,
+            f"is not named as KITTI's drives are, so whether it is of split {split} is unknown",
+            "name it <date>_drive_NNNN_sync, or set split to all",
+        )
+    return in_split(name, split)

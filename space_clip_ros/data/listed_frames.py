@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
-from space_clip_ros.data.file_lists import read_file_list
+from space_clip_ros.data.file_lists import ListedSample, read_file_list
 from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.kitti_files import ANNOTATED_FOLDERS, PICTURE_SUFFIXES
 from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.depth import read_depth_png
 from space_clip_ros.geometry.image_file import read_rgb
 
+_LOG = logging.getLogger(__name__)
+
 
 class ListedFrames:
     """The frames of one file list.
+
+    Pictures may have been converted: where the listed one is missing, one of the same name with another suffix is
+    taken. Annotated depth may lie in ``train`` and ``val``, which the lists leave out. Where a list names no depth,
+    frames without annotated depth are left out with a warning; KITTI has none of a drive's first and last five frames.
 
     Args:
         file_list: the list, as :func:`~space_clip_ros.data.file_lists.read_file_list` reads it.
@@ -22,7 +30,8 @@ class ListedFrames:
         weight: how often an epoch shows each frame, on average.
 
     Raises:
-        DataError: the list cannot be read.
+        DataError: the list cannot be read, is KITTI's but depth is read as millimetres, or none of its frames has the
+            depth that the list does not name.
     """
 
     def __init__(
@@ -34,7 +43,7 @@ class ListedFrames:
         self._image_root = image_root
         self._depth_root = depth_root
         self._format = depth_format
-        self._samples = read_file_list(file_list)
+        self._samples = self._with_depth(read_file_list(file_list))
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -47,7 +56,9 @@ class ListedFrames:
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the image's and the depth's file."""
         sample = self._samples[index]
-        return self._image_root / sample.image, self._depth_root / sample.depth
+        image = self._image_root / sample.image
+        pictures = (image, *(image.with_suffix(suffix) for suffix in PICTURE_SUFFIXES))
+        return _first_file(*pictures), self._depth_file(sample)
 
     def frame(self, index: int) -> RgbdFrame:
         """Read one frame.
@@ -64,6 +75,34 @@ class ListedFrames:
                 f"{frame.image.shape[1]} x {frame.image.shape[0]}",
             )
         return frame
+
+    def _depth_file(self, sample: ListedSample) -> Path:
+        return _first_file(*(self._depth_root / folder / sample.depth for folder in ANNOTATED_FOLDERS))
+
+    def _with_depth(self, samples: list[ListedSample]) -> list[ListedSample]:
+        """Return the samples whose depth the list names, or that have annotated depth."""
+        for sample in samples:
+            if self._format != "kitti" and (not sample.names_depth or "/proj_depth/" in sample.depth):
+                where = f"{self._list}, line {sample.line}"
+                raise DataError(
+                    where, "is a frame of KITTI, whose depth is not in millimetres", "set kind to kitti_list"
+                )
+        kept = [sample for sample in samples if sample.names_depth or self._depth_file(sample).is_file()]
+        if not kept:
+            raise DataError(
+                self._list,
+                f"none of its {len(samples)} frames has annotated depth (looked for {samples[0].depth})",
+                f"set depth_path to where data_depth_annotated was unpacked; it is {self._depth_root}",
+            )
+        if len(kept) < len(samples):
+            left_out = len(samples) - len(kept)
+            _LOG.warning("%s: %d of %d frames have no annotated depth", self._list, left_out, len(samples))
+        return kept
+
+
+def _first_file(*paths: Path) -> Path:
+    """Return the first of the files that exists, or the first of all."""
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def nyu_frames(file_list: Path, image_root: Path, depth_root: Path, weight: float = 1.0) -> ListedFrames:

@@ -131,13 +131,59 @@ def test_refuses_drives_without_images_stamps_or_calibration(drive: Path) -> Non
     (drive.parent / "calib_velo_to_cam.txt").unlink()
     with pytest.raises(DataError, match=r"calib_velo_to_cam\.txt"):
         KittiDrive(drive)
-    (drive / "image_02" / "timestamps.txt").unlink()
-    with pytest.raises(DataError, match=r"timestamps\.txt"):
-        KittiDrive(drive)
     for path in (drive / "image_02" / "data").iterdir():
         path.unlink()
     with pytest.raises(DataError, match="has no pictures"):
         KittiDrive(drive)
+
+
+def test_a_drive_without_stamps_can_be_trained_on_but_not_played(drive: Path) -> None:
+    (drive / "image_02" / "timestamps.txt").unlink()
+    kitti = KittiDrive(drive)
+    assert kitti.image(1).shape == (6, 8, 3) and kitti.has_scan(1)
+    with pytest.raises(DataError, match=r"timestamps\.txt: cannot be read .*; KITTI's archive of the drive has it"):
+        _ = kitti.stamps_ns
+
+
+@pytest.mark.parametrize("folder", ["image_02/data", "image_02"])
+def test_pictures_may_be_converted_and_moved_up(drive: Path, folder: str) -> None:
+    for path in sorted((drive / "image_02" / "data").iterdir()):
+        picture = cv2.imread(str(path))
+        path.unlink()
+        cv2.imwrite(str(drive / folder / f"{path.stem}.jpg"), picture)
+    kitti = KittiDrive(drive)
+    assert kitti.frame_ids == [0, 1, 2, 3]
+    np.testing.assert_allclose(kitti.image(1)[0, 0], [40, 10, 1], atol=3)
+
+
+def test_a_link_to_a_drive_is_that_drive(drive: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "town"
+    link.symlink_to(drive)
+    kitti = KittiDrive(link)
+    assert (kitti.path, kitti.name, kitti.day) == (link, NAME, drive.parent)
+    assert kitti.ground_truth(3)[2, 3] == 13.0
+
+
+@pytest.mark.parametrize("where", ["data_depth_annotated/val", "2011_09_26", "train without _sync", "without _sync"])
+def test_annotated_depth_is_found_however_it_was_unpacked(drive: Path, tmp_path: Path, where: str) -> None:
+    part = {"train without _sync": "train", "without _sync": ""}.get(where, where)
+    name = NAME.removesuffix("_sync") if where.endswith("_sync") else NAME
+    folder = tmp_path / "annotated" / part / name / "proj_depth" / "groundtruth" / "image_02"
+    folder.mkdir(parents=True)
+    write_depth_png(folder / "0000000002.png", np.full((6, 8), 7.5, np.float32), "kitti")
+    assert (KittiDrive(drive, annotated_root=tmp_path / "annotated").ground_truth(2, annotated=True) == 7.5).all()
+
+
+@pytest.mark.parametrize("which", ["image", "scan"])
+def test_git_lfs_pointers_are_named(drive: Path, which: str) -> None:
+    folder, read = {"image": ("image_02", KittiDrive.image), "scan": ("velodyne_points", KittiDrive.scan)}[which]
+    file = next((drive / folder / "data").glob("0000000001.*"))
+    file.write_text(
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{64 * '0'}\nsize 12345\n", encoding="utf-8"
+    )
+    with pytest.raises(DataError, match="is a Git LFS pointer, not the file itself; run `git lfs pull`"):
+        read(KittiDrive(drive), 1)
 
 
 def test_the_folder_above_says_which_drives_it_has(drive: Path) -> None:

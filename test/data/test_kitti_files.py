@@ -5,7 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_clip_ros.data.kitti_files import drive_folder, numbered_files, read_scan, read_stamps
+from space_clip_ros.data.kitti_files import (
+    calibration_folder,
+    drive_folder,
+    drive_name,
+    find_drives,
+    numbered_files,
+    read_scan,
+    read_stamps,
+)
 from space_clip_ros.errors import DataError
 
 DAY = "2011_09_26"
@@ -34,7 +42,7 @@ def test_a_folder_above_drives_lists_them(root: Path) -> None:
 
 def test_a_long_list_of_drives_is_cut(root: Path) -> None:
     for number in range(10, 20):
-        (root / DAY / f"{DAY}_drive_{number:04d}_sync").mkdir()
+        (root / DAY / f"{DAY}_drive_{number:04d}_sync" / "image_02").mkdir(parents=True)
     with pytest.raises(DataError, match="and 4 more"):
         drive_folder(root)
 
@@ -42,8 +50,12 @@ def test_a_long_list_of_drives_is_cut(root: Path) -> None:
 def test_refuses_other_folders(root: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         drive_folder(root / "elsewhere")
-    with pytest.raises(DataError, match="no image_02"):
-        drive_folder(root / DAY / f"{DAY}_drive_0001_sync" / "image_02" / "data")
+    drive = root / DAY / f"{DAY}_drive_0001_sync"
+    with pytest.raises(DataError, match=f"no image_02 folder; give {drive}$"):
+        drive_folder(drive / "image_02" / "data")
+    (root / "link").symlink_to(root / "unmounted")
+    with pytest.raises(DataError, match="is a link to nothing"):
+        drive_folder(root / "link")
     (root / DAY / f"{DAY}_drive_0007_extract" / "image_02").mkdir(parents=True)
     with pytest.raises(DataError, match="unrectified"):
         drive_folder(root / DAY / f"{DAY}_drive_0007_extract")
@@ -54,6 +66,82 @@ def test_files_are_ordered_by_number_and_others_ignored(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert list(numbered_files(tmp_path, ".png")) == [2, 10]
     assert numbered_files(tmp_path / "missing", ".png") == {}
+
+
+def test_files_without_leading_zeros_and_in_several_formats(tmp_path: Path) -> None:
+    for name in ("10.JPG", "9.jpeg", "2.png", "2.jpg"):
+        (tmp_path / name).touch()
+    found = numbered_files(tmp_path, ".png", ".jpg", ".jpeg")
+    assert [(number, path.name) for number, path in found.items()] == [(2, "2.png"), (9, "9.jpeg"), (10, "10.JPG")]
+
+
+def make_drive(path: Path) -> Path:
+    (path / "image_02" / "data").mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{DAY}/{DAY}_drive_0002_sync", f"{DAY}/{DAY}_drive_0002", f"{DAY}/0002", f"flat/{DAY}_drive_0002_extract"],
+)
+def test_a_drive_has_kitti_s_name_whatever_its_folder_is_called(tmp_path: Path, name: str) -> None:
+    drive = make_drive(tmp_path / name)
+    (tmp_path / "link").symlink_to(drive)
+    assert drive_name(drive) == drive_name(tmp_path / "link") == f"{DAY}_drive_0002_sync"
+
+
+def test_other_names_stay(tmp_path: Path) -> None:
+    for name in ("garden", "0002", f"{DAY}_drive_2_sync", f"{DAY}_drive_0002_sync_copy"):
+        assert drive_name(make_drive(tmp_path / name)) == name
+
+
+def test_drives_are_found_wherever_they_lie_and_once(tmp_path: Path) -> None:
+    day = make_drive(tmp_path / DAY / f"{DAY}_drive_0001_sync")
+    flat = make_drive(tmp_path / f"{DAY}_drive_0002")
+    archive = make_drive(tmp_path / f"{DAY}_drive_0003_sync" / DAY / f"{DAY}_drive_0003_sync")
+    (tmp_path / "again").symlink_to(day.parent)
+    make_drive(tmp_path / DAY / f"{DAY}_drive_0001_extract")
+    lone = make_drive(tmp_path / DAY / f"{DAY}_drive_0004_extract")
+    # Annotated depth, and what lies in a drive, are no drives.
+    make_drive(tmp_path / f"{DAY}_drive_0005_sync" / "proj_depth" / "groundtruth")
+    make_drive(day / "proj_depth" / "groundtruth")
+    assert list(find_drives(tmp_path)) == [day, lone, flat, archive]
+    assert list(find_drives(day)) == [day]
+
+
+@pytest.mark.parametrize(
+    "where", [DAY, f"{DAY}/{DAY}_drive_0001_sync", "2011_09_26_calib/2011_09_26", ".", "elsewhere"]
+)
+def test_the_calibration_is_found_beside_and_above_the_drive(tmp_path: Path, where: str) -> None:
+    drive = make_drive(tmp_path / DAY / f"{DAY}_drive_0001_sync")
+    found = tmp_path / where
+    if where == "elsewhere":
+        # The drive is a link to one that has its calibration.
+        found = tmp_path / "disk" / DAY
+        make_drive(found / drive.name)
+        drive = tmp_path / "link"
+        drive.symlink_to(found / f"{DAY}_drive_0001_sync")
+    elif where == ".":
+        drive = make_drive(tmp_path / f"{DAY}_drive_0001_sync")
+    found.mkdir(parents=True, exist_ok=True)
+    (found / "calib_cam_to_cam.txt").touch()
+    assert calibration_folder(drive).resolve() == found.resolve()
+
+
+def test_the_day_s_own_calibration_goes_first(tmp_path: Path) -> None:
+    drive = make_drive(tmp_path / f"{DAY}_drive_0001_sync")
+    (tmp_path / DAY).mkdir()
+    for folder in (tmp_path, tmp_path / DAY):
+        (folder / "calib_cam_to_cam.txt").touch()
+    assert calibration_folder(drive) == tmp_path / DAY
+
+
+def test_one_calibration_beside_drives_of_several_days_is_refused(tmp_path: Path) -> None:
+    drive = make_drive(tmp_path / f"{DAY}_drive_0001_sync")
+    make_drive(tmp_path / "2011_09_28_drive_0001_sync")
+    (tmp_path / "calib_cam_to_cam.txt").touch()
+    with pytest.raises(DataError, match=r"is of one day, but beside it are drives of 2011_09_26, 2011_09_28; put each"):
+        calibration_folder(drive)
 
 
 def test_stamps_are_exact_to_the_nanosecond_and_found_by_frame_number(tmp_path: Path) -> None:

@@ -51,3 +51,57 @@ def test_a_missing_picture_and_depth_of_another_size(scene):
     image.unlink()
     with pytest.raises(DataError, match=r"rgb_00000\.jpg: cannot be read"):
         frames.frame(0)
+
+
+DRIVE = "2011_09_26_drive_0022_sync"
+
+
+@pytest.fixture()
+def kitti(tmp_path):
+    """Two converted pictures of a KITTI drive, the second with annotated depth in ``train``."""
+    pictures = tmp_path / "raw" / "2011_09_26" / DRIVE / "image_02" / "data"
+    depth = tmp_path / "depth" / "train" / DRIVE / "proj_depth" / "groundtruth" / "image_02"
+    for folder in (pictures, depth):
+        folder.mkdir(parents=True)
+    for frame in (4, 5):
+        cv2.imwrite(str(pictures / f"{frame:010d}.jpg"), np.full((48, 64, 3), 99, np.uint8))
+    cv2.imwrite(str(depth / "0000000005.png"), np.full((48, 64), 2560, np.uint16))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"2011_09_26/{DRIVE} 5 l"],
+        [f"2011_09_26/{DRIVE}/image_02/data/0000000005.png"],
+        [
+            f"2011_09_26/{DRIVE}/image_02/data/0000000005.png "
+            f"{DRIVE}/proj_depth/groundtruth/image_02/0000000005.png 721.5377"
+        ],
+    ],
+    ids=["monodepth2", "Eigen", "BTS"],
+)
+def test_split_files_of_other_projects(kitti, lines):
+    (kitti / "list.txt").write_text("\n".join(lines))
+    frames = ListedFrames(kitti / "list.txt", kitti / "raw", kitti / "depth")
+    frame = frames.frame(0)
+    assert len(frames) == 1 and abs(int(frame.image[0, 0, 0]) - 99) < 3
+    np.testing.assert_array_equal(frame.depth, np.float32(10))
+
+
+def test_frames_without_annotated_depth_are_counted(kitti, caplog):
+    (kitti / "list.txt").write_text(f"2011_09_26/{DRIVE} 4 l\n2011_09_26/{DRIVE} 5 l\n")
+    frames = ListedFrames(kitti / "list.txt", kitti / "raw", kitti / "depth")
+    assert len(frames) == 1 and frames.label(0).startswith(f"{kitti}/list.txt, line 2 (")
+    assert caplog.messages == [f"{kitti}/list.txt: 1 of 2 frames have no annotated depth"]
+    with pytest.raises(DataError, match=r"none of its 2 frames has annotated depth \(looked for .*; set depth_path to"):
+        ListedFrames(kitti / "list.txt", kitti / "raw", kitti / "raw")
+
+
+@pytest.mark.parametrize(
+    "line", [f"2011_09_26/{DRIVE} 5 l", f"a.png {DRIVE}/proj_depth/groundtruth/image_02/0000000005.png 7"]
+)
+def test_kitti_s_depth_is_not_read_as_millimetres(kitti, line):
+    (kitti / "list.txt").write_text(f"{line}\n")
+    with pytest.raises(DataError, match=r"line 1: is a frame of KITTI, whose depth is not in millimetres; set kind"):
+        nyu_frames(kitti / "list.txt", kitti / "raw", kitti / "depth")

@@ -173,7 +173,7 @@ class _Conversion:
         if name not in _LEFT_OF:
             return 0.0
         left = CAMERAS[_LEFT_OF[name]]
-        projection = read_calibration(self._main.path.parent, left).projection
+        projection = read_calibration(self._main.day, left).projection
         return float(self._drives[name].projection[0, 3] - projection[0, 3])
 
     def _image_topic(self, name: str) -> str:

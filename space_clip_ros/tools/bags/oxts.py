@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from space_clip_ros.data.kitti_calibration import Matrix, read_calibration_file
-from space_clip_ros.data.kitti_files import numbered_files, read_stamps
+from space_clip_ros.data.kitti_files import calibration_folder, numbered_files, read_stamps
 from space_clip_ros.errors import DataError
 from space_clip_ros.tools.bags.transforms import euler
 
@@ -79,7 +79,7 @@ class Oxts:
         self.stamps_ns = read_stamps(folder / "timestamps.txt", list(files)) if files else np.empty(0, np.int64)
         if not files:
             return
-        self.imu_in_scanner = read_imu_calibration(drive.parent)
+        self.imu_in_scanner = read_imu_calibration(calibration_folder(drive))
         first = self.record(0)
         self._scale = math.cos(math.radians(first.latitude))
         self._origin = first.position(self._scale)

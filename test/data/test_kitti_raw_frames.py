@@ -1,0 +1,60 @@
+"""Which drives belong to a split, whatever their folders are called."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.data.kitti_raw_frames import open_raw_drives
+from space_clip_ros.errors import DataError
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.synthetic.drive import write_drive
+from space_clip_ros.training_config import SourceConfig
+
+DAY = "2011_09_26"
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    camera = PinholeCamera(156, 48, fx=90.0, fy=90.0, cx=76.0, cy=21.0)
+    return write_drive(tmp_path_factory.mktemp("drive"), frames=1, seed=3, camera=camera)
+
+
+def labels(root: Path, split: str) -> list[str]:
+    return [frames.label(0) for frames in open_raw_drives(SourceConfig(path=str(root), split=split))]
+
+
+@pytest.mark.parametrize("name", [f"{DAY}_drive_0002_sync", f"{DAY}_drive_0002", "0002", "link"])
+def test_a_test_drive_is_never_trained_on(rendered: Path, tmp_path: Path, name: str) -> None:
+    """Without ``_sync`` in its name, one once counted as a drive to train on."""
+    day = tmp_path / "kitti" / DAY
+    shutil.copytree(rendered.parent, day)
+    target = day / name if name != "link" else tmp_path / "disk" / f"{DAY}_drive_0002_sync"
+    target.parent.mkdir(exist_ok=True)
+    (day / rendered.name).rename(target)
+    if name == "link":
+        (day / "town").symlink_to(target)
+    assert labels(tmp_path / "kitti", "eigen_test") == [f"{DAY}_drive_0002_sync/0000000000"]
+    assert labels(tmp_path / "kitti", "all") == [f"{DAY}_drive_0002_sync/0000000000"]
+    with pytest.raises(DataError, match=r"holds no KITTI raw drive .* of split eigen_train"):
+        labels(tmp_path / "kitti", "eigen_train")
+
+
+def test_the_split_of_a_drive_without_kitti_s_name_is_not_guessed(rendered: Path, tmp_path: Path) -> None:
+    shutil.copytree(rendered.parent, tmp_path / DAY)
+    (tmp_path / DAY / rendered.name).rename(tmp_path / DAY / "town")
+    assert labels(tmp_path, "all") == ["town/0000000000"]
+    with pytest.raises(
+        DataError, match="town: is not named as KITTI's drives are, so whether it is of split eigen_train"
+    ):
+        labels(tmp_path, "eigen_train")
+
+
+def test_drives_at_different_depths_are_all_found(rendered: Path, tmp_path: Path) -> None:
+    """The first depth with a drive once hid the others."""
+    shutil.copytree(rendered.parent, tmp_path / DAY)
+    (tmp_path / DAY / rendered.name).rename(tmp_path / DAY / f"{DAY}_drive_0001_sync")
+    shutil.copytree(tmp_path / DAY / f"{DAY}_drive_0001_sync", tmp_path / f"{DAY}_drive_0005_sync")
+    assert [label[:26] for label in labels(tmp_path, "all")] == [f"{DAY}_drive_0001_sync", f"{DAY}_drive_0005_sync"]
