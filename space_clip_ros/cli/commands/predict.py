@@ -27,13 +27,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "predict",
         help="metric depth of images, or of a bag's images",
         description="Estimate metric depth of image files, or of a bag's images (--bag). For NAME.png, writes "
-        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. Images of a "
-        "camera with distortion are rectified first, and all files show the rectified image. With --bag, --out is a "
-        "copy of the bag with the topics that depth_node would publish; run the command again to resume after an "
-        "interruption.",
+        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. Of a "
+        "folder, it takes the images in it, not those in its subfolders. Images of a camera with distortion are "
+        "rectified first, and all files show the rectified image. With --bag, --out is a copy of the bag with the "
+        "topics that depth_node would publish; run the command again to resume after an interruption.",
         epilog="example: space_clip predict street.png --out depth --camera camera.yaml",
     )
-    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="image file (PNG, JPEG)")
+    parser.add_argument(
+        "images", type=Path, nargs="*", metavar="IMAGE", help="image file (PNG, JPEG), or a folder of them"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write to (default: here); with --bag that of the new bag"
     )
@@ -72,17 +74,19 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path()
 
     from space_clip_ros.cli.camera_file import read_camera_file
+    from space_clip_ros.cli.image_files import find_images
     from space_clip_ros.geometry.image_file import read_rgb
     from space_clip_ros.inference import load_predictor
 
+    images = find_images(args.images, say)
     calibration = read_camera_file(args.camera) if args.camera else None
     out.mkdir(parents=True, exist_ok=True)
     with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
         info = predictor.info
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
-        for file in progress(args.images, len(args.images), "depth"):
+        for file, name in progress(images, len(images), "depth"):
             rgb, camera = _rectified(read_rgb(file), calibration, file)
-            result = _Result(out / file.stem, rgb, _valid_depth(predictor, rgb))
+            result = _Result(out / name, rgb, _valid_depth(predictor, rgb))
             result.write(args.format, info.min_depth, info.max_depth)
             if camera and args.ply is not False:
                 result.write_cloud(camera)
@@ -129,7 +133,8 @@ def _check_usage(args: argparse.Namespace) -> None:
     predict_bag.check_usage(args)
     if args.ply and not args.camera:
         args.parser.error("--ply needs --camera")
-    repeated = [stem for stem, count in Counter(file.stem for file in args.images).items() if count > 1]
+    files = [path for path in args.images if not path.is_dir()]
+    repeated = [stem for stem, count in Counter(file.stem for file in files).items() if count > 1]
     if repeated:
         args.parser.error(f"several images are named {repeated[0]}, and would overwrite each other's results")
 

@@ -98,6 +98,34 @@ def test_several_pictures(model_file: Path, picture: Path, tmp_path: Path) -> No
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
+def test_a_folder_of_images(
+    model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    for name in ("b.png", "a.png", "c.jpg"):
+        (folder / name).write_bytes(picture.read_bytes())
+    (folder / "notes.txt").write_text("wet road", encoding="utf-8")
+    for _ in range(2):  # results lie among the pictures the second time
+        assert run(folder, "--model", model_file, "--out", folder) == 0
+        said = capsys.readouterr().out.splitlines()
+        targets = [f"{folder / stem}_depth.png" for stem in "abc"]
+        assert [line.partition(": ")[0] for line in said if "median" in line] == targets
+    assert said[0] == f"{folder}: 3 images; left out: 1 other file, 6 results"
+    assert len(list(folder.iterdir())) == 10
+
+
+def test_a_git_lfs_pointer_is_named(model_file: Path, picture: Path, tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for name in ("street.onnx", "street.safetensors", "street.pt"):
+        (tmp_path / name).write_text(pointer, encoding="utf-8")
+        with pytest.raises(ModelError, match=rf"{name}: is a Git LFS pointer, not the file itself; run `git lfs pull`"):
+            run(picture, "--model", tmp_path / name, "--out", tmp_path)
+    picture.write_text(pointer, encoding="utf-8")
+    with pytest.raises(DataError, match=r"street.png: is a Git LFS pointer, not the file itself; run `git lfs pull`"):
+        run(picture, "--model", model_file, "--out", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

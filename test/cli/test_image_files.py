@@ -1,0 +1,75 @@
+"""Folders of images: which are taken, what is left out, and what their results are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.cli.image_files import find_images
+from space_clip_ros.errors import DataError, InputError
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def found(*paths: Path) -> dict[str, str]:
+    return {named.name: named.file.name for named in find_images(paths, lambda _: None)}
+
+
+def test_images_of_a_folder_are_sorted_and_the_rest_is_counted(tmp_path: Path) -> None:
+    folder = touch(tmp_path, "b.JPG", "a.png", "notes.txt", "._a.png", "below/c.png", "a_depth.png", "lone_depth.png")
+    notes: list[str] = []
+    names = [named.name for named in find_images([folder], notes.append)]
+    assert names == ["a", "b", "lone_depth"]
+    assert notes == [f"{folder}: 3 images; left out: 2 other files, 1 result, 1 folder"]
+
+
+def test_nothing_left_out_is_not_worth_a_note(tmp_path: Path) -> None:
+    notes: list[str] = []
+    find_images([touch(tmp_path, "a.png"), tmp_path / "a.png"], notes.append)
+    assert notes == []
+
+
+def test_names_that_repeat_are_kept_apart(tmp_path: Path) -> None:
+    assert found(touch(tmp_path / "one", "a.png", "a.jpg", "b.png")) == {
+        "a_png": "a.png",
+        "a_jpg": "a.jpg",
+        "b": "b.png",
+    }
+    left, right = touch(tmp_path / "left", "0.png", "1.png"), touch(tmp_path / "right", "0.png")
+    assert found(left, right) == {"left_0": "0.png", "right_0": "0.png", "1": "1.png"}
+    assert found(left, left / "0.png") == {"0": "0.png", "1": "1.png"}
+    both = touch(tmp_path / "left", "0.jpg")
+    assert set(found(both, right)) == {"left_0_png", "left_0_jpg", "right_0_png", "1"}
+
+
+def test_results_of_names_kept_apart_are_known_again(tmp_path: Path) -> None:
+    assert set(found(touch(tmp_path, "a.png", "a.jpg", "a_png_depth.png", "a_jpg_color.png"))) == {"a_png", "a_jpg"}
+
+
+def test_names_that_cannot_be_kept_apart_are_refused(tmp_path: Path) -> None:
+    folders = [touch(tmp_path / where / "data", "0.png") for where in ("image_02", "image_03")]
+    with pytest.raises(InputError, match="would overwrite each other's results; run the command once for each folder"):
+        find_images(folders, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("notes.txt",), r"holds no images \(.png, .jpg, .*\)$"),
+        (("run.mcap", "metadata.yaml"), "holds no images .*; give a bag with --bag"),
+        (("left/0.png", "right/0.png"), "holds no images .*; give the folders below it: .*left, .*right"),
+    ],
+)
+def test_a_folder_without_images(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        find_images([touch(tmp_path, *names)], lambda _: None)
+
+
+def test_files_are_left_to_whoever_reads_them(tmp_path: Path) -> None:
+    assert found(tmp_path / "missing.png", tmp_path / "odd.raw") == {"missing": "missing.png", "odd": "odd.raw"}
