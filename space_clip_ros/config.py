@@ -309,6 +309,13 @@ class EvaluatorConfig:
     crop: str = setting("garg", "image region compared", choices=("none", "garg", "eigen"), read_only=True)
     period: float = setting(1.0, "seconds between reports", minimum=0.1, maximum=60.0, read_only=True)
     json: str = setting("", "file to write the final table to; empty for none", read_only=True)
+    sync_tolerance: float = setting(
+        0.0,
+        "seconds that the stamps of depth and ground truth may be apart; less than half the time between two frames",
+        minimum=0.0,
+        maximum=10.0,
+        read_only=True,
+    )
 
     def problems(self) -> Iterator[str]:
         """Yield each setting that conflicts with another."""

@@ -200,6 +200,7 @@ class EvaluationValues(Values):
         skipped: pairs without a pixel to compare.
         unpaired: images that left without a partner.
         broken: pairs that could not be read.
+        problem: why nothing was compared so far; empty once something was.
         pixels: pixels compared.
         coverage: share of the known pixels for which there was depth.
         crop: region compared.
@@ -224,6 +225,7 @@ class EvaluationValues(Values):
     skipped: int | None = value()
     unpaired: int | None = value()
     broken: int | None = value()
+    problem: str | None = value()
     pixels: int | None = value()
     coverage: float | None = value("{:.5g}")
     crop: str | None = value()

@@ -25,13 +25,15 @@ from space_clip_ros.ros.common.qos import qos_overrides
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.pairing import StampPairs
 
+_DEPTH = "depth/image"
+_TRUTH = "ground_truth/image"
 _WARNING_PERIOD_S = 5.0
 # Reliable, as depth_node and kitti_player publish, so that every frame is compared; parameters override it.
 _QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class DepthEvaluator(Node):
-    """Pairs depth with ground truth by exact stamp and averages the errors over frames.
+    """Pairs depth with ground truth by stamp and averages the errors over frames.
 
     Depth of another size than the truth is resized to it bilinearly, never the other way round: the truth is sparse.
     A pixel whose truth is known but whose depth is NaN enters no error. It lowers ``coverage``, the share of known
@@ -47,19 +49,21 @@ class DepthEvaluator(Node):
         settings = Parameters(self, EvaluatorConfig).current
         self._settings = settings
         self._average = MetricAverage(settings.min_depth, settings.max_depth, settings.crop)
-        self._pairs: StampPairs[Image, Image] = StampPairs()
+        self._pairs: StampPairs[Image, Image] = StampPairs(tolerance_ns=round(settings.sync_tolerance * 1e9))
         self._latest: dict[str, float] = {}
         self._broken = 0
+        self._last_fault = ""
         self.error: DataError | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        for topic, callback in (("depth/image", self._on_depth), ("ground_truth/image", self._on_truth)):
+        for topic, callback in ((_DEPTH, self._on_depth), (_TRUTH, self._on_truth)):
             self.create_subscription(Image, topic, callback, _QOS, qos_overriding_options=qos_overrides())
         self.create_timer(settings.period, self._report)
 
     def summary(self) -> dict[str, Any]:
         """Return counts, coverage, settings and mean metrics as plain values.
 
-        ``unpaired`` counts depth and truth images that left without a partner, those still waiting included.
+        ``unpaired`` counts depth and truth images that left without a partner, those still waiting included;
+        ``problem`` says why nothing was compared.
         """
         average = self._average
         known = average.pixels + average.unanswered
@@ -68,6 +72,7 @@ class DepthEvaluator(Node):
             "skipped": average.skipped,
             "unpaired": self._pairs.unpaired + sum(self._pairs.waiting),
             "broken": self._broken,
+            "problem": "" if average.frames else self._problem(),
             "pixels": average.pixels,
             "coverage": round(average.pixels / known, 6) if known else None,
             "crop": self._settings.crop,
@@ -87,6 +92,29 @@ class DepthEvaluator(Node):
                 self.get_logger().fatal(str(error))
         return table(summary)
 
+    def _problem(self) -> str:
+        """Return why no frame has been compared."""
+        topics = (("depth", _DEPTH), ("truth", _TRUTH))
+        received = zip(topics, self._pairs.received, strict=True)
+        silent = [self._silence(what, topic) for (what, topic), count in received if not count]
+        if silent:
+            return " and ".join(silent)
+        if self._broken:
+            return f"{self._broken} pairs could not be read, the last because {self._last_fault}"
+        if self._average.skipped:
+            low, high, crop = self._settings.min_depth, self._settings.max_depth, self._settings.crop
+            where = f"crop {crop}, truth from {low:g} to {high:g} m"
+            return f"{self._average.skipped} pairs have no pixel with both depth and truth ({where})"
+        nearest = self._pairs.nearest_ns
+        apart = "" if nearest is None else f", the nearest are {nearest / 1e6:g} ms apart"
+        return f"no depth has the stamp of a truth{apart}; give both the image's stamp, or set sync_tolerance (seconds)"
+
+    def _silence(self, what: str, topic: str) -> str:
+        name = self.resolve_topic_name(topic)
+        known = self.count_publishers(name)
+        reason = "somebody publishes there, but not reliably" if known else "nobody publishes there now"
+        return f"no {what} came on {name} ({reason})"
+
     def _on_depth(self, depth: Image) -> None:
         self._compare(self._pairs.add_first(stamp_ns(depth), depth))
 
@@ -97,11 +125,12 @@ class DepthEvaluator(Node):
         if pair is None:
             return
         try:
-            depth = depth_from_image(pair[0], "depth/image")
-            truth = depth_from_image(pair[1], "ground_truth/image")
+            depth = depth_from_image(pair[0], _DEPTH)
+            truth = depth_from_image(pair[1], _TRUTH)
             self._latest = self._average.add(fitted(depth, truth), truth) or self._latest
         except InputError as error:
             self._broken += 1
+            self._last_fault = str(error)
             self.get_logger().warning(str(error), throttle_duration_sec=_WARNING_PERIOD_S)
 
     def _report(self) -> None:
@@ -110,7 +139,11 @@ class DepthEvaluator(Node):
         values = EvaluationValues(
             **metrics, latest_abs_rel=self._latest.get("abs_rel"), latest_a1=self._latest.get("a1"), **summary
         )
-        message = f"abs_rel {metrics['abs_rel']:.3f} over {values.frames} frames" if metrics else "no pairs yet"
+        message = (
+            f"abs_rel {metrics['abs_rel']:.3f} over {values.frames} frames"
+            if metrics
+            else f"no pairs yet: {values.problem}"
+        )
         name = f"{self.get_fully_qualified_name().lstrip('/')}: {EvaluationValues.PART}"
         level = Level.OK if metrics else Level.WARN
         statuses = [status(name, level, message, values.texts())]
@@ -120,7 +153,7 @@ class DepthEvaluator(Node):
 def table(summary: dict[str, Any]) -> str:
     """Lay out :meth:`DepthEvaluator.summary` for a terminal."""
     if not summary["metrics"]:
-        return f"No depth was compared ({summary['unpaired']} images without a partner)."
+        return f"No depth was compared ({summary['unpaired']} images without a partner): {summary['problem']}"
     names = list(summary["metrics"])
     head = (
         f"{summary['frames']} frames, crop {summary['crop']}, {summary['min_depth_m']:g}-{summary['max_depth_m']:g} m"

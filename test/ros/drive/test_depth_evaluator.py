@@ -49,8 +49,8 @@ class Bench:
             self._executor.spin_once(timeout_sec=0.05)
         raise AssertionError("waited in vain")
 
-    def publish(self, stamp: int, depth: Any = None, truth: Any = None) -> None:
-        header = Header(stamp=Time(sec=stamp))
+    def publish(self, stamp: int, depth: Any = None, truth: Any = None, nanosec: int = 0) -> None:
+        header = Header(stamp=Time(sec=stamp, nanosec=nanosec))
         for publisher, pixels in ((self.depth, depth), (self.truth, truth)):
             if pixels is not None:
                 publisher.publish(image_from_array(np.asarray(pixels, np.float32), "32FC1", header))
@@ -144,7 +144,60 @@ def test_the_table_shows_counts_and_metrics(bench: Bench) -> None:
 
 
 def test_without_pairs_the_table_says_so(bench: Bench) -> None:
-    assert table(bench.evaluator.summary()) == "No depth was compared (0 images without a partner)."
+    start = "No depth was compared (0 images without a partner): no depth came on /depth/image (somebody publishes"
+    assert table(bench.evaluator.summary()).startswith(start)
+
+
+def test_it_says_that_depth_or_truth_is_missing(bench: Bench) -> None:
+    bench.publish(1, depth=[[10.0]])
+    bench.until(lambda: bench.evaluator.summary()["unpaired"] == 1)
+    problem = bench.evaluator.summary()["problem"]
+    assert problem == "no truth came on /ground_truth/image (somebody publishes there, but not reliably)"
+    bench.node.destroy_publisher(bench.truth)
+    bench.until(lambda: "(nobody publishes there now)" in bench.evaluator.summary()["problem"])
+
+
+def test_it_says_how_far_stamps_are_apart(bench: Bench) -> None:
+    for stamp in (1, 2):
+        bench.publish(stamp, depth=[[10.0]])
+        bench.publish(stamp, truth=[[10.0]], nanosec=5_000_000)
+    bench.until(lambda: bench.evaluator.summary()["unpaired"] == 4)
+    expected = (
+        "no depth has the stamp of a truth, the nearest are 5 ms apart; give both the image's stamp, or set sync_"
+    )
+    assert bench.evaluator.summary()["problem"].startswith(expected)
+    assert f"(4 images without a partner): {expected}" in bench.evaluator.close()
+
+
+def test_stamps_within_the_tolerance_are_a_pair(ros: int) -> None:
+    bench = Bench(sync_tolerance=0.006, period=0.1)
+    bench.publish(1, depth=[[11.0]])
+    bench.publish(1, truth=[[10.0]], nanosec=5_000_000)
+    bench.until(lambda: bench.evaluator.summary()["frames"] == 1)
+    summary = bench.evaluator.summary()
+    assert (summary["metrics"]["abs_rel"], summary["unpaired"], summary["problem"]) == (0.1, 0, "")
+    bench.close()
+
+
+def test_it_says_that_no_pixel_could_be_compared(bench: Bench) -> None:
+    bench.publish(1, depth=[[10.0]], truth=[[90.0]])
+    bench.until(lambda: bench.evaluator.summary()["skipped"] == 1)
+    expected = "1 pairs have no pixel with both depth and truth (crop none, truth from 0.001 to 80 m)"
+    assert bench.evaluator.summary()["problem"] == expected
+
+
+def test_it_says_what_could_not_be_read(ros: int) -> None:
+    bench = Bench(period=0.1)
+    header = Header(stamp=Time(sec=1))
+    broken = image_from_array(np.ones((2, 2), np.float32), "32FC1", header)
+    broken.height = 100
+    bench.truth.publish(image_from_array(np.ones((2, 2), np.float32), "32FC1", header))
+    bench.depth.publish(broken)
+    bench.until(lambda: bench.reports and "could not be read" in bench.reports[-1].status[0].message)
+    status = bench.reports[-1].status[0]
+    assert status.message.startswith("no pairs yet: 1 pairs could not be read, the last because depth/image")
+    assert {item.key: item.value for item in status.values}["problem"] == status.message.removeprefix("no pairs yet: ")
+    bench.close()
 
 
 def test_the_summary_is_written_whole_and_read_back(tmp_path: Path) -> None:

@@ -19,6 +19,17 @@ def test_a_nanosecond_apart_is_not_a_pair() -> None:
     assert pairs.add_first(1, "depth") is None
     assert pairs.add_second(2, "truth") is None
     assert pairs.waiting == (1, 1)
+    assert (pairs.received, pairs.nearest_ns) == ((1, 1), 1)
+
+
+def test_the_nearest_within_the_tolerance_is_the_partner() -> None:
+    pairs: StampPairs[str, str] = StampPairs(tolerance_ns=10)
+    for stamp in (100, 108, 130):
+        pairs.add_second(stamp, f"truth {stamp}")
+    assert pairs.add_first(107, "depth") == ("depth", "truth 108")
+    assert pairs.add_first(119, "depth") is None
+    assert pairs.add_second(119, "truth") == ("depth", "truth")
+    assert (pairs.waiting, pairs.received, pairs.nearest_ns) == ((0, 2), (2, 4), 11)
 
 
 def test_the_oldest_leaves_a_full_side_and_is_counted() -> None:
