@@ -64,6 +64,8 @@ def drive_folder(path: str | Path) -> Path:
         raise DataError(path, "is not a drive but a folder above", f"drives in it: {names}{more}")
     above = next((folder for folder in drive.parents[:2] if _is_drive(folder)), None)
     remedy = f"give {above}" if above else ""
+    if (drive / "image_2").is_dir():
+        raise DataError(path, "is of KITTI's odometry or object set, not of its raw data", "give a raw drive")
     raise DataError(path, "is not a KITTI raw drive: it has no image_02 folder", remedy)
 
 

@@ -53,6 +53,9 @@ def test_refuses_other_folders(root: Path) -> None:
     drive = root / DAY / f"{DAY}_drive_0001_sync"
     with pytest.raises(DataError, match=f"no image_02 folder; give {drive}$"):
         drive_folder(drive / "image_02" / "data")
+    (root / "sequences" / "00" / "image_2").mkdir(parents=True)
+    with pytest.raises(DataError, match="is of KITTI's odometry or object set, not of its raw data; give a raw drive"):
+        drive_folder(root / "sequences" / "00")
     (root / "link").symlink_to(root / "unmounted")
     with pytest.raises(DataError, match="is a link to nothing"):
         drive_folder(root / "link")

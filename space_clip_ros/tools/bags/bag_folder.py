@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
@@ -116,8 +116,9 @@ def _check_compression(file: Path, information: Mapping[str, Any]) -> None:
 
 
 def _listed_file(folder: Path, name: str) -> Path:
-    # Old versions list paths that begin with the folder; what is compressed only at the end may lack the suffix.
-    path = folder / PurePosixPath(name).name
+    # Old versions list paths that begin with the folder, on Windows with backslashes. A recorder that compresses a file
+    # at its end, and is killed before, lists a name without the compressed file's suffix.
+    path = folder / PureWindowsPath(name).name
     bare = path.with_suffix("") if path.suffix in ZSTD_SUFFIXES else path
     for candidate in (path, *(bare.with_name(bare.name + suffix) for suffix in ZSTD_SUFFIXES), bare):
         if candidate.is_file():

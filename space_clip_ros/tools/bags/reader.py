@@ -25,6 +25,7 @@ from space_clip_ros.tools.bags.storage_file import (
     ZSTD_SUFFIXES,
     check_storage_file,
     decompressed,
+    is_no_sqlite_path,
     message_bytes,
     storage_suffix,
 )
@@ -141,8 +142,12 @@ class BagReader:
         check_storage_file(file)
         whole = file
         if file.suffix in ZSTD_SUFFIXES:
-            whole = decompressed(file, Path(opened.enter_context(TemporaryDirectory(prefix="space_clip_bag_"))))
+            whole = decompressed(file, _temporary(opened))
             check_storage_file(whole)
+        if whole.suffix == ".db3" and is_no_sqlite_path(whole.absolute()):
+            link = _temporary(opened) / "bag.db3"
+            link.symlink_to(whole.absolute())
+            whole = link
         with self._guard(file):
             reader = Reader(whole)
             reader.open()
@@ -221,6 +226,10 @@ class BagReader:
                 raise DataError(path, reason, "write it again with `ros2 bag convert`") from error
             # A damaged bag makes the library raise nearly anything, not only the errors it documents.
             raise DataError(path, f"cannot be read as a bag ({_reason(error)})", COPY_AGAIN) from error
+
+
+def _temporary(opened: contextlib.ExitStack) -> Path:
+    return Path(opened.enter_context(TemporaryDirectory(prefix="space_clip_bag_")))
 
 
 def _foreign(path: Path, reason: str) -> DataError:

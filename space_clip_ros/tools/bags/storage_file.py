@@ -68,6 +68,11 @@ def check_storage_file(path: Path) -> None:
         _check_sqlite(path, start, size)
 
 
+def is_no_sqlite_path(path: Path) -> bool:
+    """Return whether the library, which makes a URI of an SQLite file's path, would open another file instead."""
+    return not set("?#%").isdisjoint(str(path))
+
+
 def decompressed(path: Path, folder: Path) -> Path:
     """Decompress a file that is compressed as a whole into a folder, and return the new file.
 
@@ -99,7 +104,8 @@ def message_bytes(data: bytes) -> bytes:
 
 
 def _check_mcap(path: Path, start: bytes, end: bytes) -> None:
-    if end != _MCAP_MAGIC:
+    # Magic at both ends may be one and the same.
+    if end != _MCAP_MAGIC or len(start) < 2 * len(_MCAP_MAGIC):
         raise DataError(
             path,
             "ends early: the recorder was killed, still records, or the copy is incomplete",

@@ -20,6 +20,7 @@ from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.tools.bags.definitions import Definition, known_definition
 from space_clip_ros.tools.bags.options import STORAGES
+from space_clip_ros.tools.bags.storage_file import is_no_sqlite_path
 
 # The version of the metadata whose form of QoS profiles Humble reads; newer releases read every older version.
 _VERSION: Literal[8] = 8
@@ -40,7 +41,7 @@ class BagWriter:
         counts: number of messages written so far, by topic.
 
     Raises:
-        InputError: an unknown storage, or a path without a name.
+        InputError: an unknown storage, or a path without a name or that the storage cannot have.
         DataError: on entering, if ``path`` exists, is being written by another process, or cannot be written.
     """
 
@@ -51,6 +52,10 @@ class BagWriter:
         self.path = Path(path).expanduser().absolute()
         if not self.path.name:
             raise InputError(path, "is no place for a bag, which needs a folder of its own")
+        if storage == "sqlite3" and is_no_sqlite_path(self.path):
+            raise InputError(
+                path, "has ?, # or % in it, with which SQLite would write elsewhere", "choose another or MCAP"
+            )
         self.counts: dict[str, int] = {}
         self._storage = storage
         # Not written_whole of files.py: a bag is a folder, and its draft is locked while it is written.

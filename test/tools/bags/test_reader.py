@@ -235,6 +235,14 @@ def test_another_compression_is_refused(tmp_path: Path) -> None:
         stamps(bag)
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_names_with_characters_of_uris(tmp_path: Path, storage: str) -> None:
+    whole = write(tmp_path / "whole", storage)
+    for name in ("run #1", "a?b", "100%25", "mit ä"):
+        shutil.copytree(whole, tmp_path / name)
+        assert stamps(tmp_path / name) == [5, 15, 25]
+
+
 def split(tmp_path: Path, *first_stamps: int) -> Path:
     """A bag of several files, which begin at these stamps."""
     for number, first in enumerate(first_stamps):

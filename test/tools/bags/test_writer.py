@@ -153,3 +153,15 @@ def test_the_folder_is_locked_no_longer_than_needed(tmp_path: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     write(tmp_path / "second")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("name", ["run #1", "a?b", "100%25"])
+def test_sqlite_is_not_written_elsewhere(tmp_path: Path, name: str) -> None:
+    """The library makes a URI of the path, and once wrote the database beside the bag."""
+    with pytest.raises(
+        InputError, match=r"has [?], # or % in it, with which SQLite would write elsewhere; choose another"
+    ):
+        BagWriter(tmp_path / name, "sqlite3")
+    with BagWriter(tmp_path / name) as bag:
+        bag.add("/tf", "tf2_msgs/msg/TFMessage", qos.TF)
+    assert {path.name for path in (tmp_path / name).iterdir()} == {f"{name}.mcap", "metadata.yaml"}
