@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.errors import DataError
-from space_clip_ros.files import file_sha256, share_folders, shared_file, write_whole, written_whole
+from space_clip_ros.errors import DataError, ModelError
+from space_clip_ros.files import file_sha256, refuse_lfs_pointer, share_folders, shared_file, write_whole, written_whole
 
 
 def mode(path: Path) -> int:
@@ -103,3 +103,13 @@ def test_a_durable_file_is_on_the_disk_before_it_appears(tmp_path: Path, monkeyp
     (draft, before), (folder, after) = synchronised
     assert draft.endswith(".part.engine") and not before
     assert folder == tmp_path.name and after
+
+
+def test_git_lfs_pointers_are_refused_and_other_files_are_not(tmp_path: Path) -> None:
+    pointer, note = tmp_path / "road.onnx", tmp_path / "note.txt"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", encoding="utf-8")
+    note.write_text("version https://example.org", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"road\.onnx: is a Git LFS pointer, not the file itself; run `git lfs pull`"):
+        refuse_lfs_pointer(pointer, ModelError)
+    for other in (note, tmp_path, tmp_path / "missing"):
+        refuse_lfs_pointer(other)

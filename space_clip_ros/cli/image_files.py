@@ -33,10 +33,12 @@ def find_images(paths: Sequence[Path], note: Callable[[str], None]) -> list[Name
 
     Raises:
         DataError: a folder cannot be read or holds no images.
-        InputError: results of two images would have the same name.
+        InputError: a bag is named, or results of two images would have the same name.
     """
     files: dict[Path, Path] = {}
     for path in paths:
+        if path.suffix in _BAG_SUFFIXES:
+            raise InputError(path, "is a bag, not a picture", "give it with --bag")
         for file in _in_folder(path, note) if path.is_dir() else [path]:
             files.setdefault(file.absolute(), file)
     groups: dict[str, list[Path]] = {}

@@ -142,8 +142,9 @@ def shrink(frame: RgbdFrame, resolution: tuple[int, ...]) -> RgbdFrame:
 def _open(config: SourceConfig) -> Sequence[FrameSource]:
     if config.kind == "kitti_raw":
         return open_raw_drives(config)
-    root = Path(config.path)
-    depth_root = Path(config.depth_path or config.path)
+    root = Path(config.path).expanduser()
+    depth_root = Path(config.depth_path or config.path).expanduser()
+    file_list = Path(config.file_list).expanduser()
     if config.kind == "nyu_list":
-        return [nyu_frames(Path(config.file_list), root, depth_root, config.weight)]
-    return [ListedFrames(Path(config.file_list), root, depth_root, weight=config.weight)]
+        return [nyu_frames(file_list, root, depth_root, config.weight)]
+    return [ListedFrames(file_list, root, depth_root, weight=config.weight)]

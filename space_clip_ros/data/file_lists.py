@@ -20,10 +20,12 @@ from typing import NamedTuple
 from space_clip_ros.errors import DataError
 
 _LOG = logging.getLogger(__name__)
-_DRIVE = r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync"
-_PICTURE = re.compile(rf"(?:.*/)?(?P<drive>{_DRIVE})/image_(?P<camera>0[0-3])/data/(?P<frame>\d+)\.(?:png|jpe?g)")
-_FOLDER = re.compile(rf"(?:.*/)?(?P<drive>{_DRIVE})")
-_SEQUENCE = re.compile(rf"(?P<drive>{_DRIVE})_(?P<camera>0[0-3])")
+_DRIVE = r"\d{4}_\d\d_\d\d_drive_\d{4}"
+_PICTURE = re.compile(
+    rf"(?:.*/)?(?P<drive>{_DRIVE})(?:_sync)?/image_(?P<camera>0[0-3])/data/(?P<frame>\d+)\.(?:png|jpe?g)"
+)
+_FOLDER = re.compile(rf"(?:.*/)?(?P<drive>{_DRIVE})(?:_sync)?")
+_SEQUENCE = re.compile(rf"(?P<drive>{_DRIVE})_sync_(?P<camera>0[0-3])")
 _SIDES = {"l": "02", "r": "03"}
 _UNKNOWN = float("nan")
 
@@ -95,7 +97,7 @@ def _kitti_frame(words: list[str], number: int) -> ListedSample | None:
     frame = int(words[1])
     if len(words) == 2 and (sequence := _SEQUENCE.fullmatch(words[0])):
         drive, camera = sequence["drive"], sequence["camera"]
-        folder = f"{drive[:10]}/{drive}"
+        folder = f"{drive[:10]}/{drive}_sync"
     elif len(words) == 3 and words[2] in _SIDES and (found := _FOLDER.fullmatch(words[0])):
         drive, camera = found["drive"], _SIDES[words[2]]
         folder = words[0].lstrip("/")
@@ -106,4 +108,4 @@ def _kitti_frame(words: list[str], number: int) -> ListedSample | None:
 
 
 def _annotated(drive: str, camera: str, frame: int) -> str:
-    return f"{drive}/proj_depth/groundtruth/image_{camera}/{frame:010d}.png"
+    return f"{drive}_sync/proj_depth/groundtruth/image_{camera}/{frame:010d}.png"

@@ -213,7 +213,7 @@ def _annotated_files(drive: Path, name: str, camera: int, root: str | Path | Non
     folders = [drive / inside]
     if root is not None:
         names = dict.fromkeys((name, drive.name, name.removesuffix("_sync")))
-        parts = [Path(root) / part for part in (*ANNOTATED_FOLDERS, name[:10])]
+        parts = [Path(root).expanduser() / part for part in (*ANNOTATED_FOLDERS, name[:10])]
         folders += [part / folder / inside for part in parts for folder in names]
         if not any(folder.is_dir() for folder in folders):
             raise DataError(root, f"has no annotated depth of {name} (looked for {name}/{inside})")

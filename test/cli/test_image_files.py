@@ -71,5 +71,10 @@ def test_a_folder_without_images(tmp_path: Path, names: tuple[str, ...], message
         find_images([touch(tmp_path, *names)], lambda _: None)
 
 
+def test_a_bag_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"run.mcap: is a bag, not an image; give it with --bag"):
+        find_images([touch(tmp_path, "run.mcap") / "run.mcap"], lambda _: None)
+
+
 def test_files_are_left_to_whoever_reads_them(tmp_path: Path) -> None:
     assert found(tmp_path / "missing.png", tmp_path / "odd.raw") == {"missing": "missing.png", "odd": "odd.raw"}

@@ -34,6 +34,7 @@ DEPTH = f"{DRIVE}/proj_depth/groundtruth/image_0{{}}/0000000473.png"
         (f"2011_09_26/{DRIVE} 473 r", f"2011_09_26/{DRIVE}/image_03/data/0000000473.png", 3),
         (f"2011_09_26/{DRIVE} 0000000473 l", f"2011_09_26/{DRIVE}/image_02/data/0000000473.png", 2),
         (f"{DRIVE} 473 l", f"{DRIVE}/image_02/data/0000000473.png", 2),
+        ("2011_09_26_drive_0022 473 l", "2011_09_26_drive_0022/image_02/data/0000000473.png", 2),
         (f"{DRIVE}_03 0000000473", f"2011_09_26/{DRIVE}/image_03/data/0000000473.png", 3),
         (f"2011_09_26/{DRIVE}/image_02/data/0000000473.png", f"2011_09_26/{DRIVE}/image_02/data/0000000473.png", 2),
         (
@@ -42,7 +43,7 @@ DEPTH = f"{DRIVE}/proj_depth/groundtruth/image_0{{}}/0000000473.png"
             2,
         ),
     ],
-    ids=["monodepth2", "monodepth2 padded", "monodepth2 flat", "SfMLearner", "Eigen", "monodepth"],
+    ids=["monodepth2", "monodepth2 padded", "monodepth2 flat", "without _sync", "SfMLearner", "Eigen", "monodepth"],
 )
 def test_lists_of_other_projects_that_name_no_depth(tmp_path, line, image, camera):
     (sample,) = read_file_list(write(tmp_path, f"{line}\r\n"))

@@ -99,3 +99,14 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
     for name in ("model.engine", "folder.onnx"):
         with pytest.raises(ModelError, match=r"is not a model file; models end in \.onnx, \.safetensors"):
             model_files.resolve(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors", ".pt"])
+def test_a_git_lfs_pointer_is_no_model(folders: dict[str, Path], suffix: str) -> None:
+    file = folders["user"] / f"mine{suffix}"
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", encoding="utf-8")
+    for name in ("mine", str(file)):
+        with pytest.raises(
+            ModelError, match=rf"mine\{suffix}: is a Git LFS pointer, not the file itself; run `git lfs"
+        ):
+            model_files.resolve(name)

@@ -178,7 +178,10 @@ def _no_bag(folder: Path) -> DataError:
 
 def _storage_files(folder: Path) -> list[Path]:
     """Return the storage files of a folder in the order of their numbers."""
-    found = [file for file in folder.iterdir() if storage_suffix(file) and not file.name.startswith(".")]
+    try:
+        found = [file for file in folder.iterdir() if storage_suffix(file) and not file.name.startswith(".")]
+    except OSError as error:
+        raise DataError(folder, f"cannot be read ({error.strerror})") from error
     return sorted(found, key=lambda file: (_number(file), file.name))
 
 

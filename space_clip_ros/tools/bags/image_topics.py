@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,5 +85,8 @@ def _has_colour(bag: BagReader, topic: Topic) -> bool:
         return bool(topic.count) and not topic.name.endswith("/compressedDepth")
     if topic.kind != _IMAGE or not topic.count:
         return False
-    first = next(bag.messages([topic.name]), None)
-    return first is not None and bag.decode(topic.name, first[2]).encoding not in _DEPTH_ENCODINGS
+    for _, _, data in bag.messages([topic.name]):
+        # A damaged image says nothing of its topic; each one is counted later.
+        with contextlib.suppress(DataError):
+            return bag.decode(topic.name, data).encoding not in _DEPTH_ENCODINGS
+    return True

@@ -25,6 +25,7 @@ _MCAP_MAGIC = b"\x89MCAP0\r\n"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 _ROS1_MAGIC = b"#ROSBAG V"
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z")
 _NAMES = {_MCAP_MAGIC: "an MCAP file", _SQLITE_MAGIC: "an SQLite file", ZSTD_MAGIC: "compressed with zstd"}
 _SUFFIXES = {_MCAP_MAGIC: ".mcap", _SQLITE_MAGIC: ".db3", ZSTD_MAGIC: ".zstd"}
 
@@ -59,7 +60,8 @@ def check_storage_file(path: Path) -> None:
     real = next((magic for magic in _SUFFIXES if start.startswith(magic)), None)
     if real is None:
         reason = f"is not the {suffix} file its name says" if suffix in _SUFFIXES.values() else "is not a bag"
-        raise DataError(path, reason, "give a rosbag2 folder or an .mcap or .db3 file")
+        remedy = "unpack it" if path.suffix in _ARCHIVES else "give a rosbag2 folder or an .mcap or .db3 file"
+        raise DataError(path, reason, remedy)
     if _SUFFIXES[real] != suffix:
         raise DataError(path, f"is {_NAMES[real]}", f"give it a name that ends in {_SUFFIXES[real]}")
     if real == _MCAP_MAGIC:

@@ -75,3 +75,17 @@ def test_two_forms_of_one_image_would_have_the_same_depth(tmp_path: Path) -> Non
         with pytest.raises(InputError, match=r"would have the same topics, /depth/\.\.\.; choose one"):
             choose_images(bag, ["/image", "/image/compressed"])
         assert choose_images(bag, ["/image/compressed"]) == [ImageTopic("/image/compressed", True)]
+
+
+@pytest.mark.parametrize("damaged", [1, 3])
+def test_damaged_images_do_not_hide_the_others(tmp_path: Path, damaged: int) -> None:
+    """A damaged first image once ended everything."""
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add("/image", "sensor_msgs/msg/Image", qos.SENSOR)
+        for stamp in range(3):
+            if stamp < damaged:
+                bag.write_serialized("/image", stamp, b"\0\1\0\0cut")
+            else:
+                bag.write("/image", stamp, messages.image(RGB, messages.header(stamp, "camera")))
+    with BagReader(tmp_path / "bag") as read:
+        assert choose_images(read) == [ImageTopic("/image", False)]

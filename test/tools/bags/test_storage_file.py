@@ -75,6 +75,7 @@ def test_a_file_of_another_kind(file: Path, tmp_path: Path) -> None:
         ("a.db3", b"", "is empty: the recorder was killed"),
         ("a.db3", b"<html>", "is not the .db3 file its name says"),
         ("a.txt", b"notes", "is not a bag; give a rosbag2 folder"),
+        ("a.mcap.gz", b"\x1f\x8b", "is not a bag; unpack it"),
         ("a.mcap.zstd", b"notes", "is not the .zstd file its name says"),
         ("a.mcap", b"\x89MCAP0\r\n", "ends early: the recorder was killed"),
         ("a.mcap", b"\x89MCAP0\r\n" + bytes(20) + b"\x89MCAP0\r\n", "has the profile '' instead of 'ros2'"),
