@@ -37,8 +37,8 @@ def find_images(paths: Sequence[Path], note: Callable[[str], None]) -> list[Name
     """
     files: dict[Path, Path] = {}
     for path in paths:
-        if path.suffix in _BAG_SUFFIXES:
-            raise InputError(path, "is a bag, not a picture", "give it with --bag")
+        if path.suffix in _BAG_SUFFIXES and not path.is_dir():
+            raise InputError(path, "is a bag, not an image", "give it with --bag")
         for file in _in_folder(path, note) if path.is_dir() else [path]:
             files.setdefault(file.absolute(), file)
     groups: dict[str, list[Path]] = {}
