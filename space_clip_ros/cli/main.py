@@ -23,6 +23,7 @@ _EXTRA_OF_PACKAGE = {
     "onnx": "train",
     "rclpy": "ros",
     "rosbags": "bags",
+    "backports": "bags",
     "tensorboard": "train",
     "h5py": "nyu",
     "scipy": "nyu",
