@@ -14,7 +14,7 @@ from rosbags.interfaces import Qos
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import refuse_lfs_pointer
 from space_clip_ros.tools.bags.qos import recorded_profiles
-from space_clip_ros.tools.bags.storage_file import ZSTD_SUFFIXES, storage_suffix
+from space_clip_ros.tools.bags.storage_file import ZSTD_SUFFIXES, convert_ros1, storage_suffix
 
 METADATA = "metadata.yaml"
 
@@ -171,8 +171,7 @@ def _no_bag(folder: Path) -> DataError:
         return DataError(folder, "is not a bag but a folder above", f"bags in it: {_some(below)}")
     old = sorted(folder.glob("*.bag"))
     if old:
-        remedy = f"convert it: `rosbags-convert --src {old[0]} --dst {old[0].stem}_ros2`"
-        return DataError(folder, f"holds bags of ROS 1 ({_some([file.name for file in old])})", remedy)
+        return DataError(folder, f"holds bags of ROS 1 ({_some([file.name for file in old])})", convert_ros1(old[0]))
     return DataError(folder, f"is not a rosbag2 folder (no {METADATA}, no .mcap or .db3 file)", _KINDS)
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from shlex import quote
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import refuse_lfs_pointer
@@ -53,9 +54,10 @@ def check_storage_file(path: Path) -> None:
         raise DataError(path, f"cannot be read ({error.strerror})") from error
     refuse_lfs_pointer(path)
     if path.suffix == ".bag" or start.startswith(_ROS1_MAGIC):
-        raise DataError(path, "is a ROS 1 bag", f"convert it: `rosbags-convert --src {path} --dst {path.stem}_ros2`")
+        raise DataError(path, "is a ROS 1 bag", convert_ros1(path))
     if not size:
-        raise DataError(path, "is empty: the recorder was killed before it wrote anything, or the copy failed")
+        reason = "is empty: the recorder was killed before it wrote anything, or the copy failed"
+        raise DataError(path, reason, "copy it again, or remove it")
     suffix = ".zstd" if path.suffix in ZSTD_SUFFIXES else path.suffix
     real = next((magic for magic in _SUFFIXES if start.startswith(magic)), None)
     if real is None:
@@ -63,11 +65,17 @@ def check_storage_file(path: Path) -> None:
         remedy = "unpack it" if path.suffix in _ARCHIVES else "give a rosbag2 folder or an .mcap or .db3 file"
         raise DataError(path, reason, remedy)
     if _SUFFIXES[real] != suffix:
-        raise DataError(path, f"is {_NAMES[real]}", f"give it a name that ends in {_SUFFIXES[real]}")
+        name = f"{path.name}.zstd" if real == ZSTD_MAGIC else f"{path.stem}{_SUFFIXES[real]}"
+        raise DataError(path, f"is {_NAMES[real]}", f"rename it to {name}")
     if real == _MCAP_MAGIC:
         _check_mcap(path, start, end)
     elif real == _SQLITE_MAGIC:
         _check_sqlite(path, start, size)
+
+
+def convert_ros1(bag: Path) -> str:
+    """Return how to convert a bag of ROS 1."""
+    return f"convert it: `rosbags-convert --src {quote(str(bag))} --dst {quote(bag.stem + '_ros2')}`"
 
 
 def is_no_sqlite_path(path: Path) -> bool:
@@ -111,7 +119,7 @@ def _check_mcap(path: Path, start: bytes, end: bytes) -> None:
         raise DataError(
             path,
             "ends early: the recorder was killed, still records, or the copy is incomplete",
-            f"`mcap recover {path} -o recovered.mcap` saves what is there",
+            f"`mcap recover {quote(str(path))} -o recovered.mcap` saves what is there",
         )
     # A header record follows: its opcode, its length, then the profile's length and the profile.
     length = int.from_bytes(start[17:21], "little")
@@ -125,18 +133,19 @@ def _check_mcap(path: Path, start: bytes, end: bytes) -> None:
 
 
 def _check_sqlite(path: Path, start: bytes, size: int) -> None:
+    name = quote(str(path))
     beside = {ending: path.with_name(path.name + ending) for ending in ("-wal", "-journal")}
     if _starts(beside["-wal"]):
         raise DataError(
             path,
             f"its last messages lie in {beside['-wal'].name}: the recorder was killed, or still records",
-            f'`sqlite3 {path} "PRAGMA wal_checkpoint(TRUNCATE)"` brings them in',
+            f'`sqlite3 {name} "PRAGMA wal_checkpoint(TRUNCATE)"` brings them in',
         )
     if _starts(beside["-journal"]).startswith(_JOURNAL_MAGIC):
         raise DataError(
             path,
             f"was left in the middle of a write ({beside['-journal'].name}): the recorder was killed, or still records",
-            f'`sqlite3 {path} "PRAGMA integrity_check"` undoes that write',
+            f'`sqlite3 {name} "PRAGMA integrity_check"` undoes that write',
         )
     # https://www.sqlite.org/fileformat.html, 1.3: page size, and the number of pages if it is kept up to date.
     page_bytes, pages = int.from_bytes(start[16:18], "big"), int.from_bytes(start[28:32], "big")
@@ -145,7 +154,7 @@ def _check_sqlite(path: Path, start: bytes, size: int) -> None:
         raise DataError(
             path,
             f"ends early, after {size} of {whole} bytes: the copy is incomplete or the disk was full",
-            f"{COPY_AGAIN}; `sqlite3 {path} .recover | sqlite3 recovered.db3` saves what is there",
+            f"{COPY_AGAIN}; `sqlite3 {name} .recover | sqlite3 recovered.db3` saves what is there",
         )
 
 

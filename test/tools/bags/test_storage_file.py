@@ -56,7 +56,7 @@ def test_a_file_cut_in_the_middle(file: Path) -> None:
 def test_a_file_of_another_kind(file: Path, tmp_path: Path) -> None:
     other = {".mcap": ".db3", ".db3": ".mcap"}[file.suffix]
     shutil.copy(file, tmp_path / f"wrong{other}")
-    with pytest.raises(DataError, match=rf"is an \w+ file; give it a name that ends in \{file.suffix}"):
+    with pytest.raises(DataError, match=rf"is an \w+ file; rename it to wrong\{file.suffix}"):
         check_storage_file(tmp_path / f"wrong{other}")
 
 
@@ -75,6 +75,8 @@ def test_a_file_of_another_kind(file: Path, tmp_path: Path) -> None:
         ("a.db3", b"", "is empty: the recorder was killed"),
         ("a.db3", b"<html>", "is not the .db3 file its name says"),
         ("a.txt", b"notes", "is not a bag; give a rosbag2 folder"),
+        ("a.mcap", b"\x28\xb5\x2f\xfd", "is compressed with zstd; rename it to a.mcap.zstd"),
+        ("my old.bag", b"", r"`rosbags-convert --src '/\S.*/my old.bag' --dst 'my old_ros2'`"),
         ("a.mcap.gz", b"\x1f\x8b", "is not a bag; unpack it"),
         ("a.mcap.zstd", b"notes", "is not the .zstd file its name says"),
         ("a.mcap", b"\x89MCAP0\r\n", "ends early: the recorder was killed"),
