@@ -33,6 +33,7 @@ _EXTRAS = {
     "scipy": "nyu",
 }
 _ROS = re.compile(r"(rclpy|rpyutils|rosidl_\w+|builtin_interfaces|lifecycle_msgs|rcl_interfaces|\w+_msgs)\b")
+_SOURCE = "source /opt/ros/DISTRO/setup.bash"
 _DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "PyYAML"}
 _OTHER_NUMPY = re.compile(
     r"numpy\.core\.multiarray failed|numpy\.core\.umath failed|_ARRAY_API|_UFUNC_API|compiled using NumPy 1"
@@ -75,7 +76,7 @@ def import_error(error: Exception, library: str = "") -> LibraryError:
         installed = _numpy_version()
         fitting = "'numpy<2'" if installed.startswith("2.") else "'numpy>=1.26,<2'"
         return LibraryError(library, f"is built for another NumPy than the installed {installed}", _pip(fitting))
-    if "_rclpy_pybind11" in str(error) or "C extension" in str(error):
+    if "isn't present on the system" in str(error):
         version = "{}.{}".format(*sys.version_info)
         return LibraryError(
             library,
@@ -84,9 +85,8 @@ def import_error(error: Exception, library: str = "") -> LibraryError:
         )
     if isinstance(error, ModuleNotFoundError):
         return _missing(library)
-    return LibraryError(
-        library, f"is installed, but cannot be loaded ({describe(error)})", "install it again for this Python"
-    )
+    reason = f"is installed, but cannot be loaded ({describe(error).partition(' The C extension ')[0]})"
+    return LibraryError(library, reason, _SOURCE if _ROS.match(library) else "install it again for this Python")
 
 
 def pip_install(*packages: str) -> str:
@@ -109,7 +109,7 @@ def _missing(library: str) -> LibraryError:
         if os.environ.get("ROS_DISTRO"):
             remedy = f"sudo apt install ros-{os.environ['ROS_DISTRO']}-{library.replace('_', '-')}"
         else:
-            remedy = "source /opt/ros/DISTRO/setup.bash, or pip install 'space_clip_ros[ros]'"
+            remedy = f"{_SOURCE}, or pip install 'space_clip_ros[ros]'"
         return LibraryError(library, reason, remedy)
     extra = _EXTRAS.get(library)
     package = f"'space_clip_ros[{extra}]'" if extra else _DISTRIBUTIONS.get(library, library)

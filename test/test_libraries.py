@@ -80,6 +80,14 @@ def test_ros_built_for_another_python_is_not_taken_for_a_missing_one() -> None:
     assert "\n" not in line
 
 
+def test_ros_that_is_not_sourced_lacks_its_libraries() -> None:
+    text = "librcl_action.so: cannot open shared object file\nThe C extension 'rclpy.so' failed to be imported"
+    assert str(import_error(ImportError(text), "rclpy")) == (
+        "rclpy: is installed, but cannot be loaded (ImportError: librcl_action.so: cannot open shared object file); "
+        "source /opt/ros/DISTRO/setup.bash"
+    )
+
+
 def test_one_that_cannot_be_loaded_is_named_by_the_import_on_the_way(tmp_path: Path) -> None:
     file = tmp_path / "wheel.py"
     file.write_text("import space_clip_ros\nimport broken_library.part\n", encoding="utf-8")
