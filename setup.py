@@ -56,8 +56,9 @@ setup(
             "onnx>=1.16",
             "tensorboard",
         ],
-        # What the tests of every interpreter need; the whole suite wants dev.
+        # What the tests of every interpreter need, and those of ./test.sh --quick; the whole suite needs dev.
         "test": TEST,
+        "quick": [*TEST, "mcap", "mcap-ros2-support", "pytest-rerunfailures", "pytest-xdist", "ruff"],
         "dev": [
             *TEST,
             "colcon-core",

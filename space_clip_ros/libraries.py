@@ -86,7 +86,9 @@ def import_error(error: Exception, library: str = "") -> LibraryError:
     if isinstance(error, ModuleNotFoundError):
         return _missing(library)
     reason = f"is installed, but cannot be loaded ({describe(error).partition(' The C extension ')[0]})"
-    return LibraryError(library, reason, _SOURCE if _ROS.match(library) else "install it again for this Python")
+    return LibraryError(
+        library, reason, _SOURCE if _ROS.match(library) else "install it again, for this machine's versions"
+    )
 
 
 def pip_install(*packages: str) -> str:
@@ -100,7 +102,7 @@ def pip_install(*packages: str) -> str:
 def _pip(*arguments: str) -> str:
     """Return a pip command, with the option that Ubuntu 24.04's own Python asks for (PEP 668)."""
     managed = sys.prefix == sys.base_prefix and Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").exists()
-    return " ".join(("python3 -m pip install", *(["--break-system-packages"] if managed else ()), *arguments))
+    return " ".join(("pip install", *(["--break-system-packages"] if managed else ()), *arguments))
 
 
 def _missing(library: str) -> LibraryError:

@@ -41,6 +41,12 @@ _NEEDED = {
     ),
     "rosbags": ("tools/bags/*", "tools/reporting/*"),
     "tornado": ("tools/live/*",),
+    "torch": (
+        *("export", "inference", "model", "training", "tools/benchmark"),
+        *(f"cli/commands/test_{name}.py" for name in ("convert", "engine", "evaluate", "export", "predict", "train")),
+        "data/test_dataset.py",
+    ),
+    "colcon_core": ("test_colcon.py",),
 }
 collect_ignore_glob = [
     pattern for library, patterns in _NEEDED.items() if not importlib.util.find_spec(library) for pattern in patterns
@@ -176,8 +182,10 @@ def tiny_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Interpreters without PyTorch to make one are given this one's; see test_interpreters.py.
     if ready_made := os.environ.get("SPACE_CLIP_TINY_MODEL"):
         return Path(ready_made)
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("onnx")
+    if not importlib.util.find_spec("torch"):
+        return ROOT / "models" / "road_tiny.onnx"
+    import torch
+
     from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
     from space_clip_ros.export.onnx import export
     from space_clip_ros.model import build
@@ -202,8 +210,13 @@ def tiny_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def domain() -> int:
-    """A ROS domain that no other test of this run, and hardly one of another, uses."""
-    return 1 + (os.getpid() * 7 + next(_DOMAINS)) % 100
+    """A ROS domain that no other test of this run, and hardly one of another, uses.
+
+    With pytest-xdist each of its processes has every n-th domain to itself.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return 1 + own + (os.getpid() * 7 + next(_DOMAINS)) % (100 // workers) * workers
 
 
 @pytest.fixture

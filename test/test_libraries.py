@@ -46,9 +46,9 @@ def broken_opencv(tmp_path: Path) -> str:
 def test_another_numpy(text: str, installed_numpy: Callable[[str], None]) -> None:
     installed_numpy("2.2.6")
     line = str(import_error(ImportError(text), "cv2"))
-    assert line == "cv2: is built for another NumPy than the installed 2.2.6; python3 -m pip install 'numpy<2'"
+    assert line == "cv2: is built for another NumPy than the installed 2.2.6; pip install 'numpy<2'"
     installed_numpy("1.21.5")
-    assert "1.21.5; python3 -m pip install 'numpy>=1.26,<2'" in str(import_error(ImportError(text), "cv2"))
+    assert "1.21.5; pip install 'numpy>=1.26,<2'" in str(import_error(ImportError(text), "cv2"))
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_another_numpy(text: str, installed_numpy: Callable[[str], None]) -> Non
     [
         ("rclpy", "", "source /opt/ros/DISTRO/setup.bash, or pip install 'space_clip_ros[ros]'"),
         ("diagnostic_msgs", "humble", "sudo apt install ros-humble-diagnostic-msgs"),
-        ("torch", "", "python3 -m pip install 'space_clip_ros[train]'"),
-        ("yaml", "", "python3 -m pip install PyYAML"),
-        ("elsewhere", "", "python3 -m pip install elsewhere"),
+        ("torch", "", "pip install 'space_clip_ros[train]'"),
+        ("yaml", "", "pip install PyYAML"),
+        ("elsewhere", "", "pip install elsewhere"),
     ],
 )
 def test_a_missing_one(library: str, distro: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,14 +102,14 @@ def test_one_that_cannot_be_loaded_is_named_by_the_import_on_the_way(tmp_path: P
         sys.path.remove(str(tmp_path))
     assert str(import_error(caught.value)) == (
         "broken_library: is installed, but cannot be loaded (ImportError: libcudart.so.12: cannot open shared object "
-        "file: No such file or directory); install it again for this Python"
+        "file: No such file or directory); install it again, for this machine's versions"
     )
 
 
 @pytest.mark.parametrize(("version", "kept"), [("1.21.5", " 'numpy<2'"), ("2.2.6", "")])
 def test_pip_keeps_numpy_1_where_it_is(version: str, kept: str, installed_numpy: Callable[[str], None]) -> None:
     installed_numpy(version)
-    assert pip_install("onnxruntime") == f"python3 -m pip install onnxruntime{kept}"
+    assert pip_install("onnxruntime") == f"pip install onnxruntime{kept}"
 
 
 def test_pip_on_an_externally_managed_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_pip_on_an_externally_managed_python(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.setattr(libraries, "_numpy_version", lambda: "1.26.4")
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
-    assert pip_install("onnxruntime") == "python3 -m pip install --break-system-packages onnxruntime 'numpy<2'"
+    assert pip_install("onnxruntime") == "pip install --break-system-packages onnxruntime 'numpy<2'"
     monkeypatch.setattr(sys, "prefix", "/home/robot/venv")
     assert "--break" not in pip_install("onnxruntime")
 
