@@ -20,6 +20,6 @@ if [ "$folder" != .venv-test ]; then
   # Most of these tests wait for messages and processes, not for the processor.
   exec python -m pytest -n 4 --dist loadfile "$@"
 fi
-stubs=$(scripts/tensorrt_stubs.sh "$folder")
+stubs=$(scripts/type_stubs.sh "$folder")
 MYPYPATH=$stubs mypy
 exec python -m pytest --cov --cov-report=term "$@"

@@ -44,7 +44,7 @@ _NEEDED = {
     "torch": (
         *("export", "inference", "model", "training", "tools/benchmark"),
         *(f"cli/commands/test_{name}.py" for name in ("convert", "engine", "evaluate", "export", "predict", "train")),
-        "data/test_dataset.py",
+        *("cli/test_drive_evidence.py", "data/test_dataset.py"),
     ),
     "colcon_core": ("test_colcon.py",),
 }

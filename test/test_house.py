@@ -186,6 +186,7 @@ ROS_ONLY = {f"space_clip_ros.tools.benchmark.{name}" for name in ("camera_sender
 
 
 def test_the_model_and_training_load_without_ros() -> None:
+    pytest.importorskip("torch")
     names = [
         name
         for name, path in MODULES.items()
