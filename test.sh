@@ -17,7 +17,8 @@ export PATH="$PWD/$folder/bin:$PATH"
 ruff check .
 ruff format --check .
 if [ "$folder" != .venv-test ]; then
-  # Most of these tests wait for messages and processes, not for the processor.
+  # Most of these tests wait for messages and processes, not for the processor, and need no threads of NumPy's.
+  export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
   exec python -m pytest -n 4 --dist loadfile "$@"
 fi
 stubs=$(scripts/type_stubs.sh "$folder")
