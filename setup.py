@@ -3,6 +3,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = "space_clip_ros"
+ROS = ["rosbags-image>=0.9"]  # in cv_bridge's place, which is no wheel
 TEST = ["hypothesis", "pytest", "pytest-timeout"]
 
 
@@ -34,8 +35,14 @@ setup(
         "tqdm>=4.57",
     ],
     extras_require={
-        # ROS 2 as wheels; a sourced ROS 2 replaces it.
-        "ros": ["ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp", "rosbags-image>=0.9"],
+        # ROS 2 as wheels: Jazzy, or Kilted. A sourced ROS 2 replaces both.
+        "ros": ["ros-jazzy-rclpy", "ros-jazzy-common-interfaces", "ros-jazzy-rmw-fastrtps-cpp", "rosbags-image>=0.9"],
+        "ros-kilted": [
+            "ros-rclpy~=9.1",
+            "ros-common-interfaces~=5.5",
+            "ros-rmw-fastrtps-cpp~=9.3",
+            "rosbags-image>=0.9",
+        ],
         "bags": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'"],
         "view": ["tornado>=6.1"],
         # Needed to build engines. TensorRT itself comes with JetPack, or as the wheel tensorrt of the CUDA version.
@@ -49,8 +56,9 @@ setup(
             "onnx>=1.16",
             "tensorboard",
         ],
-        # What the tests of every interpreter need; the whole suite wants dev.
+        # What the tests of every interpreter need, and those of ./test.sh --quick; the whole suite needs dev.
         "test": TEST,
+        "quick": [*TEST, "mcap", "mcap-ros2-support", "pytest-rerunfailures", "pytest-xdist", "ruff"],
         "dev": [
             *TEST,
             "colcon-core",

@@ -1,13 +1,26 @@
 #!/usr/bin/env bash
 # Sets up .venv-test and runs lint, types and every test; extra arguments go to pytest.
+# ./test.sh --quick [...] sets up .venv-quick (0.6 GB, no PyTorch) and runs lint and every test that needs none.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/environment.sh
 . scripts/environment.sh
-make_environment .venv-test ros,bags,view,train,nyu,dev 9
-export PATH="$PWD/.venv-test/bin:$PATH"
+if [ "${1:-}" = --quick ]; then
+  shift
+  folder=.venv-quick${SPACE_CLIP_ROS:+-$SPACE_CLIP_ROS}
+  make_environment "$folder" ros,bags,view,quick 2
+else
+  folder=.venv-test
+  make_environment "$folder" ros,bags,view,train,nyu,dev 9
+fi
+export PATH="$PWD/$folder/bin:$PATH"
 ruff check .
 ruff format --check .
-stubs=$(scripts/tensorrt_stubs.sh .venv-test)
+if [ "$folder" != .venv-test ]; then
+  # Most of these tests wait for messages and processes, not for the processor, and need no threads of NumPy's.
+  export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+  exec python -m pytest -n 4 --dist loadfile "$@"
+fi
+stubs=$(scripts/type_stubs.sh "$folder")
 MYPYPATH=$stubs mypy
 exec python -m pytest --cov --cov-report=term "$@"

@@ -1,5 +1,6 @@
 # Sourced by demo.sh and test.sh: makes a virtual environment once and leaves it alone while its inputs are unchanged.
-# Two ways to ROS 2: the one that is sourced (a robot, any processor), else the wheels (x86-64, CPython 3.10-3.13).
+# Two ways to ROS 2: the one that is sourced (a robot, any processor), else the wheels (x86-64, CPython 3.10-3.13) of the
+# release that SPACE_CLIP_ROS names: jazzy (the default) or kilted.
 
 fail() {
   printf '%s: %s\n' "$(basename "$0")" "$1" >&2
@@ -36,7 +37,7 @@ check_space() {
 
 # make_environment FOLDER EXTRAS GIGABYTES: sets up FOLDER with this project and its extras, at the pinned versions.
 make_environment() {
-  local folder=$1 extras=$2 gigabytes=$3 python kind constraints options wanted log
+  local folder=$1 extras=$2 gigabytes=$3 release=${SPACE_CLIP_ROS:-jazzy} python kind constraints options wanted log
   read -r python kind < <(find_python) || true
   [ -n "${python:-}" ] || exit 1
   if [ "$kind" = system ]; then
@@ -44,7 +45,12 @@ make_environment() {
     # ROS brings rclpy, messages and cv_bridge; the wheels of the same must not shadow them.
     extras=$(printf ',%s,' "$extras" | sed 's/,ros,/,/; s/^,//; s/,$//')
   else
-    constraints=constraints/wheels.txt options=
+    case $release in
+      jazzy) ;;
+      kilted) extras=$(printf ',%s,' "$extras" | sed 's/,ros,/,ros-kilted,/; s/^,//; s/,$//') ;;
+      *) fail "SPACE_CLIP_ROS is $release, and there are wheels of jazzy and kilted; set it to one of them" ;;
+    esac
+    constraints=constraints/$release.txt options=
   fi
   wanted=$( (cat setup.py setup.cfg constraints/*.txt scripts/environment.sh; echo "$extras $kind $PWD"; "$python" -VV) | sha256sum)
   if [ "$(cat "$folder/.ready" 2>/dev/null)" = "$wanted" ] && "$folder/bin/python" -c '' 2>/dev/null; then
@@ -53,7 +59,7 @@ make_environment() {
   "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
     fail "$("$python" -V) has no venv module; sudo apt install $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
   check_space "$gigabytes"
-  echo "Setting up $folder ($("$python" -V), ROS 2 from $([ "$kind" = system ] && echo "$ROS_DISTRO" || echo wheels)); this is done once."
+  echo "Setting up $folder ($("$python" -V), ROS 2 $([ "$kind" = system ] && echo "$ROS_DISTRO" || echo "$release from wheels")); this is done once."
   rm -f "$folder/.ready"
   log=$(mktemp)
   if ! { "$python" -m venv --clear $options "$folder" &&

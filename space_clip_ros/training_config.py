@@ -195,8 +195,8 @@ class TrainingConfig:
     seed: int = setting(42, "seed of weights, order, augmentation and dropout", minimum=0)
     pretrained: str = setting(
         "",
-        "weights of the vision tower: a file (from a checkpoint of this package, only the tower is used), or one of "
-        "open_clip's names, such as openai; empty for random weights",
+        "weights of the vision tower: a file (from a checkpoint of this package, only the tower is used), a model's "
+        "folder as Hugging Face keeps it, or one of open_clip's names, such as openai; empty for random weights",
     )
     initial: str = setting("", "checkpoint whose weights the whole model starts from; empty for none")
     initial_depth: float = setting(

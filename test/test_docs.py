@@ -46,7 +46,7 @@ BOX = re.compile(r"> \*\*Needs ((?:a robot|a GPU|data)(?: and (?:a robot|a GPU|d
 
 # Programs that are no part of this project: the shell's own, and those that only a machine with ROS or a GPU has.
 SHELL = {"cd", "echo", "export", "git", "mkdir", "mv", "pip", "python3", "source", "tar", "tensorboard", "touch"}
-ROBOT = {"colcon", "ros2", "rosdep", "sudo", "v4l2-ctl"}
+ROBOT = {"colcon", "docker", "ros2", "rosdep", "sudo", "v4l2-ctl"}  # docker: its commands, test_docker.py
 THIRD_PARTY = {"camera_calibration", "tf2_ros", "usb_cam", "v4l2_camera"}
 ROS2 = {"bag", "launch", "lifecycle", "param", "pkg", "run", "topic"}
 NODES = {"depth_node": NodeConfig, "kitti_player": PlayerConfig, "depth_evaluator": EvaluatorConfig}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = (
     *("bash", "basename", "dirname", "uname", "df", "awk", "cat", "sha256sum", "sed", "grep"),
-    *("mktemp", "rm", "tail", "mkdir", "cp"),
+    *("mktemp", "rm", "tail", "mkdir", "cp", "chmod"),
 )
 
 
@@ -39,10 +40,15 @@ def add_tool(tree: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def run(tree: Path, script: str, **extra: str) -> subprocess.CompletedProcess[str]:
+def run(tree: Path, script: str, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(tree / "bin"), "HOME": str(tree), **extra}
     return subprocess.run(
-        [tree / "bin" / "bash", tree / script], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [tree / "bin" / "bash", tree / script, *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -125,6 +131,77 @@ def test_a_failed_installation_says_so_and_is_tried_again(tree: Path) -> None:
     assert "no route to the registry" in result.stderr
     assert "the set-up of .venv did not succeed" in result.stderr
     assert not (tree / ".venv" / ".ready").exists()
+
+
+def fake_python(tree: Path) -> Path:
+    """Puts a python3 on PATH that writes down what it is asked to install and run, and does none of it."""
+    log = tree / "calls"
+    add_tool(
+        tree,
+        "python3",
+        'case "$*" in\n'
+        f'  "-m venv"*) echo "$*" >>{log}; for folder; do :; done; mkdir -p $folder/bin; cp "$0" $folder/bin/python; '
+        'for name in ruff mypy; do printf "#!/bin/sh\\n" >$folder/bin/$name; chmod +x $folder/bin/$name; done; '
+        "exit 0 ;;\n"
+        f'  "-m pip"*|"-m pytest"*|"-m space_clip_ros"*) echo "$*" >>{log}; exit 0 ;;\n'
+        f'esac\nexec {sys.executable} "$@"',
+    )
+    add_tool(tree, "uname", "echo x86_64")
+    return log
+
+
+@pytest.mark.parametrize(
+    ("release", "installed"),
+    [
+        ("", "-c constraints/jazzy.txt -e .[ros,bags,view]"),
+        ("jazzy", "-c constraints/jazzy.txt -e .[ros,bags,view]"),
+        ("kilted", "-c constraints/kilted.txt -e .[ros-kilted,bags,view]"),
+    ],
+)
+def test_the_wheels_are_of_the_release_asked_for(tree: Path, release: str, installed: str) -> None:
+    log = fake_python(tree)
+    result = run(tree, "demo.sh", SPACE_CLIP_ROS=release)
+    assert result.returncode == 0, result.stderr
+    assert f"ROS 2 {release or 'jazzy'} from wheels" in result.stdout
+    assert log.read_text(encoding="utf-8").splitlines()[1].endswith(installed)
+
+
+def test_another_release_sets_the_environment_up_again(tree: Path) -> None:
+    log = fake_python(tree)
+    for release in ("jazzy", "jazzy", "kilted", "kilted"):
+        assert run(tree, "demo.sh", SPACE_CLIP_ROS=release).returncode == 0
+    assert log.read_text(encoding="utf-8").count("-m venv") == 2
+
+
+def test_an_unknown_release_is_one_clear_line(tree: Path) -> None:
+    fake_python(tree)
+    result = run(tree, "demo.sh", SPACE_CLIP_ROS="humble")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "demo.sh: SPACE_CLIP_ROS is humble, and there are wheels of jazzy and kilted; set it to one of them"
+    ]
+
+
+@pytest.mark.parametrize(("release", "folder"), [("", ".venv-quick"), ("kilted", ".venv-quick-kilted")])
+def test_the_quick_tests_have_an_environment_without_pytorch(tree: Path, release: str, folder: str) -> None:
+    log = fake_python(tree)
+    result = run(tree, "test.sh", "--quick", "-k", "cloud", SPACE_CLIP_ROS=release)
+    assert result.returncode == 0, result.stderr
+    calls = log.read_text(encoding="utf-8").splitlines()
+    assert calls[0] == f"-m venv --clear {folder}"
+    assert calls[1].endswith(f"-e .[ros{release and f'-{release}'},bags,view,quick]")
+    assert calls[2] == "-m pytest -n 4 --dist loadfile -k cloud"
+
+
+@pytest.mark.parametrize("release", ["jazzy", "kilted"])
+def test_every_ros_package_is_pinned_exactly_and_nothing_twice(release: str) -> None:
+    lines = (ROOT / "constraints" / f"{release}.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[1] == "-c wheels.txt"
+    common = (ROOT / "constraints" / "wheels.txt").read_text(encoding="utf-8").splitlines()[1:]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in [*lines[2:], *common])
+    names = [line.partition("==")[0] for line in [*lines[2:], *common]]
+    assert len(names) == len(set(names))
+    assert {"ros-rclpy", "ros-common-interfaces", "ros-rmw-fastrtps-cpp"} <= set(names)
 
 
 def test_the_scripts_are_executable() -> None:

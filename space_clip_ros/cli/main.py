@@ -13,21 +13,9 @@ from pathlib import Path
 from space_clip_ros import __version__
 from space_clip_ros.cli.console import complain
 from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.libraries import check_numeric_libraries, import_error
 
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report a command whose reader has gone
-_EXTRA_OF_PACKAGE = {
-    "torch": "train",
-    "torchvision": "train",
-    "open_clip": "train",
-    "safetensors": "train",
-    "onnx": "train",
-    "rclpy": "ros",
-    "rosbags": "bags",
-    "backports": "bags",
-    "tensorboard": "train",
-    "h5py": "nyu",
-    "scipy": "nyu",
-}
 
 
 def command_modules() -> dict[str, str]:
@@ -76,8 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    args = build_parser().parse_args(arguments)
     try:
+        parser = build_parser()
+    except ImportError as error:  # of what every command needs
+        if "--debug" in (sys.argv if arguments is None else arguments):
+            traceback.print_exc()
+        complain(f"space_clip: {_explain(error)}")
+        return 1
+    args = parser.parse_args(arguments)
+    try:
+        check_numeric_libraries()
         return int(args.run(args))
     except BrokenPipeError:
         raise
@@ -97,11 +93,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        package = (error.name or "").partition(".")[0]
-        extra = _EXTRA_OF_PACKAGE.get(package)
-        remedy = f"pip install 'space_clip_ros[{extra}]'" if extra else f"install the package {package!r}"
-        return f"this needs the Python package {package!r}, which is not installed; {remedy}"
+    if isinstance(error, ImportError) and not isinstance(error, SpaceClipError):
+        return str(import_error(error))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from space_clip_ros.config import PRECISIONS
-from space_clip_ros.errors import BackendError, InputError, describe
+from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import model_files
 from space_clip_ros.inference.backend import Backend
 from space_clip_ros.inference.candidates import Candidate, candidates
 from space_clip_ros.inference.cpu import has_vnni
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.inference.registry import BackendFactory, Opener, OpenRequest, backend_factories
+from space_clip_ros.libraries import import_error, pip_install
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
@@ -118,14 +119,11 @@ def _load(factory: BackendFactory, file: Path) -> Opener:
         installs = {one.package: one.install for one in backend_factories().values()}
         install = installs.get(missing, factory.install)
         raise BackendError(
-            _context(factory, file), f"needs the Python package {missing!r}", f"pip install {install}"
+            _context(factory, file), f"needs the Python package {missing!r}", pip_install(install)
         ) from error
     except (ImportError, OSError) as error:
-        raise BackendError(
-            _context(factory, file),
-            f"is installed, but cannot be loaded ({describe(error)})",
-            "install it again, for this machine's versions",
-        ) from error
+        found = import_error(error, factory.name)
+        raise BackendError(_context(factory, file), found.reason, found.remedy) from error
 
 
 def _context(factory: BackendFactory, file: Path) -> str:

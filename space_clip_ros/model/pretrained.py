@@ -10,7 +10,7 @@ import open_clip
 from torch import Tensor
 
 from space_clip_ros.config import EncoderConfig
-from space_clip_ros.errors import ModelError
+from space_clip_ros.errors import ModelError, describe
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.matching import match_tensors
 from space_clip_ros.model.reference_names import TensorSource, tower_source
@@ -25,6 +25,12 @@ from space_clip_ros.model.tensor_files import (
 
 _DEFAULT_MODEL = "ViT-B-16-quickgelu"
 _FILE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+_FOLDER_PREFIX = "local-dir:"
+_FOLDER_CONFIG = "open_clip_config.json"
+_FOLDER_WEIGHTS = (
+    *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"),
+    *("model.safetensors", "pytorch_model.bin"),
+)
 _OPEN_CLIP_HEAD_WIDTH = 64
 _NOT_IN_SHAPES = ("kind", "heads", "activation", "layer_norm_eps")
 
@@ -43,14 +49,17 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
             or ``TAG`` alone (for example ``openai``) for ``ViT-B-16-quickgelu``. Weights chosen by name are downloaded
             once, to open_clip's cache. A file may be open_clip's (``.safetensors``, ``.pt``, training checkpoint,
             OpenAI's TorchScript archive), timm's, Hugging Face's CLIPModel or SiglipModel, or a checkpoint of this
-            package, whose decoder is ignored.
+            package, whose decoder is ignored. A folder is one as Hugging Face keeps open_clip's models
+            (``open_clip_config.json`` with its weights, as open_clip's ``local-dir:`` takes it) or transformers'.
 
     Raises:
         ModelError: no such name or file, the download failed, the file is damaged or holds no tower of this kind, or
             its tensors do not fit the encoder's settings; the error names them.
     """
-    path = Path(source)
-    if not path.is_file() and path.suffix not in _FILE_SUFFIXES:
+    path = Path(str(source).removeprefix(_FOLDER_PREFIX))
+    if path.is_dir():
+        path = _weights_in(path, encoder.config)
+    elif not path.is_file() and path.suffix not in _FILE_SUFFIXES:
         path = _download(str(source), encoder.config)
     tensors = _read(path, encoder.config)
     wanted = encoder.frozen_state()
@@ -90,6 +99,21 @@ def _prefix_before(name: str, tensors: Mapping[str, Tensor]) -> str | None:
 
 def _in_tower(name: str, prefix: str) -> bool:
     return name.startswith(prefix) and name.removeprefix(prefix) not in _NOT_TOWER
+
+
+def _weights_in(folder: Path, config: EncoderConfig) -> Path:
+    """Return the weights in a model's folder, after checking that its settings fit."""
+    found = next((folder / name for name in _FOLDER_WEIGHTS if (folder / name).is_file()), None)
+    if found is None:
+        raise ModelError(folder, f"has none of {', '.join(_FOLDER_WEIGHTS)}", "give the path of the weights' file")
+    settings = folder / _FOLDER_CONFIG
+    if settings.is_file():
+        try:
+            model = json.loads(settings.read_text(encoding="utf-8"))["model_cfg"]
+            _check_settings(str(folder), model, {}, config)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(settings, f"cannot be read ({describe(error)})", "copy it again") from error
+    return found
 
 
 def _download(name: str, config: EncoderConfig) -> Path:

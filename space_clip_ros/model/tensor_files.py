@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ from space_clip_ros.files import refuse_lfs_pointer, written_whole
 
 CONFIG_KEY = "space_clip.config"
 """Metadata key under which a checkpoint of this package keeps its configuration, as JSON."""
+# How torch.load names the class or function that it refuses.
+_GLOBAL = re.compile(r"\bGLOBAL ([\w.]+)")
 _SPACE = "check the folder and the space left"
 
 
@@ -76,15 +80,25 @@ def read_torch(path: Path) -> Any:
             return dict(jit.load(path, map_location="cpu").state_dict())
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ModelError(
-            path,
-            "is not a checkpoint, or holds more than tensors and plain values, which is refused because reading it "
-            "would run code",
-            "save it again with tensors only",
-        ) from error
+        raise _refused(path, error) from error
     except (RuntimeError, EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(path, f"is damaged or not a PyTorch checkpoint ({reason})") from error
+
+
+def _refused(path: Path, error: pickle.UnpicklingError) -> ModelError:
+    """Return why ``torch.load`` refused a file's pickle: the classes in it, if it got as far as that."""
+    classes = _GLOBAL.findall(str(error))
+    with contextlib.suppress(Exception):  # it reads the zip format only, and raises whatever its reader does
+        classes = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path)) or classes
+    if not classes:
+        return ModelError(path, "is not a checkpoint that PyTorch wrote")
+    return ModelError(
+        path,
+        f"holds objects of {', '.join(classes)}, refused because reading them would run code",
+        "if you trust the file, load it with torch.load(FILE, weights_only=False) where those classes are installed, "
+        "and save the tensors alone: torch.save(model.state_dict(), 'weights.pt')",
+    )
 
 
 def state_dictionary(path: Path, content: Any, keys: Sequence[str], bare: bool = True) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +183,26 @@ class Trap:
 def test_pickled_code_is_never_run(write: Callable[[object, Path], None], tmp_path: Path) -> None:
     sprung = tmp_path / "sprung"
     write({"model": Trap(sprung)}, tmp_path / "evil.pt")
-    with pytest.raises(ModelError, match="refused because reading it would run code"):
+    with pytest.raises(ModelError, match=r"holds objects of .*getattr.*, refused because reading them would run code"):
         load_checkpoint(tmp_path / "evil.pt")
     assert not sprung.exists()
+
+
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, protocol=2))]
+)
+def test_the_classes_that_are_refused_are_named(write: Callable[[object, Path], None], tmp_path: Path) -> None:
+    """A training script's arguments beside the weights, and a whole pickled module: what people most often share."""
+    write({"model": {}, "args": argparse.Namespace(lr=1e-4)}, tmp_path / "training.pt")
+    with pytest.raises(ModelError, match=r"training\.pt: holds objects of argparse\.Namespace, refused .*state_dict"):
+        load_checkpoint(tmp_path / "training.pt")
+    write(torch.nn.Sequential(torch.nn.Linear(2, 2)), tmp_path / "module.pt")
+    with pytest.raises(ModelError, match=r"module\.pt: holds objects of torch\.nn\.modules\.") as caught:
+        load_checkpoint(tmp_path / "module.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_pickle_names_no_class(tmp_path: Path) -> None:
+    (tmp_path / "page.pt").write_bytes(b"<!DOCTYPE html><html>404</html>")
+    with pytest.raises(ModelError, match=r"page\.pt: is not a checkpoint that PyTorch wrote"):
+        load_checkpoint(tmp_path / "page.pt")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,47 @@ def test_hugging_face_files(family: str, suffix: str, request: pytest.FixtureReq
     load_pretrained(encoder, path)
     expected = torch.from_numpy(reference.numbers["pooled"])
     torch.testing.assert_close(encoder(reference.images).context, expected, rtol=1e-4, atol=1e-5)
+
+
+MODEL_CFG = {"embed_dim": 8, "quick_gelu": True, "vision_cfg": {"head_width": 16, "width": 32, "patch_size": 16}}
+
+
+@pytest.mark.parametrize("prefix", ["", "local-dir:"])
+@pytest.mark.parametrize(
+    "name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors", "pytorch_model.bin"]
+)
+def test_a_models_folder(clip: nn.Module, name: str, prefix: str, images: torch.Tensor, tmp_path: Path) -> None:
+    """As Hugging Face's cache and download keep it; other files may lie beside."""
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": MODEL_CFG, "preprocess_cfg": {}}))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    write(dict(clip.state_dict()), tmp_path / name)
+    encoder = Encoder(CLIP_TINY)
+    load_pretrained(encoder, f"{prefix}{tmp_path}")
+    torch.testing.assert_close(encoder(images).context, own_context(clip, images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"model_cfg": {**MODEL_CFG, "quick_gelu": False}}, "was trained with activation gelu, the settings make it "),
+        (
+            {"model_cfg": {**MODEL_CFG, "vision_cfg": {}}},
+            "was trained with 64 channels a head, the settings make",
+        ),
+        ({"model_cfg": 3}, r"open_clip_config\.json: cannot be read \(.*; copy it again"),
+        ({}, r"open_clip_config\.json: cannot be read \(KeyError: 'model_cfg'\)"),
+    ],
+)
+def test_a_folders_settings_must_fit(clip: nn.Module, config: object, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    write(dict(clip.state_dict()), tmp_path / "open_clip_model.safetensors")
+    with pytest.raises(ModelError, match=reason):
+        load_pretrained(Encoder(CLIP_TINY), tmp_path)
+
+
+def test_a_folder_without_weights(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has none of open_clip_model\.safetensors, .*give the path"):
+        load_pretrained(Encoder(CLIP_TINY), tmp_path)
 
 
 @pytest.fixture

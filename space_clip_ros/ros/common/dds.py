@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from space_clip_ros.files import shared_file
+from space_clip_ros.ros.common.release import ros_release
 
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """The variable's name since Fast DDS 3, and its old one."""
@@ -49,7 +50,7 @@ def profile_environment(environment: Mapping[str, str], profile: Path) -> dict[s
     if own_profile(environment):
         return {}
     new, old = PROFILE_VARIABLES
-    return {old if environment.get("ROS_DISTRO") in _FAST_DDS_2 else new: str(profile)}
+    return {old if ros_release(environment) in _FAST_DDS_2 else new: str(profile)}
 
 
 def prepare_environment(folder: Path, participants: int) -> str:

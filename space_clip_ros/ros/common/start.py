@@ -12,9 +12,13 @@ import signal
 import sys
 from typing import Any, NoReturn
 
+from space_clip_ros.libraries import LibraryError, check_numeric_libraries, import_error
+
 
 def start(module: str, name: str) -> NoReturn:
     """Import ``space_clip_ros.MODULE``, run its ``main`` and exit with its status.
+
+    A library that is missing or cannot be loaded ends in one line on standard error and status 1.
 
     Args:
         module: the module below this package, such as ``ros.node.depth_node``.
@@ -28,4 +32,11 @@ def start(module: str, name: str) -> NoReturn:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    sys.exit(importlib.import_module(f"space_clip_ros.{module}").main())
+    try:
+        check_numeric_libraries()
+        main = importlib.import_module(f"space_clip_ros.{module}").main
+    except LibraryError as error:
+        sys.exit(f"{name}: {error}")
+    except ImportError as error:
+        sys.exit(f"{name}: {import_error(error)}")
+    sys.exit(main())

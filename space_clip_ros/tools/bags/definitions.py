@@ -12,9 +12,7 @@ from rosbags.typesys.store import Typestore
 
 from space_clip_ros.files import share_folders
 from space_clip_ros.messages.bag_types import TYPES
-
-# The release of the ROS wheels, which do not set ROS_DISTRO.
-_WHEELS_DISTRO = "kilted"
+from space_clip_ros.ros.common.release import ros_release
 
 
 class Definition(NamedTuple):
@@ -33,8 +31,8 @@ class Definitions:
     """Finds definitions: of ROS's own types in ``rosbags``, of others in the ``.msg`` files of their packages."""
 
     def __init__(self) -> None:
-        """Load the types of the sourced release, or of the wheels."""
-        release = f"ROS2_{os.environ.get('ROS_DISTRO', _WHEELS_DISTRO).upper()}"
+        """Load the types of the release in use; the latest ones if it is unknown."""
+        release = f"ROS2_{ros_release(os.environ).upper()}"
         self._types = get_typestore(Stores.__members__.get(release, Stores.LATEST))
 
     def find(self, kind: str) -> Definition | None:

@@ -27,6 +27,7 @@ from space_clip_ros.files import write_whole
 from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.perception.core import ENGINE
 from space_clip_ros.ros.common import dds
+from space_clip_ros.ros.common.release import ros_release
 from space_clip_ros.ros.executables import DEPTH_NODE
 from space_clip_ros.tools import executables
 from space_clip_ros.tools.arrival_node import ArrivalNode, running
@@ -165,7 +166,7 @@ class _Run:
             "model": values.model or "",
             "backend": values.backend or "",
             "rmw": get_rmw_implementation_identifier(),
-            "ros_distro": os.environ.get("ROS_DISTRO", ""),
+            "ros_distro": ros_release(os.environ),
         }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from space_clip_ros.messages.diagnostics import DepthValues
+from space_clip_ros.ros.common.release import ros_release
 from space_clip_ros.tools.benchmark.machine import processor, usable_cores
 from space_clip_ros.tools.latency import ArrivalLog, percentiles
 
@@ -60,7 +61,7 @@ def machine() -> dict[str, Any]:
         "cores": usable_cores(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "ros_distro": os.environ.get("ROS_DISTRO", "from wheels"),
+        "ros_distro": ros_release(os.environ),
     }
 
 

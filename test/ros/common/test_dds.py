@@ -56,7 +56,15 @@ def test_segments_never_become_too_small_for_an_image(profile: Path, tmp_path: P
     assert segment(dds.fit_profile(profile, 4, MB, tmp_path)[0]) == 4 * MB
 
 
-@pytest.mark.parametrize("distro, variable", [("humble", dds.PROFILE_VARIABLES[1]), ("", dds.PROFILE_VARIABLES[0])])
+@pytest.mark.parametrize(
+    "distro, variable",
+    [
+        ("humble", dds.PROFILE_VARIABLES[1]),
+        ("jazzy", dds.PROFILE_VARIABLES[1]),
+        ("kilted", dds.PROFILE_VARIABLES[0]),
+        ("rolling", dds.PROFILE_VARIABLES[0]),
+    ],
+)
 def test_the_variable_of_the_release_in_use_is_set(distro: str, variable: str, profile: Path) -> None:
     found = dds.profile_environment({"ROS_DISTRO": distro}, profile)
     assert found == {variable: str(profile)}
@@ -65,7 +73,7 @@ def test_the_variable_of_the_release_in_use_is_set(distro: str, variable: str, p
 def test_the_dds_in_use_gets_its_profile(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dds, "free_shared_memory", lambda: None)
     cyclone = {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}
-    assert dds.PROFILE_VARIABLES[0] in dds.shipped_environment({}, profile.parent, 2)
+    assert dds.PROFILE_VARIABLES[0] in dds.shipped_environment({"ROS_DISTRO": "kilted"}, profile.parent, 2)
     assert dds.shipped_environment(cyclone, profile.parent, 2) == {
         "CYCLONEDDS_URI": (profile.parent / "cyclonedds.xml").as_uri()
     }

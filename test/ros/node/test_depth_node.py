@@ -344,10 +344,10 @@ def test_images_that_are_too_old_are_dropped(running):
 
 def test_parameters_change_between_frames(running, tiny_model_file):
     raw = load_predictor(tiny_model_file, threads=1)(picture())
-    set_all(running, {"depth_scale": 2.0, "points.stride": 4, "points.color": False})
+    set_all(running, {"depth_scale": 0.5, "points.stride": 4, "points.color": False})
     message = running.send()
-    np.testing.assert_allclose(depth_from_image(running.answer("depth/image", message)), 2 * raw, rtol=1e-5)
-    running.until(lambda: values(running)["depth_factor"] == "2.0000", "the factor in diagnostics")
+    np.testing.assert_allclose(depth_from_image(running.answer("depth/image", message)), raw / 2, rtol=1e-5)
+    running.until(lambda: values(running)["depth_factor"] == "0.5000", "the factor in diagnostics")
     cloud = running.answer("depth/points", message)
     assert (cloud.height, cloud.width, cloud.point_step) == (HEIGHT // 4, WIDTH // 4, 12)
 
@@ -355,7 +355,7 @@ def test_parameters_change_between_frames(running, tiny_model_file):
     message = running.send()
     millimetres = running.answer("depth/image", message)
     assert millimetres.encoding == "16UC1"
-    np.testing.assert_allclose(depth_from_image(millimetres), 2 * raw, atol=6e-4)
+    np.testing.assert_allclose(depth_from_image(millimetres), raw / 2, atol=6e-4)
 
 
 def set_all(one: Bench, values: dict[str, Any]) -> None:
@@ -384,14 +384,14 @@ def test_compressed_images(bench, tiny_model_file):
     one.until(lambda: one.dropped() == {"bad image": 1}, "the broken picture to be refused")
 
 
-def test_diagnostics_tell_the_numbers(running):
+def test_diagnostics_tell_the_numbers(running, tiny_model_file):
     for _ in range(3):
         now = running.robot.get_clock().now().to_msg()
         running.send(image_from_array(picture(), "rgb8", Header(stamp=now, frame_id="camera")))
     running.until(lambda: values(running).get("published") == "3", "the count")
     told = values(running)
     assert told["state"] == "active"
-    assert (told["model"], told["backend"], told["device"]) == ("tiny_random", "onnxruntime", "cpu")
+    assert (told["model"], told["backend"], told["device"]) == (tiny_model_file.stem, "onnxruntime", "cpu")
     assert told["received"] == "3"
     assert {"age_ms_p50", "age_ms_p95", "stage_ms: engine", "stage_ms: depth/points"} <= set(told)
     assert running.status().level == DiagnosticStatus.OK

@@ -94,7 +94,7 @@ def test_pauses_double_and_the_model_is_loaded_again(device):
     assert device.lines[-1] == "the model runs again after 9 failures"
 
 
-def test_after_the_attempts_it_counts_as_failed_and_is_still_tried(device):
+def test_after_the_attempts_it_counts_as_failed_and_is_still_tried(device, tiny_model_file):
     device.lost = device.broken = True
     for _ in range(3):
         device.fail()
@@ -102,7 +102,7 @@ def test_after_the_attempts_it_counts_as_failed_and_is_still_tried(device):
     device.fail()
     assert device.model.failed
     assert device.model.problem == "the model failed 4 times in a row: BackendError: no such device"
-    assert device.model.info.name == "tiny_random"
+    assert device.model.info.name == tiny_model_file.stem
     device.lost = device.broken = False
     assert len(device.model.run_batch([IMAGE])) == 1
     assert not device.model.failed

@@ -78,13 +78,13 @@ def test_a_drive_is_played_through_and_reported(tmp_path: Path, small_drive: Pat
     assert set(summary["latency_ms"]["outputs"]) == {"depth/image", "depth/camera_info", "depth/points", "depth/color"}
     assert summary["latency_ms"]["p50"] > 0
     assert "engine" in summary["stages_ms"]
-    assert (summary["model"], summary["backend"]) == ("tiny_random", "onnxruntime")
+    assert (summary["model"], summary["backend"]) == (tiny_model_file.stem, "onnxruntime")
     assert summary["abs_rel"] > 0 and 0 <= summary["delta1"] <= 1
     # Every frame has either arrived or been counted as dropped.
     assert summary["frames_received"] + sum(summary["drops"].values()) >= summary["frames_sent"]
     report = cv2.imread(str(tmp_path / "report.png"))
     assert report is not None and report.std() > 10
-    assert "tiny_random on onnxruntime" in output
+    assert f"{tiny_model_file.stem} on onnxruntime" in output
     assert "\r" not in output, "nothing is redrawn without a terminal"
     assert gone(run)
 
