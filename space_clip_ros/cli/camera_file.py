@@ -11,13 +11,15 @@ import numpy as np
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.calibration import CameraCalibration
-from space_clip_ros.geometry.lens import MODELS
+from space_clip_ros.geometry.lens import is_fisheye, standard_name
 from space_clip_ros.settings import parse_yaml, read_text
 
 _IDENTITY = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 _NO_PROJECTION = (0,) * 12
 _NO_CALIBRATION = "is not a camera calibration"
 _FISHEYE = "equidistant"
+_PINHOLE = "plumb_bob"
+_YES = ("1", "true", "yes")
 
 
 def read_camera_file(path: Path) -> CameraCalibration:
@@ -51,22 +53,22 @@ def read_camera_file(path: Path) -> CameraCalibration:
 
 
 def _model(content: Mapping[str, Any]) -> str:
-    """Return the distortion model, which files name in several ways.
+    """Return the distortion model, which files name in several ways; any other name is for the lens to refuse.
 
     Without any, it is plumb_bob, as camera_info_manager takes it.
 
     Raises:
         InputError: two entries contradict each other.
     """
-    named = content.get("distortion_model")
-    camera = str(content.get("camera_model", "")).strip().lower()
-    implied = camera if camera in MODELS else _FISHEYE if content.get("fisheye_model") in (1, True) else ""
-    if named is None:
-        return implied or "plumb_bob"
-    fisheye = {_FISHEYE, "fisheye"}
-    if implied in fisheye and str(named).strip().lower() not in fisheye:
-        raise InputError(f"distortion_model {named} contradicts a fisheye camera", remedy="leave out the wrong one")
-    return str(named)
+    named, camera = (str(content.get(name) or "").strip() for name in ("distortion_model", "camera_model"))
+    flagged = any(str(content.get(flag)).lower() in _YES for flag in ("fisheye_model", "fisheye", "is_fisheye"))
+    if camera.lower() in ("", "pinhole", "perspective"):
+        camera = _FISHEYE if flagged else ""
+    if named and camera and is_fisheye(camera) != is_fisheye(named):
+        raise InputError(
+            f"distortion_model {named} contradicts a camera that is {camera}", remedy="leave out the wrong one"
+        )
+    return named or standard_name(camera) or _PINHOLE
 
 
 def _numbers(content: Mapping[str, Any], name: str, default: tuple[int, ...] | None = None) -> tuple[float, ...]:

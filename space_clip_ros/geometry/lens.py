@@ -36,6 +36,16 @@ class Lens(NamedTuple):
     fisheye: bool
 
 
+def standard_name(model: str) -> str:
+    """Return a distortion model's name as :data:`MODELS` writes it."""
+    return re.sub(r"[\s-]+", "_", model.strip().lower())
+
+
+def is_fisheye(model: str) -> bool:
+    """Return whether a distortion model is one of fisheye lenses."""
+    return standard_name(model) in _FISHEYE
+
+
 def lens(model: str, D: npt.ArrayLike) -> Lens:
     """Return the lens that a distortion model and its coefficients describe.
 
@@ -46,17 +56,17 @@ def lens(model: str, D: npt.ArrayLike) -> Lens:
     Raises:
         InputError: coefficients that are not finite, an unknown model, or more coefficients than the model has.
     """
-    coefficients: npt.NDArray[np.float64] = np.asarray(D, dtype=np.float64).ravel()
-    if not np.isfinite(coefficients).all():
-        raise InputError(f"distortion coefficients must be finite, got {coefficients.tolist()}")
-    coefficients = coefficients[: np.flatnonzero(coefficients)[-1] + 1] if coefficients.any() else coefficients[:0]
+    given: npt.NDArray[np.float64] = np.asarray(D, dtype=np.float64).ravel()
+    if not np.isfinite(given).all():
+        raise InputError(f"distortion coefficients must be finite, got {given.tolist()}")
+    coefficients = given[: np.flatnonzero(given)[-1] + 1] if given.any() else given[:0]
     if not coefficients.size:
         return Lens(coefficients, fisheye=False)
-    name = re.sub(r"[\s-]+", "_", model.strip().lower())
+    name = standard_name(model)
     if name in _FISHEYE:
         return Lens(_padded(name, coefficients, (_FISHEYE_COUNT,)), fisheye=True)
     if name in _PINHOLE:
-        if coefficients.size == 3:
+        if given.size == coefficients.size == 3:
             raise InputError(
                 f"{name} with 3 distortion coefficients may mean k1 k2 p1 or k1 k2 k3", remedy="give 4 or 5"
             )

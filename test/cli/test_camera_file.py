@@ -99,7 +99,14 @@ DISTORTED = PINHOLE + "distortion_coefficients: {rows: 1, cols: 4, data: [0.1, 0
         ("camera_model: pinhole\n", "plumb_bob"),
         ("camera_model: pinhole\ndistortion_model: rational_polynomial\n", "rational_polynomial"),
         ("camera_model: fisheye\ndistortion_model: equidistant\n", "equidistant"),
+        ("camera_model: perspective\n", "plumb_bob"),
+        ("camera_model: Kannala-Brandt4\n", "kannala_brandt4"),
+        ("distortion_model: ''\n", "plumb_bob"),
+        ("distortion_model: ''\ncamera_model: fisheye\n", "fisheye"),
         ("fisheye_model: 1\n", "equidistant"),
+        ("fisheye_model: '1'\n", "equidistant"),
+        ("is_fisheye: true\n", "equidistant"),
+        ("fisheye_model: 0\n", "plumb_bob"),
     ],
 )
 def test_the_ways_to_name_a_model(tmp_path: Path, lines: str, model: str) -> None:
@@ -124,7 +131,9 @@ def test_a_fisheye_is_rectified_as_one(tmp_path: Path) -> None:
         (PINHOLE.replace("[50, 0,", "["), "holds no usable camera"),
         (PINHOLE.replace("64", "wide"), "holds no usable camera"),
         (CALIBRATION.replace("plumb_bob", "pear"), "holds no usable camera: .*pear"),
-        (CALIBRATION + "camera_model: fisheye\n", "contradicts a fisheye camera; leave out the wrong one"),
+        (CALIBRATION + "camera_model: fisheye\n", "contradicts a camera that is fisheye; leave out the wrong one"),
+        (CALIBRATION + "fisheye_model: 1\n", "plumb_bob contradicts a camera that is equidistant"),
+        (DISTORTED + "camera_model: double_sphere\n", "holds no usable camera: .*double_sphere"),
         (PINHOLE.replace("50", "0.5").replace("51", "0.5"), "holds no usable camera: .*calibrate the camera"),
     ],
 )

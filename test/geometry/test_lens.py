@@ -18,6 +18,11 @@ from space_clip_ros.geometry.lens import lens
         # Eight under plumb_bob's name: OpenCV and image_geometry go by the count.
         ("plumb_bob", [1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4, 5, 6, 7, 8], False),
         ("plumb_bob", [0.1, 0.2], [0.1, 0.2, 0, 0], False),
+        # Three that are not zero are ambiguous only if three is all there are.
+        ("plumb_bob", [-0.3, 0.1, 0.001, 0, 0], [-0.3, 0.1, 0.001, 0], False),
+        ("plumb_bob", [-0.3, 0.1, 0.001, 0], [-0.3, 0.1, 0.001, 0], False),
+        ("rational_polynomial", [-0.3, 0.1, 0.001, 0, 0, 0, 0, 0], [-0.3, 0.1, 0.001, 0], False),
+        ("plumb_bob", [0.1, 0.2, 0], [0.1, 0.2, 0, 0], False),
         ("rational_polynomial", [0.1] * 5, [0.1] * 5, False),
         ("rational_polynomial", [0.1] * 8 + [0] * 6, [0.1] * 8, False),
         ("rational_polynomial", [0.1] * 6, [0.1] * 6 + [0, 0], False),
