@@ -216,6 +216,9 @@ def _projection(P: npt.ArrayLike, K: Matrix, width: int, height: int) -> Matrix:
 
 
 def _has_focal_length(matrix: Matrix, width: int, height: int) -> bool:
+    if np.array_equal(matrix[:, :3], np.eye(3)):
+        # What drivers publish for a camera without calibration; of a small image it would pass below.
+        return False
     return bool(matrix[0, 0] > _LEAST_FOCAL_LENGTH * width and matrix[1, 1] > _LEAST_FOCAL_LENGTH * height)
 
 

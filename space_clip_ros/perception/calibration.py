@@ -25,6 +25,7 @@ class Rectification(str, enum.Enum):
     ALREADY = "images are rectified already: camera_info has no distortion"
     NEVER = "never: images are taken as rectified"
     UNKNOWN = "unknown: no camera_info"
+    OTHER_FRAME = "unknown: no camera_info for the images' frame_id"
     UNUSABLE = "none: depth is of the unrectified image, camera_info cannot be used"
 
 
@@ -45,6 +46,12 @@ class RectifiedView:
     problem: str = ""
     rectification: Rectification = Rectification.UNKNOWN
     note: str = ""
+
+    @property
+    def consequence(self) -> str:
+        """The problem, and what depth is without a camera, in one line."""
+        unrectified = self.rectification in (Rectification.OTHER_FRAME, Rectification.UNUSABLE)
+        return f"{self.problem}; depth goes on {'of the unrectified image and ' if unrectified else ''}without a cloud"
 
 
 class _CachedView(NamedTuple):
@@ -106,7 +113,8 @@ class CalibrationStore:
         """
         calibration, others = self._find(frame_id.lstrip("/"))
         if calibration is None:
-            return RectifiedView(problem=self._missing(frame_id, others))
+            unknown = Rectification.OTHER_FRAME if others else Rectification.UNKNOWN
+            return RectifiedView(problem=self._missing(frame_id, others), rectification=_unless_never(rectify, unknown))
         cached, request = self._cached, (width, height, rectify)
         if cached is None or cached.calibration is not calibration or cached.request != request:
             cached = _CachedView(calibration, request, self._work_out(calibration, width, height, rectify))
@@ -138,7 +146,7 @@ class CalibrationStore:
         except InputError as error:
             reason = str(error)[:_LONGEST_REASON]
             problem = f"camera_info on {self._topic} cannot be used: {reason}"
-            return RectifiedView(problem=problem, rectification=Rectification.UNUSABLE)
+            return RectifiedView(problem=problem, rectification=_unless_never(rectify, Rectification.UNUSABLE))
 
     def _view(self, calibration: CameraCalibration, width: int, height: int, rectify: str) -> RectifiedView:
         delivered = calibration.delivered()
@@ -155,3 +163,7 @@ class CalibrationStore:
         if rectifier.identity:
             return RectifiedView(rectifier.camera, rectification=Rectification.ALREADY, note=note)
         return RectifiedView(rectifier.camera, rectifier, rectification=Rectification.HERE, note=note)
+
+
+def _unless_never(rectify: str, rectification: Rectification) -> Rectification:
+    return Rectification.NEVER if rectify == "never" else rectification

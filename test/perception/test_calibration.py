@@ -42,6 +42,7 @@ def test_an_undistorted_camera(store):
 def test_nothing_known_yet(store):
     view = store.view("camera", 64, 48, "auto")
     assert (view.camera, view.problem) == (None, "no camera_info on /camera_info yet")
+    assert view.consequence == "no camera_info on /camera_info yet; depth goes on without a cloud"
     assert view.rectification is Rectification.UNKNOWN
 
 
@@ -49,7 +50,9 @@ def test_another_frame(store):
     store.update("left", PLAIN)
     view = store.view("right", 64, 48, "auto")
     assert view.problem == "camera_info on /camera_info is for frame 'left', but images are in frame 'right'"
-    assert view.rectification is Rectification.UNKNOWN
+    assert view.rectification is Rectification.OTHER_FRAME
+    assert view.consequence.endswith("; depth goes on of the unrectified image and without a cloud")
+    assert store.view("right", 64, 48, "never").rectification is Rectification.NEVER
 
 
 def test_the_newest_of_each_frame_counts(store):
@@ -95,6 +98,7 @@ def test_nan_is_one_clear_line(store, name):
         ({"D": (0.1,) * 5, "distortion_model": "x" * 10**6}, "distortion model must be one of"),
         ({"D": (0.1,) * 3}, "plumb_bob with 3 distortion coefficients"),
         ({"K": (0.5, 0, 0, 0, 0.5, 0, 0, 0, 1.0)}, "calibrate the camera"),
+        ({"K": (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)}, "calibrate the camera"),
     ],
 )
 def test_unusable_calibrations(store, fields, text):
@@ -103,6 +107,7 @@ def test_unusable_calibrations(store, fields, text):
     assert text in view.problem
     assert len(view.problem) < 400
     assert view.rectification is Rectification.UNUSABLE
+    assert store.view("camera", 64, 48, "never").rectification is Rectification.NEVER
 
 
 def test_distortion_is_rectified_unless_turned_off(store):

@@ -14,7 +14,7 @@ from space_clip_ros.errors import DataError, InputError, SpaceClipError
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
 from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages
-from space_clip_ros.perception.calibration import CalibrationStore, Rectification
+from space_clip_ros.perception.calibration import CalibrationStore
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS, makeable, need_camera
@@ -114,8 +114,7 @@ class DepthCamera:
         height, width = image.rgb.shape[:2]
         view = self._calibrations.view(image.header.frame_id, width, height, self._settings.rectify)
         if view.problem and (need_camera(self._wanted) or self._settings.focal_scaling or self._calibrations.frames):
-            unrectified = "of the unrectified image and " if view.rectification is Rectification.UNUSABLE else ""
-            self._warn_once("camera_info", f"{view.problem}; depth goes on {unrectified}without a cloud")
+            self._warn_once("camera_info", view.consequence)
         if view.note:
             self._warn_once("camera_info note", view.note)
         outputs = makeable(self._wanted, view.camera is not None)
