@@ -1,4 +1,4 @@
-"""From images to named arrays: rectify, run the model, scale, and make what is wanted."""
+"""Turns images into named arrays: rectifies them, runs the model, scales its depth and makes what is wanted."""
 
 from __future__ import annotations
 
@@ -69,6 +69,8 @@ class DepthCore:
         return [results[index] for index in range(len(requests))]
 
     def _estimate(self, group: Sequence[_Prepared]) -> list[DepthFrame | Exception]:
+        for prepared in group:
+            prepared.request.watch.restart()
         try:
             predictions = self._model.run_batch([prepared.rgb for prepared in group])
         except Exception as error:
@@ -102,6 +104,7 @@ def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
 
     So the first array can be on its way while the next is made.
     """
+    frame.request.watch.restart()
     _ = frame.depth
     frame.request.watch.lap("range")
     for name, output in OUTPUTS.items():
@@ -112,6 +115,7 @@ def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
 def _rectified(request: DepthRequest) -> NDArray[np.uint8]:
     if request.view.rectifier is None:
         return request.rgb
+    request.watch.restart()
     rgb = np.asarray(request.view.rectifier(request.rgb), np.uint8)
     request.watch.lap("rectify")
     return rgb

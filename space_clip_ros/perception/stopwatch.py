@@ -17,6 +17,10 @@ class Stopwatch:
         self._last = time.perf_counter()
         self.stages_ms: dict[str, float] = {}
 
+    def restart(self) -> None:
+        """Begin the next stage now: the time since the last one was another image's."""
+        self._last = time.perf_counter()
+
     def lap(self, stage: str) -> None:
         """End a stage; it began where the one before ended."""
         now = time.perf_counter()
