@@ -24,17 +24,19 @@ def add_setting(parser: argparse.ArgumentParser, settings: type, name: str, **ch
         parser: takes the option ``--name``, with dashes for underscores.
         settings: a dataclass of :mod:`space_clip_ros.config`.
         name: of a text, number, or switch that is off by default.
-        **changes: arguments of ``add_argument`` that replace those of the declaration.
+        **changes: arguments of ``add_argument`` that replace those of the declaration; with a default of None, which
+            tells what was not given, the help still shows the declaration's.
     """
     (setting,) = (item for item in declared(settings) if item.name == name)
     help = setting.help.replace("%", "%%")
+    shown = setting.default if changes.get("default") is None else "%(default)s"
     arguments: dict[str, Any]
     if setting.type is bool:
         arguments = {"action": "store_true", "help": help}
     elif setting.choices:
-        arguments = {"choices": setting.choices, "help": f"{help} (default: %(default)s)"}
+        arguments = {"choices": setting.choices, "help": f"{help} (default: {shown})"}
     else:
-        arguments = {"type": _Value(setting), "help": f"{help} (default: %(default)s)"}
+        arguments = {"type": _Value(setting), "help": f"{help} (default: {shown})"}
     parser.add_argument(f"--{name.replace('_', '-')}", **{"default": setting.default, **arguments, **changes})
 
 

@@ -8,17 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from space_clip_ros.cli.options import add_setting
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import nest, parse, read_yaml
 from space_clip_ros.tools.bags.options import STORAGES
 
-LOADING = ("model", "backend", "device", "precision")
-"""Settings of :class:`NodeConfig` that are options of the command."""
+_LOADING = ("model", "backend", "device", "precision")
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
 _ONLY_BAGS = {"image": "--image", "points": "--points", "color": "--color", "params_file": "--params-file"}
 _NODES = ("/**", "depth", "/depth")
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
+
+
+def add_loading(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the model; see :func:`settings_of`."""
+    for name in _LOADING:
+        add_setting(parser, NodeConfig, name, default=None)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.tools.bags.prediction import PredictionOptions, predict_bag
 
-    settings = _settings(args)
+    settings = settings_of(args)
     outputs = ["depth/image", "depth/camera_info"]
     outputs += [f"depth/{name}" for name in ("points", "color") if getattr(args, name)]
     options = PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings)
@@ -81,11 +87,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace) -> NodeConfig:
-    """Return the node's parameters: options of the command line override the file."""
+def settings_of(args: argparse.Namespace) -> NodeConfig:
+    """Return the node's parameters: options of the command line override the file, if there is one.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
     settings = _read(args.params_file) if args.params_file else NodeConfig()
-    default = NodeConfig()
-    given = {name: getattr(args, name) for name in LOADING if getattr(args, name) != getattr(default, name)}
+    given = {name: getattr(args, name) for name in _LOADING if getattr(args, name) is not None}
     return dataclasses.replace(settings, **given)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
+from space_clip_ros.cli import predict_bag
 from space_clip_ros.cli.main import main
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic.drive import write_drive
 
@@ -161,3 +164,14 @@ def test_an_interrupted_run_leaves_no_bag_and_can_be_repeated(
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
     with rosbag2.Reader(tmp_path / "out") as reader:
         assert reader.message_count == 2 * frames
+
+
+def test_options_override_the_parameter_file_even_with_a_default(tmp_path: Path) -> None:
+    file = tmp_path / "depth.yaml"
+    file.write_text("/**: {ros__parameters: {backend: torch, precision: fp16, max_age: 3.0}}\n", encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    predict_bag.add_loading(parser)
+    predict_bag.add_arguments(parser)
+    settings = predict_bag.settings_of(parser.parse_args(["--backend", "auto", "--params-file", str(file)]))
+    assert (settings.backend, settings.precision, settings.max_age) == ("auto", "fp16", 3.0)
+    assert f"(default: {NodeConfig().backend})" in parser.format_help()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from space_clip_ros.cli import predict_bag
 from space_clip_ros.cli.console import progress, say
-from space_clip_ros.cli.options import add_settings
-from space_clip_ros.config import ColorConfig, NodeConfig
+from space_clip_ros.config import ColorConfig
 from space_clip_ros.errors import InputError
 
 if TYPE_CHECKING:
     from space_clip_ros.geometry.calibration import CameraCalibration
     from space_clip_ros.geometry.camera import PinholeCamera
+    from space_clip_ros.geometry.rectification import Rectifier
     from space_clip_ros.inference.backend import Depth, Rgb
     from space_clip_ros.inference.predictor import Predictor
 
@@ -39,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write to (default: here); with --bag that of the new bag"
     )
-    add_settings(parser, NodeConfig, *predict_bag.LOADING)
+    predict_bag.add_loading(parser)
     parser.add_argument(
         "--camera",
         type=Path,
@@ -81,15 +81,19 @@ def run(args: argparse.Namespace) -> int:
     images = find_images(args.images, say)
     calibration = read_camera_file(args.camera) if args.camera else None
     out.mkdir(parents=True, exist_ok=True)
-    with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
+    settings = predict_bag.settings_of(args)
+    with load_predictor(settings.model, **settings.running()) as predictor:
         info = predictor.info
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
         for file, name in progress(images, len(images), "depth"):
-            rgb, camera = _rectified(read_rgb(file), calibration, file)
-            result = _Result(out / name, rgb, _valid_depth(predictor, rgb))
+            rgb = read_rgb(file)
+            rectifier = _rectifier(rgb, calibration, file) if calibration else None
+            if rectifier is not None:
+                rgb = rectifier(rgb).astype(rgb.dtype, copy=False)
+            result = _Result(out / name, rgb, _valid_depth(predictor, rgb, rectifier))
             result.write(args.format, info.min_depth, info.max_depth)
-            if camera and args.ply is not False:
-                result.write_cloud(camera)
+            if rectifier is not None and args.ply is not False:
+                result.write_cloud(rectifier.camera)
     return 0
 
 
@@ -139,10 +143,8 @@ def _check_usage(args: argparse.Namespace) -> None:
         args.parser.error(f"several images are named {repeated[0]}, and would overwrite each other's results")
 
 
-def _rectified(rgb: Rgb, calibration: CameraCalibration | None, file: Path) -> tuple[Rgb, PinholeCamera | None]:
-    """Return the image without distortion, and its camera."""
-    if calibration is None:
-        return rgb, None
+def _rectifier(rgb: Rgb, calibration: CameraCalibration, file: Path) -> Rectifier:
+    """Return what takes an image's distortion out."""
     height, width = rgb.shape[:2]
     try:
         rectifier = calibration.rectifier(width, height)
@@ -150,11 +152,16 @@ def _rectified(rgb: Rgb, calibration: CameraCalibration | None, file: Path) -> t
         raise InputError(file, f"does not fit its camera: {error}") from error
     if (width, height) != (calibration.width, calibration.height):
         say(f"{file}: the camera of {calibration.width}x{calibration.height} pixels is scaled to {width}x{height}")
-    return rectifier(rgb).astype(rgb.dtype, copy=False), rectifier.camera
+    return rectifier
 
 
-def _valid_depth(predictor: Predictor, rgb: Rgb) -> Depth:
+def _valid_depth(predictor: Predictor, rgb: Rgb, rectifier: Rectifier | None) -> Depth:
+    """Return the depth, NaN where it is out of the model's range or the camera saw nothing."""
+    import numpy as np
+
     from space_clip_ros.geometry.depth import invalidate
 
     depth = predictor(rgb)
+    if rectifier is not None and rectifier.outside is not None:
+        depth[rectifier.outside] = np.nan
     return invalidate(depth, predictor.info.min_depth, predictor.info.max_depth, out=depth)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from space_clip_ros.cli.camera_file import read_camera_file
 from space_clip_ros.cli.commands import predict
 from space_clip_ros.errors import DataError, InputError, ModelError
 from space_clip_ros.export.onnx import export
@@ -84,6 +85,17 @@ def test_distortion_is_taken_out_first(model_file: Path, picture: Path, tmp_path
     bent = read_depth_png(tmp_path / "street_depth.png")
     run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera_file(tmp_path))
     assert not np.array_equal(bent, read_depth_png(tmp_path / "street_depth.png"))
+
+
+def test_what_the_camera_did_not_see_has_no_depth(model_file: Path, picture: Path, tmp_path: Path) -> None:
+    # A pincushion lens: the rectified image's corners lie outside the picture.
+    camera = camera_file(tmp_path, 0.5)
+    run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera)
+    outside = read_camera_file(camera).rectifier(80, 60).outside
+    assert outside[0, 0] and not outside[30, 40]
+    depth = read_depth_png(tmp_path / "street_depth.png")
+    np.testing.assert_array_equal(np.isnan(depth), outside)
+    assert len(read_ply(tmp_path / "street.ply")[0]) == np.count_nonzero(~outside)
 
 
 def test_no_cloud(model_file: Path, picture: Path, tmp_path: Path) -> None:
