@@ -14,6 +14,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from space_clip_ros.config import BACKENDS
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.common.launch_arguments import (
     camera_names,
@@ -33,12 +34,12 @@ ARGUMENTS = {
     "camera_info": ("camera_info", "topic of the images' camera_info"),
     "cameras": ("", "names of several cameras, separated by commas; each camera's topics are below its name"),
     "model": ("", "name of a bundled model, or a file"),
-    "backend": ("", "auto, onnxruntime, torch or tensorrt"),
+    "backend": ("", ", ".join(BACKENDS)),
     "image_transport": ("", "raw or compressed"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
     "use_sim_time": ("", "use the time of /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
-    "rviz": ("false", "show depth and cloud in RViz"),
+    "rviz": ("false", "show depth and cloud in RViz; of several cameras those of the first"),
     "fixed_frame": ("camera_color_optical_frame", "RViz's fixed frame, usually the images' frame_id"),
 }
 # Arguments that become parameters of the node unless they are empty.
@@ -93,10 +94,10 @@ def nodes(context):
     )
     if not truth("rviz", value["rviz"]):
         return [depth]
-    return [depth, rviz(value, simulated_time(params_file) if simulated is None else simulated)]
+    return [depth, rviz(value, folders[0], simulated_time(params_file) if simulated is None else simulated)]
 
 
-def rviz(value, simulated):
+def rviz(value, folder, simulated):
     # Before anything starts: launch would leave the node behind as an orphan.
     try:
         get_package_prefix("rviz2")
@@ -110,7 +111,7 @@ def rviz(value, simulated):
         namespace=value["namespace"],
         parameters=[{"use_sim_time": simulated}],
         # The view uses topics at the root; remap them to the node's.
-        remappings=[(f"/{topic}", value["image"] if topic == "image" else topic) for topic in RVIZ_TOPICS],
+        remappings=[(f"/{topic}", f"{folder}{value.get(topic, topic)}") for topic in RVIZ_TOPICS],
         arguments=["-d", str(SHARE / "config" / "depth.rviz"), "-f", value["fixed_frame"]],
         output="screen",
     )

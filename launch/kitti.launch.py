@@ -3,7 +3,8 @@
   ros2 launch space_clip_ros kitti.launch.py drive:=/data/2011_09_26/2011_09_26_drive_0005_sync rviz:=true
   ros2 launch space_clip_ros kitti.launch.py bag:=/data/drive_0005 rviz:=true
 
-This package's own player plays bags: it waits until the node is ready, which ``ros2 bag play`` does not.
+This package's own players wait for ``depth_node`` to subscribe, a drive's also until it is ready for images; so ``ros2
+bag play`` is not needed.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from space_clip_ros.config import BACKENDS
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.ros.common.launch_arguments import number, truth
 from space_clip_ros.tools.bags.options import ReplayOptions
@@ -30,7 +32,7 @@ ARGUMENTS = {
     "json": ("", "file to write the evaluator's final table to"),
     "params_file": (str(FOLDER.parent / "config" / "depth.yaml"), "YAML file with parameters of depth_node"),
     "model": ("", "name of a bundled model, or a file"),
-    "backend": ("", "auto, onnxruntime, torch or tensorrt"),
+    "backend": ("", ", ".join(BACKENDS)),
     "use_sim_time": (
         "true",
         "true: stamps of the drive or bag, with /clock; false: messages are stamped when they are sent",

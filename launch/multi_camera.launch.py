@@ -12,6 +12,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
+from space_clip_ros.config import BACKENDS
 from space_clip_ros.ros.common.launch_arguments import camera_names
 
 FOLDER = Path(__file__).resolve().parent
@@ -23,7 +24,8 @@ ARGUMENTS = {
     "image": ("image", "topic of the images, below each camera's name"),
     "camera_info": ("camera_info", "topic of the images' camera_info, below each camera's name"),
     "model": ("", "name of a bundled model, or a file"),
-    "backend": ("", "auto, onnxruntime, torch or tensorrt"),
+    "backend": ("", ", ".join(BACKENDS)),
+    "image_transport": ("", "raw or compressed"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
     "use_sim_time": ("", "use the time of /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),

@@ -252,6 +252,12 @@ def test_rviz_shows_topics_that_exist_and_follows_them(build: Callable[..., Buil
     assert (moved["/image"], moved["/depth/points"]) == ("/cam/image", "depth/points")
 
 
+def test_rviz_shows_the_first_of_several_cameras(build: Callable[..., Built]) -> None:
+    _, rviz = build("depth", rviz="true", cameras="left,right", image="image_raw").nodes
+    moved = dict(rviz.named["remappings"])
+    assert (moved["/image"], moved["/depth/points"]) == ("left/image_raw", "left/depth/points")
+
+
 def test_a_profile_of_the_users_own_is_left_alone(monkeypatch: pytest.MonkeyPatch, build: Callable[..., Built]) -> None:
     module = load(ROOT / "launch" / "depth.launch.py")
     monkeypatch.setattr(module.dds, "free_shared_memory", lambda: 1 << 30)
