@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from space_clip_ros.files import shared_file
+from space_clip_ros.files import shared_file, write_whole
 from space_clip_ros.ros.common.release import ros_release
 
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
@@ -103,7 +103,7 @@ def fit_profile(profile: Path, participants: int, free_bytes: int | None, folder
         return profile, str(profile)
     size = max(int((free_bytes or 0) / _ROOM / participants), _SMALLEST_SEGMENT)
     fitted = folder / profile.name
-    fitted.write_text(_SEGMENT.sub(str(size), text), encoding="utf-8")
+    write_whole(fitted, _SEGMENT.sub(str(size), text).encode())
     return fitted, (
         f"{fitted} ({size >> 20} MB segments: only {(free_bytes or 0) >> 20} MB of shared memory are free; in Docker, "
         "--shm-size=1g gives more)"

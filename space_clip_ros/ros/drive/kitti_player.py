@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -197,7 +198,7 @@ class KittiPlayer(Node):
         if not wait_for_subscribers(self._stopping, self._listening, patience):
             found, wanted = self._image.get_subscription_count(), self._settings.subscribers
             who = f"only {found} of {wanted} subscribe" if found else "nobody subscribes"
-            self.get_logger().warning(f"{who} to {topic} after {patience:g} s; playing all the same")
+            self.get_logger().warning(f"{who} to {topic} after {patience:g} s; playing anyway")
 
     def _wait_for_depth(self) -> None:
         """Wait until ``depth_node`` is ready: its first image of a size takes it a second or so.
@@ -214,12 +215,14 @@ class KittiPlayer(Node):
             self._camera_info.publish(info)
             self._ready.wait(_ASK_S)
         if not self._ready.is_set() and not self._stopping.is_set():
-            self.get_logger().warning(f"depth_node was not ready after {patience:g} s; playing all the same")
+            self.get_logger().warning(f"depth_node was not ready after {patience:g} s; playing anyway")
 
     def _on_diagnostics(self, report: DiagnosticArray) -> None:
         for one in report.status:
-            if one.name.endswith(DepthValues.PART) and DepthValues.read(status_texts(one)).ready:
-                self._ready.set()
+            # /diagnostics is open to everybody: a status that only has our name's ending is not depth_node's.
+            with contextlib.suppress(ValueError):
+                if one.name.endswith(DepthValues.PART) and DepthValues.read(status_texts(one)).ready:
+                    self._ready.set()
 
     def _listening(self) -> int:
         """Return the number of subscribers of all topics, or 0 while too few subscribe to images."""

@@ -171,6 +171,8 @@ class Camera:
         if not outputs:
             # Only the camera is wanted, which needs no depth.
             self._publish_camera(view, message.header)
+            if view.camera is not None:
+                self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
             return None
         return DepthRequest(rgb, view, settings, outputs, self.publishers.messages.allocate, watch)
 
@@ -212,11 +214,9 @@ class Camera:
             self._log.warning("calibration", view.note)
         if not view.problem:
             return
-        unusable = view.rectification is Rectification.UNUSABLE
         if need_camera(wanted) or settings.focal_scaling or self.calibrations.frames:
             self.statistics.note(view.problem, no_camera_info=not self.calibrations.frames)
-            image = "of the unrectified image and " if unusable else ""
-            self._log.warning("camera_info", f"{view.problem}; depth goes on {image}without a cloud")
+            self._log.warning("camera_info", view.consequence)
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
         self._subscriptions.append(
@@ -265,7 +265,7 @@ class Camera:
         if age_ms < -_FUTURE_S * 1e3:
             text = f"image is stamped {-age_ms / 1e3:.2f} s in the future; check the clocks (ntp, use_sim_time)"
             self.statistics.note(text)
-            self._log.warning("future", f"{text}; it is used all the same")
+            self._log.warning("future", f"{text}; it is used anyway")
         return False
 
     def _age_ms(self, stamp: Any) -> float | None:

@@ -26,6 +26,9 @@ from space_clip_ros.ros.node.statistics import Statistics
 
 Result = TransitionCallbackReturn
 
+# How often to look for a publisher that latches its camera_info.
+_LATCHED_S = 1.0
+
 
 class DepthNode(LifecycleNode):
     """Lifecycle node: configure loads the model, activate subscribes, deactivate stops, cleanup frees the model.
@@ -52,6 +55,7 @@ class DepthNode(LifecycleNode):
         # The enumeration moved between ROS versions, so it is taken from an existing clock.
         self._steady = Clock(clock_type=type(self.get_clock().clock_type).STEADY_TIME)
         self._timer = self.create_timer(self._settings().diagnostics.period, self._reporter.report, clock=self._steady)
+        self._latched_timer = self.create_timer(_LATCHED_S, self._hear_latched_info, clock=self._steady)
         self._jump = self._watch_clock()
         if self._settings().autostart:
             self._autostart = self.create_timer(0.001, self._start_by_itself, clock=self._steady)
@@ -152,6 +156,10 @@ class DepthNode(LifecycleNode):
 
     def _on_parameters(self, settings: NodeConfig) -> None:
         self._timer.timer_period_ns = int(settings.diagnostics.period * 1e9)
+
+    def _hear_latched_info(self) -> None:
+        for camera in self._pipeline.cameras if self._pipeline is not None else ():
+            camera.hear_latched_info()
 
     def _watch_clock(self) -> Any:
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-0.1), on_clock_change=True)

@@ -149,7 +149,8 @@ def _publishers(publishers: Sequence[str], remap: str) -> str:
     if not publishers:
         return f": nobody publishes there; remap it, e.g. -r {remap}"
     more = f" and {len(publishers) - _NAMED} more" if len(publishers) > _NAMED else ""
-    return f", though {len(publishers)} publish there: {'; '.join(publishers[:_NAMED])}{more}"
+    verb = "publishes" if len(publishers) == 1 else "publish"
+    return f", though {len(publishers)} {verb} there: {'; '.join(publishers[:_NAMED])}{more}"
 
 
 def _values(now: Situation) -> DepthValues:

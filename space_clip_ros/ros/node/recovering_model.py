@@ -110,7 +110,7 @@ class RecoveringModel:
             self._predictor = self._load()
             was, self.info = self.info, self._predictor.info
             if (was.backend, was.device) != (self.info.backend, self.info.device):
-                # What was fastest may be gone, and another backend stands in.
+                # With ``auto``, the backend used before may not load any more, and the next best one is used.
                 now = f"{self.info.backend}, {self.info.device}"
                 self._log.warning("backend", f"the model now runs on {now}; it ran on {was.backend}, {was.device}")
         return self._predictor

@@ -67,8 +67,6 @@ class Reporter:
     def report(self) -> None:
         """Publish every camera's status; log those that are silent for 5 s, then every 30 s."""
         parts = self._parts()
-        for camera in parts.cameras.values():
-            camera.hear_latched_info()
         node = self._node.get_fully_qualified_name().lstrip("/")
         statuses = []
         for name in self._statistics:
@@ -167,7 +165,7 @@ class Reporter:
                 depth_factor=camera.scale,
                 depth_scale=self._settings().depth_scale,
                 rectification=camera.rectification.value,
-                ready=state is NodeState.ACTIVE and camera.ready,
+                ready=state is NodeState.ACTIVE and camera.ready and not (model and model.problem),
                 camera_info_frames=", ".join(frame[:40] for frame in camera.calibrations.frames),
             )
         return values

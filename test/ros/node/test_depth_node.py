@@ -405,7 +405,7 @@ def test_diagnostics_name_what_is_missing(bench, until):
     text = "no image on /image yet: nobody publishes there; remap it"
     until(lambda: one.received["/diagnostics"] and text in one.status().message, "the missing publisher to be said")
     one.images = one.robot.create_publisher(Image, "image", 10)
-    text = "no image on /image yet, though 1 publish there: /robot (sensor_msgs/msg/Image, reliable, volatile)"
+    text = "no image on /image yet, though 1 publishes there: /robot (sensor_msgs/msg/Image, reliable, volatile)"
     until(lambda: text in one.status().message, "the silent publisher to be said")
 
 

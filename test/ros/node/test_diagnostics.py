@@ -54,7 +54,7 @@ def silent(**snapshot: object) -> Snapshot:
                 "info_publishers": ("/camera (sensor_msgs/msg/CameraInfo, reliable, transient_local)",),
             },
             Level.ERROR,
-            "images come in, nothing goes out: no camera_info on /c yet, though 1 publish there: "
+            "images come in, nothing goes out: no camera_info on /c yet, though 1 publishes there: "
             "/camera (sensor_msgs/msg/CameraInfo, reliable, transient_local)",
         ),
         (
@@ -115,7 +115,7 @@ def silent(**snapshot: object) -> Snapshot:
         (
             {"snapshot": Snapshot(), "hint": "/front/image/compressed is published: set image_transport to compressed"},
             Level.WARN,
-            "no image on /front/image yet, though 1 publish there: "
+            "no image on /front/image yet, though 1 publishes there: "
             "/camera (sensor_msgs/msg/Image, best_effort, volatile); "
             "/front/image/compressed is published: set image_transport to compressed",
         ),
@@ -148,7 +148,7 @@ def silent(**snapshot: object) -> Snapshot:
         (
             {"snapshot": silent(seconds_since_image=12.4)},
             Level.WARN,
-            "no image on /front/image for 12 s, though 1 publish there: "
+            "no image on /front/image for 12 s, though 1 publishes there: "
             "/camera (sensor_msgs/msg/Image, best_effort, volatile)",
         ),
         (
