@@ -11,12 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import cv2
 import numpy as np
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.depth import write_depth_png
+from space_clip_ros.geometry.image_file import write_rgb
 
 FOCAL = 518.8579
 """Focal length of the colour camera in pixels, from the data set's toolbox (Silberman et al., ECCV 2012)."""
@@ -91,5 +91,4 @@ def _convert(data: Any, split: dict[str, Any], folder: Path, progress: Callable[
 def _write_image(path: Path, rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     framed = np.zeros_like(rgb)
     framed[_CONTENT_ROWS, _CONTENT_COLUMNS] = rgb[_CONTENT_ROWS, _CONTENT_COLUMNS]
-    if not cv2.imwrite(str(path), np.ascontiguousarray(framed[..., ::-1])):
-        raise DataError(path, "cannot be written")
+    write_rgb(path, framed)

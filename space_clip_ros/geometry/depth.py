@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.camera import check_size
 from space_clip_ros.geometry.image_file import read_image
 
@@ -133,10 +134,7 @@ def write_depth_png(path: str | Path, depth: Depth, format: str = "mm") -> None:
     encoded, data = cv2.imencode(".png", codes)
     if not encoded:
         raise DataError(path, f"a {codes.shape[1]}x{codes.shape[0]} depth image could not be encoded as PNG")
-    try:
-        Path(path).write_bytes(data.tobytes())
-    except OSError as error:
-        raise DataError(path, f"cannot be written ({error.strerror})") from error
+    write_whole(Path(path), data.tobytes())
 
 
 def resize_nearest(depth: Depth, width: int, height: int) -> Depth:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.files import write_whole
 
 Points = npt.NDArray[np.float32]
 Rgb = npt.NDArray[np.uint8]
@@ -44,10 +45,7 @@ def write_ply(path: str | Path, points: Points, colors: Rgb | None = None) -> in
     if colors is not None:
         for channel, (name, _) in enumerate(_RGB):
             vertices[name] = colors[..., channel][finite]
-    try:
-        Path(path).write_bytes(_header(fields, len(vertices)) + vertices.tobytes())
-    except OSError as error:
-        raise DataError(path, f"cannot be written ({error.strerror})") from error
+    write_whole(Path(path), _header(fields, len(vertices)) + vertices.tobytes())
     return len(vertices)
 
 

@@ -117,7 +117,7 @@ def test_rejects_images_that_are_not_depth(tmp_path: Path) -> None:
 
 def test_rejects_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be written"):
-        write_depth_png(tmp_path / "no" / "folder.png", metres(1))
+        write_depth_png(tmp_path, metres(1))
     with pytest.raises(InputError, match="mm, kitti"):
         write_depth_png(tmp_path / "depth.png", metres(1), "inches")
     with pytest.raises(InputError, match="shape"):

@@ -65,4 +65,4 @@ def test_rejects_files_that_are_damaged_missing_or_foreign(tmp_path: Path) -> No
     with pytest.raises(DataError, match="cannot be read"):
         read_ply(tmp_path / "missing.ply")
     with pytest.raises(DataError, match="cannot be written"):
-        write_ply(tmp_path / "no" / "folder.ply", POINTS)
+        write_ply(tmp_path, POINTS)
