@@ -23,4 +23,4 @@ if [ "$folder" != .venv-test ]; then
 fi
 stubs=$(scripts/type_stubs.sh "$folder")
 MYPYPATH=$stubs mypy
-exec python -m pytest --cov --cov-report=term "$@"
+exec python -m pytest "$@"
