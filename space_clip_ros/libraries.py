@@ -25,7 +25,7 @@ _EXTRAS = {
     "torchvision": "train",
     "open_clip": "train",
     "safetensors": "train",
-    "onnx": "train",
+    "onnx": "engine",
     "rosbags": "bags",
     "backports": "bags",
     "tensorboard": "train",

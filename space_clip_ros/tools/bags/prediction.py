@@ -60,7 +60,7 @@ class PredictionOptions:
 
 @dataclass(frozen=True)
 class Added:
-    """What came of it.
+    """What was added, and what was left out.
 
     Attributes:
         counts: messages added, by topic.
@@ -189,7 +189,7 @@ class _Run:
         """Yield the images from number ``skipped`` on, decoded, with the camera_info that came before each."""
         infos = {camera.image.info: camera for camera in self._cameras.values()}
         known = [name for name in infos if name in self._source.topics]
-        # A first image that lies before its camera_info uses it all the same: a camera's hardly ever differ.
+        # An image from before the first camera_info uses that one: the calibration of a camera hardly ever changes.
         waiting = [(infos[name], info) for name in known for info in self._first(name)]
         number = 0
         for name, stamp, data in self._source.messages([*self._cameras, *known]):
