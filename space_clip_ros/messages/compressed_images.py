@@ -39,6 +39,7 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
     elif data.startswith(_JPEG):
         width, height, scan = _jpeg_size(data, what)
         # Cameras pad their buffers, so the end may lie well before the last byte; inside a scan it cannot occur.
+        # Without an end, nothing tells a whole picture from one whose last rows the decoder would make up.
         complete = data.find(_JPEG_END, scan) > 0
     else:
         raise InputError(what, f"{len(data)} bytes of format {msg.format[:40]!r} are neither JPEG nor PNG")

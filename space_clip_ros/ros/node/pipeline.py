@@ -24,8 +24,8 @@ _STOP_S = 30.0
 class Pipeline:
     """All cameras of the node, and the one worker that runs the model for them.
 
-    Of each camera the newest image waits, and cameras are served in turn. Where the backend gains by it, images that
-    wait together run together.
+    Only the newest image of each camera waits, and cameras are served in turn. Where that makes the backend faster,
+    images that wait together run together.
 
     Args:
         node: the node whose topics they are.
