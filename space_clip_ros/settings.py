@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -291,3 +291,33 @@ def out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
         if metadata["maximum"] is not None and item > metadata["maximum"]:
             return f"must be at most {metadata['maximum']:g}"
     return ""
+
+
+def node_groups(content: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the full name of each node in a parameter file, or its pattern, and the node's ``ros__parameters``.
+
+    Args:
+        content: the file's content; namespaces may be levels of their own.
+        prefix: the namespace it is in.
+    """
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        name = f"{prefix}/{str(key).strip('/')}"
+        if isinstance(value, dict) and "ros__parameters" in value:
+            yield name, value["ros__parameters"] or {}
+        else:
+            yield from node_groups(value, name)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return whether a pattern, in which ``*`` is one level and ``**`` any number, fits a node's full name."""
+    return _fits(pattern.strip("/").split("/"), name.strip("/").split("/"))
+
+
+def _fits(pattern: Sequence[str], name: Sequence[str]) -> bool:
+    if not pattern:
+        return not name
+    if pattern[0] == "**":
+        return any(_fits(pattern[1:], name[count:]) for count in range(len(name) + 1)) or len(pattern) == 1
+    return bool(name) and pattern[0] in ("*", name[0]) and _fits(pattern[1:], name[1:])

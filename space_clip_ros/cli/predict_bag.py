@@ -11,13 +11,13 @@ from typing import Any
 from space_clip_ros.cli.options import add_setting
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.settings import nest, parse, read_yaml
+from space_clip_ros.settings import matches, nest, node_groups, parse, read_yaml
 from space_clip_ros.tools.bags.options import STORAGES
 
 _LOADING = ("model", "backend", "device", "precision")
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
 _ONLY_BAGS = {"image": "--image", "points": "--points", "color": "--color", "params_file": "--params-file"}
-_NODES = ("/**", "depth", "/depth")
+_NODE = "depth"
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
 
 
@@ -99,20 +99,27 @@ def settings_of(args: argparse.Namespace) -> NodeConfig:
 
 
 def _read(path: Path) -> NodeConfig:
-    content = read_yaml(path, "give a file of ROS parameters")
-    groups = content if isinstance(content, dict) else {}
-    found = [groups[name]["ros__parameters"] for name in _NODES if _is_node(groups.get(name))]
+    groups = list(node_groups(read_yaml(path, "give a file of ROS parameters")))
+    # Wildcards first: what names the node itself overrides them.
+    found = sorted((group for group in groups if _is_depth(group[0])), key=lambda group: "*" not in group[0])
+    named = [name for name, _ in found if "*" not in name]
     if not found:
-        raise ConfigError(path, f"has no ros__parameters under {', '.join(_NODES)}", "see config/depth.yaml")
+        has = ", ".join(name for name, _ in groups) or "no node"
+        raise ConfigError(path, f"has parameters for {has} and none for {_NODE}", "see config/depth.yaml")
+    if len(named) > 1:
+        raise ConfigError(path, f"has parameters for {', '.join(named)}", "leave one of them")
     values: dict[str, Any] = {}
-    for parameters in found:
+    for name, parameters in found:
+        if not isinstance(parameters, dict):
+            raise ConfigError(path, f"{name}: ros__parameters must be names with values")
         values.update(_flat(parameters))
     ours = {name: value for name, value in values.items() if name.partition(".")[0] not in _ROS_PARAMETERS}
     return parse(NodeConfig, nest(ours), str(path))
 
 
-def _is_node(group: Any) -> bool:
-    return isinstance(group, dict) and isinstance(group.get("ros__parameters"), dict)
+def _is_depth(pattern: str) -> bool:
+    """Return whether a name or pattern fits ``depth`` in its namespace, which a bag does not tell."""
+    return matches(pattern, pattern.rpartition("/")[0].replace("*", "any") + f"/{_NODE}")
 
 
 def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -70,7 +70,13 @@ def test_parameters_are_read_as_the_node_reads_them(bag: Path, tmp_path: Path) -
     [
         (None, "cannot be read"),
         ("a: [", "is not valid YAML"),
-        ("other: {ros__parameters: {}}", "has no ros__parameters"),
+        ("other: {ros__parameters: {}}", "has parameters for /other and none for depth; see config"),
+        ("{a: 1}", "has parameters for no node and none for depth"),
+        ("depth: {ros__parameters: 7}", "/depth: ros__parameters must be names with values"),
+        (
+            "{/left/depth: {ros__parameters: {max_age: 1.0}}, /right: {depth: {ros__parameters: {max_age: 2.0}}}}",
+            "has parameters for /left/depth, /right/depth; leave one",
+        ),
         ("depth: {ros__parameters: {max_depth: -1}}", "max_depth: must be at least"),
     ],
 )
@@ -175,3 +181,25 @@ def test_options_override_the_parameter_file_even_with_a_default(tmp_path: Path)
     settings = predict_bag.settings_of(parser.parse_args(["--backend", "auto", "--params-file", str(file)]))
     assert (settings.backend, settings.precision, settings.max_age) == ("auto", "fp16", 3.0)
     assert f"(default: {NodeConfig().backend})" in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    ("text", "max_age"),
+    [
+        ("/**: {ros__parameters: {max_age: 1.0}}", 1.0),
+        ("/*: {ros__parameters: {max_age: 1.0}}", 1.0),
+        ("/**/depth: {ros__parameters: {max_age: 1.0}}", 1.0),
+        ("/robot/depth: {ros__parameters: {max_age: 1.0}}", 1.0),
+        ("robot: {depth: {ros__parameters: {max_age: 1.0}}, other: {ros__parameters: {max_age: 2.0}}}", 1.0),
+        ("{depth: {ros__parameters: {max_age: 1.0}}, /**: {ros__parameters: {max_age: 2.0}}}", 1.0),
+        ("depth: {ros__parameters: }", NodeConfig().max_age),
+    ],
+)
+def test_nodes_are_named_as_in_any_parameter_file(tmp_path: Path, text: str, max_age: float) -> None:
+    file = tmp_path / "depth.yaml"
+    file.write_text(text, encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    predict_bag.add_loading(parser)
+    predict_bag.add_arguments(parser)
+    settings = predict_bag.settings_of(parser.parse_args(["--params-file", str(file)]))
+    assert settings.max_age == max_age

@@ -7,10 +7,11 @@ import itertools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rclpy.node import Node
+
+from space_clip_ros.settings import matches, node_groups
 
 # What rclpy itself takes.
 _OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -50,9 +51,9 @@ def files_for_other_nodes(node: Node, arguments: Sequence[str] | None = None) ->
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             # rclpy has refused such a file already.
             continue
-        keys = list(_node_keys(content))
-        if keys and not any(_matches(key, node) for key in keys):
-            own = node.get_fully_qualified_name()
+        keys = [key for key, _ in node_groups(content)]
+        own = node.get_fully_qualified_name()
+        if keys and not any(matches(key, own) for key in keys):
             lines.append(
                 f"{path} has parameters for {', '.join(keys)} and none for this node, which is {own}: they are "
                 f"ignored; begin the file with {own.strip('/').rpartition('/')[2]}: or /**:"
@@ -62,28 +63,3 @@ def files_for_other_nodes(node: Node, arguments: Sequence[str] | None = None) ->
 
 def _parameter_files(arguments: Sequence[str]) -> list[str]:
     return [value for name, value in itertools.pairwise(arguments) if name == "--params-file"]
-
-
-def _node_keys(content: Any, prefix: str = "") -> Iterable[str]:
-    """Yield the names that a file's ``ros__parameters`` are for; namespaces may be levels of their own."""
-    if not isinstance(content, dict):
-        return
-    for key, value in content.items():
-        name = f"{prefix}/{str(key).strip('/')}"
-        if isinstance(value, dict) and "ros__parameters" in value:
-            yield name
-        else:
-            yield from _node_keys(value, name)
-
-
-def _matches(key: str, node: Node) -> bool:
-    """Return whether a name with ROS's wildcards, ``*`` for one level and ``**`` for any number, is the node's."""
-    return _fits(key.strip("/").split("/"), node.get_fully_qualified_name().strip("/").split("/"))
-
-
-def _fits(pattern: Sequence[str], name: Sequence[str]) -> bool:
-    if not pattern:
-        return not name
-    if pattern[0] == "**":
-        return any(_fits(pattern[1:], name[count:]) for count in range(len(name) + 1)) or len(pattern) == 1
-    return bool(name) and pattern[0] in ("*", name[0]) and _fits(pattern[1:], name[1:])
