@@ -292,7 +292,8 @@ class TestEveryPage:
             first = name.partition("/")[0]
             parents = [folder for folder in (ROOT, ROOT / "space_clip_ros") if (folder / first).is_dir()]
             for_the_reader_to_fill_in = re.search(r"(?<![a-z_])[A-Z]+(?![a-z_])", name)
-            if "/" in name and first != ".." and parents and not for_the_reader_to_fill_in:
+            # Commands write to out/, so what a page names there need not exist yet.
+            if "/" in name and first not in ("..", "out") and parents and not for_the_reader_to_fill_in:
                 assert any((folder / name).exists() for folder in parents), name
 
     def test_commands_inside_its_sentences_exist(self, page: Path) -> None:
