@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,9 @@ from space_clip_ros.errors import InputError
 
 if TYPE_CHECKING:
     from space_clip_ros.geometry.calibration import CameraCalibration
-    from space_clip_ros.geometry.camera import PinholeCamera
-    from space_clip_ros.geometry.rectification import Rectifier
-    from space_clip_ros.inference.backend import Depth, Rgb
-    from space_clip_ros.inference.predictor import Predictor
+    from space_clip_ros.inference.backend import Rgb
+    from space_clip_ros.perception.calibration import RectifiedView
+    from space_clip_ros.perception.frame import DepthFrame
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -77,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.cli.image_files import find_images
     from space_clip_ros.geometry.image_file import read_rgb
     from space_clip_ros.inference import load_predictor
+    from space_clip_ros.perception.calibration import RectifiedView
+    from space_clip_ros.perception.core import DepthCore
+    from space_clip_ros.perception.frame import DepthRequest
 
     images = find_images(args.images, say)
     calibration = read_camera_file(args.camera) if args.camera else None
@@ -84,28 +86,30 @@ def run(args: argparse.Namespace) -> int:
     settings = predict_bag.settings_of(args)
     with load_predictor(settings.model, **settings.running()) as predictor:
         info = predictor.info
+        settings = dataclasses.replace(settings, min_depth=info.min_depth, max_depth=info.max_depth)
+        core = DepthCore(predictor)
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
         for file, name in progress(images, len(images), "depth"):
             rgb = read_rgb(file)
-            rectifier = _rectifier(rgb, calibration, file) if calibration else None
-            if rectifier is not None:
-                rgb = rectifier(rgb).astype(rgb.dtype, copy=False)
-            result = _Result(out / name, rgb, _valid_depth(predictor, rgb, rectifier))
-            result.write(args.format, info.min_depth, info.max_depth)
-            if rectifier is not None and args.ply is not False:
-                result.write_cloud(rectifier.camera)
+            view = _view(rgb, calibration, file) if calibration else RectifiedView()
+            (frame,) = core.run([DepthRequest(rgb, view, settings, outputs=())])
+            if isinstance(frame, Exception):
+                raise frame
+            result = _Result(out / name, frame)
+            result.write(args.format)
+            if args.ply is not False:
+                result.write_cloud()
     return 0
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Result:
-    """One image with its depth; ``stem`` is the path that all its files begin with."""
+    """One image's depth; ``stem`` is the path that all its files begin with."""
 
     stem: Path
-    rgb: Rgb
-    depth: Depth
+    frame: DepthFrame
 
-    def write(self, format: str, min_depth: float, max_depth: float) -> None:
+    def write(self, format: str) -> None:
         """Write depth and colours, and print the median."""
         import numpy as np
 
@@ -113,20 +117,23 @@ class _Result:
         from space_clip_ros.geometry.depth import write_depth_png
         from space_clip_ros.geometry.image_file import write_rgb
 
-        target = self._file("_depth.png")
-        write_depth_png(target, self.depth, format)
-        write_rgb(self._file("_color.png"), colorize(self.depth, ColorConfig().colormap, min_depth, max_depth))
-        valid = self.depth[np.isfinite(self.depth)]
+        target, depth, settings = self._file("_depth.png"), self.frame.depth, self.frame.settings
+        write_depth_png(target, depth, format)
+        colors = colorize(depth, ColorConfig().colormap, settings.min_depth, settings.max_depth)
+        write_rgb(self._file("_color.png"), colors)
+        valid = depth[np.isfinite(depth)]
         median = f"median {np.median(valid):.2f} m" if valid.size else "no valid depth"
-        say(f"{target}: {median}, {valid.size / self.depth.size:.0%} valid")
+        say(f"{target}: {median}, {valid.size / depth.size:.0%} valid")
 
-    def write_cloud(self, camera: PinholeCamera) -> None:
-        """Write the coloured cloud, and print its size."""
-        from space_clip_ros.geometry.cloud import Projector
+    def write_cloud(self) -> None:
+        """Write the coloured cloud where the camera is known, and print its size."""
         from space_clip_ros.geometry.ply import write_ply
 
+        projector = self.frame.projector(1)
+        if projector is None:
+            return
         target = self._file(".ply")
-        count = write_ply(target, Projector(camera).project(self.depth), self.rgb)
+        count = write_ply(target, projector.project(self.frame.depth), self.frame.rgb)
         say(f"{target}: {count} points")
 
     def _file(self, ending: str) -> Path:
@@ -143,8 +150,10 @@ def _check_usage(args: argparse.Namespace) -> None:
         args.parser.error(f"several images are named {repeated[0]}, and would overwrite each other's results")
 
 
-def _rectifier(rgb: Rgb, calibration: CameraCalibration, file: Path) -> Rectifier:
-    """Return what takes an image's distortion out."""
+def _view(rgb: Rgb, calibration: CameraCalibration, file: Path) -> RectifiedView:
+    """Return an image's camera, and what takes its distortion out."""
+    from space_clip_ros.perception.calibration import RectifiedView
+
     height, width = rgb.shape[:2]
     try:
         rectifier = calibration.rectifier(width, height)
@@ -152,16 +161,4 @@ def _rectifier(rgb: Rgb, calibration: CameraCalibration, file: Path) -> Rectifie
         raise InputError(file, f"does not fit its camera: {error}") from error
     if (width, height) != (calibration.width, calibration.height):
         say(f"{file}: the camera of {calibration.width}x{calibration.height} pixels is scaled to {width}x{height}")
-    return rectifier
-
-
-def _valid_depth(predictor: Predictor, rgb: Rgb, rectifier: Rectifier | None) -> Depth:
-    """Return the depth, NaN where it is out of the model's range or the camera saw nothing."""
-    import numpy as np
-
-    from space_clip_ros.geometry.depth import invalidate
-
-    depth = predictor(rgb)
-    if rectifier is not None and rectifier.outside is not None:
-        depth[rectifier.outside] = np.nan
-    return invalidate(depth, predictor.info.min_depth, predictor.info.max_depth, out=depth)
+    return RectifiedView(rectifier.camera, rectifier)
