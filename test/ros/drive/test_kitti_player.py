@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +41,14 @@ TOPICS = {
 class Listener:
     """Collects everything that is published, and plays a drive meanwhile."""
 
-    def __init__(self, until: Callable[..., None]) -> None:
+    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None]) -> None:
         self.node = rclpy.create_node("listener")
         self.got: dict[str, list[Any]] = {topic: [] for topic in TOPICS}
         self.finished = threading.Event()
         self._until = until
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
-        self._done = False
         for topic, kind in TOPICS.items():
             self.node.create_subscription(kind, topic, self.got[topic].append, QoSProfile(depth=200))
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._done:
-            self._executor.spin_once(timeout_sec=0.05)
+        spinning(self.node)
 
     def play(self, images: int, **parameters: Any) -> str:
         """Play until so many images came, and return the farewell."""
@@ -72,18 +64,10 @@ class Listener:
     def stamps_ns(self, topic: str) -> list[int]:
         return [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in self.got[topic]]
 
-    def close(self) -> None:
-        self._done = True
-        self._thread.join()
-        self._executor.shutdown()
-        self.node.destroy_node()
-
 
 @pytest.fixture
-def listener(ros: int, until: Callable[..., None]) -> Iterator[Listener]:
-    listener = Listener(until)
-    yield listener
-    listener.close()
+def listener(spinning: Callable[..., Any], until: Callable[..., None]) -> Listener:
+    return Listener(spinning, until)
 
 
 def test_every_frame_comes_once_in_order_with_the_drives_stamps(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
@@ -25,25 +23,17 @@ from space_clip_ros.ros.node.depth_node import DepthNode
 class Manager:
     """What Nav2's lifecycle manager does: calls the node's services from another process's point of view."""
 
-    def __init__(self, until: Callable[..., None]) -> None:
+    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None]) -> None:
         self.until = until
-        self.nodes: list[Node] = [Node("manager")]
+        self._spinning = spinning
+        self.nodes: list[Node] = [spinning(Node("manager"))]
         self._change = self.nodes[0].create_client(ChangeState, "/depth/change_state")
         self._get = self.nodes[0].create_client(GetState, "/depth/get_state")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.nodes[0])
-        self._stopping = False
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._stopping:
-            self._executor.spin_once(timeout_sec=0.05)
 
     def start(self, **parameters: Any) -> DepthNode:
         node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()])
         self.nodes.append(node)
-        self._executor.add_node(node)
+        self._spinning(node)
         assert self._change.wait_for_service(30)
         assert self._get.wait_for_service(30)
         return node
@@ -59,21 +49,10 @@ class Manager:
         self.until(future.done, "the service to answer")
         return future.result()
 
-    def close(self) -> None:
-        self._stopping = True
-        self._thread.join(20)
-        self._executor.shutdown()
-        for node in reversed(self.nodes):
-            if isinstance(node, DepthNode):
-                node.close()
-            node.destroy_node()
-
 
 @pytest.fixture
-def manager(ros: int, until: Callable[..., None]) -> Iterator[Manager]:
-    one = Manager(until)
-    yield one
-    one.close()
+def manager(spinning: Callable[..., Any], until: Callable[..., None]) -> Manager:
+    return Manager(spinning, until)
 
 
 def test_all_transitions(manager, until, tiny_model_file):

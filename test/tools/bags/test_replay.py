@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import rclpy
 import yaml
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -62,16 +61,11 @@ def latched_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Listener:
     """Collects what is published while a bag is played."""
 
-    def __init__(self, until: Callable[..., None]) -> None:
-        self.node = rclpy.create_node("listener")
+    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None]) -> None:
+        self.node = spinning(rclpy.create_node("listener"))
         self.got: dict[str, list[Any]] = {}
         self.finished = threading.Event()
         self.until = until
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
-        self._done = False
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
 
     def listen(self, kind: Any, topic: str, latched: bool = False, raw: bool = False) -> list[Any]:
         durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
@@ -91,22 +85,10 @@ class Listener:
             replay.destroy_node()
         return farewell
 
-    def _spin(self) -> None:
-        while not self._done:
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        self._done = True
-        self._thread.join()
-        self._executor.shutdown()
-        self.node.destroy_node()
-
 
 @pytest.fixture
-def listener(ros: int, until: Callable[..., None]) -> Iterator[Listener]:
-    listener = Listener(until)
-    yield listener
-    listener.close()
+def listener(spinning: Callable[..., Any], until: Callable[..., None]) -> Listener:
+    return Listener(spinning, until)
 
 
 def test_the_bags_bytes_arrive_in_order(listener: Listener, drive_bag: Path) -> None:
