@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
@@ -43,7 +42,7 @@ def picture(seed: int = 0) -> np.ndarray:
 class Bench:
     """A depth node and a robot around it, spinning in a thread of their own."""
 
-    def __init__(self, until: Callable[..., None], model: Any, **parameters: Any) -> None:
+    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None], model: Any, **parameters: Any) -> None:
         values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, **parameters}
         overrides = [Parameter(name, value=value) for name, value in values.items()]
         self.until = until
@@ -54,12 +53,8 @@ class Bench:
         self.compressed = self.robot.create_publisher(CompressedImage, "image/compressed", 10)
         self.infos = self.robot.create_publisher(CameraInfo, "camera_info", 10)
         self.listen("/diagnostics", DiagnosticArray)
-        self._executor = SingleThreadedExecutor()
-        for node in (self.node, self.robot):
-            self._executor.add_node(node)
-        self._stopping = False
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
+        for node in (self.robot, self.node):
+            spinning(node)
         self._stamp = 100
 
     @property
@@ -70,18 +65,6 @@ class Bench:
     @property
     def numbers(self) -> Statistics:
         return self.node._statistics[""]
-
-    def _spin(self) -> None:
-        while not self._stopping:
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        self._stopping = True
-        self._thread.join(20)
-        self._executor.shutdown()
-        self.node.close()
-        self.node.destroy_node()
-        self.robot.destroy_node()
 
     def listen(self, topic: str, kind: type) -> Any:
         return self.robot.create_subscription(kind, topic, self.received[topic].append, 50)
@@ -137,16 +120,11 @@ class Bench:
 
 
 @pytest.fixture
-def bench(ros: int, until: Callable[..., None], tiny_model_file: Any) -> Iterator[Callable[..., Bench]]:
-    made: list[Bench] = []
-
+def bench(spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Any) -> Callable[..., Bench]:
     def make(model: Any = tiny_model_file, **parameters: Any) -> Bench:
-        made.append(Bench(until, model, **parameters))
-        return made[-1]
+        return Bench(spinning, until, model, **parameters)
 
-    yield make
-    for one in made:
-        one.close()
+    return make
 
 
 @pytest.fixture

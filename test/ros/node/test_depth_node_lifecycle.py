@@ -26,13 +26,12 @@ class Manager:
     def __init__(self, spinning: Callable[..., Any], until: Callable[..., None]) -> None:
         self.until = until
         self._spinning = spinning
-        self.nodes: list[Node] = [spinning(Node("manager"))]
-        self._change = self.nodes[0].create_client(ChangeState, "/depth/change_state")
-        self._get = self.nodes[0].create_client(GetState, "/depth/get_state")
+        self.node = spinning(Node("manager"))
+        self._change = self.node.create_client(ChangeState, "/depth/change_state")
+        self._get = self.node.create_client(GetState, "/depth/get_state")
 
     def start(self, **parameters: Any) -> DepthNode:
         node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()])
-        self.nodes.append(node)
         self._spinning(node)
         assert self._change.wait_for_service(30)
         assert self._get.wait_for_service(30)
@@ -57,7 +56,7 @@ def manager(spinning: Callable[..., Any], until: Callable[..., None]) -> Manager
 
 def test_all_transitions(manager, until, tiny_model_file):
     node = manager.start(model=str(tiny_model_file), autostart=False, threads=1)
-    robot = manager.nodes[0]
+    robot = manager.node
     images = robot.create_publisher(Image, "image", 1)
     received: list[Image] = []
     robot.create_subscription(Image, "depth/image", received.append, 10)
