@@ -89,7 +89,7 @@ def build_engine(
             return _report(found, built=False)
         say(f"building for {key.gpu} (compute capability {key.compute_capability}) with TensorRT {key.tensorrt}")
         graph = static_graph(file, metadata, size)
-        # TensorRT builds for the current device of the thread.
+        # TensorRT builds the engine for the GPU that is current in this thread.
         cuda.use()
         plan, timings = build_plan(graph, metadata.precision, cache.timings(key), progress)
     cache.keep_timings(key, timings)

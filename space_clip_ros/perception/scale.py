@@ -1,4 +1,4 @@
-"""Metric scale of depth: what depth must be multiplied by for a camera other than the training camera."""
+"""The factor that depth is multiplied by for a camera with another field of view than the training camera."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class RunFolder:
             )
 
     def save(self, step: int, model: SpaceClip, state: Mapping[str, Any]) -> None:
-        """Write a checkpoint and point ``last`` to it.
+        """Write a checkpoint, and make the link ``last`` lead to it.
 
         Args:
             step: number of steps taken.

@@ -32,7 +32,7 @@ _FROM_EVERY_NODE = ("/rosout", "/parameter_events")
 
 
 class Recorder(Node):
-    """Subscribes to topics once they have a publisher, and writes their messages.
+    """Records topics: subscribes to each as soon as somebody publishes it, and writes its messages to the bag.
 
     Messages are stamped when they arrive: with the system's time, or with ``/clock`` under ``use_sim_time``, where
     nothing is written before the first tick. Recording stops by itself before the disk is full, so that the bag can

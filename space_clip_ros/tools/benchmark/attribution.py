@@ -1,4 +1,4 @@
-"""Attributes the operators of ONNX Runtime's profile, and their times, to the stages of the model."""
+"""Adds up the operator times in ONNX Runtime's profile for each stage of the model."""
 
 from __future__ import annotations
 
