@@ -37,10 +37,15 @@ SUBSET = (
     "test/ros/common/test_parameters.py",
     "test/ros/common/test_qos.py",
     "test/tools/live/test_view.py",
-    "test/ros/node/test_worker.py",
+    "test/ros/node/test_scheduler.py",
 )
 PROBE = "import ensurepip, sys, venv; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
 SET_UP = 'cd "$0" && . scripts/environment.sh && make_environment "$1" ros,bags,view,test "$2"'
+
+
+@pytest.mark.parametrize("path", SUBSET)
+def test_what_it_runs_is_there(path: str) -> None:
+    assert (ROOT / path).exists(), f"{path} has moved; SUBSET in {Path(__file__).name} must follow it"
 
 
 @pytest.mark.every_interpreter

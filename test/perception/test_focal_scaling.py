@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.perception.scale import focal_factor
+from space_clip_ros.perception.focal_scaling import focal_factor
 
 TRAINED = (1242.0, 375.0, 721.5, 721.5)
 
