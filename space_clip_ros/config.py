@@ -12,6 +12,8 @@ from typing import Any
 from space_clip_ros.settings import group, setting
 
 ENCODER_KINDS = ("clip", "siglip")
+STEMS = ("patch", "convolutional")
+HEADS = ("linear", "log")
 _BACKENDS_FOLDER = Path(__file__).parent / "inference" / "backends"
 # One file per backend, so that adding one changes nothing here. Listed, not imported: everything imports this module.
 BACKENDS = ("auto", *sorted(module.name for module in pkgutil.iter_modules([str(_BACKENDS_FOLDER)])))
@@ -51,6 +53,12 @@ class EncoderConfig:
     patch_size: int = setting(16, "side of a patch, pixels", minimum=1)
     image_size: int = setting(224, "side of the images that the position embedding was trained for, pixels", minimum=1)
     activation: str = setting("quick_gelu", "MLP activation", choices=("quick_gelu", "gelu", "gelu_tanh"))
+    stem: str = setting(
+        "patch",
+        "how an image becomes patches: patch (one product each, as in CLIP) or convolutional (strided convolutions, "
+        "for small trainable towers)",
+        choices=STEMS,
+    )
     layer_norm_eps: float = setting(1e-5, "epsilon of every layer norm", minimum=0.0)
     trainable: bool = setting(False, "train the encoder too (only for small encoders without pretrained weights)")
     adapters: AdapterConfig = group(AdapterConfig, "low-rank adapters")
@@ -61,6 +69,10 @@ class EncoderConfig:
             yield f"adapters.rank: must be at most width {self.width}, got {self.adapters.rank}"
         if self.adapters.rank and self.trainable:
             yield "adapters.rank: adapters are for a frozen tower; set trainable to false or rank to 0"
+        if self.stem == "convolutional" and not (self.trainable and self.kind == "clip"):
+            yield "stem: convolutional is for a trainable tower of kind clip"
+        if self.stem == "convolutional" and (self.patch_size < 2 or self.patch_size & (self.patch_size - 1)):
+            yield f"patch_size: must be a power of two for the convolutional stem, got {self.patch_size}"
         if self.width % self.heads:
             yield f"heads: must divide width {self.width}, got {self.heads}"
         if self.image_size % self.patch_size:
@@ -74,6 +86,11 @@ class DecoderConfig:
     channels: tuple[int, int, int, int] = setting((256, 128, 64, 32), "channels of the four semantic blocks", minimum=2)
     film_hidden: int = setting(256, "hidden width of the FiLM perceptrons", minimum=1)
     dropout: float = setting(0.1, "dropout inside the residual blocks, training only", minimum=0.0, maximum=0.9)
+    head: str = setting(
+        "linear",
+        "what the depth heads predict: linear (metres, the paper's) or log (their logarithm)",
+        choices=HEADS,
+    )
     auxiliary_heads: bool = setting(True, "carry the auxiliary depth heads used in training")
     fusion: str = setting(
         "gates",

@@ -34,6 +34,11 @@ class SourceConfig:
         "depth of raw drives: annotated PNGs, projected scans (scan), or annotated if there are any, else scans (auto)",
         choices=("auto", "annotated", "scan"),
     )
+    unknown: str = setting(
+        "ignore",
+        "pixels without depth: ignore, or far (they are sky, beyond every depth limit, as in synthetic drives)",
+        choices=("ignore", "far"),
+    )
     weight: float = setting(1.0, "how often an epoch uses each frame, on average", minimum=0.0)
 
     def problems(self) -> Iterator[str]:
@@ -54,6 +59,12 @@ class DataConfig:
     validation: tuple[dict[str, Any], ...] = setting((), "sources to evaluate on")
     resolution: tuple[int, ...] = setting(
         (), "height and width frames are shrunk to as they are read; empty for their own", minimum=1
+    )
+    occlusion: float = setting(
+        0.0,
+        "drop sparse training depth that is farther than its nearest neighbours by more than this share: a scanner "
+        "above the camera sees past the edges of near objects; 0 keeps everything",
+        minimum=0.0,
     )
     cache: bool = setting(False, "keep decoded frames in memory (about 2.3 MB for a full KITTI frame)")
     workers: int = setting(4, "reading processes for each training process; 0 reads in the training process", minimum=0)
@@ -98,6 +109,16 @@ class AugmentationConfig:
     blur: float = setting(0.0, "probability of a Gaussian blur (sigma 0.3 to 1.2 pixels)", minimum=0.0, maximum=1.0)
     noise: float = setting(0.0, "largest standard deviation of pixel noise, grey levels", minimum=0.0)
     erase: float = setting(0.0, "probability of painting a rectangle of the image grey", minimum=0.0, maximum=1.0)
+    splice: float = setting(
+        0.0, "probability of replacing the part beside a random column by another frame's", minimum=0.0, maximum=1.0
+    )
+    spectrum: float = setting(
+        0.0,
+        "probability of taking the low frequencies' amplitudes from another frame, so that synthetic pictures get the "
+        "colours and the haze of real ones",
+        minimum=0.0,
+        maximum=1.0,
+    )
     truth_size: tuple[int, ...] = setting(
         (), "height and width that the loss is computed at; empty for the crop's", minimum=1
     )
@@ -130,13 +151,22 @@ class LossConfig:
     silog: float = setting(0.5, "scale-invariant log error", minimum=0.0)
     ssim: float = setting(0.5, "structural similarity", minimum=0.0)
     gradient: float = setting(0.0, "finite differences", minimum=0.0)
+    log_l1: float = setting(0.0, "absolute log error, the mean of each frame's mean", minimum=0.0)
+    bands: float = setting(
+        0.0, "absolute log error, the mean over distance bands (5, 10, 20, 40 m) of each frame", minimum=0.0
+    )
+    log_gradient: float = setting(0.0, "finite differences of log depth, each frame's mean", minimum=0.0)
+    far: float = setting(
+        0.0, "log error below max_depth where the truth lies beyond it, such as the sky (unknown: far)", minimum=0.0
+    )
     auxiliary: tuple[float, ...] = setting(
         (0.1, 0.05, 0.0), "scale-invariant log error of each auxiliary head, shallow to deep", minimum=0.0
     )
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""
-        if not any((self.silog, self.ssim, self.gradient, *self.auxiliary)):
+        terms = (self.silog, self.ssim, self.gradient, self.log_l1, self.bands, self.log_gradient, self.far)
+        if not any((*terms, *self.auxiliary)):
             yield "silog: at least one loss term needs a weight above 0"
 
 

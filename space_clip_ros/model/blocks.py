@@ -10,22 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+_LOG_LIMITS = (-4.6, 7.0)
+
+
 def resize_bilinear(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Resize (B, C, h, w) maps to (B, C, *size), with ``align_corners=False``."""
     return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 class ConvNormReLU(nn.Module):
-    """3x3 convolution without bias, batch norm, ReLU; keeps the size."""
+    """3x3 convolution without bias, batch norm, ReLU; keeps the size unless it has a stride."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         """Create the layers for the given numbers of channels."""
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (B, in_channels, h, w) to (B, out_channels, h, w)."""
+        """Map (B, in_channels, h, w) to (B, out_channels, h / stride, w / stride)."""
         return functional.relu(self.norm(self.conv(features)))
 
 
@@ -133,11 +136,19 @@ class SemanticBlock(nn.Module):
 
 
 class DepthHead(nn.Module):
-    """Turns a feature into depth in metres: :class:`ConvNormReLU`, a convolution to one channel, ReLU."""
+    """Turns a feature into depth in metres: :class:`ConvNormReLU`, a convolution to one channel, ReLU or exponential."""
 
-    def __init__(self, in_channels: int, hidden: int, kernel_size: int) -> None:
-        """Create the layers; ``kernel_size`` is the last convolution's."""
+    def __init__(self, in_channels: int, hidden: int, kernel_size: int, kind: str = "linear") -> None:
+        """Create the layers.
+
+        Args:
+            in_channels: channels of the feature.
+            hidden: channels of the layer before the last.
+            kernel_size: of the last convolution.
+            kind: ``linear`` predicts metres, ``log`` their logarithm.
+        """
         super().__init__()
+        self.kind = kind
         self.refine = ConvNormReLU(in_channels, hidden)
         self.depth = nn.Conv2d(hidden, 1, kernel_size=kernel_size, padding=kernel_size // 2)
         # With a bias near 0, the last ReLU zeroes most pixels (for some seeds nearly all), and those get no gradient.
@@ -145,4 +156,8 @@ class DepthHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, in_channels, h, w) to depth (B, 1, h, w), metres, at least 0."""
-        return functional.relu(self.depth(self.refine(features)))
+        value = self.depth(self.refine(features))
+        if self.kind == "linear":
+            return functional.relu(value)
+        # The limits, 0.01 and 1100 m, keep a stray value finite in half precision too.
+        return value.float().clamp(*_LOG_LIMITS).exp()

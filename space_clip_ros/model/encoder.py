@@ -16,6 +16,7 @@ from torch.nn import functional
 from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.model.adapters import adapter_parameters, add_adapters, packed_addition
+from space_clip_ros.model.stem import ConvolutionalStem
 
 _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
     "quick_gelu": QuickGELU,
@@ -130,6 +131,8 @@ def _clip_tower(config: EncoderConfig) -> nn.Module:
         act_layer=_ACTIVATIONS[config.activation],
         norm_layer=partial(LayerNorm, eps=config.layer_norm_eps),
     )
+    if config.stem == "convolutional":
+        tower.conv1 = ConvolutionalStem(config.width, config.patch_size)
     tower.proj = None  # The context vector is not projected to the joint image-text space.
     return cast(nn.Module, tower)
 

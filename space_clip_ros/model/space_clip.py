@@ -62,10 +62,11 @@ class SpaceClip(nn.Module):
         channels = config.decoder.channels
         self.encoder = Encoder(config.encoder)
         self.decoder = Decoder(config.encoder.width, self.encoder.prefix_tokens, config.decoder)
-        self.depth_head = DepthHead(channels[-1], channels[-1] // 2, kernel_size=3)
+        head = config.decoder.head
+        self.depth_head = DepthHead(channels[-1], channels[-1] // 2, kernel_size=3, kind=head)
         coarse = channels[:-1] if config.decoder.auxiliary_heads else ()
         self.auxiliary_heads = nn.ModuleList(
-            DepthHead(count, max(count // 2, _SMALLEST_AUXILIARY_HIDDEN), kernel_size=1) for count in coarse
+            DepthHead(count, max(count // 2, _SMALLEST_AUXILIARY_HIDDEN), kernel_size=1, kind=head) for count in coarse
         )
 
     def features(self, images: Tensor) -> SpaceClipFeatures:

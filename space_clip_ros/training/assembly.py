@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -140,12 +141,15 @@ def _new_model(config: TrainingConfig) -> SpaceClip:
 
 @torch.no_grad()
 def _set_initial_depth(model: SpaceClip, depth: float) -> None:
-    """Make every head predict ``depth * (1 + x)`` instead of x.
+    """Make every linear head predict ``depth * (1 + x)`` instead of x, and every logarithmic one add the log of depth.
 
     New heads end in a ReLU over values around zero, so half of their pixels would start without a gradient, and Adam's
     steps are far smaller than metres.
     """
     for head in (model.depth_head, *model.auxiliary_heads):
+        if head.kind == "log":
+            head.depth.bias.fill_(math.log(depth))
+            continue
         head.depth.weight.mul_(depth)
         head.depth.bias.mul_(depth).add_(depth)
 

@@ -8,6 +8,7 @@ has a gradient (of zero), so that every process of a run takes part in the same 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +20,7 @@ from space_clip_ros.training_config import LossConfig
 
 _FLOOR = 1e-7
 _VARIANCE_WEIGHT = 0.15
+_BAND_EDGES_M = (5.0, 10.0, 20.0, 40.0)
 _SSIM_WINDOW = 11
 _SSIM_SIGMA = 1.5
 _SSIM_K1 = 0.01
@@ -80,6 +82,60 @@ def gradient_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None)
     return (vertical + horizontal) / 2.0
 
 
+def log_l1_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Absolute difference of log depth, averaged over each frame's valid pixels and then over the frames with any.
+
+    Frames with sparse truth count as much as frames with dense truth.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    difference, mask = _log_difference(*_prepare(prediction, truth, mask))
+    return _mean_of_means(difference.abs(), mask)
+
+
+def band_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Absolute difference of log depth, averaged over each frame's distance bands, then over bands and frames.
+
+    Near ground fills most of a road picture; here the few far pixels count as much.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    prediction, truth, mask = _prepare(prediction, truth, mask)
+    difference, mask = _log_difference(prediction, truth, mask)
+    band = torch.bucketize(truth, truth.new_tensor(_BAND_EDGES_M))
+    masks = torch.stack([mask & (band == index) for index in range(len(_BAND_EDGES_M) + 1)])
+    return _mean_of_means(difference.abs().expand(masks.shape).flatten(0, 1), masks.flatten(0, 1))
+
+
+def log_gradient_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean absolute difference of the finite differences of log depth, per frame; it sharpens edges.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    difference, mask = _log_difference(*_prepare(prediction, truth, mask))
+    vertical = _mean_of_means(difference.diff(dim=2).abs(), mask[:, :, 1:] & mask[:, :, :-1])
+    horizontal = _mean_of_means(difference.diff(dim=3).abs(), mask[:, :, :, 1:] & mask[:, :, :, :-1])
+    return (vertical + horizontal) / 2.0
+
+
+def far_loss(prediction: Tensor, truth: Tensor, max_depth: float) -> Tensor:
+    """How far below ``max_depth`` the prediction is, in log depth, where the truth lies at it or beyond.
+
+    Args:
+        prediction: (B, 1, h, w) metres.
+        truth: (B, 1, H, W) metres; NaN where unknown.
+        max_depth: upper limit of depth, metres.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    prediction, truth, mask = _prepare(prediction, truth, truth >= max_depth)
+    return _mean_of_means((math.log(max_depth) - prediction.clamp_min(_FLOOR).log()).clamp_min(0.0), mask)
+
+
 def depth_loss(
     prediction: Tensor,
     auxiliary: Sequence[Tensor],
@@ -110,6 +166,9 @@ def depth_loss(
         ("silog", config.silog, silog_loss, prediction),
         ("ssim", config.ssim, ssim_loss, prediction),
         ("gradient", config.gradient, gradient_loss, prediction),
+        ("log_l1", config.log_l1, log_l1_loss, prediction),
+        ("bands", config.bands, band_loss, prediction),
+        ("log_gradient", config.log_gradient, log_gradient_loss, prediction),
         *(
             (f"aux{number}", weight, silog_loss, maps)
             for number, (weight, maps) in enumerate(zip(config.auxiliary, auxiliary, strict=False), start=1)
@@ -117,6 +176,9 @@ def depth_loss(
     ]
     terms = {name: loss(maps, truth, mask) for name, weight, loss, maps in weighted if weight}
     total = sum((weight * terms[name] for name, weight, _, _ in weighted if weight), start=prediction.new_zeros(()))
+    if config.far:
+        terms["far"] = far_loss(prediction, truth, max_depth)
+        total = total + config.far * terms["far"]
     return {**terms, "total": total}
 
 
@@ -136,6 +198,17 @@ def _prepare(prediction: Tensor, truth: Tensor, mask: Tensor | None) -> tuple[Te
         prediction = functional.interpolate(prediction, truth.shape[2:], mode="bilinear", align_corners=True)
     # Invalid pixels are computed too, and one NaN among them would make every gradient NaN.
     return prediction, truth.nan_to_num(0.0, 0.0, 0.0), mask
+
+
+def _log_difference(prediction: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    return prediction.clamp_min(_FLOOR).log() - truth.clamp_min(_FLOOR).log(), mask
+
+
+def _mean_of_means(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the valid pixels of each sample, then over the samples that have any; zero without any."""
+    counts = mask.sum(dim=(1, 2, 3))
+    means = values.where(mask, 0.0).sum(dim=(1, 2, 3)) / counts.clamp_min(1)
+    return means.sum() / (counts > 0).sum().clamp_min(1)
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
