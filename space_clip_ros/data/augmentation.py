@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.color_augmentation import augment_color
+from space_clip_ros.data.color_augmentation import augment_color, borrow_spectrum
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import InputError
 from space_clip_ros.training_config import AugmentationConfig
 
 _DENSE_SHARE = 0.3
+_SPLICED_SHARE = (0.25, 0.75)
+_NEIGHBOURS = 5
 
 
 class CropTransform(NamedTuple):
@@ -33,13 +35,16 @@ class CropTransform(NamedTuple):
     size: tuple[int, int]
 
 
-def augment(frame: RgbdFrame, config: AugmentationConfig, rng: np.random.Generator) -> RgbdFrame:
+def augment(
+    frame: RgbdFrame, config: AugmentationConfig, rng: np.random.Generator, other: RgbdFrame | None = None
+) -> RgbdFrame:
     """Return a randomly rotated, zoomed, cropped, flipped and recoloured copy of a frame.
 
     Args:
         frame: at least as large as ``config.view``.
         config: what to vary and how much.
         rng: the only source of randomness; the same state gives the same frame.
+        other: a frame whose low frequencies the image takes; see :func:`borrow_spectrum`.
 
     Returns:
         The image at the crop's size, the depth at ``config.loss_size`` (the crop's size if empty).
@@ -49,8 +54,45 @@ def augment(frame: RgbdFrame, config: AugmentationConfig, rng: np.random.Generat
     """
     transform = random_crop(frame.depth.shape, config, rng)
     image = _warp(frame.image, transform, cv2.INTER_LINEAR)
+    if other is not None:
+        image = borrow_spectrum(image, other.image, rng)
     depth = warp_depth(frame.depth, transform, config.loss_size)
     return RgbdFrame(augment_color(image, config, rng), depth)
+
+
+def splice(frame: RgbdFrame, other: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
+    """Return a frame whose part to one side of a random column comes from another frame of the same sizes.
+
+    A road picture's depth follows from the row, the ground and what stands there, so both parts stay plausible, and
+    few real places make many pictures (CutMix, Yun et al., 2019, for depth).
+    """
+    share = rng.uniform(*_SPLICED_SHARE)
+    left, right = (frame, other) if rng.random() < 0.5 else (other, frame)
+
+    def joined(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
+        column = round(share * ours.shape[1])
+        return np.concatenate([ours[:, :column], theirs[:, column:]], axis=1)
+
+    return RgbdFrame(joined(left.image, right.image), joined(left.depth, right.depth))
+
+
+def without_occluded(depth: NDArray[np.float32], tolerance: float) -> NDArray[np.float32]:
+    """Return sparse depth without the points that lie behind near neighbours.
+
+    A scanner above the camera sees what the camera does not, and its points show through near objects.
+
+    Args:
+        depth: (H, W) float32 metres, NaN where unknown.
+        tolerance: a point goes if it is farther than the nearest point around it by more than this share.
+
+    Returns:
+        The same shape; dense depth is returned as it is.
+    """
+    known = ~np.isnan(depth)
+    if known.mean() > _DENSE_SHARE:
+        return depth
+    nearest = cv2.erode(np.where(known, depth, np.float32(np.inf)), np.ones((_NEIGHBOURS, _NEIGHBOURS), np.uint8))
+    return np.where(depth > nearest * (1.0 + tolerance), np.float32(np.nan), depth)
 
 
 def random_crop(source: tuple[int, ...], config: AugmentationConfig, rng: np.random.Generator) -> CropTransform:

@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.augmentation import CropTransform, warp_depth
+from space_clip_ros.data.augmentation import CropTransform, warp_depth, without_occluded
+from space_clip_ros.data.frame_folder import FrameFolder
 from space_clip_ros.data.frames import FrameSource, RgbdFrame
 from space_clip_ros.data.kitti_raw_frames import open_raw_drives
 from space_clip_ros.data.listed_frames import ListedFrames, nyu_frames
 from space_clip_ros.errors import DataError, SpaceClipError
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import from_kitti_png, to_kitti_png
 from space_clip_ros.training_config import SourceConfig
 
@@ -30,19 +32,25 @@ class FrameCollection:
         sources: the sources, in order.
         resolution: height and width that frames are shrunk to; empty to keep their size.
         skip_broken: return the next readable frame instead of a broken one, and log it, rather than raising.
+        occlusion: drop sparse depth behind near neighbours, as :func:`without_occluded` does; 0 keeps everything.
 
     Attributes:
         weights: how often an epoch shows each frame, on average.
     """
 
     def __init__(
-        self, sources: Sequence[FrameSource], resolution: tuple[int, ...] = (), skip_broken: bool = False
+        self,
+        sources: Sequence[FrameSource],
+        resolution: tuple[int, ...] = (),
+        skip_broken: bool = False,
+        occlusion: float = 0.0,
     ) -> None:
         """List the frames; nothing is read yet."""
         self._items = [(source, index) for source in sources for index in range(len(source))]
         self._resolution = resolution
         self._skip_broken = skip_broken
-        self._cached: list[tuple[NDArray[np.uint8], NDArray[np.uint16]]] = []
+        self._occlusion = occlusion
+        self._cached: list[tuple[NDArray[np.uint8], NDArray[np.uint16], PinholeCamera | None]] = []
 
     @property
     def weights(self) -> list[float]:
@@ -60,8 +68,8 @@ class FrameCollection:
             DataError: it cannot be read (with ``skip_broken``: no frame can); the error names frame and file.
         """
         if self._cached:
-            image, depth = self._cached[index]
-            return RgbdFrame(image, from_kitti_png(depth))
+            image, depth, camera = self._cached[index]
+            return RgbdFrame(image, from_kitti_png(depth), camera)
         return self._read(index)
 
     def label(self, index: int) -> str:
@@ -77,7 +85,7 @@ class FrameCollection:
     def without(self, indices: Sequence[int]) -> FrameCollection:
         """Return a collection that lacks the frames with these indices."""
         dropped = set(indices)
-        smaller = FrameCollection((), self._resolution, self._skip_broken)
+        smaller = FrameCollection((), self._resolution, self._skip_broken, self._occlusion)
         smaller._items = [item for index, item in enumerate(self._items) if index not in dropped]
         return smaller
 
@@ -95,7 +103,7 @@ class FrameCollection:
         cached = []
         with ThreadPoolExecutor(_READERS) as pool:
             for frame in pool.map(self._read, range(len(self))):
-                cached.append((frame.image, to_kitti_png(frame.depth)))
+                cached.append((frame.image, to_kitti_png(frame.depth), frame.camera))
                 on_frame()
         self._cached = cached
 
@@ -111,8 +119,12 @@ class FrameCollection:
                     raise failure from error
                 _LOG.warning("skipped %s", failure)
             else:
-                return shrink(frame, self._resolution) if self._resolution else frame
+                return self._prepared(frame)
         raise DataError(f"no frame can be read; the last one tried is {failure}")
+
+    def _prepared(self, frame: RgbdFrame) -> RgbdFrame:
+        frame = shrink(frame, self._resolution) if self._resolution else frame
+        return frame._replace(depth=without_occluded(frame.depth, self._occlusion)) if self._occlusion else frame
 
     def _candidates(self, index: int) -> Iterator[int]:
         yield index
@@ -136,12 +148,15 @@ def shrink(frame: RgbdFrame, resolution: tuple[int, ...]) -> RgbdFrame:
         return frame
     image = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
     whole = CropTransform(np.eye(2, 3), 1.0, (frame.depth.shape[0], frame.depth.shape[1]))
-    return RgbdFrame(np.asarray(image, np.uint8), warp_depth(frame.depth, whole, resolution))
+    camera = None if frame.camera is None else frame.camera.resized(width, height)
+    return RgbdFrame(np.asarray(image, np.uint8), warp_depth(frame.depth, whole, resolution), camera)
 
 
 def _open(config: SourceConfig) -> Sequence[FrameSource]:
     if config.kind == "kitti_raw":
         return open_raw_drives(config)
+    if config.kind == "frames":
+        return [FrameFolder(config)]
     root = Path(config.path).expanduser()
     depth_root = Path(config.depth_path or config.path).expanduser()
     file_list = Path(config.file_list).expanduser()

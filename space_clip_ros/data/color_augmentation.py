@@ -10,6 +10,8 @@ from space_clip_ros.training_config import AugmentationConfig
 
 _BLUR_SIGMA = (0.3, 1.2)
 _ERASED_SHARE = (0.1, 0.4)
+_SPECTRUM_REACH = (0.005, 0.04)
+_SPECTRUM_SHARE = (0.3, 1.0)
 
 
 def augment_color(image: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -34,6 +36,33 @@ def augment_color(image: NDArray[np.uint8], config: AugmentationConfig, rng: np.
     if rng.random() < config.erase:
         image = _erase(image, rng)
     return image
+
+
+def borrow_spectrum(image: NDArray[np.uint8], other: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return the image with the low frequencies' amplitudes of another, and its own phases.
+
+    It then has the other's colours, brightness and haze on its own shapes (FDA, Yang and Soatto, 2020,
+    arXiv:2004.05498).
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        other: (any height, any width, 3) uint8 RGB.
+        rng: the only source of randomness; it draws how many frequencies are taken, and how much of them.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    height, width = image.shape[:2]
+    reach, share = rng.uniform(*_SPECTRUM_REACH), rng.uniform(*_SPECTRUM_SHARE)
+    rows, columns = max(round(reach * height), 1), max(round(reach * width), 1)
+    if other.shape != image.shape:
+        other = np.asarray(cv2.resize(other, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    own, theirs = (np.fft.rfft2(picture.astype(np.float32), axes=(0, 1)) for picture in (image, other))
+    for low in (np.s_[:rows, :columns], np.s_[-rows:, :columns]):
+        amplitude = np.abs(own[low])
+        own[low] *= (1.0 - share) + share * np.abs(theirs[low]) / np.maximum(amplitude, 1.0)
+    changed = np.fft.irfft2(own, s=(height, width), axes=(0, 1))
+    return np.asarray(changed.round().clip(0, 255), np.uint8)
 
 
 def _table(config: AugmentationConfig, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from space_clip_ros.data.augmentation import augment
+from space_clip_ros.data.augmentation import augment, splice
 from space_clip_ros.data.collection import FrameCollection
+from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.training_config import AugmentationConfig
 
@@ -65,12 +66,29 @@ class AugmentedFrames(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32], int]
         self._input_size = input_size if augmentation.geometry == "consistent" else None
         self._augmentation = augmentation
         self._seed = seed
+        self._cumulated: NDArray[np.float64] | None = None
 
     def __getitem__(self, draw: Draw) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:
         """Return one augmented frame: (H, W, 3) uint8 RGB, (h, w) float32 metres, and the index of the frame."""
         rng = np.random.default_rng((self._seed, draw.epoch, draw.place))
-        image, depth = augment(self._frames[draw.frame], self._augmentation, rng)
-        return image if self._input_size is None else _resize(image, self._input_size), depth, draw.frame
+        config = self._augmentation
+        frame = self._varied(draw.frame, rng)
+        if config.splice and rng.random() < config.splice:
+            frame = splice(frame, self._varied(self._partner(rng), rng), rng)
+        image = frame.image if self._input_size is None else _resize(frame.image, self._input_size)
+        return image, frame.depth, draw.frame
+
+    def _varied(self, index: int, rng: np.random.Generator) -> RgbdFrame:
+        config = self._augmentation
+        lent = config.spectrum and rng.random() < config.spectrum
+        other = self._frames[self._partner(rng)] if lent else None
+        return augment(self._frames[index], config, rng, other)
+
+    def _partner(self, rng: np.random.Generator) -> int:
+        """Draw another frame, by the same weights as an epoch."""
+        if self._cumulated is None:
+            self._cumulated = np.cumsum(self._frames.weights)
+        return int(np.searchsorted(self._cumulated, rng.uniform(0.0, self._cumulated[-1])))
 
 
 class StepSampler(Sampler[list[Draw]]):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from space_clip_ros.data.eigen_split import in_split
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.kitti_files import drive_name, find_drives, is_drive_name
 from space_clip_ros.errors import DataError
 from space_clip_ros.training_config import SourceConfig
+
+FARTHEST_M = 255.0
+"""Depth that stands for the sky, metres; KITTI's PNGs hold up to 256."""
 
 
 class KittiRawFrames:
@@ -30,6 +35,7 @@ class KittiRawFrames:
         """List the frames that have depth."""
         self.weight = config.weight
         self._drive = drive
+        self._unknown_is_far = config.unknown == "far"
         chosen = range(len(drive))[slice(*config.frames) if config.frames else slice(None)][:: config.step]
         annotated = [index for index in chosen if drive.has_ground_truth(index, annotated=True)]
         self._annotated = config.truth == "annotated" or (config.truth == "auto" and bool(annotated))
@@ -58,7 +64,10 @@ class KittiRawFrames:
             DataError: a file is damaged; the error names it.
         """
         number = self._indices[index]
-        return RgbdFrame(self._drive.image(number), self._drive.ground_truth(number, self._annotated))
+        image, depth = self._drive.image(number), self._drive.ground_truth(number, self._annotated)
+        if self._unknown_is_far:
+            depth = np.nan_to_num(depth, nan=FARTHEST_M)
+        return RgbdFrame(image, depth, self._drive.camera)
 
 
 def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
 _LOG_LIMITS = (-4.6, 7.0)
 
 
@@ -136,7 +135,7 @@ class SemanticBlock(nn.Module):
 
 
 class DepthHead(nn.Module):
-    """Turns a feature into depth in metres: :class:`ConvNormReLU`, a convolution to one channel, ReLU or exponential."""
+    """Turns a feature into metres: :class:`ConvNormReLU`, a convolution to one channel, then ReLU or exponential."""
 
     def __init__(self, in_channels: int, hidden: int, kernel_size: int, kind: str = "linear") -> None:
         """Create the layers.

@@ -116,8 +116,12 @@ def _open_frames(
     if not values:
         raise ConfigError(f"data.{what}", "names no source", "add at least one with its path")
     training = what == "train"
+    data = config.data
     frames = FrameCollection(
-        open_sources(sources(values)), config.data.resolution if training else (), config.data.skip_broken
+        open_sources(sources(values)),
+        data.resolution if training else (),
+        data.skip_broken,
+        data.occlusion if training else 0.0,
     )
     if config.data.scan:
         with console.bar(len(frames), f"checking {what} files") as bar:
