@@ -55,8 +55,8 @@ class EncoderConfig:
     activation: str = setting("quick_gelu", "MLP activation", choices=("quick_gelu", "gelu", "gelu_tanh"))
     stem: str = setting(
         "patch",
-        "how an image becomes patches: patch (one product each, as in CLIP) or convolutional (strided convolutions, "
-        "for small trainable towers)",
+        "how an image becomes patches: patch (one product each, as in CLIP) or convolutional (strided convolutions "
+        "added to it, for small trainable towers)",
         choices=STEMS,
     )
     layer_norm_eps: float = setting(1e-5, "epsilon of every layer norm", minimum=0.0)

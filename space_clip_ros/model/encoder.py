@@ -132,7 +132,7 @@ def _clip_tower(config: EncoderConfig) -> nn.Module:
         norm_layer=partial(LayerNorm, eps=config.layer_norm_eps),
     )
     if config.stem == "convolutional":
-        tower.conv1 = ConvolutionalStem(config.width, config.patch_size)
+        tower.stem = ConvolutionalStem(config.width, config.patch_size)
     tower.proj = None  # The context vector is not projected to the joint image-text space.
     return cast(nn.Module, tower)
 
@@ -155,7 +155,10 @@ def _siglip_tower(config: EncoderConfig) -> nn.Module:
 
 
 def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
-    tokens, grid = _patch_tokens(tower.conv1, images)
+    patches = tower.conv1(images)
+    if hasattr(tower, "stem"):
+        patches = patches + tower.stem(images)
+    tokens, grid = _patch_tokens(patches)
     tokens = torch.cat([tower.class_embedding.expand(tokens.shape[0], 1, -1), tokens], dim=1)
     trained = tower.positional_embedding
     tokens = tower.ln_pre(
@@ -168,15 +171,14 @@ def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
 
 
 def _run_siglip(tower: Any, images: Tensor) -> EncoderOutput:
-    tokens, grid = _patch_tokens(tower.patch_embed.proj, images)
+    tokens, grid = _patch_tokens(tower.patch_embed.proj(images))
     states = [tokens + resize_position_embedding(tower.pos_embed[0], tower.patch_embed.grid_size[0], grid)]
     for block in tower.blocks:
         states.append(block(states[-1]))
     return EncoderOutput(tuple(states), tower.attn_pool(tower.norm(states[-1])), grid)
 
 
-def _patch_tokens(convolution: nn.Module, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    patches = convolution(images)
+def _patch_tokens(patches: Tensor) -> tuple[Tensor, tuple[int, int]]:
     # int() keeps the grid constant in a traced graph.
     return patches.flatten(2).transpose(1, 2), (int(patches.shape[2]), int(patches.shape[3]))
 

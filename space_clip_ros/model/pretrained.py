@@ -36,6 +36,7 @@ _NOT_IN_SHAPES = ("kind", "heads", "activation", "layer_norm_eps")
 
 _HUGGING_FACE_PATCHES = "embeddings.patch_embedding.weight"
 _OWN_PATCHES = {"clip": "conv1.weight", "siglip": "patch_embed.proj.weight"}
+_STEM = "stem."
 # Tensors under the tower's prefix that are no part of it: the projection, and an index buffer of old transformers.
 _NOT_TOWER = ("proj", "embeddings.position_ids")
 
@@ -49,8 +50,9 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
             or ``TAG`` alone (for example ``openai``) for ``ViT-B-16-quickgelu``. Weights chosen by name are downloaded
             once, to open_clip's cache. A file may be open_clip's (``.safetensors``, ``.pt``, training checkpoint,
             OpenAI's TorchScript archive), timm's, Hugging Face's CLIPModel or SiglipModel, or a checkpoint of this
-            package, whose decoder is ignored. A folder is one as Hugging Face keeps open_clip's models
-            (``open_clip_config.json`` with its weights, as open_clip's ``local-dir:`` takes it) or transformers'.
+            package, whose decoder is ignored; a convolutional stem that it lacks stays as it is. A folder is one as
+            Hugging Face keeps open_clip's models (``open_clip_config.json`` with its weights, as open_clip's
+            ``local-dir:`` takes it) or transformers'.
 
     Raises:
         ModelError: no such name or file, the download failed, the file is damaged or holds no tower of this kind, or
@@ -63,6 +65,9 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
         path = _download(str(source), encoder.config)
     tensors = _read(path, encoder.config)
     wanted = encoder.frozen_state()
+    if not any(_STEM in name for name in tensors):
+        # A tower trained without the convolutional stem; a new stem adds nothing at first.
+        wanted = {name: tensor for name, tensor in wanted.items() if not name.startswith(_STEM)}
     prefix, sources = _locate(path, tensors, wanted, encoder.config.kind)
     tower = {name: tensor for name, tensor in tensors.items() if _in_tower(name, prefix)}
     encoder.tower.load_state_dict({**encoder.tower.state_dict(), **match_tensors(path, tower, wanted, sources)})

@@ -1,6 +1,9 @@
-"""A convolutional stem in the place of the patch embedding, for towers that are trained from random weights."""
+"""A convolutional stem beside the patch embedding, for small towers that start from random weights."""
 
 from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -9,12 +12,12 @@ from space_clip_ros.model.blocks import ConvNormReLU
 _NARROWEST = 16
 
 
-class ConvolutionalStem(nn.Sequential):
-    """Turns an image into patch tokens with strided 3x3 convolutions instead of one product per patch.
+class ConvolutionalStem(nn.Module):
+    """Adds what strided 3x3 convolutions see to the patch embedding's one product per patch.
 
-    Small transformers without pretraining learn faster and generalise better with it (Xiao et al., 2021,
-    arXiv:2106.14881). Every halving of the size is one :class:`ConvNormReLU` of stride 2, and each but the first is
-    followed by one of stride 1; the channels double up to ``width``, and a 1x1 convolution ends it.
+    Small transformers learn faster with such a stem and generalise better (Xiao et al., 2021, arXiv:2106.14881). Each
+    halving of the size is a :class:`ConvNormReLU` of stride 2, followed, except for the first, by one of stride 1.
+    The last layer, a 1x1 convolution, starts at zero, so a tower trained without the stem can go on with it.
     """
 
     def __init__(self, width: int, patch_size: int) -> None:
@@ -24,15 +27,17 @@ class ConvolutionalStem(nn.Sequential):
             width: the tower's token width.
             patch_size: pixels per side of a patch, a power of two of at least 2.
         """
+        super().__init__()
         halvings = patch_size.bit_length() - 1
         channels = [max(width >> (halvings - step), _NARROWEST) for step in range(1, halvings + 1)]
-        layers: list[nn.Module] = []
-        for before, after in zip((3, *channels), channels, strict=False):
-            layers.append(ConvNormReLU(before, after, stride=2))
-            if before != 3:
-                layers.append(ConvNormReLU(after, after))
-        super().__init__(*layers, nn.Conv2d(channels[-1], width, kernel_size=1))
+        layers = [ConvNormReLU(3, channels[0], stride=2)]
+        for before, after in pairwise(channels):
+            layers += [ConvNormReLU(before, after, stride=2), ConvNormReLU(after, after)]
+        self.layers = nn.Sequential(*layers)
+        self.project = nn.Conv2d(channels[-1], width, kernel_size=1)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(cast(Tensor, self.project.bias))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to patches (B, width, H / patch_size, W / patch_size)."""
-        return super().forward(images)  # type: ignore[no-any-return]
+        return cast(Tensor, self.project(self.layers(images)))
