@@ -104,6 +104,10 @@ class FrameFolder:
         """Return the path that the names of the frame's files begin with."""
         return str(self._frames[index].stem)
 
+    def scene(self, index: int) -> str:
+        """Return the scene that the frame's JSON gives, or the name of the frame's folder."""
+        return self._frames[index].scene
+
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the picture, its depth and its JSON.
 
