@@ -56,7 +56,8 @@ class ListedFrames:
     def scene(self, index: int) -> str:
         """Return KITTI's name of the drive, or the folder of the picture, as the list has them."""
         path = Path(self._samples[index].image)
-        return next((part for part in path.parts if is_drive_name(part)), path.parent.as_posix())
+        folder = path.parent.as_posix() if path.parent.name else self._image_root.resolve().name
+        return next((part for part in path.parts if is_drive_name(part)), folder)
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the image's and the depth's file."""
