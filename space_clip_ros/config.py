@@ -124,6 +124,14 @@ class ModelConfig:
     )
     min_depth: float = setting(0.001, "smallest depth trained for, metres", minimum=0.0)
     max_depth: float = setting(80.0, "largest depth trained for, metres", minimum=0.0)
+    uncertainty: bool = setting(
+        False, "also predict how far off depth may be: the scale of a Laplace distribution over log depth"
+    )
+    uncertainty_factor: float = setting(
+        1.0,
+        "factor on the predicted uncertainty, fitted on held-out frames by the evaluations of training",
+        minimum=1e-3,
+    )
     training_camera: tuple[float, ...] = setting(
         (), "width, height, fx, fy of the camera trained on, pixels; empty where unknown", minimum=0.0
     )

@@ -14,6 +14,7 @@ from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.evaluation.distance_bands import BandErrors, band_errors
 from space_clip_ros.evaluation.metrics import pixel_metrics
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
+from space_clip_ros.evaluation.uncertainty import FrameUncertainty, frame_uncertainty
 
 _READERS = 4
 _READ_AHEAD = 16
@@ -21,7 +22,21 @@ _READ_AHEAD = 16
 Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 Predict = Callable[[Image], Depth]
-PredictBatch = Callable[[Sequence[Image]], list[Depth]]
+
+
+class Estimate(NamedTuple):
+    """What a model says about one image.
+
+    Attributes:
+        depth: (H, W) float32 metres.
+        uncertainty: (H, W) float32, one standard deviation of it, metres; None if the model gives none.
+    """
+
+    depth: Depth
+    uncertainty: Depth | None = None
+
+
+PredictBatch = Callable[[Sequence[Image]], list[Estimate]]
 
 
 class FrameSequence(Protocol):
@@ -49,12 +64,14 @@ class FrameScore(NamedTuple):
         metrics: the metrics by name; None if no pixel could be compared.
         bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
             pixels; None if no pixel could be compared.
+        uncertainty: how well it fits the errors; None if there is none, or no pixel could be compared.
     """
 
     number: int
     label: str
     metrics: dict[str, float] | None
     bands: dict[str, BandErrors] | None = None
+    uncertainty: FrameUncertainty | None = None
 
 
 def prepared_frames(
@@ -97,7 +114,7 @@ def evaluate(
     """Score every frame.
 
     Args:
-        predict: maps up to ``batch`` images (H, W, 3) uint8 RGB of one size to as many (H, W) float32 metres.
+        predict: maps up to ``batch`` images (H, W, 3) uint8 RGB of one size to as many estimates.
         frames: the frames to evaluate.
         protocol: how to compare.
         on_frame: called with each score, in order.
@@ -109,9 +126,9 @@ def evaluate(
     """
     scores = []
     for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
-        depths = predict([frame.image for _, frame in group])
-        for (index, frame), depth in zip(group, depths, strict=True):
-            score = score_frame(index, frames.label(index), depth, frame.depth, protocol)
+        estimates = predict([frame.image for _, frame in group])
+        for (index, frame), estimate in zip(group, estimates, strict=True):
+            score = score_frame(index, frames.label(index), estimate, frame.depth, protocol)
             scores.append(score)
             on_frame(score)
     return scores
@@ -119,7 +136,7 @@ def evaluate(
 
 def one_by_one(predict: Predict) -> PredictBatch:
     """Return a predictor of several images that calls a predictor of one image for each."""
-    return lambda images: [predict(image) for image in images]
+    return lambda images: [Estimate(predict(image)) for image in images]
 
 
 def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) -> Iterator[list[tuple[int, RgbdFrame]]]:
@@ -134,12 +151,16 @@ def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) ->
         yield group
 
 
-def score_frame(index: int, label: str, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
-    """Compare a prediction with its truth, (H, W) float32 metres; a prediction of another size is resized first."""
-    p, t = protocol.compared(prediction, truth)
-    return (
-        FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t)) if p.size else FrameScore(index, label, None)
-    )
+def score_frame(index: int, label: str, estimate: Estimate, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
+    """Compare an estimate with its truth, (H, W) float32 metres; an estimate of another size is resized first."""
+    p, t = protocol.compared(estimate.depth, truth)
+    if not p.size:
+        return FrameScore(index, label, None)
+    uncertainty = None
+    if estimate.uncertainty is not None:
+        relative = protocol.compared_uncertainty(estimate.depth, estimate.uncertainty, truth)
+        uncertainty = frame_uncertainty(p, t, relative)
+    return FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t), uncertainty)
 
 
 def mean_metrics(scores: Sequence[FrameScore]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, Predi
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
+from space_clip_ros.evaluation.uncertainty import UncertaintySummary, mean_uncertainty
 from space_clip_ros.files import write_whole, written_whole
 from space_clip_ros.geometry.image_file import write_rgb
 
@@ -78,6 +79,7 @@ class EvaluationReport:
         metrics: averaged metrics, by name.
         bands: errors by distance, as in :class:`Summary`.
         groups: the same for groups of frames, by their names; empty if not asked for.
+        uncertainty: how well it fits the errors; None if the model gives none.
     """
 
     model: str
@@ -90,6 +92,7 @@ class EvaluationReport:
     metrics: dict[str, float]
     bands: dict[str, BandErrors]
     groups: dict[str, Summary]
+    uncertainty: UncertaintySummary | None = None
 
     @classmethod
     def from_scores(
@@ -111,7 +114,9 @@ class EvaluationReport:
         if not total.frames:
             raise DataError(f"none of {len(scores)} frames has depth that counts under the {protocol_name} protocol")
         by_group = summarize_groups(scores, groups) if groups else {}
-        return cls(model, backend, protocol_name, dataclasses.asdict(protocol), flip, *total, by_group)
+        uncertain = [score.uncertainty for score in scores if score.uncertainty is not None]
+        uncertainty = mean_uncertainty(uncertain) if uncertain else None
+        return cls(model, backend, protocol_name, dataclasses.asdict(protocol), flip, *total, by_group, uncertainty)
 
 
 def write_json(path: Path, report: EvaluationReport) -> None:

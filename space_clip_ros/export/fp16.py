@@ -2,7 +2,7 @@
 
 A builder that chooses types by itself ruins vision transformers (https://github.com/NVIDIA/TensorRT/issues/2709): layer
 norms and softmax lose their accuracy. Here matrix products, convolutions and what lies between them are fp16; layer
-norms, softmax, FiLM, all resampling and the last convolution, which outputs metres, stay fp32.
+norms, softmax, FiLM, all resampling, and each head's last convolution with what follows it stay fp32.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ LARGEST = float(np.finfo(np.float16).max)
 """65504; larger values become infinite."""
 _NETWORK = "/model/"
 _FLOAT32_OPERATORS = ("LayerNormalization", "Softmax", "Resize", "Cast")
-_FLOAT32_SCOPES = ("/model/decoder/film.", "/model/depth_head/depth", "/model/depth_head/Relu")
+_FLOAT32_SCOPES = (
+    "/model/decoder/film.",
+    *(f"/model/depth_head/{name}" for name in ("depth", "Relu", "Clip", "Exp")),
+    *(f"/model/uncertainty_head/{name}" for name in ("log_scale", "Clip", "Exp")),
+)
 
 
 def to_fp16(graph: onnx.ModelProto) -> onnx.ModelProto:

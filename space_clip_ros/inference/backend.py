@@ -33,6 +33,7 @@ class ModelInfo:
         file: where it came from.
         fixed_batch: number of images in every run; None if it takes any number.
         passed_over: what would have been faster but was not used, each with the reason.
+        uncertainty: whether the model also says how far off depth may be.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelInfo:
     file: Path
     fixed_batch: int | None = None
     passed_over: tuple[str, ...] = ()
+    uncertainty: bool = False
 
 
 class Prediction(NamedTuple):
@@ -56,10 +58,13 @@ class Prediction(NamedTuple):
         depth: (H, W) float32 metres, the caller's own array.
         stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference`` and, if the backend copies depth in a
             step of its own, ``copy_out``.
+        uncertainty: (H, W) float32, one standard deviation of depth, metres, the caller's own array; None if the model
+            gives none (``ModelInfo.uncertainty``).
     """
 
     depth: Depth
     stages_ms: dict[str, float]
+    uncertainty: Depth | None = None
 
 
 class Backend(Protocol):
@@ -124,4 +129,11 @@ def model_info(
         fixed_size=fixed_size,
         file=file,
         fixed_batch=fixed_batch,
+        uncertainty=config.uncertainty,
     )
+
+
+def prediction(maps: Sequence[Depth], stages_ms: dict[str, float]) -> Prediction:
+    """Return the prediction of an image's maps: depth and, if the model gives it, its uncertainty."""
+    depth, *more = maps
+    return Prediction(depth, stages_ms, *more)

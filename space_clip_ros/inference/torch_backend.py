@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info
+from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
 from space_clip_ros.inference.threads import thread_count
 from space_clip_ros.inference.torch_runner import CudaStream, HostStream, TorchRunner
 from space_clip_ros.model import SpaceClip, load_checkpoint
 from space_clip_ros.model.half import fold_norms, halve
-from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToDepth
+from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToEstimate
 
 RUNNERS_KEPT = 4
 
@@ -67,10 +67,10 @@ class TorchBackend:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`."""
         height, width = images[0].shape[:2]
         try:
-            depths, stages_ms = self._runner((len(images), height, width))(images)
+            found, stages_ms = self._runner((len(images), height, width))(images)
         except RuntimeError as error:
             raise BackendError(self.info.file, f"PyTorch failed on {self._device}: {error}") from error
-        return [Prediction(self._finite(depth), dict(stages_ms)) for depth in depths]
+        return [prediction(list(self._finite(maps)), dict(stages_ms)) for maps in found]
 
     def device_memory(self) -> int | None:
         """Return the bytes PyTorch holds on the CUDA device; None on the CPU."""
@@ -81,18 +81,23 @@ class TorchBackend:
         with self._lock:
             self._runners.clear()
 
-    def _finite(self, depth: Depth) -> Depth:
-        """Reject depth that overflowed in half precision; float32 does not overflow."""
-        if self.info.precision == "fp16" and not np.isfinite(depth.sum()):
+    def _finite(self, maps: Depth) -> Depth:
+        """Reject maps that overflowed in half precision; float32 does not overflow."""
+        if self.info.precision == "fp16" and not np.isfinite(maps.sum()):
             raise BackendError(self.info.file, "depth leaves the range of fp16", "give precision fp32")
-        return depth
+        return maps
 
     def _runner(self, shape: tuple[int, int, int]) -> TorchRunner:
         with self._lock:
             if shape not in self._runners:
                 cuda = self._device.type == "cuda"
-                graph = ImageToDepth(self._model, shape[1:], 1 if cuda else RESIZE_BANDS).eval()
-                self._runners[shape] = TorchRunner(graph, shape, CudaStream(self._device) if cuda else HostStream())
+                graph = ImageToEstimate(self._model, shape[1:], 1 if cuda else RESIZE_BANDS).eval()
+                # One (B, maps, H, W) tensor: an image's depth and uncertainty are downloaded in one copy.
+                self._runners[shape] = TorchRunner(
+                    lambda images: torch.stack(graph(images), dim=1),
+                    shape,
+                    CudaStream(self._device) if cuda else HostStream(),
+                )
                 if len(self._runners) > RUNNERS_KEPT:
                     self._runners.popitem(last=False)
             self._runners.move_to_end(shape)

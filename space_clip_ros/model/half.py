@@ -3,9 +3,9 @@
 Weights and the activations between products are in half precision, which GPUs compute and move faster. These stay in
 float32, where half precision would cost accuracy: the tower's residual stream (the decoder reads every state again, and
 the largest channels exceed half's precision), norms, FiLM (its gains multiply those states), SigLIP's pooling, the last
-convolution of the depth head and everything after it (at 80 m, half precision resolves only 6 cm), and the resize of
-the image before the tower. Softmax, sigmoid and bilinear resampling store half precision and compute in float32 inside
-PyTorch's kernels.
+convolutions of the depth and uncertainty heads and everything after them (at 80 m, half precision resolves only 6 cm),
+and the resize of the image before the tower. Softmax, sigmoid and bilinear resampling store half precision and compute
+in float32 inside PyTorch's kernels.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
 def _kept_in_float32(model: SpaceClip) -> list[nn.Module]:
     films: list[nn.Module] = [module for module in model.modules() if isinstance(module, Film)]
     pool = getattr(model.encoder.tower, "attn_pool", None)
-    return [*films, model.depth_head.depth, *([pool] if isinstance(pool, nn.Module) else [])]
+    last: list[nn.Module] = [model.depth_head.depth]
+    if model.uncertainty_head is not None:
+        last.append(model.uncertainty_head.log_scale)
+    return [*films, *last, *([pool] if isinstance(pool, nn.Module) else [])]
 
 
 def _cast_inputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

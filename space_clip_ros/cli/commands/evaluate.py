@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         groups = _groups(args.by, frames)
         predict = flip_averaged(predictor) if args.flip else predictor
         with progress_bar(len(frames), "evaluating") as bar:
-            together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
+            together = one_by_one(predict) if args.flip else _batched(predictor)
             scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch)
         info = predictor.info
         report = EvaluationReport.from_scores(
@@ -104,7 +104,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _batched(predictor: Predictor) -> PredictBatch:
-    return lambda images: [prediction.depth for prediction in predictor.run_batch(images)]
+    from space_clip_ros.evaluation.evaluator import Estimate
+
+    return lambda images: [Estimate(found.depth, found.uncertainty) for found in predictor.run_batch(images)]
 
 
 def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationProtocol:
@@ -144,6 +146,10 @@ def _show(report: EvaluationReport, by: str | None) -> None:
     say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}")
     for name, value in report.metrics.items():
         say(f"  {name:<9} {value:9.4f}")
+    if report.uncertainty is not None:
+        found = report.uncertainty
+        say(f"  {'ause':<9} {found.ause:9.4f}  (area under the sparsification error of abs_rel; 0 is perfect)")
+        say(f"  {'within':<9} {found.within_1_sigma:9.1%} of pixels by one sigma, {found.within_2_sigma:.1%} by two")
     say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
     for name, errors in report.bands.items():
         say(f"  {name:<9} {errors.share:>9.1%} {_figures(errors)}")
