@@ -32,7 +32,8 @@ class ModelInfo:
         fixed_size: height and width of the only images it takes, pixels; None if it takes any size.
         file: where it came from.
         fixed_batch: number of images in every run; None if it takes any number.
-        passed_over: what would have been faster but was not used, each with the reason.
+        passed_over: what was not used, each with the reason.
+        error_change: abs_rel of this file over that of the model it was made from, minus 1; None if not measured.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelInfo:
     file: Path
     fixed_batch: int | None = None
     passed_over: tuple[str, ...] = ()
+    error_change: float | None = None
 
 
 class Prediction(NamedTuple):
@@ -106,6 +108,7 @@ def model_info(
     fixed_size: tuple[int, int] | None,
     file: Path,
     fixed_batch: int | None = None,
+    error_change: float | None = None,
 ) -> ModelInfo:
     """Return the facts of a model of this configuration."""
     camera = None
@@ -124,4 +127,5 @@ def model_info(
         fixed_size=fixed_size,
         file=file,
         fixed_batch=fixed_batch,
+        error_change=error_change,
     )

@@ -74,6 +74,14 @@ class OnnxMetadata:
     graph_sha256: str = ""
     cost: Mapping[str, StageCost] = field(default_factory=dict)
 
+    @property
+    def error_change(self) -> float | None:
+        """abs_rel of the file over that of PyTorch, minus 1; None if it was not judged on a drive."""
+        if self.abs_rel is None:
+            return None
+        before, after = self.abs_rel
+        return after / before - 1.0
+
     def to_properties(self) -> dict[str, str]:
         """Return the properties to store; :meth:`from_properties` reads them back."""
         height, width = self.size or ("", "")

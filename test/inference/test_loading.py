@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,12 +12,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, SpaceClipError
 from space_clip_ros.inference import load_predictor, loading
 
+BUNDLED = Path(__file__).parents[2] / "models"
 RUN = """
 import sys
 sys.modules.update(dict.fromkeys({blocked!r}))
@@ -122,7 +126,7 @@ def test_a_checkpoint_on_onnxruntime(model_dir: Path) -> None:
 def test_the_bundled_model_in_int8(kitti_drive_dir: Path) -> None:
     picture = sorted((kitti_drive_dir / "image_02" / "data").iterdir())[40]
     image = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
-    with load_predictor("road_tiny") as plain, load_predictor("road_tiny", precision="int8") as small:
+    with load_predictor("road_tiny", precision="fp32") as plain, load_predictor("road_tiny", precision="int8") as small:
         assert (plain.info.precision, small.info.precision) == ("fp32", "int8")
         assert (plain.info.file.name, small.info.file.name) == ("road_tiny.onnx", "road_tiny_int8.onnx")
         expected, depth = plain(image), small(image)
@@ -131,14 +135,50 @@ def test_the_bundled_model_in_int8(kitti_drive_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("vnni", [False, True])
-def test_auto_reports_that_int8_would_be_faster(monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
+def test_auto_takes_int8_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
     monkeypatch.setattr(loading, "has_vnni", lambda: vnni)
-    hint = ("road_tiny_int8 on cpu (quicker with VNNI, which this machine has; give precision int8)",)
     with load_predictor("road_tiny", device="cpu") as predict:
-        assert predict.info.passed_over == (hint if vnni else ())
+        assert predict.info.precision == ("int8" if vnni else "fp32")
+        if vnni:
+            (reason,) = predict.info.passed_over
+            assert reason.startswith("road_tiny in fp32 (VNNI runs int8 faster, with an error of ")
+    with load_predictor("road_tiny", device="auto", backend="onnxruntime") as predict:
+        assert predict.info.precision == ("int8" if vnni else "fp32")
     for precision in ("fp32", "int8"):
         with load_predictor("road_tiny", device="cpu", precision=precision) as predict:
             assert predict.info.passed_over == ()
+
+
+@pytest.mark.parametrize(
+    ("judged", "reason"),
+    [
+        (None, "its error against fp32's was not measured"),
+        ((0.1, 0.12), r"its error against fp32's is \+20.0%"),
+        ("damaged", "quicker with VNNI, but"),
+    ],
+)
+def test_auto_keeps_fp32_where_int8_costs_accuracy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: object, reason: str
+) -> None:
+    monkeypatch.setattr(loading, "has_vnni", lambda: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    models = tmp_path / "space_clip_ros" / "models"
+    models.mkdir(parents=True)
+    shutil.copy(BUNDLED / "road_tiny.onnx", models / "street.onnx")
+    if judged == "damaged":
+        (models / "street_int8.onnx").write_bytes(b"no graph")
+    else:
+        graph = onnx.load(BUNDLED / "road_tiny_int8.onnx")
+        before, after = judged or ("", "")
+        for entry in graph.metadata_props:
+            entry.value = {"abs_rel_before": str(before), "abs_rel_after": str(after)}.get(
+                entry.key.removeprefix("space_clip."), entry.value
+            )
+        onnx.save(graph, models / "street_int8.onnx")
+    with load_predictor("street", device="cpu") as predict:
+        assert predict.info.precision == "fp32"
+        (found,) = predict.info.passed_over
+        assert re.search(reason, found)
 
 
 def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:
