@@ -19,7 +19,19 @@ import numpy as np
 import onnx
 import onnxruntime
 
-ERRORS = {2: b"out of memory", 35: b"CUDA driver version is insufficient for CUDA runtime version"}
+ERRORS = {
+    0: b"no error",
+    1: b"invalid argument",
+    2: b"out of memory",
+    35: b"CUDA driver version is insufficient for CUDA runtime version",
+    209: b"no kernel image is available for execution on the device",
+    214: b"uncorrectable ECC error encountered",
+    700: b"an illegal memory access was encountered",
+    719: b"unspecified launch failure",
+}
+Status = enum.IntEnum("Status", {f"E{code}": code for code in ERRORS})
+# Calls that answer even when the device is lost.
+ALWAYS = ("cudaGetErrorString",)
 
 
 class Gpu:
@@ -30,6 +42,8 @@ class Gpu:
         devices: number of devices.
         distortion: factor on every depth that an engine returns.
         fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture.
+        errors: for a CUDA call's name, the codes that its next calls answer; 0 lets one pass.
+        lost: the code that every CUDA call answers, as after an error that no process recovers from; 0 for none.
         current: the current device.
         built_on: the current device at each build.
         launches: number of graph launches.
@@ -44,6 +58,8 @@ class Gpu:
         self._forget = forget
         self.name, self.compute_capability, self.devices = "Fake Orin", (8, 7), 1
         self.distortion, self.fails = 1.0, ""
+        self.errors: dict[str, list[int]] = {}
+        self.lost = 0
         self.launches = self.builds = 0
         self.current, self.built_on = 0, list[int]()
         self.networks: list[int] = []
@@ -99,65 +115,74 @@ class Layer:
 def make_cuda(gpu: Gpu) -> types.ModuleType:
     runtime = types.ModuleType("cuda.bindings.runtime")
 
-    class Status(enum.IntEnum):
-        SUCCESS = 0
-        FAILED = 2
-        DRIVER = 35
-
     def begin(stream: int, mode: int) -> tuple[Any, ...]:
         gpu.recording = []
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def end(stream: int) -> tuple[Any, ...]:
         recorded, gpu.recording = gpu.recording, None
-        return Status.FAILED if gpu.fails == "capture" else Status.SUCCESS, recorded
+        return Status.E2 if gpu.fails == "capture" else Status.E0, recorded
 
     def launch(recorded: list[Callable[[], None]], stream: int) -> tuple[Any, ...]:
         gpu.launches += 1
         for work in recorded:
             work()
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def copy(target: int, source: int, count: int, kind: int, stream: int) -> tuple[Any, ...]:
         gpu.enqueue(lambda: ctypes.memmove(target, source, count) and None)
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def free(address: int) -> tuple[Any, ...]:
         del gpu.memory[address]
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def properties(index: int) -> tuple[Any, ...]:
         major, minor = gpu.compute_capability
-        return Status.SUCCESS, types.SimpleNamespace(name=gpu.name.encode(), major=major, minor=minor)
+        return Status.E0, types.SimpleNamespace(name=gpu.name.encode(), major=major, minor=minor)
 
     def use(index: int) -> tuple[Any, ...]:
         gpu.current = index
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def done(*_: object) -> tuple[Any, ...]:
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     runtime.__dict__.update(
-        cudaGetDeviceCount=lambda: (Status.DRIVER, 0) if gpu.fails == "driver" else (Status.SUCCESS, gpu.devices),
+        cudaGetDeviceCount=lambda: (Status.E35, 0) if gpu.fails == "driver" else (Status.E0, gpu.devices),
         cudaGetDeviceProperties=properties,
-        cudaGetErrorString=lambda status: (Status.SUCCESS, ERRORS[status]),
+        cudaGetErrorString=lambda status: (Status.E0, ERRORS[status]),
         cudaSetDevice=use,
-        cudaMalloc=lambda size: (Status.FAILED, 0) if gpu.fails == "memory" else (Status.SUCCESS, gpu.allocate(size)),
-        cudaHostAlloc=lambda size, flags: (Status.SUCCESS, gpu.allocate(size)),
+        cudaMalloc=lambda size: (Status.E2, 0) if gpu.fails == "memory" else (Status.E0, gpu.allocate(size)),
+        cudaHostAlloc=lambda size, flags: (Status.E0, gpu.allocate(size)),
         cudaFree=free,
         cudaFreeHost=free,
-        cudaStreamCreateWithFlags=lambda flags: (Status.SUCCESS, 7),
+        cudaStreamCreateWithFlags=lambda flags: (Status.E0, 7),
         cudaMemcpyAsync=copy,
         cudaMemcpyKind=types.SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2),
         cudaStreamCaptureMode=types.SimpleNamespace(cudaStreamCaptureModeThreadLocal=1),
         cudaStreamBeginCapture=begin,
         cudaStreamEndCapture=end,
-        cudaGraphInstantiateWithFlags=lambda recorded, flags: (Status.SUCCESS, recorded),
+        cudaGraphInstantiateWithFlags=lambda recorded, flags: (Status.E0, recorded),
         cudaGraphLaunch=launch,
     )
     for name in ("StreamSynchronize", "StreamDestroy", "GraphDestroy", "GraphExecDestroy"):
         setattr(runtime, f"cuda{name}", done)
+    for name, function in vars(runtime).copy().items():
+        if callable(function) and name not in ALWAYS:
+            setattr(runtime, name, failing(gpu, name, function))
     return runtime
+
+
+def failing(gpu: Gpu, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a CUDA call that fails when the test wants it to."""
+
+    def call(*arguments: Any) -> Any:
+        codes = gpu.errors.get(name)
+        code = gpu.lost or (codes.pop(0) if codes else 0)
+        return (Status(code), None) if code else function(*arguments)
+
+    return call
 
 
 def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
+from space_clip_ros.perception.focal_scaling import focal_factor
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
-from space_clip_ros.perception.focal_scaling import focal_factor
 
 ENGINE = "engine"
 """Stage of the model's run; the model's own stages are ``engine/NAME``."""
@@ -23,7 +23,10 @@ _PROJECTORS = 16
 class DepthModel(Protocol):
     """The part of a model that the core uses; a :class:`~space_clip_ros.inference.predictor.Predictor` is one."""
 
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts."""
+        ...
 
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth of images of one size."""
