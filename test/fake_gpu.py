@@ -41,7 +41,9 @@ class Gpu:
         name, compute_capability: of the device.
         devices: number of devices.
         distortion: factor on every depth that an engine returns.
-        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture.
+        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture;
+            or what TensorRT does not make: runtime, builder, network, parser, config.
+        logger: the one logger of the process, which is the first that TensorRT is given.
         errors: for a CUDA call's name, the codes that its next calls answer; 0 lets one pass.
         lost: the code that every CUDA call answers, as after an error that no process recovers from; 0 for none.
         current: the current device.
@@ -58,6 +60,7 @@ class Gpu:
         self._forget = forget
         self.name, self.compute_capability, self.devices = "Fake Orin", (8, 7), 1
         self.distortion, self.fails = 1.0, ""
+        self.logger: Any = None
         self.errors: dict[str, list[int]] = {}
         self.lost = 0
         self.launches = self.builds = 0
@@ -72,6 +75,7 @@ class Gpu:
     def install(self, version: str) -> None:
         """Become TensorRT of this version; our modules are imported anew."""
         self.remove()
+        self.logger = None
         sys.modules["tensorrt"] = make_tensorrt(self, version)
         # as of an installed package
         sys.modules["tensorrt"].__spec__ = ModuleSpec("tensorrt", None)
@@ -198,6 +202,19 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
     class ILogger:
         Severity = severity
 
+    def complain(message: str) -> None:
+        gpu.logger.log(severity.ERROR, message)
+
+    class Made:
+        """What a constructor makes: nothing if the library cannot, which pybind11 turns into a TypeError."""
+
+        def __init__(self, name: str, logger: Any) -> None:
+            if gpu.logger is None:
+                gpu.logger = logger
+            if gpu.fails == name:
+                complain("CUDA initialization failure with error: 35\n")
+                raise TypeError("pybind11::init(): factory function returned nullptr")
+
     class IProgressMonitor:
         pass
 
@@ -240,30 +257,31 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         def get_layer(self, index: int) -> Layer:
             return gpu.layers[index]
 
-    class Builder:
+    class Builder(Made):
         def __init__(self, logger: Any) -> None:
-            self._logger = logger
+            super().__init__("builder", logger)
 
-        def create_network(self, flags: int = 0) -> Network:
+        def create_network(self, flags: int = 0) -> Network | None:
             gpu.networks.append(flags)
-            return Network()
+            return None if gpu.fails == "network" else Network()
 
-        def create_builder_config(self) -> Config:
-            return Config()
+        def create_builder_config(self) -> Config | None:
+            return None if gpu.fails == "config" else Config()
 
         def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
             gpu.flags.append(config.flags)
             gpu.built_on.append(gpu.current)
             if gpu.fails == "build":
-                self._logger.log(severity.ERROR, "Error Code 10: could not find any implementation\n")
+                complain("Error Code 10: could not find any implementation\n")
                 return None
             gpu.builds += 1
             if config.progress_monitor is not None:
                 report(config.progress_monitor)
             return f"PLAN {version}\n".encode() + network.graph
 
-    class OnnxParser:
+    class OnnxParser(Made):
         def __init__(self, network: Network, logger: Any) -> None:
+            super().__init__("parser", logger)
             self._network, self._errors = network, []
 
         def parse(self, graph: bytes) -> bool:
@@ -329,15 +347,15 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         def create_execution_context(self) -> Context | None:
             return None if gpu.fails == "context" else Context(self._session)
 
-    class Runtime:
+    class Runtime(Made):
         def __init__(self, logger: Any) -> None:
-            self._logger = logger
+            super().__init__("runtime", logger)
 
         def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
             head, _, graph = plan.partition(b"\n")
             if head != f"PLAN {version}".encode() or gpu.fails == "deserialize":
-                self._logger.log(severity.WARNING, "this is only a warning")
-                self._logger.log(severity.ERROR, "The engine plan file is not compatible with this version")
+                gpu.logger.log(severity.WARNING, "this is only a warning")
+                complain("The engine plan file is not compatible with this version")
                 return None
             return Engine(graph)
 

@@ -122,6 +122,7 @@ def test_a_damaged_engine(model_dir: Path, build: Build) -> None:
 @pytest.mark.parametrize(
     ("fails", "message"),
     [
+        ("runtime", "TensorRT 10.3.0 makes no runtime here: CUDA initialization failure with error: 35; check that"),
         ("deserialize", "TensorRT 10.3.0 cannot load the engine: The engine plan file is not compatible"),
         ("types", "the engine does not take one uint8 picture and give one float32 depth"),
         ("context", "working memory does not fit on the GPU"),
