@@ -78,6 +78,7 @@ class Backend(Protocol):
 
         Raises:
             BackendError: the run failed.
+            DeviceLostError: it failed so that only a new process can use the GPU again.
         """
         ...
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from space_clip_ros.config import PRECISIONS
 from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.inference import model_files
@@ -117,6 +119,8 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
         try:
             opener = _load(factory, request.file)
             opened = opener(replace(request, device=device, fallback=fallback))
+            if not factory.runs_on_opening:
+                _run_on_gpu(opened)
         except BackendError as error:
             failures.append(error)
             continue
@@ -127,6 +131,24 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
     if tried[-1].device in ("cpu", "auto") or len(tried) == 1:
         raise failures[-1]
     raise BackendError("; or ".join(map(str, failures))) from failures[-1]
+
+
+def _run_on_gpu(opened: Backend) -> None:
+    """Run one image if the backend is on a GPU: a library built without this GPU's code fails at its first kernel.
+
+    Raises:
+        BackendError: it cannot run; the backend is closed.
+    """
+    info = opened.info
+    if not info.device.startswith("cuda"):
+        return
+    try:
+        depth = opened.run(np.zeros((*(info.fixed_size or info.input_size), 3), np.uint8)).depth
+        if not np.isfinite(depth).all():
+            raise BackendError(info.file, f"depth of a black image is not finite on {info.device}")
+    except BackendError:
+        opened.close()
+        raise
 
 
 def _passed_over(candidate: Candidate, error: BackendError, file: Path) -> str:

@@ -23,7 +23,10 @@ _PROJECTORS = 16
 class DepthModel(Protocol):
     """The part of a model that the core uses; a :class:`~space_clip_ros.inference.predictor.Predictor` is one."""
 
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts."""
+        ...
 
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth of images of one size."""

@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import onnxruntime
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, SpaceClipError
-from space_clip_ros.inference import load_predictor, loading
+from space_clip_ros.inference import load_predictor, loading, registry
+from space_clip_ros.inference.backend import Prediction
+from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 
 BUNDLED = Path(__file__).parents[2] / "models"
 RUN = """
@@ -189,6 +192,69 @@ def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:
     assert cuda.startswith("onnxruntime on cuda (this ONNX Runtime has no CUDAExecutionProvider (it has ")
     with load_predictor(model_dir / "any.onnx", device="cpu") as predict:
         assert predict.info.passed_over == ()
+
+
+class GpuBackend(OnnxRuntimeBackend):
+    """ONNX Runtime on the CPU that passes for a GPU; what it does with an image is up to the test."""
+
+    opened: GpuBackend
+    problem: Exception | None = None
+    factor = 1.0
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.info = replace(self.info, device="cuda:0")
+        self.sizes: list[tuple[int, ...]] = []
+        self.closed = False
+        type(self).opened = self
+
+    def run(self, image: np.ndarray) -> Prediction:
+        self.sizes.append(image.shape[:2])
+        if self.problem is not None:
+            raise self.problem
+        prediction = super().run(image)
+        return prediction._replace(depth=prediction.depth * np.float32(self.factor))
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+@pytest.fixture
+def gpu_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[GpuBackend]]:
+    """A backend on a GPU that ``auto`` tries first."""
+    kind = type("GpuBackend", (GpuBackend,), {})
+    registry.backend_factories()
+    factory = registry.BackendFactory(
+        "onnxruntime", (".onnx",), ("cuda",), 1, "onnxruntime", "onnxruntime", lambda: lambda request: kind(request.file)
+    )
+    monkeypatch.setitem(registry._FACTORIES, "first", factory)
+    yield kind
+
+
+@pytest.mark.parametrize(("file", "size"), [("any.onnx", (32, 64)), ("fixed.onnx", (60, 100))])
+def test_a_gpu_runs_an_image_before_it_is_taken(
+    model_dir: Path, gpu_backend: type[GpuBackend], file: str, size: tuple[int, int]
+) -> None:
+    with load_predictor(model_dir / file) as predict:
+        assert predict.info.device == "cuda:0"
+        assert gpu_backend.opened.sizes == [size]
+
+
+@pytest.mark.parametrize(
+    ("problem", "factor", "reason"),
+    [
+        (BackendError("CUDA failed", "no kernel image is available"), 1.0, "CUDA failed: no kernel image is available"),
+        (None, float("nan"), "depth of a black image is not finite on cuda:0"),
+    ],
+)
+def test_a_gpu_that_cannot_run_is_passed_over_with_the_reason(
+    model_dir: Path, gpu_backend: type[GpuBackend], problem: Exception | None, factor: float, reason: str
+) -> None:
+    gpu_backend.problem, gpu_backend.factor = problem, factor
+    with load_predictor(model_dir / "any.onnx") as predict:
+        assert predict.info.device == "cpu" and gpu_backend.opened.closed
+        assert predict.info.passed_over[0] == f"onnxruntime on cuda ({reason})"
 
 
 def test_a_cuda_provider_that_cannot_start(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
