@@ -58,7 +58,8 @@ class KittiRawFrames:
             DataError: a file is damaged; the error names it.
         """
         number = self._indices[index]
-        return RgbdFrame(self._drive.image(number), self._drive.ground_truth(number, self._annotated))
+        image, depth = self._drive.image(number), self._drive.ground_truth(number, self._annotated)
+        return RgbdFrame(image, depth, self._drive.camera)
 
 
 def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
