@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
+from space_clip_ros.perception.focal_scaling import focal_factor
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
-from space_clip_ros.perception.focal_scaling import focal_factor
+from space_clip_ros.perception.scale import ScaleEstimate
 
 ENGINE = "engine"
 """Stage of the model's run; the model's own stages are ``engine/NAME``."""
@@ -86,7 +87,10 @@ class DepthCore:
         factor, note = self._focal_factor(request)
         scale = request.settings.depth_scale * factor
         metres = prediction.depth if scale == 1.0 else prediction.depth * np.float32(scale)
-        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, note)
+        estimate = _metric_scale(request, metres, scale)
+        if estimate is not None and estimate.factor != 1.0:
+            metres, scale = metres * np.float32(estimate.factor), scale * estimate.factor
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, note, estimate)
 
     def _focal_factor(self, request: DepthRequest) -> tuple[float, str]:
         """Return the factor for the camera's field of view, and why it is 1 although it was asked for."""
@@ -110,6 +114,19 @@ def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
     for name, output in OUTPUTS.items():
         if name in frame.request.outputs:
             yield name, output.compute(frame)
+
+
+def _metric_scale(request: DepthRequest, metres: NDArray[np.float32], base: float) -> ScaleEstimate | None:
+    """Return what a frame's evidence says about the scale of its depth; None where nobody asked."""
+    if request.scale is None:
+        return None
+    request.watch.restart()
+    rectifier = request.view.rectifier
+    if rectifier is not None and rectifier.outside is not None:
+        metres = np.where(rectifier.outside, np.float32(np.nan), metres)
+    estimate = request.scale.scale.estimate(metres, request.view.camera, request.scale.known, base)
+    request.watch.lap("scale")
+    return estimate
 
 
 def _rectified(request: DepthRequest) -> NDArray[np.uint8]:
