@@ -71,6 +71,11 @@ class FrameCollection:
         source, local = self._items[index]
         return source.label(local)
 
+    def scene(self, index: int) -> str:
+        """Return the name of the place that a frame shows, or of the drive or folder that it is from."""
+        source, local = self._items[index]
+        return source.scene(local)
+
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that one frame is read from."""
         source, local = self._items[index]

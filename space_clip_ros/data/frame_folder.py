@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,6 +103,10 @@ class FrameFolder:
     def label(self, index: int) -> str:
         """Return the path that the names of the frame's files begin with."""
         return str(self._frames[index].stem)
+
+    def scene(self, index: int) -> str:
+        """Return the scene that the frame's JSON gives, or the name of the frame's folder."""
+        return self._frames[index].scene
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the picture, its depth and its JSON.
@@ -277,7 +281,9 @@ def _chosen(listed: Sequence[_Files], root: Path, config: SourceConfig) -> list[
 
 
 def _any_fits(patterns: Iterable[str], name: str) -> bool:
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+    """Return whether a name fits one of the patterns, in which only ``*`` has a meaning: any text."""
+    expressions = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
+    return any(re.fullmatch(expression, name, re.DOTALL) for expression in expressions)
 
 
 def _check_known(root: Path, option: str, what: str, patterns: Iterable[str], names: Sequence[str]) -> None:

@@ -42,6 +42,10 @@ class FrameSource(Protocol):
         """Return a name by which a person can find the frame, and where it was listed."""
         ...
 
+    def scene(self, index: int) -> str:
+        """Return the name of the place that a frame shows, or of the drive or folder that it is from."""
+        ...
+
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that :meth:`frame` reads."""
         ...

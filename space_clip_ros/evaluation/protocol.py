@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import InputError
-from space_clip_ros.evaluation.metrics import MetricAverage
+from space_clip_ros.evaluation.metrics import Values, compared_pixels
 from space_clip_ros.geometry.depth import resize_bilinear, resize_nearest
 
 _REFERENCE_SIZE = (352, 704)
@@ -52,9 +52,18 @@ class EvaluationProtocol:
             frame = RgbdFrame(image, depth, camera)
         return frame
 
-    def average(self) -> MetricAverage:
-        """Return a new, empty average of this protocol's metrics."""
-        return MetricAverage(self.min_depth, self.max_depth, self.crop, self.median_scaling)
+    def compared(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> tuple[Values, Values]:
+        """Return the pixels that are compared, (pixels,) predicted and true metres; both may be empty.
+
+        Args:
+            prediction: (h, w) float32 metres; one of another size than the truth is resized first.
+            truth: (H, W) float32 metres, NaN where unknown.
+
+        Raises:
+            InputError: the median to scale by is not above 0.
+        """
+        fitted = self.fit(prediction, truth)
+        return compared_pixels(fitted, truth, self.min_depth, self.max_depth, self.crop, self.median_scaling)
 
     def fit(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prediction, (h, w) float32 metres, resized to the truth's size."""
