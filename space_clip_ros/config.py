@@ -297,7 +297,13 @@ class NodeConfig:
     min_depth: float = setting(0.1, "depth below this is invalid, metres", minimum=0.0)
     max_depth: float = setting(80.0, "depth above this is invalid, metres", minimum=0.001, maximum=10_000.0)
     depth_scale: float = setting(1.0, "every depth is multiplied by this", minimum=0.001, maximum=1000.0)
-    focal_scaling: bool = setting(False, "multiply depth by this camera's focal length over the training camera's")
+    focal_scaling: str = setting(
+        "auto",
+        "multiply depth by this camera's focal length over the training camera's: auto (where both are known), always "
+        "(warn where one is not) or never (true and false are taken as always and never)",
+        choices=("auto", "always", "never"),
+        aliases={True: "always", False: "never"},
+    )
     scale: ScaleConfig = group(ScaleConfig, "metric scale while running")
     points: PointsConfig = group(PointsConfig, "point cloud")
     color: ColorConfig = group(ColorConfig, "colour picture")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
-from space_clip_ros.perception.focal_scaling import focal_factor
+from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
 from space_clip_ros.perception.scale import ScaleEstimate
@@ -84,23 +84,13 @@ class DepthCore:
 
     def _frame(self, prepared: _Prepared, prediction: Prediction) -> DepthFrame:
         request = prepared.request
-        factor, note = self._focal_factor(request)
-        scale = request.settings.depth_scale * factor
+        focal = focal_scaling(request.settings.focal_scaling, request.view.camera, self._model.info.training_camera)
+        scale = request.settings.depth_scale * focal.factor
         metres = prediction.depth if scale == 1.0 else prediction.depth * np.float32(scale)
         estimate = _metric_scale(request, metres, scale)
         if estimate is not None and estimate.factor != 1.0:
             metres, scale = metres * np.float32(estimate.factor), scale * estimate.factor
-        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, note, estimate)
-
-    def _focal_factor(self, request: DepthRequest) -> tuple[float, str]:
-        """Return the factor for the camera's field of view, and why it is 1 although it was asked for."""
-        camera, trained = request.view.camera, self._model.info.training_camera
-        if not request.settings.focal_scaling:
-            return 1.0, ""
-        if trained is None or camera is None:
-            missing = "the camera's intrinsics" if camera is None else "the intrinsics of the camera it was trained on"
-            return 1.0, f"focal_scaling needs {missing}; depth is not scaled for them"
-        return focal_factor(camera, trained), ""
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate)
 
 
 def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -16,6 +16,7 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.depth import invalidate
 from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 
@@ -77,12 +78,13 @@ class DepthFrame:
         metres: (H, W) float32 scaled depth, not yet cut to the range.
         scale: the factor that is in ``metres``.
         projector: makes the projector of the frame's camera.
+        focal: the part of ``scale`` that is for the camera's field of view.
 
     Attributes:
         request: as given.
         rgb: as given.
         scale: as given.
-        note: a remark about this depth, such as why it is not scaled; empty if there is none.
+        focal: as given.
         estimate: the metric scale in ``scale``; None where none was asked for.
     """
 
@@ -93,14 +95,14 @@ class DepthFrame:
         metres: NDArray[np.float32],
         scale: float,
         projector: MakeProjector,
-        note: str = "",
+        focal: FocalScaling,
         estimate: ScaleEstimate | None = None,
     ) -> None:
         """Keep the arguments."""
         self.request = request
         self.rgb = rgb
         self.scale = scale
-        self.note = note
+        self.focal = focal
         self.estimate = estimate
         self._metres = metres
         self._projector = projector
