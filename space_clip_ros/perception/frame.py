@@ -16,6 +16,8 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.depth import invalidate
 from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.focal_scaling import FocalScaling
+from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 
 Allocate: TypeAlias = Callable[[str, tuple[int, ...], DTypeLike], NDArray[Any]]
@@ -31,6 +33,19 @@ def new_array(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[An
 
 
 @dataclass(frozen=True)
+class ScaleRequest:
+    """Asks for a metric scale.
+
+    Attributes:
+        scale: the camera's.
+        known: what is known about the frame.
+    """
+
+    scale: MetricScale
+    known: FrameEvidence
+
+
+@dataclass(frozen=True)
 class DepthRequest:
     """An image and the outputs wanted of it.
 
@@ -42,6 +57,7 @@ class DepthRequest:
             where it is unknown.
         allocate: gives each output its memory, so that a caller can have arrays written where it needs them.
         watch: times the image's stages.
+        scale: how to find a metric scale; None to leave depth as the model and the settings make it.
     """
 
     rgb: NDArray[np.uint8]
@@ -50,6 +66,7 @@ class DepthRequest:
     outputs: tuple[str, ...]
     allocate: Allocate = new_array
     watch: Stopwatch = field(default_factory=Stopwatch)
+    scale: ScaleRequest | None = None
 
 
 class DepthFrame:
@@ -61,12 +78,14 @@ class DepthFrame:
         metres: (H, W) float32 scaled depth, not yet cut to the range.
         scale: the factor that is in ``metres``.
         projector: makes the projector of the frame's camera.
+        focal: the part of ``scale`` that is for the camera's field of view.
 
     Attributes:
         request: as given.
         rgb: as given.
         scale: as given.
-        note: a remark about this depth, such as why it is not scaled; empty if there is none.
+        focal: as given.
+        estimate: the metric scale in ``scale``; None where none was asked for.
     """
 
     def __init__(
@@ -76,13 +95,15 @@ class DepthFrame:
         metres: NDArray[np.float32],
         scale: float,
         projector: MakeProjector,
-        note: str = "",
+        focal: FocalScaling,
+        estimate: ScaleEstimate | None = None,
     ) -> None:
         """Keep the arguments."""
         self.request = request
         self.rgb = rgb
         self.scale = scale
-        self.note = note
+        self.focal = focal
+        self.estimate = estimate
         self._metres = metres
         self._projector = projector
 
