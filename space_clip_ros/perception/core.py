@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
+from space_clip_ros.perception.focal_scaling import focal_factor
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
-from space_clip_ros.perception.focal_scaling import focal_factor
 
 ENGINE = "engine"
 """Stage of the model's run; the model's own stages are ``engine/NAME``."""
