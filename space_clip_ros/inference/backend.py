@@ -33,6 +33,8 @@ class ModelInfo:
         file: where it came from.
         fixed_batch: number of images in every run; None if it takes any number.
         passed_over: what would have been faster but was not used, each with the reason.
+        depth_grid: rows and columns of the depth that the network itself makes, before it is resized to the image;
+            None for those of its input.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ModelInfo:
     file: Path
     fixed_batch: int | None = None
     passed_over: tuple[str, ...] = ()
+    depth_grid: tuple[int, int] | None = None
 
 
 class Prediction(NamedTuple):
@@ -124,4 +127,5 @@ def model_info(
         fixed_size=fixed_size,
         file=file,
         fixed_batch=fixed_batch,
+        depth_grid=config.depth_grid,
     )

@@ -15,6 +15,7 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.depth import invalidate
+from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.stopwatch import Stopwatch
 
@@ -57,14 +58,14 @@ class DepthFrame:
 
     Args:
         request: the image and the outputs wanted of it.
-        rgb: (H, W, 3) uint8, rectified where that applies.
-        metres: (H, W) float32 scaled depth, not yet cut to the range.
+        image: (H, W, 3) uint8, rectified where that applies.
+        metres: (h, w) float32 scaled depth of the grid's pixels, not yet cut to the range.
         scale: the factor that is in ``metres``.
         projector: makes the projector of the frame's camera.
+        grid: the image's pixels that have depth.
 
     Attributes:
         request: as given.
-        rgb: as given.
         scale: as given.
         note: a remark about this depth, such as why it is not scaled; empty if there is none.
     """
@@ -72,24 +73,31 @@ class DepthFrame:
     def __init__(
         self,
         request: DepthRequest,
-        rgb: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         metres: NDArray[np.float32],
         scale: float,
         projector: MakeProjector,
         note: str = "",
+        grid: PixelGrid = EVERY_PIXEL,
     ) -> None:
         """Keep the arguments."""
         self.request = request
-        self.rgb = rgb
+        self._image = image
+        self._grid = grid
         self.scale = scale
         self.note = note
         self._metres = metres
         self._projector = projector
 
-    @property
+    @functools.cached_property
+    def rgb(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8, the image's pixels that have depth."""
+        return self._grid.of(self._image)
+
+    @functools.cached_property
     def camera(self) -> PinholeCamera | None:
-        """Camera of :attr:`rgb`; None where unknown."""
-        return self.request.view.camera
+        """Camera of :attr:`depth` and :attr:`rgb`; None where unknown."""
+        return None if self.request.view.camera is None else self._grid.camera(self.request.view.camera)
 
     @property
     def settings(self) -> NodeConfig:
@@ -98,7 +106,7 @@ class DepthFrame:
 
     @functools.cached_property
     def depth(self) -> NDArray[np.float32]:
-        """(H, W) float32 metres, NaN outside ``min_depth`` to ``max_depth`` and where the camera did not see."""
+        """(h, w) float32 metres, NaN outside ``min_depth`` to ``max_depth`` and where the camera did not see."""
         out = self.request.allocate("depth", self._metres.shape, np.float32)
         return self._cut(self.settings.max_depth, out)
 
@@ -114,5 +122,5 @@ class DepthFrame:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)
         rectifier = self.request.view.rectifier
         if rectifier is not None and rectifier.outside is not None:
-            np.copyto(depth, np.nan, where=rectifier.outside)
+            np.copyto(depth, np.nan, where=self._grid.of(rectifier.outside))
         return depth
