@@ -41,7 +41,9 @@ class PixelGrid:
         """Return the picked pixels of an (H, W) or (H, W, C) array, contiguous; the array itself where that is all."""
         if self == EVERY_PIXEL:
             return image
-        return np.ascontiguousarray(image[_first(self.rows) :: self.rows, _first(self.columns) :: self.columns])
+        columns = np.arange(_first(self.columns), image.shape[1], self.columns)
+        # Copies pixels, where slicing columns too would copy each of a pixel's values by itself, in twice the time.
+        return image[_first(self.rows) :: self.rows].take(columns, axis=1)
 
     def camera(self, camera: PinholeCamera) -> PinholeCamera:
         """Return the camera whose pixels are the picked ones.
