@@ -130,6 +130,13 @@ class ModelConfig:
         (), "width, height, fx, fy of the camera trained on, pixels; empty where unknown", minimum=0.0
     )
 
+    @property
+    def depth_grid(self) -> tuple[int, int]:
+        """Rows and columns of the depth that the network makes: each block of the decoder doubles the patch grid."""
+        rows, columns = (size // self.encoder.patch_size for size in self.input_size)
+        scale = 1 << len(self.decoder.channels)
+        return rows * scale, columns * scale
+
     def problems(self) -> Iterator[str]:
         """Yield each setting that conflicts with another."""
         if any(size % self.encoder.patch_size for size in self.input_size):
@@ -315,6 +322,12 @@ class NodeConfig:
     min_depth: float = setting(0.1, "depth below this is invalid, metres", minimum=0.0)
     max_depth: float = setting(80.0, "depth above this is invalid, metres", minimum=0.001, maximum=10_000.0)
     depth_scale: float = setting(1.0, "every depth is multiplied by this", minimum=0.001, maximum=1000.0)
+    depth_resolution: str = setting(
+        "image",
+        "pixels that depth, camera_info, cloud and colours are published for: image (all), half (every second row and "
+        "column) or network (about as many as the network estimates)",
+        choices=("image", "half", "network"),
+    )
     focal_scaling: str = setting(
         "auto",
         "multiply depth by this camera's focal length over the training camera's: auto (where both are known), always "

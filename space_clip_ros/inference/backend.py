@@ -34,6 +34,8 @@ class ModelInfo:
         fixed_batch: number of images in every run; None if it takes any number.
         passed_over: what was not used, each with the reason.
         error_change: abs_rel of this file over that of the model it was made from, minus 1; None if not measured.
+        depth_grid: rows and columns of the depth that the network itself makes, before it is resized to the image;
+            None for those of its input.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ModelInfo:
     fixed_batch: int | None = None
     passed_over: tuple[str, ...] = ()
     error_change: float | None = None
+    depth_grid: tuple[int, int] | None = None
 
 
 class Prediction(NamedTuple):
@@ -129,4 +132,5 @@ def model_info(
         file=file,
         fixed_batch=fixed_batch,
         error_change=error_change,
+        depth_grid=config.depth_grid,
     )

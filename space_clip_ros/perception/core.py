@@ -9,11 +9,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.pixel_grid import PixelGrid
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
+from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
+from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.perception.scale import ScaleEstimate
 
 ENGINE = "engine"
@@ -72,6 +77,16 @@ class DepthCore:
             results.update(zip((one.place for one in group), self._estimate(group), strict=True))
         return [results[index] for index in range(len(requests))]
 
+    def camera(self, view: RectifiedView, settings: NodeConfig) -> PinholeCamera | None:
+        """Return the camera of the depth that images of a view get; None where the view's is unknown."""
+        if view.camera is None:
+            return None
+        return self._grid(settings, (view.camera.height, view.camera.width)).camera(view.camera)
+
+    def _grid(self, settings: NodeConfig, image_size: tuple[int, int]) -> PixelGrid:
+        info = self._model.info
+        return depth_grid(settings.depth_resolution, image_size, info.depth_grid or info.input_size)
+
     def _estimate(self, group: Sequence[_Prepared]) -> list[DepthFrame | Exception]:
         for prepared in group:
             prepared.request.watch.restart()
@@ -89,11 +104,16 @@ class DepthCore:
         request = prepared.request
         focal = focal_scaling(request.settings.focal_scaling, request.view.camera, self._model.info.training_camera)
         scale = request.settings.depth_scale * focal.factor
-        metres = prediction.depth if scale == 1.0 else prediction.depth * np.float32(scale)
+        grid = self._grid(request.settings, (prepared.rgb.shape[0], prepared.rgb.shape[1]))
+        # Evidence of scale is of whole images; without it only the published pixels are scaled.
+        depth = prediction.depth if request.scale is not None else grid.of(prediction.depth)
+        metres = depth if scale == 1.0 else depth * np.float32(scale)
         estimate = _metric_scale(request, metres, scale)
+        if request.scale is not None:
+            metres = grid.of(metres)
         if estimate is not None and estimate.factor != 1.0:
             metres, scale = metres * np.float32(estimate.factor), scale * estimate.factor
-        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate)
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate, grid)
 
 
 def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
