@@ -26,6 +26,7 @@ from space_clip_ros.ros.common.launch_arguments import (
 
 SHARE = Path(__file__).resolve().parents[1]
 PROCESSES = 2
+RESPAWN_S = 2.0
 
 ARGUMENTS = {
     "namespace": ("", "namespace of the node and its topics"),
@@ -37,6 +38,7 @@ ARGUMENTS = {
     "backend": ("", ", ".join(BACKENDS)),
     "image_transport": ("", "raw or compressed"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
+    "respawn": ("false", "start the node again whenever it ends, as after a GPU error that no process recovers from"),
     "use_sim_time": ("", "use the time of /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "rviz": ("false", "show depth and cloud in RViz; of several cameras those of the first"),
@@ -91,6 +93,8 @@ def nodes(context):
         ],
         arguments=["--ros-args", "--log-level", value["log_level"]],
         output="screen",
+        respawn=truth("respawn", value["respawn"]) is True,
+        respawn_delay=RESPAWN_S,
     )
     if not truth("rviz", value["rviz"]):
         return [depth]

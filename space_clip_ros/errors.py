@@ -55,6 +55,10 @@ class BackendError(SpaceClipError, RuntimeError):
     """An inference backend that is not installed, cannot run here, or failed while running."""
 
 
+class DeviceLostError(BackendError):
+    """A GPU error after which this process cannot use the GPU any more; only a new process can."""
+
+
 class ExportError(SpaceClipError, RuntimeError):
     """An export whose result does not agree with the model it was made from."""
 

@@ -70,6 +70,11 @@ class DataConfig:
     resolution: tuple[int, ...] = setting(
         (), "height and width frames are shrunk to as they are read; empty for their own", minimum=1
     )
+    canonical: bool = setting(
+        False,
+        "divide training depth by the focal factor between a frame's camera and model.training_camera, so that frames "
+        "of any lens teach what the training camera would see; focal_scaling multiplies it again",
+    )
     occlusion: float = setting(
         0.0,
         "drop sparse training depth that is farther than its nearest neighbours by more than this share: a scanner "

@@ -96,6 +96,12 @@ def kitti_drive_dir(shared_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def scenes() -> Any:
+    """Depth maps of simple scenes, worked out ray by ray (``simple_scenes.py``)."""
+    return _beside("simple_scenes")
+
+
+@pytest.fixture(scope="session")
 def tiny_model() -> Callable[..., Any]:
     """Makes small models with random weights (``tiny_model.py``), the same ones every time."""
     return _beside("tiny_model").tiny_model

@@ -19,7 +19,19 @@ import numpy as np
 import onnx
 import onnxruntime
 
-ERRORS = {2: b"out of memory", 35: b"CUDA driver version is insufficient for CUDA runtime version"}
+ERRORS = {
+    0: b"no error",
+    1: b"invalid argument",
+    2: b"out of memory",
+    35: b"CUDA driver version is insufficient for CUDA runtime version",
+    209: b"no kernel image is available for execution on the device",
+    214: b"uncorrectable ECC error encountered",
+    700: b"an illegal memory access was encountered",
+    719: b"unspecified launch failure",
+}
+Status = enum.IntEnum("Status", {f"E{code}": code for code in ERRORS})
+# Calls that answer even when the device is lost.
+ALWAYS = ("cudaGetErrorString",)
 
 
 class Gpu:
@@ -29,7 +41,11 @@ class Gpu:
         name, compute_capability: of the device.
         devices: number of devices.
         distortion: factor on every depth that an engine returns.
-        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture.
+        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture;
+            or what TensorRT does not make: runtime, builder, network, parser, config.
+        logger: the one logger of the process, which is the first that TensorRT is given.
+        errors: for a CUDA call's name, the codes that its next calls answer; 0 lets one pass.
+        lost: the code that every CUDA call answers, as after an error that no process recovers from; 0 for none.
         current: the current device.
         built_on: the current device at each build.
         launches: number of graph launches.
@@ -44,6 +60,9 @@ class Gpu:
         self._forget = forget
         self.name, self.compute_capability, self.devices = "Fake Orin", (8, 7), 1
         self.distortion, self.fails = 1.0, ""
+        self.logger: Any = None
+        self.errors: dict[str, list[int]] = {}
+        self.lost = 0
         self.launches = self.builds = 0
         self.current, self.built_on = 0, list[int]()
         self.networks: list[int] = []
@@ -56,6 +75,7 @@ class Gpu:
     def install(self, version: str) -> None:
         """Become TensorRT of this version; our modules are imported anew."""
         self.remove()
+        self.logger = None
         sys.modules["tensorrt"] = make_tensorrt(self, version)
         # as of an installed package
         sys.modules["tensorrt"].__spec__ = ModuleSpec("tensorrt", None)
@@ -99,65 +119,74 @@ class Layer:
 def make_cuda(gpu: Gpu) -> types.ModuleType:
     runtime = types.ModuleType("cuda.bindings.runtime")
 
-    class Status(enum.IntEnum):
-        SUCCESS = 0
-        FAILED = 2
-        DRIVER = 35
-
     def begin(stream: int, mode: int) -> tuple[Any, ...]:
         gpu.recording = []
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def end(stream: int) -> tuple[Any, ...]:
         recorded, gpu.recording = gpu.recording, None
-        return Status.FAILED if gpu.fails == "capture" else Status.SUCCESS, recorded
+        return Status.E2 if gpu.fails == "capture" else Status.E0, recorded
 
     def launch(recorded: list[Callable[[], None]], stream: int) -> tuple[Any, ...]:
         gpu.launches += 1
         for work in recorded:
             work()
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def copy(target: int, source: int, count: int, kind: int, stream: int) -> tuple[Any, ...]:
         gpu.enqueue(lambda: ctypes.memmove(target, source, count) and None)
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def free(address: int) -> tuple[Any, ...]:
         del gpu.memory[address]
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def properties(index: int) -> tuple[Any, ...]:
         major, minor = gpu.compute_capability
-        return Status.SUCCESS, types.SimpleNamespace(name=gpu.name.encode(), major=major, minor=minor)
+        return Status.E0, types.SimpleNamespace(name=gpu.name.encode(), major=major, minor=minor)
 
     def use(index: int) -> tuple[Any, ...]:
         gpu.current = index
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     def done(*_: object) -> tuple[Any, ...]:
-        return (Status.SUCCESS,)
+        return (Status.E0,)
 
     runtime.__dict__.update(
-        cudaGetDeviceCount=lambda: (Status.DRIVER, 0) if gpu.fails == "driver" else (Status.SUCCESS, gpu.devices),
+        cudaGetDeviceCount=lambda: (Status.E35, 0) if gpu.fails == "driver" else (Status.E0, gpu.devices),
         cudaGetDeviceProperties=properties,
-        cudaGetErrorString=lambda status: (Status.SUCCESS, ERRORS[status]),
+        cudaGetErrorString=lambda status: (Status.E0, ERRORS[status]),
         cudaSetDevice=use,
-        cudaMalloc=lambda size: (Status.FAILED, 0) if gpu.fails == "memory" else (Status.SUCCESS, gpu.allocate(size)),
-        cudaHostAlloc=lambda size, flags: (Status.SUCCESS, gpu.allocate(size)),
+        cudaMalloc=lambda size: (Status.E2, 0) if gpu.fails == "memory" else (Status.E0, gpu.allocate(size)),
+        cudaHostAlloc=lambda size, flags: (Status.E0, gpu.allocate(size)),
         cudaFree=free,
         cudaFreeHost=free,
-        cudaStreamCreateWithFlags=lambda flags: (Status.SUCCESS, 7),
+        cudaStreamCreateWithFlags=lambda flags: (Status.E0, 7),
         cudaMemcpyAsync=copy,
         cudaMemcpyKind=types.SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2),
         cudaStreamCaptureMode=types.SimpleNamespace(cudaStreamCaptureModeThreadLocal=1),
         cudaStreamBeginCapture=begin,
         cudaStreamEndCapture=end,
-        cudaGraphInstantiateWithFlags=lambda recorded, flags: (Status.SUCCESS, recorded),
+        cudaGraphInstantiateWithFlags=lambda recorded, flags: (Status.E0, recorded),
         cudaGraphLaunch=launch,
     )
     for name in ("StreamSynchronize", "StreamDestroy", "GraphDestroy", "GraphExecDestroy"):
         setattr(runtime, f"cuda{name}", done)
+    for name, function in vars(runtime).copy().items():
+        if callable(function) and name not in ALWAYS:
+            setattr(runtime, name, failing(gpu, name, function))
     return runtime
+
+
+def failing(gpu: Gpu, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a CUDA call that fails when the test wants it to."""
+
+    def call(*arguments: Any) -> Any:
+        codes = gpu.errors.get(name)
+        code = gpu.lost or (codes.pop(0) if codes else 0)
+        return (Status(code), None) if code else function(*arguments)
+
+    return call
 
 
 def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
@@ -172,6 +201,19 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
 
     class ILogger:
         Severity = severity
+
+    def complain(message: str) -> None:
+        gpu.logger.log(severity.ERROR, message)
+
+    class Made:
+        """What a constructor makes: nothing if the library cannot, which pybind11 turns into a TypeError."""
+
+        def __init__(self, name: str, logger: Any) -> None:
+            if gpu.logger is None:
+                gpu.logger = logger
+            if gpu.fails == name:
+                complain("CUDA initialization failure with error: 35\n")
+                raise TypeError("pybind11::init(): factory function returned nullptr")
 
     class IProgressMonitor:
         pass
@@ -215,30 +257,31 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         def get_layer(self, index: int) -> Layer:
             return gpu.layers[index]
 
-    class Builder:
+    class Builder(Made):
         def __init__(self, logger: Any) -> None:
-            self._logger = logger
+            super().__init__("builder", logger)
 
-        def create_network(self, flags: int = 0) -> Network:
+        def create_network(self, flags: int = 0) -> Network | None:
             gpu.networks.append(flags)
-            return Network()
+            return None if gpu.fails == "network" else Network()
 
-        def create_builder_config(self) -> Config:
-            return Config()
+        def create_builder_config(self) -> Config | None:
+            return None if gpu.fails == "config" else Config()
 
         def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
             gpu.flags.append(config.flags)
             gpu.built_on.append(gpu.current)
             if gpu.fails == "build":
-                self._logger.log(severity.ERROR, "Error Code 10: could not find any implementation\n")
+                complain("Error Code 10: could not find any implementation\n")
                 return None
             gpu.builds += 1
             if config.progress_monitor is not None:
                 report(config.progress_monitor)
             return f"PLAN {version}\n".encode() + network.graph
 
-    class OnnxParser:
+    class OnnxParser(Made):
         def __init__(self, network: Network, logger: Any) -> None:
+            super().__init__("parser", logger)
             self._network, self._errors = network, []
 
         def parse(self, graph: bytes) -> bool:
@@ -305,15 +348,15 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         def create_execution_context(self) -> Context | None:
             return None if gpu.fails == "context" else Context(self._session)
 
-    class Runtime:
+    class Runtime(Made):
         def __init__(self, logger: Any) -> None:
-            self._logger = logger
+            super().__init__("runtime", logger)
 
         def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
             head, _, graph = plan.partition(b"\n")
             if head != f"PLAN {version}".encode() or gpu.fails == "deserialize":
-                self._logger.log(severity.WARNING, "this is only a warning")
-                self._logger.log(severity.ERROR, "The engine plan file is not compatible with this version")
+                gpu.logger.log(severity.WARNING, "this is only a warning")
+                complain("The engine plan file is not compatible with this version")
                 return None
             return Engine(graph)
 

@@ -41,15 +41,16 @@ EXCEPTIONS = {
 }
 # Heavy or optional libraries, and the only places that may name them.
 ONLY_IN = {
-    "torch": r"model/|export/|training/|inference/(torch_backend|torch_runner|gpu/cuda_torch)\.py"
-    r"|data/dataset\.py|tools/benchmark/(device_roofline|eager|plain_training|training_side)\.py",
+    "torch": r"model/|export/|training/|inference/(torch_backend|torch_runner|torch_errors|gpu/cuda_torch)\.py"
+    r"|data/dataset\.py|tools/benchmark/(device_roofline|eager|plain_training|training_side)\.py"
+    r"|tools/doctor/library_facts\.py",
     "open_clip": r"model/",
     "timm": r"model/",
     "safetensors": r"model/",
     "onnx": r"export/",
-    "onnxruntime": r"inference/onnx_sessions\.py|export/",
-    "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py",
-    "cuda": r"inference/gpu/cuda_python\.py",
+    "onnxruntime": r"inference/onnx_sessions\.py|export/|tools/doctor/library_facts\.py",
+    "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py|tools/doctor/library_facts\.py",
+    "cuda": r"inference/gpu/cuda_python\.py|tools/doctor/library_facts\.py",
     "rosbags": r"messages/(bag_types|color_images)\.py|tools/bags/",
     "cv_bridge": r"messages/color_images\.py",
     "tornado": r"tools/live/",

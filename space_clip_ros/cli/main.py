@@ -73,7 +73,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 1
     args = parser.parse_args(arguments)
     try:
-        check_numeric_libraries()
+        if getattr(args, "checks_libraries", True):
+            check_numeric_libraries()
         return int(args.run(args))
     except BrokenPipeError:
         raise

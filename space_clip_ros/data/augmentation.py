@@ -92,7 +92,7 @@ def without_occluded(depth: NDArray[np.float32], tolerance: float) -> NDArray[np
     if known.mean() > _DENSE_SHARE:
         return depth
     nearest = cv2.erode(np.where(known, depth, np.float32(np.inf)), np.ones((_NEIGHBOURS, _NEIGHBOURS), np.uint8))
-    return np.where(depth > nearest * (1.0 + tolerance), np.float32(np.nan), depth)
+    return np.where(depth / (1.0 + tolerance) > nearest, np.float32(np.nan), depth)
 
 
 def random_crop(source: tuple[int, ...], config: AugmentationConfig, rng: np.random.Generator) -> CropTransform:

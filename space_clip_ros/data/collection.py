@@ -19,6 +19,7 @@ from space_clip_ros.data.listed_frames import ListedFrames, nyu_frames
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import from_kitti_png, to_kitti_png
+from space_clip_ros.geometry.focal_factor import TrainingCamera, focal_factor
 from space_clip_ros.training_config import SourceConfig
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class FrameCollection:
         sources: the sources, in order.
         resolution: height and width that frames are shrunk to; empty to keep their size.
         skip_broken: return the next readable frame instead of a broken one, and log it, rather than raising.
+        training_camera: divide depth by the focal factor of each frame's camera against this one; None for no change.
         occlusion: drop sparse depth behind near neighbours, as :func:`without_occluded` does; 0 keeps everything.
 
     Attributes:
@@ -44,12 +46,14 @@ class FrameCollection:
         resolution: tuple[int, ...] = (),
         skip_broken: bool = False,
         occlusion: float = 0.0,
+        training_camera: TrainingCamera | None = None,
     ) -> None:
         """List the frames; nothing is read yet."""
         self._items = [(source, index) for source in sources for index in range(len(source))]
         self._resolution = resolution
         self._skip_broken = skip_broken
         self._occlusion = occlusion
+        self._training_camera = training_camera
         self._cached: list[tuple[NDArray[np.uint8], NDArray[np.uint16], PinholeCamera | None]] = []
 
     @property
@@ -90,7 +94,7 @@ class FrameCollection:
     def without(self, indices: Sequence[int]) -> FrameCollection:
         """Return a collection that lacks the frames with these indices."""
         dropped = set(indices)
-        smaller = FrameCollection((), self._resolution, self._skip_broken, self._occlusion)
+        smaller = FrameCollection((), self._resolution, self._skip_broken, self._occlusion, self._training_camera)
         smaller._items = [item for index, item in enumerate(self._items) if index not in dropped]
         return smaller
 
@@ -129,7 +133,10 @@ class FrameCollection:
 
     def _prepared(self, frame: RgbdFrame) -> RgbdFrame:
         frame = shrink(frame, self._resolution) if self._resolution else frame
-        return frame._replace(depth=without_occluded(frame.depth, self._occlusion)) if self._occlusion else frame
+        depth = without_occluded(frame.depth, self._occlusion) if self._occlusion else frame.depth
+        if self._training_camera is not None and frame.camera is not None:
+            depth = depth / np.float32(focal_factor(frame.camera, self._training_camera))
+        return frame._replace(depth=depth)
 
     def _candidates(self, index: int) -> Iterator[int]:
         yield index

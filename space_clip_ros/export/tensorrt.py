@@ -15,7 +15,8 @@ from typing import Any
 import tensorrt
 
 from space_clip_ros.errors import ExportError
-from space_clip_ros.inference.gpu.tensorrt_runtime import last_error, make_logger
+from space_clip_ros.inference.gpu.tensorrt_messages import COMPLAINTS
+from space_clip_ros.inference.gpu.tensorrt_runtime import logger, made
 
 MAJOR = int(tensorrt.__version__.partition(".")[0])
 _WEAKLY_TYPED_FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",)}
@@ -37,16 +38,17 @@ def build_plan(graph: bytes, precision: str, timings: bytes, progress: Progress)
         The engine's plan, and the timing cache with the new measurements.
 
     Raises:
+        BackendError: TensorRT cannot start, with its message.
         ExportError: TensorRT cannot read the graph or build it, with TensorRT's message.
     """
-    errors: list[str] = []
-    builder = tensorrt.Builder(make_logger(errors))
-    network = builder.create_network(_network_flags())
-    parser = tensorrt.OnnxParser(network, make_logger(errors))
+    before = COMPLAINTS.total
+    builder = made("builder", lambda: tensorrt.Builder(logger()))
+    network = made("network", lambda: builder.create_network(_network_flags()))
+    parser = made("ONNX parser", lambda: tensorrt.OnnxParser(network, logger()))
     if not parser.parse(graph):
-        reasons = [str(parser.get_error(index)) for index in range(parser.num_errors)] or [last_error(errors)]
+        reasons = [str(parser.get_error(index)) for index in range(parser.num_errors)] or [COMPLAINTS.since(before)]
         raise ExportError(f"TensorRT {tensorrt.__version__} cannot read the graph", reasons[0].strip())
-    config = builder.create_builder_config()
+    config = made("builder configuration", builder.create_builder_config)
     _set_types(config, network, precision)
     cache = config.create_timing_cache(timings)
     # False: reject a cache of another library or device
@@ -55,7 +57,7 @@ def build_plan(graph: bytes, precision: str, timings: bytes, progress: Progress)
         config.progress_monitor = _monitor(progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ExportError(f"TensorRT {tensorrt.__version__} could not build the engine", last_error(errors))
+        raise ExportError(f"TensorRT {tensorrt.__version__} could not build the engine", COMPLAINTS.since(before))
     return bytes(plan), bytes(config.get_timing_cache().serialize())
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.depth import Depth, check_map, invalidate, valid
+from space_clip_ros.geometry.depth import Depth, check_map, invalidate, invalidate_beyond, valid
 
 Cloud = npt.NDArray[np.float32]
 Rgb = npt.NDArray[np.uint8]
@@ -95,10 +95,12 @@ class Projector:
 
     def _z(self, depth: Depth, max_range: float, clearing: bool, tested: bool) -> Depth:
         z = np.ascontiguousarray(depth[:: self.stride, :: self.stride], dtype=np.float32)
-        if tested and not max_range:
-            return z
         if clearing:
             z = np.minimum(z, np.float32(max_range))
+        if tested and (clearing or not max_range):
+            return z
+        if tested:
+            return invalidate_beyond(z, max_range, out=self._valid)
         return invalidate(z, max_depth=max_range or np.inf, out=self._valid)
 
     def _crop(self, z: Depth, lowest: float, highest: float) -> Depth:

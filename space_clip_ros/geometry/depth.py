@@ -56,10 +56,18 @@ def invalidate(depth: Depth, min_depth: float = 0.0, max_depth: float = math.inf
     if out is not None and (out.dtype != np.float32 or out.shape != depth.shape or not out.flags.writeable):
         raise InputError(f"out must be writeable float32 of shape {depth.shape}, got {out.dtype} of shape {out.shape}")
     with np.errstate(over="ignore"):
-        bits = depth.astype(np.float32, copy=False).view(np.int32)
-    # A float with every bit set is a NaN; this is eight times faster than a masked copy.
-    marked = np.bitwise_or(bits, _bits(lost), out=None if out is None else out.view(np.int32))
-    return marked.view(np.float32) if out is None else out
+        return _marked(depth.astype(np.float32, copy=False), lost, out)
+
+
+def invalidate_beyond(depth: Depth, max_depth: float, *, out: Depth | None = None) -> Depth:
+    """Return float32 metres with NaN beyond a depth; a quicker :func:`invalidate` for maps it has been through already.
+
+    Args:
+        depth: float32 metres, any shape, NaN or positive.
+        max_depth: furthest depth kept, metres.
+        out: float32 array of the same shape to write into and return; None for a new one.
+    """
+    return _marked(depth, depth > np.float32(max_depth), out)
 
 
 def to_millimetres(depth: Depth) -> Codes:
@@ -184,6 +192,13 @@ def _bounds(min_depth: float, max_depth: float) -> tuple[np.float32, np.float32]
             f"depth range must run from min_depth up to a positive max_depth, got {min_depth}, {max_depth}"
         )
     return np.float32(max(min_depth, _SMALLEST)), np.float32(min(max_depth, _LARGEST))
+
+
+def _marked(depth: Depth, lost: Mask, out: Depth | None) -> Depth:
+    """Return ``depth`` with NaN where ``lost``, which is used up."""
+    # A float with every bit set is a NaN; this is eight times faster than a masked copy.
+    marked = np.bitwise_or(depth.view(np.int32), _bits(lost), out=None if out is None else out.view(np.int32))
+    return marked.view(np.float32) if out is None else out
 
 
 def _bits(mask: Mask) -> npt.NDArray[np.int8]:

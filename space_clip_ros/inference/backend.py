@@ -32,7 +32,10 @@ class ModelInfo:
         fixed_size: height and width of the only images it takes, pixels; None if it takes any size.
         file: where it came from.
         fixed_batch: number of images in every run; None if it takes any number.
-        passed_over: what would have been faster but was not used, each with the reason.
+        passed_over: what was not used, each with the reason.
+        error_change: abs_rel of this file over that of the model it was made from, minus 1; None if not measured.
+        depth_grid: rows and columns of the depth that the network itself makes, before it is resized to the image;
+            None for those of its input.
         uncertainty: whether the model also says how far off depth may be.
     """
 
@@ -48,6 +51,8 @@ class ModelInfo:
     file: Path
     fixed_batch: int | None = None
     passed_over: tuple[str, ...] = ()
+    error_change: float | None = None
+    depth_grid: tuple[int, int] | None = None
     uncertainty: bool = False
 
 
@@ -81,6 +86,7 @@ class Backend(Protocol):
 
         Raises:
             BackendError: the run failed.
+            DeviceLostError: it failed so that only a new process can use the GPU again.
         """
         ...
 
@@ -111,6 +117,7 @@ def model_info(
     fixed_size: tuple[int, int] | None,
     file: Path,
     fixed_batch: int | None = None,
+    error_change: float | None = None,
 ) -> ModelInfo:
     """Return the facts of a model of this configuration."""
     camera = None
@@ -129,6 +136,8 @@ def model_info(
         fixed_size=fixed_size,
         file=file,
         fixed_batch=fixed_batch,
+        error_change=error_change,
+        depth_grid=config.depth_grid,
         uncertainty=config.uncertainty,
     )
 

@@ -13,9 +13,15 @@ def has_vnni() -> bool:
 
     False if the system does not list the processor's features.
     """
+    return not _VNNI.isdisjoint(features())
+
+
+def features() -> frozenset[str]:
+    """Return the processor's features as Linux names them, such as ``avx2``; empty if the system does not list them."""
     try:
         lines = _CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
-        return False
-    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
-    return not _VNNI.isdisjoint(flags.split())
+        return frozenset()
+    # "flags" on x86, "Features" on ARM
+    named = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
+    return frozenset(named.split())

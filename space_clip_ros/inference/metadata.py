@@ -82,6 +82,14 @@ class OnnxMetadata:
         """Names of the graph's outputs: depth, and its uncertainty if the model has it."""
         return (OUTPUT_NAME, UNCERTAINTY_NAME) if self.config.uncertainty else (OUTPUT_NAME,)
 
+    @property
+    def error_change(self) -> float | None:
+        """abs_rel of the file over that of PyTorch, minus 1; None if it was not judged on a drive."""
+        if self.abs_rel is None:
+            return None
+        before, after = self.abs_rel
+        return after / before - 1.0
+
     def to_properties(self) -> dict[str, str]:
         """Return the properties to store; :meth:`from_properties` reads them back."""
         height, width = self.size or ("", "")

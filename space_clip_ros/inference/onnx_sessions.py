@@ -15,6 +15,7 @@ import onnxruntime
 
 from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
 from space_clip_ros.inference.integrity import check_graph
 from space_clip_ros.inference.metadata import (
     BATCH_NAME,
@@ -129,7 +130,8 @@ class OnnxSessions:
         try:
             maps = session.run(list(names), {INPUT_NAME: images})
         except Exception as error:  # the library's own errors share no base class
-            raise BackendError(self._file, f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}") from error
+            reason = f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}"
+            raise cuda_error_in_text(self._file, reason) from error
         return tuple(np.asarray(one, dtype=np.float32) for one in maps)
 
     def _check(self, shape: _Shape) -> None:

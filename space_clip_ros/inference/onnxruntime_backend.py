@@ -55,6 +55,7 @@ class OnnxRuntimeBackend:
             fixed_size=metadata.size,
             file=file,
             fixed_batch=metadata.batch,
+            error_change=metadata.error_change,
         )
 
     def run(self, image: Rgb) -> Prediction:

@@ -19,7 +19,14 @@ class Predictor:
     def __init__(self, backend: Backend) -> None:
         """Use :func:`space_clip_ros.inference.load_predictor` to make one."""
         self._backend: Backend | None = backend
-        self.info: ModelInfo = backend.info
+        self._info = backend.info
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts; after :meth:`close` the last ones."""
+        if self._backend is not None:
+            self._info = self._backend.info
+        return self._info
 
     def __call__(self, rgb: Rgb) -> Depth:
         """Estimate depth.

@@ -50,6 +50,7 @@ class BackendFactory:
         package: the Python package that it needs.
         install: what ``pip install`` takes to get that package.
         load: imports the library and returns a function that opens a file.
+        runs_on_opening: whether that function itself runs an image on a GPU; if not, it is done after it.
         substitute: replaces this backend if the user chose it and its package is not installed.
     """
 
@@ -61,6 +62,7 @@ class BackendFactory:
     install: str
     load: Callable[[], Opener]
     substitute: BackendFactory | None = None
+    runs_on_opening: bool = False
 
     def devices_for(self, device: str) -> tuple[str, ...]:
         """Return the devices to try for the user's ``device``, in order; empty if the backend does not run there."""

@@ -13,6 +13,7 @@ import torch
 from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
 from space_clip_ros.inference.threads import thread_count
+from space_clip_ros.inference.torch_errors import torch_error
 from space_clip_ros.inference.torch_runner import CudaStream, HostStream, TorchRunner
 from space_clip_ros.model import SpaceClip, load_checkpoint
 from space_clip_ros.model.half import fold_norms, halve
@@ -45,7 +46,7 @@ class TorchBackend:
             try:
                 _prepare_for_gpu(self._model.to(self._device), half)
             except RuntimeError as error:
-                raise BackendError(file, f"PyTorch failed on {self._device}: {error}") from error
+                raise torch_error(file, f"PyTorch failed on {self._device}: ", error, self._device) from error
         else:
             torch.set_num_threads(thread_count(threads))
         self._runners: OrderedDict[tuple[int, int, int], TorchRunner] = OrderedDict()
@@ -69,7 +70,7 @@ class TorchBackend:
         try:
             found, stages_ms = self._runner((len(images), height, width))(images)
         except RuntimeError as error:
-            raise BackendError(self.info.file, f"PyTorch failed on {self._device}: {error}") from error
+            raise torch_error(self.info.file, f"PyTorch failed on {self._device}: ", error, self._device) from error
         return [prediction(list(self._finite(maps)), dict(stages_ms)) for maps in found]
 
     def device_memory(self) -> int | None:

@@ -157,7 +157,7 @@ class DepthHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, in_channels, h, w) to depth (B, 1, h, w), metres, at least 0."""
-        value = self.depth(self.refine(features))
+        value: Tensor = self.depth(self.refine(features))
         if self.kind == "linear":
             return functional.relu(value)
         # The limits, 0.01 and 1100 m, keep a stray value finite in half precision too.

@@ -34,13 +34,39 @@ _STATE_KEYS = {"model": ("model",), "ema": ("ema", "model_ema")}
 WEIGHTS = tuple(_STATE_KEYS)
 
 
-def save_checkpoint(model: SpaceClip, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+@torch.no_grad()
+def round_to_half(model: SpaceClip) -> None:
+    """Round the weights of products and convolutions to numbers that half precision holds, in place.
+
+    :func:`save_checkpoint` with ``half`` then stores them in half the space without a further change.
+
+    Raises:
+        ModelError: a weight is beyond half precision's range.
+    """
+    for name, tensor in model.state_dict().items():
+        if _stored_in_half(tensor):
+            rounded = tensor.half()
+            if not torch.isfinite(rounded).all():
+                raise ModelError(name, "has weights beyond half precision's range", "store the checkpoint in float32")
+            tensor.copy_(rounded)
+
+
+def _stored_in_half(tensor: Tensor) -> bool:
+    """Return whether a tensor is a weight of a product or convolution; norms and biases are small and stay as is."""
+    return tensor.is_floating_point() and tensor.ndim > 1
+
+
+def save_checkpoint(
+    model: SpaceClip, path: str | Path, metadata: Mapping[str, str] | None = None, half: bool = False
+) -> None:
     """Write a model and its configuration to one safetensors file; the file appears complete or not at all.
 
     Args:
         model: on any device; every parameter and buffer is written.
         path: the file; its folder must exist.
         metadata: further text to keep in the file's header, for example where the weights come from.
+        half: store the weights of products and convolutions in half precision; :func:`load_checkpoint` reads them as
+            float32. Call :func:`round_to_half` first if the file must equal the model.
 
     Raises:
         ModelError: the file cannot be written, or ``metadata`` uses a name that the format reserves.
@@ -49,7 +75,10 @@ def save_checkpoint(model: SpaceClip, path: str | Path, metadata: Mapping[str, s
     taken = sorted(own.keys() & (metadata or {}).keys())
     if taken:
         raise ModelError(path, f"metadata names {', '.join(taken)} are the format's own", "choose others")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {
+        name: (tensor.half() if half and _stored_in_half(tensor) else tensor).detach().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+    }
     write_safetensors(Path(path), tensors, {**(metadata or {}), **own})
 
 

@@ -9,11 +9,17 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import NodeConfig
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.pixel_grid import PixelGrid
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
-from space_clip_ros.perception.focal_scaling import focal_factor
+from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
+from space_clip_ros.perception.resolution import depth_grid
+from space_clip_ros.perception.scale import ScaleEstimate
 
 ENGINE = "engine"
 """Stage of the model's run; the model's own stages are ``engine/NAME``."""
@@ -23,7 +29,10 @@ _PROJECTORS = 16
 class DepthModel(Protocol):
     """The part of a model that the core uses; a :class:`~space_clip_ros.inference.predictor.Predictor` is one."""
 
-    info: ModelInfo
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts."""
+        ...
 
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth of images of one size."""
@@ -68,6 +77,16 @@ class DepthCore:
             results.update(zip((one.place for one in group), self._estimate(group), strict=True))
         return [results[index] for index in range(len(requests))]
 
+    def camera(self, view: RectifiedView, settings: NodeConfig) -> PinholeCamera | None:
+        """Return the camera of the depth that images of a view get; None where the view's is unknown."""
+        if view.camera is None:
+            return None
+        return self._grid(settings, (view.camera.height, view.camera.width)).camera(view.camera)
+
+    def _grid(self, settings: NodeConfig, image_size: tuple[int, int]) -> PixelGrid:
+        info = self._model.info
+        return depth_grid(settings.depth_resolution, image_size, info.depth_grid or info.input_size)
+
     def _estimate(self, group: Sequence[_Prepared]) -> list[DepthFrame | Exception]:
         for prepared in group:
             prepared.request.watch.restart()
@@ -83,20 +102,18 @@ class DepthCore:
 
     def _frame(self, prepared: _Prepared, prediction: Prediction) -> DepthFrame:
         request = prepared.request
-        factor, note = self._focal_factor(request)
-        scale = request.settings.depth_scale * factor
-        metres = prediction.depth if scale == 1.0 else prediction.depth * np.float32(scale)
-        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, note)
-
-    def _focal_factor(self, request: DepthRequest) -> tuple[float, str]:
-        """Return the factor for the camera's field of view, and why it is 1 although it was asked for."""
-        camera, trained = request.view.camera, self._model.info.training_camera
-        if not request.settings.focal_scaling:
-            return 1.0, ""
-        if trained is None or camera is None:
-            missing = "the camera's intrinsics" if camera is None else "the intrinsics of the camera it was trained on"
-            return 1.0, f"focal_scaling needs {missing}; depth is not scaled for them"
-        return focal_factor(camera, trained), ""
+        focal = focal_scaling(request.settings.focal_scaling, request.view.camera, self._model.info.training_camera)
+        scale = request.settings.depth_scale * focal.factor
+        grid = self._grid(request.settings, (prepared.rgb.shape[0], prepared.rgb.shape[1]))
+        # Evidence of scale is of whole images; without it only the published pixels are scaled.
+        depth = prediction.depth if request.scale is not None else grid.of(prediction.depth)
+        metres = depth if scale == 1.0 else depth * np.float32(scale)
+        estimate = _metric_scale(request, metres, scale)
+        if request.scale is not None:
+            metres = grid.of(metres)
+        if estimate is not None and estimate.factor != 1.0:
+            metres, scale = metres * np.float32(estimate.factor), scale * estimate.factor
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate, grid)
 
 
 def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -110,6 +127,19 @@ def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
     for name, output in OUTPUTS.items():
         if name in frame.request.outputs:
             yield name, output.compute(frame)
+
+
+def _metric_scale(request: DepthRequest, metres: NDArray[np.float32], base: float) -> ScaleEstimate | None:
+    """Return what a frame's evidence says about the scale of its depth; None where nobody asked."""
+    if request.scale is None:
+        return None
+    request.watch.restart()
+    rectifier = request.view.rectifier
+    if rectifier is not None and rectifier.outside is not None:
+        metres = np.where(rectifier.outside, np.float32(np.nan), metres)
+    estimate = request.scale.scale.estimate(metres, request.view.camera, request.scale.known, base)
+    request.watch.lap("scale")
+    return estimate
 
 
 def _rectified(request: DepthRequest) -> NDArray[np.uint8]:

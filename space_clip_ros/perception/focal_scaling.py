@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import dataclass
 
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.focal_factor import TrainingCamera, focal_factor
+
+SAME_CAMERA = 0.01
+"""Factors this close to 1 are 1. The calibrations of KITTI's one camera differ by up to 0.7 % from day to day."""
 
 
-def focal_factor(camera: PinholeCamera, trained: tuple[float, float, float, float]) -> float:
-    """Return the factor on depth for a camera with another field of view, to first order.
+@dataclass(frozen=True)
+class FocalScaling:
+    """What ``focal_scaling`` does to the depth of one camera.
 
-    The network sees every image squeezed to one size, so an object of size S at depth Z covers (fx / width) * S / Z of
-    the picture's width and (fy / height) * S / Z of its height. A camera with half the normalised focal length shows
-    the object as the training camera would show it from twice as far. Judging by apparent area,
+    Attributes:
+        factor: what depth is multiplied by.
+        text: the factor and its reason, in one line.
+        problem: what is missing although ``focal_scaling`` is ``always``, in one line; empty otherwise.
+    """
 
-        Z = Z_network * sqrt((fx / width) * (fy / height) / ((fx_t / width_t) * (fy_t / height_t)))
+    factor: float = 1.0
+    text: str = ""
+    problem: str = ""
 
-    where t marks the training camera. This corrects scale only, not what the network makes of another perspective.
+
+@functools.lru_cache(maxsize=64)
+def focal_scaling(mode: str, camera: PinholeCamera | None, trained: TrainingCamera | None) -> FocalScaling:
+    """Decide what depth is multiplied by.
 
     Args:
-        camera: the camera in use.
-        trained: width, height, fx, fy of the training camera, pixels.
+        mode: ``auto`` (scale where both cameras are known), ``always`` (the same, and report it as a problem where
+            one is not) or ``never``.
+        camera: the camera in use; None where unknown.
+        trained: the model's training camera; None where unknown.
     """
+    if mode == "never":
+        return FocalScaling(text="depth is not scaled for the field of view: focal_scaling is never")
+    if camera is None or trained is None:
+        missing = (
+            "this camera's intrinsics are not known"
+            if camera is None
+            else "the model does not say which camera it was trained with"
+        )
+        text = f"depth is not scaled for the field of view: {missing}"
+        return FocalScaling(text=text, problem=f"focal_scaling is always, but {text}" if mode == "always" else "")
+    factor = focal_factor(camera, trained)
     width, height, fx, fy = trained
-    area = (camera.fx / camera.width) * (camera.fy / camera.height)
-    trained_area = (fx / width) * (fy / height)
-    return math.sqrt(area / trained_area)
+    seen = f"{_field_of_view(camera.width, camera.fx)} x {_field_of_view(camera.height, camera.fy)} degrees"
+    learnt = f"{_field_of_view(width, fx)} x {_field_of_view(height, fy)}"
+    if abs(factor - 1.0) <= SAME_CAMERA:
+        return FocalScaling(text=f"depth needs no focal factor: this camera sees {seen}, the training camera {learnt}")
+    return FocalScaling(
+        factor, f"depth x {factor:.3f} for the field of view: this camera sees {seen}, the training camera {learnt}"
+    )
+
+
+def _field_of_view(size: float, focal_length: float) -> str:
+    return f"{math.degrees(2.0 * math.atan(0.5 * size / focal_length)):.0f}"

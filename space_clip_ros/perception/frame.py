@@ -15,7 +15,10 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.depth import invalidate
+from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.focal_scaling import FocalScaling
+from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 
 Allocate: TypeAlias = Callable[[str, tuple[int, ...], DTypeLike], NDArray[Any]]
@@ -31,6 +34,19 @@ def new_array(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[An
 
 
 @dataclass(frozen=True)
+class ScaleRequest:
+    """Asks for a metric scale.
+
+    Attributes:
+        scale: the camera's.
+        known: what is known about the frame.
+    """
+
+    scale: MetricScale
+    known: FrameEvidence
+
+
+@dataclass(frozen=True)
 class DepthRequest:
     """An image and the outputs wanted of it.
 
@@ -42,6 +58,7 @@ class DepthRequest:
             where it is unknown.
         allocate: gives each output its memory, so that a caller can have arrays written where it needs them.
         watch: times the image's stages.
+        scale: how to find a metric scale; None to leave depth as the model and the settings make it.
     """
 
     rgb: NDArray[np.uint8]
@@ -50,6 +67,7 @@ class DepthRequest:
     outputs: tuple[str, ...]
     allocate: Allocate = new_array
     watch: Stopwatch = field(default_factory=Stopwatch)
+    scale: ScaleRequest | None = None
 
 
 class DepthFrame:
@@ -57,39 +75,50 @@ class DepthFrame:
 
     Args:
         request: the image and the outputs wanted of it.
-        rgb: (H, W, 3) uint8, rectified where that applies.
-        metres: (H, W) float32 scaled depth, not yet cut to the range.
+        image: (H, W, 3) uint8, rectified where that applies.
+        metres: (h, w) float32 scaled depth of the grid's pixels, not yet cut to the range.
         scale: the factor that is in ``metres``.
         projector: makes the projector of the frame's camera.
+        focal: the part of ``scale`` that is for the camera's field of view.
+        grid: the image's pixels that have depth.
 
     Attributes:
         request: as given.
-        rgb: as given.
         scale: as given.
-        note: a remark about this depth, such as why it is not scaled; empty if there is none.
+        focal: as given.
+        estimate: the metric scale in ``scale``; None where none was asked for.
     """
 
     def __init__(
         self,
         request: DepthRequest,
-        rgb: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         metres: NDArray[np.float32],
         scale: float,
         projector: MakeProjector,
-        note: str = "",
+        focal: FocalScaling,
+        estimate: ScaleEstimate | None = None,
+        grid: PixelGrid = EVERY_PIXEL,
     ) -> None:
         """Keep the arguments."""
         self.request = request
-        self.rgb = rgb
+        self._image = image
+        self._grid = grid
         self.scale = scale
-        self.note = note
+        self.focal = focal
+        self.estimate = estimate
         self._metres = metres
         self._projector = projector
 
-    @property
+    @functools.cached_property
+    def rgb(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8, the image's pixels that have depth."""
+        return self._grid.of(self._image)
+
+    @functools.cached_property
     def camera(self) -> PinholeCamera | None:
-        """Camera of :attr:`rgb`; None where unknown."""
-        return self.request.view.camera
+        """Camera of :attr:`depth` and :attr:`rgb`; None where unknown."""
+        return None if self.request.view.camera is None else self._grid.camera(self.request.view.camera)
 
     @property
     def settings(self) -> NodeConfig:
@@ -98,7 +127,7 @@ class DepthFrame:
 
     @functools.cached_property
     def depth(self) -> NDArray[np.float32]:
-        """(H, W) float32 metres, NaN outside ``min_depth`` to ``max_depth`` and where the camera did not see."""
+        """(h, w) float32 metres, NaN outside ``min_depth`` to ``max_depth`` and where the camera did not see."""
         out = self.request.allocate("depth", self._metres.shape, np.float32)
         return self._cut(self.settings.max_depth, out)
 
@@ -114,5 +143,5 @@ class DepthFrame:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)
         rectifier = self.request.view.rectifier
         if rectifier is not None and rectifier.outside is not None:
-            np.copyto(depth, np.nan, where=rectifier.outside)
+            np.copyto(depth, np.nan, where=self._grid.of(rectifier.outside))
         return depth

@@ -1,1 +1,1 @@
-"""What people run around the product: bags, benchmarks, the demo, reports and the live view."""
+"""What people run around the product: bags, benchmarks, the demo, reports, the live view and the doctor."""

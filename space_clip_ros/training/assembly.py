@@ -13,6 +13,7 @@ from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.dataset import AugmentedFrames, StepSampler, training_loader
 from space_clip_ros.data.file_check import check_files
 from space_clip_ros.errors import ConfigError, ModelError
+from space_clip_ros.geometry.focal_factor import TrainingCamera
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.space_clip import UNCERTAINTY_HEAD
 from space_clip_ros.training.console import Console
@@ -125,6 +126,7 @@ def _open_frames(
         data.resolution if training else (),
         data.skip_broken,
         data.occlusion if training else 0.0,
+        _training_camera(config) if training and data.canonical else None,
     )
     if config.data.scan:
         with console.bar(len(frames), f"checking {what} files") as bar:
@@ -134,6 +136,13 @@ def _open_frames(
             frames.keep_in_memory(lambda: bar.advance())
     console.say(f"{what}: {len(frames)} frames")
     return frames
+
+
+def _training_camera(config: TrainingConfig) -> TrainingCamera:
+    if not config.model.training_camera:
+        raise ConfigError("data.canonical", "needs model.training_camera", "give its width, height, fx and fy")
+    width, height, fx, fy = config.model.training_camera
+    return width, height, fx, fy
 
 
 def _new_model(config: TrainingConfig) -> SpaceClip:

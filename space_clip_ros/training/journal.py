@@ -14,7 +14,10 @@ from space_clip_ros.training.tensorboard import TensorBoardWriter
 from space_clip_ros.training.validation import Validation
 from space_clip_ros.training_config import RunConfig
 
-_TERMS = ("silog", "ssim", "gradient", "aux1", "aux2", "aux3", "uncertainty", "total")
+_TERMS = (
+    *("silog", "ssim", "gradient", "log_l1", "bands", "log_gradient"),
+    *("aux1", "aux2", "aux3", "far", "uncertainty", "total"),
+)
 _STEP_COLUMNS = ("step", "epoch", "lr", *_TERMS, "grad_norm", "skipped", "samples_per_s")
 _SMOOTHING = 0.9
 

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from space_clip_ros.data.augmentation import CropTransform, augment, random_crop, warp_depth
+from space_clip_ros.data.augmentation import (
+    CropTransform,
+    augment,
+    random_crop,
+    splice,
+    warp_depth,
+    without_occluded,
+)
+from space_clip_ros.data.color_augmentation import borrow_spectrum
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import InputError
 from space_clip_ros.settings import parse
@@ -161,3 +169,38 @@ def test_the_same_generator_gives_the_same_frame():
 def test_a_frame_smaller_than_the_crop():
     with pytest.raises(InputError, match=r"60 x 40 pixels cannot give a crop of 704 x 352"):
         augment(frame(), AugmentationConfig(), np.random.default_rng(0))
+
+
+def test_a_splice_takes_image_and_depth_of_each_side_from_one_frame():
+    rng = np.random.default_rng(0)
+    first = RgbdFrame(np.zeros((40, 60, 3), np.uint8), np.full((20, 30), 5.0, np.float32))
+    second = RgbdFrame(np.full((40, 60, 3), 200, np.uint8), np.full((20, 30), 9.0, np.float32))
+    for _ in range(20):
+        joined = splice(first, second, rng)
+        bright = joined.image[..., 0] == 200
+        columns = int(bright[0].sum())
+        assert 15 <= columns <= 45
+        assert (bright == bright[0]).all()
+        assert abs(int((joined.depth[0] == 9.0).sum()) - columns / 2) <= 1
+        assert (joined.depth[:, 0] == 9.0).all() == bright[0, 0]
+
+
+def test_points_behind_a_near_neighbour_go_and_others_stay():
+    depth = np.full((40, 60), np.nan, np.float32)
+    depth[10, 10], depth[11, 12] = 8.0, 30.0
+    depth[30, 40], depth[30, 41] = 20.0, 22.0
+    kept = without_occluded(depth, 0.2)
+    assert np.isnan(kept[11, 12])
+    assert kept[10, 10] == 8.0 and kept[30, 40] == 20.0 and kept[30, 41] == 22.0
+    dense = frame().depth
+    assert without_occluded(dense, 0.2) is dense
+
+
+def test_a_borrowed_spectrum_brings_the_others_colour_and_keeps_the_shapes():
+    rng = np.random.default_rng(0)
+    shapes = np.kron(rng.integers(0, 2, (10, 15, 1)) * 60, np.ones((4, 4, 3))).astype(np.uint8) + 60
+    warm = np.full((60, 90, 3), (180, 120, 60), np.uint8)
+    changed = np.mean([borrow_spectrum(shapes, warm, np.random.default_rng(seed)) for seed in range(10)], axis=0)
+    before, after = shapes.mean(axis=(0, 1)), changed.mean(axis=(0, 1))
+    assert after[0] > before[0] + 20 and after[2] < before[2]
+    assert np.corrcoef(changed[..., 1].ravel(), shapes[..., 1].ravel())[0, 1] > 0.9

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -118,3 +119,19 @@ def test_sources_without_frames_are_errors(tmp_path):
         open_sources([SourceConfig(path=str(tmp_path), split="eigen_test")])
     with pytest.raises(DataError, match=r"none of its 0 requested frames has depth"):
         open_sources([SourceConfig(path=str(tmp_path), frames=(5, 6))])
+
+
+def test_frames_of_another_lens_teach_what_the_training_camera_would_see(tmp_path):
+    (tmp_path / "wide").mkdir()
+    camera = {"width": 10, "height": 8, "fx": 5.0, "fy": 4.0, "cx": 4.5, "cy": 3.5}
+    (tmp_path / "wide" / "0.json").write_text(json.dumps(camera))
+    cv2.imwrite(str(tmp_path / "wide" / "0.png"), np.zeros((8, 10, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "wide" / "0_depth.png"), np.full((8, 10), 256 * 6, np.uint16))
+    sources = open_sources([SourceConfig(kind="frames", path=str(tmp_path / "wide")), listed(tmp_path)])
+    plain = FrameCollection(sources)
+    # Twice the focal length in both directions: the training camera sees the same from twice as far.
+    canonical = FrameCollection(sources, training_camera=(10.0, 8.0, 10.0, 8.0))
+    assert plain[0].depth[0, 0] == 6.0
+    assert canonical[0].depth[0, 0] == 12.0
+    # A list says nothing about its camera.
+    assert canonical[1].depth[0, 0] == plain[1].depth[0, 0]

@@ -148,3 +148,14 @@ def test_the_sample_drive_by_frame_ranges(kitti_drive_dir: Path):
     assert validation.label(0).endswith("_sync/0000000040")
     frame = validation[0]
     assert frame.image.shape == (375, 1242, 3) and 14_000 < (~np.isnan(frame.depth)).sum() < 19_000
+
+
+def test_splices_and_spectra_of_other_frames_follow_from_the_draw(frames):
+    settings = parse(AugmentationConfig, {**CROP, "splice": 1.0, "spectrum": 1.0})
+    plain, mixed = (AugmentedFrames(frames, one, seed=5) for one in (parse(AugmentationConfig, CROP), settings))
+    draw = Draw(0, 3, 1)
+    image, depth, index = mixed[draw]
+    assert image.shape == (16, 24, 3) and depth.shape == (16, 24) and index == 1
+    np.testing.assert_array_equal(image, mixed[draw][0])
+    np.testing.assert_array_equal(depth, mixed[draw][1])
+    assert not np.array_equal(image, plain[draw][0])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from space_clip_ros.data.kitti_raw_frames import open_raw_drives
+from space_clip_ros.data.kitti_raw_frames import FARTHEST_M, open_raw_drives
 from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic.drive import write_drive
@@ -66,3 +67,14 @@ def test_drives_at_different_depths_are_all_found(rendered: Path, tmp_path: Path
     (tmp_path / DAY / rendered.name).rename(tmp_path / DAY / f"{DAY}_drive_0001_sync")
     shutil.copytree(tmp_path / DAY / f"{DAY}_drive_0001_sync", tmp_path / f"{DAY}_drive_0005_sync")
     assert [label[:26] for label in labels(tmp_path, "all")] == [f"{DAY}_drive_0001_sync", f"{DAY}_drive_0005_sync"]
+
+
+def test_the_sky_of_a_synthetic_drive_is_far(rendered: Path) -> None:
+    plain, far = (
+        open_raw_drives(SourceConfig(path=str(rendered), unknown=unknown))[0].frame(0).depth
+        for unknown in ("ignore", "far")
+    )
+    sky = np.isnan(plain)
+    assert sky.any()
+    assert (far[sky] == FARTHEST_M).all()
+    np.testing.assert_array_equal(far[~sky], plain[~sky])

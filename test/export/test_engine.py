@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.errors import BackendError, ExportError, InputError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
 from space_clip_ros.model import SpaceClip
@@ -102,6 +102,24 @@ def test_errors_of_tensorrt_are_passed_on(fixed: Path, build: Build, fake_gpu: A
     with pytest.raises(ExportError, match=message):
         build(fixed)
     assert not list(EngineCache().engines()) and not fake_gpu.memory
+
+
+@pytest.mark.parametrize(
+    ("fails", "what", "reason"),
+    [
+        ("builder", "builder", "CUDA initialization failure with error: 35"),
+        ("parser", "ONNX parser", "CUDA initialization failure with error: 35"),
+        ("network", "network", "TensorRT did not say why"),
+        ("config", "builder configuration", "TensorRT did not say why"),
+    ],
+)
+def test_a_tensorrt_that_cannot_start(
+    fixed: Path, build: Build, fake_gpu: Any, fails: str, what: str, reason: str
+) -> None:
+    fake_gpu.fails = fails
+    with pytest.raises(BackendError, match=f"TensorRT 10.3.0 makes no {what} here: {reason}; check that"):
+        build(fixed)
+    assert not fake_gpu.memory
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from space_clip_ros.geometry.depth import (
     from_kitti_png,
     from_millimetres,
     invalidate,
+    invalidate_beyond,
     read_depth_png,
     resize_bilinear,
     resize_nearest,
@@ -47,6 +48,16 @@ def test_invalidate_returns_a_copy_unless_given_out() -> None:
     for out in (elsewhere, depth):
         assert invalidate(depth, 0.5, 80, out=out) is out
         np.testing.assert_array_equal(out, metres(NAN, 0.5, NAN, NAN, NAN))
+
+
+def test_what_is_beyond_a_depth_alone() -> None:
+    depth = np.array([[np.nan, 0.5, 60.0, np.nextafter(np.float32(60), np.float32(61))]], np.float32)
+    expected = invalidate(depth, max_depth=60.0)
+    np.testing.assert_array_equal(invalidate_beyond(depth, 60.0), expected)
+    out = np.empty_like(depth)
+    assert invalidate_beyond(depth, 60.0, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    assert depth[0, 3] > 60.0
 
 
 def test_invalidate_in_place_works_on_every_second_pixel() -> None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, SpaceClipError
-from space_clip_ros.inference import load_predictor, loading
+from space_clip_ros.inference import load_predictor, loading, registry
+from space_clip_ros.inference.backend import Prediction
+from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 
+BUNDLED = Path(__file__).parents[2] / "models"
 RUN = """
 import sys
 sys.modules.update(dict.fromkeys({blocked!r}))
@@ -122,7 +129,7 @@ def test_a_checkpoint_on_onnxruntime(model_dir: Path) -> None:
 def test_the_bundled_model_in_int8(kitti_drive_dir: Path) -> None:
     picture = sorted((kitti_drive_dir / "image_02" / "data").iterdir())[40]
     image = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
-    with load_predictor("road_tiny") as plain, load_predictor("road_tiny", precision="int8") as small:
+    with load_predictor("road_tiny", precision="fp32") as plain, load_predictor("road_tiny", precision="int8") as small:
         assert (plain.info.precision, small.info.precision) == ("fp32", "int8")
         assert (plain.info.file.name, small.info.file.name) == ("road_tiny.onnx", "road_tiny_int8.onnx")
         expected, depth = plain(image), small(image)
@@ -131,14 +138,50 @@ def test_the_bundled_model_in_int8(kitti_drive_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("vnni", [False, True])
-def test_auto_reports_that_int8_would_be_faster(monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
+def test_auto_takes_int8_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
     monkeypatch.setattr(loading, "has_vnni", lambda: vnni)
-    hint = ("road_tiny_int8 on cpu (quicker with VNNI, which this machine has; give precision int8)",)
     with load_predictor("road_tiny", device="cpu") as predict:
-        assert predict.info.passed_over == (hint if vnni else ())
+        assert predict.info.precision == ("int8" if vnni else "fp32")
+        if vnni:
+            (reason,) = predict.info.passed_over
+            assert reason.startswith("road_tiny in fp32 (VNNI runs int8 faster, with an error of ")
+    with load_predictor("road_tiny", device="auto", backend="onnxruntime") as predict:
+        assert predict.info.precision == ("int8" if vnni else "fp32")
     for precision in ("fp32", "int8"):
         with load_predictor("road_tiny", device="cpu", precision=precision) as predict:
             assert predict.info.passed_over == ()
+
+
+@pytest.mark.parametrize(
+    ("judged", "reason"),
+    [
+        (None, "its error against fp32's was not measured"),
+        ((0.1, 0.12), r"its error against fp32's is \+20.0%"),
+        ("damaged", "quicker with VNNI, but"),
+    ],
+)
+def test_auto_keeps_fp32_where_int8_costs_accuracy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: object, reason: str
+) -> None:
+    monkeypatch.setattr(loading, "has_vnni", lambda: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    models = tmp_path / "space_clip_ros" / "models"
+    models.mkdir(parents=True)
+    shutil.copy(BUNDLED / "road_tiny.onnx", models / "street.onnx")
+    if judged == "damaged":
+        (models / "street_int8.onnx").write_bytes(b"no graph")
+    else:
+        graph = onnx.load(BUNDLED / "road_tiny_int8.onnx")
+        before, after = judged or ("", "")
+        for entry in graph.metadata_props:
+            entry.value = {"abs_rel_before": str(before), "abs_rel_after": str(after)}.get(
+                entry.key.removeprefix("space_clip."), entry.value
+            )
+        onnx.save(graph, models / "street_int8.onnx")
+    with load_predictor("street", device="cpu") as predict:
+        assert predict.info.precision == "fp32"
+        (found,) = predict.info.passed_over
+        assert re.search(reason, found)
 
 
 def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:
@@ -149,6 +192,70 @@ def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:
     assert cuda.startswith("onnxruntime on cuda (this ONNX Runtime has no CUDAExecutionProvider (it has ")
     with load_predictor(model_dir / "any.onnx", device="cpu") as predict:
         assert predict.info.passed_over == ()
+
+
+class GpuBackend(OnnxRuntimeBackend):
+    """ONNX Runtime on the CPU that passes for a GPU; what it does with an image is up to the test."""
+
+    opened: GpuBackend
+    problem: Exception | None = None
+    factor = 1.0
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.info = replace(self.info, device="cuda:0")
+        self.sizes: list[tuple[int, ...]] = []
+        self.closed = False
+        type(self).opened = self
+
+    def run(self, image: np.ndarray) -> Prediction:
+        self.sizes.append(image.shape[:2])
+        if self.problem is not None:
+            raise self.problem
+        prediction = super().run(image)
+        return prediction._replace(depth=prediction.depth * np.float32(self.factor))
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+@pytest.fixture
+def gpu_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[GpuBackend]]:
+    """A backend on a GPU that ``auto`` tries first."""
+    kind = type("GpuBackend", (GpuBackend,), {})
+    registry.backend_factories()
+    factory = registry.BackendFactory(
+        *("onnxruntime", (".onnx",), ("cuda",), 1, "onnxruntime", "onnxruntime"),
+        lambda: lambda request: kind(request.file),
+    )
+    monkeypatch.setitem(registry._FACTORIES, "first", factory)
+    yield kind
+
+
+@pytest.mark.parametrize(("file", "size"), [("any.onnx", (32, 64)), ("fixed.onnx", (60, 100))])
+def test_a_gpu_runs_an_image_before_it_is_taken(
+    model_dir: Path, gpu_backend: type[GpuBackend], file: str, size: tuple[int, int]
+) -> None:
+    with load_predictor(model_dir / file) as predict:
+        assert predict.info.device == "cuda:0"
+        assert gpu_backend.opened.sizes == [size]
+
+
+@pytest.mark.parametrize(
+    ("problem", "factor", "reason"),
+    [
+        (BackendError("CUDA failed", "no kernel image is available"), 1.0, "CUDA failed: no kernel image is available"),
+        (None, float("nan"), "depth of a black image is not finite on cuda:0"),
+    ],
+)
+def test_a_gpu_that_cannot_run_is_passed_over_with_the_reason(
+    model_dir: Path, gpu_backend: type[GpuBackend], problem: Exception | None, factor: float, reason: str
+) -> None:
+    gpu_backend.problem, gpu_backend.factor = problem, factor
+    with load_predictor(model_dir / "any.onnx") as predict:
+        assert predict.info.device == "cpu" and gpu_backend.opened.closed
+        assert predict.info.passed_over[0] == f"onnxruntime on cuda ({reason})"
 
 
 def test_a_cuda_provider_that_cannot_start(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,6 +229,14 @@ def test_arguments_that_mean_nothing_are_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("given", "expected"), [("false", False), ("true", True), ("", False)])
+def test_the_node_is_started_again_only_if_asked(given: str, expected: bool, build: Callable[..., Built]) -> None:
+    (node,) = build("depth", respawn=given).nodes
+    assert (node.named["respawn"], node.named["respawn_delay"]) == (expected, 2.0)
+    (include,) = build("multi_camera", respawn=given).includes
+    assert dict(include.named["launch_arguments"])["respawn"] == given
+
+
 def test_blanks_around_camera_names_do_not_count(build: Callable[..., Built]) -> None:
     (node,) = build("depth", cameras="a, b ").nodes
     assert parameters_of(node) == {"cameras": ["a", "b"]}

@@ -88,3 +88,13 @@ def test_depth_heads_start_alive_and_never_below_zero() -> None:
         assert depth.shape == (2, 1, 16, 16)
         assert depth.min() >= 0
         assert (depth > 0).float().mean() > 0.5
+
+
+def test_a_logarithmic_head_predicts_the_exponential_within_limits() -> None:
+    head = DepthHead(4, 2, kernel_size=1, kind="log").eval()
+    zero(head)
+    for bias, metres in ((0.0, 1.0), (3.0, 20.0855), (50.0, 1096.6), (-50.0, 0.01005)):
+        with torch.no_grad():
+            head.depth.bias.fill_(bias)
+        depth = head(torch.randn(1, 4, 3, 3))
+        torch.testing.assert_close(depth, torch.full((1, 1, 3, 3), metres), rtol=1e-3, atol=0.0)

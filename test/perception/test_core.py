@@ -15,6 +15,7 @@ from space_clip_ros.geometry.calibration import CameraCalibration
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import without_discontinuities
 from space_clip_ros.geometry.color import colorize
+from space_clip_ros.geometry.pixel_grid import PixelGrid
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.backend import Prediction
 from space_clip_ros.perception.calibration import RectifiedView
@@ -77,7 +78,8 @@ def picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 
 
 def request(view: RectifiedView = KNOWN, rgb: np.ndarray | None = None, **settings: Any) -> DepthRequest:
-    config = dataclasses.replace(NodeConfig(), **settings)
+    # The recorded metres are those of a camera of six pixels; scaling for it has tests of its own.
+    config = dataclasses.replace(NodeConfig(focal_scaling="never"), **settings)
     return DepthRequest(picture() if rgb is None else rgb, view, config, makeable(OUTPUTS, view.camera is not None))
 
 
@@ -139,20 +141,62 @@ def test_depth_scale(frame):
 def test_focal_scaling(frame, model):
     width, height, fx, fy = model.info.training_camera
     factor = ((4.0 / WIDTH) * (5.0 / HEIGHT) / ((fx / width) * (fy / height))) ** 0.5
-    one = frame(focal_scaling=True, depth_scale=2.0)
-    assert one.scale == pytest.approx(2.0 * factor)
-    np.testing.assert_allclose(one.depth[2, 0], 4.0 * 2.0 * factor, rtol=1e-6)
-    assert one.note == ""
+    for mode in ("auto", "always"):
+        one = frame(focal_scaling=mode, depth_scale=2.0)
+        assert one.scale == pytest.approx(2.0 * factor)
+        np.testing.assert_allclose(one.depth[2, 0], 4.0 * 2.0 * factor, rtol=1e-6)
+        assert (one.focal.factor, one.focal.problem) == (pytest.approx(factor), "")
+    assert frame(focal_scaling="never", depth_scale=2.0).scale == 2.0
 
 
 def test_focal_scaling_without_intrinsics_says_so(frame, model, monkeypatch):
-    assert frame(RectifiedView(), focal_scaling=True).note.startswith("focal_scaling needs the camera's intrinsics")
+    unknown = frame(RectifiedView(), focal_scaling="auto")
+    assert (unknown.scale, unknown.focal.problem) == (1.0, "")
+    assert unknown.focal.text.endswith("this camera's intrinsics are not known")
+    assert frame(RectifiedView(), focal_scaling="always").focal.problem.startswith("focal_scaling is always, but")
     monkeypatch.setattr(model, "info", dataclasses.replace(model.info, training_camera=None))
-    one = frame(focal_scaling=True)
-    assert (one.scale, one.note) == (
-        1.0,
-        "focal_scaling needs the intrinsics of the camera it was trained on; depth is not scaled for them",
+    one = frame(focal_scaling="always")
+    assert one.scale == 1.0
+    assert one.focal.problem.endswith("the model does not say which camera it was trained with")
+
+
+@pytest.mark.parametrize("resolution", ["half", "network"])
+def test_fewer_pixels_are_the_same_pixels(frame, model, monkeypatch, resolution):
+    monkeypatch.setattr(model, "info", dataclasses.replace(model.info, depth_grid=(3, 2)))
+    points = PointsConfig(stride=1, max_range=0.0)
+    grid = {"half": PixelGrid(2, 2), "network": PixelGrid(2, 4)}[resolution]
+    whole, one = frame(points=points), frame(points=points, depth_resolution=resolution)
+    made, expected = outputs(one), outputs(whole)
+    assert made.keys() == expected.keys()
+    assert one.camera == grid.camera(CAMERA)
+    assert (one.camera.height, one.camera.width) == made["depth"].shape
+    for name, array in made.items():
+        np.testing.assert_allclose(array, grid.of(expected[name]), rtol=1e-6, err_msg=name)
+    np.testing.assert_array_equal(one.rgb, grid.of(whole.rgb))
+
+
+def test_fewer_pixels_of_rectified_images(frame):
+    calibration = CameraCalibration(
+        WIDTH,
+        HEIGHT,
+        (4.0, 0.0, 3.5, 0.0, 5.0, 2.5, 0.0, 0.0, 1.0),
+        (-0.1, 0.0, 0.0, 0.0, 0.0),
+        (0.0,) * 9,
+        (1.0, 0.0, 3.5, 0.0, 0.0, 1.0, 2.5, 0.0, 0.0, 0.0, 1.0, 0.0),
+        "plumb_bob",
     )
+    rectifier = calibration.rectifier(WIDTH, HEIGHT)
+    view = RectifiedView(rectifier.camera, rectifier)
+    whole, half = frame(view), frame(view, depth_resolution="half")
+    np.testing.assert_array_equal(half.depth, whole.depth[::2, ::2])
+    assert np.isnan(half.depth).any()
+
+
+def test_the_camera_is_known_before_there_is_depth(model):
+    core = DepthCore(model)
+    settings = dataclasses.replace(NodeConfig(), depth_resolution="half")
+    assert core.camera(KNOWN, settings) == PixelGrid(2, 2).camera(CAMERA)
+    assert core.camera(RectifiedView(), settings) is None
 
 
 def test_cloud_stride_and_plain_points(frame):

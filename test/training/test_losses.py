@@ -9,8 +9,12 @@ import torch
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.training.losses import (
+    band_loss,
     depth_loss,
+    far_loss,
     gradient_loss,
+    log_gradient_loss,
+    log_l1_loss,
     silog_loss,
     ssim_loss,
     uncertainty_loss,
@@ -130,6 +134,63 @@ def test_arguments_that_do_not_fit(prediction, truth, mask, message):
     for loss in (silog_loss, ssim_loss, gradient_loss):
         with pytest.raises(InputError, match=message):
             loss(prediction, truth, mask)
+
+
+NEW_TERMS = {"log_l1": log_l1_loss, "bands": band_loss, "log_gradient": log_gradient_loss}
+
+
+def test_every_frame_counts_the_same_however_sparse_its_truth():
+    truth = torch.full((2, 1, 4, 8), 10.0)
+    truth[1] = math.nan
+    truth[1, 0, 0, 0] = 10.0
+    prediction = torch.stack([truth[0] * math.e, torch.full((1, 4, 8), 10.0)])
+    assert float(log_l1_loss(prediction, truth, valid_mask(truth, 0.1, 80.0))) == pytest.approx(0.5)
+
+
+def test_bands_weigh_the_few_far_pixels_like_the_many_near_ones():
+    truth = torch.full((1, 1, 4, 8), 3.0)
+    truth[0, 0, 0, 0] = 60.0
+    prediction = truth.clone()
+    prediction[0, 0, 0, 0] = 60.0 / math.e
+    assert float(band_loss(prediction, truth)) == pytest.approx(0.5)
+    assert float(log_l1_loss(prediction, truth)) == pytest.approx(1 / 32)
+
+
+def test_log_gradients_see_edges_and_not_scale():
+    truth = torch.full((1, 1, 4, 8), 5.0)
+    truth[..., 4:] = 20.0
+    assert float(log_gradient_loss(truth * 3.0, truth)) == pytest.approx(0.0, abs=1e-6)
+    flat = torch.full_like(truth, 10.0)
+    # One of the seven differences along a row is missed, none along a column.
+    assert float(log_gradient_loss(flat, truth)) == pytest.approx(math.log(4.0) / 7 / 2)
+
+
+def test_the_sky_must_be_beyond_the_limit_and_no_farther():
+    truth = torch.full((1, 1, 4, 8), 255.0)
+    assert float(far_loss(torch.full_like(truth, 80.0 / math.e), truth, 80.0)) == pytest.approx(1.0)
+    assert float(far_loss(torch.full_like(truth, 100.0), truth, 80.0)) == 0.0
+    assert float(far_loss(torch.full_like(truth, 3.0), torch.full_like(truth, 70.0), 80.0)) == 0.0
+
+
+@pytest.mark.parametrize("name", NEW_TERMS)
+def test_a_term_beyond_the_recipe_joins_the_total_with_its_weight(name):
+    prediction, truth = maps(2, 1, 8, 8).float(), maps(2, 1, 8, 8).float()
+    config = LossConfig(silog=0.0, ssim=0.0, auxiliary=(), **{name: 2.0})
+    terms = depth_loss(prediction, [], truth, config, 0.001, 80.0)
+    expected = NEW_TERMS[name](prediction, truth, valid_mask(truth, 0.001, 80.0))
+    assert set(terms) == {name, "total"}
+    assert float(terms["total"]) == pytest.approx(2.0 * float(expected))
+
+
+def test_truth_beyond_the_limit_counts_only_for_far():
+    truth = torch.full((1, 1, 4, 8), 255.0)
+    config = LossConfig(silog=0.0, ssim=0.0, log_l1=1.0, far=0.5, auxiliary=())
+    prediction = torch.full_like(truth, 40.0, requires_grad=True)
+    terms = depth_loss(prediction, [], truth, config, 0.001, 80.0)
+    assert terms["log_l1"].item() == 0.0
+    assert terms["total"].item() == pytest.approx(0.5 * math.log(2.0))
+    terms["total"].backward()
+    assert (prediction.grad < 0).all()
 
 
 def test_the_uncertainty_loss_by_hand():

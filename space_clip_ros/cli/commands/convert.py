@@ -1,4 +1,4 @@
-"""``space_clip convert``: converts a checkpoint of the reference implementation to ours."""
+"""``space_clip convert``: converts a checkpoint of the reference implementation to ours, or ours to half its size."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the subcommand and its options."""
     parser = subparsers.add_parser(
         "convert",
-        help="convert a checkpoint of the reference implementation",
-        description="Read a checkpoint of the reference implementation (.pt), map its names to ours, and write one "
+        help="convert a checkpoint of the reference implementation, or store one in half the space",
+        description="Read a checkpoint of the reference implementation (.pt) or of this package, and write one "
         "safetensors file that carries its configuration. The file is then read back and compared with the checkpoint.",
         epilog="example: space_clip convert best.pt --out space_clip_kitti.safetensors",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="REFERENCE.pt", help="the reference's checkpoint")
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="the reference's checkpoint, or ours")
     parser.add_argument("--out", type=Path, required=True, metavar="OURS.safetensors", help="file to write")
     parser.add_argument(
         "--encoder",
@@ -35,6 +35,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=("model", "ema"),
         default="model",
         help="the trained weights, or their moving average if the file holds one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="store the weights in fp16, for half the size; they are read as float32 and can be trained further",
     )
     parser.set_defaults(parser=parser)
 
@@ -52,11 +57,13 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error(f"--out {args.out}: is the checkpoint to convert; give another name")
 
     from space_clip_ros.model import load_checkpoint, save_checkpoint
-    from space_clip_ros.model.checkpoint import verify_checkpoint
+    from space_clip_ros.model.checkpoint import round_to_half, verify_checkpoint
 
     model = load_checkpoint(args.checkpoint, _encoder_settings(args.encoder), weights=args.weights)
-    digest = file_sha256(args.checkpoint)
-    save_checkpoint(model, args.out, {"source": args.checkpoint.name, "source_sha256": digest, "weights": args.weights})
+    if args.half:
+        round_to_half(model)
+    notes = {"source": args.checkpoint.name, "source_sha256": file_sha256(args.checkpoint), "weights": args.weights}
+    save_checkpoint(model, args.out, notes, half=args.half)
     compared = verify_checkpoint(model, args.out)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(f"{args.out}: {parameters:,} parameters; read back, {compared} tensors and one output are the same")

@@ -43,5 +43,6 @@ register(
         install="tensorrt",
         load=_load,
         substitute=_PROVIDER,
+        runs_on_opening=True,
     )
 )

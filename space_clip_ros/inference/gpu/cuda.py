@@ -70,6 +70,7 @@ class Cuda(Protocol):
 
         Raises:
             BackendError: some of it failed.
+            DeviceLostError: it failed so that no process recovers from it.
         """
         ...
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.gpu.cuda import Buffer, array_bytes, check_index
+from space_clip_ros.inference.gpu.cuda_errors import cuda_error
 from space_clip_ros.inference.gpu.engine_key import Gpu
 
 try:
@@ -120,9 +121,10 @@ def _checked(answer: tuple[Any, ...]) -> Any:
 
     Raises:
         BackendError: the status is an error.
+        DeviceLostError: it is one that no process recovers from.
     """
     status, *values = answer
     if int(status):
         _, text = runtime.cudaGetErrorString(status)
-        raise BackendError("CUDA failed", text.decode() if isinstance(text, bytes) else str(status))
+        raise cuda_error("CUDA failed", text.decode() if isinstance(text, bytes) else str(status), int(status))
     return values[0] if values else None

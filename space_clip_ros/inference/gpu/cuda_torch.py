@@ -13,6 +13,7 @@ import torch
 from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.gpu.cuda import Buffer, array_bytes, check_index
 from space_clip_ros.inference.gpu.engine_key import Gpu
+from space_clip_ros.inference.torch_errors import torch_error
 
 
 class _PinnedBuffer(NamedTuple):
@@ -59,13 +60,13 @@ class CudaTorch:
     def upload(self, buffer: Buffer) -> None:
         """Copy from host memory to the device."""
         pinned = self._buffers[buffer.address]
-        with _cuda_errors(), torch.cuda.stream(self._stream):
+        with self._errors(), torch.cuda.stream(self._stream):
             pinned.on_device.copy_(pinned.page_locked, non_blocking=True)
 
     def download(self, buffer: Buffer) -> None:
         """Copy from the device to host memory."""
         pinned = self._buffers[buffer.address]
-        with _cuda_errors(), torch.cuda.stream(self._stream):
+        with self._errors(), torch.cuda.stream(self._stream):
             pinned.page_locked.copy_(pinned.on_device, non_blocking=True)
 
     def capture(self, enqueue: Callable[[], None]) -> Callable[[], None] | None:
@@ -78,25 +79,24 @@ class CudaTorch:
             return None
 
         def launch() -> None:
-            with _cuda_errors(), torch.cuda.stream(self._stream):
+            with self._errors(), torch.cuda.stream(self._stream):
                 graph.replay()
 
         return launch
 
     def synchronize(self) -> None:
         """Wait for the stream; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
-        with _cuda_errors():
+        with self._errors():
             self._stream.synchronize()
 
     def close(self) -> None:
         """Free the buffers."""
         self._buffers.clear()
 
-
-@contextmanager
-def _cuda_errors() -> Iterator[None]:
-    """Raise PyTorch's errors as ours."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise BackendError("CUDA failed", str(error)) from error
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise PyTorch's errors as ours."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise torch_error("CUDA failed", "", error, self._device) from error

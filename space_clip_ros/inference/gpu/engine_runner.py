@@ -137,6 +137,8 @@ class EngineRunner:
     def _enqueue(self) -> None:
         self._cuda.upload(self._image)
         if not self._context.execute_async_v3(self._cuda.stream):
+            # TensorRT does not say which CUDA error stopped it; CUDA does, if the device is lost.
+            self._cuda.synchronize()
             raise BackendError("TensorRT did not start the run")
         for output in self._outputs:
             self._cuda.download(output)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorrt
 
-from space_clip_ros.errors import BackendError
+from space_clip_ros.errors import BackendError, describe
 from space_clip_ros.files import file_sha256
 from space_clip_ros.inference.gpu.cuda import Cuda
 from space_clip_ros.inference.gpu.engine_key import EngineKey, Gpu
 from space_clip_ros.inference.gpu.engine_runner import EngineRunner
+from space_clip_ros.inference.gpu.tensorrt_messages import COMPLAINTS
 from space_clip_ros.inference.metadata import OnnxMetadata
 
 _ANY_SIZE = (0, 0)
+_Made = TypeVar("_Made")
 
 
 def engine_key(file: Path, metadata: OnnxMetadata, gpu: Gpu) -> EngineKey:
@@ -42,15 +46,15 @@ def make_runner(plan: bytes, cuda: Cuda) -> EngineRunner:
         cuda: closed with the runner, or here if loading fails.
 
     Raises:
-        BackendError: TensorRT cannot load it here.
+        BackendError: TensorRT cannot start, or cannot load the plan here.
     """
     try:
         cuda.use()
-        errors: list[str] = []
-        runtime = tensorrt.Runtime(make_logger(errors))
+        before = COMPLAINTS.total
+        runtime = made("runtime", lambda: tensorrt.Runtime(logger()))
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise BackendError(f"TensorRT {tensorrt.__version__} cannot load the engine", last_error(errors))
+            raise BackendError(f"TensorRT {tensorrt.__version__} cannot load the engine", COMPLAINTS.since(before))
         return EngineRunner(
             engine, cuda, tensorrt.TensorIOMode.INPUT, (tensorrt.DataType.UINT8, tensorrt.DataType.FLOAT)
         )
@@ -59,8 +63,39 @@ def make_runner(plan: bytes, cuda: Cuda) -> EngineRunner:
         raise
 
 
-def make_logger(errors: list[str]) -> tensorrt.ILogger:
-    """Return a ``tensorrt.ILogger`` that appends error messages to ``errors`` and prints nothing."""
+def made(what: str, factory: Callable[[], _Made | None]) -> _Made:
+    """Return what one of TensorRT's factories makes.
+
+    Args:
+        what: its name, for an error.
+        factory: a constructor, which raises TypeError if the library returns nothing, or a method that returns None.
+
+    Raises:
+        BackendError: TensorRT makes none, as with a driver that is older than it, with TensorRT's last messages.
+    """
+    before = COMPLAINTS.total
+    try:
+        thing = factory()
+    except (TypeError, RuntimeError) as error:
+        # pybind11: "factory function returned nullptr"
+        reason = describe(error) if COMPLAINTS.total == before else COMPLAINTS.since(before)
+        raise _cannot_start(what, reason) from error
+    if thing is None:
+        raise _cannot_start(what, COMPLAINTS.since(before))
+    return thing
+
+
+def _cannot_start(what: str, reason: str) -> BackendError:
+    return BackendError(
+        f"TensorRT {tensorrt.__version__} makes no {what} here",
+        reason,
+        "check that the GPU's driver is new enough for this TensorRT and its CUDA (nvidia-smi)",
+    )
+
+
+@cache
+def logger() -> tensorrt.ILogger:
+    """Return the ``tensorrt.ILogger`` of this process, which keeps errors in ``COMPLAINTS`` and prints nothing."""
     severities = (tensorrt.ILogger.Severity.INTERNAL_ERROR, tensorrt.ILogger.Severity.ERROR)
 
     def start(self: Any) -> None:
@@ -69,12 +104,7 @@ def make_logger(errors: list[str]) -> tensorrt.ILogger:
 
     def log(self: Any, severity: Any, message: str) -> None:
         if severity in severities:
-            errors.append(message.strip())
+            COMPLAINTS.add(message)
 
-    logger: tensorrt.ILogger = type("Logger", (tensorrt.ILogger,), {"__init__": start, "log": log})()
-    return logger
-
-
-def last_error(errors: list[str]) -> str:
-    """Return TensorRT's last error message, for an error of ours."""
-    return errors[-1] if errors else "it did not say why"
+    made_logger: tensorrt.ILogger = type("Logger", (tensorrt.ILogger,), {"__init__": start, "log": log})()
+    return made_logger

@@ -22,7 +22,7 @@ from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
-from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.errors import DeviceLostError, SpaceClipError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CLOSE_S = 0.6
@@ -36,8 +36,15 @@ class Runnable(Protocol):
         """End the node's own threads and return the last log line. Called once, after the last callback."""
 
 
-MakeNode = Callable[[Callable[[], None]], Any]
-"""Makes a :class:`Runnable` node. Its argument is a function that ends the run, from any thread."""
+class Finish(Protocol):
+    """Ends the run, from any thread."""
+
+    def __call__(self, failure: BaseException | None = None) -> None:
+        """End it: a job is done, or ``failure`` makes it impossible to go on."""
+
+
+MakeNode = Callable[[Finish], Any]
+"""Makes a :class:`Runnable` node."""
 
 
 def run(
@@ -53,7 +60,7 @@ def run(
         close_s: seconds that the node may take to close before the process ends anyway.
 
     Returns:
-        0 after a signal or a finished job, 1 if the node could not start or a callback failed.
+        0 after a signal or a finished job, 1 if the node could not start, a callback failed, or the node gave up.
     """
     command_line = list(sys.argv if args is None else [name, *args])
     events: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -61,7 +68,7 @@ def run(
         try:
             _parse(command_line, name, description)
             rclpy.init(args=command_line, signal_handler_options=SignalHandlerOptions.NO)
-            node = make_node(lambda: events.put(None))
+            node = make_node(lambda failure=None: events.put(failure))
         except (SpaceClipError, RuntimeError) as error:
             # RuntimeError is what rclpy raises for arguments it cannot read.
             get_logger(name).fatal(" ".join(str(error).split()))
@@ -125,14 +132,19 @@ def _signals_into(events: queue.SimpleQueue[BaseException | None]) -> Iterator[N
 
 def _finish(spinner: _Spinner, node: Any, name: str, failure: BaseException | None, close_s: float) -> int:
     """Close the node in a thread, so that a callback or a model that hangs cannot keep the process alive."""
+    if isinstance(failure, SpaceClipError):
+        get_logger(name).fatal(" ".join(str(failure).split()))
     closing = threading.Thread(target=_close, args=(spinner, node), name="closing", daemon=True)
     closing.start()
     closing.join(close_s)
-    if failure is not None:
+    if failure is not None and not isinstance(failure, SpaceClipError):
         sys.excepthook(type(failure), failure, failure.__traceback__)
     status = 0 if failure is None else 1
-    if closing.is_alive():
+    busy = closing.is_alive()
+    if busy:
         get_logger(name).info("stopped while busy")
+    if busy or isinstance(failure, DeviceLostError):
+        # A GPU library that cannot free its memory any more aborts the process in its destructors.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -12,12 +12,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
 from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.messages.outputs import CAMERA_INFO
 from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
-from space_clip_ros.perception.core import made_outputs
+from space_clip_ros.perception.core import DepthCore, made_outputs
+from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import makeable, need_camera
 from space_clip_ros.perception.stopwatch import Stopwatch
@@ -61,6 +63,7 @@ class Camera:
         statistics: the camera's numbers.
         log: where faults are logged.
         scheduler: takes each message.
+        core: what turns the messages' images into depth.
 
     Attributes:
         name: as given.
@@ -70,6 +73,7 @@ class Camera:
         calibrations: the newest camera_info of each frame.
         publishers: the outputs.
         scale: the factor on the newest image's depth.
+        focal: the part of it that is for the camera's field of view.
         rectification: how the newest image's distortion is handled.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
@@ -82,6 +86,7 @@ class Camera:
         statistics: Statistics,
         log: ThrottledLog,
         scheduler: Scheduler[Job],
+        core: DepthCore,
     ) -> None:
         """Create the publishers; :meth:`start` subscribes."""
         self._node = node
@@ -90,6 +95,7 @@ class Camera:
         self.statistics = statistics
         self._log = log
         self._scheduler = scheduler
+        self._core = core
         self._prefix = f"{name}/" if name else ""
         self._compressed = settings().image_transport == "compressed"
         self.image_topic = image_topic(node, name, settings().image_transport)
@@ -97,6 +103,7 @@ class Camera:
         self.calibrations = CalibrationStore(node.resolve_topic_name(f"{self._prefix}camera_info"))
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
+        self.focal = FocalScaling()
         self.rectification = Rectification.UNKNOWN
         self.ready = False
         self._subscriptions: list[Any] = []
@@ -170,7 +177,7 @@ class Camera:
         outputs = makeable(wanted, view.camera is not None)
         if not outputs:
             # Only the camera is wanted, which needs no depth.
-            self._publish_camera(view, message.header)
+            self._publish_camera(self._core.camera(view, settings), message.header)
             if view.camera is not None:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
             return None
@@ -178,11 +185,10 @@ class Camera:
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
         """Publish what is wanted of a frame, each output as soon as it is made."""
-        if frame.note:
-            self._log.warning("focal_scaling", frame.note)
+        self._explain_scale(frame)
         self.scale = frame.scale
         self.ready = True
-        self._publish_camera(frame.request.view, header)
+        self._publish_camera(frame.camera, header)
         watch = frame.request.watch
         for name, array in made_outputs(frame):
             self.publishers.publish(name, array, header)
@@ -199,9 +205,9 @@ class Camera:
             self.statistics.drop(Drop.FAILED, text)
             self._log.error("failed", f"frame left out: {text}")
 
-    def _publish_camera(self, view: RectifiedView, header: Any) -> None:
-        if view.camera is not None and CAMERA_INFO in self.publishers.wanted():
-            self.publishers.publish(CAMERA_INFO, view.camera, header)
+    def _publish_camera(self, camera: PinholeCamera | None, header: Any) -> None:
+        if camera is not None and CAMERA_INFO in self.publishers.wanted():
+            self.publishers.publish(CAMERA_INFO, camera, header)
 
     def _explain(self, view: RectifiedView, wanted: tuple[str, ...], settings: NodeConfig) -> None:
         """Log what is wrong with the calibration or was assumed about it.
@@ -214,9 +220,20 @@ class Camera:
             self._log.warning("calibration", view.note)
         if not view.problem:
             return
-        if need_camera(wanted) or settings.focal_scaling or self.calibrations.frames:
+        if need_camera(wanted) or settings.focal_scaling == "always" or self.calibrations.frames:
             self.statistics.note(view.problem, no_camera_info=not self.calibrations.frames)
             self._log.warning("camera_info", view.consequence)
+
+    def _explain_scale(self, frame: DepthFrame) -> None:
+        """Log what is done about the field of view: with the first image, and when it changes."""
+        self.focal = focal = frame.focal
+        if focal.problem:
+            if not frame.request.view.problem:
+                self.statistics.note(focal.problem)
+            self._log.warning("focal_scaling", focal.problem)
+        else:
+            height, width = frame.rgb.shape[:2]
+            self._log.info("camera", f"images of {width}x{height} pixels on {self.image_topic}: {focal.text}")
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
         self._subscriptions.append(

@@ -36,13 +36,18 @@ class DepthNode(LifecycleNode):
     With ``autostart`` it configures and activates itself as soon as it spins; if that fails it logs
     why and stays as it is, and a lifecycle manager may try again.
 
+    Args:
+        finish: called with the error after which only a new process can use the GPU.
+        node_arguments: rclpy's own.
+
     Raises:
         ConfigError: parameters that cannot be used.
     """
 
-    def __init__(self, **node_arguments: Any) -> None:
+    def __init__(self, finish: spin.Finish = lambda failure=None: None, **node_arguments: Any) -> None:
         """Declare the parameters and start reporting; nothing is loaded yet."""
         super().__init__("depth", **node_arguments)
+        self._finish = finish
         self._state = NodeState.UNCONFIGURED
         self._failure = ""
         self._model: RecoveringModel | None = None
@@ -84,6 +89,8 @@ class DepthNode(LifecycleNode):
 
     def close(self) -> str:
         """Stop and free everything at the end of the process; return the last log line."""
+        if self._model is not None and self._model.lost:
+            self._reporter.report()
         self._release()
         published = sum(statistics.snapshot().published for statistics in self._statistics.values())
         return f"stopped after {published} frames"
@@ -102,7 +109,7 @@ class DepthNode(LifecycleNode):
         return Result.SUCCESS
 
     def _configure(self) -> None:
-        model = RecoveringModel(self._load, lambda: self._settings().engine_retries, self._log)
+        model = RecoveringModel(self._load, lambda: self._settings().engine_retries, self._log, end=self._finish)
         try:
             self._pipeline = Pipeline(self, model, self._settings, self._statistics, self._log)
         except Exception:
@@ -181,7 +188,7 @@ class DepthNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the node until it is stopped."""
-    sys.exit(spin.run(lambda finish: DepthNode(), "depth_node", __doc__ or "", args))
+    sys.exit(spin.run(DepthNode, "depth_node", __doc__ or "", args))
 
 
 if __name__ == "__main__":

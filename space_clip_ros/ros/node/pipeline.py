@@ -61,7 +61,7 @@ class Pipeline:
         try:
             for name, numbers in statistics.items():
                 own_log = ThrottledLog(node.get_logger(), prefix=f"{name}: " if name else "")
-                self.cameras.append(Camera(node, name, settings, numbers, own_log, self._scheduler))
+                self.cameras.append(Camera(node, name, settings, numbers, own_log, self._scheduler, self._core))
         except Exception:
             self.destroy()
             raise

@@ -1,4 +1,4 @@
-"""A model that is loaded again after it failed, so that a failing device never ends the node."""
+"""A model that is loaded again after it failed, so that a failing device ends the node only if nothing else helps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
-from space_clip_ros.errors import InputError, describe
+from space_clip_ros.errors import DeviceLostError, InputError, describe
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
@@ -20,18 +20,20 @@ class RecoveringModel:
 
     One failure costs its image only. From the second in a row on, the model is closed and loaded again after a pause
     of 0.5 s, which doubles with each failure up to 30 s. After ``retries`` attempts it counts as failed, which
-    diagnostics report as an error; it is still tried every 30 s, because a device may come back.
+    diagnostics report as an error; it is still tried every 30 s, because a device may come back. A GPU error that no
+    process recovers from is different: the model rests for ever, and ``end`` is told, so that a new process can start.
 
     Args:
         load: loads the model.
         retries: returns the number of attempts before it counts as failed.
         log: where failures are logged.
         now: monotonic clock, seconds.
+        end: called with the error after which only a new process can use the GPU.
 
     Attributes:
-        info: facts of the model loaded last, also while it is down.
         problem: why it does not run; empty while it does.
         failed: whether the attempts are used up.
+        lost: whether only a new process can use the GPU.
 
     Raises:
         SpaceClipError: whatever ``load`` raises.
@@ -43,16 +45,25 @@ class RecoveringModel:
         retries: Callable[[], int],
         log: ThrottledLog,
         now: Callable[[], float] = time.monotonic,
+        end: Callable[[DeviceLostError], None] = lambda error: None,
     ) -> None:
         """Load the model."""
         self._load = load
         self._retries = retries
         self._log = log
         self._now = now
+        self._end = end
+        self.lost = False
         self._predictor: Predictor | None = load()
-        self.info: ModelInfo = self._predictor.info
+        self._info = self._predictor.info
         self.batches: bool = self._predictor.batches
         self.reset()
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts of the model as it runs now; of the model loaded last while it is down."""
+        predictor = self._predictor
+        return self._info if predictor is None else predictor.info
 
     def reset(self) -> None:
         """Forget past failures, so that the next frame is tried at once."""
@@ -63,7 +74,7 @@ class RecoveringModel:
 
     def resting(self) -> bool:
         """Return whether it waits before the next attempt; images that come meanwhile are lost."""
-        return self._failures > 1 and self._now() < self._resume_at
+        return self.lost or (self._failures > 1 and self._now() < self._resume_at)
 
     def warm_up(self, height: int, width: int, together: int) -> None:
         """Prepare for images of a size, which takes a second or so; a failure is left for those images to report."""
@@ -76,11 +87,15 @@ class RecoveringModel:
 
         Raises:
             InputError: an image that the model does not take; this is no failure of the model.
+            DeviceLostError: only a new process can use the GPU; ``end`` was called.
             Exception: whatever a failing library raises; counted.
         """
         try:
             predictions = self._ready().run_batch(images)
         except InputError:
+            raise
+        except DeviceLostError as error:
+            self._lose(error)
             raise
         except Exception as error:
             self._fail(error)
@@ -98,7 +113,9 @@ class RecoveringModel:
 
     def close(self) -> None:
         """Free the model; the worker must be stopped."""
-        if self._predictor is not None:
+        # After such an error nothing can be freed, and libraries may abort the process if they are asked to.
+        if self._predictor is not None and not self.lost:
+            self._info = self._predictor.info
             self._predictor.close()
             self._predictor = None
 
@@ -108,12 +125,22 @@ class RecoveringModel:
             self.close()
         if self._predictor is None:
             self._predictor = self._load()
-            was, self.info = self.info, self._predictor.info
-            if (was.backend, was.device) != (self.info.backend, self.info.device):
+            was, self._info = self._info, self._predictor.info
+            self.batches = self._predictor.batches
+            if (was.backend, was.device) != (self._info.backend, self._info.device):
                 # With ``auto``, the backend used before may not load any more, and the next best one is used.
-                now = f"{self.info.backend}, {self.info.device}"
-                self._log.warning("backend", f"the model now runs on {now}; it ran on {was.backend}, {was.device}")
+                reasons = f" ({', '.join(self._info.passed_over)})" if self._info.passed_over else ""
+                self._log.warning(
+                    "backend",
+                    f"the model now runs on {self._info.backend}, {self._info.device}; it ran on {was.backend}, "
+                    f"{was.device}{reasons}",
+                )
         return self._predictor
+
+    def _lose(self, error: DeviceLostError) -> None:
+        self.lost = self.failed = True
+        self.problem = f"the model failed for good: {describe(error)}"
+        self._end(error)
 
     def _fail(self, error: Exception) -> None:
         self._failures += 1

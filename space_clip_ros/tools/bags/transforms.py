@@ -48,18 +48,6 @@ def scanner_to_camera(drive: KittiDrive) -> Matrix:
     return pose
 
 
-def euler(roll: float, pitch: float, yaw: float) -> Matrix:
-    """Return the rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3) float64; angles in radians."""
-    (sr, sp, sy), (cr, cp, cy) = np.sin([roll, pitch, yaw]), np.cos([roll, pitch, yaw])
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
-
-
 def quaternion(rotation: Matrix) -> tuple[float, float, float, float]:
     """Return a rotation matrix, (3, 3), as a unit quaternion x, y, z, w with w >= 0 (Shepperd, 1978).
 

@@ -13,7 +13,7 @@ import torch
 
 from space_clip_ros.cli.commands import convert
 from space_clip_ros.errors import ConfigError, ModelError
-from space_clip_ros.model import load_checkpoint
+from space_clip_ros.model import load_checkpoint, save_checkpoint
 from space_clip_ros.model.checkpoint import read_metadata
 
 
@@ -122,3 +122,24 @@ def test_a_file_that_differs_when_read_back_is_an_error(
     monkeypatch.setattr(files, "load_file", failing)
     with pytest.raises(ModelError, match=r"tensors differ from those written: depth_head\.depth\.bias"):
         run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", encoder)
+
+
+def test_half_the_size_reads_as_float32_and_trains_further(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
+    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    run(checkpoint, "--out", full, "--encoder", encoder)
+    assert run(full, "--out", half, "--half") == 0
+    assert half.stat().st_size < 0.6 * full.stat().st_size
+    before, after = load_checkpoint(full), load_checkpoint(half)
+    for (name, ours), theirs in zip(after.state_dict().items(), before.state_dict().values(), strict=True):
+        assert ours.dtype == theirs.dtype, name
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-7)
+    assert after.depth_head.depth.weight.requires_grad
+
+
+def test_a_weight_that_half_precision_cannot_hold_is_refused(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
+    model = load_checkpoint(checkpoint, json.loads(encoder.read_text()))
+    with torch.no_grad():
+        model.depth_head.depth.weight[0, 0, 0, 0] = 1e6
+    save_checkpoint(model, tmp_path / "large.safetensors")
+    with pytest.raises(ModelError, match=r"depth_head\.depth\.weight: has weights beyond half precision's range"):
+        run(tmp_path / "large.safetensors", "--out", tmp_path / "half.safetensors", "--half")

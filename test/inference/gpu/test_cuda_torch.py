@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from space_clip_ros.errors import BackendError
+from space_clip_ros.errors import BackendError, DeviceLostError
 from space_clip_ros.inference.gpu import cuda_torch
 from space_clip_ros.inference.gpu.cuda_torch import CudaTorch
 
@@ -76,6 +76,7 @@ class Device:
 def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     device = Device()
     monkeypatch.setattr(cuda_torch, "torch", device.namespace())
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda one: device.check())
     return device
 
 
@@ -106,6 +107,6 @@ def test_every_call_that_fails_is_one_of_our_errors(device: Device) -> None:
     launch()
     device.fails = True
     for call in (lambda: cuda.upload(buffer), lambda: cuda.download(buffer), launch, cuda.synchronize):
-        with pytest.raises(BackendError, match="CUDA failed: an illegal memory access"):
+        with pytest.raises(DeviceLostError, match="CUDA failed: an illegal memory access"):
             call()
     assert cuda.capture(lambda: None) is None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.errors import BackendError, ExportError, InputError
+from space_clip_ros.errors import BackendError, DeviceLostError, ExportError, InputError
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
 
@@ -122,6 +122,7 @@ def test_a_damaged_engine(model_dir: Path, build: Build) -> None:
 @pytest.mark.parametrize(
     ("fails", "message"),
     [
+        ("runtime", "TensorRT 10.3.0 makes no runtime here: CUDA initialization failure with error: 35; check that"),
         ("deserialize", "TensorRT 10.3.0 cannot load the engine: The engine plan file is not compatible"),
         ("types", "the engine does not take one uint8 picture and give one float32 depth"),
         ("context", "working memory does not fit on the GPU"),
@@ -138,6 +139,39 @@ def test_an_engine_that_cannot_run(model_dir: Path, build: Build, fake_gpu: Any,
     assert not fake_gpu.memory
     with load_predictor(model_dir / "fixed.onnx") as predict:
         assert predict.info.backend == "onnxruntime" and message[:30] in predict.info.passed_over[0]
+
+
+@pytest.mark.parametrize("call", ["cudaGraphLaunch", "cudaStreamSynchronize"])
+def test_a_transient_error_costs_one_run(model_dir: Path, build: Build, fake_gpu: Any, call: str) -> None:
+    build(model_dir / "fixed.onnx")
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        expected = predict(image())
+        fake_gpu.errors[call] = [2]
+        with pytest.raises(BackendError, match="CUDA failed: out of memory") as caught:
+            predict(image())
+        assert not isinstance(caught.value, DeviceLostError)
+        np.testing.assert_array_equal(predict(image()), expected)
+
+
+@pytest.mark.parametrize("code", [214, 700, 719])
+def test_a_lost_device_says_that_only_a_new_process_helps(
+    model_dir: Path, build: Build, fake_gpu: Any, code: int
+) -> None:
+    build(model_dir / "fixed.onnx")
+    predict = load_predictor(model_dir / "fixed.onnx")
+    fake_gpu.lost = code
+    for _ in range(2):
+        with pytest.raises(DeviceLostError, match=rf"\(CUDA error {code}\); start the process again"):
+            predict(image())
+    predict.close()
+
+
+def test_what_stopped_tensorrt_is_asked_of_cuda(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    build(model_dir / "fixed.onnx")
+    fake_gpu.errors["cudaStreamSynchronize"] = [700]
+    fake_gpu.fails = "run"
+    with pytest.raises(DeviceLostError, match="an illegal memory access"):
+        load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
 
 
 def test_a_run_that_cannot_be_recorded_is_run_step_by_step(model_dir: Path, build: Build, fake_gpu: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 SCRIPT = """
 import sys, time
 from rclpy.node import Node
-from space_clip_ros.errors import ConfigError
+from space_clip_ros.errors import BackendError, ConfigError, DeviceLostError
 from space_clip_ros.ros.common import spin
 
 class Subject(Node):
@@ -27,6 +27,10 @@ class Subject(Node):
         print("ready", flush=True)
         if MODE == "finish":
             self._finish()
+        elif MODE == "give up":
+            self._finish(BackendError("CUDA failed", "no driver", "install one"))
+        elif MODE == "lost":
+            self._finish(DeviceLostError("CUDA failed", "an illegal access", "start the process again"))
         elif MODE == "fail":
             raise ValueError("broken callback")
         elif MODE == "busy":
@@ -37,6 +41,11 @@ class Subject(Node):
     def close(self):
         return "farewell"
 
+class Library:
+    def __del__(self):
+        print("freed", flush=True)
+
+LIBRARY = Library()
 MODE = sys.argv[1]
 sys.exit(spin.run(Subject, "subject", "A node to try.", []))
 """
@@ -84,6 +93,24 @@ def test_a_callback_that_raises_ends_it_with_a_traceback(domain):
     status, lines = end(start("fail", domain))
     assert status == 1
     assert lines[-1] == "ValueError: broken callback"
+
+
+def test_a_node_may_give_up_with_a_reason(domain):
+    process = start("give up", domain)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    reason, farewell = errors.splitlines()
+    assert "CUDA failed: no driver; install one" in reason and "farewell" in farewell
+    assert output.endswith("freed\n")
+
+
+def test_after_a_lost_gpu_no_library_is_asked_to_free_it(domain):
+    process = start("lost", domain)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    reason, farewell = errors.splitlines()
+    assert "an illegal access; start the process again" in reason and "farewell" in farewell
+    assert "freed" not in output
 
 
 def test_a_node_that_cannot_start_says_so_in_one_line(domain):

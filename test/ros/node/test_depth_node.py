@@ -320,6 +320,30 @@ def test_images_that_are_too_old_are_dropped(running):
     assert "in the future" in running.numbers.snapshot().problem
 
 
+def test_depth_is_scaled_for_the_field_of_view(bench, capfd):
+    one = bench("road_tiny")
+    one.ready()
+    one.subscribe("depth/image")
+    one.calibrate()
+    scaled = depth_from_image(one.answer("depth/image", one.send()))
+    one.until(lambda: values(one).get("focal_factor") == "0.8533", "the factor in diagnostics")
+    text = "depth x 0.853 for the field of view: this camera sees 65 x 51 degrees, the training camera 81 x 29"
+    assert values(one)["focal_scaling"] == text
+    assert f"images of 64x48 pixels on /image: {text}" in capfd.readouterr().err
+    set_all(one, {"focal_scaling": False})
+    plain = depth_from_image(one.answer("depth/image", one.send()))
+    np.testing.assert_allclose(scaled, plain * 0.85325, rtol=1e-4)
+    one.until(lambda: values(one)["focal_factor"] == "1.0000", "no factor in diagnostics")
+
+
+def test_always_warns_about_a_missing_camera_info(bench):
+    one = bench("road_tiny", focal_scaling="always")
+    one.ready()
+    one.subscribe("depth/image")
+    one.answer("depth/image", one.send())
+    assert one.numbers.snapshot().problem == "no camera_info on /camera_info yet"
+
+
 def test_parameters_change_between_frames(running, tiny_model_file):
     raw = load_predictor(tiny_model_file, threads=1)(picture())
     set_all(running, {"depth_scale": 0.5, "points.stride": 4, "points.color": False})
@@ -334,6 +358,34 @@ def test_parameters_change_between_frames(running, tiny_model_file):
     millimetres = running.answer("depth/image", message)
     assert millimetres.encoding == "16UC1"
     np.testing.assert_allclose(depth_from_image(millimetres), raw / 2, atol=6e-4)
+
+
+def test_fewer_pixels_for_every_output(running, tiny_model_file):
+    set_all(running, {"depth_resolution": "half", "points.stride": 1})
+    message = running.send()
+    depth, info, cloud, color = (running.answer(topic, message) for topic in OUTPUTS)
+    expected = load_predictor(tiny_model_file, threads=1)(picture())[::2, ::2]
+    np.testing.assert_allclose(depth_from_image(depth), expected, rtol=1e-5)
+    assert {(one.width, one.height) for one in (depth, info, cloud, color)} == {(WIDTH // 2, HEIGHT // 2)}
+    # Pixels 0, 2, 4 and so on: 31.5 lies at 15.75 among them.
+    assert info.k.tolist() == [25.0, 0.0, 15.75, 0.0, 25.0, 11.75, 0.0, 0.0, 1.0]
+    assert info.p.reshape(3, 4)[:, :3].ravel().tolist() == info.k.tolist()
+    points = points_from_cloud(cloud)
+    np.testing.assert_allclose(points["x"][6, 10], (20 - 31.5) / 50 * expected[6, 10], rtol=1e-5)
+
+    # The model's grid of 64 x 64 is finer than these images.
+    set_all(running, {"depth_resolution": "network"})
+    message = running.send()
+    assert running.answer("depth/image", message).width == WIDTH
+
+
+def test_camera_info_alone_is_of_the_pixels_that_depth_would_have(bench):
+    one = bench(depth_resolution="half")
+    one.ready()
+    one.subscribe("depth/camera_info")
+    one.calibrate()
+    info = one.answer("depth/camera_info", one.send())
+    assert (info.width, info.height, info.k[2]) == (WIDTH // 2, HEIGHT // 2, 15.75)
 
 
 def set_all(one: Bench, values: dict[str, Any]) -> None:

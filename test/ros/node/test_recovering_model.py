@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.errors import BackendError, DeviceLostError, InputError, ModelError
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
@@ -19,26 +19,28 @@ IMAGE = np.zeros((8, 10, 3), np.uint8)
 
 
 class Device:
-    """Loads the real model; while it is broken, running it fails, and while it is lost, loading does, too."""
+    """Loads the real model; while it is broken, running it fails, and while it is gone, loading does, too."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.broken = self.lost = False
+        self.broken = self.gone = False
+        self.failure: Exception = RuntimeError("out of memory")
+        self.ended: list[DeviceLostError] = []
         self.loads = 0
         self.time = 1000.0
         self.lines: list[str] = []
-        self.model = RecoveringModel(self.load, lambda: 3, ThrottledLog(self), lambda: self.time)
+        self.model = RecoveringModel(self.load, lambda: 3, ThrottledLog(self), lambda: self.time, self.ended.append)
 
     def load(self) -> Predictor:
         self.loads += 1
-        if self.lost:
+        if self.gone:
             raise BackendError("no such device")
         predictor = load_predictor(self.file, threads=1)
         working = predictor.run_batch
 
         def run(images: Any) -> Any:
             if self.broken:
-                raise RuntimeError("out of memory")
+                raise self.failure
             return working(images)
 
         predictor.run_batch = run  # type: ignore[method-assign]
@@ -95,7 +97,7 @@ def test_pauses_double_and_the_model_is_loaded_again(device):
 
 
 def test_after_the_attempts_it_counts_as_failed_and_is_still_tried(device, tiny_model_file):
-    device.lost = device.broken = True
+    device.gone = device.broken = True
     for _ in range(3):
         device.fail()
         assert not device.model.failed
@@ -103,7 +105,7 @@ def test_after_the_attempts_it_counts_as_failed_and_is_still_tried(device, tiny_
     assert device.model.failed
     assert device.model.problem == "the model failed 4 times in a row: BackendError: no such device"
     assert device.model.info.name == tiny_model_file.stem
-    device.lost = device.broken = False
+    device.gone = device.broken = False
     assert len(device.model.run_batch([IMAGE])) == 1
     assert not device.model.failed
 
@@ -173,11 +175,39 @@ def test_a_model_that_comes_back_on_another_backend_says_so(device):
 
     def elsewhere() -> Predictor:
         predictor = working()
-        predictor.info = dataclasses.replace(predictor.info, backend="torch", device="cuda:0")
+        opened = predictor._backend
+        assert opened is not None
+        opened.info = dataclasses.replace(
+            predictor.info, backend="torch", device="cuda:0", passed_over=("tensorrt on cuda (it broke)",)
+        )
         return predictor
 
     device.broken = False
     device.model._load = elsewhere
     device.model.run_batch([IMAGE])
     assert (device.model.info.backend, device.model.info.device) == ("torch", "cuda:0")
-    assert "the model now runs on torch, cuda:0; it ran on onnxruntime, cpu" in device.lines
+    line = "the model now runs on torch, cuda:0; it ran on onnxruntime, cpu (tensorrt on cuda (it broke))"
+    assert line in device.lines
+
+
+def test_what_the_backend_says_of_itself_while_it_runs_is_passed_on(device):
+    opened = device.model._predictor._backend
+    opened.info = dataclasses.replace(opened.info, device="cuda:1")
+    assert device.model.info.device == "cuda:1"
+    device.model.close()
+    assert device.model.info.device == "cuda:1"
+
+
+def test_a_lost_gpu_is_never_tried_again_and_ends_the_node(device):
+    device.failure, device.broken = DeviceLostError("CUDA failed", "an illegal memory access", "start again"), True
+    with pytest.raises(DeviceLostError):
+        device.model.run_batch([IMAGE])
+    assert device.ended == [device.failure]
+    assert (device.model.lost, device.model.failed, device.loads) == (True, True, 1)
+    expected = "the model failed for good: DeviceLostError: CUDA failed: an illegal memory access; start again"
+    assert device.model.problem == expected
+    device.time += 1e6
+    assert device.model.resting()
+    # closing would call into a library that cannot free anything any more
+    device.model.close()
+    assert device.model._predictor is not None

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from space_clip_ros.tools.bags.transforms import euler, quaternion
+from space_clip_ros.geometry.rigid import euler
+from space_clip_ros.tools.bags.transforms import quaternion
 
 HALF = math.sqrt(0.5)
 

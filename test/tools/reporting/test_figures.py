@@ -47,8 +47,16 @@ def test_the_rate_is_that_of_recording() -> None:
 
 def test_the_summary_has_the_main_figures() -> None:
     html = show(statistics([0, 100, 200]))
-    for words in ("3 of 3", "10.0 Hz", "30 ms", "0.250", "25.0%", "50.0%", "latency p50, from the image&#x27;s stamp"):
+    origin = "latency p50, from the image&#x27;s stamp to the recorder"
+    for words in ("3 of 3", "10.0 Hz", "30 ms", "0.250", "25.0%", "50.0%", origin):
         assert words in html
+
+
+def test_the_headline_latency_is_the_subscribers() -> None:
+    html = show(statistics([0, 100, 200], latency_ms=492), {"latency_ms": {"p50": 101.2, "p95": 130.4}})
+    assert "<b>101 ms</b>" in html
+    assert "<b>130 ms</b>" in html
+    assert "492" not in html
 
 
 def test_what_is_unknown_is_left_out() -> None:

@@ -1,0 +1,73 @@
+"""Every n-th pixel of an image, and the camera of those pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.camera import PinholeCamera
+
+S = TypeVar("S", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class PixelGrid:
+    """Picks pixels instead of mixing them, so that no depth lies between two surfaces that was not there before.
+
+    Each pixel picked is the middle one of its block of ``rows`` x ``columns``, the upper left of the middle ones where
+    there are several.
+
+    Args:
+        rows: distance of two rows that are picked, pixels.
+        columns: distance of two columns that are picked, pixels.
+
+    Raises:
+        InputError: a distance below 1.
+    """
+
+    rows: int = 1
+    columns: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the distances."""
+        if self.rows < 1 or self.columns < 1:
+            raise InputError(f"a pixel grid's distances must be at least 1, got {self.rows} and {self.columns}")
+
+    def of(self, image: NDArray[S]) -> NDArray[S]:
+        """Return the picked pixels of an (H, W) or (H, W, C) array, contiguous; the array itself where that is all."""
+        if self == EVERY_PIXEL:
+            return image
+        columns = np.arange(_first(self.columns), image.shape[1], self.columns)
+        # Copies pixels, where slicing columns too would copy each of a pixel's values by itself, in twice the time.
+        return image[_first(self.rows) :: self.rows].take(columns, axis=1)
+
+    def camera(self, camera: PinholeCamera) -> PinholeCamera:
+        """Return the camera whose pixels are the picked ones.
+
+        Pixel u of it is pixel first + u * columns of the image, so that fx' = fx / columns and
+        cx' = (cx - first) / columns, and the rays of a pixel picked stay what they were. y likewise.
+
+        Raises:
+            InputError: no pixel of so small an image is picked.
+        """
+        left, top = _first(self.columns), _first(self.rows)
+        return PinholeCamera(
+            len(range(left, camera.width, self.columns)),
+            len(range(top, camera.height, self.rows)),
+            camera.fx / self.columns,
+            camera.fy / self.rows,
+            (camera.cx - left) / self.columns,
+            (camera.cy - top) / self.rows,
+        )
+
+
+def _first(step: int) -> int:
+    return (step - 1) // 2
+
+
+EVERY_PIXEL = PixelGrid()
+"""The whole image."""

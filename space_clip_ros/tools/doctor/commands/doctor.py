@@ -1,0 +1,45 @@
+"""``space_clip doctor``: what this machine has, which backend it would use and why not the others."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from space_clip_ros.cli.console import progress_bar, say
+from space_clip_ros.cli.options import add_setting
+from space_clip_ros.config import NodeConfig
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="say what this machine has and which backend it uses, for a bug report",
+        description="Print what this machine has (processor, memory, GPU, libraries, ROS 2, DDS), which backend auto "
+        "takes for a model and why not the others. It needs no ROS, no PyTorch and no GPU; what cannot be found out "
+        "becomes a line. The report names no user, no host and no private folder. Paste it into your bug report.",
+        epilog="example: space_clip doctor --model road_fp16.onnx --json doctor.json",
+    )
+    add_setting(parser, NodeConfig, "model", help="bundled model, .onnx file or checkpoint (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to this file, too")
+    # A NumPy or OpenCV that does not load is what this command is for.
+    parser.set_defaults(checks_libraries=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report.
+
+    Raises:
+        DataError: the JSON file cannot be written.
+    """
+    from space_clip_ros.files import write_whole
+    from space_clip_ros.tools.doctor.report import answers, as_json, as_text, questions
+
+    asked = questions(args.model)
+    with progress_bar(len(asked), "looking") as bar:
+        found = answers(asked, bar.update)
+    say(as_text(found))
+    if args.json:
+        write_whole(args.json, json.dumps(as_json(found), indent=2).encode() + b"\n")
+    return 0

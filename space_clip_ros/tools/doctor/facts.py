@@ -1,0 +1,87 @@
+"""Facts about a machine, and the probes that find them. A probe that fails becomes a line of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from space_clip_ros.errors import SpaceClipError, describe
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the report.
+
+    Attributes:
+        name: its key, unique in its section, in snake case.
+        value: what was found, as JSON holds it; None where it is not there or not known.
+        text: the value for people; made of ``value`` if empty.
+        problem: why it is not known; empty if it is.
+        advice: what to do about it; empty where all is well.
+    """
+
+    name: str
+    value: Any = None
+    text: str = ""
+    problem: str = ""
+    advice: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The text of its line, or of its lines."""
+        if self.problem:
+            return f"not known: {self.problem}"
+        return self.text or _plain(self.value)
+
+
+Probe = Callable[[], Iterable[Fact]]
+"""Finds facts. It may raise anything, also after it has found some."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A probe and its place in the report.
+
+    Attributes:
+        section: where its facts go.
+        name: the line's name if the probe fails.
+        probe: finds the facts.
+        alone: whether nothing else may run meanwhile, because it measures time.
+    """
+
+    section: str
+    name: str
+    probe: Probe
+    alone: bool = False
+
+
+def ask(question: Question) -> list[Fact]:
+    """Return what a probe finds; if it raises, what it had found before and one fact that says why there is no more."""
+    found: list[Fact] = []
+    try:
+        for fact in question.probe():
+            found.append(fact)  # noqa: PERF402 - kept if the next one fails
+    except (Exception, SystemExit) as error:
+        reason = str(error) if isinstance(error, SpaceClipError) else describe(error)
+        found.append(Fact(question.name, problem=reason))
+    return found
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for people."""
+    if count < 1 << 20:
+        return f"{count / (1 << 10):.0f} KiB"
+    return f"{count / (1 << 30):.1f} GiB" if count >= 1 << 30 else f"{count / (1 << 20):.0f} MiB"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(held)}" for key, held in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value)) or "none"
+    return str(value)

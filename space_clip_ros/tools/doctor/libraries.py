@@ -1,0 +1,72 @@
+"""Probes of the Python libraries: which are installed, and what those say that decide where a model runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from space_clip_ros.tools.doctor.facts import Fact, Probe
+from space_clip_ros.tools.doctor.programs import ProbeError, facts_of
+
+_INSTALLED = (
+    *("numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "PyYAML", "tqdm"),
+    *("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "cuda-python", "cuda-bindings"),
+    *("nvidia-cuda-runtime-cu12", "nvidia-cuda-runtime", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13"),
+    *("torch", "torchvision", "open_clip_torch", "safetensors", "onnx", "rosbags", "tornado"),
+)
+_NEEDED = ("numpy", "opencv", "onnxruntime")
+_SIGNS_OF_A_GPU = ("/proc/driver/nvidia/version", "/etc/nv_tegra_release")
+_CUDA = "CUDAExecutionProvider"
+_TWICE = (("onnxruntime", "onnxruntime-gpu"), ("opencv-python", "opencv-python-headless"))
+"""Packages that write the same module, so that one of them breaks the other."""
+
+
+def installed() -> Iterator[Fact]:
+    """Find the versions that pip knows of; those of apt have no entry on some systems."""
+    found = {}
+    for name in _INSTALLED:
+        distribution = next(iter(importlib.metadata.distributions(name=name)), None)
+        if distribution is not None:
+            found[name] = distribution.version
+    doubled = [pair for pair in _TWICE if set(pair) <= found.keys()]
+    advice = "; ".join(
+        f"{' and '.join(pair)} are both installed and are one module: uninstall both, and install the one you need"
+        for pair in doubled
+    )
+    yield Fact("installed", found, advice=advice)
+
+
+def loaded(name: str, library: str) -> Probe:
+    """Return the probe that loads a library in a process of its own.
+
+    Args:
+        name: of the fact.
+        library: one of those in :mod:`~space_clip_ros.tools.doctor.library_facts`.
+    """
+    return partial(_loaded, name, library)
+
+
+def _loaded(name: str, library: str) -> Iterator[Fact]:
+    try:
+        found = facts_of("library_facts", library)
+    except ProbeError as error:
+        yield Fact(name, problem=str(error), advice=f"{name} does not load: {error}")
+        return
+    if "missing" in found:
+        advice = found["remedy"] if library in _NEEDED else ""
+        yield Fact(name, None, f"not installed ({found['missing']})", advice=advice)
+    else:
+        yield Fact(name, found, advice=_advice(library, found))
+
+
+def _advice(library: str, found: dict[str, Any]) -> str:
+    gpu = any(map(os.path.exists, _SIGNS_OF_A_GPU))
+    if gpu and library == "torch" and not found["sees_gpu"]:
+        built = f"is built for CUDA {found['built_for_cuda']}" if found["built_for_cuda"] else "is built without CUDA"
+        return f"this PyTorch {built} and sees no GPU, though there is one: install the build for this machine's CUDA"
+    if gpu and library == "onnxruntime" and found["providers"] and _CUDA not in found["providers"]:
+        return "this ONNX Runtime is built without CUDA: models run on the GPU through a TensorRT engine only"
+    return ""

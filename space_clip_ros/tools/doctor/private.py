@@ -1,0 +1,56 @@
+"""Leaves out of texts who and where their writer is, so that they can be pasted into a public bug report."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_HOMES = re.compile(r"/(?:home|Users)/[^/\s:;,'\")\]]+")
+_COMMON = {"localhost", "ubuntu", "debian", "nvidia", "jetson", "robot", "docker", "linux"}
+"""Host names that may be words of the report."""
+_SHORTEST_NAME = 4
+_SYSTEM = ("/", "/usr", "/usr/local")
+
+
+def without_private(found: Any, *folders: Path) -> Any:
+    """Return a value, as JSON holds it, without home and installation folders and without this machine's name.
+
+    Args:
+        found: texts, numbers, lists and mappings, in each other.
+        folders: more folders whose place is nobody's business; what lies in them keeps its name alone.
+    """
+    host = socket.gethostname().partition(".")[0]
+    secret = len(host) >= _SHORTEST_NAME and host.lower() not in _COMMON
+    hosts = re.compile(rf"(?<![\w-]){re.escape(host)}(?:\.[\w.-]+)?(?![\w-])") if secret else None
+
+    def clean(text: str) -> str:
+        for folder in folders:
+            if str(folder) not in (".", "/"):
+                text = text.replace(f"{folder}/", "")
+        for place, name in _places().items():
+            text = re.sub(rf"{re.escape(place)}(?![\w.-])", name, text)
+        text = _HOMES.sub("~", text)
+        return hosts.sub("HOST", text) if hosts else text
+
+    return _each_text(found, clean)
+
+
+def _each_text(found: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(found, str):
+        return change(found)
+    if isinstance(found, dict):
+        return {change(str(key)): _each_text(value, change) for key, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [_each_text(value, change) for value in found]
+    return found
+
+
+def _places() -> dict[str, str]:
+    """Return folders and what stands for them, the longest first, as one may lie in another."""
+    package = Path(__file__).resolve().parents[3]
+    named = {str(package): "PACKAGE", sys.prefix: "PYTHON", str(Path.home()): "~"}
+    return {place: named[place] for place in sorted(named, key=len, reverse=True) if place not in _SYSTEM}
