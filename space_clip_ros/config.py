@@ -186,6 +186,13 @@ class PointsConfig:
         minimum=0.0,
         maximum=100.0,
     )
+    max_uncertainty: float = setting(
+        0.0,
+        "remove points whose depth has a larger standard deviation than this share of it; 0 keeps them, and it is "
+        "ignored with models that give no uncertainty",
+        minimum=0.0,
+        maximum=100.0,
+    )
     dense: bool = setting(
         False, "leave out invalid points: an unorganized cloud with is_dense set instead of a grid with NaN"
     )

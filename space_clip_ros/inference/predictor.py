@@ -64,9 +64,7 @@ class Predictor:
         """
         prediction = self.run(rgb)
         if prediction.uncertainty is None:
-            raise InputError(
-                f"model {self.info.name}", "gives no uncertainty", "take one trained with model.uncertainty: true"
-            )
+            raise no_uncertainty(self.info)
         return prediction.depth, prediction.uncertainty
 
     @property
@@ -135,6 +133,11 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+
+def no_uncertainty(info: ModelInfo) -> InputError:
+    """Return the error for uncertainty asked of a model that gives none."""
+    return InputError(f"model {info.name}", "gives no uncertainty", "take one trained with model.uncertainty: true")
 
 
 def check_image(rgb: Rgb) -> None:

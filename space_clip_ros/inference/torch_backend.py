@@ -9,6 +9,7 @@ from threading import Lock
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
@@ -93,12 +94,8 @@ class TorchBackend:
             if shape not in self._runners:
                 cuda = self._device.type == "cuda"
                 graph = ImageToEstimate(self._model, shape[1:], 1 if cuda else RESIZE_BANDS).eval()
-                # One (B, maps, H, W) tensor: an image's depth and uncertainty are downloaded in one copy.
-                self._runners[shape] = TorchRunner(
-                    lambda images: torch.stack(graph(images), dim=1),
-                    shape,
-                    CudaStream(self._device) if cuda else HostStream(),
-                )
+                stream = CudaStream(self._device) if cuda else HostStream()
+                self._runners[shape] = TorchRunner(lambda images: _stacked(graph(images)), shape, stream)
                 if len(self._runners) > RUNNERS_KEPT:
                     self._runners.popitem(last=False)
             self._runners.move_to_end(shape)
@@ -123,3 +120,8 @@ def _device(asked: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= present:
         raise BackendError(f"device {asked}", f"PyTorch sees {present} CUDA devices here", "give device cpu or auto")
     return device
+
+
+def _stacked(maps: Sequence[Tensor]) -> Tensor:
+    """Return (B, maps, H, W), so that an image's depth and uncertainty are downloaded in one copy."""
+    return maps[0].unsqueeze(1) if len(maps) == 1 else torch.stack(list(maps), dim=1)
