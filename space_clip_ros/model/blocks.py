@@ -181,4 +181,5 @@ class UncertaintyHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, in_channels, h, w) to the scale (B, 1, h, w), above 0, in units of log depth."""
-        return self.log_scale(self.refine(features)).float().clamp(*_LOG_SCALE_LIMITS).exp()
+        value: Tensor = self.log_scale(self.refine(features))
+        return value.float().clamp(*_LOG_SCALE_LIMITS).exp()
