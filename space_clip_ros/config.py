@@ -140,9 +140,9 @@ class ModelConfig:
 
     @property
     def uncertainty_grid(self) -> tuple[int, int]:
-        """Rows and columns of the uncertainty that the network makes: half of those of :attr:`depth_grid`."""
+        """Rows and columns of the uncertainty that the network makes: a quarter of those of :attr:`depth_grid`."""
         rows, columns = self.depth_grid
-        return rows // 2, columns // 2
+        return rows // 4, columns // 4
 
     @property
     def depth_grid(self) -> tuple[int, int]:

@@ -77,7 +77,7 @@ def export(
     """Write a model as an ONNX file: ``image`` uint8 (B, H, W, 3) RGB in, ``depth`` float32 (B, H, W) metres out.
 
     A model with uncertainty has a second output, ``uncertainty`` float32 (B, h, w): one standard deviation as a share
-    of depth, at half of the network's input size.
+    of depth, at a quarter of the network's input size.
 
     The file appears only after ONNX Runtime has given PyTorch's depth on synthetic images and on those given; for int8,
     whose scales fit real images only, on those given.

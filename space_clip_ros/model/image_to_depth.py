@@ -93,7 +93,7 @@ class ImageToEstimate(ImageToDepth):
 
         Returns:
             (B, H, W) float32 metres, at least 0; and perhaps (B, h, w) float32, one standard deviation as a share of
-            depth, at half of the network's input size.
+            depth, at a quarter of the network's input size.
         """
         output = self.model(self.preprocess(image), (image.shape[1], image.shape[2]), auxiliary=False)
         relative = self.model.relative_deviation(output)

@@ -35,7 +35,7 @@ class SpaceClipOutput(NamedTuple):
             or if the model has none.
         context: (B, width) global vector of the vision tower.
         laplace_scale: (B, 1, h, w) scale of a Laplace distribution over the logarithm of depth, before calibration,
-            above 0, at half the images' size; None if the model has no uncertainty.
+            above 0, at a quarter of depth's own size; None if the model has no uncertainty.
     """
 
     depth: Tensor
