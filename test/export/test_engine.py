@@ -117,9 +117,7 @@ def test_a_tensorrt_that_cannot_start(
     fixed: Path, build: Build, fake_gpu: Any, fails: str, what: str, reason: str
 ) -> None:
     fake_gpu.fails = fails
-    with pytest.raises(
-        BackendError, match=f"TensorRT 10.3.0 makes no {what} here: {reason}; check that"
-    ):
+    with pytest.raises(BackendError, match=f"TensorRT 10.3.0 makes no {what} here: {reason}; check that"):
         build(fixed)
     assert not fake_gpu.memory
 
