@@ -38,7 +38,7 @@ class Gpu:
     """The machine, whose attributes tests set and read.
 
     Attributes:
-        name, compute_capability: of the device.
+        name, compute_capability, multiprocessors: of the device.
         devices: number of devices.
         distortion: factor on every depth that an engine returns.
         fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture;
@@ -53,12 +53,14 @@ class Gpu:
         networks: the flags of each network.
         flags: builder flags at each build.
         timings: the timing cache that each build got.
+        refused_timings: contents of timing caches that TensorRT does not take.
     """
 
     def __init__(self, forget: Callable[..., None]) -> None:
         """Take the function that unloads our modules that import the libraries it is given."""
         self._forget = forget
-        self.name, self.compute_capability, self.devices = "Fake Orin", (8, 7), 1
+        self.name, self.compute_capability, self.multiprocessors, self.devices = "Fake Orin", (8, 7), 8, 1
+        self.refused_timings: set[bytes] = set()
         self.distortion, self.fails = 1.0, ""
         self.logger: Any = None
         self.errors: dict[str, list[int]] = {}
@@ -143,7 +145,9 @@ def make_cuda(gpu: Gpu) -> types.ModuleType:
 
     def properties(index: int) -> tuple[Any, ...]:
         major, minor = gpu.compute_capability
-        return Status.E0, types.SimpleNamespace(name=gpu.name.encode(), major=major, minor=minor)
+        return Status.E0, types.SimpleNamespace(
+            name=gpu.name.encode(), major=major, minor=minor, multiProcessorCount=gpu.multiprocessors
+        )
 
     def use(index: int) -> tuple[Any, ...]:
         gpu.current = index
@@ -228,6 +232,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
     class Config:
         def __init__(self) -> None:
             self.flags = {"TF32"}
+            self._cache: TimingCache | None = None
             self.progress_monitor: Any = None
 
         def set_flag(self, value: Any) -> None:
@@ -236,15 +241,17 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         def clear_flag(self, value: Any) -> None:
             self.flags.discard(value.name)
 
-        def create_timing_cache(self, content: bytes) -> TimingCache:
-            return TimingCache(content)
+        def create_timing_cache(self, content: bytes) -> TimingCache | None:
+            return None if content == b"damaged" else TimingCache(content)
 
         def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
+            if cache.content in gpu.refused_timings:
+                return False
             gpu.timings.append(cache.content)
             self._cache = TimingCache(cache.content + b"measured;")
             return True
 
-        def get_timing_cache(self) -> TimingCache:
+        def get_timing_cache(self) -> TimingCache | None:
             return self._cache
 
     class Network:

@@ -92,7 +92,8 @@ def build_engine(
         # TensorRT builds the engine for the GPU that is current in this thread.
         cuda.use()
         plan, timings = build_plan(graph, metadata.precision, cache.timings(key), progress)
-    cache.keep_timings(key, timings)
+    if timings:
+        cache.keep_timings(key, timings)
     say("comparing with ONNX Runtime")
     pictures = [*check_pictures(*size), *(fit(image, size) for image in images)]
     agreement = _agreement(plan, device, sessions, pictures)

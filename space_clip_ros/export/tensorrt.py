@@ -35,7 +35,7 @@ def build_plan(graph: bytes, precision: str, timings: bytes, progress: Progress)
             time. TensorRT before 9.2 does not report progress.
 
     Returns:
-        The engine's plan, and the timing cache with the new measurements.
+        The engine's plan, and the timing cache with the new measurements; empty if TensorRT keeps none.
 
     Raises:
         BackendError: TensorRT cannot start, with its message.
@@ -50,15 +50,28 @@ def build_plan(graph: bytes, precision: str, timings: bytes, progress: Progress)
         raise ExportError(f"TensorRT {tensorrt.__version__} cannot read the graph", reasons[0].strip())
     config = made("builder configuration", builder.create_builder_config)
     _set_types(config, network, precision)
-    cache = config.create_timing_cache(timings)
-    # False: reject a cache of another library or device
-    config.set_timing_cache(cache, False)
+    _attach_timings(config, timings)
     if hasattr(tensorrt, "IProgressMonitor"):
         config.progress_monitor = _monitor(progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ExportError(f"TensorRT {tensorrt.__version__} could not build the engine", COMPLAINTS.since(before))
-    return bytes(plan), bytes(config.get_timing_cache().serialize())
+    return bytes(plan), _timings(config)
+
+
+def _attach_timings(config: tensorrt.IBuilderConfig, timings: bytes) -> None:
+    """Give the builder earlier measurements, or an empty cache if TensorRT refuses them: they are of another device."""
+    for content in (timings, b""):
+        cache = config.create_timing_cache(content)
+        # False: no mismatch is ignored
+        if cache is not None and config.set_timing_cache(cache, False):
+            return
+
+
+def _timings(config: tensorrt.IBuilderConfig) -> bytes:
+    cache = config.get_timing_cache()
+    measured = None if cache is None else cache.serialize()
+    return b"" if measured is None else bytes(measured)
 
 
 def _network_flags() -> int:

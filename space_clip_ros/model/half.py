@@ -10,6 +10,7 @@ PyTorch's kernels.
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import torch
@@ -18,9 +19,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.model.adapters import merge_adapters
-from space_clip_ros.model.blocks import Film
 from space_clip_ros.model.space_clip import SpaceClip
 
+_FLOAT32_PRODUCTS = re.compile(r"(decoder\.film\.\d+|depth_head\.depth|encoder\.(tower\.)?attn_pool)(\.|$)")
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _FOLDED = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
 
@@ -46,6 +47,17 @@ def fold_norms(model: SpaceClip) -> None:
                 setattr(module, norm, nn.Identity())
 
 
+def keeps_float32(module: str) -> bool:
+    """Return whether the products of a module stay in float32; all others are halved, here and in exported graphs.
+
+    What is no product has its inputs' type, and float32 where they differ; so the tower's residual sum is float32.
+
+    Args:
+        module: its dotted name in :class:`~space_clip_ros.model.SpaceClip`, or one of a module inside it.
+    """
+    return _FLOAT32_PRODUCTS.match(module) is not None
+
+
 @torch.no_grad()
 def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
     """Convert a model to half precision in place; its inputs and outputs stay float32.
@@ -55,10 +67,9 @@ def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
         dtype: ``torch.float16``, or ``torch.bfloat16`` for its wider range.
     """
     tower: Any = model.encoder.tower
-    in_float32 = {module for parent in _kept_in_float32(model) for module in parent.modules()}
-    for module in model.modules():
+    for name, module in model.named_modules():
         if isinstance(module, _PRODUCTS):
-            if module not in in_float32:
+            if not keeps_float32(name):
                 module.to(dtype)
             module.register_forward_pre_hook(_cast_inputs)
     if model.config.encoder.kind == "clip":
@@ -66,12 +77,6 @@ def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
             _halve_packed(block.attn, dtype)
             # The packed projection is not a module, so its input is cast where it leaves the norm.
             block.ln_1.register_forward_hook(lambda module, inputs, output: output.to(dtype))
-
-
-def _kept_in_float32(model: SpaceClip) -> list[nn.Module]:
-    films: list[nn.Module] = [module for module in model.modules() if isinstance(module, Film)]
-    pool = getattr(model.encoder.tower, "attn_pool", None)
-    return [*films, model.depth_head.depth, *([pool] if isinstance(pool, nn.Module) else [])]
 
 
 def _cast_inputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -77,6 +77,24 @@ def test_the_timing_cache_is_kept_for_the_next_build(fixed: Path, build: Build, 
     assert fake_gpu.timings == [b"", b"measured;", b""]
 
 
+@pytest.mark.parametrize("refused", [b"damaged", b"of another device"])
+def test_a_refused_timing_cache_is_replaced_by_an_empty_one(
+    fixed: Path, build: Build, fake_gpu: Any, refused: bytes
+) -> None:
+    fake_gpu.refused_timings = {b"of another device"}
+    key = build(fixed).key
+    EngineCache().keep_timings(key, refused)
+    assert build(fixed, force=True).built
+    assert fake_gpu.timings == [b"", b""]
+    assert EngineCache().timings(key) == b"measured;"
+
+
+def test_a_tensorrt_that_takes_no_timing_cache_builds_without(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    fake_gpu.refused_timings = {b""}
+    report = build(fixed)
+    assert report.built and EngineCache().timings(report.key) == b""
+
+
 @pytest.mark.parametrize(("distortion", "reason"), [(1.01, "mean 0.01 relative"), (float("nan"), "not finite")])
 def test_refused_with_numbers(fixed: Path, build: Build, fake_gpu: Any, distortion: float, reason: str) -> None:
     key = build(fixed).key

@@ -33,6 +33,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[...
         {"tensorrt": "10.3.1"},
         {"gpu": "Orin Nano"},
         {"compute_capability": "8.9"},
+        {"multiprocessors": 4},
         {"precision": "int8"},
         {"shape": (1, 376, 1242, 3)},
     ],

@@ -45,6 +45,7 @@ class CudaPython:
             index,
             name.decode() if isinstance(name, bytes) else str(name),
             f"{properties.major}.{properties.minor}",
+            int(properties.multiProcessorCount),
         )
         self._buffers: list[_PinnedBuffer] = []
         self._graphs: list[Any] = []

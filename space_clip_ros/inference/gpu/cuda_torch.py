@@ -34,7 +34,8 @@ class CudaTorch:
         """
         check_index(index, torch.cuda.device_count() if torch.cuda.is_available() else 0, "PyTorch")
         properties = torch.cuda.get_device_properties(index)
-        self.gpu = Gpu(index, properties.name, f"{properties.major}.{properties.minor}")
+        capability = f"{properties.major}.{properties.minor}"
+        self.gpu = Gpu(index, properties.name, capability, properties.multi_processor_count)
         self._device = torch.device("cuda", index)
         self._buffers: dict[int, _PinnedBuffer] = {}
         self._stream = cast(Callable[[torch.device], torch.cuda.Stream], torch.cuda.Stream)(self._device)

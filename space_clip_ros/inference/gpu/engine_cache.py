@@ -19,7 +19,7 @@ from space_clip_ros.files import write_whole
 from space_clip_ros.inference.gpu.engine_key import EngineKey
 from space_clip_ros.inference.model_files import user_folder
 
-_FORMAT = 1
+_FORMAT = 2
 _ENGINE = ".engine"
 _REFUSED = ".refused"
 
@@ -130,7 +130,7 @@ class EngineCache:
 
     def _timings_path(self, key: EngineKey) -> Path:
         # valid only for the same library and device: https://docs.nvidia.com/deeplearning/tensorrt (timing cache)
-        machine = re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.gpu}-{key.compute_capability}-{key.tensorrt}")
+        machine = re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.gpu}-{key.compute_capability}-{key.multiprocessors}sm-{key.tensorrt}")
         return self.folder / f"{machine}.timing"
 
 

@@ -33,6 +33,7 @@ def engine_key(file: Path, metadata: OnnxMetadata, gpu: Gpu) -> EngineKey:
         tensorrt=tensorrt.__version__,
         gpu=gpu.name,
         compute_capability=gpu.compute_capability,
+        multiprocessors=gpu.multiprocessors,
         precision=metadata.precision,
         shape=(1, height, width, 3),
     )

@@ -53,7 +53,7 @@ class Device:
         def use(device: torch.device) -> None:
             self.current = device.index
 
-        properties = SimpleNamespace(name="Fake Orin", major=8, minor=7)
+        properties = SimpleNamespace(name="Fake Orin", major=8, minor=7, multi_processor_count=8)
         return SimpleNamespace(
             uint8=torch.uint8,
             Tensor=torch.Tensor,

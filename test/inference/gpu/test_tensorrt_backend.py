@@ -79,7 +79,7 @@ def test_an_engine_that_cannot_be_read_is_named(model_dir: Path, build: Build, f
         load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
 
 
-@pytest.mark.parametrize("change", ["tensorrt", "gpu", "capability", "graph"])
+@pytest.mark.parametrize("change", ["tensorrt", "gpu", "capability", "power mode", "graph"])
 def test_a_stale_engine_is_not_loaded(
     model_dir: Path, tmp_path: Path, build: Build, fake_gpu: Any, change: str
 ) -> None:
@@ -96,6 +96,9 @@ def test_a_stale_engine_is_not_loaded(
     elif change == "capability":
         fake_gpu.compute_capability = (8, 9)
         expected = r"\(there is 100x60 for compute capability 8\.7\)"
+    elif change == "power mode":
+        fake_gpu.multiprocessors = 4
+        expected = r"\(there is 100x60 for a power mode with an SM count of 8\)"
     else:
         file.write_bytes(file.read_bytes() + b"\x72\x08\x0a\x02ab\x12\x02cd")  # one more metadata property: other bytes
     with pytest.raises(BackendError, match=expected):
