@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from space_clip_ros.synthetic.atlas import Atlas
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import Color, Mesh, concatenate, quads
 from space_clip_ros.synthetic.noise import Rng
 from space_clip_ros.synthetic.vehicle_parts import PAINTS, contact_shadow, wheel
@@ -95,7 +96,7 @@ def _body(shape: CarShape, atlas: Atlas, rng: Rng) -> Mesh:
     ):
         faces += _flanks(outline, texture, bounds, half, inset, belt, height, tints[texture])
     faces += [wheel(atlas, share * length - length / 2, half, 0.31) for share in (0.19, 0.81)]
-    return concatenate([*faces, contact_shadow(atlas, length, width)])
+    return concatenate([*faces, contact_shadow(atlas, length, width)]).labelled(Label.CAR)
 
 
 def _flanks(

@@ -16,7 +16,7 @@ def lamp(atlas: Atlas, rng: Rng, reach: float) -> Mesh:
     metal = atlas.pick(rng, ["metal", "dark_metal"])
     arm = box((0.1, abs(reach) + 0.1, 0.1), metal, base=height).placed((0, reach / 2, 0), 0.0)
     head = box((0.3, 0.7, 0.14), metal, base=height - 0.05, bottom=True).placed((0, reach, 0), 0.0)
-    return concatenate([prism(0.08, height, metal), arm, head])
+    return concatenate([prism(0.08, height, metal), arm, head]).labelled(Label.POLE)
 
 
 def sign(atlas: Atlas, rng: Rng) -> Mesh:
@@ -25,7 +25,7 @@ def sign(atlas: Atlas, rng: Rng) -> Mesh:
     plates = [_plate(atlas.pick_variant(rng, "sign"), low, rng.uniform(0.6, 0.9))]
     if rng.random() < 0.2:
         plates.append(_plate(atlas.pick_variant(rng, "sign"), low + 0.85, 0.7))
-    return concatenate([prism(0.035, low + 0.5, atlas.index("metal"), sides=4), *plates])
+    return concatenate([prism(0.035, low + 0.5, atlas.index("metal"), sides=4), *plates]).labelled(Label.POLE)
 
 
 def board(atlas: Atlas, rng: Rng) -> Mesh:
@@ -34,7 +34,7 @@ def board(atlas: Atlas, rng: Rng) -> Mesh:
     metal, texture = atlas.index("metal"), atlas.index("panel")
     posts = [prism(0.05, low + height, metal, sides=4).placed((0.06, y, 0), 0.0) for y in (-width / 3, width / 3)]
     face = [(0, width / 2, low), (0, -width / 2, low), (0, -width / 2, low + height), (0, width / 2, low + height)]
-    return concatenate([*posts, quads(face, texture, kind=CUTOUT)])
+    return concatenate([*posts, quads(face, texture, kind=CUTOUT)]).labelled(Label.POLE)
 
 
 def traffic_light(atlas: Atlas, rng: Rng, reach: float = 0.0) -> Mesh:
@@ -46,13 +46,14 @@ def traffic_light(atlas: Atlas, rng: Rng, reach: float = 0.0) -> Mesh:
         parts.append(prism(0.09, 5.8, metal))
         parts.append(box((0.12, abs(reach), 0.12), metal, base=5.7, bottom=True).placed((0, reach / 2, 0), 0.0))
         parts.append(head.placed((-0.2, reach, 5.1), 0.0))
-    return concatenate(parts)
+    return concatenate(parts).labelled(Label.POLE)
 
 
 def guard_rail(atlas: Atlas, length: float) -> Mesh:
     """Return a steel guard rail along x."""
     ends = (-length / 2, 0, 0), (length / 2, 0, 0)
-    return upright(*ends, 0.75, atlas.index("guard_rail"), (length / 4, 1), kind=CUTOUT)
+    rail = upright(*ends, 0.75, atlas.index("guard_rail"), (length / 4, 1), kind=CUTOUT)
+    return rail.labelled(Label.WALL)
 
 
 def fence(atlas: Atlas, rng: Rng, length: float) -> Mesh:
@@ -60,20 +61,21 @@ def fence(atlas: Atlas, rng: Rng, length: float) -> Mesh:
     ends = (-length / 2, 0, 0), (length / 2, 0, 0)
     height = rng.uniform(0.8, 1.8)
     texture = atlas.pick(rng, ["fence", "mesh_fence"], p=[0.75, 0.25])
-    return upright(*ends, height, texture, (length / height, 1), kind=CUTOUT)
+    return upright(*ends, height, texture, (length / height, 1), kind=CUTOUT).labelled(Label.WALL)
 
 
 def wall(atlas: Atlas, rng: Rng, length: float, height: float) -> Mesh:
     """Return a wall along x: plaster, brick, stone or concrete."""
     texture = atlas.pick(rng, ["wall_0", "wall_1", "bricks", "stones", "concrete"])
     size = (length, rng.uniform(0.2, 0.4), height + 0.5)
-    return box(size, texture, atlas.index("concrete"), repeat=3.0, base=-0.5)
+    return box(size, texture, atlas.index("concrete"), repeat=3.0, base=-0.5).labelled(Label.WALL)
 
 
 def bollard(atlas: Atlas, rng: Rng) -> Mesh:
     """Return a bollard, bin or junction box."""
     if rng.random() < 0.5:
-        return prism(rng.uniform(0.05, 0.12), rng.uniform(0.7, 1.1), atlas.index("dark_metal"))
+        post = prism(rng.uniform(0.05, 0.12), rng.uniform(0.7, 1.1), atlas.index("dark_metal"))
+        return post.labelled(Label.POLE)
     size = (rng.uniform(0.4, 1.2), rng.uniform(0.4, 0.8), rng.uniform(0.8, 1.5))
     return box(size, atlas.pick(rng, ["metal", "dark_metal", "concrete"]), tint=rng.uniform(0.4, 1.2, 3))
 
@@ -98,7 +100,7 @@ def bridge(atlas: Atlas, rng: Rng, reach: float, road: float) -> Mesh:
         for x in (-width / 4, width / 4)
     ]
     rails = [rail.placed((side * (width / 2 - 0.1), 0, 0), 0.0) for side in (-1, 1)]
-    return concatenate([deck, *rails, *pillars])
+    return concatenate([deck, *rails, *pillars]).labelled(Label.BUILDING)
 
 
 def gantry(atlas: Atlas, rng: Rng, left: float, right: float) -> Mesh:
@@ -111,7 +113,7 @@ def gantry(atlas: Atlas, rng: Rng, left: float, right: float) -> Mesh:
         if rng.random() < 0.7:
             face = [(-0.3, y + 3.5, 5.4), (-0.3, y, 5.4), (-0.3, y, 7.6), (-0.3, y + 3.5, 7.6)]
             boards.append(quads(face, panel, kind=CUTOUT))
-    return concatenate([*posts, beam, *boards])
+    return concatenate([*posts, beam, *boards]).labelled(Label.POLE)
 
 
 def underpass(atlas: Atlas, rng: Rng, length: float, half: float) -> Mesh:

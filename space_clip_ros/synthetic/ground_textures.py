@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from space_clip_ros.synthetic.atlas import Atlas
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.noise import Rng, fractal
 from space_clip_ros.synthetic.paint import (
     Color,
@@ -40,6 +41,14 @@ class Marking(NamedTuple):
     position: float
     width: float
     share: float
+
+
+_NATURAL = ("grass", "lawn", "dry_grass", "soil", "gravel", "field")
+
+
+def ground_label(texture: str) -> Label:
+    """Return the class of ground beside the carriageway, by the name of its texture."""
+    return Label.TERRAIN if texture in _NATURAL else Label.PAVEMENT
 
 
 def add_ground(atlas: Atlas, rng: Rng) -> None:

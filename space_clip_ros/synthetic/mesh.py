@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,11 +56,13 @@ class Mesh:
         """Return the mesh rotated about z by ``yaw`` radians, then moved to ``position``."""
         cosine, sine = np.cos(yaw), np.sin(yaw)
         turn = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
-        return replace(self, corners=self.corners @ turn + np.asarray(position), normals=self.normals @ turn)
+        corners = self.corners @ turn + np.asarray(position)
+        return Mesh(corners, self.uv, self.normals @ turn, self.texture, self.tint, self.kind, self.label)
 
     def labelled(self, label: Label) -> Mesh:
         """Return the mesh with all its quads in one class."""
-        return replace(self, label=np.full(len(self), label, np.uint8))
+        labels = np.full(len(self), int(label), np.uint8)
+        return Mesh(self.corners, self.uv, self.normals, self.texture, self.tint, self.kind, labels)
 
 
 _FIELDS = ("corners", "uv", "normals", "texture", "tint", "kind", "label")
@@ -101,7 +103,7 @@ def quads(
         np.full(count, texture, np.int32),
         _filled((count, 3), tint),
         np.full(count, kind, np.uint8),
-        np.full(count, Label.OTHER, np.uint8),
+        np.zeros(count, np.uint8),
     )
 
 
@@ -220,10 +222,10 @@ def loft(
     points = ring[:, None, :3] + ring[:, 3, None, None] * circle
     corners = np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2)
     across, down = repeat
-    u, v = np.linspace(0, across, sides + 1), np.linspace(down, 0, len(ring))
-    left, low = np.meshgrid(u[:-1], v[:-1])
-    right, high = np.meshgrid(u[1:], v[1:])
-    uv = np.stack([[left, low], [right, low], [right, high], [left, high]]).transpose(2, 3, 0, 1)
+    uv = np.empty((*corners.shape[:3], 2))
+    u, v = np.arange(sides + 1) * (across / sides), down - np.arange(len(ring)) * (down / (len(ring) - 1))
+    uv[..., (0, 3), 0], uv[..., (1, 2), 0] = u[:-1, None], u[1:, None]
+    uv[..., (0, 1), 1], uv[..., (2, 3), 1] = v[:-1, None, None], v[1:, None, None]
     return quads(corners.reshape(-1, 4, 3), texture, uv.reshape(-1, 4, 2), tint=tint)
 
 

@@ -22,7 +22,7 @@ def tree(atlas: Atlas, rng: Rng, height: float) -> Mesh:
     size = radius[0] * rng.uniform(0.4, 0.75, count)
     leaves = _clusters(atlas.pick_variant(rng, "leaves"), centers, size, direction, rng)
     stem = prism(0.03 * height * rng.uniform(0.5, 1.0), trunk + radius[2], atlas.index("bark"))
-    return concatenate([stem, leaves])
+    return concatenate([stem, leaves]).labelled(Label.VEGETATION)
 
 
 def tall_tree(atlas: Atlas, rng: Rng, height: float, bare: float, clusters: int = 26) -> Mesh:
@@ -89,7 +89,7 @@ def hedge(atlas: Atlas, rng: Rng, length: float, height: float) -> Mesh:
     top = upright(
         (-length / 2, 0, height - 0.1), (length / 2, 0, height - 0.1), 0.35, twigs, (length / 3, 1), kind=CUTOUT
     )
-    return concatenate([body, top])
+    return concatenate([body, top]).labelled(Label.VEGETATION)
 
 
 def forest_edge(atlas: Atlas, rng: Rng, length: float, height: float, depth: float) -> Mesh:
@@ -103,16 +103,15 @@ def forest_edge(atlas: Atlas, rng: Rng, length: float, height: float, depth: flo
         repeat = (length / tall * rng.uniform(0.5, 0.9), 1.0)
         tint = np.full(3, rng.uniform(0.7, 1.2))
         rows.append(upright(start, end, tall, texture, repeat, tint=tint, kind=CUTOUT, shading=(0, -1, 1)))
-    return concatenate(rows)
+    return concatenate(rows).labelled(Label.VEGETATION)
 
 
 def tall_grass(atlas: Atlas, rng: Rng, length: float) -> Mesh:
     """Return a strip of tall grass along x."""
-    height = rng.uniform(0.3, 0.8)
+    height, ends = rng.uniform(0.3, 0.8), ((-length / 2, 0, 0), (length / 2, 0, 0))
     texture = atlas.index("tall_grass")
-    return upright(
-        (-length / 2, 0, 0), (length / 2, 0, 0), height, texture, (length / 1.5, 1), kind=CUTOUT, shading=(0, 0, 1)
-    )
+    strip = upright(*ends, height, texture, (length / 1.5, 1), kind=CUTOUT, shading=(0, 0, 1))
+    return strip.labelled(Label.VEGETATION)
 
 
 def _crossed(atlas: Atlas, rng: Rng, family: str, height: float, half: float, base: float = 0.0) -> Mesh:
@@ -121,12 +120,11 @@ def _crossed(atlas: Atlas, rng: Rng, family: str, height: float, half: float, ba
     turns = rng.uniform(0, np.pi) + np.arange(3) * (np.pi / 3)
     ends = np.stack([np.cos(turns), np.sin(turns)], axis=1) * half
     tint = np.full(3, rng.uniform(0.7, 1.3))
-    return concatenate(
-        [
-            upright((-x, -y, base), (x, y, base), height, texture, tint=tint, kind=CUTOUT, shading=(0, 0, 1))
-            for x, y in ends
-        ]
-    )
+    walls = [
+        upright((-x, -y, base), (x, y, base), height, texture, tint=tint, kind=CUTOUT, shading=(0, 0, 1))
+        for x, y in ends
+    ]
+    return concatenate(walls).labelled(Label.VEGETATION)
 
 
 def _clusters(texture: int, centers: Floats, size: Floats, outward: Floats, rng: Rng) -> Mesh:
