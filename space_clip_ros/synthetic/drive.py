@@ -14,7 +14,12 @@ from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, to_kitti_png
-from space_clip_ros.synthetic.calibration import drawing_camera, scanner_to_camera, write_calibration
+from space_clip_ros.synthetic.calibration import (
+    drawing_camera,
+    scaled_camera,
+    scanner_to_camera,
+    write_calibration,
+)
 from space_clip_ros.synthetic.layouts import LAYOUTS
 from space_clip_ros.synthetic.lidar import scan
 from space_clip_ros.synthetic.render import CameraView
@@ -37,6 +42,11 @@ VARIATIONS = ("camera", "streets")
 
 _FIRST_OWN_DAY = datetime.date(2027, 1, 1)
 _OWN_DAYS = 1_000_000
+
+LABEL_FOLDER = "proj_label/image_02"
+"""Where in a drive's folder the label maps lie."""
+
+_FOLDERS = ("image_02", "proj_depth/groundtruth/image_02", LABEL_FOLDER, "velodyne_points")
 
 Rgb = NDArray[np.uint8]
 
@@ -70,6 +80,8 @@ def write_drive(
     speed: float | None = None,
     scans: bool = True,
     vary: Collection[str] = (),
+    labels: bool = False,
+    scale: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write one drive; the same arguments write the same files.
@@ -94,6 +106,10 @@ def write_drive(
         vary: which of :data:`VARIATIONS` to add. ``camera``: height, pitch, roll and lens of the camera
             (:func:`~space_clip_ros.synthetic.rig.random_rig`). ``streets``: more kinds of streets, weather and road
             users, many of them close (:func:`~space_clip_ros.synthetic.scene_builder.build_scene`).
+        labels: write label maps too: ``proj_label/image_02``, uint8, a
+            :class:`~space_clip_ros.synthetic.labels.Label` for every pixel.
+        scale: of the picture, from 0.1 to 1: smaller pictures take less time. The same view with fewer pixels; blur
+            and noise shrink with it.
         progress: called with (frames done, frames) after each frame.
 
     Returns:
@@ -103,32 +119,35 @@ def write_drive(
         InputError: frames or stride below 1, a negative seed or speed, or an unknown layout or variation.
         DataError: a file cannot be written, or the folder holds drives of another camera.
     """
-    _check(frames, seed, stride, layout, speed, vary)
+    _check(frames, seed, stride, layout, speed, vary, scale)
     period = stride / RATE_HZ
     scene = build_scene(seed, (frames - 1) * period, layout, speed, varied="streets" in vary)
     date, rig = DATE, CameraRig(camera)
     if "camera" in vary:
         date, rig = _own_day(seed), random_rig(seed, camera)
         scene.ego = rig.mounted_on(scene.ego)
+    camera = rig.camera
+    if scale != 1.0:
+        camera, scene.sensor = scaled_camera(camera, scale), scene.sensor.scaled(scale)
     day = Path(out_dir) / date
     drive = day / f"{date}_drive_{seed % 10_000:04d}_sync"
-    images, depths, points = (
-        drive / name for name in ("image_02", "proj_depth/groundtruth/image_02", "velodyne_points")
-    )
+    images, depths, classes, points = (drive / name for name in _FOLDERS)
     try:
-        write_calibration(day, rig.camera)
-        _remove_frames(images / "data", depths, points / "data")
+        write_calibration(day, camera)
+        _remove_frames(images / "data", depths, classes, points / "data")
         for folder in (images, *((points,) if scans else ())):
             _write_timestamps(folder / "timestamps.txt", frames, period)
         for index in range(frames):
             time, name = index * period, f"{index:010d}"
             mesh, pose = scene.mesh(time), scene.camera_pose(time)
-            view = CameraView(mesh, scene.atlas, drawing_camera(rig.camera), pose)
+            view = CameraView(mesh, scene.atlas, drawing_camera(camera), pose)
             rgb, depth = _exposed(view, scene, seed * 100_003 + index)
             if scans:
                 rng = np.random.default_rng([seed, index])
                 cloud = scan(mesh, scene.atlas, pose @ scanner_to_camera(), rng)
                 write_whole(points / "data" / f"{name}.bin", cloud.tobytes())
+            if labels:
+                write_whole(classes / f"{name}.png", _png(view.labels()))
             write_whole(depths / f"{name}.png", _png(to_kitti_png(depth)))
             write_whole(images / "data" / f"{name}.png", _png(rgb))
             if progress is not None:
@@ -147,7 +166,9 @@ def _own_day(seed: int) -> str:
     return f"{_FIRST_OWN_DAY + datetime.timedelta(days=seed % _OWN_DAYS):%Y_%m_%d}"
 
 
-def _check(frames: int, seed: int, stride: int, layout: str | None, speed: float | None, vary: Collection[str]) -> None:
+def _check(
+    frames: int, seed: int, stride: int, layout: str | None, speed: float | None, vary: Collection[str], scale: float
+) -> None:
     if frames < 1 or stride < 1:
         raise InputError(f"frames and stride must be at least 1, got {frames} and {stride}")
     if seed < 0:
@@ -156,6 +177,8 @@ def _check(frames: int, seed: int, stride: int, layout: str | None, speed: float
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     if speed is not None and not 0 <= speed <= 50:
         raise InputError(f"speed must be from 0 to 50 m/s, got {speed}")
+    if not 0.1 <= scale <= 1:
+        raise InputError(f"scale must be from 0.1 to 1, got {scale}")
     unknown = [name for name in vary if name not in VARIATIONS]
     if unknown:
         raise InputError(f"vary must name some of {', '.join(VARIATIONS)}, got {', '.join(map(repr, unknown))}")
@@ -180,7 +203,7 @@ def _write_timestamps(path: Path, frames: int, period: float) -> None:
 
 
 def _png(image: Rgb | NDArray[np.uint16]) -> bytes:
-    """Encode an RGB image or integer depth as PNG."""
+    """Encode an RGB image, integer depth or classes as PNG."""
     # OpenCV uses its fastest settings (one filter, level 1) only if no level is given. Nothing repeats in noisy images,
     # so Huffman coding alone is enough for them; smooth depth is half as large with the default strategy.
     if image.ndim == 3:

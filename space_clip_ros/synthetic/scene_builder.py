@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from space_clip_ros.synthetic import furniture, people, plants, vehicles
@@ -23,6 +25,11 @@ from space_clip_ros.synthetic.traffic import add_parked_cars, add_traffic
 from space_clip_ros.synthetic.variety import add_variety
 from space_clip_ros.synthetic.vehicle_textures import add_more_vehicles, add_vehicles
 
+DRIVES_PER_ATLAS = 16
+"""How many seeds with varied streets in a row share textures, the road's aside: painting them takes longer than drawing
+a short drive."""
+
+_TEXTURES = 0xA71A5  # keeps the textures' random numbers apart from the scene's
 _ROAD_BEHIND_M, _ROAD_AHEAD_M = 40.0, 280.0
 _USUAL_SHARES = (0.28, 0.3, 0.17, 0.08, 0.17)
 _VARIED_SHARES = (0.2, 0.2, 0.1, 0.07, 0.11, 0.15, 0.11, 0.06)
@@ -69,7 +76,12 @@ def build_scene(
         pitch=np.radians(np.clip(rng.normal(0, 0.7), -1.5, 1.5)),
         roll=rng.normal(0, np.radians(0.5)),
     )
-    atlas = _build_atlas(rng, plan, varied or kind not in USUAL)
+    atlas = _varied_atlas(seed // DRIVES_PER_ATLAS).copy() if varied or kind not in USUAL else _usual_atlas(rng)
+    surface = "asphalt"
+    if varied:
+        paved = 0.6 if plan.layout is OLD_TOWN else 0.05
+        surface = str(rng.choice(SURFACES, p=(0.95 - paved, paved, 0.05)))
+    add_road(atlas, rng, 2 * plan.half_width, plan.markings, surface)
     light, sensor = (varied_light, varied_sensor) if varied else (random_light, random_sensor)
     scene = Scene(rng, atlas, road, light(rng), sensor(rng), ego, varied=varied)
     _add_zones(scene, plan)
@@ -83,20 +95,22 @@ def build_scene(
     return scene
 
 
-def _build_atlas(rng: Rng, plan: RoadPlan, whole: bool) -> Atlas:
-    """Return the textures of a scene: those of the usual kinds of road, or the whole collection."""
+def _usual_atlas(rng: Rng) -> Atlas:
+    """Return textures of everything but the road, for the usual kinds of road."""
     atlas = Atlas()
     for add in (add_ground, add_plants, add_buildings, add_vehicles, add_furniture):
         add(atlas, rng)
-    surface = "asphalt"
-    if whole:
-        add_more_plants(atlas, rng)
-        add_more_furniture(atlas)
-        add_more_vehicles(atlas, rng)
-        add_people(atlas, rng)
-        paved = 0.6 if plan.layout is OLD_TOWN else 0.05
-        surface = str(rng.choice(SURFACES, p=(0.95 - paved, paved, 0.05)))
-    add_road(atlas, rng, 2 * plan.half_width, plan.markings, surface)
+    return atlas
+
+
+@lru_cache(maxsize=1)
+def _varied_atlas(number: int) -> Atlas:
+    """Return textures of everything but the road, for all kinds of road; do not add to it."""
+    rng = np.random.default_rng([number, _TEXTURES])
+    atlas = _usual_atlas(rng)
+    for add in (add_more_plants, add_more_vehicles, add_people):
+        add(atlas, rng)
+    add_more_furniture(atlas)
     return atlas
 
 

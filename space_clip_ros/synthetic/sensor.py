@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from space_clip_ros.synthetic.noise import Rng
 
 _NOISE_FRAME = (512, 2048)
+_PIXEL_BLUR = 0.45  # standard deviation of a blur that softens edges like the mean over a pixel's area, pixels
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class Sensor:
     blur: float = 0.6
     noise: float = 2.0
     grain: NDArray[np.int16] = field(default_factory=lambda: np.zeros((*_NOISE_FRAME, 3), np.int16))
+
+    def scaled(self, factor: float) -> Sensor:
+        """Return what this camera gives after its pictures are made smaller by ``factor`` (below 1).
+
+        Blur and noise shrink with the picture. What remains of the blur is at least what averaging over pixels does.
+        """
+        grain = np.rint(self.grain * np.float32(factor)).astype(np.int16)
+        blur = float(np.hypot(self.blur * factor, _PIXEL_BLUR))
+        return replace(self, blur=blur, noise=self.noise * factor, grain=grain)
 
 
 def random_sensor(rng: Rng) -> Sensor:
@@ -67,7 +78,7 @@ def varied_sensor(rng: Rng) -> Sensor:
         vignette=float(rng.uniform(0, 0.35)),
         blur=float(rng.triangular(0.3, 0.35, 0.9)),
         noise=noise,
-        grain=_grain(rng, noise),
+        grain=np.rint(_unit_grain() * np.float32(noise)).astype(np.int16),
     )
 
 
@@ -102,6 +113,14 @@ def expose(light: NDArray[np.float32], sensor: Sensor, rng: Rng) -> NDArray[np.u
     if grain.shape != image.shape:
         grain = np.tile(sensor.grain, (height // _NOISE_FRAME[0] + 1, width // _NOISE_FRAME[1] + 1, 1))[:height, :width]
     return np.asarray(cv2.add(image, grain, dtype=cv2.CV_8U))
+
+
+@lru_cache(maxsize=1)
+def _unit_grain() -> NDArray[np.float32]:
+    """Return noise of standard deviation 1, the same every time: frames differ by the window they take of it."""
+    rng = np.random.default_rng(0)
+    grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
+    return np.asarray(np.float32(0.8) * grain + np.float32(0.6) * rng.standard_normal((*_NOISE_FRAME, 1), np.float32))
 
 
 def _grain(rng: Rng, noise: float) -> NDArray[np.int16]:
