@@ -45,7 +45,15 @@ _GROUND_CLEARANCE = 0.22
 
 def car(atlas: Atlas, rng: Rng) -> Mesh:
     """Return a car or van of random shape and colour."""
-    shape = _SHAPES[rng.choice(len(_SHAPES), p=(0.16, 0.22, 0.14, 0.18, 0.1, 0.1, 0.06, 0.04))]
+    return _body(_SHAPES[rng.choice(len(_SHAPES), p=(0.16, 0.22, 0.14, 0.18, 0.1, 0.1, 0.06, 0.04))], atlas, rng)
+
+
+def van(atlas: Atlas, rng: Rng) -> Mesh:
+    """Return a small or large van of random colour."""
+    return _body(_SHAPES[-1 - int(rng.integers(2))], atlas, rng)
+
+
+def _body(shape: CarShape, atlas: Atlas, rng: Rng) -> Mesh:
     length, width, height = np.asarray(shape.size) * rng.uniform(0.96, 1.04, 3)
     paint = np.asarray(PAINTS[rng.integers(len(PAINTS))]) * rng.uniform(0.8, 1.2)
     x = np.asarray(shape.cabin) * length - length / 2

@@ -99,7 +99,7 @@ class CameraView:
         def shade(pixel: slice | NDArray[np.intp], out: NDArray[np.float32]) -> None:
             facet = place.take(front[pixel])
             points = SurfacePoints.at(self.camera, pixel, facet, inverse[pixel])
-            sunlit = None if shadow is None else shadow.lit(points)
+            sunlit = None if shadow is None else shadow.lit(points, light.soft_shadows)
             shading.color(lookup.texels(points), paint[pixel], points, sunlit, out)
 
         chunk = max(_CHUNK // width, 1) * width

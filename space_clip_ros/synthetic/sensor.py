@@ -41,12 +41,7 @@ class Sensor:
 def random_sensor(rng: Rng) -> Sensor:
     """Return a camera with random settings."""
     noise = rng.uniform(0.6, 3.0)
-    grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
-    shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32)
-    for part in (grain, shared):
-        part *= np.float32(noise)
-        part *= np.float32(0.6)
-    grain += shared
+    grain = _grain(rng, noise)
     warm = rng.normal(0, 0.05)
     return Sensor(
         brightness=float(rng.uniform(75, 120)),
@@ -56,7 +51,23 @@ def random_sensor(rng: Rng) -> Sensor:
         vignette=float(rng.uniform(0, 0.3)),
         blur=float(rng.uniform(0.45, 0.85)),
         noise=float(noise),
-        grain=np.rint(grain, out=grain).astype(np.int16),
+        grain=grain,
+    )
+
+
+def varied_sensor(rng: Rng) -> Sensor:
+    """Return a camera of a wider range than :func:`random_sensor`'s: most of hard contrast and sharp, like KITTI's."""
+    noise = float(np.exp(rng.uniform(np.log(0.5), np.log(5.0))))
+    warm = rng.normal(0, 0.06)
+    return Sensor(
+        brightness=float(rng.triangular(65, 115, 150)),
+        contrast=float(rng.triangular(1.1, 1.7, 2.1)),
+        balance=(float(1 + warm), float(1 + rng.normal(0, 0.02)), float(1 - warm)),
+        saturation=float(rng.uniform(0.5, 1.4)),
+        vignette=float(rng.uniform(0, 0.35)),
+        blur=float(rng.triangular(0.3, 0.35, 0.9)),
+        noise=noise,
+        grain=_grain(rng, noise),
     )
 
 
@@ -91,6 +102,17 @@ def expose(light: NDArray[np.float32], sensor: Sensor, rng: Rng) -> NDArray[np.u
     if grain.shape != image.shape:
         grain = np.tile(sensor.grain, (height // _NOISE_FRAME[0] + 1, width // _NOISE_FRAME[1] + 1, 1))[:height, :width]
     return np.asarray(cv2.add(image, grain, dtype=cv2.CV_8U))
+
+
+def _grain(rng: Rng, noise: float) -> NDArray[np.int16]:
+    """Return noise of a standard deviation, byte values, part of it the same in all channels."""
+    grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
+    shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32)
+    for part in (grain, shared):
+        part *= np.float32(noise)
+        part *= np.float32(0.6)
+    grain += shared
+    return np.asarray(np.rint(grain, out=grain).astype(np.int16))
 
 
 def _gain(sample: NDArray[np.float32], target: float) -> float:

@@ -10,6 +10,7 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic.calibration import drawing_camera
 from space_clip_ros.synthetic.drive import KITTI_CAMERA, render, write_drive
 from space_clip_ros.synthetic.render import CameraView
+from space_clip_ros.synthetic.rig import random_rig
 from space_clip_ros.synthetic.scene_builder import build_scene
 
 SMALL = PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2)
@@ -118,6 +119,19 @@ def test_a_folder_of_another_cameras_drives_is_rejected(tmp_path) -> None:
     assert error.value.remedy == "write to another folder"
 
 
+def test_drives_of_varied_cameras_share_a_folder_and_are_read_with_their_own_calibration(tmp_path) -> None:
+    usual = KittiDrive(write_drive(tmp_path, 1, 4, SMALL, scans=False))
+    varied = [KittiDrive(write_drive(tmp_path, 1, seed, SMALL, vary=["camera"])) for seed in (4, 5)]
+    assert [drive.name for drive in varied] == ["2027_01_05_drive_0004_sync", "2027_01_06_drive_0005_sync"]
+    assert usual.camera == SMALL
+    for seed, drive in zip((4, 5), varied, strict=True):
+        expected = random_rig(seed, SMALL).camera
+        np.testing.assert_allclose(drive.camera.K, expected.K)
+        measured, exact = drive.ground_truth(0), drive.ground_truth(0, annotated=True)
+        both = np.isfinite(measured) & np.isfinite(exact)
+        assert np.median((np.abs(measured - exact) / exact)[both]) < 0.01
+
+
 def test_without_scans(tmp_path) -> None:
     path = write_drive(tmp_path, 1, 0, SMALL, scans=False)
     assert not (path / "velodyne_points").exists()
@@ -152,6 +166,7 @@ def test_a_shorter_drive_written_over_a_longer_one_leaves_nothing_of_it(tmp_path
         ({"seed": -1}, "0 or more"),
         ({"layout": "moon"}, "city, residential"),
         ({"speed": 99.0}, "0 to 50"),
+        ({"vary": ["camera", "planets"]}, "camera, streets, got 'planets'"),
         ({"speed": float("nan")}, "0 to 50"),
     ],
 )

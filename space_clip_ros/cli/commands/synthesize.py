@@ -24,7 +24,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every N-th frame of a 10 Hz drive (default 1)"
     )
-    parser.add_argument("--layout", help="city, residential, country, highway or avenue (default: random, by seed)")
+    parser.add_argument(
+        "--layout",
+        help="city, residential, country, highway, avenue, woods, old_town or parking (default: random, by seed; the"
+        " last three only with --vary streets)",
+    )
+    parser.add_argument(
+        "--vary",
+        nargs="+",
+        default=[],
+        metavar="WHAT",
+        help="camera: another height, tilt and lens each drive, in a day's folder of its own; streets: more kinds of"
+        " streets, weather and close road users (default: neither)",
+    )
     parser.add_argument("--no-scans", dest="scans", action="store_false", help="leave out the laser scans")
 
 
@@ -46,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
                 stride=args.stride,
                 layout=args.layout,
                 scans=args.scans,
+                vary=args.vary,
                 progress=lambda done, total: bar.update(),
             )
             say(str(drive))
