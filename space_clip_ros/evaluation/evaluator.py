@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.evaluation.boundaries import BoundaryScores, boundary_scores
 from space_clip_ros.evaluation.distance_bands import BandErrors, band_errors
 from space_clip_ros.evaluation.metrics import pixel_metrics
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
+from space_clip_ros.evaluation.sky import SkyShares, sky_shares
 
 _READERS = 4
 _READ_AHEAD = 16
@@ -49,12 +51,16 @@ class FrameScore(NamedTuple):
         metrics: the metrics by name; None if no pixel could be compared.
         bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
             pixels; None if no pixel could be compared.
+        boundaries: how well contours fit; None if not asked for, or the truth is not dense.
+        sky: what is said of the sky; None if not asked for, or no sky is known.
     """
 
     number: int
     label: str
     metrics: dict[str, float] | None
     bands: dict[str, BandErrors] | None = None
+    boundaries: BoundaryScores | None = None
+    sky: SkyShares | None = None
 
 
 def prepared_frames(
@@ -93,6 +99,7 @@ def evaluate(
     protocol: EvaluationProtocol,
     on_frame: Callable[[FrameScore], None] = lambda score: None,
     batch: int = 1,
+    edges: bool = False,
 ) -> list[FrameScore]:
     """Score every frame.
 
@@ -102,6 +109,7 @@ def evaluate(
         protocol: how to compare.
         on_frame: called with each score, in order.
         batch: largest number of images predicted together; they are neighbours of one size.
+        edges: also score boundaries and sky, over the whole picture.
 
     Raises:
         DataError: a frame cannot be read.
@@ -112,6 +120,7 @@ def evaluate(
         depths = predict([frame.image for _, frame in group])
         for (index, frame), depth in zip(group, depths, strict=True):
             score = score_frame(index, frames.label(index), depth, frame.depth, protocol)
+            score = with_edges(score, depth, frame.depth, protocol) if edges else score
             scores.append(score)
             on_frame(score)
     return scores
@@ -139,6 +148,18 @@ def score_frame(index: int, label: str, prediction: Depth, truth: Depth, protoco
     p, t = protocol.compared(prediction, truth)
     return (
         FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t)) if p.size else FrameScore(index, label, None)
+    )
+
+
+def with_edges(score: FrameScore, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
+    """Return the score with those of boundaries and sky, at the truth's size; arguments as :func:`score_frame`.
+
+    They are taken over the whole picture, whatever the protocol's crop, and without median scaling.
+    """
+    fitted = protocol.fit(prediction, truth)
+    return score._replace(
+        boundaries=boundary_scores(fitted, truth, protocol.min_depth, protocol.max_depth),
+        sky=sky_shares(fitted, truth, protocol.max_depth),
     )
 
 

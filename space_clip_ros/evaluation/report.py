@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.distance_bands import ALL, BandErrors, mean_bands
 from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, Predict, mean_metrics
@@ -28,12 +30,14 @@ class Summary(NamedTuple):
         metrics: averaged metrics, by name; empty if no image could be compared.
         bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
             pixels.
+        edges: boundaries and sky, as in :func:`mean_edges`; empty if not asked for.
     """
 
     frames: int
     skipped: int
     metrics: dict[str, float]
     bands: dict[str, BandErrors]
+    edges: dict[str, dict[str, float]]
 
     @property
     def overall(self) -> BandErrors | None:
@@ -44,7 +48,25 @@ class Summary(NamedTuple):
 def summarize(scores: Sequence[FrameScore]) -> Summary:
     """Average the scores of frames, each with the same weight."""
     counted = [score.bands for score in scores if score.bands is not None]
-    return Summary(len(counted), len(scores) - len(counted), mean_metrics(scores), mean_bands(counted))
+    skipped = len(scores) - len(counted)
+    return Summary(len(counted), skipped, mean_metrics(scores), mean_bands(counted), mean_edges(scores))
+
+
+def mean_edges(scores: Sequence[FrameScore]) -> dict[str, dict[str, float]]:
+    """Average what frames show of boundaries and sky, each frame with the same weight.
+
+    Returns:
+        ``boundaries`` with the means of :class:`~space_clip_ros.evaluation.boundaries.BoundaryScores` and ``sky`` with
+        those of :class:`~space_clip_ros.evaluation.sky.SkyShares`, both with the number of their ``frames``; without
+        those that no frame has.
+    """
+    means = {}
+    for name in ("boundaries", "sky"):
+        found = [getattr(score, name) for score in scores if getattr(score, name) is not None]
+        if found:
+            columns = zip(found[0]._fields, np.mean(found, axis=0).tolist(), strict=True)
+            means[name] = {"frames": len(found), **dict(columns)}
+    return means
 
 
 def summarize_groups(scores: Sequence[FrameScore], groups: Sequence[str]) -> dict[str, Summary]:
@@ -77,6 +99,7 @@ class EvaluationReport:
         skipped: number of images in which no pixel could be compared.
         metrics: averaged metrics, by name.
         bands: errors by distance, as in :class:`Summary`.
+        edges: boundaries and sky, as in :class:`Summary`.
         groups: the same for groups of frames, by their names; empty if not asked for.
     """
 
@@ -89,6 +112,7 @@ class EvaluationReport:
     skipped: int
     metrics: dict[str, float]
     bands: dict[str, BandErrors]
+    edges: dict[str, dict[str, float]]
     groups: dict[str, Summary]
 
     @classmethod

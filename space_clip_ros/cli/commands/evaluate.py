@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 GROUPS = ("scene", "folder")
 """What frames can be grouped by."""
 
+_EDGES = {
+    "boundaries": "f1 {f1:.4f}, precision {precision:.4f}, recall {recall:.4f}",
+    "sky": "{near:.1%} of it nearer than 40 m, {in_range:.1%} nearer than the largest depth",
+}
+_DENSE = "give synthetic drives, with truth: annotated and unknown: far, or other frames with depth at most pixels"
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand and its options."""
@@ -58,6 +64,11 @@ def add_parser(subparsers: Any) -> None:
         help="images per run, if the model takes several (default: %(default)s)",
     )
     parser.add_argument("--by", choices=GROUPS, help="also report each scene (or drive), or each folder, on its own")
+    parser.add_argument(
+        "--edges",
+        action="store_true",
+        help="also report how well depth's boundaries fit, and how much of the sky is called near; needs dense truth",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per image here")
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="draw the N frames with the largest abs_rel")
@@ -74,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         DataError: frames cannot be read or compared, or a result cannot be written.
         SpaceClipError: the model cannot be loaded or run.
     """
+    from space_clip_ros.errors import DataError
     from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst_frames
     from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
     from space_clip_ros.inference import load_predictor
@@ -88,11 +100,13 @@ def run(args: argparse.Namespace) -> int:
         predict = flip_averaged(predictor) if args.flip else predictor
         with progress_bar(len(frames), "evaluating") as bar:
             together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
-            scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch)
+            scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch, args.edges)
         info = predictor.info
         report = EvaluationReport.from_scores(
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
         )
+        if args.edges and "boundaries" not in report.edges:
+            raise DataError(args.data, "no validation frame has dense depth, which --edges needs", _DENSE)
         _show(report, args.by)
         if args.json:
             write_json(args.json, report)
@@ -147,6 +161,8 @@ def _show(report: EvaluationReport, by: str | None) -> None:
     say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
     for name, errors in report.bands.items():
         say(f"  {name:<9} {errors.share:>9.1%} {_figures(errors)}")
+    for name, means in report.edges.items():
+        say(f"  {name} ({means['frames']} frames): {_EDGES[name].format(**means)}")
     if report.groups:
         say(f"  {'frames':<9} {'rmse':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}  {by}")
     for name, group in report.groups.items():

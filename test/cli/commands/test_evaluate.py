@@ -10,9 +10,11 @@ import torch
 from space_clip_ros import settings
 from space_clip_ros.cli.main import main
 from space_clip_ros.data.collection import FrameCollection, open_sources
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import write_depth_png
 from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.model import build, load_checkpoint, save_checkpoint
+from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
 from space_clip_ros.training.validation import Validator
@@ -62,6 +64,24 @@ def test_errors_are_reported_by_distance_and_by_group(command, tmp_path, capsys)
     assert f"  0         {'-':>9} {'-':>9} {'-':>9} {'-':>9}  dark" in out
     assert main([*command, *frames, "--by", "folder"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"  {tmp_path / 'frames'}")
+
+
+def test_edges_of_a_synthetic_drive(command, tmp_path, capsys):
+    camera = PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2)
+    drive = write_drive(tmp_path, 2, 7, camera, stride=20, scans=False)
+    source = f"data.validation=[{{path: {drive}, truth: annotated, unknown: far}}]"
+    assert main([*command, source, "--protocol", "standard", "--edges", "--json", str(tmp_path / "e.json")]) == 0
+    found, out = json.loads((tmp_path / "e.json").read_text()), capsys.readouterr().out
+    boundaries, sky = found["edges"]["boundaries"], found["edges"]["sky"]
+    assert boundaries["frames"] == sky["frames"] == 2
+    assert 0.05 < sky["share"] < 0.6 and sky["in_range"] == 1.0 and 0 <= sky["near"] <= 1
+    assert f"boundaries (2 frames): f1 {boundaries['f1']:.4f}, precision {boundaries['precision']:.4f}" in out
+    assert f"sky (2 frames): {sky['near']:.1%} of it nearer than 40 m, 100.0% nearer than the largest depth" in out
+
+
+def test_edges_need_dense_truth(command, capsys):
+    assert main([*command, "--protocol", "standard", "--edges"]) == 1
+    assert "no validation frame has dense depth, which --edges needs; give synthetic drives" in capsys.readouterr().err
 
 
 def test_the_reference_protocol_agrees_with_training_s_own_evaluation(command, run_yaml, tmp_path):
