@@ -101,7 +101,9 @@ class DepthCore:
         factor, note = self._focal_factor(request)
         scale = request.settings.depth_scale * factor
         grid = self._grid(request.settings, (prepared.rgb.shape[0], prepared.rgb.shape[1]))
-        return DepthFrame(request, prepared.rgb, prediction.depth, scale, self._projector, note, grid)
+        depth = grid.of(prediction.depth)
+        metres = depth if scale == 1.0 else depth * np.float32(scale)
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, note, grid)
 
     def _focal_factor(self, request: DepthRequest) -> tuple[float, str]:
         """Return the factor for the camera's field of view, and why it is 1 although it was asked for."""

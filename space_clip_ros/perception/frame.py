@@ -59,8 +59,8 @@ class DepthFrame:
     Args:
         request: the image and the outputs wanted of it.
         image: (H, W, 3) uint8, rectified where that applies.
-        estimate: (H, W) float32, the network's depth of every pixel of the image, metres.
-        scale: what it is multiplied by.
+        metres: (h, w) float32 scaled depth of the grid's pixels, not yet cut to the range.
+        scale: the factor that is in ``metres``.
         projector: makes the projector of the frame's camera.
         grid: the image's pixels that have depth.
 
@@ -74,7 +74,7 @@ class DepthFrame:
         self,
         request: DepthRequest,
         image: NDArray[np.uint8],
-        estimate: NDArray[np.float32],
+        metres: NDArray[np.float32],
         scale: float,
         projector: MakeProjector,
         note: str = "",
@@ -86,7 +86,7 @@ class DepthFrame:
         self._grid = grid
         self.scale = scale
         self.note = note
-        self._estimate = estimate
+        self._metres = metres
         self._projector = projector
 
     @functools.cached_property
@@ -117,11 +117,6 @@ class DepthFrame:
     def projector(self, stride: int) -> Projector | None:
         """Return the projector of every ``stride``-th pixel; None where the camera is unknown."""
         return None if self.camera is None else self._projector(self.camera, stride)
-
-    @functools.cached_property
-    def _metres(self) -> NDArray[np.float32]:
-        picked = self._grid.of(self._estimate)
-        return picked if self.scale == 1.0 else picked * np.float32(self.scale)
 
     def _cut(self, max_depth: float, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)
