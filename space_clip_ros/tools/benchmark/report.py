@@ -136,7 +136,8 @@ def _end_to_end(part: Mapping[str, Any]) -> str:
     stages = [(stage, f"{value:.2f}") for stage, value in part["stages_ms"].items()]
     stages.append(("**node overhead**: all but the engine", f"{part['overhead_ms']:.2f}"))
     conversions = [(name, *_times(found)) for name, found in part["conversions_ms"].items()]
-    facts = f"{received}; cloud stride {part['stride']}; {part['rmw']}, DDS profile {part['dds_profile']}."
+    pixels = f"depth_resolution {part['depth_resolution']}, cloud stride {part['stride']}"
+    facts = f"{received}; {pixels}; {part['rmw']}, DDS profile {part['dds_profile']}."
     return "\n\n".join(
         [
             f"## End to end, {width}x{height}",
