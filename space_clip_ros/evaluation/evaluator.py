@@ -24,6 +24,8 @@ Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 Predict = Callable[[Image], Depth]
 PredictBatch = Callable[[Sequence[Image]], list[Depth]]
+Correct = Callable[[RgbdFrame, Depth], Depth]
+"""Returns the depth to compare, of a frame and the depth predicted of it, such as one scaled for its camera."""
 
 
 class FrameSequence(Protocol):
@@ -63,6 +65,11 @@ class FrameScore(NamedTuple):
     sky: SkyShares | None = None
 
 
+def uncorrected(frame: RgbdFrame, depth: Depth) -> Depth:
+    """Return depth as it was predicted."""
+    return depth
+
+
 def prepared_frames(
     frames: FrameSequence, indices: Sequence[int], protocol: EvaluationProtocol
 ) -> Iterator[tuple[int, RgbdFrame]]:
@@ -100,6 +107,8 @@ def evaluate(
     on_frame: Callable[[FrameScore], None] = lambda score: None,
     batch: int = 1,
     edges: bool = False,
+    correct: Correct = uncorrected,
+    on_depth: Callable[[int, RgbdFrame, Depth], None] = lambda index, frame, depth: None,
 ) -> list[FrameScore]:
     """Score every frame.
 
@@ -110,6 +119,8 @@ def evaluate(
         on_frame: called with each score, in order.
         batch: largest number of images predicted together; they are neighbours of one size.
         edges: also score boundaries and sky, over the whole picture.
+        correct: called with each frame, as the protocol prepares it, and its predicted depth.
+        on_depth: called with each frame's index, the prepared frame and the depth that is compared, in order.
 
     Raises:
         DataError: a frame cannot be read.
@@ -119,8 +130,10 @@ def evaluate(
     for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
         depths = predict([frame.image for _, frame in group])
         for (index, frame), depth in zip(group, depths, strict=True):
-            score = score_frame(index, frames.label(index), depth, frame.depth, protocol)
-            score = with_edges(score, depth, frame.depth, protocol) if edges else score
+            corrected = correct(frame, depth)
+            on_depth(index, frame, corrected)
+            score = score_frame(index, frames.label(index), corrected, frame.depth, protocol)
+            score = with_edges(score, corrected, frame.depth, protocol) if edges else score
             scores.append(score)
             on_frame(score)
     return scores

@@ -13,10 +13,18 @@ import numpy as np
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.distance_bands import ALL, BandErrors, mean_bands
-from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, Predict, mean_metrics
+from space_clip_ros.evaluation.evaluator import (
+    Correct,
+    FrameScore,
+    FrameSequence,
+    Predict,
+    mean_metrics,
+    uncorrected,
+)
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
+from space_clip_ros.evaluation.temporal import TemporalReport
 from space_clip_ros.files import write_whole, written_whole
 from space_clip_ros.geometry.image_file import write_rgb
 
@@ -101,6 +109,8 @@ class EvaluationReport:
         bands: errors by distance, as in :class:`Summary`.
         edges: boundaries and sky, as in :class:`Summary`.
         groups: the same for groups of frames, by their names; empty if not asked for.
+        focal_scaling: what was done about cameras' fields of view, and for how many frames.
+        temporal: how steady depth is; None if not asked for.
     """
 
     model: str
@@ -114,6 +124,8 @@ class EvaluationReport:
     bands: dict[str, BandErrors]
     edges: dict[str, dict[str, float]]
     groups: dict[str, Summary]
+    focal_scaling: dict[str, int] = dataclasses.field(default_factory=dict)
+    temporal: TemporalReport | None = None
 
     @classmethod
     def from_scores(
@@ -165,6 +177,7 @@ def write_worst(
     predict: Predict,
     frames: FrameSequence,
     protocol: EvaluationProtocol,
+    correct: Correct = uncorrected,
 ) -> Iterator[Path]:
     """Predict and draw frames again, in the order given, and yield the paths of the pictures.
 
@@ -173,7 +186,7 @@ def write_worst(
     """
     for rank, score in enumerate(scores, start=1):
         frame = protocol.prepare(frames[score.number])
-        depth = protocol.fit(predict(frame.image), frame.depth)
+        depth = protocol.fit(correct(frame, predict(frame.image)), frame.depth)
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
         write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

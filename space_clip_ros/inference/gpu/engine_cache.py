@@ -130,7 +130,9 @@ class EngineCache:
 
     def _timings_path(self, key: EngineKey) -> Path:
         # valid only for the same library and device: https://docs.nvidia.com/deeplearning/tensorrt (timing cache)
-        machine = re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.gpu}-{key.compute_capability}-{key.multiprocessors}sm-{key.tensorrt}")
+        machine = re.sub(
+            r"[^A-Za-z0-9.]+", "-", f"{key.gpu}-{key.compute_capability}-{key.multiprocessors}sm-{key.tensorrt}"
+        )
         return self.folder / f"{machine}.timing"
 
 
