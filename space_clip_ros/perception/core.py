@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
+from space_clip_ros.perception.focal_scaling import focal_factor
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
-from space_clip_ros.perception.focal_scaling import focal_factor
 
 ENGINE = "engine"
 """Stage of the model's run; the model's own stages are ``engine/NAME``."""
@@ -99,17 +99,20 @@ class DepthCore:
         return focal_factor(camera, trained), ""
 
 
-def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the name and array of each output that the frame's request wants, each made when its turn comes.
+def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, Any]]:
+    """Yield the name and array or scan of each output that the frame's request wants, each made when its turn comes.
 
-    So the first array can be on its way while the next is made.
+    So the first can be on its way while the next is made. Those that this frame does not give are left out;
+    ``frame.left_out`` then says why.
     """
     frame.request.watch.restart()
     _ = frame.depth
     frame.request.watch.lap("range")
     for name, output in OUTPUTS.items():
         if name in frame.request.outputs:
-            yield name, output.compute(frame)
+            made = output.compute(frame)
+            if made is not None:
+                yield name, made
 
 
 def _rectified(request: DepthRequest) -> NDArray[np.uint8]:

@@ -13,9 +13,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.cloud import Projector, without_discontinuities
 from space_clip_ros.geometry.depth import invalidate
+from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
 from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.ground import Ground, GroundTracker, Mount
 from space_clip_ros.perception.stopwatch import Stopwatch
 
 Allocate: TypeAlias = Callable[[str, tuple[int, ...], DTypeLike], NDArray[Any]]
@@ -42,6 +44,9 @@ class DepthRequest:
             where it is unknown.
         allocate: gives each output its memory, so that a caller can have arrays written where it needs them.
         watch: times the image's stages.
+        stamp_s: when the image was taken, seconds; None where unknown.
+        ground: the ground that the camera's images so far have shown.
+        scan_pose: (4, 4) the camera's pose in ``scan.frame_id``; None where it is unknown.
     """
 
     rgb: NDArray[np.uint8]
@@ -50,6 +55,21 @@ class DepthRequest:
     outputs: tuple[str, ...]
     allocate: Allocate = new_array
     watch: Stopwatch = field(default_factory=Stopwatch)
+    stamp_s: float | None = None
+    ground: GroundTracker = field(default_factory=GroundTracker)
+    scan_pose: NDArray[np.float64] | None = None
+
+
+def obstacle_limits(settings: NodeConfig) -> ObstacleLimits:
+    """Return what counts as an obstacle; what lies beyond ``max_depth`` is not known."""
+    limits = settings.obstacles
+    return ObstacleLimits(
+        limits.min_height,
+        limits.max_height,
+        min(limits.max_range, settings.max_depth),
+        limits.max_slope,
+        limits.max_uncertainty,
+    )
 
 
 class DepthFrame:
@@ -61,12 +81,15 @@ class DepthFrame:
         metres: (H, W) float32 scaled depth, not yet cut to the range.
         scale: the factor that is in ``metres``.
         projector: makes the projector of the frame's camera.
+        uncertainty: (H, W) float32 standard deviation of ``metres``; None where the model gives none.
 
     Attributes:
         request: as given.
         rgb: as given.
         scale: as given.
         note: a remark about this depth, such as why it is not scaled; empty if there is none.
+        uncertainty: as given.
+        left_out: why an output that was asked for was not made, by its name.
     """
 
     def __init__(
@@ -77,12 +100,15 @@ class DepthFrame:
         scale: float,
         projector: MakeProjector,
         note: str = "",
+        uncertainty: NDArray[np.float32] | None = None,
     ) -> None:
         """Keep the arguments."""
         self.request = request
         self.rgb = rgb
         self.scale = scale
         self.note = note
+        self.uncertainty = uncertainty
+        self.left_out: dict[str, str] = {}
         self._metres = metres
         self._projector = projector
 
@@ -102,6 +128,36 @@ class DepthFrame:
         out = self.request.allocate("depth", self._metres.shape, np.float32)
         return self._cut(self.settings.max_depth, out)
 
+    @functools.cached_property
+    def solid_depth(self) -> NDArray[np.float32]:
+        """:attr:`depth`, with NaN where it floats between two surfaces if ``points.max_jump`` asks for that."""
+        max_jump = self.settings.points.max_jump
+        return without_discontinuities(self.depth, max_jump) if max_jump else self.depth
+
+    @functools.cached_property
+    def ground(self) -> Ground:
+        """The ground in view, or the one that the camera's frames before this one have shown.
+
+        Raises:
+            ValueError: the camera is unknown.
+        """
+        request = self.request
+        if self.camera is None:
+            raise ValueError("the ground needs its camera")
+        max_age = self.settings.obstacles.ground_max_age
+        return request.ground.update(self.depth, self.camera, request.stamp_s, max_age, self._mount())
+
+    @functools.cached_property
+    def obstacles(self) -> Obstacles | None:
+        """What stands above :attr:`ground`, of every ``points.stride``-th pixel; None where there is no ground."""
+        plane, camera = self.ground.plane, self.camera
+        if plane is None or camera is None:
+            return None
+        limits = obstacle_limits(self.settings)
+        return find_obstacles(
+            self.solid_depth, camera, plane, limits, self.settings.points.stride, uncertainty=self.uncertainty
+        )
+
     def unbounded_depth(self) -> NDArray[np.float32]:
         """Return :attr:`depth` without its upper limit: what lies beyond the range is known to be far, not unknown."""
         return self._cut(math.inf)
@@ -109,6 +165,14 @@ class DepthFrame:
     def projector(self, stride: int) -> Projector | None:
         """Return the projector of every ``stride``-th pixel; None where the camera is unknown."""
         return None if self.camera is None else self._projector(self.camera, stride)
+
+    def _mount(self) -> Mount:
+        """Return what is known about the camera's mount: a pose in the scan's frame tells where up is."""
+        pose = self.request.scan_pose
+        if pose is None:
+            return Mount()
+        x, y, z = (float(value) for value in pose[2, :3])
+        return Mount((x, y, z))
 
     def _cut(self, max_depth: float, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)
