@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -27,12 +26,11 @@ Places = npt.NDArray[np.intp]
 STEEPEST = 0.5
 """Largest slope that can be asked for: what is steeper never looks level."""
 
-_CELL_COLUMNS = 80
+_CELL_COLUMNS = 160
 """Columns along which the ground is followed."""
-_ROW_SHARE, _FINEST_ROWS, _FEWEST_ROWS = 1 / 12, 4, 32
+_ROW_SHARE, _FINEST_ROWS, _FEWEST_ROWS = 1 / 9, 4, 32
 """From one row that the ground is followed over to the next, as a share of the distance from the horizon, at least
 four rows of the image, and at most a part of its height."""
-_COARSE = 40
 _SIGMAS = 2.0
 _NOISE_REACH_M = 10.0
 """The noise that the plane was fitted with holds up to here; beyond, it is taken to grow in proportion to depth."""
@@ -121,16 +119,20 @@ def find_obstacles(
     z = np.ascontiguousarray(depth[::stride, ::stride], np.float32)
     cells = _Cells(z.shape, _Rays(camera, plane, stride), limits.max_slope)
     lowest = _lowest(z, plane, limits)
-    reach = cells.rays.reach(limits.max_range)
-    height -= cells.spread(_followed_ground(cells, height, z, plane, limits))
+    ground, inverse_depth = (cells.spread(one) for one in _followed_ground(cells, height, z, plane, limits))
+    # What is nearer than the ground that was seen in its column stands on ground in between.
+    inverse_depth *= z
+    ground *= np.minimum(inverse_depth, np.float32(1), out=inverse_depth)
+    height -= ground
+    reach = np.float32(limits.max_range) / cells.spread(cells.run)
     standing = (height > lowest) & (height < np.float32(limits.max_height)) & (z <= reach)
     if uncertainty is not None and limits.max_uncertainty:
         standing &= _certain(uncertainty, depth, limits.max_uncertainty)[::stride, ::stride]
     rows = slice(None, None, _EVIDENCE_ROWS)
-    ground = np.abs(height[rows]) <= lowest[rows]
+    level = np.abs(height[rows]) <= lowest[rows]
     pixels = np.flatnonzero(standing)
     points = cells.rays.points(pixels, z.ravel()[pixels])
-    return Obstacles(points, pixels, _open_points(ground, z[rows], reach[rows], cells.rays, plane, limits))
+    return Obstacles(points, pixels, _open_points(level, z[rows], reach[rows], cells.rays, plane, limits))
 
 
 class _Rays:
@@ -150,7 +152,8 @@ class _Rays:
 
     def points(self, pixels: Places, z: Floats) -> Floats:
         """Return (n, 3) points at depths ``z`` of pixels of the flattened grid."""
-        row, column = np.divmod(pixels, self.x.size)
+        row = pixels // self.x.size
+        column = pixels - row * self.x.size
         points = np.empty((pixels.size, 3), np.float32)
         points[:, 2] = z
         np.multiply(self.x[column], z, out=points[:, 0])
@@ -167,14 +170,6 @@ class _Rays:
         square = np.square(self.y[rows])[:, None] + (np.square(self.x[columns]) + 1) - np.square(rise)
         return np.asarray(np.sqrt(np.maximum(square, np.float32(1e-6))))
 
-    def reach(self, distance: float) -> Floats:
-        """Return the depth at which every ray has led away so far along the plane, (h, w) metres."""
-        shape = self.y.size, self.x.size
-        # It changes so slowly over the picture that a few rays give it.
-        rows, columns = (_middles(size, min(size, _COARSE)) for size in shape)
-        coarse = np.float32(distance) / self.run(rows, columns, self.rise(rows, columns))
-        return np.asarray(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-
 
 def _middles(size: int, count: int) -> Places:
     """Return the middles of ``count`` equal parts of ``size`` pixels."""
@@ -189,6 +184,7 @@ class _Cells:
         self._shape = shape
         rows, columns = self._rows(max_slope), _middles(shape[1], min(shape[1], _CELL_COLUMNS))
         self._places = np.ix_(rows, columns)
+        self._column = np.arange(shape[1]) * len(columns) // shape[1]
         self.rise = rays.rise(rows, columns)
         self.run = rays.run(rows, columns, self.rise)
         # Every row of the grid lies between two rows of cells.
@@ -203,13 +199,14 @@ class _Cells:
         return grid[self._places]
 
     def spread(self, values: Floats) -> Floats:
-        """Return the cells' values for every pixel of the grid, interpolated."""
-        wide = cv2.resize(values, (self._shape[1], len(values)), interpolation=cv2.INTER_LINEAR)
+        """Return the cells' values for every pixel of the grid: interpolated along columns, alike within a column."""
+        # Not by OpenCV, whose threads wait for each other for milliseconds on a busy machine.
+        wide = values.take(self._column, axis=1)
         upper, spread = wide[self._upper], wide[self._lower]
         spread -= upper
         spread *= self._weight
         spread += upper
-        return np.asarray(spread, np.float32)
+        return spread
 
     def _rows(self, max_slope: float) -> Places:
         """Return the rows from the bottom up to where every ray rises above the steepest ground."""
@@ -241,8 +238,10 @@ def _certain(uncertainty: Depth, depth: Depth, max_uncertainty: float) -> Mask:
     return np.asarray(uncertainty <= np.float32(max_uncertainty) * depth)
 
 
-def _followed_ground(cells: _Cells, height: Floats, z: Floats, plane: GroundPlane, limits: ObstacleLimits) -> Floats:
-    """Return the ground's height above the plane in every cell: the last that was seen in its column, from below."""
+def _followed_ground(
+    cells: _Cells, height: Floats, z: Floats, plane: GroundPlane, limits: ObstacleLimits
+) -> tuple[Floats, Floats]:
+    """Return the ground seen last in every cell's column, from below: its height above the plane, and inverse depth."""
     surface, depth = cells.of(height), cells.of(z)
     lowest, distance = _lowest(depth, plane, limits), depth * cells.run
     # From each cell to the next one up, ground is about level and leads away from the camera. NaN is never level.
@@ -251,19 +250,24 @@ def _followed_ground(cells: _Cells, height: Floats, z: Floats, plane: GroundPlan
     # The plane is the ground up to where the view begins.
     fall = np.maximum(-cells.rise[0], np.float32(1e-6))
     seen_at = np.where(cells.rise[0] < 0, cells.run[0] * np.float32(plane.height_m) / fall, np.float32(0))
-    slope, now = np.float32(limits.max_slope), np.zeros(surface.shape[1], np.float32)
-    ground = np.empty(surface.shape, np.float32)
-    for row, out in enumerate(ground):
-        leeway = np.maximum(distance[row] - seen_at, 0)
-        leeway *= slope
-        step = surface[row] - now
+    now = np.zeros(surface.shape[1], np.float32)
+    ground, seen = np.empty(surface.shape, np.float32), np.empty(surface.shape, np.float32)
+    slope = np.float32(limits.max_slope)
+    leeway, step = np.empty_like(now), np.empty_like(now)
+    for row in range(len(surface)):
+        np.subtract(distance[row], seen_at, out=leeway)
+        np.maximum(leeway, 0, out=leeway)
+        np.multiply(leeway, slope, out=leeway)
+        np.subtract(surface[row], now, out=step)
         found = np.abs(step) <= lowest[row] + leeway
         found &= level[row]
-        step = np.minimum(np.maximum(step, -leeway), leeway)
+        np.minimum(step, leeway, out=step)
+        np.maximum(step, np.negative(leeway, out=leeway), out=step)
         np.add(now, step, out=now, where=found)
         np.copyto(seen_at, distance[row], where=found)
-        out[:] = now
-    return ground
+        ground[row], seen[row] = now, seen_at
+    # Inverse depth is linear in the picture, so it is what interpolates well.
+    return ground, cells.run / np.maximum(seen, np.float32(1e-3))
 
 
 def _open_points(
@@ -283,6 +287,6 @@ def _open_points(
     passed = np.float32(plane.height_m) + reach * rise
     through = (z > reach) & (passed <= np.float32(limits.max_height))
     seen = np.flatnonzero(ground | through)
-    row, column = np.divmod(seen, rays.x.size)
-    pixels = row * (_EVIDENCE_ROWS * rays.x.size) + column
+    skipped = (_EVIDENCE_ROWS - 1) * rays.x.size
+    pixels = seen + seen // rays.x.size * skipped
     return rays.points(pixels, np.minimum(z, reach).ravel()[seen])
