@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ BACKENDS = ("auto", *sorted(module.name for module in pkgutil.iter_modules([str(
 PRECISIONS = ("auto", "fp32", "fp16", "int8")
 HEIGHT_LIMIT = 10_000.0
 COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
+SCALE_MODES = ("none", "auto", "camera_height", "ranges")
 ADAPTED = ("query", "key", "value", "output", "mlp_in", "mlp_out")
 FUSIONS = ("gates", "cross_attention")
 RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
@@ -225,6 +227,61 @@ class ColorConfig:
 
 
 @dataclass(frozen=True)
+class ScaleConfig:
+    """What corrects the scale of depth while the node runs."""
+
+    mode: str = setting(
+        "none",
+        "evidence for the scale: none, camera_height (the ground in view against the camera's height above it), ranges "
+        "(scale/points and scale/range), or auto for all that there is",
+        choices=SCALE_MODES,
+    )
+    camera_height: float = setting(
+        0.0, "the camera's height above the ground, metres; 0 to take it from TF", minimum=0.0, maximum=100.0
+    )
+    camera_pitch: float = setting(
+        0.0,
+        "how far the camera looks down, radians; with camera_height",
+        minimum=-1.5,
+        maximum=1.5,
+    )
+    camera_roll: float = setting(
+        0.0,
+        "how far the camera is turned clockwise, seen from behind it, radians; with camera_height",
+        minimum=-3.2,
+        maximum=3.2,
+    )
+    ground_frame: str = setting(
+        "base_footprint", "TF frame whose x y plane is the ground, where camera_height is 0; empty for no TF"
+    )
+    extrinsics: tuple[float, ...] = setting(
+        (),
+        "pose of the range sensor in the camera's optical frame: x y z (metres) roll pitch yaw (radians); empty to "
+        "take it from TF",
+    )
+    max_rate: float = setting(
+        0.1, "the factor changes by at most this share of itself within a second", minimum=0.001, maximum=100.0
+    )
+
+    @property
+    def wants_height(self) -> bool:
+        """Whether the ground is evidence."""
+        return self.mode in ("auto", "camera_height")
+
+    @property
+    def wants_ranges(self) -> bool:
+        """Whether measured ranges are evidence."""
+        return self.mode in ("auto", "ranges")
+
+    def problems(self) -> Iterator[str]:
+        """Yield each setting that conflicts with another."""
+        if self.extrinsics and not (len(self.extrinsics) == 6 and all(map(math.isfinite, self.extrinsics))):
+            yield f"extrinsics: must be empty or x y z roll pitch yaw, got {list(self.extrinsics)}"
+        if self.mode == "camera_height" and not self.camera_height and not self.ground_frame:
+            yield "camera_height: mode camera_height needs it, or ground_frame"
+
+
+@dataclass(frozen=True)
 class DiagnosticsConfig:
     """How often ``/diagnostics`` is published, and when it warns."""
 
@@ -294,7 +351,14 @@ class NodeConfig:
     min_depth: float = setting(0.1, "depth below this is invalid, metres", minimum=0.0)
     max_depth: float = setting(80.0, "depth above this is invalid, metres", minimum=0.001, maximum=10_000.0)
     depth_scale: float = setting(1.0, "every depth is multiplied by this", minimum=0.001, maximum=1000.0)
-    focal_scaling: bool = setting(False, "multiply depth by this camera's focal length over the training camera's")
+    focal_scaling: str = setting(
+        "auto",
+        "multiply depth by this camera's focal length over the training camera's: auto (where both are known), always "
+        "(warn where one is not) or never (true and false are taken as always and never)",
+        choices=("auto", "always", "never"),
+        aliases={True: "always", False: "never"},
+    )
+    scale: ScaleConfig = group(ScaleConfig, "metric scale while running")
     points: PointsConfig = group(PointsConfig, "point cloud")
     color: ColorConfig = group(ColorConfig, "colour picture")
     obstacles: ObstaclesConfig = group(ObstaclesConfig, "obstacles")
@@ -325,6 +389,8 @@ class NodeConfig:
             )
         if not self.cameras or len(set(self.cameras)) < len(self.cameras):
             yield f"cameras: must be names that differ, or [''] for one camera, got {list(self.cameras)}"
+        if len(self.cameras) > 1 and self.scale.extrinsics:
+            yield "scale.extrinsics: is for one camera; several take their sensors' poses from TF"
         for name in self.cameras:
             if not _CAMERA_NAME.fullmatch(name) and self.cameras != ("",):
                 yield f"cameras: names consist of letters, digits and _ and begin with a letter, got {name!r}"

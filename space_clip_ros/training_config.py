@@ -12,7 +12,7 @@ from typing import Any
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.settings import find_problems, group, parse, setting
 
-SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list")
+SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames")
 PROTOCOLS = ("reference", "standard")
 CROPS = ("none", "garg", "eigen")
 GEOMETRIES = ("reference", "consistent")
@@ -22,18 +22,25 @@ GEOMETRIES = ("reference", "consistent")
 class SourceConfig:
     """One collection of frames with depth."""
 
-    kind: str = setting("kitti_raw", "layout: raw drives, or a list of KITTI or NYU files", choices=SOURCE_KINDS)
-    path: str = setting("", "drive folder, folder that holds drives at any depth, or root of a list's images")
+    kind: str = setting(
+        "kitti_raw", "layout: raw drives, a list of KITTI or NYU files, or a folder of frames", choices=SOURCE_KINDS
+    )
+    path: str = setting("", "drive, folder that holds drives or frames at any depth, or root of a list's images")
     depth_path: str = setting("", "root of a list's depth files; empty for the same as path")
     file_list: str = setting("", "text file with `image depth focal` lines; only for the list kinds")
     split: str = setting("all", "Eigen split by its drives", choices=("all", "eigen_train", "eigen_test"))
-    frames: tuple[int, ...] = setting((), "first frame and the one after the last, of each drive; empty for all")
+    frames: tuple[int, ...] = setting(
+        (), "first frame and the one after the last, of each drive or of a folder; empty for all"
+    )
     step: int = setting(1, "take every n-th frame", minimum=1)
     truth: str = setting(
         "auto",
         "depth of raw drives: annotated PNGs, projected scans (scan), or annotated if there are any, else scans (auto)",
         choices=("auto", "annotated", "scan"),
     )
+    scenes: tuple[str, ...] = setting((), "kind frames: scenes to take, * for any text; empty for all")
+    without_scenes: tuple[str, ...] = setting((), "kind frames: scenes to leave out, * for any text")
+    truths: tuple[str, ...] = setting((), "kind frames: origins of depth to take, such as lidar; empty for all")
     weight: float = setting(1.0, "how often an epoch uses each frame, on average", minimum=0.0)
 
     def problems(self) -> Iterator[str]:
@@ -44,6 +51,9 @@ class SourceConfig:
             yield f"file_list: must name a text file for kind {self.kind}"
         if len(self.frames) not in (0, 2) or (self.frames and not 0 <= self.frames[0] < self.frames[1]):
             yield f"frames: must be empty or [first, one after the last], got {list(self.frames)}"
+        for name in ("scenes", "without_scenes", "truths"):
+            if getattr(self, name) and self.kind != "frames":
+                yield f"{name}: only for kind frames, not {self.kind}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from space_clip_ros.geometry.camera import PinholeCamera
 
 CAMERA = PinholeCamera(621, 188, 360.0, 360.0, 310.0, 88.0)
 """A camera like KITTI's at half its size."""
+SMALL = CAMERA.resized(310, 94)
+"""The same at half of that, for scenes of many frames."""
 
 
 class Box(NamedTuple):

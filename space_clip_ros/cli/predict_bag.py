@@ -14,16 +14,17 @@ from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import matches, nest, node_groups, parse, read_yaml
 from space_clip_ros.tools.bags.options import STORAGES
 
-_LOADING = ("model", "backend", "device", "precision")
+_SHARED = ("model", "backend", "device", "precision", "focal_scaling")
+"""Settings that are options of their own, for image files and for bags."""
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
 _ONLY_BAGS = {"image": "--image", "points": "--points", "color": "--color", "params_file": "--params-file"}
 _NODE = "depth"
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
 
 
-def add_loading(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the model; see :func:`settings_of`."""
-    for name in _LOADING:
+def add_shared(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the model and its scale; see :func:`settings_of`."""
+    for name in _SHARED:
         add_setting(parser, NodeConfig, name, default=None)
 
 
@@ -79,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
             report(done, total, stage)
 
         added = predict_bag(args.bag, args.out, predictor, options, show, complain)
+    for topic, text in added.focal.items():
+        say(f"{topic}: {text}")
     for topic, count in sorted(added.counts.items()):
         say(f"{count:6d}  {topic}")
     if added.left_out:
@@ -94,7 +97,7 @@ def settings_of(args: argparse.Namespace) -> NodeConfig:
         ConfigError: the file cannot be used.
     """
     settings = _read(args.params_file) if args.params_file else NodeConfig()
-    given = {name: getattr(args, name) for name in _LOADING if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in _SHARED if getattr(args, name) is not None}
     return dataclasses.replace(settings, **given)
 
 

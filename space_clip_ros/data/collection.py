@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.data.augmentation import CropTransform, warp_depth
+from space_clip_ros.data.frame_folder import FrameFolder
 from space_clip_ros.data.frames import FrameSource, RgbdFrame
 from space_clip_ros.data.kitti_raw_frames import open_raw_drives
 from space_clip_ros.data.listed_frames import ListedFrames, nyu_frames
 from space_clip_ros.errors import DataError, SpaceClipError
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import from_kitti_png, to_kitti_png
 from space_clip_ros.training_config import SourceConfig
 
@@ -42,7 +44,7 @@ class FrameCollection:
         self._items = [(source, index) for source in sources for index in range(len(source))]
         self._resolution = resolution
         self._skip_broken = skip_broken
-        self._cached: list[tuple[NDArray[np.uint8], NDArray[np.uint16]]] = []
+        self._cached: list[tuple[NDArray[np.uint8], NDArray[np.uint16], PinholeCamera | None]] = []
 
     @property
     def weights(self) -> list[float]:
@@ -60,14 +62,19 @@ class FrameCollection:
             DataError: it cannot be read (with ``skip_broken``: no frame can); the error names frame and file.
         """
         if self._cached:
-            image, depth = self._cached[index]
-            return RgbdFrame(image, from_kitti_png(depth))
+            image, depth, camera = self._cached[index]
+            return RgbdFrame(image, from_kitti_png(depth), camera)
         return self._read(index)
 
     def label(self, index: int) -> str:
         """Return a name by which a person can find the frame."""
         source, local = self._items[index]
         return source.label(local)
+
+    def scene(self, index: int) -> str:
+        """Return the name of the place that a frame shows, or of the drive or folder that it is from."""
+        source, local = self._items[index]
+        return source.scene(local)
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the files that one frame is read from."""
@@ -95,7 +102,7 @@ class FrameCollection:
         cached = []
         with ThreadPoolExecutor(_READERS) as pool:
             for frame in pool.map(self._read, range(len(self))):
-                cached.append((frame.image, to_kitti_png(frame.depth)))
+                cached.append((frame.image, to_kitti_png(frame.depth), frame.camera))
                 on_frame()
         self._cached = cached
 
@@ -136,12 +143,15 @@ def shrink(frame: RgbdFrame, resolution: tuple[int, ...]) -> RgbdFrame:
         return frame
     image = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
     whole = CropTransform(np.eye(2, 3), 1.0, (frame.depth.shape[0], frame.depth.shape[1]))
-    return RgbdFrame(np.asarray(image, np.uint8), warp_depth(frame.depth, whole, resolution))
+    camera = None if frame.camera is None else frame.camera.resized(width, height)
+    return RgbdFrame(np.asarray(image, np.uint8), warp_depth(frame.depth, whole, resolution), camera)
 
 
 def _open(config: SourceConfig) -> Sequence[FrameSource]:
     if config.kind == "kitti_raw":
         return open_raw_drives(config)
+    if config.kind == "frames":
+        return [FrameFolder(config)]
     root = Path(config.path).expanduser()
     depth_root = Path(config.depth_path or config.path).expanduser()
     file_list = Path(config.file_list).expanduser()

@@ -69,8 +69,9 @@ class AugmentedFrames(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32], int]
     def __getitem__(self, draw: Draw) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:
         """Return one augmented frame: (H, W, 3) uint8 RGB, (h, w) float32 metres, and the index of the frame."""
         rng = np.random.default_rng((self._seed, draw.epoch, draw.place))
-        image, depth = augment(self._frames[draw.frame], self._augmentation, rng)
-        return image if self._input_size is None else _resize(image, self._input_size), depth, draw.frame
+        frame = augment(self._frames[draw.frame], self._augmentation, rng)
+        image = frame.image if self._input_size is None else _resize(frame.image, self._input_size)
+        return image, frame.depth, draw.frame
 
 
 class StepSampler(Sampler[list[Draw]]):

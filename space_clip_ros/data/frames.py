@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.geometry.camera import PinholeCamera
+
 
 class RgbdFrame(NamedTuple):
     """One image with its true depth, to train or evaluate on.
@@ -15,10 +17,12 @@ class RgbdFrame(NamedTuple):
     Attributes:
         image: (H, W, 3) uint8 RGB.
         depth: (H, W) float32 metres, NaN where unknown.
+        camera: the camera that took the image, in pixels of the image; None where it is not known.
     """
 
     image: NDArray[np.uint8]
     depth: NDArray[np.float32]
+    camera: PinholeCamera | None = None
 
 
 class FrameSource(Protocol):
@@ -36,6 +40,10 @@ class FrameSource(Protocol):
 
     def label(self, index: int) -> str:
         """Return a name by which a person can find the frame, and where it was listed."""
+        ...
+
+    def scene(self, index: int) -> str:
+        """Return the name of the place that a frame shows, or of the drive or folder that it is from."""
         ...
 
     def files(self, index: int) -> tuple[Path, ...]:

@@ -46,6 +46,10 @@ class KittiRawFrames:
         """Return the drive's name and the frame's number."""
         return f"{self._drive.name}/{self._drive.frame_ids[self._indices[index]]:010d}"
 
+    def scene(self, index: int) -> str:
+        """Return the drive's name."""
+        return self._drive.name
+
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the image and its scan or annotated depth."""
         number = self._indices[index]
@@ -58,7 +62,8 @@ class KittiRawFrames:
             DataError: a file is damaged; the error names it.
         """
         number = self._indices[index]
-        return RgbdFrame(self._drive.image(number), self._drive.ground_truth(number, self._annotated))
+        image, depth = self._drive.image(number), self._drive.ground_truth(number, self._annotated)
+        return RgbdFrame(image, depth, self._drive.camera)
 
 
 def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from space_clip_ros.data.file_lists import ListedSample, read_file_list
 from space_clip_ros.data.frames import RgbdFrame
-from space_clip_ros.data.kitti_files import ANNOTATED_FOLDERS, PICTURE_SUFFIXES
+from space_clip_ros.data.kitti_files import ANNOTATED_FOLDERS, PICTURE_SUFFIXES, is_drive_name
 from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.depth import read_depth_png
 from space_clip_ros.geometry.image_file import read_rgb
@@ -52,6 +52,12 @@ class ListedFrames:
     def label(self, index: int) -> str:
         """Return the list's path, the line and the image's path as the list has it."""
         return f"{self._list}, line {self._samples[index].line} ({self._samples[index].image})"
+
+    def scene(self, index: int) -> str:
+        """Return KITTI's name of the drive, or the folder of the picture, as the list has them."""
+        path = Path(self._samples[index].image)
+        folder = path.parent.as_posix() if path.parent.name else self._image_root.resolve().name
+        return next((part for part in path.parts if is_drive_name(part)), folder)
 
     def files(self, index: int) -> tuple[Path, ...]:
         """Return the image's and the depth's file."""

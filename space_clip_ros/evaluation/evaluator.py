@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.evaluation.distance_bands import BandErrors, band_errors
+from space_clip_ros.evaluation.metrics import pixel_metrics
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 
 _READERS = 4
@@ -45,11 +47,14 @@ class FrameScore(NamedTuple):
         number: index of the frame.
         label: name of the frame.
         metrics: the metrics by name; None if no pixel could be compared.
+        bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
+            pixels; None if no pixel could be compared.
     """
 
     number: int
     label: str
     metrics: dict[str, float] | None
+    bands: dict[str, BandErrors] | None = None
 
 
 def prepared_frames(
@@ -131,7 +136,10 @@ def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) ->
 
 def score_frame(index: int, label: str, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
     """Compare a prediction with its truth, (H, W) float32 metres; a prediction of another size is resized first."""
-    return FrameScore(index, label, protocol.average().add(protocol.fit(prediction, truth), truth))
+    p, t = protocol.compared(prediction, truth)
+    return (
+        FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t)) if p.size else FrameScore(index, label, None)
+    )
 
 
 def mean_metrics(scores: Sequence[FrameScore]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.depth import Mask, check_map
 
 Map = npt.NDArray[np.floating]
+Values = npt.NDArray[np.float64]
 
 METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log_10", "silog", "a1", "a2", "a3")
 # Top and bottom as shares of the height, left and right as shares of the width. "garg" is from Garg et al. (ECCV 2016),
@@ -59,13 +60,55 @@ def compute_metrics(
         InputError: the shapes differ, the crop is unknown, the range is empty, the median to scale by is not above 0,
             or no pixel can be compared; :class:`MetricAverage` skips and counts such images instead.
     """
-    mask = comparable(prediction, truth, min_depth, max_depth, crop)
-    if not mask.any():
+    p, t = compared_pixels(prediction, truth, min_depth, max_depth, crop, median_scaling)
+    if not p.size:
         raise InputError(
             f"no pixel can be compared: truth has none between {min_depth:g} and {max_depth:g} m in crop {crop!r}"
             " where the prediction is a number"
         )
-    return _compare(prediction[mask], truth[mask], min_depth, max_depth, median_scaling)
+    return pixel_metrics(p, t)
+
+
+def compared_pixels(
+    prediction: Map,
+    truth: Map,
+    min_depth: float,
+    max_depth: float,
+    crop: str = "none",
+    median_scaling: bool = False,
+) -> tuple[Values, Values]:
+    """Return the pixels to compare, the prediction's scaled and clipped; arguments as :func:`compute_metrics`.
+
+    Returns:
+        (pixels,) float64 predicted metres and (pixels,) float64 true metres; both may be empty.
+
+    Raises:
+        InputError: the shapes differ, the crop is unknown, the range is empty, or the median to scale by is not above
+            0.
+    """
+    mask = comparable(prediction, truth, min_depth, max_depth, crop)
+    return _fitted(prediction[mask], truth[mask], min_depth, max_depth, median_scaling)
+
+
+def pixel_metrics(p: Values, t: Values) -> dict[str, float]:
+    """Return the metrics named in ``METRICS``.
+
+    Args:
+        p: (pixels,) predicted metres, above 0; at least one.
+        t: (pixels,) true metres, above 0.
+    """
+    error = p - t
+    log_error = np.log(p) - np.log(t)
+    ratio = np.maximum(p / t, t / p)
+    return {
+        "abs_rel": float(np.mean(np.abs(error) / t)),
+        "sq_rel": float(np.mean(error**2 / t)),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "rmse_log": float(np.sqrt(np.mean(log_error**2))),
+        "log_10": float(np.mean(np.abs(log_error)) / np.log(10)),
+        "silog": float(100 * np.std(log_error)),
+        **{f"a{n}": float(np.mean(ratio < 1.25**n)) for n in (1, 2, 3)},
+    }
 
 
 def comparable(prediction: Map, truth: Map, min_depth: float, max_depth: float, crop: str = "none") -> Mask:
@@ -127,14 +170,14 @@ class MetricAverage:
         """
         known = _known(truth, *self._range, self._crop)
         mask = _predicted(known, prediction)
-        compared = int(mask.sum())
-        metrics = _compare(prediction[mask], truth[mask], *self._range, self._median_scaling) if compared else None
-        self.unanswered += int(known.sum()) - compared
-        if metrics is None:
+        p, t = _fitted(prediction[mask], truth[mask], *self._range, self._median_scaling)
+        self.unanswered += int(known.sum()) - p.size
+        if not p.size:
             self.skipped += 1
             return None
+        metrics = pixel_metrics(p, t)
         self.frames += 1
-        self.pixels += compared
+        self.pixels += p.size
         for name, value in metrics.items():
             self._sums[name] += value
         return metrics
@@ -168,27 +211,17 @@ def _check_range(min_depth: float, max_depth: float) -> None:
         raise InputError(f"depth range must run from above 0 up to max_depth, got {min_depth}, {max_depth}")
 
 
-def _positive_median(prediction: npt.NDArray[np.float64]) -> float:
+def _positive_median(prediction: Values) -> float:
     median = float(np.median(prediction))
     if not 0 < median < np.inf:
         raise InputError(f"median scaling needs a prediction whose median is above 0 and finite, got {median:g}")
     return median
 
 
-def _compare(prediction: Map, truth: Map, min_depth: float, max_depth: float, median_scaling: bool) -> dict[str, float]:
+def _fitted(
+    prediction: Map, truth: Map, min_depth: float, max_depth: float, median_scaling: bool
+) -> tuple[Values, Values]:
     p, t = prediction.astype(np.float64), truth.astype(np.float64)
-    if median_scaling:
+    if median_scaling and p.size:
         p *= np.median(t) / _positive_median(p)
-    np.clip(p, min_depth, max_depth, out=p)
-    error = p - t
-    log_error = np.log(p) - np.log(t)
-    ratio = np.maximum(p / t, t / p)
-    return {
-        "abs_rel": float(np.mean(np.abs(error) / t)),
-        "sq_rel": float(np.mean(error**2 / t)),
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "rmse_log": float(np.sqrt(np.mean(log_error**2))),
-        "log_10": float(np.mean(np.abs(log_error)) / np.log(10)),
-        "silog": float(100 * np.std(log_error)),
-        **{f"a{n}": float(np.mean(ratio < 1.25**n)) for n in (1, 2, 3)},
-    }
+    return np.clip(p, min_depth, max_depth, out=p), t

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import InputError
-from space_clip_ros.evaluation.metrics import MetricAverage
+from space_clip_ros.evaluation.metrics import Values, compared_pixels
 from space_clip_ros.geometry.depth import resize_bilinear, resize_nearest
 
 _REFERENCE_SIZE = (352, 704)
@@ -44,17 +43,27 @@ class EvaluationProtocol:
         Raises:
             InputError: the frame is smaller than ``bottom_crop``.
         """
-        image, depth = frame
         if self.bottom_crop is not None:
-            image, depth = _bottom_centre(image, self.bottom_crop), _bottom_centre(depth, self.bottom_crop)
+            frame = _bottom_centre(frame, *self.bottom_crop)
         if self.size is not None:
             height, width = self.size
-            image, depth = resize_bicubic(image, height, width), resize_nearest(depth, width, height)
-        return RgbdFrame(image, depth)
+            camera = None if frame.camera is None else frame.camera.resized(width, height)
+            image, depth = resize_bicubic(frame.image, height, width), resize_nearest(frame.depth, width, height)
+            frame = RgbdFrame(image, depth, camera)
+        return frame
 
-    def average(self) -> MetricAverage:
-        """Return a new, empty average of this protocol's metrics."""
-        return MetricAverage(self.min_depth, self.max_depth, self.crop, self.median_scaling)
+    def compared(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> tuple[Values, Values]:
+        """Return the pixels that are compared, (pixels,) predicted and true metres; both may be empty.
+
+        Args:
+            prediction: (h, w) float32 metres; one of another size than the truth is resized first.
+            truth: (H, W) float32 metres, NaN where unknown.
+
+        Raises:
+            InputError: the median to scale by is not above 0.
+        """
+        fitted = self.fit(prediction, truth)
+        return compared_pixels(fitted, truth, self.min_depth, self.max_depth, self.crop, self.median_scaling)
 
     def fit(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prediction, (h, w) float32 metres, resized to the truth's size."""
@@ -95,9 +104,11 @@ def standard_protocol(
     return EvaluationProtocol(None, _KITTI_CROP if kitti_crop else None, crop, min_depth, max_depth, median_scaling)
 
 
-def _bottom_centre(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    height, width = size
-    if array.shape[0] < height or array.shape[1] < width:
-        raise InputError(f"an image of {array.shape[1]} x {array.shape[0]} has no {width} x {height} crop")
-    left = (array.shape[1] - width) // 2
-    return array[array.shape[0] - height :, left : left + width]
+def _bottom_centre(frame: RgbdFrame, height: int, width: int) -> RgbdFrame:
+    whole_height, whole_width = frame.depth.shape
+    if whole_height < height or whole_width < width:
+        raise InputError(f"an image of {whole_width} x {whole_height} has no {width} x {height} crop")
+    top, left = whole_height - height, (whole_width - width) // 2
+    window = slice(top, None), slice(left, left + width)
+    camera = None if frame.camera is None else frame.camera.cropped(left, top, width, height)
+    return RgbdFrame(frame.image[window], frame.depth[window], camera)

@@ -7,15 +7,60 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from space_clip_ros.errors import DataError
+from space_clip_ros.evaluation.distance_bands import ALL, BandErrors, mean_bands
 from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, Predict, mean_metrics
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 from space_clip_ros.files import write_whole, written_whole
 from space_clip_ros.geometry.image_file import write_rgb
+
+
+class Summary(NamedTuple):
+    """The average over some frames.
+
+    Attributes:
+        frames: number of images averaged.
+        skipped: number of images in which no pixel could be compared.
+        metrics: averaged metrics, by name; empty if no image could be compared.
+        bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
+            pixels.
+    """
+
+    frames: int
+    skipped: int
+    metrics: dict[str, float]
+    bands: dict[str, BandErrors]
+
+    @property
+    def overall(self) -> BandErrors | None:
+        """The errors at all distances together; None if no image could be compared."""
+        return self.bands.get(ALL)
+
+
+def summarize(scores: Sequence[FrameScore]) -> Summary:
+    """Average the scores of frames, each with the same weight."""
+    counted = [score.bands for score in scores if score.bands is not None]
+    return Summary(len(counted), len(scores) - len(counted), mean_metrics(scores), mean_bands(counted))
+
+
+def summarize_groups(scores: Sequence[FrameScore], groups: Sequence[str]) -> dict[str, Summary]:
+    """Average the scores of each group of frames.
+
+    Args:
+        scores: the scores.
+        groups: the name of each one's group.
+
+    Returns:
+        A summary by the group's name, in the order of their first frames.
+    """
+    members: dict[str, list[FrameScore]] = {}
+    for score, group in zip(scores, groups, strict=True):
+        members.setdefault(group, []).append(score)
+    return {group: summarize(found) for group, found in members.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +76,8 @@ class EvaluationReport:
         frames: number of images averaged.
         skipped: number of images in which no pixel could be compared.
         metrics: averaged metrics, by name.
+        bands: errors by distance, as in :class:`Summary`.
+        groups: the same for groups of frames, by their names; empty if not asked for.
     """
 
     model: str
@@ -41,6 +88,8 @@ class EvaluationReport:
     frames: int
     skipped: int
     metrics: dict[str, float]
+    bands: dict[str, BandErrors]
+    groups: dict[str, Summary]
 
     @classmethod
     def from_scores(
@@ -51,18 +100,18 @@ class EvaluationReport:
         protocol_name: str,
         protocol: EvaluationProtocol,
         flip: bool,
+        groups: Sequence[str] = (),
     ) -> EvaluationReport:
-        """Average the scores of all frames.
+        """Average the scores of all frames, and of each group if ``groups`` names the group of every score.
 
         Raises:
             DataError: no pixel could be compared in any frame.
         """
-        metrics = mean_metrics(scores)
-        if not metrics:
+        total = summarize(scores)
+        if not total.frames:
             raise DataError(f"none of {len(scores)} frames has depth that counts under the {protocol_name} protocol")
-        counted = sum(score.metrics is not None for score in scores)
-        settings = dataclasses.asdict(protocol)
-        return cls(model, backend, protocol_name, settings, flip, counted, len(scores) - counted, metrics)
+        by_group = summarize_groups(scores, groups) if groups else {}
+        return cls(model, backend, protocol_name, dataclasses.asdict(protocol), flip, *total, by_group)
 
 
 def write_json(path: Path, report: EvaluationReport) -> None:
@@ -71,7 +120,7 @@ def write_json(path: Path, report: EvaluationReport) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    write_whole(path, f"{json.dumps(dataclasses.asdict(report), indent=2)}\n".encode())
+    write_whole(path, f"{json.dumps(_plain(dataclasses.asdict(report)), indent=2)}\n".encode())
 
 
 def write_csv(path: Path, scores: Sequence[FrameScore]) -> None:
@@ -104,3 +153,10 @@ def write_worst(
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
         write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path
+
+
+def _plain(value: Any) -> Any:
+    """Turn named tuples into mappings; JSON would make lists of them."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -169,6 +169,25 @@ def fit_ground_plane(
     return GroundPlane((x, y, z), height, std, inliers, share, float(residual[on_plane].std()))
 
 
+def ground_pixels(
+    plane: GroundPlane, depth: Depth, camera: PinholeCamera, min_slope: float = 0.04
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the rays (N, 3), with z 1, and the depth (N,), metres, of sampled pixels that lie on the plane.
+
+    They are those that :func:`fit_ground_plane` counts as inliers.
+
+    Args:
+        plane: the ground.
+        depth: the depth map it was fitted to.
+        camera: its camera.
+        min_slope: as in the fit, measured against the plane.
+    """
+    normal = np.asarray(plane.normal)
+    samples = _sample(depth, camera, normal, min_slope)
+    kept = np.abs(_residuals(samples, -normal / plane.height_m)) < _TOLERANCE
+    return samples.rays[kept], samples.points[kept, 2]
+
+
 def height_above(plane: GroundPlane, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Return the heights of points above the plane.
 

@@ -206,7 +206,7 @@ class _Cells:
         spread -= upper
         spread *= self._weight
         spread += upper
-        return spread
+        return np.asarray(spread, np.float32)
 
     def _rows(self, max_slope: float) -> Places:
         """Return the rows from the bottom up to where every ray rises above the steepest ground."""

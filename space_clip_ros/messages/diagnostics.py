@@ -112,6 +112,8 @@ class DepthValues(Values):
         model_given_up: whether that is reported as an error, because it failed too often in a row.
         depth_factor: the factor on the newest image's depth.
         depth_scale: the parameter.
+        focal_factor: the part of ``depth_factor`` that is for the camera's field of view.
+        focal_scaling: that factor and its reason, or why there is none.
         camera_info_frames: the frame_ids whose camera_info is known, with commas between.
         rectification: how the images' distortion is handled.
         ground: where the newest image's ground comes from, while obstacles or the scan are subscribed to.
@@ -152,6 +154,8 @@ class DepthValues(Values):
     model_given_up: bool | None = value()
     depth_factor: float | None = value("{:.4f}")
     depth_scale: float | None = value("{:g}")
+    focal_factor: float | None = value("{:.4f}")
+    focal_scaling: str | None = value()
     camera_info_frames: str | None = value()
     rectification: str | None = value()
     ground: str | None = value()

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
-from space_clip_ros.perception.focal_scaling import focal_factor
+from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
+from space_clip_ros.perception.scale import ScaleEstimate
 
 ENGINE = "engine"
 """Stage of the model's run; the model's own stages are ``engine/NAME``."""
@@ -83,20 +84,13 @@ class DepthCore:
 
     def _frame(self, prepared: _Prepared, prediction: Prediction) -> DepthFrame:
         request = prepared.request
-        factor, note = self._focal_factor(request)
-        scale = request.settings.depth_scale * factor
+        focal = focal_scaling(request.settings.focal_scaling, request.view.camera, self._model.info.training_camera)
+        scale = request.settings.depth_scale * focal.factor
         metres = prediction.depth if scale == 1.0 else prediction.depth * np.float32(scale)
-        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, note)
-
-    def _focal_factor(self, request: DepthRequest) -> tuple[float, str]:
-        """Return the factor for the camera's field of view, and why it is 1 although it was asked for."""
-        camera, trained = request.view.camera, self._model.info.training_camera
-        if not request.settings.focal_scaling:
-            return 1.0, ""
-        if trained is None or camera is None:
-            missing = "the camera's intrinsics" if camera is None else "the intrinsics of the camera it was trained on"
-            return 1.0, f"focal_scaling needs {missing}; depth is not scaled for them"
-        return focal_factor(camera, trained), ""
+        estimate = _metric_scale(request, metres, scale)
+        if estimate is not None and estimate.factor != 1.0:
+            metres, scale = metres * np.float32(estimate.factor), scale * estimate.factor
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate)
 
 
 def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, Any]]:
@@ -113,6 +107,19 @@ def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, Any]]:
             made = output.compute(frame)
             if made is not None:
                 yield name, made
+
+
+def _metric_scale(request: DepthRequest, metres: NDArray[np.float32], base: float) -> ScaleEstimate | None:
+    """Return what a frame's evidence says about the scale of its depth; None where nobody asked."""
+    if request.scale is None:
+        return None
+    request.watch.restart()
+    rectifier = request.view.rectifier
+    if rectifier is not None and rectifier.outside is not None:
+        metres = np.where(rectifier.outside, np.float32(np.nan), metres)
+    estimate = request.scale.scale.estimate(metres, request.view.camera, request.scale.known, base)
+    request.watch.lap("scale")
+    return estimate
 
 
 def _rectified(request: DepthRequest) -> NDArray[np.uint8]:

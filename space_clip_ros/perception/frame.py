@@ -15,9 +15,13 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector, without_discontinuities
 from space_clip_ros.geometry.depth import invalidate
+from space_clip_ros.geometry.ground_plane import up_vector
 from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
 from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.ground import Ground, GroundTracker, Mount
+from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
+from space_clip_ros.perception.scale_evidence import CameraMount
 from space_clip_ros.perception.stopwatch import Stopwatch
 
 Allocate: TypeAlias = Callable[[str, tuple[int, ...], DTypeLike], NDArray[Any]]
@@ -30,6 +34,19 @@ MakeProjector: TypeAlias = Callable[[PinholeCamera, int], Projector]
 def new_array(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Return new memory for an output."""
     return np.empty(shape, dtype)
+
+
+@dataclass(frozen=True)
+class ScaleRequest:
+    """Asks for a metric scale.
+
+    Attributes:
+        scale: the camera's.
+        known: what is known about the frame.
+    """
+
+    scale: MetricScale
+    known: FrameEvidence
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,7 @@ class DepthRequest:
         stamp_s: when the image was taken, seconds; None where unknown.
         ground: the ground that the camera's images so far have shown.
         scan_pose: (4, 4) the camera's pose in ``scan.frame_id``; None where it is unknown.
+        scale: how to find a metric scale; None to leave depth as the model and the settings make it.
     """
 
     rgb: NDArray[np.uint8]
@@ -58,6 +76,7 @@ class DepthRequest:
     stamp_s: float | None = None
     ground: GroundTracker = field(default_factory=GroundTracker)
     scan_pose: NDArray[np.float64] | None = None
+    scale: ScaleRequest | None = None
 
 
 def obstacle_limits(settings: NodeConfig) -> ObstacleLimits:
@@ -81,13 +100,15 @@ class DepthFrame:
         metres: (H, W) float32 scaled depth, not yet cut to the range.
         scale: the factor that is in ``metres``.
         projector: makes the projector of the frame's camera.
+        focal: the part of ``scale`` that is for the camera's field of view.
         uncertainty: (H, W) float32 standard deviation of ``metres``; None where the model gives none.
 
     Attributes:
         request: as given.
         rgb: as given.
         scale: as given.
-        note: a remark about this depth, such as why it is not scaled; empty if there is none.
+        focal: as given.
+        estimate: the metric scale in ``scale``; None where none was asked for.
         uncertainty: as given.
         left_out: why an output that was asked for was not made, by its name.
     """
@@ -99,14 +120,16 @@ class DepthFrame:
         metres: NDArray[np.float32],
         scale: float,
         projector: MakeProjector,
-        note: str = "",
+        focal: FocalScaling,
+        estimate: ScaleEstimate | None = None,
         uncertainty: NDArray[np.float32] | None = None,
     ) -> None:
         """Keep the arguments."""
         self.request = request
         self.rgb = rgb
         self.scale = scale
-        self.note = note
+        self.focal = focal
+        self.estimate = estimate
         self.uncertainty = uncertainty
         self.left_out: dict[str, str] = {}
         self._metres = metres
@@ -167,12 +190,16 @@ class DepthFrame:
         return None if self.camera is None else self._projector(self.camera, stride)
 
     def _mount(self) -> Mount:
-        """Return what is known about the camera's mount: a pose in the scan's frame tells where up is."""
-        pose = self.request.scan_pose
-        if pose is None:
-            return Mount()
-        x, y, z = (float(value) for value in pose[2, :3])
-        return Mount((x, y, z))
+        """Return what is known about the camera's mount: as the metric scale knows it, else what up is for the scan."""
+        scale, pose = self.request.scale, self.request.scan_pose
+        if scale is not None and isinstance(scale.known.mount, CameraMount):
+            return Mount(scale.known.mount.up, scale.known.mount.height_m)
+        given = self.settings.scale
+        if pose is not None and not given.camera_height:
+            x, y, z = (float(value) for value in pose[2, :3])
+            return Mount((x, y, z))
+        up = up_vector(math.degrees(given.camera_roll), math.degrees(given.camera_pitch))
+        return Mount(up, given.camera_height)
 
     def _cut(self, max_depth: float, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)

@@ -149,7 +149,7 @@ def _add_obstacles(scene: Scene) -> None:
 
     def crate(atlas: Atlas, rng: Rng) -> Mesh:
         texture = atlas.index("kerb")
-        return box(rng.uniform(0.3, 1.0, 3), texture, tint=rng.uniform(0.3, 1.2, 3))
+        return box(rng.uniform(0.3, 1.0, 3).tolist(), texture, tint=rng.uniform(0.3, 1.2, 3))
 
     makers = (cars.car, cars.car, vehicles.person, vehicles.person, furniture.bollard, furniture.sign, crate, crate)
     for _ in range(_OBSTACLES):

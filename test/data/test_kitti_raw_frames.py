@@ -26,6 +26,14 @@ def labels(root: Path, split: str) -> list[str]:
     return [frames.label(0) for frames in open_raw_drives(SourceConfig(path=str(root), split=split))]
 
 
+def test_a_frame_has_the_drive_s_rectified_camera_and_the_drive_as_its_scene(rendered: Path) -> None:
+    (frames,) = open_raw_drives(SourceConfig(path=str(rendered)))
+    camera = frames.frame(0).camera
+    assert camera is not None and (camera.width, camera.height) == (156, 48)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == pytest.approx((90.0, 90.0, 76.0, 21.0))
+    assert frames.scene(0) == rendered.name
+
+
 @pytest.mark.parametrize("name", [f"{DAY}_drive_0002_sync", f"{DAY}_drive_0002", "0002", "link"])
 def test_a_test_drive_is_never_trained_on(rendered: Path, tmp_path: Path, name: str) -> None:
     """Without ``_sync`` in its name, one once counted as a drive to train on."""

@@ -42,6 +42,16 @@ def test_frames_are_named_by_list_and_line(scene):
     assert nyu_frames(scene, scene.parent, scene.parent).label(0) == (f"{scene}, line 1 (kitchen_0001/rgb_00000.jpg)")
 
 
+def test_a_frame_s_scene_is_its_drive_or_its_folder(scene, kitti):
+    assert nyu_frames(scene, scene.parent, scene.parent).scene(0) == "kitchen_0001"
+    (kitti / "list.txt").write_text(f"2011_09_26/{DRIVE} 5 l\n")
+    assert ListedFrames(kitti / "list.txt", kitti / "raw", kitti / "depth").scene(0) == DRIVE
+    scene.write_text("rgb_00000.jpg sync_depth_00000.png 518.8579\n")
+    folder = scene.parent / "kitchen_0001"
+    assert nyu_frames(scene, folder, folder).scene(0) == "kitchen_0001"
+    assert nyu_frames(scene, folder, folder).frame(0).camera is None
+
+
 def test_a_missing_picture_and_depth_of_another_size(scene):
     frames = nyu_frames(scene, scene.parent, scene.parent)
     image, depth = frames.files(0)

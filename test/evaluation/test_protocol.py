@@ -8,7 +8,9 @@ import pytest
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import InputError
+from space_clip_ros.evaluation.metrics import pixel_metrics
 from space_clip_ros.evaluation.protocol import reference_protocol, standard_protocol
+from space_clip_ros.geometry.camera import PinholeCamera
 
 
 def test_the_reference_protocol_prepares_the_reference_s_arrays(reference_dir: Path, kitti_drive_dir: Path):
@@ -44,6 +46,20 @@ def test_an_image_too_small_for_kitti_s_crop():
 def test_median_scaling_and_range_reach_the_metrics():
     truth = np.full((4, 4), 8.0, np.float32)
     plain, scaled = standard_protocol("none"), standard_protocol("none", median_scaling=True)
-    assert plain.average().add(truth * 2, truth)["abs_rel"] == pytest.approx(1.0)
-    assert scaled.average().add(truth * 2, truth)["abs_rel"] == pytest.approx(0.0)
-    assert standard_protocol("none", max_depth=8.0).average().add(truth, truth) is None
+    assert pixel_metrics(*plain.compared(truth * 2, truth))["abs_rel"] == pytest.approx(1.0)
+    assert pixel_metrics(*scaled.compared(truth * 2, truth))["abs_rel"] == pytest.approx(0.0)
+    assert not standard_protocol("none", max_depth=8.0).compared(truth, truth)[0].size
+
+
+@pytest.mark.parametrize("protocol", [standard_protocol("none"), standard_protocol("none", median_scaling=True)])
+def test_no_pixel_to_compare_is_no_error(protocol):
+    predicted, true = protocol.compared(np.ones((4, 4), np.float32), np.full((4, 4), np.nan, np.float32))
+    assert predicted.size == true.size == 0
+
+
+def test_the_camera_is_cropped_and_resized_with_its_image():
+    camera = PinholeCamera(1242, 375, 720.0, 720.0, 620.0, 170.0)
+    frame = RgbdFrame(np.zeros((375, 1242, 3), np.uint8), np.ones((375, 1242), np.float32), camera)
+    assert standard_protocol().prepare(frame).camera == camera
+    assert standard_protocol(kitti_crop=True).prepare(frame).camera == camera.cropped(13, 23, 1216, 352)
+    assert reference_protocol().prepare(frame).camera == camera.resized(704, 352)

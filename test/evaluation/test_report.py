@@ -52,6 +52,23 @@ def test_json_and_csv_hold_the_metrics(scores, tmp_path):
     assert second["abs_rel"] == ""
 
 
+def test_json_holds_errors_by_distance_and_by_group(scores, tmp_path):
+    protocol = standard_protocol("none")
+    report = EvaluationReport.from_scores(
+        [*scores, *scores[:1]], "tiny", "torch", "standard", protocol, False, ["town", "sea", "town"]
+    )
+    write_json(tmp_path / "report.json", report)
+    read = json.loads((tmp_path / "report.json").read_text())
+    assert list(read["bands"]) == ["all", "1-5 m"] and read["bands"]["all"] == read["bands"]["1-5 m"]
+    assert read["bands"]["1-5 m"] == pytest.approx({"share": 1.0, "bias": 0.25, "abs_rel": 0.25, "a1": 0.0})
+    assert list(read["groups"]) == ["town", "sea"]
+    town = read["groups"]["town"]
+    assert (town["frames"], town["skipped"], town["bands"]) == (2, 0, read["bands"])
+    assert town["metrics"]["abs_rel"] == pytest.approx(0.25)
+    assert read["groups"]["sea"] == {"frames": 0, "skipped": 1, "metrics": {}, "bands": {}}
+    assert report.groups["sea"].overall is None and report.groups["town"].overall == report.bands["all"]
+
+
 def test_the_worst_frames_are_drawn(scores, tmp_path):
     paths = list(
         write_worst(tmp_path / "worst", worst_frames(scores, 5), predict, TwoFrames(), standard_protocol("none"))

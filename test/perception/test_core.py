@@ -77,7 +77,8 @@ def picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 
 
 def request(view: RectifiedView = KNOWN, rgb: np.ndarray | None = None, **settings: Any) -> DepthRequest:
-    config = dataclasses.replace(NodeConfig(), **settings)
+    # The recorded metres are those of a camera of six pixels; scaling for it has tests of its own.
+    config = dataclasses.replace(NodeConfig(focal_scaling="never"), **settings)
     return DepthRequest(picture() if rgb is None else rgb, view, config, makeable(OUTPUTS, view.camera is not None))
 
 
@@ -141,20 +142,23 @@ def test_depth_scale(frame):
 def test_focal_scaling(frame, model):
     width, height, fx, fy = model.info.training_camera
     factor = ((4.0 / WIDTH) * (5.0 / HEIGHT) / ((fx / width) * (fy / height))) ** 0.5
-    one = frame(focal_scaling=True, depth_scale=2.0)
-    assert one.scale == pytest.approx(2.0 * factor)
-    np.testing.assert_allclose(one.depth[2, 0], 4.0 * 2.0 * factor, rtol=1e-6)
-    assert one.note == ""
+    for mode in ("auto", "always"):
+        one = frame(focal_scaling=mode, depth_scale=2.0)
+        assert one.scale == pytest.approx(2.0 * factor)
+        np.testing.assert_allclose(one.depth[2, 0], 4.0 * 2.0 * factor, rtol=1e-6)
+        assert (one.focal.factor, one.focal.problem) == (pytest.approx(factor), "")
+    assert frame(focal_scaling="never", depth_scale=2.0).scale == 2.0
 
 
 def test_focal_scaling_without_intrinsics_says_so(frame, model, monkeypatch):
-    assert frame(RectifiedView(), focal_scaling=True).note.startswith("focal_scaling needs the camera's intrinsics")
+    unknown = frame(RectifiedView(), focal_scaling="auto")
+    assert (unknown.scale, unknown.focal.problem) == (1.0, "")
+    assert unknown.focal.text.endswith("this camera's intrinsics are not known")
+    assert frame(RectifiedView(), focal_scaling="always").focal.problem.startswith("focal_scaling is always, but")
     monkeypatch.setattr(model, "info", dataclasses.replace(model.info, training_camera=None))
-    one = frame(focal_scaling=True)
-    assert (one.scale, one.note) == (
-        1.0,
-        "focal_scaling needs the intrinsics of the camera it was trained on; depth is not scaled for them",
-    )
+    one = frame(focal_scaling="always")
+    assert one.scale == 1.0
+    assert one.focal.problem.endswith("the model does not say which camera it was trained with")
 
 
 def test_cloud_stride_and_plain_points(frame):

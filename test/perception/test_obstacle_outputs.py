@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.config import NodeConfig, ObstaclesConfig, PointsConfig, ScanConfig
+from space_clip_ros.config import NodeConfig, ObstaclesConfig, PointsConfig, ScaleConfig, ScanConfig
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.core import made_outputs
+from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.ground import GroundSource, GroundTracker
 from space_clip_ros.perception.outputs import need_ground
@@ -43,7 +44,7 @@ def frame(
         ground=tracker or GroundTracker(),
         scan_pose=pose,
     )
-    return DepthFrame(request, rgb, depth, 1.0, Projector, uncertainty=uncertainty)
+    return DepthFrame(request, rgb, depth, 1.0, Projector, FocalScaling(), uncertainty=uncertainty)
 
 
 def nearest(scan: PlanarScan, bearing: float) -> float:
@@ -126,6 +127,18 @@ def test_a_transform_says_where_up_is(scenes: Any) -> None:
     sine, cosine = math.sin(math.radians(25)), math.cos(math.radians(25))
     pose = np.array([[0, -sine, cosine, 0], [-1, 0, 0, 0], [0, -cosine, -sine, 0.5], [0, 0, 0, 1]])
     assert list(dict(made_outputs(frame(scenes, depth, pose=pose, **settings)))) == ["obstacles", "scan"]
+
+
+def test_a_given_mount_takes_the_place_of_ground_that_is_not_seen(scenes: Any) -> None:
+    """Nothing but a wall in view: its foot is where the camera's height says."""
+    settings = {"scale": ScaleConfig(camera_height=1.65)}
+    one = frame(scenes, scenes.street(scenes.WALL), **settings)
+    made = dict(made_outputs(one))
+    assert one.ground.source is GroundSource.MOUNT
+    assert nearest(made["scan"], 0.0) == pytest.approx(5.0, rel=1e-3)
+    looks_down = {"scale": ScaleConfig(camera_height=0.5, camera_pitch=math.radians(25))}
+    ground = frame(scenes, scenes.street(height=0.5, pitch_deg=25), **looks_down).ground
+    assert ground.source is GroundSource.FITTED
 
 
 def test_floating_edges_are_left_out_as_in_the_cloud(scenes: Any) -> None:

@@ -13,11 +13,15 @@ from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
+    from space_clip_ros.evaluation.distance_bands import BandErrors
     from space_clip_ros.evaluation.evaluator import PredictBatch
     from space_clip_ros.evaluation.protocol import EvaluationProtocol
-    from space_clip_ros.evaluation.report import EvaluationReport
+    from space_clip_ros.evaluation.report import EvaluationReport, Summary
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
+
+GROUPS = ("scene", "folder")
+"""What frames can be grouped by."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -53,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="images per run, if the model takes several (default: %(default)s)",
     )
+    parser.add_argument("--by", choices=GROUPS, help="also report each scene (or drive), or each folder, on its own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per image here")
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="draw the N frames with the largest abs_rel")
@@ -79,13 +84,16 @@ def run(args: argparse.Namespace) -> int:
     protocol = _protocol(args, config)
     with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
         frames = _frames(args.data, config)
+        groups = _groups(args.by, frames)
         predict = flip_averaged(predictor) if args.flip else predictor
         with progress_bar(len(frames), "evaluating") as bar:
             together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
             scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch)
         info = predictor.info
-        report = EvaluationReport.from_scores(scores, info.name, info.backend, args.protocol, protocol, args.flip)
-        _show(report)
+        report = EvaluationReport.from_scores(
+            scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
+        )
+        _show(report, args.by)
         if args.json:
             write_json(args.json, report)
         if args.csv:
@@ -124,8 +132,33 @@ def _frames(name: str, config: TrainingConfig) -> FrameCollection:
         return check_files(frames, config.data.skip_broken, bar.update, say)
 
 
-def _show(report: EvaluationReport) -> None:
+def _groups(by: str | None, frames: FrameCollection) -> list[str]:
+    """Return the name of each frame's group; nothing if they are not grouped."""
+    if by == "scene":
+        return [frames.scene(index) for index in range(len(frames))]
+    return [str(frames.files(index)[0].parent) for index in range(len(frames))] if by else []
+
+
+def _show(report: EvaluationReport, by: str | None) -> None:
     skipped = f", {report.skipped} more without depth to compare" if report.skipped else ""
     say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}")
     for name, value in report.metrics.items():
         say(f"  {name:<9} {value:9.4f}")
+    say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
+    for name, errors in report.bands.items():
+        say(f"  {name:<9} {errors.share:>9.1%} {_figures(errors)}")
+    if report.groups:
+        say(f"  {'frames':<9} {'rmse':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}  {by}")
+    for name, group in report.groups.items():
+        say(f"  {group.frames:<9} {_group_figures(group)}  {name}")
+
+
+def _figures(errors: BandErrors | None) -> str:
+    if errors is None:
+        return " ".join([f"{'-':>9}"] * 3)
+    return f"{errors.bias:>+9.4f} {errors.abs_rel:>9.4f} {errors.a1:>9.4f}"
+
+
+def _group_figures(group: Summary) -> str:
+    rmse = f"{group.metrics['rmse']:9.4f}" if group.metrics else f"{'-':>9}"
+    return f"{rmse} {_figures(group.overall)}"

@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write to (default: here); with --bag that of the new bag"
     )
-    predict_bag.add_loading(parser)
+    predict_bag.add_shared(parser)
     parser.add_argument(
         "--camera",
         type=Path,
@@ -89,12 +89,18 @@ def run(args: argparse.Namespace) -> int:
         settings = dataclasses.replace(settings, min_depth=info.min_depth, max_depth=info.max_depth)
         core = DepthCore(predictor)
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+        said = ""
         for file, name in progress(images, len(images), "depth"):
             rgb = read_rgb(file)
             view = _view(rgb, calibration, file) if calibration else RectifiedView()
             (frame,) = core.run([DepthRequest(rgb, view, settings, outputs=())])
             if isinstance(frame, Exception):
                 raise frame
+            if frame.focal.problem:
+                raise InputError(settings.model, frame.focal.problem, "give --focal-scaling auto")
+            if frame.focal.text != said:
+                said = frame.focal.text
+                say(said)
             result = _Result(out / name, frame)
             result.write(args.format)
             if args.ply is not False:
@@ -144,6 +150,8 @@ def _check_usage(args: argparse.Namespace) -> None:
     predict_bag.check_usage(args)
     if args.ply and not args.camera:
         args.parser.error("--ply needs --camera")
+    if args.focal_scaling == "always" and not args.bag and not args.camera:
+        args.parser.error("--focal-scaling always needs --camera")
     files = [path for path in args.images if not path.is_dir()]
     repeated = [stem for stem, count in Counter(file.stem for file in files).items() if count > 1]
     if repeated:

@@ -15,7 +15,7 @@ class ThrottledLog:
     from several threads.
 
     Args:
-        logger: anything with rclpy's ``warning`` and ``error``.
+        logger: anything with rclpy's ``info``, ``warning`` and ``error``.
         period_s: seconds between two lines of a kind.
         now: monotonic clock, seconds.
         prefix: what goes before every line, such as a camera's name.
@@ -32,6 +32,17 @@ class ThrottledLog:
         self._lock = threading.Lock()
         self._last: dict[str, float] = {}
         self._held: dict[str, int] = {}
+        self._said: dict[str, str] = {}
+
+    def info(self, kind: str, text: str) -> None:
+        """Log a state when it differs from what this kind's last line said, unless that was within the period."""
+        with self._lock:
+            now = self._now()
+            recent = kind in self._last and now - self._last[kind] < self._period_s
+            if recent or self._said.get(kind) == text:
+                return
+            self._last[kind], self._said[kind] = now, text
+        self._logger.info(f"{self._prefix}{text}")
 
     def warning(self, kind: str, text: str) -> None:
         """Log a warning unless this kind was logged within the period; use few kinds, they are kept for ever."""

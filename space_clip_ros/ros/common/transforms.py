@@ -13,7 +13,7 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 
 from space_clip_ros.errors import InputError, describe
-from space_clip_ros.geometry.rotation import quaternion, rotation_matrix
+from space_clip_ros.geometry.rigid import pose_from_quaternion, quaternion
 
 Pose = NDArray[np.float64]
 
@@ -59,13 +59,10 @@ class Transforms:
             return None
         try:
             transform = self._buffer.lookup_transform(parent, frame_id, Time()).transform
-            rotation, place = transform.rotation, transform.translation
-            pose = np.eye(4)
-            pose[:3, :3] = rotation_matrix(rotation.x, rotation.y, rotation.z, rotation.w)
-            pose[:3, 3] = place.x, place.y, place.z
+            turn, place = transform.rotation, transform.translation
+            return pose_from_quaternion((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
         except (self._tf2.TransformException, InputError):
             return None
-        return pose
 
     def publish(self, pose: Pose, frame_id: str, header: Header) -> None:
         """Publish a frame's pose, (4, 4), in the header's frame and at its stamp; nothing without tf2."""

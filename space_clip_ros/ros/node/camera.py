@@ -21,6 +21,7 @@ from space_clip_ros.messages.laser_scans import level_frame
 from space_clip_ros.messages.outputs import CAMERA_INFO
 from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
 from space_clip_ros.perception.core import made_outputs
+from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.ground import Ground, GroundTracker
 from space_clip_ros.perception.outputs import makeable, need_camera, need_ground
@@ -77,6 +78,7 @@ class Camera:
         calibrations: the newest camera_info of each frame.
         publishers: the outputs.
         scale: the factor on the newest image's depth.
+        focal: the part of it that is for the camera's field of view.
         ground: the newest image's ground; None as long as no output needed it.
         obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
         rectification: how the newest image's distortion is handled.
@@ -108,6 +110,7 @@ class Camera:
         self.calibrations = CalibrationStore(node.resolve_topic_name(f"{self._prefix}camera_info"))
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
+        self.focal = FocalScaling()
         self.ground: Ground | None = None
         self.obstacles_note = ""
         self._tracker = GroundTracker()
@@ -204,8 +207,7 @@ class Camera:
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
         """Publish what is wanted of a frame, each output as soon as it is made."""
-        if frame.note:
-            self._log.warning("focal_scaling", frame.note)
+        self._explain_scale(frame)
         self.scale = frame.scale
         self.ready = True
         self._publish_camera(frame.request.view, header)
@@ -269,9 +271,20 @@ class Camera:
             self._log.warning("calibration", view.note)
         if not view.problem:
             return
-        if need_camera(wanted) or settings.focal_scaling or self.calibrations.frames:
+        if need_camera(wanted) or settings.focal_scaling == "always" or self.calibrations.frames:
             self.statistics.note(view.problem, no_camera_info=not self.calibrations.frames)
             self._log.warning("camera_info", view.consequence)
+
+    def _explain_scale(self, frame: DepthFrame) -> None:
+        """Log what is done about the field of view: with the first image, and when it changes."""
+        self.focal = focal = frame.focal
+        if focal.problem:
+            if not frame.request.view.problem:
+                self.statistics.note(focal.problem)
+            self._log.warning("focal_scaling", focal.problem)
+        else:
+            height, width = frame.rgb.shape[:2]
+            self._log.info("camera", f"images of {width}x{height} pixels on {self.image_topic}: {focal.text}")
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
         self._subscriptions.append(

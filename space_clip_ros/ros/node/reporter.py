@@ -164,6 +164,8 @@ class Reporter:
                 values,
                 depth_factor=camera.scale,
                 depth_scale=self._settings().depth_scale,
+                focal_factor=camera.focal.factor,
+                focal_scaling=camera.focal.text or None,
                 rectification=camera.rectification.value,
                 ready=state is NodeState.ACTIVE and camera.ready and not (model and model.problem),
                 camera_info_frames=", ".join(frame[:40] for frame in camera.calibrations.frames),

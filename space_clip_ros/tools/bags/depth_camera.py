@@ -16,6 +16,7 @@ from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages
 from space_clip_ros.perception.calibration import CalibrationStore
 from space_clip_ros.perception.core import made_outputs
+from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS, makeable, need_camera
 from space_clip_ros.tools.bags.image_topics import ImageTopic
@@ -76,6 +77,7 @@ class DepthCamera:
         topics: the message types of its outputs, by their full names.
         main_topic: the output that every image with depth has.
         problem: why the first image without depth has none; empty while all have.
+        focal: what focal_scaling does to the newest image's depth.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class DepthCamera:
         self.topics = {self._topic(name): TOPICS[name].kind for name in self._wanted}
         self.main_topic = self._topic(makeable(self._wanted, camera_known=True)[0])
         self.problem = ""
+        self.focal = FocalScaling()
         self._calibrations = CalibrationStore(image.info)
         self._messages = OutputMessages(BAGS)
 
@@ -113,7 +116,8 @@ class DepthCamera:
             return None
         height, width = image.rgb.shape[:2]
         view = self._calibrations.view(image.header.frame_id, width, height, self._settings.rectify)
-        if view.problem and (need_camera(self._wanted) or self._settings.focal_scaling or self._calibrations.frames):
+        needed = need_camera(self._wanted) or self._settings.focal_scaling == "always"
+        if view.problem and (needed or self._calibrations.frames):
             self._warn_once("camera_info", view.consequence)
         if view.note:
             self._warn_once("camera_info note", view.note)
@@ -125,8 +129,9 @@ class DepthCamera:
 
     def messages(self, image: BagImage, frame: DepthFrame) -> Iterator[tuple[str, Any]]:
         """Yield the outputs of a frame: topic and CDR bytes."""
-        if frame.note:
-            self._warn_once("focal_scaling", frame.note)
+        self.focal = frame.focal
+        if frame.focal.problem:
+            self._warn_once("focal_scaling", frame.focal.problem)
         if frame.camera is not None and CAMERA_INFO in self._wanted:
             yield self._serialized(CAMERA_INFO, frame.camera, image.header)
         for name, array in made_outputs(frame):

@@ -11,7 +11,7 @@ import numpy as np
 from space_clip_ros.data.kitti_calibration import Matrix, read_calibration_file
 from space_clip_ros.data.kitti_files import calibration_folder, numbered_files, read_stamps
 from space_clip_ros.errors import DataError
-from space_clip_ros.tools.bags.transforms import euler
+from space_clip_ros.geometry.rigid import euler
 
 IMU_FILE = "calib_imu_to_velo.txt"
 

@@ -66,11 +66,14 @@ class Added:
         counts: messages added, by topic.
         images: how many there were.
         left_out: images that gave no depth.
+        focal: what focal_scaling did to the last depth of each image topic; without those that had no depth left to
+            make.
     """
 
     counts: dict[str, int]
     images: int
     left_out: int
+    focal: dict[str, str]
 
 
 def predict_bag(
@@ -146,7 +149,8 @@ class _Run:
                 raise DataError(self._source.path, f"none of its images could be used ({problem})")
             self._merge(segments, counts)
             segments.discard()
-        return Added(counts, self._total, self._total - used)
+        focal = {name: camera.focal.text for name, camera in self._cameras.items() if camera.focal.text}
+        return Added(counts, self._total, self._total - used, focal)
 
     def _camera(self, image: ImageTopic) -> DepthCamera:
         return DepthCamera(image, self._options.outputs, self._options.settings, self._warn)

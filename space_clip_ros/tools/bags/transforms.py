@@ -44,15 +44,3 @@ def scanner_to_camera(drive: KittiDrive) -> Matrix:
     to_camera[:3, 3] = np.linalg.solve(drive.projection[:, :3], drive.projection[:, 3])
     pose: Matrix = np.linalg.inv(to_camera @ drive.velodyne_to_camera).astype(np.float64)
     return pose
-
-
-def euler(roll: float, pitch: float, yaw: float) -> Matrix:
-    """Return the rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3) float64; angles in radians."""
-    (sr, sp, sy), (cr, cp, cy) = np.sin([roll, pitch, yaw]), np.cos([roll, pitch, yaw])
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )

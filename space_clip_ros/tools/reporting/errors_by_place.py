@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.evaluation.distance_bands import error_sums
 from space_clip_ros.evaluation.metrics import comparable
 from space_clip_ros.geometry.depth import Depth
 
@@ -74,13 +75,7 @@ class ErrorsByPlace:
         return _means(self._regions)
 
     def _sums(self, prediction: Depth, truth: Depth, places: NDArray[np.intp], count: int) -> NDArray[np.float64]:
-        """Return (4, count) sums over each place's pixels: 1, absolute and signed relative error, and a1."""
-        p = np.clip(prediction.astype(np.float64), *self._range)
-        t = truth.astype(np.float64)
-        relative = (p - t) / t
-        close = np.maximum(p / t, t / p) < 1.25
-        columns = (np.ones(p.size), np.abs(relative), relative, close.astype(np.float64))
-        return np.stack([np.bincount(places, weights, count) for weights in columns])
+        return error_sums(np.clip(prediction.astype(np.float64), *self._range), truth.astype(np.float64), places, count)
 
 
 def _means(sums: NDArray[np.float64]) -> list[MeanErrors]:

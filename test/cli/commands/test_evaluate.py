@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from space_clip_ros import settings
 from space_clip_ros.cli.main import main
 from space_clip_ros.data.collection import FrameCollection, open_sources
+from space_clip_ros.geometry.depth import write_depth_png
+from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.model import build, load_checkpoint, save_checkpoint
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
@@ -36,6 +39,29 @@ def test_a_checkpoint_is_evaluated_and_every_requested_file_written(command, tmp
     assert found["flip"] and found["settings"]["median_scaling"] and found["settings"]["crop"] == "garg"
     assert len((tmp_path / "e.csv").read_text().splitlines()) == 2
     assert len(list((tmp_path / "worst").iterdir())) == 1
+
+
+def test_errors_are_reported_by_distance_and_by_group(command, tmp_path, capsys):
+    for number, (scene, metres) in enumerate((("quay", 10.0), ("quay", 30.0), ("dark", 0.0))):
+        stem = tmp_path / "frames" / str(number)
+        write_rgb(stem.with_suffix(".png"), np.full((64, 192, 3), 90, np.uint8))
+        write_depth_png(stem.with_name(f"{number}_depth.png"), np.full((64, 192), metres, np.float32), "kitti")
+        camera = {"width": 192, "height": 64, "fx": 120.0, "fy": 120.0, "cx": 95.5, "cy": 31.5}
+        stem.with_suffix(".json").write_text(json.dumps({**camera, "scene": scene}))
+    frames = [f"data.validation=[{{kind: frames, path: {tmp_path / 'frames'}}}]", "--protocol", "standard"]
+    assert main([*command, *frames, "--by", "scene", "--json", str(tmp_path / "e.json")]) == 0
+    out = capsys.readouterr().out.splitlines()
+    found = json.loads((tmp_path / "e.json").read_text())
+    far = found["bands"]["20-40 m"]
+    assert (
+        f"  20-40 m       50.0% {far['bias']:+9.4f} {far['abs_rel']:9.4f} {far['a1']:9.4f}" in out
+        and "2 frames, 1 more without depth to compare" in out[0]
+    )
+    quay, rmse = found["groups"]["quay"]["bands"]["all"], found["groups"]["quay"]["metrics"]["rmse"]
+    assert f"  2         {rmse:9.4f} {quay['bias']:+9.4f} {quay['abs_rel']:9.4f} {quay['a1']:9.4f}  quay" in out
+    assert f"  0         {'-':>9} {'-':>9} {'-':>9} {'-':>9}  dark" in out
+    assert main([*command, *frames, "--by", "folder"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"  {tmp_path / 'frames'}")
 
 
 def test_the_reference_protocol_agrees_with_training_s_own_evaluation(command, run_yaml, tmp_path):

@@ -64,6 +64,11 @@ def test_rectify_takes_what_yaml_makes_of_off(current, word: str, tmp_path: Path
     assert current("--params-file", str(path))["rectify"] == "never"
 
 
+@pytest.mark.parametrize(("word", "choice"), [("true", "always"), ("false", "never"), ("auto", "auto")])
+def test_focal_scaling_takes_truth_values(current, word: str, choice: str) -> None:
+    assert current("-p", f"focal_scaling:={word}")["focal_scaling"] == choice
+
+
 def test_no_value_is_a_word_that_yaml_reads_as_something_else() -> None:
     for setting in CHOICES:
         for choice in setting.choices:

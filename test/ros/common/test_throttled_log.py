@@ -9,6 +9,9 @@ class Logger:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
 
+    def info(self, text: str) -> None:
+        self.lines.append(("info", text))
+
     def warning(self, text: str) -> None:
         self.lines.append(("warning", text))
 
@@ -37,3 +40,15 @@ def test_kinds_do_not_hide_each_other():
     log.error("b", "second")
     log.error("b", "third")
     assert logger.lines == [("warning", "first"), ("error", "second")]
+
+
+def test_a_state_is_logged_when_it_changes():
+    now, logger = [0.0], Logger()
+    log = ThrottledLog(logger, period_s=5.0, now=lambda: now[0], prefix="front: ")
+    for text in ("unknown", "known", "known"):
+        log.info("camera", text)
+    assert logger.lines == [("info", "front: unknown")]
+    # What was held back comes out later, and only once.
+    for now[0] in (5.0, 10.0, 20.0):
+        log.info("camera", "known")
+    assert logger.lines[1:] == [("info", "front: known")]

@@ -320,6 +320,30 @@ def test_images_that_are_too_old_are_dropped(running):
     assert "in the future" in running.numbers.snapshot().problem
 
 
+def test_depth_is_scaled_for_the_field_of_view(bench, capfd):
+    one = bench("road_tiny")
+    one.ready()
+    one.subscribe("depth/image")
+    one.calibrate()
+    scaled = depth_from_image(one.answer("depth/image", one.send()))
+    one.until(lambda: values(one).get("focal_factor") == "0.8533", "the factor in diagnostics")
+    text = "depth x 0.853 for the field of view: this camera sees 65 x 51 degrees, the training camera 81 x 29"
+    assert values(one)["focal_scaling"] == text
+    assert f"images of 64x48 pixels on /image: {text}" in capfd.readouterr().err
+    set_all(one, {"focal_scaling": False})
+    plain = depth_from_image(one.answer("depth/image", one.send()))
+    np.testing.assert_allclose(scaled, plain * 0.85325, rtol=1e-4)
+    one.until(lambda: values(one)["focal_factor"] == "1.0000", "no factor in diagnostics")
+
+
+def test_always_warns_about_a_missing_camera_info(bench):
+    one = bench("road_tiny", focal_scaling="always")
+    one.ready()
+    one.subscribe("depth/image")
+    one.answer("depth/image", one.send())
+    assert one.numbers.snapshot().problem == "no camera_info on /camera_info yet"
+
+
 def test_parameters_change_between_frames(running, tiny_model_file):
     raw = load_predictor(tiny_model_file, threads=1)(picture())
     set_all(running, {"depth_scale": 0.5, "points.stride": 4, "points.color": False})

@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
-from space_clip_ros.geometry.rotation import quaternion
+from space_clip_ros.geometry.rigid import quaternion
 from space_clip_ros.messages import camera_info_from_camera, image_from_array, points_from_cloud
 from space_clip_ros.messages.diagnostics import DepthValues, status_texts
 from space_clip_ros.ros.node.depth_node import DepthNode

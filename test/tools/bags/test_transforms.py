@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from space_clip_ros.geometry.rotation import quaternion
-from space_clip_ros.tools.bags.transforms import euler
+from space_clip_ros.geometry.rigid import euler, quaternion
 
 HALF = math.sqrt(0.5)
 

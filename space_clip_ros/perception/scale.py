@@ -1,0 +1,147 @@
+"""Metric scale while a camera runs: gathers each frame's evidence and keeps the camera's filter."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.perception.scale_evidence import (
+    CAMERA_HEIGHT,
+    RANGES,
+    CameraMount,
+    Evidence,
+    MeasuredCone,
+    MeasuredPoints,
+    NoEvidence,
+    cone_evidence,
+    ground_evidence,
+    range_evidence,
+)
+from space_clip_ros.perception.scale_filter import ScaleFilter
+
+Measured: TypeAlias = MeasuredPoints | MeasuredCone
+
+_TILTS = 200
+"""Newest frames whose usual pitch of the ground is known: 20 s at 10 Hz."""
+_FEWEST_TILTS = 10
+_TILT_STEP_DEG = 1.5
+"""Smallest change of the ground's pitch that counts as a slope ahead or a nodding car."""
+
+
+@dataclass(frozen=True)
+class ScaleEstimate:
+    """The factor on a frame's depth.
+
+    Attributes:
+        factor: as applied.
+        sigma: its standard deviation, as a share of it.
+        age_s: seconds since evidence was last used; None before that.
+        evidence: what was used of this frame, such as ``camera height``; empty if nothing was.
+        problem: why evidence that was asked for was not used; empty if all was.
+    """
+
+    factor: float
+    sigma: float
+    age_s: float | None
+    evidence: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class FrameEvidence:
+    """What is known about a frame beside its depth.
+
+    Attributes:
+        stamp_s: when it was taken, seconds.
+        max_rate: share of the factor by which it may change within a second.
+        mount: how the camera stands above the ground, or why that is not known; None if it is not to be used.
+        measured: ranges measured at the frame's time, or why there are none; None if they are not to be used.
+    """
+
+    stamp_s: float
+    max_rate: float
+    mount: CameraMount | str | None = None
+    measured: Sequence[Measured] | str | None = None
+
+
+class MetricScale:
+    """The scale of one camera's depth. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        """Start without evidence."""
+        self._filter = ScaleFilter()
+        self._tilts: deque[float] = deque(maxlen=_TILTS)
+        self._base = 0.0
+        self._stamp_s = 0.0
+
+    def estimate(
+        self, depth: Depth, camera: PinholeCamera | None, known: FrameEvidence, base: float = 1.0
+    ) -> ScaleEstimate:
+        """Return the factor to multiply a frame's depth by.
+
+        Args:
+            depth: (H, W) float32 metres, without this factor; NaN where the camera did not see.
+            camera: its camera; None where it is not known.
+            known: what else is known about the frame.
+            base: the other factors in ``depth``; if they change, everything starts again.
+        """
+        if base != self._base or known.stamp_s < self._stamp_s - 0.1:
+            self._filter.reset()
+            self._tilts.clear()
+        self._base, self._stamp_s = base, known.stamp_s
+        found = self._gather(depth, camera, known)
+        evidence = [one for one in found if isinstance(one, Evidence)]
+        problems = [f"{one.source}: {one.reason}" for one in found if isinstance(one, NoEvidence)]
+        self._filter.step(known.stamp_s, evidence, known.max_rate)
+        problems += [f"{source}: {reason}" for source, reason in self._filter.refused.items()]
+        used = [one.source for one in evidence if one.source not in self._filter.refused]
+        return ScaleEstimate(
+            self._filter.factor,
+            self._filter.sigma,
+            self._filter.age_s,
+            ", ".join(dict.fromkeys(used)),
+            "; ".join(problems),
+        )
+
+    def _gather(self, depth: Depth, camera: PinholeCamera | None, known: FrameEvidence) -> list[Evidence | NoEvidence]:
+        asked = [
+            source for source, what in ((CAMERA_HEIGHT, known.mount), (RANGES, known.measured)) if what is not None
+        ]
+        if camera is None:
+            return [NoEvidence(source, "needs the camera's intrinsics") for source in asked]
+        found: list[Evidence | NoEvidence] = []
+        if isinstance(known.mount, str):
+            found.append(NoEvidence(CAMERA_HEIGHT, known.mount))
+        elif known.mount is not None:
+            found.append(self._unless_tilted(ground_evidence(depth, camera, known.mount)))
+        if isinstance(known.measured, str):
+            found.append(NoEvidence(RANGES, known.measured))
+        else:
+            found += [_compared(depth, camera, measured) for measured in known.measured or ()]
+        return found
+
+    def _unless_tilted(self, found: Evidence | NoEvidence) -> Evidence | NoEvidence:
+        """Refuse ground whose pitch is not the usual one: the car nods, or a slope begins."""
+        usual, spread = 0.0, 0.0
+        enough = len(self._tilts) >= _FEWEST_TILTS
+        if enough:
+            usual = statistics.median(self._tilts)
+            spread = 1.4826 * statistics.median(abs(tilt - usual) for tilt in self._tilts)
+        if found.tilt_deg == found.tilt_deg:
+            self._tilts.append(found.tilt_deg)
+        if enough and isinstance(found, Evidence) and abs(found.tilt_deg - usual) > max(_TILT_STEP_DEG, 3 * spread):
+            return NoEvidence(
+                found.source, f"the ground's pitch is {found.tilt_deg - usual:+.1f} degrees off its usual one"
+            )
+        return found
+
+
+def _compared(depth: Depth, camera: PinholeCamera, measured: Measured) -> Evidence | NoEvidence:
+    if isinstance(measured, MeasuredPoints):
+        return range_evidence(depth, camera, measured)
+    return cone_evidence(depth, camera, measured)

@@ -1,0 +1,303 @@
+"""What one frame says about the scale of its depth: the ground under the camera, and ranges that a sensor measured.
+
+Evidence is the logarithm of the factor that depth should be multiplied by, with its variance. The variance is of the
+scale of the whole view, not only of what was compared: how much the evidence disagrees with itself is part of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth, valid
+from space_clip_ros.geometry.ground_plane import LEVEL, NoGround, fit_ground_plane, ground_pixels
+from space_clip_ros.geometry.rigid import Matrix, moved
+
+CAMERA_HEIGHT = "camera height"
+RANGES = "ranges"
+
+_FLOOR = 0.02
+"""Standard deviation that no evidence goes below: depth is never wrong by one factor alone."""
+
+# The ground.
+_MOUNT_STD = math.radians(1.0)
+"""Standard deviation of the camera's tilt against the road: suspension, slope, and how well the mount is known."""
+_MOST_TILT_DEG = 3.0
+"""Largest difference in pitch between the ground in the depth map and the mount."""
+_ROLLED_DEG = 8.0
+"""Largest angle between the two normals: roads are cambered, and their camber matters little."""
+_MIN_SLOPE, _MAX_SLOPE = 0.04, 0.5
+_BANDS = 8
+_FEWEST_IN_BAND = 8
+_MODEL_STD = 0.1
+"""Standard deviation of a network's error over patches, as a share of depth: less than this is luck."""
+_GROUND_LASTS_S = 5.0
+
+# Ranges.
+_NEAREST_M = 0.5
+_FEWEST_RANGES = 12
+_MOST_POINTS = 20_000
+_CELLS = 10
+_RANGES_LAST_S = 0.5
+_CONE_STD = 0.1
+_CONE_STRIDE = 8
+_CONE_LASTS_S = 1.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one frame says.
+
+    Attributes:
+        source: :data:`CAMERA_HEIGHT` or :data:`RANGES`.
+        log_factor: natural logarithm of the factor on depth.
+        variance: of that.
+        lasts_s: for how long a frame's error stays the same, seconds: frames within this time count as one.
+        tilt_deg: pitch of the ground in the depth map against the mount, degrees; NaN for other evidence.
+    """
+
+    source: str
+    log_factor: float
+    variance: float
+    lasts_s: float
+    tilt_deg: float = math.nan
+
+
+@dataclass(frozen=True)
+class NoEvidence:
+    """Why a frame says nothing.
+
+    Attributes:
+        source: :data:`CAMERA_HEIGHT` or :data:`RANGES`.
+        reason: a text for people.
+        tilt_deg: as in :class:`Evidence`.
+    """
+
+    source: str
+    reason: str
+    tilt_deg: float = math.nan
+
+
+@dataclass(frozen=True)
+class CameraMount:
+    """How the camera stands above the ground.
+
+    Attributes:
+        height_m: its height, metres.
+        up: direction up in its optical frame, a unit vector.
+
+    Raises:
+        InputError: a height of 0 or less.
+    """
+
+    height_m: float
+    up: tuple[float, float, float] = LEVEL
+
+    def __post_init__(self) -> None:
+        """Check the height."""
+        if not 0 < self.height_m < math.inf:
+            raise InputError(f"the camera's height above the ground must be above 0 metres, got {self.height_m}")
+
+
+@dataclass(frozen=True)
+class MeasuredPoints:
+    """Points that a LiDAR or depth camera measured.
+
+    Attributes:
+        points: (N, 3) x y z in the sensor's frame, metres; invalid ones may be NaN.
+        to_camera: the sensor's pose in the camera's optical frame, (4, 4).
+    """
+
+    points: NDArray[np.floating]
+    to_camera: Matrix
+
+
+@dataclass(frozen=True)
+class MeasuredCone:
+    """The nearest thing in a cone, as an ultrasonic or infrared sensor measures it.
+
+    Attributes:
+        range_m: distance from the sensor, metres; not finite if nothing was measured.
+        limits_m: smallest and largest distance that the sensor measures, metres.
+        field_of_view: full angle of the cone about the sensor's x axis, radians.
+        to_camera: the sensor's pose in the camera's optical frame, (4, 4).
+    """
+
+    range_m: float
+    limits_m: tuple[float, float]
+    field_of_view: float
+    to_camera: Matrix
+
+
+def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> Evidence | NoEvidence:
+    """Compare the ground in a depth map with where the camera's mount says that it is.
+
+    A plane fitted to the depth map tells which pixels are ground. How far away the ground is in them follows from the
+    mount: z = h / s for a ray that falls by s per metre forward. The fitted plane's own height would not do, because
+    a network that draws the distance in also tilts its ground up, and the plane is then at the right height under the
+    camera, and wrong everywhere else. Pixels are sorted into bands of distance, of equal width in its logarithm, so
+    that the few pixels of the far ground count as much as the many of the near. A wrong tilt of the mount moves far
+    bands more than near ones, so they weigh less.
+
+    Args:
+        depth: (H, W) float32 metres, without the factor that is looked for.
+        camera: its camera.
+        mount: how the camera stands.
+    """
+    up = np.asarray(mount.up, np.float64)
+    plane = fit_ground_plane(depth, camera, up=up, tolerance_deg=_ROLLED_DEG, min_slope=_MIN_SLOPE)
+    if isinstance(plane, NoGround):
+        return NoEvidence(CAMERA_HEIGHT, plane.value)
+    tilt = _pitch_deg(np.asarray(plane.normal)) - _pitch_deg(up)
+    if abs(tilt) > _MOST_TILT_DEG:
+        return NoEvidence(CAMERA_HEIGHT, f"the ground in view is tilted by {tilt:+.1f} degrees", tilt)
+    rays, z = ground_pixels(plane, depth, camera, _MIN_SLOPE)
+    slope = -(rays @ up.astype(np.float32))
+    bands = list(_bands(slope, np.log(mount.height_m / np.maximum(slope, _MIN_SLOPE) / z)))
+    if len(bands) < 2:
+        return NoEvidence(CAMERA_HEIGHT, NoGround.TOO_SHORT.value, tilt)
+    slopes, logs = np.array(bands).T
+    tilt_errors = _MOUNT_STD / slopes
+    weights = 1.0 / (_MODEL_STD**2 + tilt_errors**2)
+    weights /= weights.sum()
+    mean = float(weights @ logs)
+    disagreement = float(weights @ (logs - mean) ** 2)
+    # Where the plane's own height says something else, either the mount's tilt is wrong or the depth is bent.
+    bent = (math.log(mount.height_m / plane.height_m) - mean) / 2
+    variance = float(weights @ tilt_errors) ** 2 + disagreement + bent**2 + _FLOOR**2
+    return Evidence(CAMERA_HEIGHT, mean, variance, _GROUND_LASTS_S, tilt)
+
+
+def range_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredPoints) -> Evidence | NoEvidence:
+    """Compare depth with measured points: the median of the log ratios in the pixels that the points fall on.
+
+    Args:
+        depth: (H, W) float32 metres, without the factor that is looked for.
+        camera: its camera.
+        measured: the points.
+    """
+    points = measured.points
+    if len(points) > _MOST_POINTS:
+        points = points[:: -(-len(points) // _MOST_POINTS)]
+    x, y, z = moved(points, measured.to_camera).T
+    with np.errstate(invalid="ignore", over="ignore"):
+        ahead = z > _NEAREST_M
+        x, y, z = x[ahead], y[ahead], z[ahead]
+        u, v = np.rint(x / z * camera.fx + camera.cx), np.rint(y / z * camera.fy + camera.cy)
+        inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height) & np.isfinite(z)
+    if not inside.any():
+        return NoEvidence(RANGES, "no measured point is in view; check the sensor's pose")
+    return compared_evidence(depth, v[inside].astype(np.intp), u[inside].astype(np.intp), z[inside])
+
+
+def compared_evidence(
+    depth: Depth, rows: NDArray[np.intp], columns: NDArray[np.intp], truth: NDArray[np.floating]
+) -> Evidence | NoEvidence:
+    """Compare depth with true depth in some of its pixels.
+
+    Args:
+        depth: (H, W) float32 metres.
+        rows: (N,) of the pixels.
+        columns: (N,) of the pixels.
+        truth: (N,) metres along the optical axis.
+    """
+    predicted = depth[rows, columns]
+    known = valid(predicted) & (truth > 0)
+    if np.count_nonzero(known) < _FEWEST_RANGES:
+        return NoEvidence(RANGES, f"only {np.count_nonzero(known)} measured points fall on depth")
+    ratio = np.log(truth[known] / predicted[known])
+    median = float(np.median(ratio))
+    spread = 1.4826 * float(np.median(np.abs(ratio - median)))
+    # A network's errors are the same over whole patches, so ranges in one patch count as one.
+    height, width = depth.shape
+    patches = np.unique(rows[known] * _CELLS // height * _CELLS + columns[known] * _CELLS // width).size
+    variance = math.pi / 2 * max(spread, _MODEL_STD) ** 2 / patches + _FLOOR**2
+    return Evidence(RANGES, median, variance, _RANGES_LAST_S)
+
+
+def cone_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredCone) -> Evidence | NoEvidence:
+    """Compare depth with the nearest thing in a cone.
+
+    Each pixel in the cone would need the factor f that puts its point p at the measured distance from the sensor at o,
+    |f p - o| = range. The nearest thing needs the largest; the 95th percentile of them forgives single pixels.
+
+    Args:
+        depth: (H, W) float32 metres, without the factor that is looked for.
+        camera: its camera.
+        measured: the range.
+    """
+    low, high = measured.limits_m
+    distance = measured.range_m
+    if not math.isfinite(distance) or not low < distance < high:
+        return NoEvidence(RANGES, "the range sensor measures nothing within its limits")
+    origin, axis = measured.to_camera[:3, 3], measured.to_camera[:3, 0]
+    center = origin + distance * axis
+    if center[2] < _NEAREST_M / 5:
+        return NoEvidence(RANGES, "the range sensor does not look to where the camera looks")
+    rows, columns = _pixels_in_cone(camera, origin, axis, distance, measured.field_of_view)
+    if not rows.size:
+        return NoEvidence(RANGES, "the range sensor's cone is not wholly in view")
+    z = depth[rows, columns]
+    known = valid(z)
+    if np.count_nonzero(known) * 2 < known.size:
+        return NoEvidence(RANGES, "most of the range sensor's cone has no depth")
+    points = _rays(camera, rows[known], columns[known]) * z[known, None].astype(np.float64)
+    along, square = points @ origin, np.einsum("ij,ij->i", points, points)
+    root = along**2 - square * (origin @ origin - distance**2)
+    factors = (along + np.sqrt(np.maximum(root, 0.0))) / square
+    factor = float(np.percentile(factors[root > 0], 95)) if (root > 0).any() else 0.0
+    if factor <= 0:
+        return NoEvidence(RANGES, "nothing in the range sensor's cone can be at its range")
+    return Evidence(RANGES, math.log(factor), _CONE_STD**2, _CONE_LASTS_S)
+
+
+def _pitch_deg(up: NDArray[np.float64]) -> float:
+    """Return how far a camera with this direction up looks down, degrees."""
+    return -math.degrees(math.asin(max(-1.0, min(1.0, float(up[2])))))
+
+
+def _bands(slope: NDArray[np.float32], logs: NDArray[np.float32]) -> Sequence[tuple[float, float]]:
+    """Return slope and median log ratio of each band of distance that has enough pixels."""
+    edges = np.geomspace(_MIN_SLOPE, _MAX_SLOPE, _BANDS + 1)
+    found = []
+    for low, high in itertools.pairwise(edges):
+        inside = (slope >= low) & (slope < high)
+        if np.count_nonzero(inside) >= _FEWEST_IN_BAND:
+            found.append((float(np.median(slope[inside])), float(np.median(logs[inside]))))
+    return found
+
+
+def _rays(camera: PinholeCamera, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
+    return np.stack([x, y, np.ones_like(x)], axis=-1)
+
+
+def _pixels_in_cone(
+    camera: PinholeCamera, origin: NDArray[np.float64], axis: NDArray[np.float64], distance: float, angle: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of pixels inside the cone's end, on a grid; none if part of it is out of view."""
+    half = max(angle, 0.0) / 2
+    center = origin + distance * axis
+    radius = distance * math.tan(min(half, 1.4))
+    column, row = center[0] / center[2] * camera.fx + camera.cx, center[1] / center[2] * camera.fy + camera.cy
+    across, down = radius / center[2] * camera.fx, radius / center[2] * camera.fy
+    left, right, top, bottom = column - across, column + across, row - down, row + down
+    if left < -0.5 or top < -0.5 or right > camera.width - 0.5 or bottom > camera.height - 0.5:
+        nothing = np.empty(0, np.intp)
+        return nothing, nothing
+    step = max(1, min(_CONE_STRIDE, int(min(across, down) / 4)))
+    v, u = np.mgrid[math.ceil(top) : math.floor(bottom) + 1 : step, math.ceil(left) : math.floor(right) + 1 : step]
+    rows, columns = v.ravel(), u.ravel()
+    inside = ((rows - row) / max(down, 1.0)) ** 2 + ((columns - column) / max(across, 1.0)) ** 2 <= 1
+    nearest = (
+        np.array([min(max(round(row), 0), camera.height - 1)]),
+        np.array([min(max(round(column), 0), camera.width - 1)]),
+    )
+    return np.append(rows[inside], nearest[0]), np.append(columns[inside], nearest[1])

@@ -1,0 +1,105 @@
+"""A one-dimensional Kalman filter on the logarithm of depth's scale, and the factor that follows it slowly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from space_clip_ros.perception.scale_evidence import Evidence
+
+PRIOR_STD = 0.2
+"""Standard deviation of a model's scale before anything was measured: it is trained to be metric, and errs by this."""
+
+_DRIFT_STD = 0.05
+"""How far the scale wanders within a second: other streets, other light."""
+_GATE = 3.0
+"""Standard deviations by which evidence may differ from the estimate."""
+_STUBBORN_S = 10.0
+"""After this time in which all evidence was refused, the filter believes it rather than itself."""
+_LONGEST_STEP_S = 1.0
+_JUMP_BACK_S = 0.1
+
+
+class ScaleFilter:
+    """Follows the scale of one camera's depth.
+
+    The state is a random walk. Evidence far from it is refused. Evidence of frames within the time that their error
+    lasts counts as one frame's. The published factor moves towards the estimate, by no more than a stated share a
+    second. If time jumps back, everything starts again at a factor of 1.
+
+    Attributes:
+        refused: why evidence of the newest frame was not used, by its source; empty if all was.
+    """
+
+    def __init__(self) -> None:
+        """Start at a factor of 1."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._mean = 0.0
+        self._variance = PRIOR_STD**2
+        self._published = 0.0
+        self._stamp_s: float | None = None
+        self._used_at: dict[str, float] = {}
+        self._refused_since: float | None = None
+        self.refused: dict[str, str] = {}
+
+    @property
+    def factor(self) -> float:
+        """The factor to multiply depth by."""
+        return math.exp(self._published)
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the factor, as a share of it; what the factor still lags behind is part of it."""
+        return math.sqrt(self._variance + (self._mean - self._published) ** 2)
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since evidence was last used; None before that."""
+        return None if self._stamp_s is None or not self._used_at else self._stamp_s - max(self._used_at.values())
+
+    def step(self, stamp_s: float, evidence: Sequence[Evidence], max_rate: float) -> None:
+        """Go on to a frame.
+
+        Args:
+            stamp_s: the frame's time, seconds.
+            evidence: what it says about depth as it was before this filter's factor.
+            max_rate: share of the factor by which it may change within a second.
+        """
+        if self._stamp_s is not None and stamp_s < self._stamp_s - _JUMP_BACK_S:
+            self.reset()
+        passed = 0.0 if self._stamp_s is None else max(0.0, stamp_s - self._stamp_s)
+        self._stamp_s = stamp_s if self._stamp_s is None else max(stamp_s, self._stamp_s)
+        self._variance = min(self._variance + _DRIFT_STD**2 * passed, PRIOR_STD**2)
+        self.refused = {}
+        for one in evidence:
+            self._update(one, self._stamp_s)
+        step = math.log1p(max_rate) * min(passed, _LONGEST_STEP_S)
+        self._published += max(-step, min(step, self._mean - self._published))
+
+    def jump(self) -> None:
+        """Let the factor take the estimate's value at once, as for frames that do not follow each other."""
+        self._published = self._mean
+
+    def _update(self, evidence: Evidence, now_s: float) -> None:
+        innovation = evidence.log_factor - self._mean
+        if innovation**2 > _GATE**2 * (self._variance + evidence.variance):
+            self._refused_since = now_s if self._refused_since is None else self._refused_since
+            if now_s - self._refused_since < _STUBBORN_S:
+                said = math.exp(evidence.log_factor)
+                self.refused[evidence.source] = (
+                    f"asks for a factor of {said:.2f}, too far from {math.exp(self._mean):.2f}"
+                )
+                return
+            self._variance = max(PRIOR_STD**2, innovation**2)
+        self._refused_since = None
+        last = self._used_at.get(evidence.source)
+        self._used_at[evidence.source] = now_s
+        variance = evidence.variance
+        if last is not None:
+            variance *= max(1.0, evidence.lasts_s / max(now_s - last, 1e-3))
+        gain = self._variance / (self._variance + variance)
+        self._mean += gain * innovation
+        self._variance *= 1 - gain

@@ -1,0 +1,194 @@
+"""What single frames say about their scale: exact scenes, scaled, bent, noisy, and ones without evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.cloud import Projector, finite_points
+from space_clip_ros.geometry.ground_plane import up_vector
+from space_clip_ros.geometry.rigid import pose_from_angles
+from space_clip_ros.perception.scale_evidence import (
+    CAMERA_HEIGHT,
+    CameraMount,
+    Evidence,
+    MeasuredCone,
+    MeasuredPoints,
+    NoEvidence,
+    cone_evidence,
+    ground_evidence,
+    range_evidence,
+)
+
+MOUNT = CameraMount(1.65)
+# A sensor with ROS's axes (x forward, y left, z up), 0.3 m behind and 0.5 m above the camera.
+SENSOR = pose_from_angles((0.0, -0.5, -0.3, math.pi / 2, -math.pi / 2, 0.0))
+
+
+@pytest.fixture
+def ground(scenes: Any) -> Callable[..., Evidence]:
+    def evidence(depth: np.ndarray, mount: CameraMount = MOUNT) -> Evidence:
+        found = ground_evidence(depth, scenes.CAMERA, mount)
+        assert isinstance(found, Evidence), found
+        return found
+
+    return evidence
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.5])
+def test_the_ground_gives_the_factor_that_depth_was_divided_by(
+    scenes: Any, ground: Callable[..., Evidence], factor: float
+) -> None:
+    depth = scenes.street(*scenes.HOUSES, scenes.CAR) / np.float32(factor)
+    found = ground(depth)
+    assert found.log_factor == pytest.approx(math.log(factor), abs=0.005)
+    assert found.source == CAMERA_HEIGHT and found.tilt_deg == pytest.approx(0.0, abs=0.1)
+    assert 0.02 < math.sqrt(found.variance) < 0.2
+
+
+def test_a_mount_that_looks_down_is_taken_into_account(scenes: Any, ground: Callable[..., Evidence]) -> None:
+    depth = scenes.street(*scenes.HOUSES, pitch_deg=15, roll_deg=3, height=0.8)
+    found = ground(depth / np.float32(1.2), CameraMount(0.8, up_vector(3, 15)))
+    assert found.log_factor == pytest.approx(math.log(1.2), abs=0.01)
+
+
+def test_depth_that_draws_the_distance_in_is_judged_by_the_mount_and_is_less_certain(
+    scenes: Any, ground: Callable[..., Evidence]
+) -> None:
+    exact = scenes.street(*scenes.HOUSES)
+    bent = (exact ** np.float32(0.85)).astype(np.float32)
+    found, straight = ground(bent), ground(exact)
+    # At 8 m it is short by 0.31, at 25 m by 0.48; the plane's own height would say 0.16.
+    assert 0.31 < found.log_factor < 0.48
+    assert found.variance > 1.5 * straight.variance
+
+
+def test_the_stated_error_covers_a_tilt_of_one_degree(scenes: Any, ground: Callable[..., Evidence]) -> None:
+    for pitch in (-1.0, 1.0):
+        found = ground(scenes.street(*scenes.HOUSES, pitch_deg=pitch))
+        assert 0.03 < abs(found.log_factor) < 1.5 * math.sqrt(found.variance)
+
+
+@pytest.mark.parametrize(
+    ("scene", "reason"),
+    [
+        pytest.param(lambda s: s.street(s.WALL), "level plane", id="wall"),
+        pytest.param(lambda s: s.street(s.Box((-1.6, 1.6), (3, 12), (0.3, 4)), s.WALL), "level plane", id="truck"),
+        pytest.param(lambda s: s.street(*s.stairs(5.0, steps=30)), "level plane", id="stairs"),
+        pytest.param(lambda s: s.street(ground=s.Ground(0.1, 4.0)), "tilted by +5.7", id="slope of 10 %"),
+        pytest.param(lambda s: s.street(pitch_deg=4.5), "tilted by +4.5", id="braking car"),
+        pytest.param(lambda s: s.street(ground=None), "horizon", id="nothing"),
+    ],
+)
+def test_what_is_no_level_ground_says_why_and_nothing_else(
+    scenes: Any, scene: Callable[[Any], np.ndarray], reason: str
+) -> None:
+    for depth in (scene(scenes), scenes.noisy(scene(scenes), 0.03, patch=20)):
+        found = ground_evidence(depth, scenes.CAMERA, MOUNT)
+        assert isinstance(found, NoEvidence), found
+    exact = ground_evidence(scene(scenes), scenes.CAMERA, MOUNT)
+    assert isinstance(exact, NoEvidence)
+    assert reason in exact.reason
+
+
+def test_a_mount_needs_a_height() -> None:
+    with pytest.raises(InputError, match="above 0 metres"):
+        CameraMount(0.0)
+
+
+def scanned(scenes: Any, depth: np.ndarray, every: int = 7) -> MeasuredPoints:
+    """Return exact points of a scene in the sensor's frame."""
+    points, _ = finite_points(Projector(scenes.CAMERA).project(depth).reshape(1, -1, 3))
+    inverse = np.linalg.inv(SENSOR)
+    in_sensor = points[::every] @ inverse[:3, :3].T + inverse[:3, 3]
+    return MeasuredPoints(in_sensor.astype(np.float32), SENSOR)
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.0, 2.5])
+def test_measured_points_give_the_factor(scenes: Any, factor: float) -> None:
+    depth = scenes.street(*scenes.HOUSES, scenes.CAR)
+    found = range_evidence(depth / np.float32(factor), scenes.CAMERA, scanned(scenes, depth))
+    assert isinstance(found, Evidence)
+    assert found.log_factor == pytest.approx(math.log(factor), abs=1e-3)
+    assert math.sqrt(found.variance) == pytest.approx(0.025, abs=0.008)
+
+
+def test_a_third_of_wrong_points_and_nan_change_little(scenes: Any) -> None:
+    depth = scenes.street(*scenes.HOUSES, scenes.CAR)
+    measured = scanned(scenes, depth)
+    points = measured.points.copy()
+    points[::3] *= 3.0
+    points[1::50] = np.nan
+    found = range_evidence(scenes.noisy(depth, 0.05), scenes.CAMERA, MeasuredPoints(points, SENSOR))
+    assert isinstance(found, Evidence) and abs(found.log_factor) < 0.06
+
+
+def test_few_points_in_one_place_are_less_certain_than_many_in_many(scenes: Any) -> None:
+    exact = scenes.street(*scenes.HOUSES)
+    depth = scenes.noisy(exact, 0.1, patch=20)
+    points = scanned(scenes, exact, every=3).points
+    few = range_evidence(depth, scenes.CAMERA, MeasuredPoints(points[:40], SENSOR))
+    many = range_evidence(depth, scenes.CAMERA, MeasuredPoints(points, SENSOR))
+    assert isinstance(few, Evidence) and isinstance(many, Evidence) and few.variance > 3 * many.variance
+
+
+@pytest.mark.parametrize(
+    ("points", "reason"),
+    [
+        (np.empty((0, 3), np.float32), "no measured point"),
+        (np.array([[-5.0, 0, 0]] * 50), "no measured point"),
+        (np.full((50, 3), np.nan), "no measured point"),
+        (np.array([[10.0, 0, -1.5]] * 5), "only 5"),
+    ],
+)
+def test_points_that_say_nothing(scenes: Any, points: np.ndarray, reason: str) -> None:
+    found = range_evidence(scenes.street(), scenes.CAMERA, MeasuredPoints(points, SENSOR))
+    assert isinstance(found, NoEvidence) and reason in found.reason
+
+
+# Sensors that look sideways, and up by 7 degrees, which is the sky.
+SIDEWAYS = pose_from_angles((0, 0, 0, 0, 0, 0))
+UPWARDS = SENSOR @ pose_from_angles((0, 0, 0, 0, -0.12, 0))
+
+
+def cone(distance: float, angle: float = 0.2, pose: Any = SENSOR) -> MeasuredCone:
+    return MeasuredCone(distance, (0.2, 30.0), angle, pose)
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.4])
+@pytest.mark.parametrize("angle", [0.0, 0.02, 0.2])
+def test_a_range_sensor_gives_the_factor(scenes: Any, factor: float, angle: float) -> None:
+    # A wall 7.3 m ahead of a sensor that is 0.3 m behind the camera.
+    depth = scenes.street(scenes.Box((-50, 50), (7, 8), (-1, 9)))
+    found = cone_evidence(depth / np.float32(factor), scenes.CAMERA, cone(7.3, angle))
+    assert isinstance(found, Evidence)
+    assert found.log_factor == pytest.approx(math.log(factor), abs=0.02)
+    assert math.sqrt(found.variance) == pytest.approx(0.1)
+
+
+def test_a_range_sensor_means_the_nearest_thing_in_its_cone(scenes: Any) -> None:
+    wall, post = scenes.Box((-50, 50), (7, 8), (-1, 9)), scenes.Box((-0.3, 0.3), (4.0, 4.5), (0, 3))
+    found = cone_evidence(scenes.street(wall, post), scenes.CAMERA, cone(4.3))
+    assert isinstance(found, Evidence) and found.log_factor == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("measured", "reason"),
+    [
+        (cone(math.inf), "nothing within"),
+        (cone(math.nan), "nothing within"),
+        (cone(30.0), "nothing within"),
+        (cone(0.1), "nothing within"),
+        (cone(5.0, angle=1.5), "not wholly in view"),
+        (cone(5.0, pose=SIDEWAYS), "does not look"),
+        (cone(20.0, 0.05, UPWARDS), "no depth"),
+    ],
+)
+def test_a_range_sensor_that_says_nothing(scenes: Any, measured: MeasuredCone, reason: str) -> None:
+    found = cone_evidence(scenes.street(), scenes.CAMERA, measured)
+    assert isinstance(found, NoEvidence) and reason in found.reason
