@@ -44,3 +44,21 @@ def laser_scan_from_scan(scan: PlanarScan, header: Any, types: MessageTypes = RO
         ranges=np.ascontiguousarray(scan.ranges, np.float32),
         intensities=np.empty(0, np.float32),
     )
+
+
+def scan_from_laser_scan(message: Any) -> PlanarScan:
+    """Return a laser scan's content; the camera's pose, which it does not hold, is NaN.
+
+    Args:
+        message: a ``sensor_msgs/LaserScan``, or any object with its fields.
+    """
+    return PlanarScan(
+        np.asarray(message.ranges, np.float32),
+        float(message.angle_min),
+        float(message.angle_increment),
+        float(message.range_min),
+        float(message.range_max),
+        np.full((4, 4), np.nan),
+        str(message.header.frame_id),
+        float(message.scan_time),
+    )

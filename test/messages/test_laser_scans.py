@@ -11,7 +11,7 @@ from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
 from space_clip_ros.geometry.planar_scan import PlanarScan
-from space_clip_ros.messages.laser_scans import laser_scan_from_scan, level_frame
+from space_clip_ros.messages.laser_scans import laser_scan_from_scan, level_frame, scan_from_laser_scan
 
 SCAN = PlanarScan(np.array([math.inf, 4.5, math.nan], np.float32), -0.5, 0.25, 0.1, 30.0, np.eye(4), scan_time=0.1)
 
@@ -46,3 +46,10 @@ def test_it_survives_its_serialisation() -> None:
     again = deserialize_message(serialize_message(message), LaserScan)
     np.testing.assert_array_equal(again.ranges, SCAN.ranges)
     assert again.header == message.header
+
+
+def test_it_is_read_back() -> None:
+    again = scan_from_laser_scan(laser_scan_from_scan(SCAN, header()))
+    np.testing.assert_array_equal(again.ranges, SCAN.ranges)
+    assert (again.angle_min, again.angle_max, again.range_max) == (SCAN.angle_min, SCAN.angle_max, SCAN.range_max)
+    assert again.frame_id == "camera_optical_level" and np.isnan(again.camera_pose).all()
