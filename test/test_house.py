@@ -61,6 +61,8 @@ ONLY_IN = {
     "diagnostic_msgs": r"messages/|ros/|tools/",
     "lifecycle_msgs": r"ros/|tools/",
     "rcl_interfaces": r"ros/",
+    "geometry_msgs": r"ros/|tools/",
+    "tf2_ros": r"ros/common/transforms\.py",
     "rosgraph_msgs": r"ros/|tools/",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,23 @@ from numpy.typing import NDArray
 from space_clip_ros.geometry.cloud import without_discontinuities
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
-from space_clip_ros.perception.frame import DepthFrame
+from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
+from space_clip_ros.perception.frame import DepthFrame, obstacle_limits
 
 
 @dataclass(frozen=True)
 class Output:
-    """One kind of array.
+    """One kind of array, or of scan.
 
     Attributes:
-        compute: makes it of a frame.
+        compute: makes it of a frame. Returns None where the frame does not give it, and says why in ``left_out``.
         needs_camera: whether the camera's intrinsics must be known for it.
+        needs_ground: whether it is made of what stands above the ground.
     """
 
-    compute: Callable[[DepthFrame], NDArray[Any]]
+    compute: Callable[[DepthFrame], Any]
     needs_camera: bool = False
+    needs_ground: bool = False
 
 
 def depth(frame: DepthFrame) -> NDArray[Any]:
@@ -44,9 +47,11 @@ def points(frame: DepthFrame) -> NDArray[np.float32]:
     projector = frame.projector(settings.stride)
     if projector is None:
         raise ValueError("a cloud needs its camera")
-    metres = frame.unbounded_depth() if settings.clearing else frame.depth
-    if settings.max_jump:
-        metres = without_discontinuities(metres, settings.max_jump)
+    if settings.clearing:
+        metres = frame.unbounded_depth()
+        metres = without_discontinuities(metres, settings.max_jump) if settings.max_jump else metres
+    else:
+        metres = frame.solid_depth
     cloud = projector.project(
         metres,
         frame.rgb if settings.color else None,
@@ -65,11 +70,59 @@ def color(frame: DepthFrame) -> NDArray[np.uint8]:
     return colorize(frame.depth, settings.color.colormap, settings.min_depth, settings.max_depth)
 
 
+def obstacles(frame: DepthFrame) -> NDArray[np.float32] | None:
+    """Return what stands above the ground, in the camera's optical frame.
+
+    Returns:
+        (n, 3) float32 x y z in metres, all valid, or with ``points.color`` (n, 4) with 0x00RRGGBB as the bits of the
+        fourth. None without ground.
+    """
+    found = frame.obstacles
+    if found is None:
+        frame.left_out["obstacles"] = f"no ground: {frame.ground.problem}"
+        return None
+    if not frame.settings.points.color:
+        return found.points
+    stride = frame.settings.points.stride
+    row, column = np.divmod(found.pixels, -(-frame.rgb.shape[1] // stride))
+    red, green, blue = frame.rgb[row * stride, column * stride].astype(np.uint32).T
+    packed = (red << 16 | green << 8 | blue).view(np.float32)
+    return np.column_stack([found.points, packed])
+
+
+def scan(frame: DepthFrame) -> PlanarScan | None:
+    """Return the distance to the nearest obstacle by bearing, in ``scan.frame_id`` or the camera's level frame.
+
+    Returns:
+        The scan. None without ground, or where the camera's pose in ``scan.frame_id`` is unknown.
+    """
+    settings, request = frame.settings, frame.request
+    if settings.scan.frame_id and request.scan_pose is None:
+        frame.left_out["scan"] = f"no transform from the images' frame to scan.frame_id {settings.scan.frame_id!r}"
+        return None
+    found, plane, camera = frame.obstacles, frame.ground.plane, frame.camera
+    if found is None or plane is None or camera is None:
+        frame.left_out["scan"] = f"no ground: {frame.ground.problem}"
+        return None
+    made = planar_scan(
+        found,
+        camera,
+        level_pose(plane) if request.scan_pose is None or not settings.scan.frame_id else request.scan_pose,
+        range_min=settings.min_depth,
+        range_max=obstacle_limits(settings).max_range,
+        angle_increment=settings.scan.angle_increment,
+        stride=settings.points.stride,
+    )
+    return replace(made, frame_id=settings.scan.frame_id, scan_time=frame.ground.interval_s)
+
+
 # In the order in which they are made: depth first, as most wait for it, and a cloud takes the bus for longer.
 OUTPUTS: dict[str, Output] = {
     "depth": Output(depth),
     "points": Output(points, needs_camera=True),
     "color": Output(color),
+    "obstacles": Output(obstacles, needs_camera=True, needs_ground=True),
+    "scan": Output(scan, needs_camera=True, needs_ground=True),
 }
 
 
@@ -84,3 +137,8 @@ def makeable(names: Iterable[str], camera_known: bool) -> tuple[str, ...]:
 def need_camera(names: Iterable[str]) -> bool:
     """Return whether any of the names needs the camera's intrinsics: such an output, or the camera itself."""
     return any(name not in OUTPUTS or OUTPUTS[name].needs_camera for name in names)
+
+
+def need_ground(names: Iterable[str]) -> bool:
+    """Return whether any of the outputs is made of what stands above the ground."""
+    return any(name in OUTPUTS and OUTPUTS[name].needs_ground for name in names)

@@ -5,7 +5,7 @@ Positions along the road are ``s`` (metres from its start) and ``t`` (metres to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,7 @@ class Road:
         slope: float,
         relief: float,
         crossings: Sequence[Crossing] = (),
+        profile: Callable[[Floats], Floats] | None = None,
     ) -> None:
         """Draw the road's curves and heights.
 
@@ -75,6 +76,7 @@ class Road:
             slope: typical gradient.
             relief: typical height of the terrain beside the road, metres.
             crossings: side roads.
+            profile: returns the road's heights at positions along it, metres; None draws them by ``slope``.
         """
         count = int(length) + 2
         widest = max(abs(edge.t) for edge in section)
@@ -86,7 +88,8 @@ class Road:
         self._heading = np.cumsum(curvature)
         self._x = np.cumsum(np.cos(self._heading)) - np.cos(self._heading[0])
         self._y = np.cumsum(np.sin(self._heading)) - np.sin(self._heading[0])
-        self._z = np.cumsum(slope * smooth_curve(rng, count, 80.0))
+        drawn = np.cumsum(slope * smooth_curve(rng, count, 80.0))
+        self._z = drawn if profile is None else profile(self._at)
         self._relief = [relief * np.abs(smooth_curve(rng, count, 45.0) + 0.3) for _ in range(2)]
 
     def heading(self, s: Length) -> Floats:

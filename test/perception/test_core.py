@@ -90,7 +90,9 @@ def outputs(frame: DepthFrame) -> dict[str, np.ndarray]:
 def test_every_output_of_a_known_camera(frame):
     one = frame(points=PointsConfig(stride=1, max_range=0.0))
     made = outputs(one)
-    assert list(made) == list(OUTPUTS) == ["depth", "points", "color"]
+    assert list(OUTPUTS) == ["depth", "points", "color", "obstacles", "scan"]
+    assert list(made) == ["depth", "points", "color"]
+    assert list(one.left_out) == ["obstacles", "scan"], "this picture shows no ground"
     np.testing.assert_array_equal(made["depth"], DEPTH)
     np.testing.assert_array_equal(made["points"][..., 2], DEPTH)
     # x = (u - cx) / fx * z and y = (v - cy) / fy * z

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -13,18 +14,22 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
+from space_clip_ros.geometry.planar_scan import PlanarScan
+from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
+from space_clip_ros.messages.laser_scans import level_frame
 from space_clip_ros.messages.outputs import CAMERA_INFO
 from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
 from space_clip_ros.perception.core import DepthCore, made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
-from space_clip_ros.perception.outputs import makeable, need_camera
+from space_clip_ros.perception.ground import Ground, GroundTracker
+from space_clip_ros.perception.outputs import makeable, need_camera, need_ground
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
+from space_clip_ros.ros.common.transforms import Transforms
 from space_clip_ros.ros.node.publishers import Publishers
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
@@ -32,6 +37,7 @@ from space_clip_ros.ros.node.statistics import Statistics
 _FUTURE_S = 0.5
 _COMPRESSED = "/compressed"
 
+_NO_UNCERTAINTY = "obstacles.max_uncertainty is ignored: the model gives no uncertainty"
 _LARGEST_WARM_UP = 16_000_000
 """Pixels of the largest image to warm up for. A camera_info costs its sender nothing, so its size is not trusted."""
 
@@ -64,6 +70,7 @@ class Camera:
         log: where faults are logged.
         scheduler: takes each message.
         core: what turns the messages' images into depth.
+        transforms: the node's.
 
     Attributes:
         name: as given.
@@ -74,6 +81,8 @@ class Camera:
         publishers: the outputs.
         scale: the factor on the newest image's depth.
         focal: the part of it that is for the camera's field of view.
+        ground: the newest image's ground; None as long as no output needed it.
+        obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
         rectification: how the newest image's distortion is handled.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
@@ -87,6 +96,7 @@ class Camera:
         log: ThrottledLog,
         scheduler: Scheduler[Job],
         core: DepthCore,
+        transforms: Transforms,
     ) -> None:
         """Create the publishers; :meth:`start` subscribes."""
         self._node = node
@@ -96,6 +106,7 @@ class Camera:
         self._log = log
         self._scheduler = scheduler
         self._core = core
+        self._transforms = transforms
         self._prefix = f"{name}/" if name else ""
         self._compressed = settings().image_transport == "compressed"
         self.image_topic = image_topic(node, name, settings().image_transport)
@@ -104,6 +115,9 @@ class Camera:
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
         self.focal = FocalScaling()
+        self.ground: Ground | None = None
+        self.obstacles_note = ""
+        self._tracker = GroundTracker()
         self.rectification = Rectification.UNKNOWN
         self.ready = False
         self._subscriptions: list[Any] = []
@@ -115,6 +129,7 @@ class Camera:
         """Subscribe."""
         self.stop()
         self._warmed_up = self.ready = False
+        self._tracker.reset()
         self._subscribe(CameraInfo, f"{self._prefix}camera_info", self._on_info, _any_publisher(depth=5))
         self.image_qos = _any_publisher(depth=1)
         if self._compressed:
@@ -181,7 +196,18 @@ class Camera:
             if view.camera is not None:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
             return None
-        return DepthRequest(rgb, view, settings, outputs, self.publishers.messages.allocate, watch)
+        header, frame_id = message.header, settings.scan.frame_id
+        return DepthRequest(
+            rgb,
+            view,
+            settings,
+            outputs,
+            self.publishers.messages.allocate,
+            watch,
+            stamp_s=stamp_ns(message) / 1e9 or None,
+            ground=self._tracker,
+            scan_pose=self._transforms.pose(header.frame_id, frame_id) if frame_id and need_ground(outputs) else None,
+        )
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
         """Publish what is wanted of a frame, each output as soon as it is made."""
@@ -189,11 +215,18 @@ class Camera:
         self.scale = frame.scale
         self.ready = True
         self._publish_camera(frame.camera, header)
-        watch = frame.request.watch
-        for name, array in made_outputs(frame):
-            self.publishers.publish(name, array, header)
+        watch, published = frame.request.watch, False
+        for name, value in made_outputs(frame):
+            if name == "scan" and not value.frame_id:
+                self._publish_level_frame(value, header)
+            self.publishers.publish(name, value, header)
             watch.lap(self.publishers.topic(name))
-        self.statistics.publish(self._age_ms(header.stamp), watch.stages_ms)
+            published = True
+        self._explain_obstacles(frame)
+        if published:
+            self.statistics.publish(self._age_ms(header.stamp), watch.stages_ms)
+        else:
+            self.statistics.drop(Drop.LEFT_OUT)
 
     def lose(self, error: Exception) -> None:
         """Count and log an image that gave no depth."""
@@ -208,6 +241,28 @@ class Camera:
     def _publish_camera(self, camera: PinholeCamera | None, header: Any) -> None:
         if camera is not None and CAMERA_INFO in self.publishers.wanted():
             self.publishers.publish(CAMERA_INFO, camera, header)
+
+    def _publish_level_frame(self, scan: PlanarScan, header: Any) -> None:
+        """Publish where the frame of a scan lies that has none of the robot's."""
+        if self._transforms.missing:
+            text = f"{self.publishers.topic('scan')} is in {level_frame(header.frame_id)}, which is not in TF"
+            self._log.once("level frame", f"{text}: {self._transforms.missing}")
+        pose = np.asarray(np.linalg.inv(scan.camera_pose), np.float64)
+        self._transforms.publish(pose, level_frame(header.frame_id), header)
+
+    def _explain_obstacles(self, frame: DepthFrame) -> None:
+        """Keep the ground, and log which outputs were left out and why."""
+        if need_ground(frame.request.outputs):
+            self.ground = frame.ground
+            limit, known = frame.settings.obstacles.max_uncertainty, frame.uncertainty is not None
+            self.obstacles_note = "" if known or not limit else _NO_UNCERTAINTY
+            if self.obstacles_note:
+                self._log.once("uncertainty", self.obstacles_note)
+        for name, reason in frame.left_out.items():
+            because = f"{reason}; {self._transforms.missing}" if self._transforms.missing else reason
+            text = f"{self.publishers.topic(name)} left out: {because}"
+            self.statistics.note(text)
+            self._log.warning(f"left out {name}", text)
 
     def _explain(self, view: RectifiedView, wanted: tuple[str, ...], settings: NodeConfig) -> None:
         """Log what is wrong with the calibration or was assumed about it.
@@ -266,8 +321,17 @@ class Camera:
         self.statistics.receive()
         if self._too_old(message.header.stamp):
             return
+        self._prepare_transforms()
         if self._scheduler.put((self, message), self.name):
             self.statistics.drop(Drop.REPLACED)
+
+    def _prepare_transforms(self) -> None:
+        """Read or publish transforms once a scan is wanted; here, as only the executor's thread may begin that."""
+        wanted, frame_id = self.publishers.wanted(), self._settings().scan.frame_id
+        if frame_id and need_ground(wanted):
+            self._transforms.listen()
+        elif "scan" in wanted:
+            self._transforms.advertise()
 
     def _too_old(self, stamp: Any) -> bool:
         """Check an image's age against ``max_age``; count, note and log what is wrong with it."""
@@ -288,8 +352,8 @@ class Camera:
     def _age_ms(self, stamp: Any) -> float | None:
         """Return an image's age, milliseconds; None where its stamp or this node's clock is not set."""
         now_ns: int = self._node.get_clock().now().nanoseconds
-        stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-        return (now_ns - stamp_ns) / 1e6 if now_ns and stamp_ns else None
+        taken_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+        return (now_ns - taken_ns) / 1e6 if now_ns and taken_ns else None
 
 
 def image_topic(node: LifecycleNode, camera: str, transport: str) -> str:

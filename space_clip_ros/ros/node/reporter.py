@@ -170,4 +170,21 @@ class Reporter:
                 ready=state is NodeState.ACTIVE and camera.ready and not (model and model.problem),
                 camera_info_frames=", ".join(frame[:40] for frame in camera.calibrations.frames),
             )
+            values = _with_ground(values, camera)
         return values
+
+
+def _with_ground(values: DepthValues, camera: Camera) -> DepthValues:
+    ground = camera.ground
+    if ground is None:
+        return values
+    plane = ground.plane
+    return replace(
+        values,
+        ground=ground.source.value,
+        ground_problem=ground.problem,
+        ground_age_s=ground.age_s if plane is not None else None,
+        ground_height_m=plane.height_m if plane is not None else None,
+        ground_tilt_deg=plane.tilt_deg if plane is not None else None,
+        obstacles_note=camera.obstacles_note,
+    )

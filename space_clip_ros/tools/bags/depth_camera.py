@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
+from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages
 from space_clip_ros.perception.calibration import CalibrationStore
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
+from space_clip_ros.perception.ground import GroundTracker
 from space_clip_ros.perception.outputs import OUTPUTS, makeable, need_camera
 from space_clip_ros.tools.bags.image_topics import ImageTopic
 from space_clip_ros.tools.bags.reader import BagReader
@@ -95,6 +96,7 @@ class DepthCamera:
         self.focal = FocalScaling()
         self._calibrations = CalibrationStore(image.info)
         self._messages = OutputMessages(BAGS)
+        self._ground = GroundTracker()
 
     def decode(
         self, bag: BagReader, stamp_ns: int, data: bytes, infos: Sequence[tuple[DepthCamera, Any]] = ()
@@ -125,7 +127,15 @@ class DepthCamera:
         if not outputs:
             self.leave_out(InputError(f"{self.main_topic} needs a camera_info on {self.image.info} that fits it"))
             return None
-        return DepthRequest(image.rgb, view, self._settings, outputs, self._messages.allocate)
+        return DepthRequest(
+            image.rgb,
+            view,
+            self._settings,
+            outputs,
+            self._messages.allocate,
+            stamp_s=stamp_ns(image) / 1e9 or None,
+            ground=self._ground,
+        )
 
     def messages(self, image: BagImage, frame: DepthFrame) -> Iterator[tuple[str, Any]]:
         """Yield the outputs of a frame: topic and CDR bytes."""
@@ -136,6 +146,8 @@ class DepthCamera:
             yield self._serialized(CAMERA_INFO, frame.camera, image.header)
         for name, array in made_outputs(frame):
             yield self._serialized(name, array, image.header)
+        for name, reason in frame.left_out.items():
+            self._warn_once(name, f"{TOPICS[name].topic} left out: {reason}")
 
     def leave_out(self, error: Exception) -> None:
         """Note why an image gives no depth."""

@@ -40,7 +40,7 @@ class PredictionOptions:
 
     Args:
         images: the image topics; none where the bag has only one.
-        outputs: of ``depth/image``, ``depth/camera_info``, ``depth/points`` and ``depth/color``.
+        outputs: relative topics of :data:`~space_clip_ros.messages.outputs.TOPICS`.
         storage: ``mcap`` or ``sqlite3``; None for the bag's own.
         settings: the node's parameters; those of its model, its topics and its timing do not matter here.
 

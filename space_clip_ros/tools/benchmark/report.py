@@ -111,7 +111,14 @@ def _stages(case: Mapping[str, Any]) -> str:
     rows = [(stage, *_times(found), "in the run") for stage, found in case["stages_ms"].items()]
     rows += [(stage, *_times(found), case["separated_by"]) for stage, found in case["separated_ms"].items()]
     rows.append(("cloud (every pixel, coloured)", *_times(case["cloud_ms"]), "by itself"))
+    rows += [(f"{name} (every second pixel)", *_times(found), "by itself") for name, found in _obstacles(case)]
     return table(("stage, ms", *_TIMES, "measured"), rows)
+
+
+def _obstacles(case: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, float]]]:
+    """Return the times of what is made of obstacles; files of earlier versions have none."""
+    found: Mapping[str, Mapping[str, float]] = case.get("obstacles_ms", {})
+    return found.items()
 
 
 def _floor(floor: Mapping[str, Any]) -> str:
