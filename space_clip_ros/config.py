@@ -126,6 +126,14 @@ class ModelConfig:
     )
     min_depth: float = setting(0.001, "smallest depth trained for, metres", minimum=0.0)
     max_depth: float = setting(80.0, "largest depth trained for, metres", minimum=0.0)
+    uncertainty: bool = setting(
+        False, "also predict how far off depth may be: the scale of a Laplace distribution over log depth"
+    )
+    uncertainty_factor: float = setting(
+        1.0,
+        "factor on the predicted uncertainty, fitted on held-out frames by the evaluations of training",
+        minimum=1e-3,
+    )
     training_camera: tuple[float, ...] = setting(
         (), "width, height, fx, fy of the camera trained on, pixels; empty where unknown", minimum=0.0
     )
@@ -175,6 +183,13 @@ class PointsConfig:
         0.0,
         "remove points at edges where depth jumps by more than this fraction between neighbouring pixels; 0 keeps "
         "them, 0.1 removes points that float between two objects",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    max_uncertainty: float = setting(
+        0.0,
+        "remove points whose depth has a larger standard deviation than this share of it; 0 keeps them, and it is "
+        "ignored with models that give no uncertainty",
         minimum=0.0,
         maximum=100.0,
     )

@@ -250,6 +250,12 @@ class TrainingConfig:
         "as in the recipe",
         minimum=0.0,
     )
+    train_only: str = setting(
+        "all",
+        "what is trained: all, or uncertainty (that head alone, on a finished checkpoint given as initial; everything "
+        "else is frozen, batch norm statistics included)",
+        choices=("all", "uncertainty"),
+    )
     model: ModelConfig = group(ModelConfig, "network")
     data: DataConfig = group(DataConfig, "frames")
     augmentation: AugmentationConfig = group(AugmentationConfig, "augmentation of training frames")
@@ -258,6 +264,11 @@ class TrainingConfig:
     runtime: RuntimeConfig = group(RuntimeConfig, "device and precision")
     validation: ValidationConfig = group(ValidationConfig, "evaluation after epochs")
     run: RunConfig = group(RunConfig, "what is written, and where")
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.train_only == "uncertainty" and not self.model.uncertainty:
+            yield "train_only: uncertainty needs model.uncertainty: true"
 
 
 def sources(values: Iterable[Mapping[str, Any]]) -> list[SourceConfig]:

@@ -322,10 +322,11 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
             return True
 
         def _execute(self) -> None:
-            (given,), (wanted,) = self._session.get_inputs(), self._session.get_outputs()
+            (given,) = self._session.get_inputs()
             image = view(self._addresses[given.name], given.shape, np.uint8)
-            depth = self._session.run(None, {given.name: image})[0]
-            view(self._addresses[wanted.name], wanted.shape, np.float32)[:] = depth * gpu.distortion
+            found = self._session.run(None, {given.name: image})
+            for wanted, values in zip(self._session.get_outputs(), found, strict=True):
+                view(self._addresses[wanted.name], wanted.shape, np.float32)[:] = values * gpu.distortion
 
     class Engine:
         def __init__(self, graph: bytes) -> None:

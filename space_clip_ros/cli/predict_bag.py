@@ -17,7 +17,7 @@ from space_clip_ros.tools.bags.options import STORAGES
 _SHARED = ("model", "backend", "device", "precision", "focal_scaling")
 """Settings that are options of their own, for image files and for bags."""
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
-_OUTPUTS = ("points", "color", "obstacles", "scan")
+_OUTPUTS = ("points", "color", "uncertainty", "obstacles", "scan")
 _ONLY_BAGS = {"image": "--image", **{name: f"--{name}" for name in _OUTPUTS}, "params_file": "--params-file"}
 _NODE = "depth"
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")

@@ -16,6 +16,7 @@ from space_clip_ros.evaluation.distance_bands import BandErrors, band_errors
 from space_clip_ros.evaluation.metrics import pixel_metrics
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 from space_clip_ros.evaluation.sky import SkyShares, sky_shares
+from space_clip_ros.evaluation.uncertainty import FrameUncertainty, frame_uncertainty
 
 _READERS = 4
 _READ_AHEAD = 16
@@ -23,9 +24,23 @@ _READ_AHEAD = 16
 Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 Predict = Callable[[Image], Depth]
-PredictBatch = Callable[[Sequence[Image]], list[Depth]]
-Correct = Callable[[RgbdFrame, Depth], Depth]
-"""Returns the depth to compare, of a frame and the depth predicted of it, such as one scaled for its camera."""
+
+
+class Estimate(NamedTuple):
+    """What a model says about one image.
+
+    Attributes:
+        depth: (H, W) float32 metres.
+        uncertainty: (H, W) float32, one standard deviation of it, metres; None if the model gives none.
+    """
+
+    depth: Depth
+    uncertainty: Depth | None = None
+
+
+PredictBatch = Callable[[Sequence[Image]], list[Estimate]]
+Correct = Callable[[RgbdFrame, Estimate], Estimate]
+"""Returns what to compare, of a frame and what was predicted of it, such as depth scaled for its camera."""
 
 
 class FrameSequence(Protocol):
@@ -55,6 +70,7 @@ class FrameScore(NamedTuple):
             pixels; None if no pixel could be compared.
         boundaries: how well contours fit; None if not asked for, or the truth is not dense.
         sky: what is said of the sky; None if not asked for, or no sky is known.
+        uncertainty: how well it fits the errors; None if there is none, or no pixel could be compared.
     """
 
     number: int
@@ -63,11 +79,12 @@ class FrameScore(NamedTuple):
     bands: dict[str, BandErrors] | None = None
     boundaries: BoundaryScores | None = None
     sky: SkyShares | None = None
+    uncertainty: FrameUncertainty | None = None
 
 
-def uncorrected(frame: RgbdFrame, depth: Depth) -> Depth:
-    """Return depth as it was predicted."""
-    return depth
+def uncorrected(frame: RgbdFrame, estimate: Estimate) -> Estimate:
+    """Return an estimate as it was predicted."""
+    return estimate
 
 
 def prepared_frames(
@@ -113,7 +130,7 @@ def evaluate(
     """Score every frame.
 
     Args:
-        predict: maps up to ``batch`` images (H, W, 3) uint8 RGB of one size to as many (H, W) float32 metres.
+        predict: maps up to ``batch`` images (H, W, 3) uint8 RGB of one size to as many estimates.
         frames: the frames to evaluate.
         protocol: how to compare.
         on_frame: called with each score, in order.
@@ -128,12 +145,12 @@ def evaluate(
     """
     scores = []
     for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
-        depths = predict([frame.image for _, frame in group])
-        for (index, frame), depth in zip(group, depths, strict=True):
-            corrected = correct(frame, depth)
-            on_depth(index, frame, corrected)
+        estimates = predict([frame.image for _, frame in group])
+        for (index, frame), estimate in zip(group, estimates, strict=True):
+            corrected = correct(frame, estimate)
+            on_depth(index, frame, corrected.depth)
             score = score_frame(index, frames.label(index), corrected, frame.depth, protocol)
-            score = with_edges(score, corrected, frame.depth, protocol) if edges else score
+            score = with_edges(score, corrected.depth, frame.depth, protocol) if edges else score
             scores.append(score)
             on_frame(score)
     return scores
@@ -141,7 +158,7 @@ def evaluate(
 
 def one_by_one(predict: Predict) -> PredictBatch:
     """Return a predictor of several images that calls a predictor of one image for each."""
-    return lambda images: [predict(image) for image in images]
+    return lambda images: [Estimate(predict(image)) for image in images]
 
 
 def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) -> Iterator[list[tuple[int, RgbdFrame]]]:
@@ -156,12 +173,16 @@ def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) ->
         yield group
 
 
-def score_frame(index: int, label: str, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
-    """Compare a prediction with its truth, (H, W) float32 metres; a prediction of another size is resized first."""
-    p, t = protocol.compared(prediction, truth)
-    return (
-        FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t)) if p.size else FrameScore(index, label, None)
-    )
+def score_frame(index: int, label: str, estimate: Estimate, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
+    """Compare an estimate with its truth, (H, W) float32 metres; an estimate of another size is resized first."""
+    p, t = protocol.compared(estimate.depth, truth)
+    if not p.size:
+        return FrameScore(index, label, None)
+    uncertainty = None
+    if estimate.uncertainty is not None:
+        relative = protocol.compared_uncertainty(estimate.depth, estimate.uncertainty, truth)
+        uncertainty = frame_uncertainty(p, t, relative)
+    return FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t), uncertainty=uncertainty)
 
 
 def with_edges(score: FrameScore, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import InputError
-from space_clip_ros.evaluation.metrics import Values, compared_pixels
+from space_clip_ros.evaluation.metrics import Values, comparable, compared_pixels
 from space_clip_ros.geometry.depth import resize_bilinear, resize_nearest
 
 _REFERENCE_SIZE = (352, 704)
@@ -64,6 +64,20 @@ class EvaluationProtocol:
         """
         fitted = self.fit(prediction, truth)
         return compared_pixels(fitted, truth, self.min_depth, self.max_depth, self.crop, self.median_scaling)
+
+    def compared_uncertainty(
+        self, prediction: NDArray[np.float32], uncertainty: NDArray[np.float32], truth: NDArray[np.float32]
+    ) -> Values:
+        """Return the uncertainty of the pixels that :meth:`compared` returns, (pixels,) as a share of depth.
+
+        Args:
+            prediction: as for :meth:`compared`.
+            uncertainty: (h, w) float32, one standard deviation of the prediction, metres.
+            truth: as for :meth:`compared`.
+        """
+        depth, sigma = self.fit(prediction, truth), self.fit(uncertainty, truth)
+        kept = comparable(depth, truth, self.min_depth, self.max_depth, self.crop)
+        return sigma[kept].astype(np.float64) / np.maximum(depth[kept], self.min_depth)
 
     def fit(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prediction, (h, w) float32 metres, resized to the truth's size."""

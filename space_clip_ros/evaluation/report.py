@@ -15,6 +15,7 @@ from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.distance_bands import ALL, BandErrors, mean_bands
 from space_clip_ros.evaluation.evaluator import (
     Correct,
+    Estimate,
     FrameScore,
     FrameSequence,
     Predict,
@@ -25,6 +26,7 @@ from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 from space_clip_ros.evaluation.temporal import TemporalReport
+from space_clip_ros.evaluation.uncertainty import UncertaintySummary, mean_uncertainty
 from space_clip_ros.files import write_whole, written_whole
 from space_clip_ros.geometry.image_file import write_rgb
 
@@ -111,6 +113,7 @@ class EvaluationReport:
         groups: the same for groups of frames, by their names; empty if not asked for.
         focal_scaling: what was done about cameras' fields of view, and for how many frames.
         temporal: how steady depth is; None if not asked for.
+        uncertainty: how well it fits the errors; None if the model gives none.
     """
 
     model: str
@@ -126,6 +129,7 @@ class EvaluationReport:
     groups: dict[str, Summary]
     focal_scaling: dict[str, int] = dataclasses.field(default_factory=dict)
     temporal: TemporalReport | None = None
+    uncertainty: UncertaintySummary | None = None
 
     @classmethod
     def from_scores(
@@ -147,7 +151,10 @@ class EvaluationReport:
         if not total.frames:
             raise DataError(f"none of {len(scores)} frames has depth that counts under the {protocol_name} protocol")
         by_group = summarize_groups(scores, groups) if groups else {}
-        return cls(model, backend, protocol_name, dataclasses.asdict(protocol), flip, *total, by_group)
+        uncertain = [score.uncertainty for score in scores if score.uncertainty is not None]
+        uncertainty = mean_uncertainty(uncertain) if uncertain else None
+        compared = dataclasses.asdict(protocol)
+        return cls(model, backend, protocol_name, compared, flip, *total, by_group, uncertainty=uncertainty)
 
 
 def write_json(path: Path, report: EvaluationReport) -> None:
@@ -186,7 +193,7 @@ def write_worst(
     """
     for rank, score in enumerate(scores, start=1):
         frame = protocol.prepare(frames[score.number])
-        depth = protocol.fit(correct(frame, predict(frame.image)), frame.depth)
+        depth = protocol.fit(correct(frame, Estimate(predict(frame.image))).depth, frame.depth)
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
         write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

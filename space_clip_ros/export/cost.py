@@ -21,12 +21,13 @@ from space_clip_ros.config import AdapterConfig, ModelConfig
 from space_clip_ros.files import write_whole
 from space_clip_ros.inference.metadata import DECODER, ENCODER, OnnxMetadata, StageCost
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.space_clip import UNCERTAINTY_LEVEL
 
 _NORMS = (nn.LayerNorm, nn.BatchNorm2d)
 
 
 def network_cost(config: ModelConfig) -> dict[str, StageCost]:
-    """Count one image's operations, and the weights, of the encoder and of the decoder with its depth head.
+    """Count one image's operations, and the weights, of the encoder and of the decoder with its heads.
 
     The model is the method's own, whatever an export makes cheaper: adapters merged, no auxiliary heads. Norms,
     activations and gates are left out; they are under one percent. Nothing is computed, only shapes are followed.
@@ -39,11 +40,15 @@ def network_cost(config: ModelConfig) -> dict[str, StageCost]:
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         encoded = model.encoder(image)
         encoder = counter.get_total_flops()
-        model.depth_head(model.decoder(encoded).semantic_decoder[-1])
+        features = model.decoder(encoded).semantic_decoder
+        model.depth_head(features[-1])
+        if model.uncertainty_head is not None:
+            model.uncertainty_head(features[UNCERTAINTY_LEVEL])
         decoder = counter.get_total_flops() - encoder
+    heads = [head for head in (model.depth_head, model.uncertainty_head) if head is not None]
     return {
         ENCODER: StageCost(encoder, _weights(model.encoder)),
-        DECODER: StageCost(decoder, _weights(model.decoder) + _weights(model.depth_head)),
+        DECODER: StageCost(decoder, _weights(model.decoder) + sum(map(_weights, heads))),
     }
 
 

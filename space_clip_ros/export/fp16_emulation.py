@@ -16,7 +16,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
+from space_clip_ros.inference.metadata import INPUT_NAME
 
 _LARGEST_NAME = "largest_fp16"
 _SPLIT_NAME = "fp16_split"
@@ -38,6 +38,7 @@ class EmulatedSession:
     def __init__(self, graph: onnx.ModelProto) -> None:
         """Prepare to run ``graph``, as :func:`space_clip_ros.export.fp16.to_fp16` returns it."""
         self.largest = 0.0
+        self._outputs = [output.name for output in graph.graph.output]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
@@ -46,10 +47,14 @@ class EmulatedSession:
 
     def run(self, images: Rgb) -> Depth:
         """Map (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres."""
-        depth, largest = self._session.run([OUTPUT_NAME, _LARGEST_NAME], {INPUT_NAME: images})
+        return self.estimate(images)[0]
+
+    def estimate(self, images: Rgb) -> tuple[Depth, ...]:
+        """Map (B, H, W, 3) uint8 RGB to depth and, if the graph gives it, its uncertainty: (B, H, W) float32 metres."""
+        *maps, largest = self._session.run([*self._outputs, _LARGEST_NAME], {INPUT_NAME: images})
         # a NaN must not be lost in the maximum
         self.largest = max(self.largest, float(np.nan_to_num(largest, nan=np.inf)))
-        return cast(Depth, depth)
+        return tuple(cast(list[Depth], maps))
 
 
 def emulated(graph: onnx.ModelProto) -> onnx.ModelProto:

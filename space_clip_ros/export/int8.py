@@ -2,7 +2,7 @@
 
 ONNX Runtime's quantiser quantises the encoder's linear layers and the encoder's and decoder's convolutions:
 activations to uint8 with a zero point, weights to int8 with one scale per channel. Both resizes, layer norms,
-attention's products and softmax, FiLM and the depth head stay in float32: rounding there is visible in the depth, or
+attention's products and softmax, FiLM and the heads stay in float32: rounding there is visible in the depth, or
 CPUs have no faster int8 kernel. ``docs/results/precision.md`` has the figures behind the choice.
 
 TensorRT needs another scheme: activations are symmetric int8, without a zero point; only the inputs of a product are

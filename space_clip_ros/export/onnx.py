@@ -27,13 +27,12 @@ from space_clip_ros.inference.metadata import (
     BATCH_NAME,
     HEIGHT_NAME,
     INPUT_NAME,
-    OUTPUT_NAME,
     WIDTH_NAME,
     OnnxMetadata,
 )
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.model import SpaceClip
-from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToDepth
+from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToEstimate
 
 _LARGEST_FILE = 2**31 - 1
 """The most bytes that protobuf, and so one ONNX file, can hold."""
@@ -74,6 +73,8 @@ def export(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportReport:
     """Write a model as an ONNX file: ``image`` uint8 (B, H, W, 3) RGB in, ``depth`` float32 (B, H, W) metres out.
+
+    A model with uncertainty has a second output, ``uncertainty``: one standard deviation of depth, likewise.
 
     The file appears only after ONNX Runtime has given PyTorch's depth on synthetic images and on those given; for int8,
     whose scales fit real images only, on those given.
@@ -147,6 +148,7 @@ def _with_proof(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None)
         drive="" if evidence is None else evidence.source,
         abs_rel=proof.abs_rel,
         largest_fp16=proof.largest_fp16,
+        uncertainty_difference=None if proof.uncertainty is None else proof.uncertainty.mean,
     )
 
 
@@ -177,9 +179,10 @@ def _traced(
 ) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
+    outputs = OnnxMetadata(network.config).outputs
     # 2, if it takes any number: tracing would treat a size of 1 as one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
-    return trace(ImageToDepth(network, size, bands=bands).eval(), example, INPUT_NAME, OUTPUT_NAME, symbolic)
+    return trace(ImageToEstimate(network, size, bands).eval(), example, INPUT_NAME, outputs, symbolic)
 
 
 def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:

@@ -15,7 +15,7 @@ from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.fp16 import LARGEST, to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.int8 import to_int8
-from space_clip_ros.export.proof import Difference, compare
+from space_clip_ros.export.proof import Difference, Differences, compare
 from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.metadata import OnnxMetadata
@@ -44,6 +44,12 @@ TOLERANCES = {
     "int8": _Tolerance(5e-2, float("inf")),
 }
 """Single pixels at object edges say little about int8; there abs_rel counts."""
+UNCERTAINTY_TOLERANCES = {
+    "fp32": _Tolerance(1e-3, 1e-2),
+    "fp16": _Tolerance(2e-2, 5e-1),
+    "int8": _Tolerance(1e-1, float("inf")),
+}
+"""The same for uncertainty, whose own error is far larger: it is an exponential of what the head computes."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,13 @@ class Proof(NamedTuple):
         difference: from PyTorch; in fp16 with its rounding.
         abs_rel: of PyTorch and of the file on the held-out frames; None without a drive.
         largest_fp16: largest magnitude of an fp16 tensor; None in other precisions.
+        uncertainty: as ``difference``, of the uncertainty; None if the model has none.
     """
 
     difference: Difference
     abs_rel: tuple[float, float] | None = None
     largest_fp16: float | None = None
+    uncertainty: Difference | None = None
 
 
 def check_evidence(precision: str, evidence: Evidence | None, symmetric: bool = False) -> None:
@@ -154,23 +162,29 @@ def prove(
     """
     sessions = OnnxSessions(file)
     metadata = sessions.metadata
-    difference = compare(file, model, trials, advance)
-    _check_difference(difference, metadata.precision, "ONNX Runtime")
+    differences = compare(file, model, trials, advance)
+    _check_differences(differences, metadata.precision, "ONNX Runtime")
     largest = None
     if metadata.precision == "fp16":
         emulated = EmulatedSession(graph)
-        difference = compare(file, model, trials, advance, emulated.run)
+        differences = compare(file, model, trials, advance, emulated.estimate)
         largest = emulated.largest
         if largest > LARGEST:
             raise ExportError(f"a value reaches {largest:.3g}, and fp16 ends at {LARGEST:g}", "", "export in fp32")
-        _check_difference(difference, metadata.precision, "fp16")
+        _check_differences(differences, metadata.precision, "fp16")
     abs_rel = None if evidence is None else _judged(sessions, metadata, model, evidence, advance)
     sessions.close()
-    return Proof(difference, abs_rel, largest)
+    return Proof(differences.depth, abs_rel, largest, differences.uncertainty)
 
 
-def _check_difference(difference: Difference, precision: str, runtime: str) -> None:
-    tolerance = TOLERANCES[precision]
+def _check_differences(differences: Differences, precision: str, runtime: str) -> None:
+    _check_difference(differences.depth, TOLERANCES[precision], runtime)
+    if differences.uncertainty is not None:
+        tolerance = UNCERTAINTY_TOLERANCES[precision]
+        _check_difference(differences.uncertainty, tolerance, f"the uncertainty of {runtime}")
+
+
+def _check_difference(difference: Difference, tolerance: _Tolerance, runtime: str) -> None:
     if difference.relative > tolerance.pixel:
         raise ExportError(
             f"{runtime} differs from PyTorch by {difference.relative:.2g} relative ({difference.absolute:.2g} m), more "

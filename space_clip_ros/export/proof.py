@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from space_clip_ros.errors import ExportError
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip
-from space_clip_ros.model.image_to_depth import ImageToDepth
+from space_clip_ros.model.image_to_depth import ImageToEstimate
 
 _ANY_BATCHES = (1, 2)
 _RELATIVE_FLOOR = 0.01
@@ -37,13 +38,25 @@ class Difference:
     images: int
 
 
+class Differences(NamedTuple):
+    """The largest differences of each output.
+
+    Attributes:
+        depth: of depth.
+        uncertainty: of its uncertainty; None if the model has none.
+    """
+
+    depth: Difference
+    uncertainty: Difference | None = None
+
+
 def compare(
     file: Path,
     model: SpaceClip,
     images: Sequence[Rgb],
     advance: Callable[[], None] = lambda: None,
-    run: Callable[[Rgb], Depth] | None = None,
-) -> Difference:
+    run: Callable[[Rgb], tuple[Depth, ...]] | None = None,
+) -> Differences:
     """Run every image on the file (ONNX Runtime) and on the model (PyTorch), both on the CPU.
 
     Args:
@@ -51,35 +64,47 @@ def compare(
         model: the model it was made from, in evaluation mode, on the CPU.
         images: (H, W, 3) uint8 RGB, of the file's size if it has one.
         advance: called after each image.
-        run: runs the graph instead of ONNX Runtime, (B, H, W, 3) to (B, H, W).
+        run: runs the graph instead of ONNX Runtime, (B, H, W, 3) to one or two of (B, H, W).
 
     Raises:
-        ExportError: a depth is not finite, or all are 0, which proves nothing.
+        ExportError: a number is not finite, or all depths are 0, which proves nothing.
     """
     sessions = OnnxSessions(file)
-    run = sessions.run if run is None else run
+    run = sessions.estimate if run is None else run
     counts = _ANY_BATCHES if sessions.metadata.batch is None else (sessions.metadata.batch,)
-    absolute = relative = mean = largest = 0.0
+    seen = [_Seen() for _ in sessions.metadata.outputs]
     for image in images:
         size = (image.shape[0], image.shape[1])
         # images of a batch must differ, so that a mix-up of images shows
         batch = np.stack([np.roll(image, shift, axis=1) for shift in range(max(counts))])
         with torch.inference_mode():
-            expected = ImageToDepth(model, size)(torch.from_numpy(batch)).numpy()
+            expected = [maps.numpy() for maps in ImageToEstimate(model, size)(torch.from_numpy(batch))]
         for count in counts:
-            exported = run(batch[:count])
-            if not (np.isfinite(exported).all() and np.isfinite(expected).all()):
-                raise ExportError(f"depth is not finite on a {size[1]} x {size[0]} image", "", "check the weights")
-            difference = np.abs(exported - expected[:count])
-            absolute = max(absolute, float(difference.max()))
-            ratio = difference / _scale(expected[:count])
-            relative = max(relative, float(ratio.max()))
-            mean = max(mean, float(ratio.mean()))
-        largest = max(largest, float(expected.max()))
+            for name, one, exported, correct in zip(
+                sessions.metadata.outputs, seen, run(batch[:count]), expected, strict=True
+            ):
+                if not (np.isfinite(exported).all() and np.isfinite(correct).all()):
+                    raise ExportError(f"{name} is not finite on a {size[1]} x {size[0]} image", "", "check the weights")
+                one.add(exported, correct[:count])
         advance()
-    if not largest:
+    if not seen[0].deepest:
         raise ExportError(f"the model says 0 m everywhere on {len(images)} images", "", "check the weights")
-    return Difference(absolute, relative, mean, len(images))
+    return Differences(*(Difference(one.absolute, one.relative, one.mean, len(images)) for one in seen))
+
+
+class _Seen:
+    """The largest differences of one output so far."""
+
+    def __init__(self) -> None:
+        self.absolute = self.relative = self.mean = self.deepest = 0.0
+
+    def add(self, exported: Depth, expected: Depth) -> None:
+        difference = np.abs(exported - expected)
+        ratio = difference / _scale(expected)
+        self.absolute = max(self.absolute, float(difference.max()))
+        self.relative = max(self.relative, float(ratio.max()))
+        self.mean = max(self.mean, float(ratio.mean()))
+        self.deepest = max(self.deepest, float(expected.max()))
 
 
 def _scale(depth: Depth) -> Depth:

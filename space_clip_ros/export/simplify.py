@@ -47,6 +47,8 @@ def simplify(model: SpaceClip, quantised: bool = False) -> SpaceClip:
             elif isinstance(upsample, Upsample) and _worth_merging(upsample):
                 module.upsample = MergedUpsample(upsample)
         model.depth_head.register_module("depth", SubpixelConv(model.depth_head.depth))
+        if model.uncertainty_head is not None:
+            model.uncertainty_head.register_module("log_scale", SubpixelConv(model.uncertainty_head.log_scale))
     return model.eval()
 
 

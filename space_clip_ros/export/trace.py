@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,20 +19,20 @@ OPSET = 17
 
 
 def trace(
-    module: nn.Module, image: Tensor, input_name: str, output_name: str, symbolic: Mapping[int, str]
+    module: nn.Module, image: Tensor, input_name: str, output_names: Sequence[str], symbolic: Mapping[int, str]
 ) -> onnx.ModelProto:
     """Return ``module`` as a graph in which everything that does not depend on the image is a constant.
 
     Args:
-        module: one tensor in, one tensor out, in evaluation mode.
+        module: one tensor in, one or several out, in evaluation mode.
         image: an example input.
         input_name: name of the graph's input.
-        output_name: name of its output, whose axes have the sizes of the input's first axes.
-        symbolic: axis to name of the sizes left open, the same for input and output.
+        output_names: names of its outputs, whose axes have the sizes of the input's first axes.
+        symbolic: axis to name of the sizes left open, the same for input and outputs.
     """
     with TemporaryDirectory(prefix="space_clip_export_") as folder:
         traced = Path(folder, "traced.onnx")
-        _export(module, image, traced, input_name, output_name, dict(symbolic))
+        _export(module, image, traced, input_name, output_names, dict(symbolic))
         graph = fold_constants(traced)
     _name_axes(graph, image, symbolic)
     graph.producer_name, graph.producer_version = "space_clip_ros", __version__
@@ -41,7 +41,7 @@ def trace(
 
 
 def _export(
-    module: nn.Module, image: Tensor, file: Path, input_name: str, output_name: str, axes: dict[int, str]
+    module: nn.Module, image: Tensor, file: Path, input_name: str, output_names: Sequence[str], axes: dict[int, str]
 ) -> None:
     with warnings.catch_warnings(), torch.inference_mode():
         # PyTorch calls this exporter legacy, but the new one needs one more package. It also warns about every check
@@ -54,16 +54,17 @@ def _export(
             opset_version=OPSET,
             dynamo=False,
             input_names=[input_name],
-            output_names=[output_name],
-            dynamic_axes={input_name: axes, output_name: axes} if axes else None,
+            output_names=list(output_names),
+            dynamic_axes=dict.fromkeys((input_name, *output_names), axes) if axes else None,
         )
 
 
 def _name_axes(graph: onnx.ModelProto, image: Tensor, symbolic: Mapping[int, str]) -> None:
-    """Give the output's axes the input's sizes and names; tracing invents a name for each size it cannot infer."""
-    for axis, dimension in enumerate(graph.graph.output[0].type.tensor_type.shape.dim):
-        dimension.Clear()
-        if axis in symbolic:
-            dimension.dim_param = symbolic[axis]
-        else:
-            dimension.dim_value = image.shape[axis]
+    """Give the outputs' axes the input's sizes and names; tracing invents a name for each size it cannot infer."""
+    for output in graph.graph.output:
+        for axis, dimension in enumerate(output.type.tensor_type.shape.dim):
+            dimension.Clear()
+            if axis in symbolic:
+                dimension.dim_param = symbolic[axis]
+            else:
+                dimension.dim_value = image.shape[axis]

@@ -36,6 +36,7 @@ class ModelInfo:
         error_change: abs_rel of this file over that of the model it was made from, minus 1; None if not measured.
         depth_grid: rows and columns of the depth that the network itself makes, before it is resized to the image;
             None for those of its input.
+        uncertainty: whether the model also says how far off depth may be.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ModelInfo:
     passed_over: tuple[str, ...] = ()
     error_change: float | None = None
     depth_grid: tuple[int, int] | None = None
+    uncertainty: bool = False
 
 
 class Prediction(NamedTuple):
@@ -61,10 +63,13 @@ class Prediction(NamedTuple):
         depth: (H, W) float32 metres, the caller's own array.
         stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference`` and, if the backend copies depth in a
             step of its own, ``copy_out``.
+        uncertainty: (H, W) float32, one standard deviation of depth, metres, the caller's own array; None if the model
+            gives none (``ModelInfo.uncertainty``).
     """
 
     depth: Depth
     stages_ms: dict[str, float]
+    uncertainty: Depth | None = None
 
 
 class Backend(Protocol):
@@ -133,4 +138,11 @@ def model_info(
         fixed_batch=fixed_batch,
         error_change=error_change,
         depth_grid=config.depth_grid,
+        uncertainty=config.uncertainty,
     )
+
+
+def prediction(maps: Sequence[Depth], stages_ms: dict[str, float]) -> Prediction:
+    """Return the prediction of an image's maps: depth and, if the model gives it, its uncertainty."""
+    depth, *more = maps
+    return Prediction(depth, stages_ms, *more)

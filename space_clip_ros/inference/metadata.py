@@ -15,6 +15,7 @@ from space_clip_ros.errors import ConfigError, ModelError
 FORMAT_VERSION = "1"
 INPUT_NAME = "image"
 OUTPUT_NAME = "depth"
+UNCERTAINTY_NAME = "uncertainty"
 BATCH_NAME = "batch"
 HEIGHT_NAME = "height"
 WIDTH_NAME = "width"
@@ -55,6 +56,7 @@ class OnnxMetadata:
         drive: frames that int8 was calibrated on and the file was judged on; empty for none.
         abs_rel: of PyTorch and of the file, against that drive's ground truth; None without a drive.
         largest_fp16: largest magnitude seen in an fp16 tensor, whose limit is 65504; None in other precisions.
+        uncertainty_difference: as ``mean_difference``, of the uncertainty; None if the model has none.
         graph_sha256: hash of everything in the file but its metadata, hexadecimal; empty in earlier files.
         cost: what :data:`ENCODER` and :data:`DECODER` cost for one image; empty in earlier files.
     """
@@ -71,8 +73,14 @@ class OnnxMetadata:
     drive: str = ""
     abs_rel: tuple[float, float] | None = None
     largest_fp16: float | None = None
+    uncertainty_difference: float | None = None
     graph_sha256: str = ""
     cost: Mapping[str, StageCost] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs: depth, and its uncertainty if the model has it."""
+        return (OUTPUT_NAME, UNCERTAINTY_NAME) if self.config.uncertainty else (OUTPUT_NAME,)
 
     @property
     def error_change(self) -> float | None:
@@ -102,6 +110,9 @@ class OnnxMetadata:
             "abs_rel_before": f"{before:.5}",
             "abs_rel_after": f"{after:.5}",
             "largest_fp16": "" if self.largest_fp16 is None else f"{self.largest_fp16:.6g}",
+            "uncertainty_difference": ""
+            if self.uncertainty_difference is None
+            else f"{self.uncertainty_difference:.3g}",
             "graph_sha256": self.graph_sha256,
             "cost": json.dumps({stage: cost._asdict() for stage, cost in self.cost.items()}),
         }
@@ -134,7 +145,7 @@ class OnnxMetadata:
         height, width, batch = values["height"], values["width"], values["batch"]
         # files of earlier versions lack some properties
         before, after = values.get("abs_rel_before"), values.get("abs_rel_after")
-        largest = values.get("largest_fp16")
+        largest, uncertainty = values.get("largest_fp16"), values.get("uncertainty_difference")
         return cls(
             config=settings.parse(ModelConfig, json.loads(values["config"]), "config"),
             precision=values["precision"],
@@ -148,6 +159,7 @@ class OnnxMetadata:
             drive=values.get("drive", ""),
             abs_rel=(float(before), float(after)) if before and after else None,
             largest_fp16=float(largest) if largest else None,
+            uncertainty_difference=float(uncertainty) if uncertainty else None,
             graph_sha256=values.get("graph_sha256", ""),
             cost={
                 stage: StageCost(int(cost["operations"]), int(cost["weights"]))

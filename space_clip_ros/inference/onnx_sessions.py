@@ -83,15 +83,19 @@ class OnnxSessions:
             InputError: the file is made for images or batches of another size.
             BackendError: the run failed.
         """
-        shape = (len(images), images.shape[1], images.shape[2])
-        self._check(shape)
-        session = self._session(shape)
-        try:
-            (depth,) = session.run([OUTPUT_NAME], {INPUT_NAME: images})
-        except Exception as error:  # the library's own errors share no base class
-            reason = f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}"
-            raise cuda_error_in_text(self._file, reason) from error
-        return np.asarray(depth, dtype=np.float32)
+        return self._run(images, (OUTPUT_NAME,))[0]
+
+    def estimate(self, images: Rgb) -> tuple[Depth, ...]:
+        """Map contiguous (B, H, W, 3) uint8 RGB to depth and, if the model gives it, one standard deviation of it.
+
+        Returns:
+            One or two of (B, H, W) float32 metres.
+
+        Raises:
+            InputError: as :meth:`run`.
+            BackendError: as :meth:`run`.
+        """
+        return self._run(images, self.metadata.outputs)
 
     def profile(self, images: Rgb, runs: int) -> list[dict[str, Any]]:
         """Run ``runs`` times in a session that times every operator, and return the profile's events.
@@ -110,7 +114,7 @@ class OnnxSessions:
             options.profile_file_prefix = str(Path(folder, "run"))
             session = _open(self._file, options, self._providers)
             for _ in range(runs):
-                session.run([OUTPUT_NAME], {INPUT_NAME: images})
+                session.run(list(self.metadata.outputs), {INPUT_NAME: images})
             events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         return events
 
@@ -118,6 +122,17 @@ class OnnxSessions:
         """Free every session."""
         with self._lock:
             self._sessions.clear()
+
+    def _run(self, images: Rgb, names: Sequence[str]) -> tuple[Depth, ...]:
+        shape = (len(images), images.shape[1], images.shape[2])
+        self._check(shape)
+        session = self._session(shape)
+        try:
+            maps = session.run(list(names), {INPUT_NAME: images})
+        except Exception as error:  # the library's own errors share no base class
+            reason = f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}"
+            raise cuda_error_in_text(self._file, reason) from error
+        return tuple(np.asarray(one, dtype=np.float32) for one in maps)
 
     def _check(self, shape: _Shape) -> None:
         batch, *size = shape

@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from space_clip_ros.errors import ModelError
-from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info
+from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 
 _MAX_BATCH = 8
@@ -63,26 +63,27 @@ class OnnxRuntimeBackend:
         start = perf_counter()
         images = np.ascontiguousarray(image)[None]
         copied = perf_counter()
-        depth = self._sessions.run(images)[0]
+        maps = self._sessions.estimate(images)
         done = perf_counter()
-        return Prediction(depth, {"copy_in": (copied - start) * 1e3, "inference": (done - copied) * 1e3})
+        stages_ms = {"copy_in": (copied - start) * 1e3, "inference": (done - copied) * 1e3}
+        return prediction([one[0] for one in maps], stages_ms)
 
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`.
 
         They run in batches of 8, 4, 2 and 1: few sizes, so that few sessions are made and kept.
         """
-        depths: list[Depth] = []
+        estimates: list[list[Depth]] = []
         copy_in = inference = 0.0
         for batch in _powers_of_two(images):
             start = perf_counter()
             stacked = np.stack(batch)
             copied = perf_counter()
             # copied, so that one image's depth does not keep the whole batch in memory
-            depths += [depth.copy() for depth in self._sessions.run(stacked)]
+            estimates += [[one.copy() for one in maps] for maps in zip(*self._sessions.estimate(stacked), strict=True)]
             copy_in += (copied - start) * 1e3
             inference += (perf_counter() - copied) * 1e3
-        return [Prediction(depth, {"copy_in": copy_in, "inference": inference}) for depth in depths]
+        return [prediction(maps, {"copy_in": copy_in, "inference": inference}) for maps in estimates]
 
     def close(self) -> None:
         """Free every session."""

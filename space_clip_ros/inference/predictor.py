@@ -49,6 +49,24 @@ class Predictor:
         check_image(rgb)
         return self._open().run(rgb)
 
+    def with_uncertainty(self, rgb: Rgb) -> tuple[Depth, Depth]:
+        """Estimate depth and how far off it may be.
+
+        Args:
+            rgb: as :meth:`__call__` takes it.
+
+        Returns:
+            Depth as :meth:`__call__` returns it, and one standard deviation of it, (H, W) float32 metres.
+
+        Raises:
+            InputError: the model has no uncertainty (``info.uncertainty`` says so before), or as :meth:`__call__`.
+            BackendError: as :meth:`__call__`.
+        """
+        prediction = self.run(rgb)
+        if prediction.uncertainty is None:
+            raise no_uncertainty(self.info)
+        return prediction.depth, prediction.uncertainty
+
     @property
     def batches(self) -> bool:
         """Whether :meth:`run_batch` is a single run of the model, and so faster than running images one by one."""
@@ -115,6 +133,11 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+
+def no_uncertainty(info: ModelInfo) -> InputError:
+    """Return the error for uncertainty asked of a model that gives none."""
+    return InputError(f"model {info.name}", "gives no uncertainty", "take one trained with model.uncertainty: true")
 
 
 def check_image(rgb: Rgb) -> None:

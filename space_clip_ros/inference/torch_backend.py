@@ -9,15 +9,16 @@ from threading import Lock
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info
+from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
 from space_clip_ros.inference.threads import thread_count
 from space_clip_ros.inference.torch_errors import torch_error
 from space_clip_ros.inference.torch_runner import CudaStream, HostStream, TorchRunner
 from space_clip_ros.model import SpaceClip, load_checkpoint
 from space_clip_ros.model.half import fold_norms, halve
-from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToDepth
+from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToEstimate
 
 RUNNERS_KEPT = 4
 
@@ -68,10 +69,10 @@ class TorchBackend:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`."""
         height, width = images[0].shape[:2]
         try:
-            depths, stages_ms = self._runner((len(images), height, width))(images)
+            found, stages_ms = self._runner((len(images), height, width))(images)
         except RuntimeError as error:
             raise torch_error(self.info.file, f"PyTorch failed on {self._device}: ", error, self._device) from error
-        return [Prediction(self._finite(depth), dict(stages_ms)) for depth in depths]
+        return [prediction(list(self._finite(maps)), dict(stages_ms)) for maps in found]
 
     def device_memory(self) -> int | None:
         """Return the bytes PyTorch holds on the CUDA device; None on the CPU."""
@@ -82,18 +83,19 @@ class TorchBackend:
         with self._lock:
             self._runners.clear()
 
-    def _finite(self, depth: Depth) -> Depth:
-        """Reject depth that overflowed in half precision; float32 does not overflow."""
-        if self.info.precision == "fp16" and not np.isfinite(depth.sum()):
+    def _finite(self, maps: Depth) -> Depth:
+        """Reject maps that overflowed in half precision; float32 does not overflow."""
+        if self.info.precision == "fp16" and not np.isfinite(maps.sum()):
             raise BackendError(self.info.file, "depth leaves the range of fp16", "give precision fp32")
-        return depth
+        return maps
 
     def _runner(self, shape: tuple[int, int, int]) -> TorchRunner:
         with self._lock:
             if shape not in self._runners:
                 cuda = self._device.type == "cuda"
-                graph = ImageToDepth(self._model, shape[1:], 1 if cuda else RESIZE_BANDS).eval()
-                self._runners[shape] = TorchRunner(graph, shape, CudaStream(self._device) if cuda else HostStream())
+                graph = ImageToEstimate(self._model, shape[1:], 1 if cuda else RESIZE_BANDS).eval()
+                stream = CudaStream(self._device) if cuda else HostStream()
+                self._runners[shape] = TorchRunner(lambda images: _stacked(graph(images)), shape, stream)
                 if len(self._runners) > RUNNERS_KEPT:
                     self._runners.popitem(last=False)
             self._runners.move_to_end(shape)
@@ -118,3 +120,8 @@ def _device(asked: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= present:
         raise BackendError(f"device {asked}", f"PyTorch sees {present} CUDA devices here", "give device cpu or auto")
     return device
+
+
+def _stacked(maps: Sequence[Tensor]) -> Tensor:
+    """Return (B, maps, H, W), so that an image's depth and uncertainty are downloaded in one copy."""
+    return maps[0].unsqueeze(1) if len(maps) == 1 else torch.stack(list(maps), dim=1)

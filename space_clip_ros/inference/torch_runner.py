@@ -44,7 +44,7 @@ class Stream(Protocol):
         ...
 
     def download(self, depth: Tensor) -> list[Tensor]:
-        """Copy (B, H, W) depth to host memory, image by image; it is there once :meth:`finish` returns."""
+        """Copy what was computed to host memory, image by image; it is there once :meth:`finish` returns."""
         ...
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
@@ -176,8 +176,8 @@ class TorchRunner:
         """Make the buffers and prepare the computation.
 
         Args:
-            compute: maps (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres, both on the stream's device, without
-                waiting for the GPU.
+            compute: maps (B, H, W, 3) uint8 RGB to (B, ...) float32, such as (B, H, W) metres, both on the stream's
+                device, without waiting for the GPU.
             shape: B, H and W.
             stream: where it runs.
         """
@@ -195,7 +195,7 @@ class TorchRunner:
             images: B of (H, W, 3) uint8 RGB, of any memory layout.
 
         Returns:
-            B of (H, W) float32 metres, each the caller's own, and the milliseconds of ``copy_in``, ``inference`` and
+            B of (...) float32, each the caller's own, and the milliseconds of ``copy_in``, ``inference`` and
             ``copy_out``.
         """
         stream = self._stream

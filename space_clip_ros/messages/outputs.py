@@ -51,6 +51,7 @@ TOPICS: dict[str, OutputTopic] = {
     CAMERA_INFO: OutputTopic("depth/camera_info", "sensor_msgs/msg/CameraInfo", _camera_info),
     "points": OutputTopic("depth/points", "sensor_msgs/msg/PointCloud2", cloud_from_points),
     "color": OutputTopic("depth/color", "sensor_msgs/msg/Image", _image),
+    "uncertainty": OutputTopic("depth/uncertainty", "sensor_msgs/msg/Image", _image),
     "obstacles": OutputTopic("depth/obstacles", "sensor_msgs/msg/PointCloud2", cloud_from_points),
     "scan": OutputTopic("depth/scan", "sensor_msgs/msg/LaserScan", laser_scan_from_scan),
 }

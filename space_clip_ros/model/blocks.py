@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _LOG_LIMITS = (-4.6, 7.0)
+_LOG_SCALE_LIMITS = (-7.0, 3.0)
+_INITIAL_LOG_SCALE = -2.0
 
 
 def resize_bilinear(maps: Tensor, size: Sequence[int]) -> Tensor:
@@ -160,3 +162,24 @@ class DepthHead(nn.Module):
             return functional.relu(value)
         # The limits, 0.01 and 1100 m, keep a stray value finite in half precision too.
         return value.float().clamp(*_LOG_LIMITS).exp()
+
+
+class UncertaintyHead(nn.Module):
+    """Predicts how far off depth may be: the scale of a Laplace distribution over log depth."""
+
+    def __init__(self, in_channels: int, hidden: int) -> None:
+        """Create the layers.
+
+        Args:
+            in_channels: channels of the feature.
+            hidden: channels of the layer before the last.
+        """
+        super().__init__()
+        self.refine = ConvNormReLU(in_channels, hidden)
+        self.log_scale = nn.Conv2d(hidden, 1, kernel_size=3, padding=1)
+        nn.init.constant_(cast(Tensor, self.log_scale.bias), _INITIAL_LOG_SCALE)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, in_channels, h, w) to the scale (B, 1, h, w), above 0, in units of log depth."""
+        value: Tensor = self.log_scale(self.refine(features))
+        return value.float().clamp(*_LOG_SCALE_LIMITS).exp()

@@ -76,3 +76,20 @@ class ImageToDepth(nn.Module):
         return _ResizeWeights(
             resize_bands(height, rows, self.bands, device), resize_bands(width, columns, self.bands, device)
         )
+
+
+class ImageToEstimate(ImageToDepth):
+    """An :class:`ImageToDepth` that also gives the uncertainty of depth, if the model has it."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """Estimate depth and, if the model can, one standard deviation of it.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+
+        Returns:
+            One or two of (B, H, W) float32 metres, at least 0.
+        """
+        output = self.model(self.preprocess(image), (image.shape[1], image.shape[2]), auxiliary=False)
+        sigma = self.model.standard_deviation(output)
+        return (output.depth[:, 0],) if sigma is None else (output.depth[:, 0], sigma[:, 0])

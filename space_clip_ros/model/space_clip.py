@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from space_clip_ros.config import ModelConfig
-from space_clip_ros.model.blocks import DepthHead, resize_bilinear
+from space_clip_ros.errors import ConfigError
+from space_clip_ros.model.blocks import DepthHead, UncertaintyHead, resize_bilinear
 from space_clip_ros.model.decoder import Decoder
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.pretrained import load_pretrained
 
 _SMALLEST_AUXILIARY_HIDDEN = 16
+_UNCERTAINTY_HIDDEN = 8
+UNCERTAINTY_LEVEL = 2
+"""Decoder block that the uncertainty head reads: the last but one, of half the network's input size."""
+UNCERTAINTY_HEAD = "uncertainty_head."
+"""What the names of the uncertainty head's tensors begin with."""
 
 
 class SpaceClipOutput(NamedTuple):
@@ -24,11 +35,14 @@ class SpaceClipOutput(NamedTuple):
         auxiliary: depth maps of the auxiliary heads, coarse to fine, each (B, 1, H, W) metres; empty if not asked for
             or if the model has none.
         context: (B, width) global vector of the vision tower.
+        laplace_scale: (B, 1, H, W) scale of a Laplace distribution over the logarithm of depth, before calibration,
+            above 0; None if the model has no uncertainty.
     """
 
     depth: Tensor
     auxiliary: tuple[Tensor, ...]
     context: Tensor
+    laplace_scale: Tensor | None = None
 
 
 class SpaceClipFeatures(NamedTuple):
@@ -68,6 +82,12 @@ class SpaceClip(nn.Module):
         self.auxiliary_heads = nn.ModuleList(
             DepthHead(count, max(count // 2, _SMALLEST_AUXILIARY_HIDDEN), kernel_size=1, kind=head) for count in coarse
         )
+        self.uncertainty_head: UncertaintyHead | None = None
+        if config.uncertainty:
+            # Leaves the random generator as it was, so the other weights are the same with and without this head.
+            with torch.random.fork_rng(devices=[]):
+                self.uncertainty_head = UncertaintyHead(channels[UNCERTAINTY_LEVEL], _UNCERTAINTY_HIDDEN)
+        self._depth_frozen = False
 
     def features(self, images: Tensor) -> SpaceClipFeatures:
         """Return all intermediate features for normalised images (B, 3, h, w).
@@ -97,7 +117,44 @@ class SpaceClip(nn.Module):
         depth = resize_bilinear(self.depth_head(features.semantic_decoder[-1]), size)
         heads = zip(self.auxiliary_heads, features.semantic_decoder, strict=False) if auxiliary else ()
         coarse = tuple(resize_bilinear(head(feature), size) for head, feature in heads)
-        return SpaceClipOutput(depth, coarse, features.context)
+        return SpaceClipOutput(depth, coarse, features.context, self._laplace_scale(features, size))
+
+    def standard_deviation(self, output: SpaceClipOutput) -> Tensor | None:
+        """Return one standard deviation of an output's depth, (B, 1, H, W) metres; None without uncertainty.
+
+        A Laplace distribution of scale b has the standard deviation ``sqrt(2) * b``. Here it is that of log depth, so
+        to first order depth's is ``depth * sqrt(2) * b``, times the calibrated ``config.uncertainty_factor``.
+        """
+        if output.laplace_scale is None:
+            return None
+        return output.depth * output.laplace_scale * (math.sqrt(2.0) * self.config.uncertainty_factor)
+
+    def freeze_depth(self) -> None:
+        """Freeze everything but the uncertainty head, batch norm statistics included, so that depth stays as it is.
+
+        Raises:
+            ConfigError: the model has no uncertainty head.
+        """
+        if self.uncertainty_head is None:
+            raise ConfigError("model.uncertainty", "must be true to train the uncertainty head")
+        self.requires_grad_(False)
+        self.uncertainty_head.requires_grad_(True)
+        self._depth_frozen = True
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> SpaceClip:
+        """Set training mode; after :meth:`freeze_depth` only the uncertainty head trains."""
+        super().train(mode)
+        if mode and self._depth_frozen:
+            for module in self.children():
+                module.train(module is self.uncertainty_head)
+        return self
+
+    def _laplace_scale(self, features: SpaceClipFeatures, size: Sequence[int]) -> Tensor | None:
+        if self.uncertainty_head is None:
+            return None
+        # Detached: whatever this head learns, the features that depth is made of stay as they are.
+        return resize_bilinear(self.uncertainty_head(features.semantic_decoder[UNCERTAINTY_LEVEL].detach()), size)
 
 
 def build(config: ModelConfig, pretrained: str | Path | None = None) -> SpaceClip:
@@ -115,6 +172,13 @@ def build(config: ModelConfig, pretrained: str | Path | None = None) -> SpaceCli
     if pretrained is not None:
         load_pretrained(model.encoder, pretrained)
     return model
+
+
+def with_uncertainty_factor(model: SpaceClip, factor: float) -> SpaceClip:
+    """Return a model that shares the weights of ``model`` and has another ``config.uncertainty_factor``."""
+    calibrated = copy.copy(model)
+    calibrated.config = dataclasses.replace(model.config, uncertainty_factor=factor)
+    return calibrated
 
 
 def predict_flip_averaged(model: SpaceClip, images: Tensor, output_size: tuple[int, int] | None = None) -> Tensor:

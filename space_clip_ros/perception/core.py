@@ -83,6 +83,11 @@ class DepthCore:
             return None
         return self._grid(settings, (view.camera.height, view.camera.width)).camera(view.camera)
 
+    @property
+    def info(self) -> ModelInfo:
+        """The model's facts."""
+        return self._model.info
+
     def _grid(self, settings: NodeConfig, image_size: tuple[int, int]) -> PixelGrid:
         info = self._model.info
         return depth_grid(settings.depth_resolution, image_size, info.depth_grid or info.input_size)
@@ -113,7 +118,8 @@ class DepthCore:
             metres = grid.of(metres)
         if estimate is not None and estimate.factor != 1.0:
             metres, scale = metres * np.float32(estimate.factor), scale * estimate.factor
-        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate, grid)
+        uncertainty = None if prediction.uncertainty is None else grid.of(prediction.uncertainty)
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate, grid, uncertainty)
 
 
 def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, Any]]:

@@ -103,14 +103,14 @@ class DepthFrame:
         projector: makes the projector of the frame's camera.
         focal: the part of ``scale`` that is for the camera's field of view.
         grid: the image's pixels that have depth.
-        uncertainty: (H, W) float32 standard deviation of ``metres``; None where the model gives none.
+        model_uncertainty: (h, w) float32, one standard deviation of the model's own depth, before ``scale``, metres;
+            None where the model gives none.
 
     Attributes:
         request: as given.
         scale: as given.
         focal: as given.
         estimate: the metric scale in ``scale``; None where none was asked for.
-        uncertainty: as given.
         left_out: why an output that was asked for was not made, by its name.
     """
 
@@ -124,7 +124,7 @@ class DepthFrame:
         focal: FocalScaling,
         estimate: ScaleEstimate | None = None,
         grid: PixelGrid = EVERY_PIXEL,
-        uncertainty: NDArray[np.float32] | None = None,
+        model_uncertainty: NDArray[np.float32] | None = None,
     ) -> None:
         """Keep the arguments."""
         self.request = request
@@ -133,9 +133,9 @@ class DepthFrame:
         self.scale = scale
         self.focal = focal
         self.estimate = estimate
-        self.uncertainty = uncertainty
         self.left_out: dict[str, str] = {}
         self._metres = metres
+        self._model_uncertainty = model_uncertainty
         self._projector = projector
 
     @functools.cached_property
@@ -158,6 +158,26 @@ class DepthFrame:
         """(h, w) float32 metres, NaN outside ``min_depth`` to ``max_depth`` and where the camera did not see."""
         out = self.request.allocate("depth", self._metres.shape, np.float32)
         return self._cut(self.settings.max_depth, out)
+
+    @functools.cached_property
+    def uncertainty(self) -> NDArray[np.float32] | None:
+        """(h, w) float32, one standard deviation of :attr:`depth`, metres, NaN where depth is; None where unknown."""
+        if self._model_uncertainty is None:
+            return None
+        out = self.request.allocate("uncertainty", self._metres.shape, np.float32)
+        np.multiply(self._model_uncertainty, np.float32(self.scale), out=out)
+        np.copyto(out, np.nan, where=np.isnan(self.depth))
+        return out
+
+    def without_uncertain(self, depth: NDArray[np.float32], max_share: float) -> NDArray[np.float32]:
+        """Return (h, w) depth with NaN where its standard deviation is a larger share of it than ``max_share``.
+
+        Where the model gives no uncertainty, depth stays as it is.
+        """
+        if self._model_uncertainty is None:
+            return depth
+        limit = self._metres * np.float32(max_share / self.scale)
+        return np.where(self._model_uncertainty <= limit, depth, np.float32(np.nan))
 
     @functools.cached_property
     def solid_depth(self) -> NDArray[np.float32]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import without_discontinuities
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
 from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
+from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.perception.frame import DepthFrame, obstacle_limits
 
 
@@ -24,11 +26,13 @@ class Output:
         compute: makes it of a frame. Returns None where the frame does not give it, and says why in ``left_out``.
         needs_camera: whether the camera's intrinsics must be known for it.
         needs_ground: whether it is made of what stands above the ground.
+        needs_uncertainty: whether the model must say how far off depth may be.
     """
 
     compute: Callable[[DepthFrame], Any]
     needs_camera: bool = False
     needs_ground: bool = False
+    needs_uncertainty: bool = False
 
 
 def depth(frame: DepthFrame) -> NDArray[Any]:
@@ -52,6 +56,8 @@ def points(frame: DepthFrame) -> NDArray[np.float32]:
         metres = without_discontinuities(metres, settings.max_jump) if settings.max_jump else metres
     else:
         metres = frame.solid_depth
+    if settings.max_uncertainty:
+        metres = frame.without_uncertain(metres, settings.max_uncertainty)
     cloud = projector.project(
         metres,
         frame.rgb if settings.color else None,
@@ -68,6 +74,13 @@ def color(frame: DepthFrame) -> NDArray[np.uint8]:
     """Return depth as a picture for people, (H, W, 3) uint8 RGB, on the fixed scale ``min_depth`` to ``max_depth``."""
     settings = frame.settings
     return colorize(frame.depth, settings.color.colormap, settings.min_depth, settings.max_depth)
+
+
+def uncertainty(frame: DepthFrame) -> NDArray[np.float32]:
+    """Return one standard deviation of depth, (H, W) float32 metres, NaN where depth is invalid."""
+    if frame.uncertainty is None:
+        raise ValueError("the model gives no uncertainty")
+    return frame.uncertainty
 
 
 def obstacles(frame: DepthFrame) -> NDArray[np.float32] | None:
@@ -121,17 +134,32 @@ OUTPUTS: dict[str, Output] = {
     "depth": Output(depth),
     "points": Output(points, needs_camera=True),
     "color": Output(color),
+    "uncertainty": Output(uncertainty, needs_uncertainty=True),
     "obstacles": Output(obstacles, needs_camera=True, needs_ground=True),
     "scan": Output(scan, needs_camera=True, needs_ground=True),
 }
 
 
-def makeable(names: Iterable[str], camera_known: bool) -> tuple[str, ...]:
+def makeable(names: Iterable[str], camera_known: bool, uncertainty_known: bool = False) -> tuple[str, ...]:
     """Return those of the names that are outputs and can be made, in the order in which they are made."""
     wanted = set(names)
     return tuple(
-        name for name, output in OUTPUTS.items() if name in wanted and (camera_known or not output.needs_camera)
+        name
+        for name, output in OUTPUTS.items()
+        if name in wanted
+        and (camera_known or not output.needs_camera)
+        and (uncertainty_known or not output.needs_uncertainty)
     )
+
+
+def without_uncertainty(names: Collection[str], settings: NodeConfig, model: ModelInfo) -> str:
+    """Return what has no effect because the model gives no uncertainty; empty if it does or nothing needs it."""
+    if model.uncertainty:
+        return ""
+    lost = [f"depth/{name}" for name in names if name in OUTPUTS and OUTPUTS[name].needs_uncertainty]
+    if settings.points.max_uncertainty and "points" in names:
+        lost.append("points.max_uncertainty")
+    return f"model {model.name} gives no uncertainty: {' and '.join(lost)} left out" if lost else ""
 
 
 def need_camera(names: Iterable[str]) -> bool:

@@ -15,6 +15,7 @@ from space_clip_ros.data.file_check import check_files
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.geometry.focal_factor import TrainingCamera
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
+from space_clip_ros.model.space_clip import UNCERTAINTY_HEAD
 from space_clip_ros.training.console import Console
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
@@ -23,7 +24,7 @@ from space_clip_ros.training.step import Stepper, build_optimizer
 from space_clip_ros.training.validation import Validator
 from space_clip_ros.training_config import TrainingConfig, sources
 
-_NEW_RUN: dict[str, Any] = {"step": 0, "best_abs_rel": float("inf")}
+_NEW_RUN: dict[str, Any] = {"step": 0, "best_score": float("inf")}
 
 
 class TrainingSetup(NamedTuple):
@@ -38,7 +39,8 @@ class TrainingSetup(NamedTuple):
         loader: reads the batches that the sampler draws.
         validator: None if the settings name no validation frames.
         step: steps taken by earlier sessions of the run.
-        best_abs_rel: smallest abs_rel of earlier sessions; infinite if there is none.
+        best_score: smallest criterion of earlier sessions' evaluations, see
+            :func:`~space_clip_ros.training.validation.best_criterion`; infinite if there is none.
     """
 
     model: SpaceClip
@@ -49,13 +51,13 @@ class TrainingSetup(NamedTuple):
     loader: DataLoader[Any]
     validator: Validator | None
     step: int
-    best_abs_rel: float
+    best_score: float
 
-    def state(self, step: int, best_abs_rel: float) -> dict[str, Any]:
+    def state(self, step: int, best_score: float) -> dict[str, Any]:
         """Return everything that :func:`assemble` needs to resume the run, except the raw weights."""
         return {
             "step": step,
-            "best_abs_rel": best_abs_rel,
+            "best_score": best_score,
             "bad_in_a_row": self.stepper.bad_in_a_row,
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
@@ -96,7 +98,8 @@ def assemble(
         loader=training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda"),
         validator=Validator(model, average, validation, processes, config) if validation is not None else None,
         step=state["step"],
-        best_abs_rel=state["best_abs_rel"],
+        # runs begun with earlier versions name it after the only criterion there was
+        best_score=state["best_score"] if "best_score" in state else state["best_abs_rel"],
     )
 
 
@@ -170,6 +173,9 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
 def _load_initial_weights(model: SpaceClip, path: str) -> None:
     weights = load_checkpoint(path).state_dict()
     wanted = model.state_dict()
+    if not any(name.startswith(UNCERTAINTY_HEAD) for name in weights):
+        # A model trained without uncertainty; the new head keeps its first weights.
+        weights.update({name: tensor for name, tensor in wanted.items() if name.startswith(UNCERTAINTY_HEAD)})
     differing = [name for name in wanted.keys() | weights.keys() if _shape(wanted, name) != _shape(weights, name)]
     if differing:
         raise ModelError(

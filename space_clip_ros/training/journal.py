@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from space_clip_ros.evaluation.metrics import METRICS
+from space_clip_ros.evaluation.uncertainty import UNCERTAINTY_METRICS
 from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.tables import Table
@@ -15,7 +16,7 @@ from space_clip_ros.training_config import RunConfig
 
 _TERMS = (
     *("silog", "ssim", "gradient", "log_l1", "bands", "log_gradient"),
-    *("aux1", "aux2", "aux3", "far", "total"),
+    *("aux1", "aux2", "aux3", "far", "uncertainty", "total"),
 )
 _STEP_COLUMNS = ("step", "epoch", "lr", *_TERMS, "grad_norm", "skipped", "samples_per_s")
 _SMOOTHING = 0.9
@@ -39,7 +40,9 @@ class Journal:
         self._tensorboard = TensorBoardWriter(path / "tensorboard", config.tensorboard and writing, step)
         if writing:
             self._steps = Table(path / "steps.csv", _STEP_COLUMNS, step)
-            self._evaluations = Table(path / "evaluations.csv", ("step", "epoch", "weights", *METRICS), step)
+            self._evaluations = Table(
+                path / "evaluations.csv", ("step", "epoch", "weights", *METRICS, *UNCERTAINTY_METRICS), step
+            )
         self._time = time.monotonic()
         self._rate = 0.0
         self.skipped = 0

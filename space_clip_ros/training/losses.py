@@ -136,6 +136,27 @@ def far_loss(prediction: Tensor, truth: Tensor, max_depth: float) -> Tensor:
     return _mean_of_means((math.log(max_depth) - prediction.clamp_min(_FLOOR).log()).clamp_min(0.0), mask)
 
 
+def uncertainty_loss(prediction: Tensor, laplace_scale: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Negative log-likelihood of the true log depth under a Laplace distribution around the predicted one.
+
+    ``|log(prediction) - log(truth)| / b + log(b)``, without the constant log(2), averaged over each frame's valid
+    pixels and then over the frames with any (Kendall and Gal, 2017, arXiv:1703.04977). The prediction gets no gradient:
+    trained by a likelihood, depth would learn less where it is uncertain (Seitzer et al., 2022, arXiv:2203.09168).
+
+    Args:
+        prediction: (B, 1, h, w) metres.
+        laplace_scale: (B, 1, h, w) the scale b, above 0.
+        truth: (B, 1, H, W) metres.
+        mask: as in the module's docstring.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    scale, _, _ = _prepare(laplace_scale, truth, mask)
+    difference, mask = _log_difference(*_prepare(prediction.detach(), truth, mask))
+    return _mean_of_means(difference.abs() / scale + scale.log(), mask)
+
+
 def depth_loss(
     prediction: Tensor,
     auxiliary: Sequence[Tensor],

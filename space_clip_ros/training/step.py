@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,8 +13,9 @@ from space_clip_ros.config import ModelConfig
 from space_clip_ros.data.dataset import Batch
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.space_clip import UNCERTAINTY_HEAD
 from space_clip_ros.training.ema import WeightAverage
-from space_clip_ros.training.losses import depth_loss
+from space_clip_ros.training.losses import depth_loss, uncertainty_loss, valid_mask
 from space_clip_ros.training.processes import Processes
 from space_clip_ros.training_config import TrainingConfig
 
@@ -23,7 +25,8 @@ class StepResult(NamedTuple):
 
     Attributes:
         losses: each loss term and ``total``, by name.
-        grad_norm: norm of the gradient before clipping.
+        grad_norm: norm of the gradient before clipping; without the uncertainty head's, which is clipped on its own,
+            unless that head alone is trained.
         skipped: whether the step was skipped because its loss or gradient was not finite.
     """
 
@@ -50,7 +53,13 @@ def to_input(images: Tensor, config: ModelConfig) -> Tensor:
 
 
 def build_optimizer(model: SpaceClip, config: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW over the trained parameters, after freezing auxiliary heads whose loss has weight zero."""
+    """Return AdamW over the trained parameters, after freezing what the settings do not train.
+
+    Raises:
+        ConfigError: only the uncertainty head is to be trained, and the model has none.
+    """
+    if config.train_only == "uncertainty":
+        model.freeze_depth()
     for index, head in enumerate(model.auxiliary_heads):
         if index >= len(config.loss.auxiliary) or not config.loss.auxiliary[index]:
             head.requires_grad_(False)
@@ -85,7 +94,8 @@ class Stepper:
         self._average = average
         self._processes = processes
         self._config = config
-        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._only_uncertainty = config.train_only == "uncertainty"
+        self._clipped = _clipped_together(model)
         self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         self._backup = [buffer.clone() for buffer in self._buffers]
         self._layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
@@ -115,9 +125,10 @@ class Stepper:
         self._optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         # Gradients are means over the processes, so one bad loss spoils the norm on all of them: all skip together.
-        norm = nn.utils.clip_grad_norm_(self._parameters, self._config.optimizer.clip_norm)
-        values = torch.stack([norm, *losses.values()]).tolist()
-        result = StepResult(dict(zip(losses, values[1:], strict=True)), values[0], not bool(torch.isfinite(norm)))
+        norms = [nn.utils.clip_grad_norm_(group, self._config.optimizer.clip_norm) for group in self._clipped]
+        values = torch.stack([*norms, *losses.values()]).tolist()
+        found, terms = values[: len(norms)], values[len(norms) :]
+        result = StepResult(dict(zip(losses, terms, strict=True)), found[0], not all(map(math.isfinite, found)))
         if result.skipped:
             self._skip(result)
         else:
@@ -128,10 +139,15 @@ class Stepper:
         config = self._config
         inputs = inputs.contiguous(memory_format=self._layout)
         with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=config.runtime.bf16):
-            output = self._network(inputs, depth.shape[2:], auxiliary=True)
-        return depth_loss(
-            output.depth, output.auxiliary, depth, config.loss, config.model.min_depth, config.model.max_depth
+            output = self._network(inputs, depth.shape[2:], auxiliary=not self._only_uncertainty)
+        near, far = config.model.min_depth, config.model.max_depth
+        losses = (
+            {} if self._only_uncertainty else depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far)
         )
+        if output.laplace_scale is None:
+            return losses
+        nll = uncertainty_loss(output.depth, output.laplace_scale, depth, valid_mask(depth, near, far))
+        return {**losses, "uncertainty": nll, "total": losses.get("total", 0.0) + nll}
 
     def _advance(self, lr: float) -> None:
         for group in self._optimizer.param_groups:
@@ -152,3 +168,12 @@ class Stepper:
                 f"{self.bad_in_a_row} steps in a row were not finite ({terms}, gradient norm {result.grad_norm:g})",
                 "lower optimizer.lr or look at the data",
             )
+
+
+def _clipped_together(model: SpaceClip) -> list[list[nn.Parameter]]:
+    """Return the trained parameters by the norm they are clipped by: the uncertainty head must not shorten others'."""
+    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[name.startswith(UNCERTAINTY_HEAD)].append(parameter)
+    return [group for group in groups if group]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from space_clip_ros.model.space_clip import with_uncertainty_factor
 from space_clip_ros.training.assembly import TrainingSetup, assemble
 from space_clip_ros.training.console import Bar, Console, SilentConsole
 from space_clip_ros.training.journal import Journal
@@ -21,7 +22,7 @@ from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.run_folder import RunFolder
 from space_clip_ros.training.schedule import learning_rate
 from space_clip_ros.training.step import StepResult
-from space_clip_ros.training.validation import EMA
+from space_clip_ros.training.validation import EMA, Validation, best_criterion
 from space_clip_ros.training_config import TrainingConfig
 
 
@@ -32,14 +33,16 @@ class Outcome(NamedTuple):
         step: steps taken, over all sessions of the run.
         finished: False if the run was interrupted; its state is saved.
         best: file of the best weights so far; it does not exist before the first evaluation.
-        best_abs_rel: their abs_rel on the validation frames; infinite before the first evaluation.
+        criterion: name of the metric by which they are the best.
+        best_score: its value on the validation frames; infinite before the first evaluation.
         first: whether this process reports.
     """
 
     step: int
     finished: bool
     best: Path
-    best_abs_rel: float
+    criterion: str
+    best_score: float
     first: bool
 
 
@@ -85,7 +88,7 @@ class Trainer:
         self._folder = folder
         self._console = console
         self._step = setup.step
-        self._best = setup.best_abs_rel
+        self._best = setup.best_score
         self._saved_at = time.monotonic()
         self._steps_per_epoch = setup.sampler.steps_per_epoch
         self._total = self._steps_per_epoch * config.optimizer.epochs
@@ -110,7 +113,14 @@ class Trainer:
                 if interrupted:
                     break
         self._journal.close()
-        return Outcome(self._step, self._step == self._total, self._folder.best, self._best, self._processes.first)
+        return Outcome(
+            self._step,
+            self._step == self._total,
+            self._folder.best,
+            best_criterion(self._config),
+            self._best,
+            self._processes.first,
+        )
 
     def _lr(self, step: int) -> float:
         optimizer = self._config.optimizer
@@ -142,20 +152,28 @@ class Trainer:
             with self._console.bar(validator.frames, "evaluating") as bar:
                 validation = validator.run(lambda: bar.advance())
             self._journal.evaluation(self._step, epoch, validation)
-            metrics = validation.metrics[validation.better]
-            if metrics["abs_rel"] < self._best:
-                self._best = metrics["abs_rel"]
-                self._save_best(validation.better, epoch, metrics)
-            scores = (f"{weights} abs_rel {values['abs_rel']:.4f}" for weights, values in validation.metrics.items())
+            if validation.score < self._best:
+                self._best = validation.score
+                self._save_best(validation, epoch)
+            name = validation.criterion
+            scores = (f"{weights} {name} {values[name]:.4f}" for weights, values in validation.metrics.items())
             self._console.say(f"epoch {epoch}: {', '.join(scores)}, best {self._best:.4f}")
         self._save()
 
-    def _save_best(self, weights: str, epoch: int, metrics: dict[str, float]) -> None:
+    def _save_best(self, validation: Validation, epoch: int) -> None:
         if not self._processes.first:
             return
-        notes = {"step": str(self._step), "epoch": str(epoch), "weights": weights, "metrics": json.dumps(metrics)}
+        weights, model = validation.better, self._setup.model
+        notes = {
+            "step": str(self._step),
+            "epoch": str(epoch),
+            "weights": weights,
+            "metrics": json.dumps(validation.metrics[weights]),
+        }
+        if weights in validation.factors:
+            model = with_uncertainty_factor(model, validation.factors[weights])
         with self._setup.average.applied() if weights == EMA else nullcontext():
-            self._folder.save_best(self._setup.model, notes)
+            self._folder.save_best(model, notes)
 
     def _checkpoint_due(self) -> bool:
         every = self._config.run.checkpoint_steps

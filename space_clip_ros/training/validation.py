@@ -9,11 +9,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from space_clip_ros.data.frames import RgbdFrame
-from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, mean_metrics, prepared_frames, score_frame
+from space_clip_ros.evaluation.evaluator import (
+    Estimate,
+    FrameScore,
+    FrameSequence,
+    mean_metrics,
+    prepared_frames,
+    score_frame,
+)
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol, reference_protocol, standard_protocol
+from space_clip_ros.evaluation.uncertainty import fitted_factor, mean_uncertainty
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
@@ -29,15 +38,24 @@ class Validation(NamedTuple):
     Attributes:
         metrics: by weights (:data:`WEIGHTS`), then by name.
         pictures: (4 H, W, 3) uint8 RGB each, of the better weights' first frames; on the first process only.
+        criterion: the metric whose smallest value is the best: abs_rel, or nll if only uncertainty is trained.
+        factors: by weights, the factor that calibrates the model's uncertainty on these frames; empty without it.
     """
 
     metrics: dict[str, dict[str, float]]
     pictures: list[NDArray[np.uint8]]
+    criterion: str
+    factors: dict[str, float]
 
     @property
     def better(self) -> str:
-        """The weights with the smaller abs_rel."""
-        return min(WEIGHTS, key=lambda weights: self.metrics[weights]["abs_rel"])
+        """The weights with the smaller criterion."""
+        return min(WEIGHTS, key=lambda weights: self.metrics[weights][self.criterion])
+
+    @property
+    def score(self) -> float:
+        """The criterion of the better weights."""
+        return self.metrics[self.better][self.criterion]
 
 
 def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
@@ -46,6 +64,11 @@ def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
     if config.validation.protocol == "reference":
         return reference_protocol(low, high)
     return standard_protocol(config.validation.crop, min_depth=low, max_depth=high)
+
+
+def best_criterion(config: TrainingConfig) -> str:
+    """Return the metric by which the best weights are chosen, the smaller the better."""
+    return "nll" if config.train_only == "uncertainty" else "abs_rel"
 
 
 class Validator:
@@ -94,8 +117,15 @@ class Validator:
             scores, pictures = self._score(on_frame)
         finally:
             self._model.train(mode)
-        metrics = {weights: mean_metrics(self._processes.gather(scores[weights])) for weights in WEIGHTS}
-        validation = Validation(metrics, [])
+        everywhere = {weights: self._processes.gather(scores[weights]) for weights in WEIGHTS}
+        metrics = {weights: mean_metrics(everywhere[weights]) for weights in WEIGHTS}
+        factors = {}
+        for weights, found in everywhere.items():
+            uncertain = [score.uncertainty for score in found if score.uncertainty is not None]
+            if uncertain:
+                metrics[weights].update(mean_uncertainty(uncertain)._asdict())
+                factors[weights] = self._config.model.uncertainty_factor * fitted_factor(uncertain)
+        validation = Validation(metrics, [], best_criterion(self._config), factors)
         return validation._replace(pictures=pictures[validation.better]) if self._processes.first else validation
 
     def _score(
@@ -103,35 +133,42 @@ class Validator:
     ) -> tuple[dict[str, list[FrameScore]], dict[str, list[NDArray[np.uint8]]]]:
         scores: dict[str, list[FrameScore]] = {weights: [] for weights in WEIGHTS}
         pictures: dict[str, list[NDArray[np.uint8]]] = {weights: [] for weights in WEIGHTS}
-        for index, frame, depths in self._predictions():
-            for weights, depth in depths.items():
-                fitted = self._protocol.fit(depth, frame.depth)
-                score = score_frame(index, self._frames.label(index), fitted, frame.depth, self._protocol)
-                scores[weights].append(score)
+        for index, frame, estimates in self._predictions():
+            for weights, estimate in estimates.items():
+                scores[weights].append(
+                    score_frame(index, self._frames.label(index), estimate, frame.depth, self._protocol)
+                )
                 if len(pictures[weights]) < self._config.run.pictures:
+                    fitted = self._protocol.fit(estimate.depth, frame.depth)
                     pictures[weights].append(comparison(frame.image, fitted, frame.depth, self._config.model.max_depth))
             on_frame()
         return scores, pictures
 
-    def _predictions(self) -> Iterator[tuple[int, RgbdFrame, dict[str, NDArray[np.float32]]]]:
-        """Yield each frame's index, the frame, and its depth by either set of weights."""
+    def _predictions(self) -> Iterator[tuple[int, RgbdFrame, dict[str, Estimate]]]:
+        """Yield each frame's index, the frame, and its estimate by either set of weights."""
         frames = prepared_frames(self._frames, self._own, self._protocol)
         for batch in _batches(frames, self._config.validation.batch_size):
             raw = self._predict(batch)
             with self._average.applied():
                 averaged = self._predict(batch)
-            for (index, frame), *depths in zip(batch, raw, averaged, strict=True):
-                yield index, frame, dict(zip(WEIGHTS, depths, strict=True))
+            for (index, frame), *estimates in zip(batch, raw, averaged, strict=True):
+                yield index, frame, dict(zip(WEIGHTS, estimates, strict=True))
 
-    def _predict(self, batch: list[tuple[int, RgbdFrame]]) -> list[NDArray[np.float32]]:
+    def _predict(self, batch: list[tuple[int, RgbdFrame]]) -> list[Estimate]:
         device = self._processes.device
         # Frames of different drives differ in size by a few pixels, so each is resized separately.
         inputs = torch.cat(
             [to_input(torch.from_numpy(frame.image)[None].to(device), self._config.model) for _, frame in batch]
         )
         with torch.autocast(device.type, torch.bfloat16, enabled=self._config.runtime.bf16):
-            depth = self._model(inputs, auxiliary=False).depth
-        return list(depth[:, 0].float().cpu().numpy())
+            output = self._model(inputs, auxiliary=False)
+        sigma = self._model.standard_deviation(output)
+        depths, sigmas = _maps(output.depth), [None] * len(batch) if sigma is None else _maps(sigma)
+        return [Estimate(depth, uncertainty) for depth, uncertainty in zip(depths, sigmas, strict=True)]
+
+
+def _maps(maps: Tensor) -> list[NDArray[np.float32]]:
+    return list(maps[:, 0].float().cpu().numpy())
 
 
 def _batches(items: Iterator[tuple[int, RgbdFrame]], size: int) -> Iterator[list[tuple[int, RgbdFrame]]]:

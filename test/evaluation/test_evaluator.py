@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 
@@ -9,15 +10,18 @@ import pytest
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.evaluator import (
+    Estimate,
     FrameScore,
     evaluate,
     flip_averaged,
     mean_metrics,
     one_by_one,
     prepared_frames,
+    score_frame,
     worst_frames,
 )
 from space_clip_ros.evaluation.protocol import standard_protocol
+from space_clip_ros.evaluation.uncertainty import mean_uncertainty
 
 PROTOCOL = standard_protocol("none")
 
@@ -72,10 +76,10 @@ class FramesOfTwoSizes(NumberedFrames):
 def test_neighbours_of_one_size_are_predicted_together():
     runs: list[int] = []
 
-    def together(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def together(images: Sequence[np.ndarray]) -> list[Estimate]:
         assert len({image.shape for image in images}) == 1
         runs.append(len(images))
-        return [predict(image) for image in images]
+        return [Estimate(predict(image)) for image in images]
 
     scores = evaluate(together, FramesOfTwoSizes(8), PROTOCOL, batch=2)
     assert runs == [2, 2, 1, 2, 1]
@@ -117,8 +121,8 @@ def test_flip_averaging_by_hand():
 def test_depth_is_corrected_before_it_is_compared_and_shown():
     shown: list[tuple[int, float]] = []
 
-    def correct(frame: RgbdFrame, depth: np.ndarray) -> np.ndarray:
-        return depth * np.float32(2.0 / predict(frame.image)[0, 0])
+    def correct(frame: RgbdFrame, estimate: Estimate) -> Estimate:
+        return Estimate(estimate.depth * np.float32(2.0 / predict(frame.image)[0, 0]))
 
     scores = evaluate(
         one_by_one(predict),
@@ -129,3 +133,18 @@ def test_depth_is_corrected_before_it_is_compared_and_shown():
     )
     assert [score.metrics["abs_rel"] for score in scores] == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
     assert shown == [(index, pytest.approx(2.0)) for index in range(3)]
+
+
+def test_uncertainty_is_scored_on_the_pixels_that_are_compared_and_scales_with_depth():
+    truth = np.full((4, 6), 4.0, np.float32)
+    truth[0] = np.nan
+    depth = np.full((4, 6), 5.0, np.float32)
+    sigma = np.where(np.arange(6) < 3, 0.6, 1.2).astype(np.float32) * np.ones((4, 1), np.float32)
+    score = score_frame(0, "half", Estimate(depth, sigma), truth, PROTOCOL)
+    summary = mean_uncertainty([score.uncertainty])
+    assert summary.within_1_sigma == pytest.approx(0.5) and summary.within_2_sigma == pytest.approx(1.0)
+    # Half the depth with half the uncertainty, scaled to the truth's median, is the same depth with the same one.
+    scaled = dataclasses.replace(PROTOCOL, median_scaling=True)
+    relative = scaled.compared_uncertainty(depth / 2, sigma / 2, truth)
+    np.testing.assert_allclose(relative, PROTOCOL.compared_uncertainty(depth, sigma, truth))
+    assert score_frame(0, "none", Estimate(depth), truth, PROTOCOL).uncertainty is None

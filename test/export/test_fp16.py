@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
@@ -17,15 +17,16 @@ from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.fp16 import to_fp16
 from space_clip_ros.export.onnx import _traced
+from space_clip_ros.export.simplify import with_merged_adapters
 from space_clip_ros.export.trial_images import synthetic_images
-from space_clip_ros.model import build
+from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.half import fold_norms, halve, keeps_float32
 
 SIZE = (40, 60)
 # Operators of TensorRT 8.6's and 10's ONNX parser (github.com/onnx/onnx-tensorrt, docs/operators.md) that exports use.
 # fmt: off
 TENSORRT = {
-    "Add", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Erf", "Gather",
+    "Add", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Erf", "Exp", "Gather",
     "Gemm", "LayerNormalization", "MatMul", "Mul", "Relu", "Reshape", "Resize", "Sigmoid", "Slice",
     "Softmax", "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 }
@@ -159,3 +160,16 @@ def test_a_weight_beyond_fp16_is_refused(plainly_traced: onnx.ModelProto) -> Non
     weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) + np.float32(7e4), name))
     with pytest.raises(ExportError, match=r"holds 7e\+04, more than fp16's 65504; export with --precision fp32"):
         to_fp16(wrong)
+
+
+def test_uncertainty_stays_fp32_from_its_last_convolution_on(tiny_model: Callable[..., SpaceClip]) -> None:
+    traced = _traced(with_merged_adapters(tiny_model(uncertainty=True)), SIZE, 1, bands=1)
+    half = to_fp16(traced)
+    known = types(half)
+    head = [node for node in half.graph.node if node.name.startswith("/model/uncertainty_head/")]
+    refined = [node for node in head if "/refine/" in node.name and node.op_type == "Conv"]
+    last = [node for node in head if "/refine/" not in node.name]
+    assert {node.op_type for node in last} == {"Conv", "Clip", "Exp"}
+    assert {known[name] for node in last for name in node.output} == {TensorProto.FLOAT}
+    assert {known[name] for node in refined for name in node.output} == {TensorProto.FLOAT16}
+    assert known["uncertainty"] == TensorProto.FLOAT

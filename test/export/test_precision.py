@@ -13,10 +13,12 @@ from space_clip_ros.errors import BackendError, ExportError, InputError
 from space_clip_ros.export import precision as precisions
 from space_clip_ros.export.onnx import ExportReport, export
 from space_clip_ros.export.precision import Evidence, Predict
+from space_clip_ros.export.proof import Difference, Differences
 from space_clip_ros.export.trial_images import synthetic_images
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip, build
+from space_clip_ros.model.image_to_depth import ImageToEstimate
 
 SIZE = (40, 60)
 IMAGES = synthetic_images(*SIZE)
@@ -136,3 +138,32 @@ def test_what_a_precision_needs(model: SpaceClip, tmp_path: Path, precision: str
 def test_only_int8_is_symmetric(model: SpaceClip, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="symmetric is a kind of int8, and precision is fp16"):
         export(model, tmp_path / "a.onnx", precision="fp16", symmetric=True)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_uncertainty_is_exported_and_proved(
+    precision: str, tiny_model: Callable[..., SpaceClip], tmp_path: Path
+) -> None:
+    model = tiny_model(uncertainty=True, uncertainty_factor=1.3)
+    with torch.no_grad():
+        model.uncertainty_head.log_scale.weight.mul_(5.0)  # so that it varies over the picture
+    evidence = None if precision == "fp32" else drive(from_ten_metres)
+    report = export(model, tmp_path / "a.onnx", *SIZE, precision=precision, evidence=evidence)
+    assert report.proof.uncertainty is not None and report.proof.uncertainty.mean < 0.05
+    sessions = OnnxSessions(report.path)
+    assert sessions.metadata.config.uncertainty_factor == 1.3
+    assert sessions.metadata.uncertainty_difference == pytest.approx(report.proof.uncertainty.mean, rel=0.01)
+    depth, sigma = sessions.estimate(IMAGES[1][None])
+    with torch.inference_mode():
+        _, expected = ImageToEstimate(model)(torch.from_numpy(IMAGES[1][None]))
+    assert expected.std() > 0.1 * expected.mean()
+    tolerance = {"fp32": 1e-4, "fp16": 0.05, "int8": 0.2}[precision]
+    np.testing.assert_allclose(sigma, expected.numpy(), rtol=tolerance, atol=tolerance * float(expected.mean()))
+    np.testing.assert_array_equal(depth, sessions.run(IMAGES[1][None]))
+
+
+def test_an_export_whose_uncertainty_is_wrong_is_refused() -> None:
+    good, bad = Difference(0.0, 1e-6, 1e-6, 1), Difference(1.0, 0.3, 0.2, 1)
+    precisions._check_differences(Differences(good, good), "fp32", "ONNX Runtime")
+    with pytest.raises(ExportError, match=r"the uncertainty of ONNX Runtime differs from PyTorch by 0\.3 relative"):
+        precisions._check_differences(Differences(good, bad), "fp32", "ONNX Runtime")

@@ -27,6 +27,17 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[...
     return folder
 
 
+@pytest.fixture(scope="session")
+def uncertain_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
+    """Holds any.onnx, fixed.onnx (100 x 60 pixels) and checkpoint.safetensors of a model with uncertainty."""
+    model = tiny_model(uncertainty=True, uncertainty_factor=1.5)
+    folder = tmp_path_factory.mktemp("uncertain")
+    save_checkpoint(model, folder / "checkpoint.safetensors")
+    export(model, folder / "any.onnx")
+    export(model, folder / "fixed.onnx", 60, 100)
+    return folder
+
+
 @pytest.fixture(
     params=[
         {"file_sha256": "cd34"},

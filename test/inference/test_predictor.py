@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.model import load_checkpoint
+from space_clip_ros.model.image_to_depth import ImageToEstimate
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
 
@@ -145,3 +148,27 @@ def test_a_batch_equals_its_images_one_by_one(predict: Predictor) -> None:
 def test_images_of_different_sizes_do_not_run_together(predict: Predictor) -> None:
     with pytest.raises(InputError, match=r"must be of one size to run together, got \[\(30, 100\), \(60, 100\)\]"):
         predict.run_batch([IMAGE, IMAGE[:30]])
+
+
+@pytest.mark.parametrize("file", ["any.onnx", "checkpoint.safetensors"])
+def test_uncertainty_where_the_model_has_it(file: str, uncertain_dir: Path) -> None:
+    model = load_checkpoint(uncertain_dir / "checkpoint.safetensors")
+    with torch.inference_mode():
+        _, expected = ImageToEstimate(model)(torch.from_numpy(np.stack([IMAGE, 255 - IMAGE])))
+    with load_predictor(uncertain_dir / file, device="cpu", threads=1) as predict:
+        assert predict.info.uncertainty
+        depth, sigma = predict.with_uncertainty(IMAGE)
+        np.testing.assert_array_equal(depth, predict(IMAGE))
+        np.testing.assert_allclose(sigma, expected[0].numpy(), rtol=1e-4)
+        assert sigma.dtype == np.float32 and sigma.shape == (60, 100)
+        together = predict.run_batch([IMAGE, 255 - IMAGE])
+        np.testing.assert_allclose(np.stack([one.uncertainty for one in together]), expected.numpy(), rtol=1e-4)
+        assert together[0].uncertainty.base is None or not np.shares_memory(
+            together[0].uncertainty, together[1].uncertainty
+        )
+
+
+def test_a_model_without_uncertainty_says_so(predict: Predictor) -> None:
+    assert not predict.info.uncertainty and predict.run(IMAGE).uncertainty is None
+    with pytest.raises(InputError, match=r"model tiny: gives no uncertainty; .*model\.uncertainty: true"):
+        predict.with_uncertainty(IMAGE)

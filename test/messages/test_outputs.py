@@ -38,6 +38,7 @@ def test_every_output_of_the_core_has_its_topic() -> None:
     [
         ("depth", RANDOM.random((4, 6), np.float32)),
         ("depth", RANDOM.integers(0, 65536, (4, 6)).astype(np.uint16)),
+        ("uncertainty", RANDOM.random((4, 6), np.float32)),
         ("color", RANDOM.integers(0, 256, (4, 6, 3)).astype(np.uint8)),
         (CAMERA_INFO, CAMERA),
         ("points", POINTS),

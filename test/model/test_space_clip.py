@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from space_clip_ros.config import DecoderConfig, ModelConfig
-from space_clip_ros.errors import InputError, ModelError
+from space_clip_ros.errors import ConfigError, InputError, ModelError
 from space_clip_ros.model import SpaceClip, build, predict_flip_averaged
+from space_clip_ros.model.space_clip import with_uncertainty_factor
 
 
 class DepthOnly(nn.Module):
@@ -126,3 +127,33 @@ def test_traced_onnx_gives_the_same_for_any_batch(model: SpaceClip, size: tuple[
             expected = module(images).numpy()
         (depth,) = session.run(None, {"images": images.numpy()})
         np.testing.assert_allclose(depth, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_uncertainty_changes_nothing_else_and_trains_nothing_else(config: ModelConfig, images: torch.Tensor) -> None:
+    torch.manual_seed(3)
+    plain = build(config)
+    torch.manual_seed(3)
+    model = build(dataclasses.replace(config, uncertainty=True))
+    out = model(images, (40, 56))
+    assert torch.equal(plain(images, (40, 56)).depth, out.depth)
+    assert out.laplace_scale.shape == (2, 1, 40, 56) and float(out.laplace_scale.min()) > 0
+    assert plain(images).laplace_scale is None and plain.standard_deviation(plain(images)) is None
+    out.laplace_scale.sum().backward()
+    reached = {name.partition(".")[0] for name, tensor in model.named_parameters() if tensor.grad is not None}
+    assert reached == {"uncertainty_head"}
+
+
+def test_the_standard_deviation_by_hand(config: ModelConfig, images: torch.Tensor) -> None:
+    model = with_uncertainty_factor(build(dataclasses.replace(config, uncertainty=True)), 1.5)
+    out = model(images)._replace(depth=torch.full((1, 1, 2, 2), 10.0), laplace_scale=torch.full((1, 1, 2, 2), 0.1))
+    torch.testing.assert_close(model.standard_deviation(out), torch.full((1, 1, 2, 2), 10.0 * 0.1 * 2**0.5 * 1.5))
+
+
+def test_a_frozen_depth_stays_in_evaluation_mode(config: ModelConfig) -> None:
+    model = build(dataclasses.replace(config, uncertainty=True))
+    model.freeze_depth()
+    model.eval().train()
+    training = {name.partition(".")[0] for name, module in model.named_modules() if module.training and name}
+    assert training == {"uncertainty_head"}
+    with pytest.raises(ConfigError, match=r"model\.uncertainty"):
+        build(config).freeze_depth()

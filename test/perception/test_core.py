@@ -21,7 +21,7 @@ from space_clip_ros.inference.backend import Prediction
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.core import DepthCore, made_outputs
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
-from space_clip_ros.perception.outputs import OUTPUTS, makeable, need_camera
+from space_clip_ros.perception.outputs import OUTPUTS, makeable, need_camera, without_uncertainty
 
 WIDTH, HEIGHT = 8, 6
 CAMERA = PinholeCamera(WIDTH, HEIGHT, 4.0, 5.0, 3.5, 2.5)
@@ -90,7 +90,6 @@ def outputs(frame: DepthFrame) -> dict[str, np.ndarray]:
 def test_every_output_of_a_known_camera(frame):
     one = frame(points=PointsConfig(stride=1, max_range=0.0))
     made = outputs(one)
-    assert list(OUTPUTS) == ["depth", "points", "color", "obstacles", "scan"]
     assert list(made) == ["depth", "points", "color"]
     assert list(one.left_out) == ["obstacles", "scan"], "this picture shows no ground"
     np.testing.assert_array_equal(made["depth"], DEPTH)
@@ -318,3 +317,57 @@ def test_names_that_need_a_camera():
     assert not need_camera(["depth", "color"])
     assert makeable(["color", "camera_info", "points", "depth"], camera_known=True) == ("depth", "points", "color")
     assert makeable(["color", "points"], camera_known=False) == ("color",)
+
+
+class UncertainModel(RecordedModel):
+    """Its depth is off by a tenth on the left half, and by three tenths on the right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.info = dataclasses.replace(self.info, uncertainty=True)
+
+    def run_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+        share = np.where(np.arange(WIDTH) < WIDTH // 2, np.float32(0.1), np.float32(0.3))
+        return [one._replace(uncertainty=one.depth * share) for one in super().run_batch(images)]
+
+
+@pytest.fixture(scope="module")
+def uncertain() -> UncertainModel:
+    return UncertainModel()
+
+
+def test_uncertainty_is_scaled_like_depth_and_invalid_where_depth_is(uncertain):
+    core = DepthCore(uncertain)
+    assert core.info.uncertainty
+    asked = dataclasses.replace(request(depth_scale=2.0), outputs=makeable(OUTPUTS, True, True))
+    (one,) = core.run([asked])
+    made = outputs(one)
+    assert list(made) == list(OUTPUTS)
+    scaled = np.where((METRES * 2 < 0.1) | (METRES * 2 > 80.0), np.float32(np.nan), METRES * 2)
+    np.testing.assert_array_equal(made["depth"], scaled)
+    np.testing.assert_allclose(made["uncertainty"][:, :4], 0.1 * scaled[:, :4], rtol=1e-6)
+    np.testing.assert_allclose(made["uncertainty"][:, 4:], 0.3 * scaled[:, 4:], rtol=1e-6)
+
+
+def test_points_are_thinned_by_uncertainty(uncertain):
+    (one,) = DepthCore(uncertain).run([request(points=PointsConfig(stride=1, max_range=0.0, max_uncertainty=0.2))])
+    made = outputs(one)
+    np.testing.assert_array_equal(made["points"][:, :4, 2], DEPTH[:, :4])
+    assert np.isnan(made["points"][:, 4:, 2]).all()
+    np.testing.assert_array_equal(made["depth"], DEPTH)
+
+
+def test_half_of_the_pixels_have_half_of_the_uncertainty(uncertain):
+    (one,) = DepthCore(uncertain).run([request(depth_resolution="half")])
+    assert one.uncertainty.shape == one.depth.shape == (HEIGHT // 2, WIDTH // 2)
+
+
+def test_a_model_without_uncertainty_leaves_points_alone_and_says_so(frame):
+    one = frame(points=PointsConfig(stride=1, max_range=0.0, max_uncertainty=0.2))
+    np.testing.assert_array_equal(outputs(one)["points"][..., 2], DEPTH)
+    assert one.uncertainty is None
+    settings, info = one.settings, load_predictor("road_tiny", threads=1).info
+    said = without_uncertainty(("depth", "uncertainty", "points"), settings, info)
+    assert said == "model road_tiny gives no uncertainty: depth/uncertainty and points.max_uncertainty left out"
+    assert without_uncertainty(("depth",), settings, info) == ""
+    assert without_uncertainty(OUTPUTS, settings, dataclasses.replace(info, uncertainty=True)) == ""

@@ -17,6 +17,7 @@ from space_clip_ros.training.losses import (
     log_l1_loss,
     silog_loss,
     ssim_loss,
+    uncertainty_loss,
     valid_mask,
 )
 from space_clip_ros.training_config import LossConfig
@@ -190,3 +191,30 @@ def test_truth_beyond_the_limit_counts_only_for_far():
     assert terms["total"].item() == pytest.approx(0.5 * math.log(2.0))
     terms["total"].backward()
     assert (prediction.grad < 0).all()
+
+
+def test_the_uncertainty_loss_by_hand():
+    truth = torch.tensor([[[[1.0, math.e, 5.0]]], [[[1.0, 1.0, 5.0]]]], dtype=torch.float64)
+    mask = torch.tensor([[[[True, True, False]]], [[[True, False, False]]]])
+    prediction = torch.ones_like(truth)
+    scale = torch.full_like(truth, 0.5)
+    # Frame 1: errors 0 and 1 over 0.5; frame 2: error 0.
+    found = float(uncertainty_loss(prediction, scale, truth, mask))
+    assert found == pytest.approx(((0.0 + 2.0) / 2 + 0.0) / 2 + math.log(0.5))
+
+
+def test_the_uncertainty_loss_is_smallest_at_the_mean_error_and_leaves_depth_alone():
+    truth = maps(1, 1, 30, 40)
+    prediction = (truth * 1.2).requires_grad_()
+    log_scale = torch.tensor(math.log(math.log(1.2)), dtype=torch.float64, requires_grad=True)
+    uncertainty_loss(prediction, log_scale.exp().expand(truth.shape), truth).backward()
+    assert prediction.grad is None
+    assert float(log_scale.grad) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_uncertainty_loss_of_no_pixels_is_zero_with_a_gradient():
+    scale = torch.ones(1, 1, 4, 4, requires_grad=True)
+    nothing = torch.full((1, 1, 4, 4), math.nan)
+    loss = uncertainty_loss(torch.ones(1, 1, 4, 4), scale, nothing, valid_mask(nothing, 0.1, 80.0))
+    loss.backward()
+    assert loss.item() == 0.0 and not scale.grad.any()

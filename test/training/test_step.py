@@ -14,6 +14,7 @@ from torch import nn
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, collate
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.pillow_resize import resize_bicubic
+from space_clip_ros.errors import ConfigError
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.adapters import adapter_parameters
 from space_clip_ros.model.image_to_depth import ImageToDepth
@@ -214,3 +215,53 @@ def test_an_image_of_the_input_s_size_is_only_normalised(tiny):
 
 def _encoder(reference_dir: Path, checkpoint: str = "clip_tiny") -> dict:
     return json.loads((reference_dir / "configs.json").read_text())[checkpoint]["encoder"]
+
+
+def test_depth_is_the_same_to_the_bit_with_and_without_uncertainty(tiny):
+    found = []
+    for uncertainty in (False, True):
+        torch.manual_seed(0)
+        model = build(tiny(model__uncertainty=uncertainty).model)
+        steps, average = stepper(model, optimizer__clip_norm=0.1)
+        torch.manual_seed(1)
+        for _ in range(3):
+            inputs, depth = torch.randn(2, 3, 32, 48), torch.rand(2, 1, 32, 48) * 20 + 1
+            result = steps.take_prepared(inputs, depth, 1e-2)
+        found.append((model.state_dict(), average.state_dict(), result))
+    (plain, plain_average, before), (uncertain, uncertain_average, after) = found
+    assert all(torch.equal(tensor, uncertain[name]) for name, tensor in plain.items())
+    assert all(torch.equal(tensor, uncertain_average[name]) for name, tensor in plain_average.items())
+    assert before.grad_norm == after.grad_norm and after.losses["silog"] == before.losses["silog"]
+    assert after.losses["total"] == pytest.approx(before.losses["total"] + after.losses["uncertainty"], rel=1e-5)
+    assert {name.partition(".")[0] for name in uncertain.keys() - plain.keys()} == {"uncertainty_head"}
+
+
+def test_the_uncertainty_head_alone_learns_where_depth_is_noisy(tiny):
+    torch.manual_seed(0)
+    config = tiny(model__uncertainty=True, train_only="uncertainty")
+    model = build(config.model)
+    with torch.no_grad():
+        model.depth_head.depth.bias.fill_(10.0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    steps, _ = stepper(model, model__uncertainty=True, train_only="uncertainty")
+    # Bright on the left, where the truth is noisy; dark on the right, where it is what the model says.
+    inputs = torch.cat([torch.full((4, 3, 32, 24), 1.5), torch.full((4, 3, 32, 24), -1.5)], dim=3)
+    with torch.no_grad():
+        said = model.eval()(inputs).depth.clamp_min(0.5)
+    model.train()
+    noise = torch.ones_like(said)
+    noise[..., :24] = torch.randn(4, 1, 32, 24).mul(0.5).exp()
+    for _ in range(120):
+        result = steps.take_prepared(inputs, said * noise, 3e-2)
+    assert set(result.losses) == {"uncertainty", "total"}
+    with torch.no_grad():
+        output = model.eval()(inputs)
+    left, right = output.laplace_scale[..., 2:22], output.laplace_scale[..., 26:46]
+    assert 0.2 < float(left.mean()) < 0.8 and float(right.mean()) < 0.5 * float(left.mean())
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed and {name.partition(".")[0] for name in changed} == {"uncertainty_head"}
+
+
+def test_only_a_model_with_uncertainty_can_train_it_alone(tiny):
+    with pytest.raises(ConfigError, match=r"model\.uncertainty"):
+        stepper(build(tiny().model), model__uncertainty=True, train_only="uncertainty")

@@ -75,7 +75,7 @@ def test_a_run_learns_and_leaves_everything_behind(tiny, listener, tmp_path):
     assert [(row["epoch"], row["weights"]) for row in evaluations] == [
         (str(epoch), weights) for epoch in range(1, 5) for weights in ("raw", "ema")
     ]
-    assert outcome.best_abs_rel == pytest.approx(min(float(row["abs_rel"]) for row in evaluations))
+    assert outcome.best_score == pytest.approx(min(float(row["abs_rel"]) for row in evaluations))
     assert read_metadata(outcome.best)["weights"] in ("raw", "ema")
     assert load_checkpoint(outcome.best).config == tiny().model
     assert len(list((tmp_path / "run" / "pictures").iterdir())) == 4
@@ -174,3 +174,33 @@ def test_initial_weights_are_taken_over_or_refused(tiny, listener, tmp_path):
     wider = tiny(initial=str(first.best), run__dir=str(tmp_path / "wider"), model__decoder__film_hidden=12)
     with pytest.raises(SpaceClipError, match=r"is of another model.*film"):
         train(wider, listener)
+
+
+def test_an_uncertainty_head_trained_on_a_finished_checkpoint(tiny, listener, tmp_path):
+    finished = train(tiny(optimizer__epochs=1), listener).best
+    outcome = train(
+        tiny(
+            model__uncertainty=True,
+            train_only="uncertainty",
+            initial=str(finished),
+            optimizer__epochs=6,
+            optimizer__lr=1e-2,
+            run__dir=str(tmp_path / "uncertain"),
+        ),
+        listener,
+    )
+    assert outcome.criterion == "nll"
+    evaluations = rows(tmp_path / "uncertain" / "evaluations.csv")
+    assert outcome.best_score == pytest.approx(min(float(row["nll"]) for row in evaluations))
+    assert len({row["abs_rel"] for row in evaluations}) == 1
+    before, after = load_checkpoint(finished), load_checkpoint(outcome.best)
+    assert all(torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.state_dict().items())
+    images = torch.randn(1, 3, 32, 48)
+    with torch.no_grad():
+        assert torch.equal(before(images).depth, after(images).depth)
+    assert after.config.uncertainty_factor != 1.0
+
+
+def test_uncertainty_alone_needs_a_model_that_has_it(tiny):
+    with pytest.raises(ConfigError, match=r"uncertainty needs model\.uncertainty: true"):
+        tiny(train_only="uncertainty")

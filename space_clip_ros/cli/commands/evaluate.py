@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.data.frames import RgbdFrame
     from space_clip_ros.evaluation.distance_bands import BandErrors
-    from space_clip_ros.evaluation.evaluator import Depth, PredictBatch
+    from space_clip_ros.evaluation.evaluator import Depth, Estimate, PredictBatch
     from space_clip_ros.evaluation.protocol import EvaluationProtocol
     from space_clip_ros.evaluation.report import EvaluationReport, Summary
     from space_clip_ros.evaluation.temporal import TemporalReport
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
                 steadiness.add(index, frame, depth, consecutive)
 
         with progress_bar(len(frames), "evaluating") as bar:
-            together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
+            together = one_by_one(predict) if args.flip else _batched(predictor)
             scores = evaluate(
                 together, frames, protocol, lambda scored: bar.update(), args.batch, args.edges, scaler, on_depth
             )
@@ -146,21 +146,29 @@ class _FocalScaler:
         self._info = info
         self.said: Counter[str] = Counter()
 
-    def __call__(self, frame: RgbdFrame, depth: Depth) -> Depth:
+    def __call__(self, frame: RgbdFrame, estimate: Estimate) -> Estimate:
         import numpy as np
 
         from space_clip_ros.errors import DataError
+        from space_clip_ros.evaluation.evaluator import Estimate
         from space_clip_ros.perception.focal_scaling import focal_scaling
 
         focal = focal_scaling(self._mode, frame.camera, self._info.training_camera)
         if focal.problem:
             raise DataError("--focal-scaling", focal.problem, "give --focal-scaling auto")
         self.said[focal.text] += 1
-        return depth if focal.factor == 1.0 else depth * np.float32(focal.factor)
+        if focal.factor == 1.0:
+            return estimate
+        factor = np.float32(focal.factor)
+        return Estimate(
+            estimate.depth * factor, None if estimate.uncertainty is None else estimate.uncertainty * factor
+        )
 
 
 def _batched(predictor: Predictor) -> PredictBatch:
-    return lambda images: [prediction.depth for prediction in predictor.run_batch(images)]
+    from space_clip_ros.evaluation.evaluator import Estimate
+
+    return lambda images: [Estimate(found.depth, found.uncertainty) for found in predictor.run_batch(images)]
 
 
 def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationProtocol:
@@ -202,6 +210,10 @@ def _show(report: EvaluationReport, by: str | None) -> None:
         say(f"  {text} ({frames} frames)")
     for name, value in report.metrics.items():
         say(f"  {name:<9} {value:9.4f}")
+    if report.uncertainty is not None:
+        found = report.uncertainty
+        say(f"  {'ause':<9} {found.ause:9.4f}  (area under the sparsification error of abs_rel; 0 is perfect)")
+        say(f"  {'within':<9} {found.within_1_sigma:9.1%} of pixels by one sigma, {found.within_2_sigma:.1%} by two")
     say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
     for name, errors in report.bands.items():
         say(f"  {name:<9} {errors.share:>9.1%} {_figures(errors)}")

@@ -57,7 +57,9 @@ def _summary(outcome: Outcome, args: argparse.Namespace) -> str:
     if not outcome.best.exists():
         last = outcome.best.with_name("last")
         return f"done after {outcome.step} steps; nothing was validated, the last weights are in {last}"
-    return f"done after {outcome.step} steps; best weights (abs_rel {outcome.best_abs_rel:.4f}): {outcome.best}"
+    return (
+        f"done after {outcome.step} steps; best weights ({outcome.criterion} {outcome.best_score:.4f}): {outcome.best}"
+    )
 
 
 class _Console:

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.backend import Prediction, Rgb
+from space_clip_ros.inference.backend import Prediction, Rgb, prediction
 from space_clip_ros.inference.gpu.cuda import Buffer, Cuda
+from space_clip_ros.inference.metadata import UNCERTAINTY_NAME
 
 
 class ExecutionContext(Protocol):
@@ -62,7 +63,7 @@ class EngineRunner:
         """Reserve the memory, run once, and capture the run as a CUDA graph.
 
         Args:
-            engine: takes (1, H, W, 3) uint8 and gives (1, H, W) float32.
+            engine: takes (1, H, W, 3) uint8 and gives (1, H, W) float32 depth, and its uncertainty if the model has it.
             cuda: closed with the runner.
             input_mode: ``tensorrt.TensorIOMode.INPUT``.
             types: ``tensorrt.DataType.UINT8`` and ``.FLOAT``.
@@ -75,8 +76,10 @@ class EngineRunner:
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         shapes = {name: tuple(int(size) for size in engine.get_tensor_shape(name)) for name in names}
         inputs = [name for name in names if engine.get_tensor_mode(name) == input_mode]
-        outputs = [name for name in names if name not in inputs]
-        if [engine.get_tensor_dtype(name) for name in inputs + outputs] != list(types):
+        # Depth first, whatever order TensorRT keeps them in.
+        outputs = sorted((name for name in names if name not in inputs), key=lambda name: name == UNCERTAINTY_NAME)
+        expected = [types[0], *[types[1]] * len(outputs)]
+        if not outputs or [engine.get_tensor_dtype(name) for name in inputs + outputs] != expected:
             raise BackendError(f"the engine does not take one uint8 picture and give one float32 depth: {shapes}")
         context = engine.create_execution_context()
         if context is None:
@@ -84,7 +87,7 @@ class EngineRunner:
         # Keep the engine, too: the context uses its memory.
         self._engine, self._context = engine, context
         self._image = self._bound(inputs[0], shapes, np.uint8)
-        self._depth = self._bound(outputs[0], shapes, np.float32)
+        self._outputs = [self._bound(name, shapes, np.float32) for name in outputs]
         self._launch: Callable[[], None] = self._enqueue
         self._warm_up()
 
@@ -102,16 +105,16 @@ class EngineRunner:
             self._launch()
             self._cuda.synchronize()
             done = perf_counter()
-            depth = self._depth.host[0].copy()
+            maps = [output.host[0].copy() for output in self._outputs]
             marks = (start, copied, done, perf_counter())
         stages = dict(zip(("copy_in", "inference", "copy_out"), np.diff(marks).tolist(), strict=True))
-        return Prediction(depth, {name: seconds * 1e3 for name, seconds in stages.items()})
+        return prediction(maps, {name: seconds * 1e3 for name, seconds in stages.items()})
 
     def device_memory(self) -> int:
-        """Return the bytes held on the device: working memory and both buffers, without the weights."""
+        """Return the bytes held on the device: working memory and the buffers, without the weights."""
         # the first name exists since TensorRT 10.1, the second is gone since 11
         working = getattr(self._engine, "device_memory_size_v2", None) or getattr(self._engine, "device_memory_size", 0)
-        return int(working or 0) + self._image.host.nbytes + self._depth.host.nbytes
+        return int(working or 0) + sum(buffer.host.nbytes for buffer in (self._image, *self._outputs))
 
     def close(self) -> None:
         """Free everything."""
@@ -137,4 +140,5 @@ class EngineRunner:
             # TensorRT does not say which CUDA error stopped it; CUDA does, if the device is lost.
             self._cuda.synchronize()
             raise BackendError("TensorRT did not start the run")
-        self._cuda.download(self._depth)
+        for output in self._outputs:
+            self._cuda.download(output)

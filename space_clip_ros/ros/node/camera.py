@@ -25,7 +25,7 @@ from space_clip_ros.perception.core import DepthCore, made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.ground import Ground, GroundTracker
-from space_clip_ros.perception.outputs import makeable, need_camera, need_ground
+from space_clip_ros.perception.outputs import makeable, need_camera, need_ground, without_uncertainty
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
@@ -189,11 +189,13 @@ class Camera:
         height, width = rgb.shape[:2]
         view = self.calibrations.view(message.header.frame_id, width, height, settings.rectify)
         self._explain(view, wanted, settings)
-        outputs = makeable(wanted, view.camera is not None)
+        if lost := without_uncertainty(wanted, settings, self._core.info):
+            self._log.once(lost, lost)
+        outputs = makeable(wanted, view.camera is not None, self._core.info.uncertainty)
         if not outputs:
-            # Only the camera is wanted, which needs no depth.
+            # At most the camera is wanted, which needs no depth.
             self._publish_camera(self._core.camera(view, settings), message.header)
-            if view.camera is not None:
+            if view.camera is not None and CAMERA_INFO in wanted:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
             return None
         header, frame_id = message.header, settings.scan.frame_id

@@ -156,6 +156,7 @@ class Reporter:
                 backend=info.backend,
                 device=info.device,
                 precision=info.precision,
+                uncertainty=info.uncertainty,
                 model_problem=model.problem,
                 model_given_up=model.failed,
             )

@@ -91,7 +91,7 @@ class DepthCamera:
         self._warned: set[str] = set()
         self._wanted = tuple(name for name, topic in TOPICS.items() if topic.topic in outputs)
         self.topics = {self._topic(name): TOPICS[name].kind for name in self._wanted}
-        self.main_topic = self._topic(makeable(self._wanted, camera_known=True)[0])
+        self.main_topic = self._topic(makeable(self._wanted, camera_known=True, uncertainty_known=True)[0])
         self.problem = ""
         self.focal = FocalScaling()
         self._calibrations = CalibrationStore(image.info)
@@ -123,7 +123,7 @@ class DepthCamera:
             self._warn_once("camera_info", view.consequence)
         if view.note:
             self._warn_once("camera_info note", view.note)
-        outputs = makeable(self._wanted, view.camera is not None)
+        outputs = makeable(self._wanted, view.camera is not None, uncertainty_known=True)
         if not outputs:
             self.leave_out(InputError(f"{self.main_topic} needs a camera_info on {self.image.info} that fits it"))
             return None

@@ -16,7 +16,8 @@ from space_clip_ros import __version__
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import file_sha256
-from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.inference.predictor import Predictor, no_uncertainty
+from space_clip_ros.messages.outputs import TOPICS
 from space_clip_ros.perception.core import DepthCore
 from space_clip_ros.settings import to_dict
 from space_clip_ros.tools.bags import qos
@@ -102,12 +103,15 @@ def predict_bag(
     Raises:
         DataError: the bag cannot be read, has no colour images, has such outputs already, none of its images can be
             used, an unfinished run with other options is there, or ``out`` cannot be written.
-        InputError: several image topics and none chosen, or one that is not there.
+        InputError: several image topics and none chosen, or one that is not there; or uncertainty of a model that
+            gives none.
     """
     options = options or PredictionOptions()
     result = Path(out).expanduser().absolute()
     if result.exists():
         raise DataError(result, "exists already", "remove it or choose another folder")
+    if TOPICS["uncertainty"].topic in options.outputs and not predictor.info.uncertainty:
+        raise no_uncertainty(predictor.info)
     with BagReader(bag) as source:
         return _Run(source, result, predictor, options, progress or (lambda *_: None), warn).run()
 

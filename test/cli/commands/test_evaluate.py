@@ -188,3 +188,22 @@ def test_steadiness_needs_consecutive_frames(wide, capsys):
     data = f"data.validation=[{{path: {Path(wide[4]).parent}, step: 2}}]"
     assert main([*wide, data, "--temporal"]) == 1
     assert "no two consecutive frames with static truth" in capsys.readouterr().err
+
+
+def test_uncertainty_is_evaluated_where_the_model_has_it(run_yaml, tmp_path, capsys):
+    torch.manual_seed(0)
+    config = settings.load(TrainingConfig, run_yaml, ["model.uncertainty=true"])
+    model = build(config.model)
+    with torch.no_grad():
+        model.depth_head.depth.bias.fill_(10.0)
+    save_checkpoint(model, tmp_path / "uncertain.safetensors")
+    files = ["--json", str(tmp_path / "e.json")]
+    command = ["evaluate", "--model", str(tmp_path / "uncertain.safetensors"), "--data", str(run_yaml)]
+    assert main([*command, "--protocol", "standard", *files]) == 0
+    out = capsys.readouterr().out
+    found = json.loads((tmp_path / "e.json").read_text())["uncertainty"]
+    assert f"  ause      {found['ause']:9.4f}  " in out
+    assert f"{found['within_1_sigma']:9.1%} of pixels by one sigma, {found['within_2_sigma']:.1%} by two" in out
+    assert 0.0 <= found["within_1_sigma"] <= found["within_2_sigma"] <= 1.0
+    assert main([*command, "--protocol", "standard", "--flip", *files]) == 0
+    assert json.loads((tmp_path / "e.json").read_text())["uncertainty"] is None

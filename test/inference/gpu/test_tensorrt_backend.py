@@ -225,3 +225,17 @@ def test_the_cache_is_the_users(model_dir: Path, build: Build) -> None:
     report = build(model_dir / "fixed.onnx")
     assert report.path.parent == EngineCache().folder
     assert "tensorrt" in sys.modules and report.key.tensorrt == "10.3.0"
+
+
+def test_an_engine_gives_uncertainty_in_the_same_run(uncertain_dir: Path, build: Build, fake_gpu: Any) -> None:
+    build(uncertain_dir / "fixed.onnx")
+    fake_gpu.launches = 0
+    with (
+        load_predictor(uncertain_dir / "fixed.onnx") as predict,
+        load_predictor(uncertain_dir / "fixed.onnx", device="cpu") as cpu,
+    ):
+        assert predict.info.backend == "tensorrt" and predict.info.uncertainty
+        for found, expected in zip(predict.with_uncertainty(image()), cpu.with_uncertainty(image()), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert fake_gpu.launches == 1
+        assert predict.device_memory() == 1000 + 60 * 100 * (3 + 4 + 4)

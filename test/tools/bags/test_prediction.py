@@ -261,3 +261,9 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=150, check=True)
     assert int(result.stdout) < 60, f"grew by {result.stdout} MB"
+
+
+def test_uncertainty_of_a_model_without_it_is_refused(bag: Path, tmp_path: Path, predictor: Predictor) -> None:
+    options = PredictionOptions(outputs=("depth/image", "depth/uncertainty"))
+    with pytest.raises(InputError, match="model road_tiny: gives no uncertainty"):
+        predict_bag(bag, tmp_path / "out", predictor, options)
