@@ -55,6 +55,7 @@ ONLY_IN = {
     "tornado": r"tools/live/",
     "tqdm": r"cli/console\.py",
     "rclpy": r"ros/|tools/",
+    "tf2_ros": r"ros/node/transforms\.py",
     "sensor_msgs": r"messages/|ros/|tools/",
     "std_msgs": r"messages/|ros/|tools/",
     "diagnostic_msgs": r"messages/|ros/|tools/",

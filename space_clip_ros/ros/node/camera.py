@@ -21,10 +21,12 @@ from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import makeable, need_camera
+from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.publishers import Publishers
+from space_clip_ros.ros.node.scale_inputs import ScaleInputs
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
 
@@ -72,6 +74,7 @@ class Camera:
         publishers: the outputs.
         scale: the factor on the newest image's depth.
         focal: the part of it that is for the camera's field of view.
+        estimate: the part of it that was found while running; None where ``scale.mode`` is none.
         rectification: how the newest image's distortion is handled.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
@@ -100,6 +103,8 @@ class Camera:
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
         self.focal = FocalScaling()
+        self.estimate: ScaleEstimate | None = None
+        self._scale_inputs = ScaleInputs(node, self._prefix, settings, log)
         self.rectification = Rectification.UNKNOWN
         self.ready = False
         self._subscriptions: list[Any] = []
@@ -117,6 +122,11 @@ class Camera:
             self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
         else:
             self._subscribe(Image, f"{self._prefix}image", self._on_image, self.image_qos)
+        self._scale_inputs.start()
+
+    def follow_parameters(self) -> None:
+        """Subscribe as parameters ask that have changed."""
+        self._scale_inputs.follow()
 
     def hear_latched_info(self) -> None:
         """Subscribe to a camera_info that is published once and latched, where there is such a publisher.
@@ -141,6 +151,7 @@ class Camera:
     def stop(self) -> None:
         """Unsubscribe."""
         self._latched = False
+        self._scale_inputs.stop()
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
 
@@ -177,7 +188,8 @@ class Camera:
             if view.camera is not None:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
             return None
-        return DepthRequest(rgb, view, settings, outputs, self.publishers.messages.allocate, watch)
+        scale = self._scale_inputs.request(message.header)
+        return DepthRequest(rgb, view, settings, outputs, self.publishers.messages.allocate, watch, scale)
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
         """Publish what is wanted of a frame, each output as soon as it is made."""
@@ -221,8 +233,11 @@ class Camera:
             self._log.warning("camera_info", view.consequence)
 
     def _explain_scale(self, frame: DepthFrame) -> None:
-        """Log what is done about the field of view: with the first image, and when it changes."""
-        self.focal = focal = frame.focal
+        """Log what is done about the scale: with the first image, and when it changes."""
+        self.focal, self.estimate = frame.focal, frame.estimate
+        focal = frame.focal
+        if frame.estimate is not None and frame.estimate.age_s is None:
+            self._log.once("scale", f"no evidence for the scale yet: {frame.estimate.problem}")
         if focal.problem:
             if not frame.request.view.problem:
                 self.statistics.note(focal.problem)
