@@ -41,6 +41,8 @@ class Estimate(NamedTuple):
 PredictBatch = Callable[[Sequence[Image]], list[Estimate]]
 Correct = Callable[[RgbdFrame, Estimate], Estimate]
 """Returns what to compare, of a frame and what was predicted of it, such as depth scaled for its camera."""
+Rescale = Callable[[int, Depth, RgbdFrame], tuple[Depth, Depth]]
+"""Maps a frame's index, its depth at the truth's size and the frame to the depth and the truth to compare."""
 
 
 class FrameSequence(Protocol):
@@ -126,6 +128,7 @@ def evaluate(
     edges: bool = False,
     correct: Correct = uncorrected,
     on_depth: Callable[[int, RgbdFrame, Depth], None] = lambda index, frame, depth: None,
+    rescale: Rescale | None = None,
 ) -> list[FrameScore]:
     """Score every frame.
 
@@ -138,6 +141,7 @@ def evaluate(
         edges: also score boundaries and sky, over the whole picture.
         correct: called with each frame, as the protocol prepares it, and its predicted depth.
         on_depth: called with each frame's index, the prepared frame and the depth that is compared, in order.
+        rescale: what to do with each depth map before it is compared, in the frames' order.
 
     Raises:
         DataError: a frame cannot be read.
@@ -147,10 +151,12 @@ def evaluate(
     for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
         estimates = predict([frame.image for _, frame in group])
         for (index, frame), estimate in zip(group, estimates, strict=True):
-            corrected = correct(frame, estimate)
-            on_depth(index, frame, corrected.depth)
-            score = score_frame(index, frames.label(index), corrected, frame.depth, protocol)
-            score = with_edges(score, corrected.depth, frame.depth, protocol) if edges else score
+            compared, truth = correct(frame, estimate), frame.depth
+            if rescale is not None:
+                compared, truth = _rescaled(rescale, index, compared, frame, protocol)
+            on_depth(index, frame, compared.depth)
+            score = score_frame(index, frames.label(index), compared, truth, protocol)
+            score = with_edges(score, compared.depth, truth, protocol) if edges else score
             scores.append(score)
             on_frame(score)
     return scores
@@ -159,6 +165,18 @@ def evaluate(
 def one_by_one(predict: Predict) -> PredictBatch:
     """Return a predictor of several images that calls a predictor of one image for each."""
     return lambda images: [Estimate(predict(image)) for image in images]
+
+
+def _rescaled(
+    rescale: Rescale, index: int, estimate: Estimate, frame: RgbdFrame, protocol: EvaluationProtocol
+) -> tuple[Estimate, Depth]:
+    """Return a rescaled estimate, whose uncertainty stays the same share of its depth, and the truth to compare."""
+    fitted = protocol.fit(estimate.depth, frame.depth)
+    depth, truth = rescale(index, fitted, frame)
+    if estimate.uncertainty is None:
+        return Estimate(depth), truth
+    share = protocol.fit(estimate.uncertainty, frame.depth) / np.maximum(fitted, np.float32(1e-6))
+    return Estimate(depth, share * depth), truth
 
 
 def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) -> Iterator[list[tuple[int, RgbdFrame]]]:

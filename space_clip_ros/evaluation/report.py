@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,6 +114,7 @@ class EvaluationReport:
         focal_scaling: what was done about cameras' fields of view, and for how many frames.
         temporal: how steady depth is; None if not asked for.
         uncertainty: how well it fits the errors; None if the model gives none.
+        scale: what evidence for the scale did to the error; None if not asked for.
     """
 
     model: str
@@ -130,6 +131,7 @@ class EvaluationReport:
     focal_scaling: dict[str, int] = dataclasses.field(default_factory=dict)
     temporal: TemporalReport | None = None
     uncertainty: UncertaintySummary | None = None
+    scale: dict[str, Any] | None = None
 
     @classmethod
     def from_scores(
@@ -185,15 +187,19 @@ def write_worst(
     frames: FrameSequence,
     protocol: EvaluationProtocol,
     correct: Correct = uncorrected,
+    factors: Mapping[int, float] | None = None,
 ) -> Iterator[Path]:
     """Predict and draw frames again, in the order given, and yield the paths of the pictures.
+
+    ``factors`` are those on the depth of some frames, by their index.
 
     Raises:
         DataError: a frame cannot be read or a picture cannot be written.
     """
     for rank, score in enumerate(scores, start=1):
         frame = protocol.prepare(frames[score.number])
-        depth = protocol.fit(correct(frame, Estimate(predict(frame.image))).depth, frame.depth)
+        estimate = correct(frame, Estimate(predict(frame.image)))
+        depth = protocol.fit(estimate.depth, frame.depth) * np.float32((factors or {}).get(score.number, 1.0))
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
         write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

@@ -16,6 +16,7 @@ from space_clip_ros.errors import InputError, describe
 from space_clip_ros.geometry.rigid import pose_from_quaternion, quaternion
 
 Pose = NDArray[np.float64]
+_LONGEST_REASON = 120
 
 
 class Transforms:
@@ -48,21 +49,28 @@ class Transforms:
         if self._broadcaster is None and self._import():
             self._broadcaster = self._tf2.TransformBroadcaster(self._node)
 
-    def pose(self, frame_id: str, parent: str) -> Pose | None:
-        """Return the newest pose of a frame in another, (4, 4); None where it is not known yet.
+    def pose(self, frame_id: str, parent: str) -> Pose | str:
+        """Return the newest pose of a frame in another, (4, 4) metres, or why it is not known.
+
+        Sensors are mounted firmly, or move slowly against an image's age, so that the newest pose is taken.
 
         Args:
             frame_id: the frame.
             parent: the frame to express it in.
         """
-        if self._buffer is None:
-            return None
+        buffer = self._buffer
+        if buffer is None:
+            return self.missing or "TF is not listened to"
+        if not frame_id:
+            return f"no frame_id to look up below {parent!r}"
         try:
-            transform = self._buffer.lookup_transform(parent, frame_id, Time()).transform
+            transform = buffer.lookup_transform(parent, frame_id, Time()).transform
             turn, place = transform.rotation, transform.translation
             return pose_from_quaternion((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
-        except (self._tf2.TransformException, InputError):
-            return None
+        except self._tf2.TransformException as error:
+            return f"no transform from {frame_id!r} to {parent!r} ({' '.join(str(error).split())[:_LONGEST_REASON]})"
+        except InputError as error:
+            return describe(error)
 
     def publish(self, pose: Pose, frame_id: str, header: Header) -> None:
         """Publish a frame's pose, (4, 4), in the header's frame and at its stamp; nothing without tf2."""

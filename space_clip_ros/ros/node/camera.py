@@ -26,11 +26,13 @@ from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.ground import Ground, GroundTracker
 from space_clip_ros.perception.outputs import makeable, need_camera, need_ground, without_uncertainty
+from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.common.transforms import Transforms
+from space_clip_ros.ros.common.transforms import Pose, Transforms
 from space_clip_ros.ros.node.publishers import Publishers
+from space_clip_ros.ros.node.scale_inputs import ScaleInputs
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
 
@@ -83,6 +85,7 @@ class Camera:
         focal: the part of it that is for the camera's field of view.
         ground: the newest image's ground; None as long as no output needed it.
         obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
+        estimate: the part of it that was found while running; None where ``scale.mode`` is none.
         rectification: how the newest image's distortion is handled.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
@@ -118,6 +121,8 @@ class Camera:
         self.ground: Ground | None = None
         self.obstacles_note = ""
         self._tracker = GroundTracker()
+        self.estimate: ScaleEstimate | None = None
+        self._scale_inputs = ScaleInputs(node, self._prefix, settings, log, transforms)
         self.rectification = Rectification.UNKNOWN
         self.ready = False
         self._subscriptions: list[Any] = []
@@ -136,6 +141,11 @@ class Camera:
             self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
         else:
             self._subscribe(Image, f"{self._prefix}image", self._on_image, self.image_qos)
+        self._scale_inputs.start()
+
+    def follow_parameters(self) -> None:
+        """Subscribe as parameters ask that have changed."""
+        self._scale_inputs.follow()
 
     def hear_latched_info(self) -> None:
         """Subscribe to a camera_info that is published once and latched, where there is such a publisher.
@@ -160,6 +170,7 @@ class Camera:
     def stop(self) -> None:
         """Unsubscribe."""
         self._latched = False
+        self._scale_inputs.stop()
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
 
@@ -198,7 +209,7 @@ class Camera:
             if view.camera is not None and CAMERA_INFO in wanted:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
             return None
-        header, frame_id = message.header, settings.scan.frame_id
+        header = message.header
         return DepthRequest(
             rgb,
             view,
@@ -208,7 +219,8 @@ class Camera:
             watch,
             stamp_s=stamp_ns(message) / 1e9 or None,
             ground=self._tracker,
-            scan_pose=self._transforms.pose(header.frame_id, frame_id) if frame_id and need_ground(outputs) else None,
+            scale=self._scale_inputs.request(header),
+            scan_pose=self._scan_pose(header.frame_id) if need_ground(outputs) else None,
         )
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
@@ -282,8 +294,11 @@ class Camera:
             self._log.warning("camera_info", view.consequence)
 
     def _explain_scale(self, frame: DepthFrame) -> None:
-        """Log what is done about the field of view: with the first image, and when it changes."""
-        self.focal = focal = frame.focal
+        """Log what is done about the scale: with the first image, and when it changes."""
+        self.focal, self.estimate = frame.focal, frame.estimate
+        focal = frame.focal
+        if frame.estimate is not None and frame.estimate.age_s is None:
+            self._log.once("scale", f"no evidence for the scale yet: {frame.estimate.problem}")
         if focal.problem:
             if not frame.request.view.problem:
                 self.statistics.note(focal.problem)
@@ -326,6 +341,12 @@ class Camera:
         self._prepare_transforms()
         if self._scheduler.put((self, message), self.name):
             self.statistics.drop(Drop.REPLACED)
+
+    def _scan_pose(self, frame_id: str) -> Pose | None:
+        """Return the pose of the images' frame in ``scan.frame_id``; None where that is empty or not known yet."""
+        parent = self._settings().scan.frame_id
+        pose = self._transforms.pose(frame_id, parent) if parent else ""
+        return None if isinstance(pose, str) else pose
 
     def _prepare_transforms(self) -> None:
         """Read or publish transforms once a scan is wanted; here, as only the executor's thread may begin that."""
