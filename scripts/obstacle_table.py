@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the tables of docs/results/obstacles.md: how well obstacles are found on synthetic courses.
 
-python scripts/obstacle_table.py --frames 8 --model road_tiny
+python scripts/obstacle_table.py --frames 6 --model road_tiny
 
 Exact depth comes first, then each model's. Drawing a frame takes half a second on an idle core.
 """
@@ -27,7 +27,7 @@ from space_clip_ros.tools.obstacles.table import bearing_table, pixel_table
 def main() -> None:
     """Draw the courses once, then measure every source of depth on them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=8, help="pictures of each course (default 8)")
+    parser.add_argument("--frames", type=int, default=6, help="pictures of each course (default 6)")
     parser.add_argument("--seed", type=int, default=100, help="seed of the first picture (default 100)")
     parser.add_argument("--model", nargs="*", default=["road_tiny"], help="names or files (default road_tiny)")
     args = parser.parse_args()

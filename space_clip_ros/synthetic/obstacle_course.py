@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.synthetic import cars, furniture, vehicles, zones
+from space_clip_ros.synthetic import cars, furniture, plants, vehicles, zones
 from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.building_textures import add_buildings
 from space_clip_ros.synthetic.furniture_textures import add_furniture
@@ -136,11 +136,24 @@ def _build(course: str, rng: Rng) -> Scene:
     for side in (-1, 1):
         zone = (zones.blocks, zones.houses, zones.hedgerow)[int(rng.integers(3))]
         zone(scene, side, 0.0, _LENGTH - 10, _PAVEMENT + 1.0)
+    _add_background(scene)
     _add_obstacles(scene)
     if course == "stairs":
         stairs = _stairs(atlas, float(rng.uniform(6.0, 14.0)))
         scene.place(stairs, _AT + float(rng.uniform(8.0, 16.0)), float(rng.uniform(-3.0, 3.0)))
     return scene
+
+
+def _add_background(scene: Scene) -> None:
+    """Close the view with woods, beside the street and at its end, so that no land ends in the sky."""
+    rng, edge = scene.rng, _LAND - 6
+    for side in (-1, 1):
+        for s in np.arange(10.0, _LENGTH - 20, 40.0).tolist():
+            woods = plants.forest_edge(scene.atlas, rng, 44.0, float(rng.uniform(5, 12)), 4.0)
+            scene.place_facing_road(woods.placed((22, 0, 0), 0.0), s, 44.0, side * edge)
+    for t in np.arange(-edge, edge, 40.0).tolist():
+        woods = plants.forest_edge(scene.atlas, rng, 46.0, float(rng.uniform(5, 12)), 4.0)
+        scene.place(woods, _LENGTH - 6, t + 20, -np.pi / 2)
 
 
 def _add_obstacles(scene: Scene) -> None:
