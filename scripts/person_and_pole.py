@@ -21,13 +21,15 @@ from typing import Any
 import numpy as np
 
 from space_clip_ros.cli.console import complain, progress, say
+from space_clip_ros.cli.options import add_settings, positive
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.evaluation.boundaries import boundary_scores
 from space_clip_ros.evaluation.contrast import Contrast, beside, contrast
-from space_clip_ros.evaluation.evaluator import score_frame, with_edges
+from space_clip_ros.evaluation.evaluator import FrameScore, mean_metrics, score_frame, with_edges
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol, standard_protocol
-from space_clip_ros.evaluation.report import mean_edges, mean_metrics
+from space_clip_ros.evaluation.report import mean_edges
 from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.depth import resize_nearest, write_depth_png
 from space_clip_ros.geometry.image_file import write_rgb
@@ -51,9 +53,8 @@ def main() -> int:
         epilog="example: python scripts/person_and_pole.py --model road_tiny --json before.json",
     )
     parser.add_argument("--model", required=True, help="bundled model, .onnx file or checkpoint")
-    parser.add_argument("--streets", type=int, default=12, metavar="N", help="number of streets (default: %(default)s)")
-    parser.add_argument("--backend", default="auto", help="as of space_clip evaluate (default: %(default)s)")
-    parser.add_argument("--precision", default="fp32", help="auto, fp32, fp16 or int8 (default: %(default)s)")
+    parser.add_argument("--streets", type=positive, default=12, metavar="N", help="how many (default: %(default)s)")
+    add_settings(parser, NodeConfig, "backend", "device", "precision")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     parser.add_argument(
         "--out",
@@ -62,8 +63,6 @@ def main() -> int:
         help="write the streets, as a source of kind frames, and pictures of depth here",
     )
     args = parser.parse_args()
-    if args.streets < 1:
-        parser.error("--streets must be at least 1")
     try:
         result = measure(args)
     except SpaceClipError as error:
@@ -84,8 +83,10 @@ def streets(count: int) -> Iterator[tuple[int, StreetView]]:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Return the numbers of a model, averaged and for each street."""
     protocol = standard_protocol("none")
-    scores, rows, coarse = [], [], []
-    with load_predictor(args.model, args.backend, "auto", args.precision) as predict:
+    scores: list[FrameScore] = []
+    rows: list[dict[str, Any]] = []
+    coarse: list[float] = []
+    with load_predictor(args.model, args.backend, args.device, args.precision) as predict:
         for number, (seed, view) in enumerate(progress(streets(args.streets), args.streets, "streets")):
             depth = protocol.fit(predict(view.image), view.depth)
             score = score_frame(number, str(seed), depth, view.depth, protocol)
@@ -101,7 +102,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": info.name,
         "backend": info.backend,
-        "precision": args.precision,
+        "precision": info.precision,
         "objects": {name: average([row[name] for row in rows]) for name in view.objects},
         **mean_edges(scores),
         "quarter_size_f1": float(np.mean(coarse)),
@@ -121,8 +122,8 @@ def stands_out(depth: Any, view: StreetView, name: str, max_depth: float) -> Con
 def quarter_size_f1(depth: Any, truth: Any, protocol: EvaluationProtocol) -> float:
     """Return boundary F1 with every fourth pixel, about the grid of the bundled model: full size asks more of it."""
     height, width = (side // 4 for side in truth.shape)
-    small = (resize_nearest(values, width, height) for values in (depth, truth))
-    scores = boundary_scores(*small, protocol.min_depth, protocol.max_depth)
+    prediction, truth = (resize_nearest(values, width, height) for values in (depth, truth))
+    scores = boundary_scores(prediction, truth, protocol.min_depth, protocol.max_depth)
     return scores.f1 if scores else 0.0
 
 
