@@ -260,7 +260,7 @@ class ScaleConfig:
         "take it from TF",
     )
     max_rate: float = setting(
-        0.1, "the factor changes by at most this share of itself within a second", minimum=0.001, maximum=100.0
+        0.2, "the factor changes by at most this share of itself within a second", minimum=0.001, maximum=100.0
     )
 
     @property

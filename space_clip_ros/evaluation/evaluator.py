@@ -22,6 +22,8 @@ Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 Predict = Callable[[Image], Depth]
 PredictBatch = Callable[[Sequence[Image]], list[Depth]]
+Rescale = Callable[[int, Depth, RgbdFrame], tuple[Depth, Depth]]
+"""Maps a frame's index, its depth at the truth's size and the frame to the depth and the truth to compare."""
 
 
 class FrameSequence(Protocol):
@@ -93,6 +95,7 @@ def evaluate(
     protocol: EvaluationProtocol,
     on_frame: Callable[[FrameScore], None] = lambda score: None,
     batch: int = 1,
+    rescale: Rescale | None = None,
 ) -> list[FrameScore]:
     """Score every frame.
 
@@ -102,6 +105,7 @@ def evaluate(
         protocol: how to compare.
         on_frame: called with each score, in order.
         batch: largest number of images predicted together; they are neighbours of one size.
+        rescale: what to do with each depth map before it is compared, in the frames' order.
 
     Raises:
         DataError: a frame cannot be read.
@@ -111,7 +115,10 @@ def evaluate(
     for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
         depths = predict([frame.image for _, frame in group])
         for (index, frame), depth in zip(group, depths, strict=True):
-            score = score_frame(index, frames.label(index), depth, frame.depth, protocol)
+            truth = frame.depth
+            if rescale is not None:
+                depth, truth = rescale(index, protocol.fit(depth, truth), frame)
+            score = score_frame(index, frames.label(index), depth, truth, protocol)
             scores.append(score)
             on_frame(score)
     return scores

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.distance_bands import ALL, BandErrors, mean_bands
@@ -78,6 +80,7 @@ class EvaluationReport:
         metrics: averaged metrics, by name.
         bands: errors by distance, as in :class:`Summary`.
         groups: the same for groups of frames, by their names; empty if not asked for.
+        scale: what evidence for the scale did to the error; None if not asked for.
     """
 
     model: str
@@ -90,6 +93,7 @@ class EvaluationReport:
     metrics: dict[str, float]
     bands: dict[str, BandErrors]
     groups: dict[str, Summary]
+    scale: dict[str, Any] | None = None
 
     @classmethod
     def from_scores(
@@ -141,15 +145,18 @@ def write_worst(
     predict: Predict,
     frames: FrameSequence,
     protocol: EvaluationProtocol,
+    factors: Mapping[int, float] | None = None,
 ) -> Iterator[Path]:
     """Predict and draw frames again, in the order given, and yield the paths of the pictures.
+
+    ``factors`` are those on the depth of some frames, by their index.
 
     Raises:
         DataError: a frame cannot be read or a picture cannot be written.
     """
     for rank, score in enumerate(scores, start=1):
         frame = protocol.prepare(frames[score.number])
-        depth = protocol.fit(predict(frame.image), frame.depth)
+        depth = protocol.fit(predict(frame.image), frame.depth) * np.float32((factors or {}).get(score.number, 1.0))
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
         write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

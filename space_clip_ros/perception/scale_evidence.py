@@ -165,7 +165,7 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
         return NoEvidence(CAMERA_HEIGHT, NoGround.TOO_SHORT.value, tilt)
     slopes, logs = np.array(bands).T
     tilt_errors = _MOUNT_STD / slopes
-    weights = 1.0 / (_MODEL_STD**2 + tilt_errors**2)
+    weights = np.exp(-logs) / (_MODEL_STD**2 + tilt_errors**2)
     weights /= weights.sum()
     mean = float(weights @ logs)
     disagreement = float(weights @ (logs - mean) ** 2)
@@ -202,6 +202,9 @@ def compared_evidence(
 ) -> Evidence | NoEvidence:
     """Compare depth with true depth in some of its pixels.
 
+    The factor f has the least mean of |f depth - truth| / truth: it is the median of truth / depth, each weighted by
+    depth / truth. Too far is a larger error than too near, so where the ratios differ it lies below the plain median.
+
     Args:
         depth: (H, W) float32 metres.
         rows: (N,) of the pixels.
@@ -213,7 +216,7 @@ def compared_evidence(
     if np.count_nonzero(known) < _FEWEST_RANGES:
         return NoEvidence(RANGES, f"only {np.count_nonzero(known)} measured points fall on depth")
     ratio = np.log(truth[known] / predicted[known])
-    median = float(np.median(ratio))
+    median = _weighted_median(ratio, np.exp(-ratio))
     spread = 1.4826 * float(np.median(np.abs(ratio - median)))
     # A network's errors are the same over whole patches, so ranges in one patch count as one.
     height, width = depth.shape
@@ -272,6 +275,12 @@ def _bands(slope: NDArray[np.float32], logs: NDArray[np.float32]) -> Sequence[tu
         if np.count_nonzero(inside) >= _FEWEST_IN_BAND:
             found.append((float(np.median(slope[inside])), float(np.median(logs[inside]))))
     return found
+
+
+def _weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order[int(np.searchsorted(total, total[-1] / 2))]])
 
 
 def _rays(camera: PinholeCamera, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:

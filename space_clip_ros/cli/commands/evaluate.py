@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import add_setting, add_settings, positive
+from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
@@ -46,7 +48,23 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--kitti-crop", action="store_true", help="standard: first cut 1216 x 352 at the bottom centre")
     parser.add_argument("--flip", action="store_true", help="average with the mirror image's depth")
-    parser.add_argument("--median-scaling", action="store_true", help="scale each depth map to the truth's median")
+    scaling = parser.add_mutually_exclusive_group()
+    scaling.add_argument("--median-scaling", action="store_true", help="scale each depth map to the truth's median")
+    scaling.add_argument(
+        "--scale",
+        type=scale_spec,
+        metavar="EVIDENCE",
+        help="scale depth as depth_node would: camera_height:METRES, by the ground in view; or ranges:ROWS, by every "
+        "ROWS-th row of the truth, and compare with the rest",
+    )
+    parser.add_argument(
+        "--scale-rate",
+        type=float,
+        default=0.0,
+        metavar="HZ",
+        help="with --scale: frames of a folder follow each other at this rate and share one filter (default: each "
+        "frame stands alone)",
+    )
     parser.add_argument("--min-depth", type=float, metavar="M", help="metres (default: the settings' model.min_depth)")
     parser.add_argument("--max-depth", type=float, metavar="M", help="metres (default: the settings' model.max_depth)")
     add_settings(parser, NodeConfig, "backend", "device", "precision")
@@ -85,20 +103,26 @@ def run(args: argparse.Namespace) -> int:
     with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
         frames = _frames(args.data, config)
         groups = _groups(args.by, frames)
+        scale = _scale(args, protocol, frames)
         predict = flip_averaged(predictor) if args.flip else predictor
         with progress_bar(len(frames), "evaluating") as bar:
             together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
-            scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch)
+            scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch, scale)
         info = predictor.info
         report = EvaluationReport.from_scores(
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
         )
+        if scale is not None:
+            report = dataclasses.replace(report, scale=dataclasses.asdict(scale.result()))
         _show(report, args.by)
+        for line in lines(scale.result()) if scale is not None else ():
+            say(line)
         if args.json:
             write_json(args.json, report)
         if args.csv:
             write_csv(args.csv, scores)
-        for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol):
+        factors = None if scale is None else scale.factors
+        for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol, factors):
             say(f"wrote {path}")
     return 0
 
@@ -115,6 +139,15 @@ def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationPro
     if args.protocol == "reference":
         return reference_protocol(low, high, args.median_scaling)
     return standard_protocol(args.crop, args.kitti_crop, low, high, args.median_scaling)
+
+
+def _scale(args: argparse.Namespace, protocol: EvaluationProtocol, frames: FrameCollection) -> ScaleMeasurement | None:
+    """Return what scales depth, or None."""
+    if args.scale is None:
+        return None
+    return ScaleMeasurement(
+        args.scale, protocol, _groups("folder", frames), args.scale_rate, NodeConfig().scale.max_rate
+    )
 
 
 def _frames(name: str, config: TrainingConfig) -> FrameCollection:

@@ -6,18 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
-from space_clip_ros.geometry.planar_scan import PlanarScan
+from space_clip_ros.geometry.rigid import Matrix
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
-from space_clip_ros.messages.laser_scans import level_frame
 from space_clip_ros.messages.outputs import CAMERA_INFO
 from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
 from space_clip_ros.perception.core import made_outputs
@@ -25,13 +23,16 @@ from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.ground import Ground, GroundTracker
 from space_clip_ros.perception.outputs import makeable, need_camera, need_ground
+from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.common.transforms import Transforms
+from space_clip_ros.ros.node.level_frame import LevelFrame
 from space_clip_ros.ros.node.publishers import Publishers
+from space_clip_ros.ros.node.scale_inputs import ScaleInputs
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
+from space_clip_ros.ros.node.transforms import Transforms
 
 _FUTURE_S = 0.5
 _COMPRESSED = "/compressed"
@@ -68,7 +69,6 @@ class Camera:
         statistics: the camera's numbers.
         log: where faults are logged.
         scheduler: takes each message.
-        transforms: the node's.
 
     Attributes:
         name: as given.
@@ -79,6 +79,7 @@ class Camera:
         publishers: the outputs.
         scale: the factor on the newest image's depth.
         focal: the part of it that is for the camera's field of view.
+        estimate: the part of it that was found while running; None where ``scale.mode`` is none.
         ground: the newest image's ground; None as long as no output needed it.
         obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
         rectification: how the newest image's distortion is handled.
@@ -93,7 +94,6 @@ class Camera:
         statistics: Statistics,
         log: ThrottledLog,
         scheduler: Scheduler[Job],
-        transforms: Transforms,
     ) -> None:
         """Create the publishers; :meth:`start` subscribes."""
         self._node = node
@@ -102,7 +102,8 @@ class Camera:
         self.statistics = statistics
         self._log = log
         self._scheduler = scheduler
-        self._transforms = transforms
+        self._transforms = Transforms(node)
+        self._level_frame = LevelFrame(node, log)
         self._prefix = f"{name}/" if name else ""
         self._compressed = settings().image_transport == "compressed"
         self.image_topic = image_topic(node, name, settings().image_transport)
@@ -111,6 +112,8 @@ class Camera:
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
         self.focal = FocalScaling()
+        self.estimate: ScaleEstimate | None = None
+        self._scale_inputs = ScaleInputs(node, self._prefix, settings, log)
         self.ground: Ground | None = None
         self.obstacles_note = ""
         self._tracker = GroundTracker()
@@ -132,6 +135,11 @@ class Camera:
             self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
         else:
             self._subscribe(Image, f"{self._prefix}image", self._on_image, self.image_qos)
+        self._scale_inputs.start()
+
+    def follow_parameters(self) -> None:
+        """Subscribe as parameters ask that have changed."""
+        self._scale_inputs.follow()
 
     def hear_latched_info(self) -> None:
         """Subscribe to a camera_info that is published once and latched, where there is such a publisher.
@@ -156,12 +164,14 @@ class Camera:
     def stop(self) -> None:
         """Unsubscribe."""
         self._latched = False
+        self._scale_inputs.stop()
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
 
     def destroy(self) -> None:
         """Destroy the publishers; the camera must be stopped and the scheduler too."""
         self.publishers.destroy()
+        self._level_frame.destroy()
 
     def request(self, message: Any) -> DepthRequest | None:
         """Turn an ``Image`` or ``CompressedImage`` into a request; None where no depth of it is wanted.
@@ -192,7 +202,7 @@ class Camera:
             if view.camera is not None:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
             return None
-        header, frame_id = message.header, settings.scan.frame_id
+        header = message.header
         return DepthRequest(
             rgb,
             view,
@@ -200,9 +210,10 @@ class Camera:
             outputs,
             self.publishers.messages.allocate,
             watch,
+            scale=self._scale_inputs.request(header),
             stamp_s=stamp_ns(message) / 1e9 or None,
             ground=self._tracker,
-            scan_pose=self._transforms.pose(header.frame_id, frame_id) if frame_id and need_ground(outputs) else None,
+            scan_pose=self._scan_pose(settings.scan.frame_id, header) if need_ground(outputs) else None,
         )
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
@@ -214,7 +225,7 @@ class Camera:
         watch, published = frame.request.watch, False
         for name, value in made_outputs(frame):
             if name == "scan" and not value.frame_id:
-                self._publish_level_frame(value, header)
+                self._level_frame.publish(value, header)
             self.publishers.publish(name, value, header)
             watch.lap(self.publishers.topic(name))
             published = True
@@ -238,13 +249,9 @@ class Camera:
         if view.camera is not None and CAMERA_INFO in self.publishers.wanted():
             self.publishers.publish(CAMERA_INFO, view.camera, header)
 
-    def _publish_level_frame(self, scan: PlanarScan, header: Any) -> None:
-        """Publish where the frame of a scan lies that has none of the robot's."""
-        if self._transforms.missing:
-            text = f"{self.publishers.topic('scan')} is in {level_frame(header.frame_id)}, which is not in TF"
-            self._log.once("level frame", f"{text}: {self._transforms.missing}")
-        pose = np.asarray(np.linalg.inv(scan.camera_pose), np.float64)
-        self._transforms.publish(pose, level_frame(header.frame_id), header)
+    def _scan_pose(self, frame_id: str, header: Any) -> Matrix | str | None:
+        """Return the camera's pose in the scan's frame or why it is not known; None for a frame of its own."""
+        return self._transforms.pose(frame_id, header.frame_id) if frame_id else None
 
     def _explain_obstacles(self, frame: DepthFrame) -> None:
         """Keep the ground, and log which outputs were left out and why."""
@@ -255,8 +262,7 @@ class Camera:
             if self.obstacles_note:
                 self._log.once("uncertainty", self.obstacles_note)
         for name, reason in frame.left_out.items():
-            because = f"{reason}; {self._transforms.missing}" if self._transforms.missing else reason
-            text = f"{self.publishers.topic(name)} left out: {because}"
+            text = f"{self.publishers.topic(name)} left out: {reason}"
             self.statistics.note(text)
             self._log.warning(f"left out {name}", text)
 
@@ -276,8 +282,11 @@ class Camera:
             self._log.warning("camera_info", view.consequence)
 
     def _explain_scale(self, frame: DepthFrame) -> None:
-        """Log what is done about the field of view: with the first image, and when it changes."""
-        self.focal = focal = frame.focal
+        """Log what is done about the scale: with the first image, and when it changes."""
+        self.focal, self.estimate = frame.focal, frame.estimate
+        focal = frame.focal
+        if frame.estimate is not None and frame.estimate.age_s is None:
+            self._log.once("scale", f"no evidence for the scale yet: {frame.estimate.problem}")
         if focal.problem:
             if not frame.request.view.problem:
                 self.statistics.note(focal.problem)
@@ -325,9 +334,9 @@ class Camera:
         """Read or publish transforms once a scan is wanted; here, as only the executor's thread may begin that."""
         wanted, frame_id = self.publishers.wanted(), self._settings().scan.frame_id
         if frame_id and need_ground(wanted):
-            self._transforms.listen()
+            self._transforms.start()
         elif "scan" in wanted:
-            self._transforms.advertise()
+            self._level_frame.advertise()
 
     def _too_old(self, stamp: Any) -> bool:
         """Check an image's age against ``max_age``; count, note and log what is wrong with it."""

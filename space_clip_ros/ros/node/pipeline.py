@@ -13,7 +13,6 @@ from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.perception.core import DepthCore
 from space_clip_ros.perception.frame import DepthRequest
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.common.transforms import Transforms
 from space_clip_ros.ros.node.camera import Camera, Job, WarmUp
 from space_clip_ros.ros.node.recovering_model import RecoveringModel
 from space_clip_ros.ros.node.scheduler import Scheduler
@@ -58,12 +57,11 @@ class Pipeline:
             together=len(statistics) if model.batches else 1,
             wait_s=lambda: settings().batch_wait,
         )
-        self._transforms = Transforms(node)
         self.cameras: list[Camera] = []
         try:
             for name, numbers in statistics.items():
                 own_log = ThrottledLog(node.get_logger(), prefix=f"{name}: " if name else "")
-                self.cameras.append(Camera(node, name, settings, numbers, own_log, self._scheduler, self._transforms))
+                self.cameras.append(Camera(node, name, settings, numbers, own_log, self._scheduler))
         except Exception:
             self.destroy()
             raise
@@ -90,7 +88,6 @@ class Pipeline:
         """Destroy the publishers; the pipeline must be stopped."""
         for camera in self.cameras:
             camera.destroy()
-        self._transforms.close()
 
     def _process(self, jobs: list[Job]) -> None:
         """Take messages that wait together from image to outputs; runs in the worker's thread."""
