@@ -64,7 +64,8 @@ class DepthRequest:
         watch: times the image's stages.
         stamp_s: when the image was taken, seconds; None where unknown.
         ground: the ground that the camera's images so far have shown.
-        scan_pose: (4, 4) the camera's pose in ``scan.frame_id``; None where it is unknown.
+        scan_pose: (4, 4) the camera's pose in ``scan.frame_id``, or why it is not known; None where there is no such
+            frame.
         scale: how to find a metric scale; None to leave depth as the model and the settings make it.
     """
 
@@ -76,7 +77,7 @@ class DepthRequest:
     watch: Stopwatch = field(default_factory=Stopwatch)
     stamp_s: float | None = None
     ground: GroundTracker = field(default_factory=GroundTracker)
-    scan_pose: NDArray[np.float64] | None = None
+    scan_pose: NDArray[np.float64] | str | None = None
     scale: ScaleRequest | None = None
 
 
@@ -223,7 +224,7 @@ class DepthFrame:
         if scale is not None and isinstance(scale.known.mount, CameraMount):
             return Mount(scale.known.mount.up, scale.known.mount.height_m)
         given = self.settings.scale
-        if pose is not None and not given.camera_height:
+        if isinstance(pose, np.ndarray) and not given.camera_height:
             x, y, z = (float(value) for value in pose[2, :3])
             return Mount((x, y, z))
         up = up_vector(math.degrees(given.camera_roll), math.degrees(given.camera_pitch))

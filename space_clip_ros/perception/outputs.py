@@ -110,8 +110,9 @@ def scan(frame: DepthFrame) -> PlanarScan | None:
         The scan. None without ground, or where the camera's pose in ``scan.frame_id`` is unknown.
     """
     settings, request = frame.settings, frame.request
-    if settings.scan.frame_id and request.scan_pose is None:
-        frame.left_out["scan"] = f"no transform from the images' frame to scan.frame_id {settings.scan.frame_id!r}"
+    pose = request.scan_pose
+    if settings.scan.frame_id and not isinstance(pose, np.ndarray):
+        frame.left_out["scan"] = f"scan.frame_id {settings.scan.frame_id!r}: {pose or 'its transform is not known'}"
         return None
     found, plane, camera = frame.obstacles, frame.ground.plane, frame.camera
     if found is None or plane is None or camera is None:
@@ -120,7 +121,7 @@ def scan(frame: DepthFrame) -> PlanarScan | None:
     made = planar_scan(
         found,
         camera,
-        level_pose(plane) if request.scan_pose is None or not settings.scan.frame_id else request.scan_pose,
+        pose if settings.scan.frame_id and isinstance(pose, np.ndarray) else level_pose(plane),
         range_min=settings.min_depth,
         range_max=obstacle_limits(settings).max_range,
         angle_increment=settings.scan.angle_increment,

@@ -29,7 +29,7 @@ def frame(
     outputs: tuple[str, ...] = BOTH,
     tracker: GroundTracker | None = None,
     stamp: float | None = 1.0,
-    pose: np.ndarray | None = None,
+    pose: np.ndarray | str | None = None,
     uncertainty: np.ndarray | None = None,
     **settings: Any,
 ) -> DepthFrame:
@@ -110,7 +110,10 @@ def test_a_frame_of_the_robot_needs_its_transform(scenes: Any) -> None:
     settings = {"scan": ScanConfig(frame_id="base_link")}
     one = frame(scenes, scenes.street(scenes.CAR), **settings)
     assert list(dict(made_outputs(one))) == ["obstacles"]
-    assert one.left_out["scan"] == "no transform from the images' frame to scan.frame_id 'base_link'"
+    assert one.left_out["scan"] == "scan.frame_id 'base_link': its transform is not known"
+    unknown = frame(scenes, scenes.street(scenes.CAR), pose="no transform yet", **settings)
+    assert list(dict(made_outputs(unknown))) == ["obstacles"]
+    assert unknown.left_out["scan"] == "scan.frame_id 'base_link': no transform yet"
     # The camera looks along base_link's x, 2 m ahead of it.
     pose = np.array([[0, 0, 1, 2.0], [-1, 0, 0, 0], [0, -1, 0, 1.65], [0, 0, 0, 1]])
     scan = dict(made_outputs(frame(scenes, scenes.street(scenes.CAR), pose=pose, **settings)))["scan"]

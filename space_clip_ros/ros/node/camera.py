@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -14,11 +13,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.planar_scan import PlanarScan
+from space_clip_ros.geometry.rigid import Matrix
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
-from space_clip_ros.messages.laser_scans import level_frame
 from space_clip_ros.messages.outputs import CAMERA_INFO
 from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
 from space_clip_ros.perception.core import DepthCore, made_outputs
@@ -30,11 +28,12 @@ from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.common.transforms import Pose, Transforms
+from space_clip_ros.ros.node.level_frame import LevelFrame
 from space_clip_ros.ros.node.publishers import Publishers
 from space_clip_ros.ros.node.scale_inputs import ScaleInputs
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
+from space_clip_ros.ros.node.transforms import Transforms
 
 _FUTURE_S = 0.5
 _COMPRESSED = "/compressed"
@@ -83,9 +82,9 @@ class Camera:
         publishers: the outputs.
         scale: the factor on the newest image's depth.
         focal: the part of it that is for the camera's field of view.
+        estimate: the part of it that was found while running; None where ``scale.mode`` is none.
         ground: the newest image's ground; None as long as no output needed it.
         obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
-        estimate: the part of it that was found while running; None where ``scale.mode`` is none.
         rectification: how the newest image's distortion is handled.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
@@ -110,6 +109,7 @@ class Camera:
         self._scheduler = scheduler
         self._core = core
         self._transforms = transforms
+        self._level_frame = LevelFrame(node, log)
         self._prefix = f"{name}/" if name else ""
         self._compressed = settings().image_transport == "compressed"
         self.image_topic = image_topic(node, name, settings().image_transport)
@@ -177,6 +177,7 @@ class Camera:
     def destroy(self) -> None:
         """Destroy the publishers; the camera must be stopped and the scheduler too."""
         self.publishers.destroy()
+        self._level_frame.destroy()
 
     def request(self, message: Any) -> DepthRequest | None:
         """Turn an ``Image`` or ``CompressedImage`` into a request; None where no depth of it is wanted.
@@ -217,10 +218,10 @@ class Camera:
             outputs,
             self.publishers.messages.allocate,
             watch,
+            scale=self._scale_inputs.request(header),
             stamp_s=stamp_ns(message) / 1e9 or None,
             ground=self._tracker,
-            scale=self._scale_inputs.request(header),
-            scan_pose=self._scan_pose(header.frame_id) if need_ground(outputs) else None,
+            scan_pose=self._scan_pose(settings.scan.frame_id, header) if need_ground(outputs) else None,
         )
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
@@ -232,7 +233,7 @@ class Camera:
         watch, published = frame.request.watch, False
         for name, value in made_outputs(frame):
             if name == "scan" and not value.frame_id:
-                self._publish_level_frame(value, header)
+                self._level_frame.publish(value, header)
             self.publishers.publish(name, value, header)
             watch.lap(self.publishers.topic(name))
             published = True
@@ -256,13 +257,9 @@ class Camera:
         if camera is not None and CAMERA_INFO in self.publishers.wanted():
             self.publishers.publish(CAMERA_INFO, camera, header)
 
-    def _publish_level_frame(self, scan: PlanarScan, header: Any) -> None:
-        """Publish where the frame of a scan lies that has none of the robot's."""
-        if self._transforms.missing:
-            text = f"{self.publishers.topic('scan')} is in {level_frame(header.frame_id)}, which is not in TF"
-            self._log.once("level frame", f"{text}: {self._transforms.missing}")
-        pose = np.asarray(np.linalg.inv(scan.camera_pose), np.float64)
-        self._transforms.publish(pose, level_frame(header.frame_id), header)
+    def _scan_pose(self, frame_id: str, header: Any) -> Matrix | str | None:
+        """Return the camera's pose in the scan's frame or why it is not known; None for a frame of its own."""
+        return self._transforms.pose(frame_id, header.frame_id) if frame_id else None
 
     def _explain_obstacles(self, frame: DepthFrame) -> None:
         """Keep the ground, and log which outputs were left out and why."""
@@ -273,8 +270,7 @@ class Camera:
             if self.obstacles_note:
                 self._log.once("uncertainty", self.obstacles_note)
         for name, reason in frame.left_out.items():
-            because = f"{reason}; {self._transforms.missing}" if self._transforms.missing else reason
-            text = f"{self.publishers.topic(name)} left out: {because}"
+            text = f"{self.publishers.topic(name)} left out: {reason}"
             self.statistics.note(text)
             self._log.warning(f"left out {name}", text)
 
@@ -342,19 +338,13 @@ class Camera:
         if self._scheduler.put((self, message), self.name):
             self.statistics.drop(Drop.REPLACED)
 
-    def _scan_pose(self, frame_id: str) -> Pose | None:
-        """Return the pose of the images' frame in ``scan.frame_id``; None where that is empty or not known yet."""
-        parent = self._settings().scan.frame_id
-        pose = self._transforms.pose(frame_id, parent) if parent else ""
-        return None if isinstance(pose, str) else pose
-
     def _prepare_transforms(self) -> None:
         """Read or publish transforms once a scan is wanted; here, as only the executor's thread may begin that."""
         wanted, frame_id = self.publishers.wanted(), self._settings().scan.frame_id
         if frame_id and need_ground(wanted):
-            self._transforms.listen()
+            self._transforms.start()
         elif "scan" in wanted:
-            self._transforms.advertise()
+            self._level_frame.advertise()
 
     def _too_old(self, stamp: Any) -> bool:
         """Check an image's age against ``max_age``; count, note and log what is wrong with it."""

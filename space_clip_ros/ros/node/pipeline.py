@@ -13,11 +13,11 @@ from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.perception.core import DepthCore
 from space_clip_ros.perception.frame import DepthRequest
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.common.transforms import Transforms
 from space_clip_ros.ros.node.camera import Camera, Job, WarmUp
 from space_clip_ros.ros.node.recovering_model import RecoveringModel
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
+from space_clip_ros.ros.node.transforms import Transforms
 
 _STOP_S = 30.0
 
@@ -92,7 +92,7 @@ class Pipeline:
         """Destroy the publishers; the pipeline must be stopped."""
         for camera in self.cameras:
             camera.destroy()
-        self._transforms.close()
+        self._transforms.stop()
 
     def _process(self, jobs: list[Job]) -> None:
         """Take messages that wait together from image to outputs; runs in the worker's thread."""

@@ -20,7 +20,7 @@ from space_clip_ros.perception.scale import FrameEvidence, Measured, MetricScale
 from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredCone, MeasuredPoints
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.common.transforms import Transforms
+from space_clip_ros.ros.node.transforms import Transforms
 
 _TOGETHER_S = 0.1
 """Largest difference of stamps at which a measurement belongs to an image."""
@@ -83,7 +83,7 @@ class ScaleInputs:
             self._points = self._range = None
             self._heard = False
         if self._started and _needs_transforms(settings):
-            self._transforms.listen()
+            self._transforms.start()
 
     def request(self, header: Any) -> ScaleRequest | None:
         """Return how to find the scale of an image; None where ``scale.mode`` is none. In the worker's thread.
@@ -112,7 +112,7 @@ class ScaleInputs:
             return CameraMount(settings.camera_height, up)
         if not settings.ground_frame:
             return "scale.camera_height is 0 and scale.ground_frame is empty"
-        pose = self._transforms.pose(frame_id, settings.ground_frame)
+        pose = self._transforms.pose(settings.ground_frame, frame_id)
         if isinstance(pose, str):
             return f"{pose}; set scale.camera_height"
         if pose[2, 3] <= 0:
@@ -153,7 +153,7 @@ class ScaleInputs:
     def _pose(self, settings: ScaleConfig, camera_frame: str, sensor_frame: str) -> Matrix | str:
         if settings.extrinsics:
             return pose_from_angles(settings.extrinsics)
-        return self._transforms.pose(sensor_frame, camera_frame)
+        return self._transforms.pose(camera_frame, sensor_frame)
 
     def _forget(self, message: Any) -> None:
         """Use no measurement twice, unless a newer one has come already."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from space_clip_ros.ros.common.transforms import Transforms
+from space_clip_ros.ros.node.transforms import Transforms
 
 
 class LostError(Exception):
@@ -61,34 +61,30 @@ def transform(position: tuple[float, ...], turn: tuple[float, ...]) -> Any:
 
 def test_the_newest_pose_is_returned(tf2_ros: None) -> None:
     transforms = Transforms(SimpleNamespace())  # type: ignore[arg-type]
-    transforms.listen()
-    transforms.listen()
+    transforms.start()
+    transforms.start()
     assert TransformListener.open == 1
-    pose = transforms.pose("camera", "base")
+    pose = transforms.pose("base", "camera")
     np.testing.assert_allclose(pose, [[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]], atol=1e-12)
-    transforms.close()
+    transforms.stop()
     assert TransformListener.open == 0
-    assert transforms.pose("camera", "base") == "TF is not listened to"
+    assert transforms.pose("base", "camera") == "TF is not listened to"
 
 
 def test_what_is_not_known_is_said_in_one_line(tf2_ros: None) -> None:
     transforms = Transforms(SimpleNamespace())  # type: ignore[arg-type]
-    transforms.listen()
-    found = transforms.pose("lidar", "base")
+    transforms.start()
+    found = transforms.pose("base", "lidar")
     assert isinstance(found, str) and "no transform from 'lidar' to 'base'" in found and "\n" not in found
-    assert "no frame_id" in transforms.pose("", "base")
+    assert "no frame_id" in transforms.pose("base", "")
     Buffer.known["base", "odd"] = transform((0, 0, 0), (0, 0, 0, 0))
-    assert "unit quaternion" in transforms.pose("odd", "base")
-    transforms.close()
+    assert "unit quaternion" in transforms.pose("base", "odd")
+    transforms.stop()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tf2_ros") is not None, reason="tf2_ros is installed")
 def test_a_missing_library_is_named_with_its_remedy() -> None:
     transforms = Transforms(SimpleNamespace())  # type: ignore[arg-type]
-    transforms.listen()
-    found = transforms.pose("camera", "base")
-    assert (
-        isinstance(found, str)
-        and "tf2_ros cannot be imported" in found
-        and "install ros-$ROS_DISTRO-tf2-ros-py" in found
-    )
+    transforms.start()
+    found = transforms.pose("base", "camera")
+    assert isinstance(found, str) and found.startswith("tf2_ros: is not installed")
