@@ -123,5 +123,10 @@ def test_timings_are_of_one_machine_and_version(cache: EngineCache) -> None:
     assert cache.timings(KEY) == b""
     cache.keep_timings(KEY, b"measured")
     assert cache.timings(dataclasses.replace(KEY, file_sha256="cd34", precision="int8")) == b"measured"
-    for part, value in (("tensorrt", "10.7.0"), ("gpu", "Thor"), ("compute_capability", "11.0"), ("multiprocessors", 4)):
+    for part, value in (
+        ("tensorrt", "10.7.0"),
+        ("gpu", "Thor"),
+        ("compute_capability", "11.0"),
+        ("multiprocessors", 4),
+    ):
         assert cache.timings(dataclasses.replace(KEY, **{part: value})) == b""
