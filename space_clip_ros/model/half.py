@@ -24,6 +24,7 @@ from space_clip_ros.model.space_clip import SpaceClip
 _FLOAT32_PRODUCTS = re.compile(
     r"(decoder\.film\.\d+|depth_head\.depth|uncertainty_head\.log_scale|encoder\.(tower\.)?attn_pool)(\.|$)"
 )
+_QUICK_GELU = 1.702
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _FOLDED = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
 
@@ -47,6 +48,26 @@ def fold_norms(model: SpaceClip) -> None:
             if isinstance(folded, nn.BatchNorm2d):
                 setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), folded))
                 setattr(module, norm, nn.Identity())
+
+
+@torch.no_grad()
+def fuse_quick_gelu(model: SpaceClip) -> None:
+    """Replace QuickGELU by SiLU, which is one kernel instead of three, in place; nothing to do for other activations.
+
+    x sigmoid(1.702 x) is silu(1.702 x) / 1.702, so the factor moves into the weights around it. The output is the same
+    up to rounding.
+
+    Args:
+        model: after :func:`fold_norms`.
+    """
+    if model.config.encoder.kind != "clip" or model.config.encoder.activation != "quick_gelu":
+        return
+    tower: Any = model.encoder.tower
+    for block in tower.transformer.resblocks:
+        block.mlp.c_fc.weight.mul_(_QUICK_GELU)
+        block.mlp.c_fc.bias.mul_(_QUICK_GELU)
+        block.mlp.c_proj.weight.div_(_QUICK_GELU)
+        block.mlp.gelu = nn.SiLU()
 
 
 def keeps_float32(module: str) -> bool:

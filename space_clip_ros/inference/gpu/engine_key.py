@@ -8,7 +8,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+TF32 = "tf32"
+"""Precision of an fp32 file's engine whose products use TF32: 10 of float32's 23 mantissa bits, on tensor cores."""
 _DIGITS = 16
+
+
+def engine_precisions(own: str, precision: str) -> tuple[str, ...]:
+    """Return which engines of a file serve a user's ``precision``, the preferred one first.
+
+    Args:
+        own: the file's own number format.
+        precision: auto, or one that the file has.
+    """
+    return (TF32, own) if (own, precision) == ("fp32", "auto") else (own,)
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class EngineKey:
         gpu: name of the device; TensorRT chose kernels by timing them on it.
         compute_capability: of the device.
         multiprocessors: how many the device had; TensorRT chose kernels for that number.
-        precision: the graph's own number format.
+        precision: the graph's own number format, or :data:`TF32`.
         shape: of the input, (1, height, width, 3), pixels.
     """
 
