@@ -17,7 +17,13 @@ from space_clip_ros.tools.bags.options import STORAGES
 _SHARED = ("model", "backend", "device", "precision", "focal_scaling")
 """Settings that are options of their own, for image files and for bags."""
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
-_ONLY_BAGS = {"image": "--image", "points": "--points", "color": "--color", "params_file": "--params-file"}
+_ONLY_BAGS = {
+    "image": "--image",
+    "points": "--points",
+    "color": "--color",
+    "params_file": "--params-file",
+    "scale_points": "--scale-points",
+}
 _NODE = "depth"
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
 
@@ -36,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bags.add_argument("--points", action="store_true", help="also add depth/points")
     bags.add_argument("--color", action="store_true", help="also add depth/color")
     bags.add_argument("--storage", choices=STORAGES, help="file format of the new bag (default: the bag's own)")
+    bags.add_argument(
+        "--scale-points",
+        metavar="TOPIC",
+        help="point clouds for scale.mode ranges (default: scale/points beside the images)",
+    )
     bags.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of depth_node, as ROS writes them")
 
 
@@ -65,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     outputs = ["depth/image", "depth/camera_info"]
     outputs += [f"depth/{name}" for name in ("points", "color") if getattr(args, name)]
-    options = PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings)
+    options = PredictionOptions(
+        tuple(args.image or ()), tuple(outputs), args.storage, settings, args.scale_points or ""
+    )
     with (
         ending_on_sigterm(),
         load_predictor(settings.model, **settings.running()) as predictor,

@@ -111,3 +111,22 @@ def test_the_bundled_onnx_file_is_compared_by_both_protocols(run_yaml, project_r
         metrics = json.loads(file.read_text())["metrics"]
         # Frame 40 was not trained on; a model that reads it at all is far better than the mean depth's 0.4.
         assert 0.0 < metrics["abs_rel"] < 0.3 and metrics["a1"] > 0.6
+
+
+def test_scale_is_measured_and_reported(project_root, kitti_drive_dir, run_yaml, tmp_path, capsys):
+    model, frames = (
+        project_root / "models" / "road_tiny.onnx",
+        f"data.validation=[{{path: {kitti_drive_dir}, frames: [40, 41]}}]",
+    )
+    command = ["evaluate", "--model", str(model), "--data", str(run_yaml), frames, "--protocol", "standard"]
+    found = {}
+    for scale in ("camera_height:1.65", "ranges:64"):
+        file = tmp_path / "e.json"
+        assert main([*command, "--scale", scale, "--json", str(file)]) == 0
+        found[scale] = json.loads(file.read_text())
+        assert f"scale {scale}, each frame alone" in capsys.readouterr().out
+        assert found[scale]["scale"]["scaled"] == pytest.approx(found[scale]["metrics"]["abs_rel"], rel=1e-3)
+        assert found[scale]["scale"]["frames"] == 1
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--scale", "ranges:64", "--median-scaling"])
+    assert left.value.code == 2
