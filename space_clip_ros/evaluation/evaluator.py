@@ -22,6 +22,8 @@ Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 Predict = Callable[[Image], Depth]
 PredictBatch = Callable[[Sequence[Image]], list[Depth]]
+Correct = Callable[[RgbdFrame, Depth], Depth]
+"""Returns the depth to compare, of a frame and the depth predicted of it, such as one scaled for its camera."""
 Rescale = Callable[[int, Depth, RgbdFrame], tuple[Depth, Depth]]
 """Maps a frame's index, its depth at the truth's size and the frame to the depth and the truth to compare."""
 
@@ -57,6 +59,11 @@ class FrameScore(NamedTuple):
     label: str
     metrics: dict[str, float] | None
     bands: dict[str, BandErrors] | None = None
+
+
+def uncorrected(frame: RgbdFrame, depth: Depth) -> Depth:
+    """Return depth as it was predicted."""
+    return depth
 
 
 def prepared_frames(
@@ -95,6 +102,8 @@ def evaluate(
     protocol: EvaluationProtocol,
     on_frame: Callable[[FrameScore], None] = lambda score: None,
     batch: int = 1,
+    correct: Correct = uncorrected,
+    on_depth: Callable[[int, RgbdFrame, Depth], None] = lambda index, frame, depth: None,
     rescale: Rescale | None = None,
 ) -> list[FrameScore]:
     """Score every frame.
@@ -105,6 +114,8 @@ def evaluate(
         protocol: how to compare.
         on_frame: called with each score, in order.
         batch: largest number of images predicted together; they are neighbours of one size.
+        correct: called with each frame, as the protocol prepares it, and its predicted depth.
+        on_depth: called with each frame's index, the prepared frame and the depth that is compared, in order.
         rescale: what to do with each depth map before it is compared, in the frames' order.
 
     Raises:
@@ -115,10 +126,11 @@ def evaluate(
     for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
         depths = predict([frame.image for _, frame in group])
         for (index, frame), depth in zip(group, depths, strict=True):
-            truth = frame.depth
+            corrected, truth = correct(frame, depth), frame.depth
             if rescale is not None:
-                depth, truth = rescale(index, protocol.fit(depth, truth), frame)
-            score = score_frame(index, frames.label(index), depth, truth, protocol)
+                corrected, truth = rescale(index, protocol.fit(corrected, truth), frame)
+            on_depth(index, frame, corrected)
+            score = score_frame(index, frames.label(index), corrected, truth, protocol)
             scores.append(score)
             on_frame(score)
     return scores

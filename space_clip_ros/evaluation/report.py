@@ -13,10 +13,18 @@ import numpy as np
 
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.distance_bands import ALL, BandErrors, mean_bands
-from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, Predict, mean_metrics
+from space_clip_ros.evaluation.evaluator import (
+    Correct,
+    FrameScore,
+    FrameSequence,
+    Predict,
+    mean_metrics,
+    uncorrected,
+)
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
+from space_clip_ros.evaluation.temporal import TemporalReport
 from space_clip_ros.files import write_whole, written_whole
 from space_clip_ros.geometry.image_file import write_rgb
 
@@ -80,6 +88,8 @@ class EvaluationReport:
         metrics: averaged metrics, by name.
         bands: errors by distance, as in :class:`Summary`.
         groups: the same for groups of frames, by their names; empty if not asked for.
+        focal_scaling: what was done about cameras' fields of view, and for how many frames.
+        temporal: how steady depth is; None if not asked for.
         scale: what evidence for the scale did to the error; None if not asked for.
     """
 
@@ -93,6 +103,8 @@ class EvaluationReport:
     metrics: dict[str, float]
     bands: dict[str, BandErrors]
     groups: dict[str, Summary]
+    focal_scaling: dict[str, int] = dataclasses.field(default_factory=dict)
+    temporal: TemporalReport | None = None
     scale: dict[str, Any] | None = None
 
     @classmethod
@@ -145,6 +157,7 @@ def write_worst(
     predict: Predict,
     frames: FrameSequence,
     protocol: EvaluationProtocol,
+    correct: Correct = uncorrected,
     factors: Mapping[int, float] | None = None,
 ) -> Iterator[Path]:
     """Predict and draw frames again, in the order given, and yield the paths of the pictures.
@@ -156,7 +169,8 @@ def write_worst(
     """
     for rank, score in enumerate(scores, start=1):
         frame = protocol.prepare(frames[score.number])
-        depth = protocol.fit(predict(frame.image), frame.depth) * np.float32((factors or {}).get(score.number, 1.0))
+        depth = protocol.fit(correct(frame, predict(frame.image)), frame.depth)
+        depth *= np.float32((factors or {}).get(score.number, 1.0))
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
         write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

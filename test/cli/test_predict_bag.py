@@ -176,7 +176,7 @@ def test_options_override_the_parameter_file_even_with_a_default(tmp_path: Path)
     file = tmp_path / "depth.yaml"
     file.write_text("/**: {ros__parameters: {backend: torch, precision: fp16, max_age: 3.0}}\n", encoding="utf-8")
     parser = argparse.ArgumentParser()
-    predict_bag.add_loading(parser)
+    predict_bag.add_shared(parser)
     predict_bag.add_arguments(parser)
     settings = predict_bag.settings_of(parser.parse_args(["--backend", "auto", "--params-file", str(file)]))
     assert (settings.backend, settings.precision, settings.max_age) == ("auto", "fp16", 3.0)
@@ -199,7 +199,7 @@ def test_nodes_are_named_as_in_any_parameter_file(tmp_path: Path, text: str, max
     file = tmp_path / "depth.yaml"
     file.write_text(text, encoding="utf-8")
     parser = argparse.ArgumentParser()
-    predict_bag.add_loading(parser)
+    predict_bag.add_shared(parser)
     predict_bag.add_arguments(parser)
     settings = predict_bag.settings_of(parser.parse_args(["--params-file", str(file)]))
     assert settings.max_age == max_age

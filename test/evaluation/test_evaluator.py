@@ -112,3 +112,20 @@ def test_flip_averaging_by_hand():
         return (picture[..., 0] + np.array([3.0, 2.0, 1.0])).astype(np.float32)
 
     np.testing.assert_array_equal(flip_averaged(first_channel)(image), [[6, 2, 2]] * 2)
+
+
+def test_depth_is_corrected_before_it_is_compared_and_shown():
+    shown: list[tuple[int, float]] = []
+
+    def correct(frame: RgbdFrame, depth: np.ndarray) -> np.ndarray:
+        return depth * np.float32(2.0 / predict(frame.image)[0, 0])
+
+    scores = evaluate(
+        one_by_one(predict),
+        NumberedFrames(3),
+        PROTOCOL,
+        correct=correct,
+        on_depth=lambda index, frame, depth: shown.append((index, float(depth[0, 0]))),
+    )
+    assert [score.metrics["abs_rel"] for score in scores] == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
+    assert shown == [(index, pytest.approx(2.0)) for index in range(3)]

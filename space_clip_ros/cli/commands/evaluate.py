@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,13 @@ from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
+    from space_clip_ros.data.frames import RgbdFrame
     from space_clip_ros.evaluation.distance_bands import BandErrors
-    from space_clip_ros.evaluation.evaluator import PredictBatch
+    from space_clip_ros.evaluation.evaluator import Depth, PredictBatch
     from space_clip_ros.evaluation.protocol import EvaluationProtocol
     from space_clip_ros.evaluation.report import EvaluationReport, Summary
+    from space_clip_ros.evaluation.temporal import TemporalReport
+    from space_clip_ros.inference.backend import ModelInfo
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
 
@@ -67,7 +71,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--min-depth", type=float, metavar="M", help="metres (default: the settings' model.min_depth)")
     parser.add_argument("--max-depth", type=float, metavar="M", help="metres (default: the settings' model.max_depth)")
-    add_settings(parser, NodeConfig, "backend", "device", "precision")
+    add_settings(parser, NodeConfig, "focal_scaling", "backend", "device", "precision")
     parser.add_argument(
         "--batch",
         type=positive,
@@ -76,6 +80,9 @@ def add_parser(subparsers: Any) -> None:
         help="images per run, if the model takes several (default: %(default)s)",
     )
     parser.add_argument("--by", choices=GROUPS, help="also report each scene (or drive), or each folder, on its own")
+    parser.add_argument(
+        "--temporal", action="store_true", help="also report how steady depth is from frame to consecutive frame"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per image here")
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="draw the N frames with the largest abs_rel")
@@ -94,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst_frames
     from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
+    from space_clip_ros.evaluation.temporal import TemporalAverage, follows
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig
@@ -105,15 +113,28 @@ def run(args: argparse.Namespace) -> int:
         groups = _groups(args.by, frames)
         scale = _scale(args, protocol, frames)
         predict = flip_averaged(predictor) if args.flip else predictor
+        info = predictor.info
+        scaler, steadiness = _FocalScaler(args.focal_scaling, info), TemporalAverage(protocol)
+
+        def on_depth(index: int, frame: RgbdFrame, depth: Depth) -> None:
+            if args.temporal:
+                consecutive = index > 0 and follows(frames.files(index - 1), frames.files(index))
+                steadiness.add(index, frame, depth, consecutive)
+
         with progress_bar(len(frames), "evaluating") as bar:
             together = one_by_one(predict) if args.flip or not predictor.batches else _batched(predictor)
-            scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch, scale)
-        info = predictor.info
+            scores = evaluate(
+                together, frames, protocol, lambda scored: bar.update(), args.batch, scaler, on_depth, scale
+            )
         report = EvaluationReport.from_scores(
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
         )
-        if scale is not None:
-            report = dataclasses.replace(report, scale=dataclasses.asdict(scale.result()))
+        report = dataclasses.replace(
+            report,
+            focal_scaling=dict(scaler.said),
+            temporal=steadiness.report() if args.temporal else None,
+            scale=None if scale is None else dataclasses.asdict(scale.result()),
+        )
         _show(report, args.by)
         for line in lines(scale.result()) if scale is not None else ():
             say(line)
@@ -122,9 +143,30 @@ def run(args: argparse.Namespace) -> int:
         if args.csv:
             write_csv(args.csv, scores)
         factors = None if scale is None else scale.factors
-        for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol, factors):
+        for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol, scaler, factors):
             say(f"wrote {path}")
     return 0
+
+
+class _FocalScaler:
+    """Scales the depth of each frame for its camera, and counts what was done."""
+
+    def __init__(self, mode: str, info: ModelInfo) -> None:
+        self._mode = mode
+        self._info = info
+        self.said: Counter[str] = Counter()
+
+    def __call__(self, frame: RgbdFrame, depth: Depth) -> Depth:
+        import numpy as np
+
+        from space_clip_ros.errors import DataError
+        from space_clip_ros.perception.focal_scaling import focal_scaling
+
+        focal = focal_scaling(self._mode, frame.camera, self._info.training_camera)
+        if focal.problem:
+            raise DataError("--focal-scaling", focal.problem, "give --focal-scaling auto")
+        self.said[focal.text] += 1
+        return depth if focal.factor == 1.0 else depth * np.float32(focal.factor)
 
 
 def _batched(predictor: Predictor) -> PredictBatch:
@@ -175,6 +217,8 @@ def _groups(by: str | None, frames: FrameCollection) -> list[str]:
 def _show(report: EvaluationReport, by: str | None) -> None:
     skipped = f", {report.skipped} more without depth to compare" if report.skipped else ""
     say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}")
+    for text, frames in report.focal_scaling.items():
+        say(f"  {text} ({frames} frames)")
     for name, value in report.metrics.items():
         say(f"  {name:<9} {value:9.4f}")
     say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
@@ -184,6 +228,17 @@ def _show(report: EvaluationReport, by: str | None) -> None:
         say(f"  {'frames':<9} {'rmse':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}  {by}")
     for name, group in report.groups.items():
         say(f"  {group.frames:<9} {_group_figures(group)}  {name}")
+    if report.temporal is not None:
+        _show_temporal(report.temporal)
+
+
+def _show_temporal(temporal: TemporalReport) -> None:
+    pairs = f"{temporal.pairs} pair{'s' if temporal.pairs > 1 else ''}"
+    say(f"changes of log depth over {pairs} of consecutive frames, where the truth is static")
+    say(f"  {'distance':<9} {'pixels':>9} {'flicker':>9} {'depth':>9} {'truth':>9}")
+    for name, band in temporal.bands.items():
+        say(f"  {name:<9} {band.share:>9.1%} {band.flicker:>9.4f} {band.prediction:>9.4f} {band.truth:>9.4f}")
+    say(f"  of the flicker, {temporal.whole:.4f} is a change of scale that the whole image shares")
 
 
 def _figures(errors: BandErrors | None) -> str:

@@ -10,9 +10,11 @@ import torch
 from space_clip_ros import settings
 from space_clip_ros.cli.main import main
 from space_clip_ros.data.collection import FrameCollection, open_sources
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import write_depth_png
 from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.model import build, load_checkpoint, save_checkpoint
+from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
 from space_clip_ros.training.validation import Validator
@@ -111,6 +113,63 @@ def test_the_bundled_onnx_file_is_compared_by_both_protocols(run_yaml, project_r
         metrics = json.loads(file.read_text())["metrics"]
         # Frame 40 was not trained on; a model that reads it at all is far better than the mean depth's 0.4.
         assert 0.0 < metrics["abs_rel"] < 0.3 and metrics["a1"] > 0.6
+
+
+@pytest.fixture()
+def wide(tmp_path: Path) -> list[str]:
+    """The bundled model on a synthetic camera of 90 degrees."""
+    camera = PinholeCamera(128, 64, 64.0, 64.0, 64.5, 32.5)
+    drive = write_drive(tmp_path / "wide", 2, 5, camera, layout="city", scans=False)
+    (tmp_path / "wide.yaml").write_text(f"data: {{validation: [{{path: {drive}}}]}}\n", encoding="utf-8")
+    data = str(tmp_path / "wide.yaml")
+    return ["evaluate", "--model", "road_tiny", "--data", data, "--protocol", "standard", "--crop", "none"]
+
+
+def test_depth_is_scaled_for_the_frames_camera(wide, tmp_path, capsys):
+    found = {}
+    for mode in ("auto", "always", "never"):
+        assert main([*wide, "--focal-scaling", mode, "--json", str(tmp_path / "e.json")]) == 0
+        found[mode] = json.loads((tmp_path / "e.json").read_text())
+    # sqrt(64 / 128 * 64 / 64 / (721.54 / 1242 * 721.54 / 375)) = 0.669
+    text = "depth x 0.669 for the field of view: this camera sees 90 x 53 degrees, the training camera 81 x 29"
+    assert f"{text} (2 frames)" in capsys.readouterr().out
+    assert found["auto"]["focal_scaling"] == {text: 2}
+    assert found["auto"]["metrics"] == found["always"]["metrics"]
+    near, far = found["auto"]["bands"]["all"]["bias"], found["never"]["bands"]["all"]["bias"]
+    # Clipping to 80 m makes it a little less than the factor.
+    assert (1 + near) / (1 + far) == pytest.approx(0.669, abs=0.02)
+
+
+def test_the_training_cameras_numbers_do_not_change(run_yaml, tmp_path):
+    found = []
+    for mode in ("auto", "never"):
+        arguments = ["evaluate", "--model", "road_tiny", "--data", str(run_yaml), "--protocol", "standard"]
+        assert main([*arguments, "--focal-scaling", mode, "--json", str(tmp_path / "e.json")]) == 0
+        found.append(json.loads((tmp_path / "e.json").read_text()))
+    assert found[0]["metrics"] == found[1]["metrics"]
+    assert next(iter(found[0]["focal_scaling"])).startswith("depth needs no focal factor")
+
+
+def test_always_needs_both_cameras(command, capsys):
+    assert main([*command, "--protocol", "standard", "--focal-scaling", "always"]) == 1
+    assert "the model does not say which camera it was trained with; give --focal-scaling auto" in (
+        capsys.readouterr().err
+    )
+
+
+def test_steadiness_of_a_drive(wide, tmp_path, capsys):
+    assert main([*wide, "--temporal", "--json", str(tmp_path / "e.json")]) == 0
+    assert "changes of log depth over 1 pair of consecutive frames" in capsys.readouterr().out
+    found = json.loads((tmp_path / "e.json").read_text())["temporal"]
+    everything = found["bands"]["all"]
+    assert found["pairs"] == 1 and everything["share"] == 1.0
+    assert 0.0 < everything["truth"] < 0.05 < 0.5 > everything["flicker"] > 0.0
+
+
+def test_steadiness_needs_consecutive_frames(wide, capsys):
+    data = f"data.validation=[{{path: {Path(wide[4]).parent}, step: 2}}]"
+    assert main([*wide, data, "--temporal"]) == 1
+    assert "no two consecutive frames with static truth" in capsys.readouterr().err
 
 
 def test_scale_is_measured_and_reported(project_root, kitti_drive_dir, run_yaml, tmp_path, capsys):

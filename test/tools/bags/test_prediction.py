@@ -26,6 +26,7 @@ from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import depth_from_image
+from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.tools.bags import messages, prediction, qos
 from space_clip_ros.tools.bags.kitti_to_bag import write_bag
 from space_clip_ros.tools.bags.options import BagOptions
@@ -76,8 +77,12 @@ def test_depth_is_the_models_own(
     found = decoded(tmp_path / "out")
     topic = "/image/compressed" if compressed else "/image"
     pictures = [compressed_to_rgb(image) if compressed else image_to_rgb(image) for image in found[topic]]
+    camera = messages_camera(found["/depth/camera_info"][0])
+    focal = focal_scaling("auto", camera, predictor.info.training_camera)
+    assert focal.factor != 1.0
+    assert added.focal == {topic: focal.text}
     for index, (image, rgb) in enumerate(zip(found[topic], pictures, strict=True)):
-        metres = predictor.run_batch(pictures)[index].depth
+        metres = predictor.run_batch(pictures)[index].depth * np.float32(focal.factor)
         depth = invalidate(metres, settings.min_depth, settings.max_depth)
         np.testing.assert_array_equal(depth_from_image(found["/depth/image"][index]), depth)
         color = image_to_rgb(found["/depth/color"][index])
