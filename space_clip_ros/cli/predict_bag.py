@@ -18,7 +18,12 @@ _SHARED = ("model", "backend", "device", "precision", "focal_scaling")
 """Settings that are options of their own, for image files and for bags."""
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
 _OUTPUTS = ("points", "color", "uncertainty", "obstacles", "scan")
-_ONLY_BAGS = {"image": "--image", **{name: f"--{name}" for name in _OUTPUTS}, "params_file": "--params-file"}
+_ONLY_BAGS = {
+    "image": "--image",
+    **{name: f"--{name}" for name in _OUTPUTS},
+    "params_file": "--params-file",
+    "scale_points": "--scale-points",
+}
 _NODE = "depth"
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
 
@@ -37,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in _OUTPUTS:
         bags.add_argument(f"--{name}", action="store_true", help=f"also add depth/{name}")
     bags.add_argument("--storage", choices=STORAGES, help="file format of the new bag (default: the bag's own)")
+    bags.add_argument(
+        "--scale-points",
+        metavar="TOPIC",
+        help="point clouds for scale.mode ranges (default: scale/points beside the images)",
+    )
     bags.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of depth_node, as ROS writes them")
 
 
@@ -68,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
     outputs += [f"depth/{name}" for name in _OUTPUTS if getattr(args, name)]
     if args.scan and settings.scan.frame_id:
         raise ConfigError("scan.frame_id", "needs TF, which is not read from bags", "leave it empty")
-    options = PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings)
+    options = PredictionOptions(
+        tuple(args.image or ()), tuple(outputs), args.storage, settings, args.scale_points or ""
+    )
     with (
         ending_on_sigterm(),
         load_predictor(settings.model, **settings.running()) as predictor,

@@ -26,6 +26,9 @@ from space_clip_ros.perception.scale_filter import ScaleFilter
 
 Measured: TypeAlias = MeasuredPoints | MeasuredCone
 
+TOGETHER_S = 0.1
+"""Largest difference of stamps at which a measurement belongs to an image, seconds."""
+
 _TILTS = 200
 """Newest frames whose usual pitch of the ground is known: 20 s at 10 Hz."""
 _FEWEST_TILTS = 10

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import ScaleConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, valid
-from space_clip_ros.geometry.ground_plane import LEVEL, NoGround, fit_ground_plane, ground_pixels
+from space_clip_ros.geometry.ground_plane import LEVEL, NoGround, fit_ground_plane, ground_pixels, up_vector
 from space_clip_ros.geometry.rigid import Matrix, moved
 
 CAMERA_HEIGHT = "camera height"
@@ -104,6 +105,14 @@ class CameraMount:
         """Check the height."""
         if not 0 < self.height_m < math.inf:
             raise InputError(f"the camera's height above the ground must be above 0 metres, got {self.height_m}")
+
+
+def configured_mount(settings: ScaleConfig) -> CameraMount | None:
+    """Return the mount that the parameters give; None if ``scale.camera_height`` is 0."""
+    if not settings.camera_height:
+        return None
+    up = up_vector(math.degrees(settings.camera_roll), math.degrees(settings.camera_pitch))
+    return CameraMount(settings.camera_height, up)
 
 
 @dataclass(frozen=True)

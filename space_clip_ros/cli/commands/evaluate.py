@@ -144,10 +144,11 @@ def run(args: argparse.Namespace) -> int:
         if args.edges and "boundaries" not in report.edges:
             raise DataError(args.data, "no validation frame has dense depth, which --edges needs", _DENSE)
         report = dataclasses.replace(
-            report, focal_scaling=dict(scaler.said), temporal=steadiness.report() if args.temporal else None
+            report,
+            focal_scaling=dict(scaler.said),
+            temporal=steadiness.report() if args.temporal else None,
+            scale=None if scale is None else dataclasses.asdict(scale.result()),
         )
-        if scale is not None:
-            report = dataclasses.replace(report, scale=dataclasses.asdict(scale.result()))
         _show(report, args.by)
         for line in lines(scale.result()) if scale is not None else ():
             say(line)

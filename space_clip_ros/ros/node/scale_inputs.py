@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,18 +11,15 @@ from sensor_msgs.msg import PointCloud2, Range
 
 from space_clip_ros.config import NodeConfig, ScaleConfig
 from space_clip_ros.errors import InputError
-from space_clip_ros.geometry.ground_plane import up_vector
 from space_clip_ros.geometry.rigid import Matrix, pose_from_angles
 from space_clip_ros.messages import stamp_ns, xyz_from_cloud
 from space_clip_ros.perception.frame import ScaleRequest
-from space_clip_ros.perception.scale import FrameEvidence, Measured, MetricScale
-from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredCone, MeasuredPoints
+from space_clip_ros.perception.scale import TOGETHER_S, FrameEvidence, Measured, MetricScale
+from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredCone, MeasuredPoints, configured_mount
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.transforms import Transforms
 
-_TOGETHER_S = 0.1
-"""Largest difference of stamps at which a measurement belongs to an image."""
 _MOST_POINTS = 20_000
 
 
@@ -107,9 +103,9 @@ class ScaleInputs:
         return ScaleRequest(self._scale, known)
 
     def _mount(self, settings: ScaleConfig, frame_id: str) -> CameraMount | str:
-        if settings.camera_height:
-            up = up_vector(math.degrees(settings.camera_roll), math.degrees(settings.camera_pitch))
-            return CameraMount(settings.camera_height, up)
+        configured = configured_mount(settings)
+        if configured is not None:
+            return configured
         if not settings.ground_frame:
             return "scale.camera_height is 0 and scale.ground_frame is empty"
         pose = self._transforms.pose(settings.ground_frame, frame_id)
@@ -130,7 +126,7 @@ class ScaleInputs:
             if message is None:
                 continue
             apart = _seconds(message.header.stamp) - _seconds(header.stamp)
-            if stamp_ns(message) and abs(apart) > _TOGETHER_S:
+            if stamp_ns(message) and abs(apart) > TOGETHER_S:
                 problems.append(f"the newest {topic} is {apart:+.2f} s from the image")
                 continue
             pose = self._pose(settings, header.frame_id, message.header.frame_id)

@@ -207,3 +207,22 @@ def test_uncertainty_is_evaluated_where_the_model_has_it(run_yaml, tmp_path, cap
     assert 0.0 <= found["within_1_sigma"] <= found["within_2_sigma"] <= 1.0
     assert main([*command, "--protocol", "standard", "--flip", *files]) == 0
     assert json.loads((tmp_path / "e.json").read_text())["uncertainty"] is None
+
+
+def test_scale_is_measured_and_reported(project_root, kitti_drive_dir, run_yaml, tmp_path, capsys):
+    model, frames = (
+        project_root / "models" / "road_tiny.onnx",
+        f"data.validation=[{{path: {kitti_drive_dir}, frames: [40, 41]}}]",
+    )
+    command = ["evaluate", "--model", str(model), "--data", str(run_yaml), frames, "--protocol", "standard"]
+    found = {}
+    for scale in ("camera_height:1.65", "ranges:64"):
+        file = tmp_path / "e.json"
+        assert main([*command, "--scale", scale, "--json", str(file)]) == 0
+        found[scale] = json.loads(file.read_text())
+        assert f"scale {scale}, each frame alone" in capsys.readouterr().out
+        assert found[scale]["scale"]["scaled"] == pytest.approx(found[scale]["metrics"]["abs_rel"], rel=1e-3)
+        assert found[scale]["scale"]["frames"] == 1
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--scale", "ranges:64", "--median-scaling"])
+    assert left.value.code == 2
