@@ -139,6 +139,12 @@ class ModelConfig:
     )
 
     @property
+    def uncertainty_grid(self) -> tuple[int, int]:
+        """Rows and columns of the uncertainty that the network makes: half of those of :attr:`depth_grid`."""
+        rows, columns = self.depth_grid
+        return rows // 2, columns // 2
+
+    @property
     def depth_grid(self) -> tuple[int, int]:
         """Rows and columns of the depth that the network makes: each block of the decoder doubles the patch grid."""
         rows, columns = (size // self.encoder.patch_size for size in self.input_size)

@@ -50,7 +50,7 @@ class EmulatedSession:
         return self.estimate(images)[0]
 
     def estimate(self, images: Rgb) -> tuple[Depth, ...]:
-        """Map (B, H, W, 3) uint8 RGB to depth and, if the graph gives it, its uncertainty: (B, H, W) float32 metres."""
+        """Map (B, H, W, 3) uint8 RGB to each of the graph's outputs."""
         *maps, largest = self._session.run([*self._outputs, _LARGEST_NAME], {INPUT_NAME: images})
         # a NaN must not be lost in the maximum
         self.largest = max(self.largest, float(np.nan_to_num(largest, nan=np.inf)))

@@ -27,6 +27,8 @@ from space_clip_ros.inference.metadata import (
     BATCH_NAME,
     HEIGHT_NAME,
     INPUT_NAME,
+    OUTPUT_NAME,
+    UNCERTAINTY_NAME,
     WIDTH_NAME,
     OnnxMetadata,
 )
@@ -74,7 +76,8 @@ def export(
 ) -> ExportReport:
     """Write a model as an ONNX file: ``image`` uint8 (B, H, W, 3) RGB in, ``depth`` float32 (B, H, W) metres out.
 
-    A model with uncertainty has a second output, ``uncertainty``: one standard deviation of depth, likewise.
+    A model with uncertainty has a second output, ``uncertainty`` float32 (B, h, w): one standard deviation as a share
+    of depth, at half of the network's input size.
 
     The file appears only after ONNX Runtime has given PyTorch's depth on synthetic images and on those given; for int8,
     whose scales fit real images only, on those given.
@@ -179,7 +182,8 @@ def _traced(
 ) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
-    outputs = OnnxMetadata(network.config).outputs
+    config = network.config
+    outputs = {OUTPUT_NAME: None, **({UNCERTAINTY_NAME: config.uncertainty_grid} if config.uncertainty else {})}
     # 2, if it takes any number: tracing would treat a size of 1 as one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
     return trace(ImageToEstimate(network, size, bands).eval(), example, INPUT_NAME, outputs, symbolic)

@@ -178,17 +178,17 @@ def prove(
 
 
 def _check_differences(differences: Differences, precision: str, runtime: str) -> None:
-    _check_difference(differences.depth, TOLERANCES[precision], runtime)
-    if differences.uncertainty is not None:
-        tolerance = UNCERTAINTY_TOLERANCES[precision]
-        _check_difference(differences.uncertainty, tolerance, f"the uncertainty of {runtime}")
+    depth, uncertainty = differences
+    _check_difference(depth, TOLERANCES[precision], runtime, f" ({depth.absolute:.2g} m)")
+    if uncertainty is not None:
+        _check_difference(uncertainty, UNCERTAINTY_TOLERANCES[precision], f"the uncertainty of {runtime}")
 
 
-def _check_difference(difference: Difference, tolerance: _Tolerance, runtime: str) -> None:
+def _check_difference(difference: Difference, tolerance: _Tolerance, runtime: str, metres: str = "") -> None:
     if difference.relative > tolerance.pixel:
         raise ExportError(
-            f"{runtime} differs from PyTorch by {difference.relative:.2g} relative ({difference.absolute:.2g} m), more "
-            f"than {tolerance.pixel:g}"
+            f"{runtime} differs from PyTorch by {difference.relative:.2g} relative{metres}, more than "
+            f"{tolerance.pixel:g}"
         )
     if difference.mean > tolerance.mean:
         raise ExportError(

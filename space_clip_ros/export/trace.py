@@ -19,7 +19,11 @@ OPSET = 17
 
 
 def trace(
-    module: nn.Module, image: Tensor, input_name: str, output_names: Sequence[str], symbolic: Mapping[int, str]
+    module: nn.Module,
+    image: Tensor,
+    input_name: str,
+    outputs: Mapping[str, Sequence[int] | None],
+    symbolic: Mapping[int, str],
 ) -> onnx.ModelProto:
     """Return ``module`` as a graph in which everything that does not depend on the image is a constant.
 
@@ -27,22 +31,30 @@ def trace(
         module: one tensor in, one or several out, in evaluation mode.
         image: an example input.
         input_name: name of the graph's input.
-        output_names: names of its outputs, whose axes have the sizes of the input's first axes.
+        outputs: names of its outputs, each with the sizes of its axes behind the first, or None if its axes have the
+            sizes of the input's first axes.
         symbolic: axis to name of the sizes left open, the same for input and outputs.
     """
     with TemporaryDirectory(prefix="space_clip_export_") as folder:
         traced = Path(folder, "traced.onnx")
-        _export(module, image, traced, input_name, output_names, dict(symbolic))
+        _export(module, image, traced, input_name, outputs, dict(symbolic))
         graph = fold_constants(traced)
-    _name_axes(graph, image, symbolic)
+    _name_axes(graph, image, outputs, symbolic)
     graph.producer_name, graph.producer_version = "space_clip_ros", __version__
     onnx.checker.check_model(graph)
     return graph
 
 
 def _export(
-    module: nn.Module, image: Tensor, file: Path, input_name: str, output_names: Sequence[str], axes: dict[int, str]
+    module: nn.Module,
+    image: Tensor,
+    file: Path,
+    input_name: str,
+    outputs: Mapping[str, Sequence[int] | None],
+    axes: dict[int, str],
 ) -> None:
+    batch = {axis: name for axis, name in axes.items() if axis == 0}
+    dynamic = {input_name: axes, **{name: batch if sizes else axes for name, sizes in outputs.items()}}
     with warnings.catch_warnings(), torch.inference_mode():
         # PyTorch calls this exporter legacy, but the new one needs one more package. It also warns about every check
         # of a shape; those checks hold for all sizes here.
@@ -54,17 +66,22 @@ def _export(
             opset_version=OPSET,
             dynamo=False,
             input_names=[input_name],
-            output_names=list(output_names),
-            dynamic_axes=dict.fromkeys((input_name, *output_names), axes) if axes else None,
+            output_names=list(outputs),
+            dynamic_axes=dynamic if axes else None,
         )
 
 
-def _name_axes(graph: onnx.ModelProto, image: Tensor, symbolic: Mapping[int, str]) -> None:
-    """Give the outputs' axes the input's sizes and names; tracing invents a name for each size it cannot infer."""
+def _name_axes(
+    graph: onnx.ModelProto, image: Tensor, outputs: Mapping[str, Sequence[int] | None], symbolic: Mapping[int, str]
+) -> None:
+    """Give the outputs' axes their sizes and names; tracing invents a name for each size it cannot infer."""
     for output in graph.graph.output:
+        sizes = outputs[output.name]
         for axis, dimension in enumerate(output.type.tensor_type.shape.dim):
             dimension.Clear()
-            if axis in symbolic:
+            if axis and sizes is not None:
+                dimension.dim_value = sizes[axis - 1]
+            elif axis in symbolic:
                 dimension.dim_param = symbolic[axis]
             else:
                 dimension.dim_value = image.shape[axis]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.config import ModelConfig
+from space_clip_ros.geometry.depth import resize_bilinear
 
 Rgb = npt.NDArray[np.uint8]
 Depth = npt.NDArray[np.float32]
@@ -63,13 +64,21 @@ class Prediction(NamedTuple):
         depth: (H, W) float32 metres, the caller's own array.
         stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference`` and, if the backend copies depth in a
             step of its own, ``copy_out``.
-        uncertainty: (H, W) float32, one standard deviation of depth, metres, the caller's own array; None if the model
-            gives none (``ModelInfo.uncertainty``).
+        relative_deviation: (h, w) float32, one standard deviation as a share of depth, over the whole image but at the
+            size that the network makes it; None if the model gives none (``ModelInfo.uncertainty``).
     """
 
     depth: Depth
     stages_ms: dict[str, float]
-    uncertainty: Depth | None = None
+    relative_deviation: Depth | None = None
+
+    @property
+    def uncertainty(self) -> Depth | None:
+        """(H, W) float32, one standard deviation of depth, metres, made at each call; None if the model gives none."""
+        if self.relative_deviation is None:
+            return None
+        height, width = self.depth.shape
+        return np.asarray(self.depth * resize_bilinear(self.relative_deviation, width, height), np.float32)
 
 
 class Backend(Protocol):
@@ -143,6 +152,6 @@ def model_info(
 
 
 def prediction(maps: Sequence[Depth], stages_ms: dict[str, float]) -> Prediction:
-    """Return the prediction of an image's maps: depth and, if the model gives it, its uncertainty."""
+    """Return the prediction of an image's maps: depth and, if the model gives it, its relative deviation."""
     depth, *more = maps
     return Prediction(depth, stages_ms, *more)

@@ -86,10 +86,11 @@ class OnnxSessions:
         return self._run(images, (OUTPUT_NAME,))[0]
 
     def estimate(self, images: Rgb) -> tuple[Depth, ...]:
-        """Map contiguous (B, H, W, 3) uint8 RGB to depth and, if the model gives it, one standard deviation of it.
+        """Map contiguous (B, H, W, 3) uint8 RGB to depth and, if the model gives it, its uncertainty.
 
         Returns:
-            One or two of (B, H, W) float32 metres.
+            (B, H, W) float32 metres; and perhaps (B, h, w) float32, one standard deviation as a share of depth, at the
+            size that the network makes it.
 
         Raises:
             InputError: as :meth:`run`.

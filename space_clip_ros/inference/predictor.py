@@ -63,9 +63,10 @@ class Predictor:
             BackendError: as :meth:`__call__`.
         """
         prediction = self.run(rgb)
-        if prediction.uncertainty is None:
+        uncertainty = prediction.uncertainty
+        if uncertainty is None:
             raise no_uncertainty(self.info)
-        return prediction.depth, prediction.uncertainty
+        return prediction.depth, uncertainty
 
     @property
     def batches(self) -> bool:

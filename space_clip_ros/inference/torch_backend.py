@@ -69,11 +69,13 @@ class TorchBackend:
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`."""
         height, width = images[0].shape[:2]
+        config = self._model.config
         try:
             found, stages_ms = self._runner((len(images), height, width))(images)
         except RuntimeError as error:
             raise torch_error(self.info.file, f"PyTorch failed on {self._device}: ", error, self._device) from error
-        return [prediction(list(self._finite(maps)), dict(stages_ms)) for maps in found]
+        sizes = [(height, width), *([config.uncertainty_grid] if config.uncertainty else [])]
+        return [prediction(_split(self._finite(numbers), sizes), dict(stages_ms)) for numbers in found]
 
     def device_memory(self) -> int | None:
         """Return the bytes PyTorch holds on the CUDA device; None on the CPU."""
@@ -84,11 +86,11 @@ class TorchBackend:
         with self._lock:
             self._runners.clear()
 
-    def _finite(self, maps: Depth) -> Depth:
-        """Reject maps that overflowed in half precision; float32 does not overflow."""
-        if self.info.precision == "fp16" and not np.isfinite(maps.sum()):
+    def _finite(self, numbers: Depth) -> Depth:
+        """Reject numbers that overflowed in half precision; float32 does not overflow."""
+        if self.info.precision == "fp16" and not np.isfinite(numbers.sum()):
             raise BackendError(self.info.file, "depth leaves the range of fp16", "give precision fp32")
-        return maps
+        return numbers
 
     def _runner(self, shape: tuple[int, int, int]) -> TorchRunner:
         with self._lock:
@@ -96,7 +98,7 @@ class TorchBackend:
                 cuda = self._device.type == "cuda"
                 graph = ImageToEstimate(self._model, shape[1:], 1 if cuda else RESIZE_BANDS).eval()
                 stream = CudaStream(self._device) if cuda else HostStream()
-                self._runners[shape] = TorchRunner(lambda images: _stacked(graph(images)), shape, stream)
+                self._runners[shape] = TorchRunner(lambda images: _joined(graph(images)), shape, stream)
                 if len(self._runners) > RUNNERS_KEPT:
                     self._runners.popitem(last=False)
             self._runners.move_to_end(shape)
@@ -131,6 +133,12 @@ def _device(asked: str) -> torch.device:
     return device
 
 
-def _stacked(maps: Sequence[Tensor]) -> Tensor:
-    """Return (B, maps, H, W), so that an image's depth and uncertainty are downloaded in one copy."""
-    return maps[0].unsqueeze(1) if len(maps) == 1 else torch.stack(list(maps), dim=1)
+def _joined(maps: Sequence[Tensor]) -> Tensor:
+    """Return (B, numbers), so that all maps of an image are downloaded in one copy."""
+    return maps[0].flatten(1) if len(maps) == 1 else torch.cat([one.flatten(1) for one in maps], dim=1)
+
+
+def _split(numbers: Depth, sizes: Sequence[tuple[int, int]]) -> list[Depth]:
+    """Return the maps that :func:`_joined` joined, of these heights and widths."""
+    ends = np.cumsum([height * width for height, width in sizes])[:-1]
+    return [part.reshape(size) for part, size in zip(np.split(numbers, ends), sizes, strict=True)]

@@ -79,7 +79,11 @@ class ImageToDepth(nn.Module):
 
 
 class ImageToEstimate(ImageToDepth):
-    """An :class:`ImageToDepth` that also gives the uncertainty of depth, if the model has it."""
+    """An :class:`ImageToDepth` that also gives the uncertainty of depth, if the model has it.
+
+    Uncertainty stays at the size that the network makes it. Resizing it to the image costs more than the network's own
+    work on it, so it is done outside and only when it is wanted.
+    """
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Estimate depth and, if the model can, one standard deviation of it.
@@ -88,8 +92,9 @@ class ImageToEstimate(ImageToDepth):
             image: (B, H, W, 3) uint8 RGB.
 
         Returns:
-            One or two of (B, H, W) float32 metres, at least 0.
+            (B, H, W) float32 metres, at least 0; and perhaps (B, h, w) float32, one standard deviation as a share of
+            depth, at half of the network's input size.
         """
         output = self.model(self.preprocess(image), (image.shape[1], image.shape[2]), auxiliary=False)
-        sigma = self.model.standard_deviation(output)
-        return (output.depth[:, 0],) if sigma is None else (output.depth[:, 0], sigma[:, 0])
+        relative = self.model.relative_deviation(output)
+        return (output.depth[:, 0],) if relative is None else (output.depth[:, 0], relative[:, 0])

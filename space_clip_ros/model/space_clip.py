@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +34,8 @@ class SpaceClipOutput(NamedTuple):
         auxiliary: depth maps of the auxiliary heads, coarse to fine, each (B, 1, H, W) metres; empty if not asked for
             or if the model has none.
         context: (B, width) global vector of the vision tower.
-        laplace_scale: (B, 1, H, W) scale of a Laplace distribution over the logarithm of depth, before calibration,
-            above 0; None if the model has no uncertainty.
+        laplace_scale: (B, 1, h, w) scale of a Laplace distribution over the logarithm of depth, before calibration,
+            above 0, at half the images' size; None if the model has no uncertainty.
     """
 
     depth: Tensor
@@ -117,17 +116,22 @@ class SpaceClip(nn.Module):
         depth = resize_bilinear(self.depth_head(features.semantic_decoder[-1]), size)
         heads = zip(self.auxiliary_heads, features.semantic_decoder, strict=False) if auxiliary else ()
         coarse = tuple(resize_bilinear(head(feature), size) for head, feature in heads)
-        return SpaceClipOutput(depth, coarse, features.context, self._laplace_scale(features, size))
+        return SpaceClipOutput(depth, coarse, features.context, self._laplace_scale(features))
 
-    def standard_deviation(self, output: SpaceClipOutput) -> Tensor | None:
-        """Return one standard deviation of an output's depth, (B, 1, H, W) metres; None without uncertainty.
+    def relative_deviation(self, output: SpaceClipOutput) -> Tensor | None:
+        """Return one standard deviation as a share of depth, (B, 1, h, w) as ``laplace_scale``; None without it.
 
         A Laplace distribution of scale b has the standard deviation ``sqrt(2) * b``. Here it is that of log depth, so
-        to first order depth's is ``depth * sqrt(2) * b``, times the calibrated ``config.uncertainty_factor``.
+        to first order it is a share of depth; ``config.uncertainty_factor`` calibrates it.
         """
         if output.laplace_scale is None:
             return None
-        return output.depth * output.laplace_scale * (math.sqrt(2.0) * self.config.uncertainty_factor)
+        return output.laplace_scale * (math.sqrt(2.0) * self.config.uncertainty_factor)
+
+    def standard_deviation(self, output: SpaceClipOutput) -> Tensor | None:
+        """Return one standard deviation of an output's depth, (B, 1, H, W) metres; None without uncertainty."""
+        relative = self.relative_deviation(output)
+        return None if relative is None else output.depth * resize_bilinear(relative, output.depth.shape[2:])
 
     def freeze_depth(self) -> None:
         """Freeze everything but the uncertainty head, batch norm statistics included, so that depth stays as it is.
@@ -150,11 +154,12 @@ class SpaceClip(nn.Module):
                 module.train(module is self.uncertainty_head)
         return self
 
-    def _laplace_scale(self, features: SpaceClipFeatures, size: Sequence[int]) -> Tensor | None:
+    def _laplace_scale(self, features: SpaceClipFeatures) -> Tensor | None:
         if self.uncertainty_head is None:
             return None
         # Detached: whatever this head learns, the features that depth is made of stay as they are.
-        return resize_bilinear(self.uncertainty_head(features.semantic_decoder[UNCERTAINTY_LEVEL].detach()), size)
+        scale: Tensor = self.uncertainty_head(features.semantic_decoder[UNCERTAINTY_LEVEL].detach())
+        return scale
 
 
 def build(config: ModelConfig, pretrained: str | Path | None = None) -> SpaceClip:

@@ -118,8 +118,8 @@ class DepthCore:
             metres = grid.of(metres)
         if estimate is not None and estimate.factor != 1.0:
             metres, scale = metres * np.float32(estimate.factor), scale * estimate.factor
-        uncertainty = None if prediction.uncertainty is None else grid.of(prediction.uncertainty)
-        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate, grid, uncertainty)
+        deviation = prediction.relative_deviation
+        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate, grid, deviation)
 
 
 def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, Any]]:

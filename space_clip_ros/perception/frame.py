@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector, without_discontinuities
-from space_clip_ros.geometry.depth import invalidate
+from space_clip_ros.geometry.depth import invalidate, resize_bilinear
 from space_clip_ros.geometry.ground_plane import up_vector
 from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
@@ -104,7 +104,7 @@ class DepthFrame:
         projector: makes the projector of the frame's camera.
         focal: the part of ``scale`` that is for the camera's field of view.
         grid: the image's pixels that have depth.
-        model_uncertainty: (h, w) float32, one standard deviation of the model's own depth, before ``scale``, metres;
+        relative_deviation: float32, one standard deviation as a share of depth, a map of any size over the whole image;
             None where the model gives none.
 
     Attributes:
@@ -125,7 +125,7 @@ class DepthFrame:
         focal: FocalScaling,
         estimate: ScaleEstimate | None = None,
         grid: PixelGrid = EVERY_PIXEL,
-        model_uncertainty: NDArray[np.float32] | None = None,
+        relative_deviation: NDArray[np.float32] | None = None,
     ) -> None:
         """Keep the arguments."""
         self.request = request
@@ -136,7 +136,7 @@ class DepthFrame:
         self.estimate = estimate
         self.left_out: dict[str, str] = {}
         self._metres = metres
-        self._model_uncertainty = model_uncertainty
+        self._relative_deviation = relative_deviation
         self._projector = projector
 
     @functools.cached_property
@@ -163,22 +163,20 @@ class DepthFrame:
     @functools.cached_property
     def uncertainty(self) -> NDArray[np.float32] | None:
         """(h, w) float32, one standard deviation of :attr:`depth`, metres, NaN where depth is; None where unknown."""
-        if self._model_uncertainty is None:
+        share = self._deviation_share
+        if share is None:
             return None
         out = self.request.allocate("uncertainty", self._metres.shape, np.float32)
-        np.multiply(self._model_uncertainty, np.float32(self.scale), out=out)
-        np.copyto(out, np.nan, where=np.isnan(self.depth))
-        return out
+        # NaN where depth is NaN.
+        return np.multiply(self.depth, share, out=out)
 
     def without_uncertain(self, depth: NDArray[np.float32], max_share: float) -> NDArray[np.float32]:
         """Return (h, w) depth with NaN where its standard deviation is a larger share of it than ``max_share``.
 
         Where the model gives no uncertainty, depth stays as it is.
         """
-        if self._model_uncertainty is None:
-            return depth
-        limit = self._metres * np.float32(max_share / self.scale)
-        return np.where(self._model_uncertainty <= limit, depth, np.float32(np.nan))
+        share = self._deviation_share
+        return depth if share is None else np.where(share <= np.float32(max_share), depth, np.float32(np.nan))
 
     @functools.cached_property
     def solid_depth(self) -> NDArray[np.float32]:
@@ -229,6 +227,13 @@ class DepthFrame:
             return Mount((x, y, z))
         up = up_vector(math.degrees(given.camera_roll), math.degrees(given.camera_pitch))
         return Mount(up, given.camera_height)
+
+    @functools.cached_property
+    def _deviation_share(self) -> NDArray[np.float32] | None:
+        if self._relative_deviation is None:
+            return None
+        height, width = self._image.shape[:2]
+        return self._grid.of(resize_bilinear(self._relative_deviation, width, height))
 
     def _cut(self, max_depth: float, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)

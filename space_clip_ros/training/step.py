@@ -13,6 +13,7 @@ from space_clip_ros.config import ModelConfig
 from space_clip_ros.data.dataset import Batch
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.blocks import resize_bilinear
 from space_clip_ros.model.space_clip import UNCERTAINTY_HEAD
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.losses import depth_loss, uncertainty_loss, valid_mask
@@ -146,7 +147,8 @@ class Stepper:
         )
         if output.laplace_scale is None:
             return losses
-        nll = uncertainty_loss(output.depth, output.laplace_scale, depth, valid_mask(depth, near, far))
+        scale = resize_bilinear(output.laplace_scale, depth.shape[2:])
+        nll = uncertainty_loss(output.depth, scale, depth, valid_mask(depth, near, far))
         return {**losses, "uncertainty": nll, "total": losses.get("total", 0.0) + nll}
 
     def _advance(self, lr: float) -> None:

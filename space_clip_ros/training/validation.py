@@ -163,8 +163,9 @@ class Validator:
         with torch.autocast(device.type, torch.bfloat16, enabled=self._config.runtime.bf16):
             output = self._model(inputs, auxiliary=False)
         sigma = self._model.standard_deviation(output)
-        depths, sigmas = _maps(output.depth), [None] * len(batch) if sigma is None else _maps(sigma)
-        return [Estimate(depth, uncertainty) for depth, uncertainty in zip(depths, sigmas, strict=True)]
+        if sigma is None:
+            return [Estimate(depth) for depth in _maps(output.depth)]
+        return [Estimate(*maps) for maps in zip(_maps(output.depth), _maps(sigma), strict=True)]
 
 
 def _maps(maps: Tensor) -> list[NDArray[np.float32]]:

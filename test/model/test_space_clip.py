@@ -136,7 +136,7 @@ def test_uncertainty_changes_nothing_else_and_trains_nothing_else(config: ModelC
     model = build(dataclasses.replace(config, uncertainty=True))
     out = model(images, (40, 56))
     assert torch.equal(plain(images, (40, 56)).depth, out.depth)
-    assert out.laplace_scale.shape == (2, 1, 40, 56) and float(out.laplace_scale.min()) > 0
+    assert out.laplace_scale.shape == (2, 1, 16, 16) and float(out.laplace_scale.min()) > 0
     assert plain(images).laplace_scale is None and plain.standard_deviation(plain(images)) is None
     out.laplace_scale.sum().backward()
     reached = {name.partition(".")[0] for name, tensor in model.named_parameters() if tensor.grad is not None}
@@ -145,8 +145,9 @@ def test_uncertainty_changes_nothing_else_and_trains_nothing_else(config: ModelC
 
 def test_the_standard_deviation_by_hand(config: ModelConfig, images: torch.Tensor) -> None:
     model = with_uncertainty_factor(build(dataclasses.replace(config, uncertainty=True)), 1.5)
-    out = model(images)._replace(depth=torch.full((1, 1, 2, 2), 10.0), laplace_scale=torch.full((1, 1, 2, 2), 0.1))
-    torch.testing.assert_close(model.standard_deviation(out), torch.full((1, 1, 2, 2), 10.0 * 0.1 * 2**0.5 * 1.5))
+    out = model(images)._replace(depth=torch.full((1, 1, 4, 6), 10.0), laplace_scale=torch.full((1, 1, 2, 3), 0.1))
+    torch.testing.assert_close(model.relative_deviation(out), torch.full((1, 1, 2, 3), 0.1 * 2**0.5 * 1.5))
+    torch.testing.assert_close(model.standard_deviation(out), torch.full((1, 1, 4, 6), 10.0 * 0.1 * 2**0.5 * 1.5))
 
 
 def test_a_frozen_depth_stays_in_evaluation_mode(config: ModelConfig) -> None:

@@ -327,8 +327,8 @@ class UncertainModel(RecordedModel):
         self.info = dataclasses.replace(self.info, uncertainty=True)
 
     def run_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
-        share = np.where(np.arange(WIDTH) < WIDTH // 2, np.float32(0.1), np.float32(0.3))
-        return [one._replace(uncertainty=one.depth * share) for one in super().run_batch(images)]
+        share = np.where(np.arange(WIDTH) < WIDTH // 2, np.float32(0.1), np.float32(0.3))[None]
+        return [one._replace(relative_deviation=share) for one in super().run_batch(images)]
 
 
 @pytest.fixture(scope="module")

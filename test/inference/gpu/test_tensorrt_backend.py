@@ -315,4 +315,4 @@ def test_an_engine_gives_uncertainty_in_the_same_run(uncertain_dir: Path, build:
         for found, expected in zip(predict.with_uncertainty(image()), cpu.with_uncertainty(image()), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-5)
         assert fake_gpu.launches == 1
-        assert predict.device_memory() == 1000 + 60 * 100 * (3 + 4 + 4)
+        assert predict.device_memory() == 1000 + 60 * 100 * (3 + 4) + 16 * 32 * 4
