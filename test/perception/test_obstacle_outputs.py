@@ -30,7 +30,7 @@ def frame(
     tracker: GroundTracker | None = None,
     stamp: float | None = 1.0,
     pose: np.ndarray | str | None = None,
-    uncertainty: np.ndarray | None = None,
+    deviation: np.ndarray | None = None,
     **settings: Any,
 ) -> DepthFrame:
     config = dataclasses.replace(NodeConfig(), **{"points": WHOLE, **settings})
@@ -44,7 +44,7 @@ def frame(
         ground=tracker or GroundTracker(),
         scan_pose=pose,
     )
-    return DepthFrame(request, rgb, depth, 1.0, Projector, FocalScaling(), uncertainty=uncertainty)
+    return DepthFrame(request, rgb, depth, 1.0, Projector, FocalScaling(), relative_deviation=deviation)
 
 
 def nearest(scan: PlanarScan, bearing: float) -> float:
@@ -155,7 +155,9 @@ def test_floating_edges_are_left_out_as_in_the_cloud(scenes: Any) -> None:
 def test_uncertain_depth_is_no_obstacle_if_asked_for(scenes: Any) -> None:
     depth = scenes.street(scenes.CAR)
     strict = ObstaclesConfig(max_uncertainty=0.2)
-    unsure = dict(made_outputs(frame(scenes, depth, ("obstacles",), uncertainty=depth * 0.5, obstacles=strict)))
+    unsure = dict(
+        made_outputs(frame(scenes, depth, ("obstacles",), deviation=np.full_like(depth, 0.5), obstacles=strict))
+    )
     assert unsure["obstacles"].shape == (0, 3)
     unknown = dict(made_outputs(frame(scenes, depth, ("obstacles",), obstacles=strict)))
     assert len(unknown["obstacles"])
