@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import typing
 
 from space_clip_ros import config, settings
 
@@ -24,7 +25,8 @@ def tables() -> str:
 
 
 def _row(item: settings.Declared) -> str:
-    kind = "list of str" if isinstance(item.default, tuple) else item.type.__name__
+    listed = typing.get_args(item.type)
+    kind = f"list of {listed[0].__name__}" if listed else item.type.__name__
     values = ", ".join(map(str, item.choices)) or _range(item)
     default = str(item.default).lower() if isinstance(item.default, bool) else item.default
     default = list(default) if isinstance(default, tuple) else default if default != "" else "(empty)"

@@ -211,6 +211,60 @@ class PointsConfig:
 
 
 @dataclass(frozen=True)
+class ObstaclesConfig:
+    """What counts as an obstacle, for ``depth/obstacles`` and ``depth/scan``."""
+
+    min_height: float = setting(
+        0.2,
+        "lowest obstacle, metres above the ground; noise of the ground's depth is added to it",
+        minimum=0.01,
+        maximum=100.0,
+    )
+    max_height: float = setting(
+        2.0,
+        "highest obstacle, metres above the ground; a robot passes below what is higher",
+        minimum=0.02,
+        maximum=100.0,
+    )
+    max_range: float = setting(
+        30.0, "furthest obstacle, metres from the camera along the ground", minimum=0.1, maximum=1e4
+    )
+    max_slope: float = setting(
+        0.1,
+        "steepest ground, metres of rise per metre; what rises faster is an obstacle once it is min_height high",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    max_uncertainty: float = setting(
+        0.0,
+        "leave out pixels whose depth has a larger standard deviation than this share of it; 0 for none, and ignored "
+        "with models that give no uncertainty",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    ground_max_age: float = setting(
+        2.0, "hold the ground for this long while images show none, seconds", minimum=0.0, maximum=3600.0
+    )
+
+
+@dataclass(frozen=True)
+class ScanConfig:
+    """How ``depth/scan`` lies."""
+
+    frame_id: str = setting(
+        "",
+        "frame of the scan, whose z points up, e.g. base_link; it must be in TF. Empty for the camera's level frame: "
+        "the images' frame_id and _level, at the camera, x where it looks, z away from the ground",
+    )
+    angle_increment: float = setting(
+        0.0087,
+        "angle from one bearing to the next, radians; at least that of points.stride pixels",
+        minimum=0.0005,
+        maximum=0.5,
+    )
+
+
+@dataclass(frozen=True)
 class ColorConfig:
     """What ``depth/color`` looks like; the colours always span min_depth to max_depth."""
 
@@ -251,7 +305,7 @@ class ScaleConfig:
         "take it from TF",
     )
     max_rate: float = setting(
-        0.1, "the factor changes by at most this share of itself within a second", minimum=0.001, maximum=100.0
+        0.2, "the factor changes by at most this share of itself within a second", minimum=0.001, maximum=100.0
     )
 
     @property
@@ -359,6 +413,8 @@ class NodeConfig:
     scale: ScaleConfig = group(ScaleConfig, "metric scale while running")
     points: PointsConfig = group(PointsConfig, "point cloud")
     color: ColorConfig = group(ColorConfig, "colour picture")
+    obstacles: ObstaclesConfig = group(ObstaclesConfig, "obstacles")
+    scan: ScanConfig = group(ScanConfig, "planar scan")
     max_age: float = setting(0.0, "drop images older than this on arrival, seconds; 0 for never", minimum=0.0)
     diagnostics: DiagnosticsConfig = group(DiagnosticsConfig, "diagnostics")
     autostart: bool = setting(True, "configure and activate at start, without a lifecycle manager", read_only=True)
@@ -377,6 +433,11 @@ class NodeConfig:
             yield (
                 f"points.min_height: must be below points.max_height {self.points.max_height:g}, "
                 f"got {self.points.min_height:g}"
+            )
+        if self.obstacles.min_height >= self.obstacles.max_height:
+            yield (
+                f"obstacles.min_height: must be below obstacles.max_height {self.obstacles.max_height:g}, "
+                f"got {self.obstacles.min_height:g}"
             )
         if not self.cameras or len(set(self.cameras)) < len(self.cameras):
             yield f"cameras: must be names that differ, or [''] for one camera, got {list(self.cameras)}"

@@ -102,6 +102,13 @@ def scenes() -> Any:
 
 
 @pytest.fixture(scope="session")
+def coded_depth() -> Any:
+    """A model that reads depth from the picture (``coded_depth.py``)."""
+    pytest.importorskip("onnx")
+    return _beside("coded_depth")
+
+
+@pytest.fixture(scope="session")
 def tiny_model() -> Callable[..., Any]:
     """Makes small models with random weights (``tiny_model.py``), the same ones every time."""
     return _beside("tiny_model").tiny_model

@@ -11,7 +11,7 @@ import ctypes
 import enum
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from typing import Any
 
@@ -38,37 +38,43 @@ class Gpu:
     """The machine, whose attributes tests set and read.
 
     Attributes:
-        name, compute_capability: of the device.
+        name, compute_capability, multiprocessors: of the device.
         devices: number of devices.
-        distortion: factor on every depth that an engine returns.
-        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, capture;
+        distortion, tf32_distortion: factor on every depth that an engine returns, and on that of one with TF32.
+        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run;
             or what TensorRT does not make: runtime, builder, network, parser, config.
         logger: the one logger of the process, which is the first that TensorRT is given.
         errors: for a CUDA call's name, the codes that its next calls answer; 0 lets one pass.
         lost: the code that every CUDA call answers, as after an error that no process recovers from; 0 for none.
         current: the current device.
         built_on: the current device at each build.
+        free: bytes of free device memory.
+        workspaces: the limit of the working memory at each build, bytes.
         launches: number of graph launches.
         builds: number of engines built.
+        graphs, graphs_destroyed: numbers of recordings made into a graph that can be launched, and of those freed.
         networks: the flags of each network.
         flags: builder flags at each build.
         timings: the timing cache that each build got.
+        refused_timings: contents of timing caches that TensorRT does not take.
     """
 
     def __init__(self, forget: Callable[..., None]) -> None:
         """Take the function that unloads our modules that import the libraries it is given."""
         self._forget = forget
-        self.name, self.compute_capability, self.devices = "Fake Orin", (8, 7), 1
-        self.distortion, self.fails = 1.0, ""
+        self.name, self.compute_capability, self.multiprocessors, self.devices = "Fake Orin", (8, 7), 8, 1
+        self.refused_timings: set[bytes] = set()
+        self.distortion = self.tf32_distortion = 1.0
+        self.fails = ""
         self.logger: Any = None
         self.errors: dict[str, list[int]] = {}
         self.lost = 0
-        self.launches = self.builds = 0
-        self.current, self.built_on = 0, list[int]()
+        self.launches = self.builds = self.graphs = self.graphs_destroyed = 0
+        self.current, self.built_on, self.free = 0, list[int](), 4 << 30
+        self.workspaces: list[int] = []
         self.networks: list[int] = []
         self.flags: list[set[str]] = []
         self.timings: list[bytes] = []
-        self.layers: list[Layer] = []
         self.memory: dict[int, Any] = {}
         self.recording: list[Callable[[], None]] | None = None
 
@@ -87,10 +93,6 @@ class Gpu:
     def remove(self) -> None:
         self._forget("tensorrt", "cuda")
 
-    def make_layers(self, types_: Iterable[Any]) -> list[Layer]:
-        self.layers = [Layer(dtype) for dtype in types_]
-        return self.layers
-
     def enqueue(self, work: Callable[[], None]) -> None:
         if self.recording is None:
             work()
@@ -104,16 +106,14 @@ class Gpu:
         return address
 
 
-class Layer:
-    def __init__(self, dtype: Any) -> None:
-        self.num_outputs, self.precision, self.types = 1, None, {}
-        self._output = types.SimpleNamespace(dtype=dtype)
+class Stream:
+    """cuda-python's: a number behind an address."""
 
-    def get_output(self, index: int) -> Any:
-        return self._output
+    def __init__(self, handle: int) -> None:
+        self._handle = ctypes.c_size_t(handle)
 
-    def set_output_type(self, index: int, dtype: Any) -> None:
-        self.types[index] = dtype
+    def getPtr(self) -> int:  # noqa: N802
+        return ctypes.addressof(self._handle)
 
 
 def make_cuda(gpu: Gpu) -> types.ModuleType:
@@ -125,12 +125,20 @@ def make_cuda(gpu: Gpu) -> types.ModuleType:
 
     def end(stream: int) -> tuple[Any, ...]:
         recorded, gpu.recording = gpu.recording, None
-        return Status.E2 if gpu.fails == "capture" else Status.E0, recorded
+        return Status.E0, recorded
 
     def launch(recorded: list[Callable[[], None]], stream: int) -> tuple[Any, ...]:
         gpu.launches += 1
         for work in recorded:
             work()
+        return (Status.E0,)
+
+    def instantiate(recorded: Any, flags: int) -> tuple[Any, ...]:
+        gpu.graphs += 1
+        return Status.E0, recorded
+
+    def destroy_graph(recorded: Any) -> tuple[Any, ...]:
+        gpu.graphs_destroyed += 1
         return (Status.E0,)
 
     def copy(target: int, source: int, count: int, kind: int, stream: int) -> tuple[Any, ...]:
@@ -143,7 +151,9 @@ def make_cuda(gpu: Gpu) -> types.ModuleType:
 
     def properties(index: int) -> tuple[Any, ...]:
         major, minor = gpu.compute_capability
-        return Status.E0, types.SimpleNamespace(name=gpu.name.encode(), major=major, minor=minor)
+        return Status.E0, types.SimpleNamespace(
+            name=gpu.name.encode(), major=major, minor=minor, multiProcessorCount=gpu.multiprocessors
+        )
 
     def use(index: int) -> tuple[Any, ...]:
         gpu.current = index
@@ -161,16 +171,19 @@ def make_cuda(gpu: Gpu) -> types.ModuleType:
         cudaHostAlloc=lambda size, flags: (Status.E0, gpu.allocate(size)),
         cudaFree=free,
         cudaFreeHost=free,
-        cudaStreamCreateWithFlags=lambda flags: (Status.E0, 7),
+        cudaStreamCreateWithFlags=lambda flags: (Status.E0, Stream(7)),
+        cudaEventCreateWithFlags=lambda flags: (Status.E0, f"event {flags}"),
+        cudaMemGetInfo=lambda: (Status.E0, gpu.free, 8 << 30),
         cudaMemcpyAsync=copy,
         cudaMemcpyKind=types.SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2),
         cudaStreamCaptureMode=types.SimpleNamespace(cudaStreamCaptureModeThreadLocal=1),
         cudaStreamBeginCapture=begin,
         cudaStreamEndCapture=end,
-        cudaGraphInstantiateWithFlags=lambda recorded, flags: (Status.E0, recorded),
+        cudaGraphInstantiateWithFlags=instantiate,
+        cudaGraphDestroy=destroy_graph,
         cudaGraphLaunch=launch,
     )
-    for name in ("StreamSynchronize", "StreamDestroy", "GraphDestroy", "GraphExecDestroy"):
+    for name in ("EventRecord", "EventSynchronize", "EventDestroy", "StreamDestroy", "GraphExecDestroy"):
         setattr(runtime, f"cuda{name}", done)
     for name, function in vars(runtime).copy().items():
         if callable(function) and name not in ALWAYS:
@@ -195,7 +208,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
     severity = enum.IntEnum("Severity", ["INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE"], start=0)
     data_type = enum.Enum("DataType", ["FLOAT", "HALF", "INT8", "INT32", "UINT8"])
     mode = enum.Enum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"])
-    creation = {8: ["EXPLICIT_BATCH"], 11: ["STRONGLY_TYPED"]}.get(major, ["EXPLICIT_BATCH", "STRONGLY_TYPED"])
+    creation = ["STRONGLY_TYPED"] if major > 10 else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
     builder_flags = ["TF32"] + (["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"] if major < 11 else [])
     flag = enum.Enum("BuilderFlag", builder_flags)
 
@@ -228,6 +241,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
     class Config:
         def __init__(self) -> None:
             self.flags = {"TF32"}
+            self._cache: TimingCache | None = None
             self.progress_monitor: Any = None
 
         def set_flag(self, value: Any) -> None:
@@ -236,26 +250,24 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         def clear_flag(self, value: Any) -> None:
             self.flags.discard(value.name)
 
-        def create_timing_cache(self, content: bytes) -> TimingCache:
-            return TimingCache(content)
+        def set_memory_pool_limit(self, pool: Any, size: int) -> None:
+            gpu.workspaces.append(size)
+
+        def create_timing_cache(self, content: bytes) -> TimingCache | None:
+            return None if content == b"damaged" else TimingCache(content)
 
         def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
+            if cache.content in gpu.refused_timings:
+                return False
             gpu.timings.append(cache.content)
             self._cache = TimingCache(cache.content + b"measured;")
             return True
 
-        def get_timing_cache(self) -> TimingCache:
+        def get_timing_cache(self) -> TimingCache | None:
             return self._cache
 
     class Network:
         graph = b""
-
-        @property
-        def num_layers(self) -> int:
-            return len(gpu.layers)
-
-        def get_layer(self, index: int) -> Layer:
-            return gpu.layers[index]
 
     class Builder(Made):
         def __init__(self, logger: Any) -> None:
@@ -274,10 +286,11 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
             if gpu.fails == "build":
                 complain("Error Code 10: could not find any implementation\n")
                 return None
+            if not report(config.progress_monitor):
+                complain("Error Code 10: the build was stopped by its progress monitor\n")
+                return None
             gpu.builds += 1
-            if config.progress_monitor is not None:
-                report(config.progress_monitor)
-            return f"PLAN {version}\n".encode() + network.graph
+            return f"PLAN {version}\n".encode() + (b"TF32\n" if "TF32" in config.flags else b"\n") + network.graph
 
     class OnnxParser(Made):
         def __init__(self, network: Network, logger: Any) -> None:
@@ -301,8 +314,8 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
             return self._errors[index]
 
     class Context:
-        def __init__(self, session: onnxruntime.InferenceSession) -> None:
-            self._session, self._addresses = session, {}
+        def __init__(self, session: onnxruntime.InferenceSession, tf32: bool) -> None:
+            self._session, self._tf32, self._addresses = session, tf32, {}
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             self._addresses[name] = memory
@@ -310,6 +323,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
 
         def execute_async_v3(self, stream_handle: int) -> bool:
             if gpu.fails == "run":
+                complain("Error Code 2: enqueueV3 failed\n")
                 return False
             gpu.enqueue(self._execute)
             return True
@@ -318,11 +332,13 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
             (given,) = self._session.get_inputs()
             image = view(self._addresses[given.name], given.shape, np.uint8)
             found = self._session.run(None, {given.name: image})
+            distortion = gpu.distortion * (gpu.tf32_distortion if self._tf32 else 1.0)
             for wanted, values in zip(self._session.get_outputs(), found, strict=True):
-                view(self._addresses[wanted.name], wanted.shape, np.float32)[:] = values * gpu.distortion
+                view(self._addresses[wanted.name], wanted.shape, np.float32)[:] = values * distortion
 
     class Engine:
-        def __init__(self, graph: bytes) -> None:
+        def __init__(self, graph: bytes, tf32: bool) -> None:
+            self._tf32 = tf32
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -346,7 +362,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
             return next(kinds[tensor.type] for tensor in self._tensors if tensor.name == name)
 
         def create_execution_context(self) -> Context | None:
-            return None if gpu.fails == "context" else Context(self._session)
+            return None if gpu.fails == "context" else Context(self._session, self._tf32)
 
     class Runtime(Made):
         def __init__(self, logger: Any) -> None:
@@ -358,7 +374,8 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
                 gpu.logger.log(severity.WARNING, "this is only a warning")
                 complain("The engine plan file is not compatible with this version")
                 return None
-            return Engine(graph)
+            kind, _, graph = graph.partition(b"\n")
+            return Engine(graph, kind == b"TF32")
 
     trt.__dict__.update(
         __version__=version,
@@ -367,12 +384,12 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         TensorIOMode=mode,
         NetworkDefinitionCreationFlag=enum.IntEnum("NetworkDefinitionCreationFlag", creation, start=0),
         BuilderFlag=flag,
+        IProgressMonitor=IProgressMonitor,
+        MemoryPoolType=enum.Enum("MemoryPoolType", ["WORKSPACE"]),
         Builder=Builder,
         OnnxParser=OnnxParser,
         Runtime=Runtime,
     )
-    if major > 8:
-        trt.__dict__["IProgressMonitor"] = IProgressMonitor
     return trt
 
 
@@ -387,13 +404,15 @@ def problems(model: onnx.ModelProto) -> Iterator[str]:
         yield "dynamic input without an optimization profile"
 
 
-def report(monitor: Any) -> None:
+def report(monitor: Any) -> bool:
+    """Report as TensorRT does during a build; return whether the build goes on."""
     monitor.phase_start("Building Engine", None, 2)
     monitor.phase_start("Tactic Selection", "Building Engine", 5)
-    assert monitor.step_complete("Tactic Selection", 0)
+    goes_on = monitor.step_complete("Tactic Selection", 0)
     monitor.phase_finish("Tactic Selection")
-    assert monitor.step_complete("Building Engine", 0)
+    goes_on = goes_on and monitor.step_complete("Building Engine", 0)
     monitor.phase_finish("Building Engine")
+    return bool(goes_on)
 
 
 def view(address: int, shape: Any, dtype: type) -> np.ndarray:

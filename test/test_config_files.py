@@ -43,6 +43,32 @@ def test_the_costmap_clears_what_it_does_not_mark(node: NodeConfig, voxels: dict
     assert voxels["z_voxels"] <= 16
 
 
+@pytest.mark.parametrize(
+    ("variant", "marks", "clears"),
+    [("scan", "/depth/scan", "/depth/scan"), ("obstacles", "/depth/obstacles", "/depth/scan")],
+)
+def test_a_free_bearing_clears_and_never_marks(
+    project_root: Path, node: NodeConfig, variant: str, marks: str, clears: str
+) -> None:
+    file = project_root / "config" / "nav2" / f"local_costmap_{variant}.yaml"
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))["local_costmap"]["local_costmap"]["ros__parameters"]
+    assert all(name in values for name in values["plugins"])
+    layer = values["obstacle_layer"]
+    # Voxels would be cleared at the height of the scan only.
+    assert layer["plugin"] == "nav2_costmap_2d::ObstacleLayer"
+    sources = [layer[name] for name in layer["observation_sources"].split()]
+    (mark,) = (source for source in sources if source["marking"])
+    (clear,) = (source for source in sources if source["clearing"])
+    assert (mark["topic"], clear["topic"]) == (marks, clears)
+    kinds = {"/depth/scan": "LaserScan", "/depth/obstacles": "PointCloud2"}
+    assert all(source["data_type"] == kinds[source["topic"]] for source in sources)
+    assert clear["inf_is_valid"]
+    # Nav2 puts the end of a free bearing just inside range_max, which is obstacles.max_range.
+    assert mark["obstacle_max_range"] < node.obstacles.max_range == clear["raytrace_max_range"]
+    assert all(source["min_obstacle_height"] < 0 < source["max_obstacle_height"] for source in sources)
+    assert node.scan.frame_id == values["robot_base_frame"]
+
+
 def test_nav2s_lifecycle_manager_starts_the_node(node: NodeConfig) -> None:
     assert not node.autostart
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 INSTRUCTIONS = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "RUN", "SHELL", "WORKDIR"}
 PAGE = (ROOT / "docs" / "docker.md").read_text(encoding="utf-8")
 TEXTS = [(ROOT / "Dockerfile").read_text(encoding="utf-8"), *re.findall(r"```dockerfile\n(.*?)```", PAGE, re.DOTALL)]
-NAMES = ["Dockerfile", "nvidia", "jetson"]
+NAMES = ["Dockerfile", "nvidia", "jetpack7", "jetson"]
 EXECUTABLES = set(re.findall(r"(\w+) = \{NAME\}\.", (ROOT / "setup.py").read_text(encoding="utf-8")))
 # What setup.py reads, or installs.
 NEEDED = ("package.xml", "setup.py", "setup.cfg", "resource", "launch", "config", "models", "space_clip_ros")

@@ -56,11 +56,13 @@ ONLY_IN = {
     "tornado": r"tools/live/",
     "tqdm": r"cli/console\.py",
     "rclpy": r"ros/|tools/",
+    "tf2_ros": r"ros/node/(transforms|level_frame)\.py",
     "sensor_msgs": r"messages/|ros/|tools/",
     "std_msgs": r"messages/|ros/|tools/",
     "diagnostic_msgs": r"messages/|ros/|tools/",
     "lifecycle_msgs": r"ros/|tools/",
     "rcl_interfaces": r"ros/",
+    "geometry_msgs": r"ros/|tools/",
     "rosgraph_msgs": r"ros/|tools/",
 }
 

@@ -17,12 +17,12 @@ from space_clip_ros.tools.bags.options import STORAGES
 _SHARED = ("model", "backend", "device", "precision", "focal_scaling")
 """Settings that are options of their own, for image files and for bags."""
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
+_OUTPUTS = ("points", "color", "uncertainty", "obstacles", "scan")
 _ONLY_BAGS = {
     "image": "--image",
-    "points": "--points",
-    "color": "--color",
-    "uncertainty": "--uncertainty",
+    **{name: f"--{name}" for name in _OUTPUTS},
     "params_file": "--params-file",
+    "scale_points": "--scale-points",
 }
 _NODE = "depth"
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
@@ -39,10 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bags = parser.add_argument_group("bags", "space_clip predict --bag drive_0005 --out drive_0005_depth --points")
     bags.add_argument("--bag", type=Path, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
     bags.add_argument("--image", nargs="+", metavar="TOPIC", help="image topics (default: the only one there is)")
-    bags.add_argument("--points", action="store_true", help="also add depth/points")
-    bags.add_argument("--color", action="store_true", help="also add depth/color")
-    bags.add_argument("--uncertainty", action="store_true", help="also add depth/uncertainty")
+    for name in _OUTPUTS:
+        bags.add_argument(f"--{name}", action="store_true", help=f"also add depth/{name}")
     bags.add_argument("--storage", choices=STORAGES, help="file format of the new bag (default: the bag's own)")
+    bags.add_argument(
+        "--scale-points",
+        metavar="TOPIC",
+        help="point clouds for scale.mode ranges (default: scale/points beside the images)",
+    )
     bags.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of depth_node, as ROS writes them")
 
 
@@ -71,8 +75,12 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_of(args)
     outputs = ["depth/image", "depth/camera_info"]
-    outputs += [f"depth/{name}" for name in ("points", "color", "uncertainty") if getattr(args, name)]
-    options = PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings)
+    outputs += [f"depth/{name}" for name in _OUTPUTS if getattr(args, name)]
+    if args.scan and settings.scan.frame_id:
+        raise ConfigError("scan.frame_id", "needs TF, which is not read from bags", "leave it empty")
+    options = PredictionOptions(
+        tuple(args.image or ()), tuple(outputs), args.storage, settings, args.scale_points or ""
+    )
     with (
         ending_on_sigterm(),
         load_predictor(settings.model, **settings.running()) as predictor,

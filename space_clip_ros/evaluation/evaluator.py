@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.evaluation.boundaries import BoundaryScores, boundary_scores
 from space_clip_ros.evaluation.distance_bands import BandErrors, band_errors
 from space_clip_ros.evaluation.metrics import pixel_metrics
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
+from space_clip_ros.evaluation.sky import SkyShares, sky_shares
 from space_clip_ros.evaluation.uncertainty import FrameUncertainty, frame_uncertainty
 
 _READERS = 4
@@ -37,6 +39,10 @@ class Estimate(NamedTuple):
 
 
 PredictBatch = Callable[[Sequence[Image]], list[Estimate]]
+Correct = Callable[[RgbdFrame, Estimate], Estimate]
+"""Returns what to compare, of a frame and what was predicted of it, such as depth scaled for its camera."""
+Rescale = Callable[[int, Depth, RgbdFrame], tuple[Depth, Depth]]
+"""Maps a frame's index, its depth at the truth's size and the frame to the depth and the truth to compare."""
 
 
 class FrameSequence(Protocol):
@@ -64,6 +70,8 @@ class FrameScore(NamedTuple):
         metrics: the metrics by name; None if no pixel could be compared.
         bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
             pixels; None if no pixel could be compared.
+        boundaries: how well contours fit; None if not asked for, or the truth is not dense.
+        sky: what is said of the sky; None if not asked for, or no sky is known.
         uncertainty: how well it fits the errors; None if there is none, or no pixel could be compared.
     """
 
@@ -71,7 +79,14 @@ class FrameScore(NamedTuple):
     label: str
     metrics: dict[str, float] | None
     bands: dict[str, BandErrors] | None = None
+    boundaries: BoundaryScores | None = None
+    sky: SkyShares | None = None
     uncertainty: FrameUncertainty | None = None
+
+
+def uncorrected(frame: RgbdFrame, estimate: Estimate) -> Estimate:
+    """Return an estimate as it was predicted."""
+    return estimate
 
 
 def prepared_frames(
@@ -110,6 +125,10 @@ def evaluate(
     protocol: EvaluationProtocol,
     on_frame: Callable[[FrameScore], None] = lambda score: None,
     batch: int = 1,
+    edges: bool = False,
+    correct: Correct = uncorrected,
+    on_depth: Callable[[int, RgbdFrame, Depth], None] = lambda index, frame, depth: None,
+    rescale: Rescale | None = None,
 ) -> list[FrameScore]:
     """Score every frame.
 
@@ -119,6 +138,10 @@ def evaluate(
         protocol: how to compare.
         on_frame: called with each score, in order.
         batch: largest number of images predicted together; they are neighbours of one size.
+        edges: also score boundaries and sky, over the whole picture.
+        correct: called with each frame, as the protocol prepares it, and its predicted depth.
+        on_depth: called with each frame's index, the prepared frame and the depth that is compared, in order.
+        rescale: what to do with each depth map before it is compared, in the frames' order.
 
     Raises:
         DataError: a frame cannot be read.
@@ -128,7 +151,12 @@ def evaluate(
     for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
         estimates = predict([frame.image for _, frame in group])
         for (index, frame), estimate in zip(group, estimates, strict=True):
-            score = score_frame(index, frames.label(index), estimate, frame.depth, protocol)
+            compared, truth = correct(frame, estimate), frame.depth
+            if rescale is not None:
+                compared, truth = _rescaled(rescale, index, compared, frame, protocol)
+            on_depth(index, frame, compared.depth)
+            score = score_frame(index, frames.label(index), compared, truth, protocol)
+            score = with_edges(score, compared.depth, truth, protocol) if edges else score
             scores.append(score)
             on_frame(score)
     return scores
@@ -137,6 +165,18 @@ def evaluate(
 def one_by_one(predict: Predict) -> PredictBatch:
     """Return a predictor of several images that calls a predictor of one image for each."""
     return lambda images: [Estimate(predict(image)) for image in images]
+
+
+def _rescaled(
+    rescale: Rescale, index: int, estimate: Estimate, frame: RgbdFrame, protocol: EvaluationProtocol
+) -> tuple[Estimate, Depth]:
+    """Return a rescaled estimate, whose uncertainty stays the same share of its depth, and the truth to compare."""
+    fitted = protocol.fit(estimate.depth, frame.depth)
+    depth, truth = rescale(index, fitted, frame)
+    if estimate.uncertainty is None:
+        return Estimate(depth), truth
+    share = protocol.fit(estimate.uncertainty, frame.depth) / np.maximum(fitted, np.float32(1e-6))
+    return Estimate(depth, share * depth), truth
 
 
 def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) -> Iterator[list[tuple[int, RgbdFrame]]]:
@@ -160,7 +200,19 @@ def score_frame(index: int, label: str, estimate: Estimate, truth: Depth, protoc
     if estimate.uncertainty is not None:
         relative = protocol.compared_uncertainty(estimate.depth, estimate.uncertainty, truth)
         uncertainty = frame_uncertainty(p, t, relative)
-    return FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t), uncertainty)
+    return FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t), uncertainty=uncertainty)
+
+
+def with_edges(score: FrameScore, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
+    """Return the score with those of boundaries and sky, at the truth's size; arguments as :func:`score_frame`.
+
+    They are taken over the whole picture, whatever the protocol's crop, and without median scaling.
+    """
+    fitted = protocol.fit(prediction, truth)
+    return score._replace(
+        boundaries=boundary_scores(fitted, truth, protocol.min_depth, protocol.max_depth),
+        sky=sky_shares(fitted, truth, protocol.max_depth),
+    )
 
 
 def mean_metrics(scores: Sequence[FrameScore]) -> dict[str, float]:

@@ -77,7 +77,7 @@ class EvaluationProtocol:
         """
         depth, sigma = self.fit(prediction, truth), self.fit(uncertainty, truth)
         kept = comparable(depth, truth, self.min_depth, self.max_depth, self.crop)
-        return np.asarray(sigma[kept].astype(np.float64) / np.maximum(depth[kept], self.min_depth))
+        return np.asarray(sigma[kept].astype(np.float64) / np.maximum(depth[kept], self.min_depth), np.float64)
 
     def fit(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prediction, (h, w) float32 metres, resized to the truth's size."""

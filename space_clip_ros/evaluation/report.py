@@ -5,16 +5,27 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.distance_bands import ALL, BandErrors, mean_bands
-from space_clip_ros.evaluation.evaluator import FrameScore, FrameSequence, Predict, mean_metrics
+from space_clip_ros.evaluation.evaluator import (
+    Correct,
+    Estimate,
+    FrameScore,
+    FrameSequence,
+    Predict,
+    mean_metrics,
+    uncorrected,
+)
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
+from space_clip_ros.evaluation.temporal import TemporalReport
 from space_clip_ros.evaluation.uncertainty import UncertaintySummary, mean_uncertainty
 from space_clip_ros.files import write_whole, written_whole
 from space_clip_ros.geometry.image_file import write_rgb
@@ -29,12 +40,14 @@ class Summary(NamedTuple):
         metrics: averaged metrics, by name; empty if no image could be compared.
         bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
             pixels.
+        edges: boundaries and sky, as in :func:`mean_edges`; empty if not asked for.
     """
 
     frames: int
     skipped: int
     metrics: dict[str, float]
     bands: dict[str, BandErrors]
+    edges: dict[str, dict[str, float]]
 
     @property
     def overall(self) -> BandErrors | None:
@@ -45,7 +58,25 @@ class Summary(NamedTuple):
 def summarize(scores: Sequence[FrameScore]) -> Summary:
     """Average the scores of frames, each with the same weight."""
     counted = [score.bands for score in scores if score.bands is not None]
-    return Summary(len(counted), len(scores) - len(counted), mean_metrics(scores), mean_bands(counted))
+    skipped = len(scores) - len(counted)
+    return Summary(len(counted), skipped, mean_metrics(scores), mean_bands(counted), mean_edges(scores))
+
+
+def mean_edges(scores: Sequence[FrameScore]) -> dict[str, dict[str, float]]:
+    """Average what frames show of boundaries and sky, each frame with the same weight.
+
+    Returns:
+        ``boundaries`` with the means of :class:`~space_clip_ros.evaluation.boundaries.BoundaryScores` and ``sky`` with
+        those of :class:`~space_clip_ros.evaluation.sky.SkyShares`, both with the number of their ``frames``; without
+        those that no frame has.
+    """
+    means = {}
+    for name in ("boundaries", "sky"):
+        found = [getattr(score, name) for score in scores if getattr(score, name) is not None]
+        if found:
+            columns = zip(found[0]._fields, np.mean(found, axis=0).tolist(), strict=True)
+            means[name] = {"frames": len(found), **dict(columns)}
+    return means
 
 
 def summarize_groups(scores: Sequence[FrameScore], groups: Sequence[str]) -> dict[str, Summary]:
@@ -78,8 +109,12 @@ class EvaluationReport:
         skipped: number of images in which no pixel could be compared.
         metrics: averaged metrics, by name.
         bands: errors by distance, as in :class:`Summary`.
+        edges: boundaries and sky, as in :class:`Summary`.
         groups: the same for groups of frames, by their names; empty if not asked for.
+        focal_scaling: what was done about cameras' fields of view, and for how many frames.
+        temporal: how steady depth is; None if not asked for.
         uncertainty: how well it fits the errors; None if the model gives none.
+        scale: what evidence for the scale did to the error; None if not asked for.
     """
 
     model: str
@@ -91,8 +126,12 @@ class EvaluationReport:
     skipped: int
     metrics: dict[str, float]
     bands: dict[str, BandErrors]
+    edges: dict[str, dict[str, float]]
     groups: dict[str, Summary]
+    focal_scaling: dict[str, int] = dataclasses.field(default_factory=dict)
+    temporal: TemporalReport | None = None
     uncertainty: UncertaintySummary | None = None
+    scale: dict[str, Any] | None = None
 
     @classmethod
     def from_scores(
@@ -116,7 +155,8 @@ class EvaluationReport:
         by_group = summarize_groups(scores, groups) if groups else {}
         uncertain = [score.uncertainty for score in scores if score.uncertainty is not None]
         uncertainty = mean_uncertainty(uncertain) if uncertain else None
-        return cls(model, backend, protocol_name, dataclasses.asdict(protocol), flip, *total, by_group, uncertainty)
+        compared = dataclasses.asdict(protocol)
+        return cls(model, backend, protocol_name, compared, flip, *total, by_group, uncertainty=uncertainty)
 
 
 def write_json(path: Path, report: EvaluationReport) -> None:
@@ -146,15 +186,20 @@ def write_worst(
     predict: Predict,
     frames: FrameSequence,
     protocol: EvaluationProtocol,
+    correct: Correct = uncorrected,
+    factors: Mapping[int, float] | None = None,
 ) -> Iterator[Path]:
     """Predict and draw frames again, in the order given, and yield the paths of the pictures.
+
+    ``factors`` are those on the depth of some frames, by their index.
 
     Raises:
         DataError: a frame cannot be read or a picture cannot be written.
     """
     for rank, score in enumerate(scores, start=1):
         frame = protocol.prepare(frames[score.number])
-        depth = protocol.fit(predict(frame.image), frame.depth)
+        estimate = correct(frame, Estimate(predict(frame.image)))
+        depth = protocol.fit(estimate.depth, frame.depth) * np.float32((factors or {}).get(score.number, 1.0))
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
         write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.export.interruptible import interruptible
 from space_clip_ros.export.static_graph import static_graph
-from space_clip_ros.export.tensorrt import Progress, build_plan
+from space_clip_ros.export.tensorrt import BuildOptions, Progress, build_plan, check_version
 from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.gpu.engine_cache import CacheEntry, EngineCache
-from space_clip_ros.inference.gpu.engine_key import EngineKey
+from space_clip_ros.inference.gpu.cuda import Cuda
+from space_clip_ros.inference.gpu.engine_cache import AGREEMENT, MODEL, CacheEntry, EngineCache
+from space_clip_ros.inference.gpu.engine_key import TF32, EngineKey, engine_precisions
 from space_clip_ros.inference.gpu.open_cuda import open_cuda
 from space_clip_ros.inference.gpu.tensorrt_runtime import engine_key, make_runner
+from space_clip_ros.inference.metadata import OnnxMetadata
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.inference.self_check import Agreement, check_pictures, compare_runs
@@ -57,18 +60,19 @@ def build_engine(
     Args:
         file: written by ``space_clip export``.
         size: height and width of the images, pixels; needed if the file takes any size.
-        precision: auto, or the file's own, which is checked.
+        precision: auto, or the file's own, which is checked. An fp32 file's engine may use TF32 with auto if it passes
+            the check; with fp32 it does not.
         device: auto, cuda or cuda:N.
         images: real (H, W, 3) uint8 RGB images for the check, besides synthetic ones; resized to ``size``.
         force: build even if the cache has it.
         cache: where it is kept; the user's by default.
-        progress: see :func:`space_clip_ros.export.tensorrt.build_plan`.
+        progress: see :class:`space_clip_ros.export.tensorrt.BuildOptions`.
         say: called with a line of text for each step.
 
     Raises:
         InputError: the file is of another size or precision, or needs a size.
         ModelError: the file is not one of ours.
-        BackendError: there is no GPU, or no library that opens it.
+        BackendError: there is no GPU, or no library that opens it; or TensorRT cannot start, or is too old.
         ExportError: TensorRT cannot build it, or the engine was refused, with the numbers.
         DataError: the cache cannot be written to.
     """
@@ -80,27 +84,52 @@ def build_engine(
     size = size or metadata.size
     if size is None:
         raise InputError(file, "takes images of any size, an engine of one", "give --height and --width")
+    check_version()
     cache = EngineCache() if cache is None else cache
-    with closing(open_cuda(device)) as cuda:
-        key = engine_key(file, metadata, cuda.gpu).of_size(*size)
-        found = None if force else cache.find(key)
-        if found is not None:
-            cache.load(found)
-            return _report(found, built=False)
-        say(f"building for {key.gpu} (compute capability {key.compute_capability}) with TensorRT {key.tensorrt}")
-        graph = static_graph(file, metadata, size)
+    kinds = engine_precisions(metadata.precision, precision)
+    pictures = [*check_pictures(*size), *(fit(image, size) for image in images)]
+    with closing(open_cuda(device)) as cuda, closing(sessions):
+        for kind in kinds:
+            key = replace(engine_key(file, metadata, cuda.gpu).of_size(*size), precision=kind)
+            found = None if force else cache.find(key)
+            if found is not None:
+                cache.load(found)
+                return _report(found, built=False)
+            if kind != kinds[-1] and not force and any(refusal.key == key for refusal in cache.refusals()):
+                continue
+            say(f"building for {key.gpu} (compute capability {key.compute_capability}) with TensorRT {key.tensorrt}")
+            plan = _built(key, static_graph(file, metadata, size), cache, cuda, progress)
+            say("comparing with ONNX Runtime")
+            agreement = _agreement(plan, device, sessions, pictures)
+            problem = agreement.problem(key.precision)
+            if not problem:
+                return _report(cache.store(key, plan, _facts(agreement, metadata)), built=True)
+            cache.refuse(key, problem, agreement.to_dict())
+            if kind != kinds[-1]:
+                say(f"in {kind} {problem}; building again in {kinds[-1]}")
+    raise ExportError(file, f"the engine is refused: {problem}")
+
+
+def _built(key: EngineKey, graph: bytes, cache: EngineCache, cuda: Cuda, progress: Progress) -> bytes:
+    """Return the plan of a new engine; Ctrl-C ends the build."""
+    # Half of what is free: on a Jetson it is the system's own memory, and TensorRT's default is all there is.
+    workspace = cuda.free_memory() // 2
+
+    def build(cancelled: Callable[[], bool]) -> tuple[bytes, bytes]:
         # TensorRT builds the engine for the GPU that is current in this thread.
         cuda.use()
-        plan, timings = build_plan(graph, metadata.precision, cache.timings(key), progress)
-    cache.keep_timings(key, timings)
-    say("comparing with ONNX Runtime")
-    pictures = [*check_pictures(*size), *(fit(image, size) for image in images)]
-    agreement = _agreement(plan, device, sessions, pictures)
-    sessions.close()
-    if problem := agreement.problem(key.precision):
-        cache.refuse(key, problem, agreement.to_dict())
-        raise ExportError(file, f"the engine is refused: {problem}")
-    return _report(cache.store(key, plan, agreement.to_dict()), built=True)
+        options = BuildOptions(key.precision == TF32, workspace, cancelled, progress)
+        return build_plan(graph, cache.timings(key), options)
+
+    plan, timings = interruptible(build)
+    if timings:
+        cache.keep_timings(key, timings)
+    return plan
+
+
+def _facts(agreement: Agreement, metadata: OnnxMetadata) -> dict[str, object]:
+    """Return what is kept with an engine: its check, and its file's metadata, which checkpoints are compared with."""
+    return {AGREEMENT: agreement.to_dict(), MODEL: metadata.to_properties()}
 
 
 def _check_precision(file: Path, asked: str, own: str) -> None:
@@ -124,4 +153,4 @@ def _agreement(plan: bytes, device: str, sessions: OnnxSessions, pictures: Seque
 
 
 def _report(entry: CacheEntry, built: bool) -> EngineReport:
-    return EngineReport(entry.path, entry.key, built, Agreement(**entry.facts))
+    return EngineReport(entry.path, entry.key, built, Agreement(**entry.facts[AGREEMENT]))

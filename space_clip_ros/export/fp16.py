@@ -1,8 +1,10 @@
 """Converts a graph to mixed fp16 and fp32, with each tensor's type written into it for engine builders.
 
 A builder that chooses types by itself ruins vision transformers (https://github.com/NVIDIA/TensorRT/issues/2709): layer
-norms and softmax lose their accuracy. Here matrix products, convolutions and what lies between them are fp16; layer
-norms, softmax, FiLM, all resampling, and each head's last convolution with what follows it stay fp32.
+norms and softmax lose their accuracy. Here types are those that PyTorch gives the halved model
+(:mod:`space_clip_ros.model.half`): matrix products and convolutions are fp16, but for a few that must not be, and
+everything else has the type of its inputs. So what lies between products is fp16, and the tower's residual sum, whose
+largest channels exceed fp16, is fp32. Layer norms, softmax and all resampling compute in fp32.
 """
 
 from __future__ import annotations
@@ -14,16 +16,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from space_clip_ros.errors import ExportError
+from space_clip_ros.model.half import keeps_float32
 
 LARGEST = float(np.finfo(np.float16).max)
 """65504; larger values become infinite."""
 _NETWORK = "/model/"
-_FLOAT32_OPERATORS = ("LayerNormalization", "Softmax", "Resize", "Cast")
-_FLOAT32_SCOPES = (
-    "/model/decoder/film.",
-    *(f"/model/depth_head/{name}" for name in ("depth", "Relu", "Clip", "Exp")),
-    *(f"/model/uncertainty_head/{name}" for name in ("log_scale", "Clip", "Exp")),
-)
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_COMPUTED_IN_FLOAT32 = ("LayerNormalization", "Resize", "Softmax")
 
 
 def to_fp16(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -48,7 +47,9 @@ class _Conversion:
         self._weights = {
             tensor.name: tensor for tensor in graph.graph.initializer if tensor.data_type == TensorProto.FLOAT
         }
+        # Tensors that are fp16, and those that PyTorch would store as fp16 but that are fp32 until they are used.
         self._half: set[str] = set()
+        self._stored_half: set[str] = set()
         self._converted_names: set[str] = set()
         self._added_weights: list[TensorProto] = []
 
@@ -70,7 +71,11 @@ class _Conversion:
 
     def _converted(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """Yield the casts that the node's inputs need, and then the node in its type."""
-        half = _is_half(node)
+        half = self._is_half(node)
+        outputs = [name for name in node.output if name in self._floats]
+        if half and node.op_type in _COMPUTED_IN_FLOAT32:
+            self._stored_half.update(outputs)
+            half = False
         copied = onnx.NodeProto()
         copied.CopyFrom(node)
         for index, name in enumerate(node.input):
@@ -84,8 +89,23 @@ class _Conversion:
                     to = TensorProto.FLOAT16 if half else TensorProto.FLOAT
                     yield helper.make_node("Cast", [name], [converted], name=converted, to=to)
         if half:
-            self._half.update(name for name in node.output if name in self._floats)
+            self._half.update(outputs)
         yield copied
+
+    def _is_half(self, node: onnx.NodeProto) -> bool:
+        """Return whether PyTorch would store the node's result as fp16 in the halved model."""
+        if node.op_type == "Cast":
+            return False
+        if node.op_type in _PRODUCTS:
+            scope = node.name.removeprefix(_NETWORK).replace("/", ".")
+            return node.name.startswith(_NETWORK) and not keeps_float32(scope)
+        tensors = [name for name in node.input if name in self._floats and name not in self._weights]
+        tables = [name for name in node.input if name in self._weights and self._is_table(name, node)]
+        return bool(tensors) and not tables and all(name in self._half | self._stored_half for name in tensors)
+
+    def _is_table(self, weight: str, node: onnx.NodeProto) -> bool:
+        """Return whether a weight outside products is more than a product's bias or a constant: an embedding."""
+        return node.op_type == "Concat" or sum(size > 1 for size in self._weights[weight].dims) > 1
 
     def _half_weight(self, name: str) -> str:
         converted = f"{name}_fp16"
@@ -101,11 +121,3 @@ class _Conversion:
                 )
             self._added_weights.append(numpy_helper.from_array(values.astype(np.float16), converted))
         return converted
-
-
-def _is_half(node: onnx.NodeProto) -> bool:
-    return (
-        node.name.startswith(_NETWORK)
-        and not node.name.startswith(_FLOAT32_SCOPES)
-        and node.op_type not in _FLOAT32_OPERATORS
-    )

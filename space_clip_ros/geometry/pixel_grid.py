@@ -41,9 +41,11 @@ class PixelGrid:
         """Return the picked pixels of an (H, W) or (H, W, C) array, contiguous; the array itself where that is all."""
         if self == EVERY_PIXEL:
             return image
-        columns = np.arange(_first(self.columns), image.shape[1], self.columns)
-        # Copies pixels, where slicing columns too would copy each of a pixel's values by itself, in twice the time.
-        return image[_first(self.rows) :: self.rows].take(columns, axis=1)
+        rows, first = image[_first(self.rows) :: self.rows], _first(self.columns)
+        if image.ndim == 2:
+            return np.ascontiguousarray(rows[:, first :: self.columns])
+        # Copies whole pixels; a slice would copy each of a pixel's values by itself, in twice the time.
+        return rows.take(np.arange(first, image.shape[1], self.columns), axis=1)
 
     def camera(self, camera: PinholeCamera) -> PinholeCamera:
         """Return the camera whose pixels are the picked ones.

@@ -60,6 +60,31 @@ def pose_from_quaternion(position: Sequence[float], quaternion: Sequence[float])
     return pose
 
 
+def quaternion(rotation: Matrix) -> tuple[float, float, float, float]:
+    """Return a rotation matrix, (3, 3), as a unit quaternion x, y, z, w with w >= 0 (Shepperd, 1978).
+
+    The largest component is computed from the diagonal and the others are divided by it, so nothing is divided by a
+    small number.
+    """
+    trace = float(np.trace(rotation))
+    squares = [*(float(1 + 2 * rotation[axis, axis] - trace) for axis in range(3)), 1 + trace]
+    largest = int(np.argmax(squares))
+    value = math.sqrt(squares[largest]) / 2
+    if largest == 3:
+        axis = [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
+        found = [*(part / (4 * value) for part in axis), value]
+    else:
+        i, j, k = largest, (largest + 1) % 3, (largest + 2) % 3
+        found = [0.0] * 4
+        found[i] = value
+        found[j] = (rotation[j, i] + rotation[i, j]) / (4 * value)
+        found[k] = (rotation[k, i] + rotation[i, k]) / (4 * value)
+        found[3] = (rotation[k, j] - rotation[j, k]) / (4 * value)
+    unit = np.array(found) / np.linalg.norm(found)
+    x, y, z, w = (unit if unit[3] >= 0 else -unit).tolist()
+    return x, y, z, w
+
+
 def moved(points: npt.NDArray[np.floating], pose: Matrix) -> npt.NDArray[np.float32]:
     """Return (N, 3) points of the child frame in the parent frame, float32."""
     rotation, translation = pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32)

@@ -14,10 +14,17 @@ _DEVICE_NAMES = {"cuda": "a GPU", "cpu": "the CPU"}
 
 
 class Candidate(NamedTuple):
-    """A backend on a device: auto (if the backend chooses by itself), cpu, cuda or cuda:N."""
+    """What to try.
+
+    Attributes:
+        factory: the backend.
+        device: auto (if the backend chooses by itself), cpu, cuda or cuda:N.
+        file: another file of the same model, which this backend runs faster; None for the one that was asked for.
+    """
 
     factory: BackendFactory
     device: str
+    file: Path | None = None
 
 
 def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
@@ -34,6 +41,7 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
     factories = backend_factories()
     able = sorted((one for one in factories.values() if file.suffix in one.suffixes), key=lambda one: one.rank)
     if backend == "auto":
+        able = [one for one in factories.values() if one not in able and one.also_runs(file)] + able
         found = [Candidate(factory, one) for factory in able for one in factory.devices_for(device)]
         if not found:
             raise BackendError(f"device {device}", f"no backend runs {file} on it", "give device auto")

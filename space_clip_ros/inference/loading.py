@@ -39,12 +39,14 @@ def load_predictor(
             exported ``.onnx`` file or of a checkpoint.
         backend: auto, onnxruntime, torch or tensorrt. auto takes the fastest one available: for exported files
             TensorRT if ``space_clip engine`` has built an engine, then ONNX Runtime on a GPU, then on the CPU; for
-            checkpoints PyTorch. ``info.passed_over`` lists what was not used, and why.
+            checkpoints TensorRT if there is an engine of a file exported from it, then PyTorch. ``info.passed_over``
+            lists what was not used, and why.
         device: auto (a GPU if there is one), cpu, cuda or cuda:N.
-        precision: auto (an exported file's own; for checkpoints fp16 on a GPU, fp32 on the CPU), fp32, fp16 or int8.
-            With a name, auto takes ``NAME_int8.onnx`` on a CPU with VNNI if its error was measured and is within 1 %
-            of the fp32 file's. int8 takes ``NAME_int8.onnx`` wherever it lies beside ``NAME.onnx``, and
-            fp32 and fp16 likewise.
+        precision: auto (an exported file's own, or tf32 for an fp32 file's engine that passed its check with it; for
+            checkpoints fp16 on a GPU, fp32 on the CPU), fp32, fp16 or int8. With a name, int8 takes ``NAME_int8.onnx``
+            if it lies beside ``NAME.onnx``, and fp32 and fp16 likewise; auto takes an engine of ``NAME_fp16.onnx``
+            before one of ``NAME.onnx``, and ``NAME_int8.onnx`` on a CPU with VNNI if its error was measured and is
+            within 1 % of the fp32 file's.
         threads: CPU threads; 0 for one per physical core.
         thread_spinning: ONNX Runtime's CPU threads wait for each other by spinning while an image runs: faster on a
             machine with idle cores.
@@ -56,7 +58,13 @@ def load_predictor(
     """
     _check(backend, device, precision, threads)
     file = model_files.resolve(name_or_file, precision)
+    # Only a name leaves the choice of the file open.
+    open_choice = str(name_or_file) == file.stem and precision == "auto"
     tried = candidates(backend, device, file)
+    half = model_files.in_precision(file, "fp16") if open_choice else None
+    if half is not None:
+        faster = [one._replace(file=half) for one in tried if one.factory.name == "tensorrt"]
+        tried = [*faster, *tried]
     request = OpenRequest(file, device, precision, threads, thread_spinning)
     opened = _first_that_opens(tried, request, falls_back=backend == "auto")
     if precision not in ("auto", opened.info.precision):
@@ -66,8 +74,7 @@ def load_predictor(
             f"{file} runs in {opened.info.precision} on {opened.info.backend}",
             f"give precision auto, or a file exported with --precision {precision}",
         )
-    # Only a name leaves the choice of the file open.
-    small = model_files.in_precision(file, "int8") if str(name_or_file) == file.stem and precision == "auto" else None
+    small = model_files.in_precision(file, "int8") if open_choice else None
     if small is not None and opened.info.device == "cpu" and has_vnni():
         opened = _smaller(opened, replace(request, file=small, device="cpu"), candidates(backend, "cpu", small))
     return Predictor(opened)
@@ -113,12 +120,13 @@ def _check(backend: str, device: str, precision: str, threads: int) -> None:
 
 def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_back: bool) -> Backend:
     failures: list[BackendError] = []
-    for index, (factory, device) in enumerate(tried):
+    for index, (factory, device, other_file) in enumerate(tried):
         rest = tried[index + 1 :]
+        file = other_file or request.file
         fallback = partial(_first_that_opens, rest, request, falls_back) if falls_back and rest else None
         try:
-            opener = _load(factory, request.file)
-            opened = opener(replace(request, device=device, fallback=fallback))
+            opener = _load(factory, file)
+            opened = opener(replace(request, file=file, device=device, fallback=fallback))
             if not factory.runs_on_opening:
                 _run_on_gpu(opened)
         except BackendError as error:
@@ -126,6 +134,9 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
             continue
         passed_over = (_passed_over(*failure, request.file) for failure in zip(tried, failures, strict=False))
         opened.info = replace(opened.info, passed_over=tuple(passed_over))
+        if other_file is not None and fallback is not None:
+            # images of other sizes run on the file that was asked for
+            opened.info = replace(opened.info, fixed_size=None)
         return opened
     # The last candidate usually works wherever it is installed, so its message alone says what to do.
     if tried[-1].device in ("cpu", "auto") or len(tried) == 1:
@@ -154,6 +165,8 @@ def _run_on_gpu(opened: Backend) -> None:
 def _passed_over(candidate: Candidate, error: BackendError, file: Path) -> str:
     """Return the candidate and why it did not open, without what the reader knows already and without the remedy."""
     name, device = candidate.factory.name, candidate.device
+    if candidate.file is not None:
+        name, file = f"{name} of {candidate.file.name}", candidate.file
     known = (str(file), f"device {device}", _context(candidate.factory, file))
     reason = error.reason if error.what in known else error.problem
     return f"{name} on {device} ({reason})"

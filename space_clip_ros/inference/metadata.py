@@ -23,6 +23,8 @@ ENCODER, DECODER = "encoder", "decoder"
 """Stages of the network that :attr:`OnnxMetadata.cost` counts."""
 
 _PREFIX = "space_clip."
+SOURCE_PROPERTY = f"{_PREFIX}source_sha256"
+"""Property that holds the hash of the checkpoint."""
 _VERSION = f"{_PREFIX}format_version"
 _WRITTEN_BY_EXPORT = "files for this package are written by 'space_clip export'"
 

@@ -44,6 +44,7 @@ class BackendFactory:
     Attributes:
         name: value of the parameter ``backend``; the same as the name of the file that registers it.
         suffixes: endings of the model files that it runs.
+        also_runs: whether ``auto`` tries it for a file with another ending.
         devices: what to try for device auto, in this order: cuda, cpu, or auto if the library chooses by itself. A
             device of another kind is refused.
         rank: ``auto`` tries lower ranks first.
@@ -63,6 +64,7 @@ class BackendFactory:
     load: Callable[[], Opener]
     substitute: BackendFactory | None = None
     runs_on_opening: bool = False
+    also_runs: Callable[[Path], bool] = lambda file: False
 
     def devices_for(self, device: str) -> tuple[str, ...]:
         """Return the devices to try for the user's ``device``, in order; empty if the backend does not run there."""

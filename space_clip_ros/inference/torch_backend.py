@@ -17,7 +17,8 @@ from space_clip_ros.inference.threads import thread_count
 from space_clip_ros.inference.torch_errors import torch_error
 from space_clip_ros.inference.torch_runner import CudaStream, HostStream, TorchRunner
 from space_clip_ros.model import SpaceClip, load_checkpoint
-from space_clip_ros.model.half import fold_norms, halve
+from space_clip_ros.model.encoder import fix_input_size
+from space_clip_ros.model.half import fold_norms, fuse_quick_gelu, halve
 from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToEstimate
 
 RUNNERS_KEPT = 4
@@ -45,7 +46,7 @@ class TorchBackend:
         half = cuda and precision in ("auto", "fp16")
         if cuda:
             try:
-                _prepare_for_gpu(self._model.to(self._device), half)
+                prepare_for_gpu(self._model.to(self._device), half)
             except RuntimeError as error:
                 raise torch_error(file, f"PyTorch failed on {self._device}: ", error, self._device) from error
         else:
@@ -104,8 +105,16 @@ class TorchBackend:
             return self._runners[shape]
 
 
-def _prepare_for_gpu(model: SpaceClip, half: bool) -> None:
+def prepare_for_gpu(model: SpaceClip, half: bool) -> None:
+    """Make a model ready to run on a GPU, in place; it can no longer be trained or saved.
+
+    Args:
+        model: in evaluation mode.
+        half: whether its products run in half precision.
+    """
+    fix_input_size(model.encoder, model.config.input_size)
     fold_norms(model)
+    fuse_quick_gelu(model)
     # Half-precision convolutions are fastest in channels-last layout, which the encoder's tokens have already.
     for weight in model.parameters():
         if weight.ndim == 4:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from space_clip_ros.messages.camera_info import calibration_from_info, camera_info_from_camera
-from space_clip_ros.messages.clouds import cloud_from_points, cloud_from_scan, points_from_cloud
+from space_clip_ros.messages.clouds import cloud_from_points, cloud_from_scan, points_from_cloud, xyz_from_cloud
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import (
@@ -29,4 +29,5 @@ __all__ = [
     "points_from_cloud",
     "stamp_ns",
     "stored_pixels",
+    "xyz_from_cloud",
 ]

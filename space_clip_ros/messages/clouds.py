@@ -91,6 +91,28 @@ def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
     return np.ndarray((height, width), dtype, data, strides=(row_step, point_step))
 
 
+def xyz_from_cloud(msg: Any, what: str = "cloud", most: int = 0) -> NDArray[np.float32]:
+    """Return the positions of a cloud's points.
+
+    Args:
+        msg: as for :func:`points_from_cloud`.
+        what: what to call it in errors, usually the topic.
+        most: keep about this many, every n-th of them; 0 for all.
+
+    Returns:
+        (N, 3) float32 x y z, NaN where the message has it.
+
+    Raises:
+        InputError: as :func:`points_from_cloud`, or the fields x, y and z are not three single numbers.
+    """
+    points = points_from_cloud(msg, what)
+    names = points.dtype.names or ()
+    if any(name not in names or points.dtype[name].shape for name in "xyz"):
+        raise InputError(what, f"needs the fields x, y and z, got {', '.join(names)[:80]}")
+    flat = points.reshape(-1)[:: -(-points.size // most) if most and points.size > most else 1]
+    return np.stack([flat[name].astype(np.float32) for name in "xyz"], axis=-1)
+
+
 def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
     if not 0 < point_step <= _MAX_POINT_STEP:
         raise InputError(what, f"point_step is {point_step} bytes; 1 to {_MAX_POINT_STEP} are accepted")

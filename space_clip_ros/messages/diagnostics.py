@@ -39,6 +39,7 @@ class Drop(str, enum.Enum):
     TOO_OLD = "too old"
     REPLACED = "replaced by a newer one"
     MODEL_DOWN = "model down"
+    LEFT_OUT = "no ground or transform"
 
 
 def value(form: str = "{}") -> Any:
@@ -114,8 +115,20 @@ class DepthValues(Values):
         depth_scale: the parameter.
         focal_factor: the part of ``depth_factor`` that is for the camera's field of view.
         focal_scaling: that factor and its reason, or why there is none.
+        scale_mode: the parameter ``scale.mode``.
+        scale_factor: the factor found while running, on the newest image's depth.
+        scale_sigma: its standard deviation, as a share of it.
+        scale_age_s: seconds from the evidence last used to the newest image.
+        scale_evidence: what was used of the newest image; empty if nothing was.
+        scale_problem: why evidence that was asked for was not used; empty if all was.
         camera_info_frames: the frame_ids whose camera_info is known, with commas between.
         rectification: how the images' distortion is handled.
+        ground: where the newest image's ground comes from, while obstacles or the scan are subscribed to.
+        ground_problem: why that image alone gave no ground; empty if it did.
+        ground_age_s: since the ground was last fitted.
+        ground_height_m: the camera's height above it.
+        ground_tilt_deg: angle between it and the camera's own level.
+        obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
         memory_mib: resident memory of the process, MiB.
         device_memory_mib: device memory held for the model, MiB.
         image_topic: resolved name.
@@ -151,8 +164,20 @@ class DepthValues(Values):
     depth_scale: float | None = value("{:g}")
     focal_factor: float | None = value("{:.4f}")
     focal_scaling: str | None = value()
+    scale_mode: str | None = value()
+    scale_factor: float | None = value("{:.4f}")
+    scale_sigma: float | None = value("{:.4f}")
+    scale_age_s: float | None = value("{:.1f}")
+    scale_evidence: str | None = value()
+    scale_problem: str | None = value()
     camera_info_frames: str | None = value()
     rectification: str | None = value()
+    ground: str | None = value()
+    ground_problem: str | None = value()
+    ground_age_s: float | None = value("{:.1f}")
+    ground_height_m: float | None = value("{:.3f}")
+    ground_tilt_deg: float | None = value("{:.2f}")
+    obstacles_note: str | None = value()
     memory_mib: float | None = value("{:.1f}")
     device_memory_mib: float | None = value("{:.1f}")
     image_topic: str | None = value()

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from space_clip_ros.messages.camera_info import camera_info_from_camera
 from space_clip_ros.messages.clouds import cloud_from_points
 from space_clip_ros.messages.images import header_at, image_from_array
+from space_clip_ros.messages.laser_scans import laser_scan_from_scan
 from space_clip_ros.messages.types import ROS, MessageTypes
 
 
@@ -51,6 +52,8 @@ TOPICS: dict[str, OutputTopic] = {
     "points": OutputTopic("depth/points", "sensor_msgs/msg/PointCloud2", cloud_from_points),
     "color": OutputTopic("depth/color", "sensor_msgs/msg/Image", _image),
     "uncertainty": OutputTopic("depth/uncertainty", "sensor_msgs/msg/Image", _image),
+    "obstacles": OutputTopic("depth/obstacles", "sensor_msgs/msg/PointCloud2", cloud_from_points),
+    "scan": OutputTopic("depth/scan", "sensor_msgs/msg/LaserScan", laser_scan_from_scan),
 }
 
 
@@ -81,7 +84,7 @@ class OutputMessages:
 
         Args:
             name: one of :data:`TOPICS`.
-            value: the array, or the camera for :data:`CAMERA_INFO`.
+            value: the array, the camera for :data:`CAMERA_INFO`, or the scan.
             header: the image's header.
         """
         kept = self._kept.get(name)

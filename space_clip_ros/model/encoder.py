@@ -120,6 +120,34 @@ def resize_position_embedding(embedding: Tensor, side: int, grid: tuple[int, int
     return resized.flatten(2).transpose(1, 2).squeeze(0)
 
 
+@torch.no_grad()
+def fix_input_size(encoder: Encoder, size: tuple[int, int]) -> None:
+    """Interpolate the position embedding once, in place, for images of one size; for inference only.
+
+    Otherwise every run with another size than ``config.image_size`` interpolates it again.
+
+    Args:
+        encoder: its checkpoint can no longer be written afterwards.
+        size: height and width of the images, pixels; multiples of the patch size.
+    """
+    tower, patch = encoder.tower, encoder.config.patch_size
+    grid = (size[0] // patch, size[1] // patch)
+    if encoder.config.kind == "clip":
+        trained, side = tower.positional_embedding, tower.grid_size[0]
+        fixed = torch.cat([trained[:1], resize_position_embedding(trained[1:], side, grid)])
+        tower.positional_embedding, tower.grid_size = nn.Parameter(fixed, requires_grad=False), grid
+    else:
+        embedding, side = tower.pos_embed[0], tower.patch_embed.grid_size[0]
+        fixed = resize_position_embedding(embedding, side, grid)
+        tower.pos_embed, tower.patch_embed.grid_size = nn.Parameter(fixed[None], requires_grad=False), grid
+
+
+def _position_embedding(trained: Tensor, trained_grid: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    if grid == tuple(trained_grid):
+        return trained
+    return resize_position_embedding(trained, trained_grid[0], grid)
+
+
 def _clip_tower(config: EncoderConfig) -> nn.Module:
     tower = ClipTower(
         image_size=config.image_size,
@@ -161,9 +189,7 @@ def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
     tokens, grid = _patch_tokens(patches)
     tokens = torch.cat([tower.class_embedding.expand(tokens.shape[0], 1, -1), tokens], dim=1)
     trained = tower.positional_embedding
-    tokens = tower.ln_pre(
-        tokens + torch.cat([trained[:1], resize_position_embedding(trained[1:], tower.grid_size[0], grid)])
-    )
+    tokens = tower.ln_pre(tokens + torch.cat([trained[:1], _position_embedding(trained[1:], tower.grid_size, grid)]))
     states = [tokens]
     for block in tower.transformer.resblocks:
         states.append(_run_clip_block(block, states[-1]))
@@ -172,7 +198,7 @@ def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
 
 def _run_siglip(tower: Any, images: Tensor) -> EncoderOutput:
     tokens, grid = _patch_tokens(tower.patch_embed.proj(images))
-    states = [tokens + resize_position_embedding(tower.pos_embed[0], tower.patch_embed.grid_size[0], grid)]
+    states = [tokens + _position_embedding(tower.pos_embed[0], tower.patch_embed.grid_size, grid)]
     for block in tower.blocks:
         states.append(block(states[-1]))
     return EncoderOutput(tuple(states), tower.attn_pool(tower.norm(states[-1])), grid)

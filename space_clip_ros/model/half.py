@@ -10,6 +10,7 @@ in float32 inside PyTorch's kernels.
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import torch
@@ -18,9 +19,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.model.adapters import merge_adapters
-from space_clip_ros.model.blocks import Film
 from space_clip_ros.model.space_clip import SpaceClip
 
+_FLOAT32_PRODUCTS = re.compile(
+    r"(decoder\.film\.\d+|depth_head\.depth|uncertainty_head\.log_scale|encoder\.(tower\.)?attn_pool)(\.|$)"
+)
+_QUICK_GELU = 1.702
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _FOLDED = (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2"))
 
@@ -47,6 +51,37 @@ def fold_norms(model: SpaceClip) -> None:
 
 
 @torch.no_grad()
+def fuse_quick_gelu(model: SpaceClip) -> None:
+    """Replace QuickGELU by SiLU, which is one kernel instead of three, in place; nothing to do for other activations.
+
+    x sigmoid(1.702 x) is silu(1.702 x) / 1.702, so the factor moves into the weights around it. The output is the same
+    up to rounding.
+
+    Args:
+        model: after :func:`fold_norms`.
+    """
+    if model.config.encoder.kind != "clip" or model.config.encoder.activation != "quick_gelu":
+        return
+    tower: Any = model.encoder.tower
+    for block in tower.transformer.resblocks:
+        block.mlp.c_fc.weight.mul_(_QUICK_GELU)
+        block.mlp.c_fc.bias.mul_(_QUICK_GELU)
+        block.mlp.c_proj.weight.div_(_QUICK_GELU)
+        block.mlp.gelu = nn.SiLU()
+
+
+def keeps_float32(module: str) -> bool:
+    """Return whether the products of a module stay in float32; all others are halved, here and in exported graphs.
+
+    What is no product has its inputs' type, and float32 where they differ; so the tower's residual sum is float32.
+
+    Args:
+        module: its dotted name in :class:`~space_clip_ros.model.SpaceClip`, or one of a module inside it.
+    """
+    return _FLOAT32_PRODUCTS.match(module) is not None
+
+
+@torch.no_grad()
 def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
     """Convert a model to half precision in place; its inputs and outputs stay float32.
 
@@ -55,10 +90,9 @@ def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
         dtype: ``torch.float16``, or ``torch.bfloat16`` for its wider range.
     """
     tower: Any = model.encoder.tower
-    in_float32 = {module for parent in _kept_in_float32(model) for module in parent.modules()}
-    for module in model.modules():
+    for name, module in model.named_modules():
         if isinstance(module, _PRODUCTS):
-            if module not in in_float32:
+            if not keeps_float32(name):
                 module.to(dtype)
             module.register_forward_pre_hook(_cast_inputs)
     if model.config.encoder.kind == "clip":
@@ -66,15 +100,6 @@ def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
             _halve_packed(block.attn, dtype)
             # The packed projection is not a module, so its input is cast where it leaves the norm.
             block.ln_1.register_forward_hook(lambda module, inputs, output: output.to(dtype))
-
-
-def _kept_in_float32(model: SpaceClip) -> list[nn.Module]:
-    films: list[nn.Module] = [module for module in model.modules() if isinstance(module, Film)]
-    pool = getattr(model.encoder.tower, "attn_pool", None)
-    last: list[nn.Module] = [model.depth_head.depth]
-    if model.uncertainty_head is not None:
-        last.append(model.uncertainty_head.log_scale)
-    return [*films, *last, *([pool] if isinstance(pool, nn.Module) else [])]
 
 
 def _cast_inputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -122,17 +122,20 @@ class DepthCore:
         return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate, grid, deviation)
 
 
-def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the name and array of each output that the frame's request wants, each made when its turn comes.
+def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, Any]]:
+    """Yield the name and array or scan of each output that the frame's request wants, each made when its turn comes.
 
-    So the first array can be on its way while the next is made.
+    So the first can be on its way while the next is made. Those that this frame does not give are left out;
+    ``frame.left_out`` then says why.
     """
     frame.request.watch.restart()
     _ = frame.depth
     frame.request.watch.lap("range")
     for name, output in OUTPUTS.items():
         if name in frame.request.outputs:
-            yield name, output.compute(frame)
+            made = output.compute(frame)
+            if made is not None:
+                yield name, made
 
 
 def _metric_scale(request: DepthRequest, metres: NDArray[np.float32], base: float) -> ScaleEstimate | None:

@@ -13,12 +13,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.cloud import Projector, without_discontinuities
 from space_clip_ros.geometry.depth import invalidate, resize_bilinear
+from space_clip_ros.geometry.ground_plane import up_vector
+from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.focal_scaling import FocalScaling
+from space_clip_ros.perception.ground import Ground, GroundTracker, Mount
 from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
+from space_clip_ros.perception.scale_evidence import CameraMount
 from space_clip_ros.perception.stopwatch import Stopwatch
 
 Allocate: TypeAlias = Callable[[str, tuple[int, ...], DTypeLike], NDArray[Any]]
@@ -58,6 +62,10 @@ class DepthRequest:
             where it is unknown.
         allocate: gives each output its memory, so that a caller can have arrays written where it needs them.
         watch: times the image's stages.
+        stamp_s: when the image was taken, seconds; None where unknown.
+        ground: the ground that the camera's images so far have shown.
+        scan_pose: (4, 4) the camera's pose in ``scan.frame_id``, or why it is not known; None where there is no such
+            frame.
         scale: how to find a metric scale; None to leave depth as the model and the settings make it.
     """
 
@@ -67,7 +75,22 @@ class DepthRequest:
     outputs: tuple[str, ...]
     allocate: Allocate = new_array
     watch: Stopwatch = field(default_factory=Stopwatch)
+    stamp_s: float | None = None
+    ground: GroundTracker = field(default_factory=GroundTracker)
+    scan_pose: NDArray[np.float64] | str | None = None
     scale: ScaleRequest | None = None
+
+
+def obstacle_limits(settings: NodeConfig) -> ObstacleLimits:
+    """Return what counts as an obstacle; what lies beyond ``max_depth`` is not known."""
+    limits = settings.obstacles
+    return ObstacleLimits(
+        limits.min_height,
+        limits.max_height,
+        min(limits.max_range, settings.max_depth),
+        limits.max_slope,
+        limits.max_uncertainty,
+    )
 
 
 class DepthFrame:
@@ -89,6 +112,7 @@ class DepthFrame:
         scale: as given.
         focal: as given.
         estimate: the metric scale in ``scale``; None where none was asked for.
+        left_out: why an output that was asked for was not made, by its name.
     """
 
     def __init__(
@@ -110,6 +134,7 @@ class DepthFrame:
         self.scale = scale
         self.focal = focal
         self.estimate = estimate
+        self.left_out: dict[str, str] = {}
         self._metres = metres
         self._relative_deviation = relative_deviation
         self._projector = projector
@@ -153,6 +178,36 @@ class DepthFrame:
         share = self._deviation_share
         return depth if share is None else np.where(share <= np.float32(max_share), depth, np.float32(np.nan))
 
+    @functools.cached_property
+    def solid_depth(self) -> NDArray[np.float32]:
+        """:attr:`depth`, with NaN where it floats between two surfaces if ``points.max_jump`` asks for that."""
+        max_jump = self.settings.points.max_jump
+        return without_discontinuities(self.depth, max_jump) if max_jump else self.depth
+
+    @functools.cached_property
+    def ground(self) -> Ground:
+        """The ground in view, or the one that the camera's frames before this one have shown.
+
+        Raises:
+            ValueError: the camera is unknown.
+        """
+        request = self.request
+        if self.camera is None:
+            raise ValueError("the ground needs its camera")
+        max_age = self.settings.obstacles.ground_max_age
+        return request.ground.update(self.depth, self.camera, request.stamp_s, max_age, self._mount())
+
+    @functools.cached_property
+    def obstacles(self) -> Obstacles | None:
+        """What stands above :attr:`ground`, of every ``points.stride``-th pixel; None where there is no ground."""
+        plane, camera = self.ground.plane, self.camera
+        if plane is None or camera is None:
+            return None
+        limits = obstacle_limits(self.settings)
+        return find_obstacles(
+            self.solid_depth, camera, plane, limits, self.settings.points.stride, uncertainty=self.uncertainty
+        )
+
     def unbounded_depth(self) -> NDArray[np.float32]:
         """Return :attr:`depth` without its upper limit: what lies beyond the range is known to be far, not unknown."""
         return self._cut(math.inf)
@@ -160,6 +215,18 @@ class DepthFrame:
     def projector(self, stride: int) -> Projector | None:
         """Return the projector of every ``stride``-th pixel; None where the camera is unknown."""
         return None if self.camera is None else self._projector(self.camera, stride)
+
+    def _mount(self) -> Mount:
+        """Return what is known about the camera's mount: as the metric scale knows it, else what up is for the scan."""
+        scale, pose = self.request.scale, self.request.scan_pose
+        if scale is not None and isinstance(scale.known.mount, CameraMount):
+            return Mount(scale.known.mount.up, scale.known.mount.height_m)
+        given = self.settings.scale
+        if isinstance(pose, np.ndarray) and not given.camera_height:
+            x, y, z = (float(value) for value in pose[2, :3])
+            return Mount((x, y, z))
+        up = up_vector(math.degrees(given.camera_roll), math.degrees(given.camera_pitch))
+        return Mount(up, given.camera_height)
 
     @functools.cached_property
     def _deviation_share(self) -> NDArray[np.float32] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,22 +13,25 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import without_discontinuities
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
+from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
 from space_clip_ros.inference.backend import ModelInfo
-from space_clip_ros.perception.frame import DepthFrame
+from space_clip_ros.perception.frame import DepthFrame, obstacle_limits
 
 
 @dataclass(frozen=True)
 class Output:
-    """One kind of array.
+    """One kind of array, or of scan.
 
     Attributes:
-        compute: makes it of a frame.
+        compute: makes it of a frame. Returns None where the frame does not give it, and says why in ``left_out``.
         needs_camera: whether the camera's intrinsics must be known for it.
+        needs_ground: whether it is made of what stands above the ground.
         needs_uncertainty: whether the model must say how far off depth may be.
     """
 
-    compute: Callable[[DepthFrame], NDArray[Any]]
+    compute: Callable[[DepthFrame], Any]
     needs_camera: bool = False
+    needs_ground: bool = False
     needs_uncertainty: bool = False
 
 
@@ -48,9 +51,11 @@ def points(frame: DepthFrame) -> NDArray[np.float32]:
     projector = frame.projector(settings.stride)
     if projector is None:
         raise ValueError("a cloud needs its camera")
-    metres = frame.unbounded_depth() if settings.clearing else frame.depth
-    if settings.max_jump:
-        metres = without_discontinuities(metres, settings.max_jump)
+    if settings.clearing:
+        metres = frame.unbounded_depth()
+        metres = without_discontinuities(metres, settings.max_jump) if settings.max_jump else metres
+    else:
+        metres = frame.solid_depth
     if settings.max_uncertainty:
         metres = frame.without_uncertain(metres, settings.max_uncertainty)
     cloud = projector.project(
@@ -78,12 +83,61 @@ def uncertainty(frame: DepthFrame) -> NDArray[np.float32]:
     return frame.uncertainty
 
 
+def obstacles(frame: DepthFrame) -> NDArray[np.float32] | None:
+    """Return what stands above the ground, in the camera's optical frame.
+
+    Returns:
+        (n, 3) float32 x y z in metres, all valid, or with ``points.color`` (n, 4) with 0x00RRGGBB as the bits of the
+        fourth. None without ground.
+    """
+    found = frame.obstacles
+    if found is None:
+        frame.left_out["obstacles"] = f"no ground: {frame.ground.problem}"
+        return None
+    if not frame.settings.points.color:
+        return found.points
+    stride = frame.settings.points.stride
+    row, column = np.divmod(found.pixels, -(-frame.rgb.shape[1] // stride))
+    red, green, blue = frame.rgb[row * stride, column * stride].astype(np.uint32).T
+    packed = (red << 16 | green << 8 | blue).view(np.float32)
+    return np.column_stack([found.points, packed])
+
+
+def scan(frame: DepthFrame) -> PlanarScan | None:
+    """Return the distance to the nearest obstacle by bearing, in ``scan.frame_id`` or the camera's level frame.
+
+    Returns:
+        The scan. None without ground, or where the camera's pose in ``scan.frame_id`` is unknown.
+    """
+    settings, request = frame.settings, frame.request
+    pose = request.scan_pose
+    if settings.scan.frame_id and not isinstance(pose, np.ndarray):
+        frame.left_out["scan"] = f"scan.frame_id {settings.scan.frame_id!r}: {pose or 'its transform is not known'}"
+        return None
+    found, plane, camera = frame.obstacles, frame.ground.plane, frame.camera
+    if found is None or plane is None or camera is None:
+        frame.left_out["scan"] = f"no ground: {frame.ground.problem}"
+        return None
+    made = planar_scan(
+        found,
+        camera,
+        pose if settings.scan.frame_id and isinstance(pose, np.ndarray) else level_pose(plane),
+        range_min=settings.min_depth,
+        range_max=obstacle_limits(settings).max_range,
+        angle_increment=settings.scan.angle_increment,
+        stride=settings.points.stride,
+    )
+    return replace(made, frame_id=settings.scan.frame_id, scan_time=frame.ground.interval_s)
+
+
 # In the order in which they are made: depth first, as most wait for it, and a cloud takes the bus for longer.
 OUTPUTS: dict[str, Output] = {
     "depth": Output(depth),
     "points": Output(points, needs_camera=True),
     "color": Output(color),
     "uncertainty": Output(uncertainty, needs_uncertainty=True),
+    "obstacles": Output(obstacles, needs_camera=True, needs_ground=True),
+    "scan": Output(scan, needs_camera=True, needs_ground=True),
 }
 
 
@@ -112,3 +166,8 @@ def without_uncertainty(names: Collection[str], settings: NodeConfig, model: Mod
 def need_camera(names: Iterable[str]) -> bool:
     """Return whether any of the names needs the camera's intrinsics: such an output, or the camera itself."""
     return any(name not in OUTPUTS or OUTPUTS[name].needs_camera for name in names)
+
+
+def need_ground(names: Iterable[str]) -> bool:
+    """Return whether any of the outputs is made of what stands above the ground."""
+    return any(name in OUTPUTS and OUTPUTS[name].needs_ground for name in names)

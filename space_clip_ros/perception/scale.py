@@ -26,6 +26,9 @@ from space_clip_ros.perception.scale_filter import ScaleFilter
 
 Measured: TypeAlias = MeasuredPoints | MeasuredCone
 
+TOGETHER_S = 0.1
+"""Largest difference of stamps at which a measurement belongs to an image, seconds."""
+
 _TILTS = 200
 """Newest frames whose usual pitch of the ground is known: 20 s at 10 Hz."""
 _FEWEST_TILTS = 10
@@ -70,11 +73,16 @@ class FrameEvidence:
 
 
 class MetricScale:
-    """The scale of one camera's depth. Not for several threads at once."""
+    """The scale of one camera's depth. Not for several threads at once.
 
-    def __init__(self) -> None:
+    Args:
+        at_once: the factor takes the estimate's value with each frame, whatever its rate; for single frames.
+    """
+
+    def __init__(self, at_once: bool = False) -> None:
         """Start without evidence."""
         self._filter = ScaleFilter()
+        self._at_once = at_once
         self._tilts: deque[float] = deque(maxlen=_TILTS)
         self._base = 0.0
         self._stamp_s = 0.0
@@ -98,6 +106,8 @@ class MetricScale:
         evidence = [one for one in found if isinstance(one, Evidence)]
         problems = [f"{one.source}: {one.reason}" for one in found if isinstance(one, NoEvidence)]
         self._filter.step(known.stamp_s, evidence, known.max_rate)
+        if self._at_once:
+            self._filter.jump()
         problems += [f"{source}: {reason}" for source, reason in self._filter.refused.items()]
         used = [one.source for one in evidence if one.source not in self._filter.refused]
         return ScaleEstimate(

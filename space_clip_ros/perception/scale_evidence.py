@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import ScaleConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, valid
-from space_clip_ros.geometry.ground_plane import LEVEL, NoGround, fit_ground_plane, ground_pixels
+from space_clip_ros.geometry.ground_plane import LEVEL, NoGround, fit_ground_plane, ground_pixels, up_vector
 from space_clip_ros.geometry.rigid import Matrix, moved
 
 CAMERA_HEIGHT = "camera height"
@@ -106,6 +107,14 @@ class CameraMount:
             raise InputError(f"the camera's height above the ground must be above 0 metres, got {self.height_m}")
 
 
+def configured_mount(settings: ScaleConfig) -> CameraMount | None:
+    """Return the mount that the parameters give; None if ``scale.camera_height`` is 0."""
+    if not settings.camera_height:
+        return None
+    up = up_vector(math.degrees(settings.camera_roll), math.degrees(settings.camera_pitch))
+    return CameraMount(settings.camera_height, up)
+
+
 @dataclass(frozen=True)
 class MeasuredPoints:
     """Points that a LiDAR or depth camera measured.
@@ -165,7 +174,7 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
         return NoEvidence(CAMERA_HEIGHT, NoGround.TOO_SHORT.value, tilt)
     slopes, logs = np.array(bands).T
     tilt_errors = _MOUNT_STD / slopes
-    weights = 1.0 / (_MODEL_STD**2 + tilt_errors**2)
+    weights = np.exp(-logs) / (_MODEL_STD**2 + tilt_errors**2)
     weights /= weights.sum()
     mean = float(weights @ logs)
     disagreement = float(weights @ (logs - mean) ** 2)
@@ -202,6 +211,9 @@ def compared_evidence(
 ) -> Evidence | NoEvidence:
     """Compare depth with true depth in some of its pixels.
 
+    The factor f has the least mean of |f depth - truth| / truth: it is the median of truth / depth, each weighted by
+    depth / truth. Too far is a larger error than too near, so where the ratios differ it lies below the plain median.
+
     Args:
         depth: (H, W) float32 metres.
         rows: (N,) of the pixels.
@@ -213,7 +225,7 @@ def compared_evidence(
     if np.count_nonzero(known) < _FEWEST_RANGES:
         return NoEvidence(RANGES, f"only {np.count_nonzero(known)} measured points fall on depth")
     ratio = np.log(truth[known] / predicted[known])
-    median = float(np.median(ratio))
+    median = _weighted_median(ratio, np.exp(-ratio))
     spread = 1.4826 * float(np.median(np.abs(ratio - median)))
     # A network's errors are the same over whole patches, so ranges in one patch count as one.
     height, width = depth.shape
@@ -272,6 +284,12 @@ def _bands(slope: NDArray[np.float32], logs: NDArray[np.float32]) -> Sequence[tu
         if np.count_nonzero(inside) >= _FEWEST_IN_BAND:
             found.append((float(np.median(slope[inside])), float(np.median(logs[inside]))))
     return found
+
+
+def _weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order[int(np.searchsorted(total, total[-1] / 2))]])
 
 
 def _rays(camera: PinholeCamera, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -28,6 +28,13 @@ class Atlas:
         self._means: list[NDArray[np.float64]] = []
         self._frozen: tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]] | None = None
 
+    def copy(self) -> Atlas:
+        """Return an atlas that further textures can be added to; the textures themselves are shared."""
+        twin = Atlas()
+        twin._index, twin._levels, twin._texels = dict(self._index), list(self._levels), self._texels
+        twin._offsets, twin._sizes, twin._means = list(self._offsets), list(self._sizes), list(self._means)
+        return twin
+
     def add(self, name: str, image: NDArray[np.uint8]) -> int:
         """Store a texture and return its index.
 

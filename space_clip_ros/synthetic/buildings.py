@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from space_clip_ros.synthetic.atlas import Atlas
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import Floats, Mesh, box, concatenate, quads, upright
 from space_clip_ros.synthetic.noise import Rng
 
@@ -43,7 +44,7 @@ def block(atlas: Atlas, rng: Rng, length: float, height: float, depth: float = 1
     ]
     if rng.random() < 0.25:
         parts += _bays(facade, rng, length, base, height, tint)
-    return concatenate(parts)
+    return concatenate(parts).labelled(Label.BUILDING)
 
 
 def house(atlas: Atlas, rng: Rng) -> Mesh:
@@ -65,7 +66,7 @@ def house(atlas: Atlas, rng: Rng) -> Mesh:
     whole = concatenate(parts)
     if rng.random() < 0.4:
         whole = whole.placed((0, 0, 0), np.pi / 2).placed((depth, 0, 0), 0.0)
-    return whole
+    return whole.labelled(Label.BUILDING)
 
 
 def shed(atlas: Atlas, rng: Rng) -> Mesh:
@@ -73,7 +74,8 @@ def shed(atlas: Atlas, rng: Rng) -> Mesh:
     size = (rng.uniform(15, 40), rng.uniform(12, 25), rng.uniform(5, 9))
     wall = atlas.pick(rng, [*atlas.family("wall"), "bricks", "concrete"])
     tint = rng.uniform(0.6, 1.3, 3) ** 0.5
-    return box(size, wall, atlas.index("concrete"), repeat=6.0, tint=tint).placed((size[0] / 2, size[1] / 2, -0.5), 0.0)
+    hall = box(size, wall, atlas.index("concrete"), repeat=6.0, tint=tint).labelled(Label.BUILDING)
+    return hall.placed((size[0] / 2, size[1] / 2, -0.5), 0.0)
 
 
 def _walls(texture: int, length: float, depth: float, base: float, height: float, tint: Floats) -> list[Mesh]:

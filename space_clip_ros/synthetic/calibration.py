@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,13 @@ _AXES = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 def drawing_camera(camera: PinholeCamera) -> PinholeCamera:
     """Return the camera to render with: KITTI's files count pixels from 1, images from 0."""
     return PinholeCamera(camera.width, camera.height, camera.fx, camera.fy, camera.cx - 1, camera.cy - 1)
+
+
+def scaled_camera(camera: PinholeCamera, factor: float) -> PinholeCamera:
+    """Return the camera of pictures whose sides are ``factor`` times as long; pixels counted from 1 in both."""
+    width, height = (max(round(side * factor), 1) for side in (camera.width, camera.height))
+    smaller = drawing_camera(camera).resized(width, height)
+    return replace(smaller, cx=smaller.cx + 1, cy=smaller.cy + 1)
 
 
 def scanner_to_camera() -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from space_clip_ros.synthetic.atlas import Atlas
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import Color, Mesh, concatenate, quads
 from space_clip_ros.synthetic.noise import Rng
 from space_clip_ros.synthetic.vehicle_parts import PAINTS, contact_shadow, wheel
@@ -45,7 +46,15 @@ _GROUND_CLEARANCE = 0.22
 
 def car(atlas: Atlas, rng: Rng) -> Mesh:
     """Return a car or van of random shape and colour."""
-    shape = _SHAPES[rng.choice(len(_SHAPES), p=(0.16, 0.22, 0.14, 0.18, 0.1, 0.1, 0.06, 0.04))]
+    return _body(_SHAPES[rng.choice(len(_SHAPES), p=(0.16, 0.22, 0.14, 0.18, 0.1, 0.1, 0.06, 0.04))], atlas, rng)
+
+
+def van(atlas: Atlas, rng: Rng) -> Mesh:
+    """Return a small or large van of random colour."""
+    return _body(_SHAPES[-1 - int(rng.integers(2))], atlas, rng)
+
+
+def _body(shape: CarShape, atlas: Atlas, rng: Rng) -> Mesh:
     length, width, height = np.asarray(shape.size) * rng.uniform(0.96, 1.04, 3)
     paint = np.asarray(PAINTS[rng.integers(len(PAINTS))]) * rng.uniform(0.8, 1.2)
     x = np.asarray(shape.cabin) * length - length / 2
@@ -87,7 +96,7 @@ def car(atlas: Atlas, rng: Rng) -> Mesh:
     ):
         faces += _flanks(outline, texture, bounds, half, inset, belt, height, tints[texture])
     faces += [wheel(atlas, share * length - length / 2, half, 0.31) for share in (0.19, 0.81)]
-    return concatenate([*faces, contact_shadow(atlas, length, width)])
+    return concatenate([*faces, contact_shadow(atlas, length, width)]).labelled(Label.CAR)
 
 
 def _flanks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import cv2
@@ -14,10 +14,16 @@ from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, to_kitti_png
-from space_clip_ros.synthetic.calibration import drawing_camera, scanner_to_camera, write_calibration
+from space_clip_ros.synthetic.calibration import (
+    drawing_camera,
+    scaled_camera,
+    scanner_to_camera,
+    write_calibration,
+)
 from space_clip_ros.synthetic.layouts import LAYOUTS
 from space_clip_ros.synthetic.lidar import scan
 from space_clip_ros.synthetic.render import CameraView
+from space_clip_ros.synthetic.rig import CameraRig, random_rig
 from space_clip_ros.synthetic.scene import Scene
 from space_clip_ros.synthetic.scene_builder import build_scene
 from space_clip_ros.synthetic.sensor import expose
@@ -29,6 +35,18 @@ KITTI_CAMERA = PinholeCamera(1242, 375, 721.54, 721.54, 609.56, 172.85)
 """A camera like KITTI's left colour camera of 2011-09-26, pixels counted from 1."""
 
 DATE = "2026_01_01"
+"""Day of the drives that share one camera."""
+
+VARIATIONS = ("camera", "streets")
+"""What :func:`write_drive` can vary from drive to drive, beyond what it always does."""
+
+_FIRST_OWN_DAY = datetime.date(2027, 1, 1)
+_OWN_DAYS = 1_000_000
+
+LABEL_FOLDER = "proj_label/image_02"
+"""Where in a drive's folder the label maps lie."""
+
+_FOLDERS = ("image_02", "proj_depth/groundtruth/image_02", LABEL_FOLDER, "velodyne_points")
 
 Rgb = NDArray[np.uint8]
 
@@ -61,14 +79,19 @@ def write_drive(
     layout: str | None = None,
     speed: float | None = None,
     scans: bool = True,
+    vary: Collection[str] = (),
+    labels: bool = False,
+    scale: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write one drive; the same arguments write the same files.
 
     Layout: ``<out_dir>/<date>/`` with the calibration and ``<date>_drive_NNNN_sync/``, which holds ``image_02``,
     ``velodyne_points`` and ``proj_depth/groundtruth/image_02`` (uint16 metres * 256; 0 for the sky and from 256 m on).
-    Scans cover the 90 degrees ahead. Every file appears whole or not at all, and a frame's image last, so an
-    interrupted drive holds only whole frames. Writing it again starts over.
+    Scans cover the 90 degrees ahead. A day has one calibration, so a drive with a camera of its own also gets a day of
+    its own: ``<date>`` is 2026_01_01, or 2027_01_01 plus ``seed`` days where ``vary`` names the camera. Every file
+    appears whole or not at all, and a frame's image last, so an interrupted drive holds only whole frames.
+    Writing it again starts over.
 
     Args:
         out_dir: folder to write to; created if missing.
@@ -77,29 +100,41 @@ def write_drive(
         camera: the rectified colour camera as :class:`KittiDrive` will read it, pixels counted from 1 as in KITTI's
             files: the image's first pixel has its centre at (1, 1).
         stride: take every n-th frame of a 10 Hz drive.
-        layout: kind of road (city, residential, country, highway, avenue); None draws one by seed.
+        layout: kind of road, a name in :data:`~space_clip_ros.synthetic.layouts.LAYOUTS`; None draws one by seed.
         speed: of the car, metres/second; None draws one by seed.
         scans: write laser scans too.
+        vary: which of :data:`VARIATIONS` to add. ``camera``: height, pitch, roll and lens of the camera
+            (:func:`~space_clip_ros.synthetic.rig.random_rig`). ``streets``: more kinds of streets, weather and road
+            users, many of them close (:func:`~space_clip_ros.synthetic.scene_builder.build_scene`).
+        labels: write label maps too: ``proj_label/image_02``, uint8, a
+            :class:`~space_clip_ros.synthetic.labels.Label` for every pixel.
+        scale: of the picture, from 0.1 to 1: smaller pictures take less time. The same view with fewer pixels; blur
+            and noise shrink with it.
         progress: called with (frames done, frames) after each frame.
 
     Returns:
         The drive's folder.
 
     Raises:
-        InputError: frames or stride below 1, a negative seed or speed, or an unknown layout.
+        InputError: frames or stride below 1, a negative seed or speed, or an unknown layout or variation.
         DataError: a file cannot be written, or the folder holds drives of another camera.
     """
-    _check(frames, seed, stride, layout, speed)
+    _check(frames, seed, stride, layout, speed, vary, scale)
     period = stride / RATE_HZ
-    scene = build_scene(seed, (frames - 1) * period, layout, speed)
-    day = Path(out_dir) / DATE
-    drive = day / f"{DATE}_drive_{seed % 10_000:04d}_sync"
-    images, depths, points = (
-        drive / name for name in ("image_02", "proj_depth/groundtruth/image_02", "velodyne_points")
-    )
+    scene = build_scene(seed, (frames - 1) * period, layout, speed, varied="streets" in vary)
+    date, rig = DATE, CameraRig(camera)
+    if "camera" in vary:
+        date, rig = _own_day(seed), random_rig(seed, camera)
+        scene.ego = rig.mounted_on(scene.ego)
+    camera = rig.camera
+    if scale != 1.0:
+        camera, scene.sensor = scaled_camera(camera, scale), scene.sensor.scaled(scale)
+    day = Path(out_dir) / date
+    drive = day / f"{date}_drive_{seed % 10_000:04d}_sync"
+    images, depths, classes, points = (drive / name for name in _FOLDERS)
     try:
         write_calibration(day, camera)
-        _remove_frames(images / "data", depths, points / "data")
+        _remove_frames(images / "data", depths, classes, points / "data")
         for folder in (images, *((points,) if scans else ())):
             _write_timestamps(folder / "timestamps.txt", frames, period)
         for index in range(frames):
@@ -111,6 +146,8 @@ def write_drive(
                 rng = np.random.default_rng([seed, index])
                 cloud = scan(mesh, scene.atlas, pose @ scanner_to_camera(), rng)
                 write_whole(points / "data" / f"{name}.bin", cloud.tobytes())
+            if labels:
+                write_whole(classes / f"{name}.png", _png(view.labels()))
             write_whole(depths / f"{name}.png", _png(to_kitti_png(depth)))
             write_whole(images / "data" / f"{name}.png", _png(rgb))
             if progress is not None:
@@ -124,7 +161,14 @@ def _exposed(view: CameraView, scene: Scene, seed: int) -> tuple[Rgb, Depth]:
     return expose(view.color(scene.light), scene.sensor, np.random.default_rng(seed)), view.depth()
 
 
-def _check(frames: int, seed: int, stride: int, layout: str | None, speed: float | None) -> None:
+def _own_day(seed: int) -> str:
+    """Return the day of the drive that has the camera of ``seed``."""
+    return f"{_FIRST_OWN_DAY + datetime.timedelta(days=seed % _OWN_DAYS):%Y_%m_%d}"
+
+
+def _check(
+    frames: int, seed: int, stride: int, layout: str | None, speed: float | None, vary: Collection[str], scale: float
+) -> None:
     if frames < 1 or stride < 1:
         raise InputError(f"frames and stride must be at least 1, got {frames} and {stride}")
     if seed < 0:
@@ -133,6 +177,11 @@ def _check(frames: int, seed: int, stride: int, layout: str | None, speed: float
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     if speed is not None and not 0 <= speed <= 50:
         raise InputError(f"speed must be from 0 to 50 m/s, got {speed}")
+    if not 0.1 <= scale <= 1:
+        raise InputError(f"scale must be from 0.1 to 1, got {scale}")
+    unknown = [name for name in vary if name not in VARIATIONS]
+    if unknown:
+        raise InputError(f"vary must name some of {', '.join(VARIATIONS)}, got {', '.join(map(repr, unknown))}")
 
 
 def _remove_frames(*folders: Path) -> None:
@@ -154,7 +203,7 @@ def _write_timestamps(path: Path, frames: int, period: float) -> None:
 
 
 def _png(image: Rgb | NDArray[np.uint16]) -> bytes:
-    """Encode an RGB image or integer depth as PNG."""
+    """Encode an RGB image, integer depth or classes as PNG."""
     # OpenCV uses its fastest settings (one filter, level 1) only if no level is given. Nothing repeats in noisy images,
     # so Huffman coding alone is enough for them; smooth depth is half as large with the default strategy.
     if image.ndim == 3:

@@ -43,6 +43,14 @@ def add_furniture(atlas: Atlas, rng: Rng) -> None:
     atlas.add("dark_metal", finish(grained(rng, (50, 54, 52), 0.12)))
 
 
+def add_more_furniture(atlas: Atlas) -> None:
+    """Add the slanted red and white stripes of road works."""
+    image = plain(_WHITE)
+    for at in np.arange(-1.0, 1.0, 0.5).tolist():
+        polygon(image, [(0.0, at + 0.5), (1.0, at + 0.25), (1.0, at + 0.5), (0.0, at + 0.75)], _RED)
+    atlas.add("stripes_red", finish(image))
+
+
 def _blank() -> tuple[FloatImage, FloatImage]:
     return plain((150.0, 150.0, 150.0)), np.zeros((SIZE, SIZE, 1), np.float32)
 

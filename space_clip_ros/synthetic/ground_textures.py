@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from space_clip_ros.synthetic.atlas import Atlas
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.noise import Rng, fractal
 from space_clip_ros.synthetic.paint import (
     Color,
@@ -42,6 +43,14 @@ class Marking(NamedTuple):
     share: float
 
 
+_NATURAL = ("grass", "lawn", "dry_grass", "soil", "gravel", "field")
+
+
+def ground_label(texture: str) -> Label:
+    """Return the class of ground beside the carriageway, by the name of its texture."""
+    return Label.TERRAIN if texture in _NATURAL else Label.PAVEMENT
+
+
 def add_ground(atlas: Atlas, rng: Rng) -> None:
     """Add every ground texture except the road's to the atlas."""
     asphalt = rng.uniform(72, 112)
@@ -60,7 +69,11 @@ def add_ground(atlas: Atlas, rng: Rng) -> None:
         atlas.add(name, finish(image, opacity))
 
 
-def add_road(atlas: Atlas, rng: Rng, width: float, markings: Sequence[Marking]) -> None:
+SURFACES = ("asphalt", "paving", "concrete")
+"""What a carriageway may be made of."""
+
+
+def add_road(atlas: Atlas, rng: Rng, width: float, markings: Sequence[Marking], surface: str = "asphalt") -> None:
     """Add the carriageway's texture, ``road``, which covers its width and MARKING_PERIOD_M along it.
 
     Args:
@@ -68,8 +81,9 @@ def add_road(atlas: Atlas, rng: Rng, width: float, markings: Sequence[Marking]) 
         rng: source of randomness.
         width: of the carriageway, metres.
         markings: lines to paint.
+        surface: one of :data:`SURFACES`.
     """
-    image = _asphalt(rng, rng.uniform(72, 118), _ROAD_SIZE)
+    image = _surface(rng, surface)
     across = np.arange(_ROAD_SIZE, dtype=np.float32) / _ROAD_SIZE * width
     lane = 3.2
     worn = 0.05 * np.cos((across - width / 2) * (4 * np.pi / lane)) * rng.uniform(-1, 1)
@@ -87,6 +101,23 @@ def add_road(atlas: Atlas, rng: Rng, width: float, markings: Sequence[Marking]) 
         blend = mask * wear[..., None]
         image = image * (1 - blend) + np.asarray(_PAINT, np.float32) * blend
     atlas.add("road", finish(image))
+
+
+def _surface(rng: Rng, surface: str) -> FloatImage:
+    """Return a carriageway without markings."""
+    if surface == "asphalt":
+        return _asphalt(rng, rng.uniform(72, 118), _ROAD_SIZE)
+    if surface == "concrete":
+        image = grained(rng, shuffled_color(rng, (150, 147, 140)), 0.06, size=_ROAD_SIZE)
+        image[:: _ROAD_SIZE // 4] *= 0.6
+        return image
+    color = ((118, 110, 102), (150, 112, 92), (135, 130, 124))[rng.integers(3)]
+    image = grained(rng, shuffled_color(rng, color), 0.08, size=_ROAD_SIZE)
+    step = 4
+    stones = 1 + 0.16 * rng.standard_normal((_ROAD_SIZE // step, _ROAD_SIZE // 16, 1), dtype=np.float32)
+    image *= np.kron(stones, np.ones((step, 16, 1), np.float32))
+    image[::step] *= 0.85
+    return np.asarray(image, np.float32)
 
 
 def _asphalt(rng: Rng, brightness: float, size: int) -> FloatImage:

@@ -77,5 +77,29 @@ AVENUE = RoadLayout(
     ((zones.park, 2.0), (zones.blocks, 2.0), (zones.hedgerow, 1.5), (zones.industry, 1.5), (zones.car_park, 1.0),
      (zones.forest, 1.0), (zones.noise_wall, 0.5)),
 )  # fmt: skip
+WOODS = RoadLayout(
+    "woods", (1, 1), (0, 1), (2.4, 3.4), (0.1, 0.5), (0.0, 0.0), (0.7, 2.0), (0.001, 0.009), (0.0, 0.04), (0.0, 1.0),
+    (6.0, 18.0), 0.0, (0.0, 0.0), 0.3, 0.1, (40.0, 200.0),
+    ((zones.woods, 6.0), (zones.hedgerow, 1.0), (zones.fields, 0.7), (zones.high_wall, 0.3)),
+)  # fmt: skip
+OLD_TOWN = RoadLayout(
+    "old_town", (1, 1), (0, 1), (2.2, 3.0), (0.1, 2.3), (0.6, 2.0), (0.0, 0.3), (0.0, 0.012), (0.0, 0.03), (0.0, 0.1),
+    (1.0, 7.0), 60.0, (0.1, 0.6), 0.15, 0.0, (40.0, 150.0),
+    ((zones.blocks, 5.0), (zones.high_wall, 1.0), (zones.houses, 0.6), (zones.sheds, 0.6)),
+)  # fmt: skip
+PARKING = RoadLayout(
+    "parking", (1, 1), (0, 1), (2.5, 3.2), (0.2, 2.3), (0.0, 1.5), (0.7, 1.5), (0.0, 0.006), (0.0, 0.01), (0.0, 0.2),
+    (1.0, 8.0), 70.0, (0.3, 0.9), 0.3, 0.0, (40.0, 150.0),
+    ((zones.car_rows, 4.0), (zones.sheds, 1.5), (zones.blocks, 0.6), (zones.park, 0.6), (zones.high_wall, 0.6)),
+)  # fmt: skip
 
-LAYOUTS = {layout.name: layout for layout in (CITY, RESIDENTIAL, COUNTRY, HIGHWAY, AVENUE)}
+USUAL = (CITY, RESIDENTIAL, COUNTRY, HIGHWAY, AVENUE)
+"""Kinds that a drive is drawn from."""
+
+VARIED = (*USUAL, WOODS, OLD_TOWN, PARKING)
+"""Kinds that a drive with varied streets is drawn from."""
+
+URBAN = (CITY, RESIDENTIAL, AVENUE, OLD_TOWN, PARKING)
+"""Kinds where people walk."""
+
+LAYOUTS = {layout.name: layout for layout in VARIED}

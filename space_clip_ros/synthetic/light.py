@@ -28,6 +28,8 @@ class Light:
         haze: share of light lost to haze, 1/metres.
         clouds: share of the sky that clouds cover, 0 to 1.
         cloud_field: (S, S) noise that the clouds are made of.
+        occlusion: share of the sky's light that is missing where the sun is hidden: what hides it hides sky, too.
+        soft_shadows: whether shadows have soft edges.
     """
 
     to_sun: Vector
@@ -39,6 +41,8 @@ class Light:
     haze: float
     clouds: float
     cloud_field: Field
+    occlusion: float = 0.0
+    soft_shadows: bool = False
 
 
 def random_light(rng: Rng) -> Light:
@@ -67,6 +71,51 @@ def random_light(rng: Rng) -> Light:
         haze=float(rng.choice([0.0003, 0.0008, 0.0016, 0.003], p=[0.4, 0.35, 0.2, 0.05])),
         clouds=clouds,
         cloud_field=fractal(rng, 256, 4, 6, 0.6),
+    )
+
+
+def varied_light(rng: Rng) -> Light:
+    """Return weather of a wider range than :func:`random_light`'s.
+
+    Hard sun under a sky that may be far too bright for the camera, a low sun, thin and thick cloud, dusk, mist.
+    """
+    weather = str(rng.choice(["sun", "low_sun", "overcast", "dusk", "mist"], p=(0.64, 0.12, 0.15, 0.06, 0.03)))
+    low, high = {"low_sun": (4.0, 14.0)}.get(weather, (14.0, 62.0))
+    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(low, high))
+    to_sun = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
+    warm = np.array([1.0, 0.94, 0.84]) ** (1.6 - 1.2 * np.sin(elevation))
+    gray = np.array([0.95, 1.0, 1.06])
+    veil = float(np.exp(rng.uniform(0, np.log(3.5))))  # how much brighter than blue the sky is near the sun
+    haze = float(rng.choice([0.0002, 0.0006, 0.0012, 0.0025], p=[0.5, 0.3, 0.15, 0.05]))
+    if weather in ("sun", "low_sun"):
+        sun = warm * rng.uniform(0.8, 1.3)
+        sky = np.array([0.72, 0.9, 1.15]) * rng.uniform(0.05, 0.18)
+        zenith = np.array([0.22, 0.38, 0.72]) * rng.uniform(0.6, 1.6) * veil**0.7
+        horizon, clouds = np.array([0.93, 1.0, 1.05]) * rng.uniform(0.8, 1.6) * veil, rng.uniform(0, 0.8)
+        haze *= 1.5 if weather == "low_sun" else 1.0
+    elif weather == "dusk":
+        sun, sky = np.zeros(3), np.array([0.7, 0.85, 1.15]) * rng.uniform(0.1, 0.3)
+        zenith = np.array([0.1, 0.2, 0.5]) * rng.uniform(0.5, 1.5)
+        horizon, clouds = np.array([1.0, 0.7, 0.5]) * rng.uniform(0.3, 0.9), rng.uniform(0, 1)
+    else:
+        sun, sky = np.zeros(3), rng.uniform(0.5, 0.8) * gray
+        zenith = rng.uniform(0.6, 1.6) * gray
+        horizon, clouds = rng.uniform(0.9, 1.8) * gray, 1.0
+        if weather == "mist":
+            haze, horizon = rng.uniform(0.006, 0.015), rng.uniform(0.5, 0.8) * gray
+            zenith = horizon
+    return Light(
+        to_sun=to_sun,
+        sun=sun,
+        sky=sky,
+        bounce=0.12 * (sky + sun * np.sin(elevation)),
+        zenith=zenith,
+        horizon=horizon,
+        haze=haze,
+        clouds=clouds,
+        cloud_field=fractal(rng, 256, 4, 6, 0.6),
+        occlusion=rng.uniform(0.3, 0.75),
+        soft_shadows=True,
     )
 
 

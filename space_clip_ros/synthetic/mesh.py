@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.raster import normals
 
 Floats = NDArray[np.floating]
@@ -32,6 +33,7 @@ class Mesh:
         texture: (N,) int32 indices in the scene's atlas.
         tint: (N, 3) factors on the texture's linear colour; on solid quads the texture's alpha says how much applies.
         kind: (N,) uint8, one of SOLID, CUTOUT, GROUND, DECAL.
+        label: (N,) uint8, a :class:`~space_clip_ros.synthetic.labels.Label`.
     """
 
     corners: Floats
@@ -40,6 +42,7 @@ class Mesh:
     texture: NDArray[np.int32]
     tint: Floats
     kind: NDArray[np.uint8]
+    label: NDArray[np.uint8]
 
     def __len__(self) -> int:
         """Return the number of quads."""
@@ -53,12 +56,16 @@ class Mesh:
         """Return the mesh rotated about z by ``yaw`` radians, then moved to ``position``."""
         cosine, sine = np.cos(yaw), np.sin(yaw)
         turn = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
-        return Mesh(
-            self.corners @ turn + np.asarray(position), self.uv, self.normals @ turn, self.texture, self.tint, self.kind
-        )
+        corners = self.corners @ turn + np.asarray(position)
+        return Mesh(corners, self.uv, self.normals @ turn, self.texture, self.tint, self.kind, self.label)
+
+    def labelled(self, label: Label) -> Mesh:
+        """Return the mesh with all its quads in one class."""
+        labels = np.full(len(self), int(label), np.uint8)
+        return Mesh(self.corners, self.uv, self.normals, self.texture, self.tint, self.kind, labels)
 
 
-_FIELDS = ("corners", "uv", "normals", "texture", "tint", "kind")
+_FIELDS = ("corners", "uv", "normals", "texture", "tint", "kind", "label")
 
 
 def concatenate(meshes: Sequence[Mesh]) -> Mesh:
@@ -96,6 +103,7 @@ def quads(
         np.full(count, texture, np.int32),
         _filled((count, 3), tint),
         np.full(count, kind, np.uint8),
+        np.zeros(count, np.uint8),
     )
 
 
@@ -187,6 +195,38 @@ def prism(radius: float, height: float, texture: int, sides: int = 5) -> Mesh:
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius
     walls = [_wall((*ring[i], 0.0), (*ring[i + 1], 0.0), height) for i in range(sides)]
     return quads(walls, texture, _tiled(0.2, height / 2))
+
+
+def loft(
+    rings: Sequence[Sequence[float]],
+    texture: int,
+    sides: int = 6,
+    *,
+    depth: float = 1.0,
+    tint: Color = WHITE,
+    repeat: tuple[float, float] = (1.0, 1.0),
+) -> Mesh:
+    """Return a tube through level rings, open at both ends: limbs, bodies, leaning trunks.
+
+    Args:
+        rings: x, y, z of each ring's middle and its radius along y, metres, from the lowest up.
+        texture: index in the atlas.
+        sides: number of faces around.
+        depth: radius along x as a share of that along y; the same for all rings, which keeps the faces planar.
+        tint: colour factor.
+        repeat: how often the texture repeats around and along the tube.
+    """
+    ring = np.asarray(rings, np.float64)
+    angles = np.arange(sides + 1) * (2 * np.pi / sides)
+    circle = np.stack([depth * np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
+    points = ring[:, None, :3] + ring[:, 3, None, None] * circle
+    corners = np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2)
+    across, down = repeat
+    uv = np.empty((*corners.shape[:3], 2))
+    u, v = np.arange(sides + 1) * (across / sides), down - np.arange(len(ring)) * (down / (len(ring) - 1))
+    uv[..., (0, 3), 0], uv[..., (1, 2), 0] = u[:-1, None], u[1:, None]
+    uv[..., (0, 1), 1], uv[..., (2, 3), 1] = v[:-1, None, None], v[1:, None, None]
+    return quads(corners.reshape(-1, 4, 3), texture, uv.reshape(-1, 4, 2), tint=tint)
 
 
 def _flat_uv(corners: Sequence[Sequence[float]], repeat: float) -> ArrayLike:

@@ -33,6 +33,25 @@ def add_plants(atlas: Atlas, rng: Rng) -> None:
     atlas.add("bark", finish(np.asarray(bark * (1 + 0.25 * fractal(rng, SIZE, 32, 3)[:1, :, None]), np.float32)))
 
 
+_BRIGHT_GREENS = ((126, 140, 52), (104, 124, 54), (86, 104, 54), (150, 142, 62), (136, 142, 54), (170, 112, 52))
+
+
+def add_more_plants(atlas: Atlas, rng: Rng) -> None:
+    """Add loose foliage (4) of strong contrast, and a second bark."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / (SIZE - 1) * 2 - 1
+    for kind in range(4):
+        color = shuffled_color(rng, _BRIGHT_GREENS[rng.integers(len(_BRIGHT_GREENS))], 0.12)
+        speckle = fractal(rng, SIZE, 32, 3, 0.9)
+        clumps = fractal(rng, SIZE, 8, 6, 0.85)
+        lit = clumps - np.roll(clumps, SIZE // 48, axis=0)
+        tone = (1 + 0.45 * clumps + 0.5 * speckle + 0.45 * lit).clip(0.08, 2.4)[..., None]
+        image = grained(rng, color, 0.1, coarse=4, hue=0.4) * tone
+        shape = 0.95 - np.hypot(x, y) * 1.05 + 0.28 * speckle
+        atlas.add(f"foliage_{kind}", finish(np.asarray(image, np.float32), _ragged(rng, shape, 0.55)))
+    bark = grained(rng, shuffled_color(rng, (104, 98, 86)), 0.25, coarse=8)
+    atlas.add("bark_1", finish(np.asarray(bark * (1 + 0.3 * fractal(rng, SIZE, 16, 4)[:1, :, None]), np.float32)))
+
+
 def _leaves(rng: Rng, coarse: int = 8) -> FloatImage:
     """Return clumps of leaves, lit from above."""
     color = shuffled_color(rng, _GREENS[rng.integers(len(_GREENS))], 0.12)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.mesh import CUTOUT, Floats, Mesh, box, concatenate, prism, quads, upright
+from space_clip_ros.synthetic.labels import Label
+from space_clip_ros.synthetic.mesh import CUTOUT, Floats, Mesh, box, concatenate, loft, prism, quads, upright
 from space_clip_ros.synthetic.noise import Rng
 
 
@@ -21,7 +22,52 @@ def tree(atlas: Atlas, rng: Rng, height: float) -> Mesh:
     size = radius[0] * rng.uniform(0.4, 0.75, count)
     leaves = _clusters(atlas.pick_variant(rng, "leaves"), centers, size, direction, rng)
     stem = prism(0.03 * height * rng.uniform(0.5, 1.0), trunk + radius[2], atlas.index("bark"))
-    return concatenate([stem, leaves])
+    return concatenate([stem, leaves]).labelled(Label.VEGETATION)
+
+
+def tall_tree(atlas: Atlas, rng: Rng, height: float, bare: float, clusters: int = 26) -> Mesh:
+    """Return a tree as woods and avenues have them: a bare, leaning trunk, then a wide crown of bright, loose leaves.
+
+    Args:
+        atlas: where the textures are.
+        rng: source of randomness.
+        height: metres.
+        bare: height of the crown's lowest leaves, metres.
+        clusters: number of clusters of leaves.
+    """
+    radius = 0.014 * height * rng.uniform(0.8, 1.6)
+    lean = rng.normal(0, 0.03 * height, 2)
+    crown = 0.5 * (height - bare)
+    wide = height * rng.uniform(0.2, 0.32)
+    rings = [(0.0, 0.0, -0.2, 1.5 * radius), (0.0, 0.0, 0.5, 1.05 * radius)]
+    rings.append((*(0.5 * lean), bare + 0.8 * crown, 0.6 * radius))
+    bark = atlas.pick_variant(rng, "bark")
+    stem = loft(rings, bark, 6, tint=np.full(3, rng.uniform(0.4, 1.5)), repeat=(1.0, height / 3))
+    direction = rng.standard_normal((clusters, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    share = rng.uniform(0.45, 0.95, (clusters, 1))
+    middle = np.array([*(0.6 * lean), bare + crown])
+    centers = middle + direction * share * np.array([wide, wide, crown])
+    size = wide * rng.uniform(0.3, 0.55, clusters)
+    leaves = _clusters(atlas.pick_variant(rng, "foliage"), centers, size, direction, rng)
+    return concatenate([stem, leaves]).labelled(Label.VEGETATION)
+
+
+def undergrowth(atlas: Atlas, rng: Rng, length: float, height: float) -> Mesh:
+    """Return a strip of shrubs along x."""
+    count = max(int(length * 1.6), 2)
+    centers = np.stack(
+        [
+            rng.uniform(-length / 2, length / 2, count),
+            rng.uniform(-0.8, 0.8, count),
+            height * rng.uniform(0.1, 0.7, count),
+        ],
+        axis=1,
+    )
+    outward = np.stack([np.zeros(count), centers[:, 1], 0.3 + centers[:, 2] / height], axis=1)
+    size = height * rng.uniform(0.35, 0.6, count)
+    leaves = _clusters(atlas.pick_variant(rng, "foliage"), centers, size, outward, rng)
+    return leaves.labelled(Label.VEGETATION)
 
 
 def conifer(atlas: Atlas, rng: Rng, height: float) -> Mesh:
@@ -43,7 +89,7 @@ def hedge(atlas: Atlas, rng: Rng, length: float, height: float) -> Mesh:
     top = upright(
         (-length / 2, 0, height - 0.1), (length / 2, 0, height - 0.1), 0.35, twigs, (length / 3, 1), kind=CUTOUT
     )
-    return concatenate([body, top])
+    return concatenate([body, top]).labelled(Label.VEGETATION)
 
 
 def forest_edge(atlas: Atlas, rng: Rng, length: float, height: float, depth: float) -> Mesh:
@@ -57,16 +103,15 @@ def forest_edge(atlas: Atlas, rng: Rng, length: float, height: float, depth: flo
         repeat = (length / tall * rng.uniform(0.5, 0.9), 1.0)
         tint = np.full(3, rng.uniform(0.7, 1.2))
         rows.append(upright(start, end, tall, texture, repeat, tint=tint, kind=CUTOUT, shading=(0, -1, 1)))
-    return concatenate(rows)
+    return concatenate(rows).labelled(Label.VEGETATION)
 
 
 def tall_grass(atlas: Atlas, rng: Rng, length: float) -> Mesh:
     """Return a strip of tall grass along x."""
-    height = rng.uniform(0.3, 0.8)
+    height, ends = rng.uniform(0.3, 0.8), ((-length / 2, 0, 0), (length / 2, 0, 0))
     texture = atlas.index("tall_grass")
-    return upright(
-        (-length / 2, 0, 0), (length / 2, 0, 0), height, texture, (length / 1.5, 1), kind=CUTOUT, shading=(0, 0, 1)
-    )
+    strip = upright(*ends, height, texture, (length / 1.5, 1), kind=CUTOUT, shading=(0, 0, 1))
+    return strip.labelled(Label.VEGETATION)
 
 
 def _crossed(atlas: Atlas, rng: Rng, family: str, height: float, half: float, base: float = 0.0) -> Mesh:
@@ -75,12 +120,11 @@ def _crossed(atlas: Atlas, rng: Rng, family: str, height: float, half: float, ba
     turns = rng.uniform(0, np.pi) + np.arange(3) * (np.pi / 3)
     ends = np.stack([np.cos(turns), np.sin(turns)], axis=1) * half
     tint = np.full(3, rng.uniform(0.7, 1.3))
-    return concatenate(
-        [
-            upright((-x, -y, base), (x, y, base), height, texture, tint=tint, kind=CUTOUT, shading=(0, 0, 1))
-            for x, y in ends
-        ]
-    )
+    walls = [
+        upright((-x, -y, base), (x, y, base), height, texture, tint=tint, kind=CUTOUT, shading=(0, 0, 1))
+        for x, y in ends
+    ]
+    return concatenate(walls).labelled(Label.VEGETATION)
 
 
 def _clusters(texture: int, centers: Floats, size: Floats, outward: Floats, rng: Rng) -> Mesh:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic import raster
 from space_clip_ros.synthetic.atlas import Atlas
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.light import Light, sky_image
 from space_clip_ros.synthetic.mesh import CUTOUT, DECAL, GROUND, Mesh
 from space_clip_ros.synthetic.shading import Shading, TextureLookup
@@ -79,6 +80,11 @@ class CameraView:
         depth = np.where(inverse > 0, 1 / inverse, np.float32(np.nan))
         return np.asarray(depth.reshape(self.camera.height, self.camera.width), np.float32)
 
+    def labels(self) -> NDArray[np.uint8]:
+        """Return (H, W) uint8 classes at pixel centres, each a :class:`~space_clip_ros.synthetic.labels.Label`."""
+        seen = np.append(self.mesh.label[self.facets.index], np.uint8(Label.SKY))  # row -1, the last, is the sky
+        return np.asarray(seen[self.z_buffer.facet].reshape(self.camera.height, self.camera.width))
+
     def color(self, light: Light) -> NDArray[np.float32]:
         """Return (H, W, 3) float32 linear RGB, a view of three planes."""
         width, height = self.camera.width, self.camera.height
@@ -99,7 +105,7 @@ class CameraView:
         def shade(pixel: slice | NDArray[np.intp], out: NDArray[np.float32]) -> None:
             facet = place.take(front[pixel])
             points = SurfacePoints.at(self.camera, pixel, facet, inverse[pixel])
-            sunlit = None if shadow is None else shadow.lit(points)
+            sunlit = None if shadow is None else shadow.lit(points, light.soft_shadows)
             shading.color(lookup.texels(points), paint[pixel], points, sunlit, out)
 
         chunk = max(_CHUNK // width, 1) * width

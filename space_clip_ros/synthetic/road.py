@@ -5,14 +5,15 @@ Positions along the road are ``s`` (metres from its start) and ``t`` (metres to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.ground_textures import MARKING_PERIOD_M
+from space_clip_ros.synthetic.ground_textures import MARKING_PERIOD_M, ground_label
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import GROUND, Mesh, concatenate, quads
 from space_clip_ros.synthetic.noise import Rng, smooth_curve
 
@@ -63,6 +64,7 @@ class Road:
         slope: float,
         relief: float,
         crossings: Sequence[Crossing] = (),
+        profile: Callable[[Floats], Floats] | None = None,
     ) -> None:
         """Draw the road's curves and heights.
 
@@ -74,6 +76,7 @@ class Road:
             slope: typical gradient.
             relief: typical height of the terrain beside the road, metres.
             crossings: side roads.
+            profile: returns the road's heights at positions along it, metres; None draws them by ``slope``.
         """
         count = int(length) + 2
         widest = max(abs(edge.t) for edge in section)
@@ -85,7 +88,8 @@ class Road:
         self._heading = np.cumsum(curvature)
         self._x = np.cumsum(np.cos(self._heading)) - np.cos(self._heading[0])
         self._y = np.cumsum(np.sin(self._heading)) - np.sin(self._heading[0])
-        self._z = np.cumsum(slope * smooth_curve(rng, count, 80.0))
+        drawn = np.cumsum(slope * smooth_curve(rng, count, 80.0))
+        self._z = drawn if profile is None else profile(self._at)
         self._relief = [relief * np.abs(smooth_curve(rng, count, 45.0) + 0.3) for _ in range(2)]
 
     def heading(self, s: Length) -> Floats:
@@ -102,6 +106,8 @@ class Road:
         x = np.interp(s, self._at, self._x) - np.asarray(t) * np.sin(heading)
         y = np.interp(s, self._at, self._y) + np.asarray(t) * np.cos(heading)
         z = np.interp(s, self._at, self._z) + np.asarray(height)
+        if np.ndim(x) == np.ndim(y) == np.ndim(z) == 0:  # much faster
+            return np.array([x, y, z], np.float64)
         return np.stack(np.broadcast_arrays(x, y, z), axis=-1)
 
     def ground(self, s: float, t: float) -> Floats:
@@ -129,10 +135,14 @@ class Road:
             uv = _strip_uv(right, left, s)
             is_road = right.texture == "road"
             cells = np.stack([lower[:-1], lower[1:], upper[1:], upper[:-1]], axis=1)
-            for texture, rows in ((right.texture, ~paved | is_road), ("asphalt", paved & (not is_road))):
+            paved_rows = paved & (not is_road)
+            for texture, rows in ((right.texture, ~paved | is_road), ("asphalt", paved_rows)):
                 if rows.any():
+                    label = Label.ROAD if is_road or rows is paved_rows else ground_label(texture)
                     strips += [
-                        quads(cells[rows][:, pick], atlas.index(texture), uv[rows][:, pick], kind=GROUND)
+                        quads(cells[rows][:, pick], atlas.index(texture), uv[rows][:, pick], kind=GROUND).labelled(
+                            label
+                        )
                         for pick in ([0, 1, 2, 2], [0, 2, 3, 3])
                     ]
         return concatenate(strips)

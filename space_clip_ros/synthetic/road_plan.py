@@ -6,7 +6,16 @@ import itertools
 from dataclasses import dataclass, replace
 
 from space_clip_ros.synthetic.ground_textures import Marking
-from space_clip_ros.synthetic.layouts import CITY, COUNTRY, HIGHWAY, RESIDENTIAL, RoadLayout
+from space_clip_ros.synthetic.layouts import (
+    CITY,
+    COUNTRY,
+    HIGHWAY,
+    OLD_TOWN,
+    PARKING,
+    RESIDENTIAL,
+    WOODS,
+    RoadLayout,
+)
 from space_clip_ros.synthetic.noise import Rng
 from space_clip_ros.synthetic.road import Crossing, Edge
 
@@ -75,7 +84,7 @@ def _left_edges(layout: RoadLayout, rng: Rng, half: float, walkway: float, verge
     """Return the ground to the left of the carriageway, from the kerb outwards."""
     lawn = str(rng.choice(["grass", "lawn", "dry_grass"]))
     land = str(rng.choice(["grass", "lawn"] if walkway else ["field", "grass", "dry_grass", "soil", "lawn"]))
-    if layout is CITY:
+    if layout in (CITY, OLD_TOWN, PARKING):
         land = str(rng.choice(["pavement", "cobble", "asphalt"]))
     far = half + walkway + verge
     if walkway > 0.5:
@@ -115,7 +124,7 @@ def _mirrored(left: list[Edge]) -> list[Edge]:
 def _markings(plan: RoadPlan, rng: Rng) -> list[Marking]:
     """Return lines between lanes and along the edges of the road."""
     lanes = plan.same + plan.opposite
-    if plan.layout is RESIDENTIAL and rng.random() < 0.8:
+    if plan.layout in (RESIDENTIAL, OLD_TOWN, PARKING) and rng.random() < 0.8:
         return []
     markings = []
     width = rng.uniform(0.1, 0.18)
@@ -124,6 +133,6 @@ def _markings(plan: RoadPlan, rng: Rng) -> list[Marking]:
         unbroken = center and (lanes > 3 or rng.random() < 0.3)
         share = 1.0 if unbroken else float(rng.choice([0.33, 0.5]))
         markings.append(Marking(plan.shoulder + index * plan.lane_width, width, share))
-    if plan.layout in (COUNTRY, HIGHWAY) or rng.random() < 0.4:
+    if plan.layout in (COUNTRY, HIGHWAY, WOODS) or rng.random() < 0.4:
         markings += [Marking(plan.shoulder + lane * plan.lane_width, width, 1.0) for lane in (0, lanes)]
     return markings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from space_clip_ros.synthetic.road import Road
 from space_clip_ros.synthetic.sensor import Sensor
 
 CAMERA_HEIGHT_M = 1.65
-"""Height of the camera above the road, metres."""
+"""Height of KITTI's cameras above the road, metres."""
 
 _REACH = 320.0
 _BEHIND = 12.0
@@ -30,16 +30,20 @@ class Mover:
         s: position along the road at time 0, metres.
         t: metres left of the centre line.
         speed: metres/second along the road; negative for oncoming.
+        drift: metres/second to the left, for those who cross.
     """
 
     mesh: Mesh
     s: float
     t: float
     speed: float
+    drift: float = 0.0
 
     @property
     def yaw(self) -> float:
         """Heading relative to the road, radians."""
+        if self.drift:
+            return float(np.arctan2(self.drift, self.speed))
         return np.pi if self.speed < 0 else 0.0
 
 
@@ -55,6 +59,7 @@ class Ego:
         pitch: of the camera, radians; positive looks down.
         roll: of the camera, radians.
         sway: amplitude of the body's pitching, radians.
+        height: of the camera above the road, metres.
     """
 
     s: float
@@ -64,6 +69,7 @@ class Ego:
     pitch: float = 0.0
     roll: float = 0.0
     sway: float = 0.002
+    height: float = CAMERA_HEIGHT_M
 
 
 @dataclass
@@ -78,6 +84,7 @@ class Scene:
         sensor: the colour camera's traits.
         ego: the car that carries the sensors.
         movers: road users.
+        varied: draw people with volume and tall trees, and other things of the wider range.
     """
 
     rng: Rng
@@ -87,6 +94,7 @@ class Scene:
     sensor: Sensor
     ego: Ego
     movers: list[Mover] = field(default_factory=list)
+    varied: bool = False
     _placed: list[Mesh] = field(default_factory=list)
     _static: tuple[Mesh, NDArray[np.floating]] | None = None
 
@@ -110,6 +118,28 @@ class Scene:
         self._placed.append(mesh.placed(self.road.ground(middle, t) - along * length / 2, heading))
         self._static = None
 
+    def clear(self, s: float, length: float, inner: float, outer: float) -> None:
+        """Remove what stands beside the road around ``s``, such as trees where a tunnel comes.
+
+        Args:
+            s: middle, metres along the road.
+            length: of the straight box to clear, metres.
+            inner: what reaches farther than this from the middle of the road goes, metres.
+            outer: what begins farther than this stays, metres.
+        """
+        origin, heading = self.road.point(s, 0.0), float(self.road.heading(s))
+        along = np.array([np.cos(heading), np.sin(heading)])
+        across = np.array([-along[1], along[0]])
+
+        def inside(mesh: Mesh) -> bool:
+            offset = (mesh.corners.reshape(-1, 3) - origin)[:, :2]
+            x, y = offset @ along, np.abs(offset @ across)
+            overlaps = x.min() < length / 2 and x.max() > -length / 2
+            return bool(overlaps and y.max() > inner and y.min() < outer)
+
+        self._placed = [mesh for mesh in self._placed if not inside(mesh)]
+        self._static = None
+
     def mesh(self, time: float) -> Mesh:
         """Return everything within sight of the ego car ``time`` seconds after the start, in world coordinates."""
         if self._static is None:
@@ -128,7 +158,9 @@ class Scene:
                 continue
             yaw = float(self.road.heading(s)) + mover.yaw
             moving.append(
-                _tilted(mover.mesh, self.road.slope(s) * np.cos(mover.yaw)).placed(self.road.ground(s, mover.t), yaw)
+                _tilted(mover.mesh, self.road.slope(s) * np.cos(mover.yaw)).placed(
+                    self.road.ground(s, mover.t + mover.drift * time), yaw
+                )
             )
         return concatenate([static.select(np.flatnonzero(near)), *moving])
 
@@ -144,7 +176,7 @@ class Scene:
         right = -(left * np.cos(self.ego.roll) + up * np.sin(self.ego.roll))
         pose = np.eye(4)
         pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(forward, right), forward
-        pose[:3, 3] = self.road.point(s, self.ego.t) + np.array([0, 0, CAMERA_HEIGHT_M])
+        pose[:3, 3] = self.road.point(s, self.ego.t) + np.array([0, 0, self.ego.height])
         return pose
 
 
@@ -152,4 +184,4 @@ def _tilted(mesh: Mesh, slope: float) -> Mesh:
     """Shear a mesh so that it follows a slope."""
     corners = mesh.corners.copy()
     corners[..., 2] += slope * corners[..., 0]
-    return Mesh(corners, mesh.uv, mesh.normals, mesh.texture, mesh.tint, mesh.kind)
+    return replace(mesh, corners=corners)

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from space_clip_ros.synthetic import furniture, plants, vehicles
+from space_clip_ros.synthetic import furniture, people, plants, vehicles
 from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.building_textures import add_buildings
-from space_clip_ros.synthetic.furniture_textures import add_furniture
-from space_clip_ros.synthetic.ground_textures import add_ground, add_road
-from space_clip_ros.synthetic.layouts import AVENUE, CITY, HIGHWAY, LAYOUTS, RESIDENTIAL
-from space_clip_ros.synthetic.light import random_light
+from space_clip_ros.synthetic.furniture_textures import add_furniture, add_more_furniture
+from space_clip_ros.synthetic.ground_textures import SURFACES, add_ground, add_road
+from space_clip_ros.synthetic.layouts import AVENUE, HIGHWAY, LAYOUTS, OLD_TOWN, URBAN, USUAL, VARIED
+from space_clip_ros.synthetic.light import random_light, varied_light
 from space_clip_ros.synthetic.mesh import DECAL, quads
 from space_clip_ros.synthetic.noise import Rng
-from space_clip_ros.synthetic.plant_textures import add_plants
+from space_clip_ros.synthetic.people_textures import add_people
+from space_clip_ros.synthetic.plant_textures import add_more_plants, add_plants
 from space_clip_ros.synthetic.road import Road
 from space_clip_ros.synthetic.road_plan import RoadPlan, random_crossings, random_plan
 from space_clip_ros.synthetic.scene import Ego, Mover, Scene
-from space_clip_ros.synthetic.sensor import random_sensor
+from space_clip_ros.synthetic.sensor import random_sensor, varied_sensor
 from space_clip_ros.synthetic.traffic import add_parked_cars, add_traffic
-from space_clip_ros.synthetic.vehicle_textures import add_vehicles
+from space_clip_ros.synthetic.variety import add_variety
+from space_clip_ros.synthetic.vehicle_textures import add_more_vehicles, add_vehicles
 
+DRIVES_PER_ATLAS = 16
+"""How many seeds with varied streets in a row share textures, the road's aside: painting them takes longer than drawing
+a short drive."""
+
+_TEXTURES = 0xA71A5  # keeps the textures' random numbers apart from the scene's
 _ROAD_BEHIND_M, _ROAD_AHEAD_M = 40.0, 280.0
+_USUAL_SHARES = (0.28, 0.3, 0.17, 0.08, 0.17)
+_VARIED_SHARES = (0.2, 0.2, 0.1, 0.07, 0.11, 0.15, 0.11, 0.06)
 _KERB_M = 0.5  # from the edge of the carriageway to what stands at the kerb
 
 
-def build_scene(seed: int, duration: float, layout: str | None = None, speed: float | None = None) -> Scene:
+def build_scene(
+    seed: int, duration: float, layout: str | None = None, speed: float | None = None, varied: bool = False
+) -> Scene:
     """Return a random scene; the same arguments always build the same one.
 
     Args:
@@ -33,10 +46,12 @@ def build_scene(seed: int, duration: float, layout: str | None = None, speed: fl
         duration: length of the drive, seconds.
         layout: a name in :data:`~space_clip_ros.synthetic.layouts.LAYOUTS`; None draws one by seed.
         speed: of the ego car, metres/second; None draws one by seed.
+        varied: draw from more kinds of streets and weather, with tall trees, people with volume, and many road users
+            and posts close to the camera.
     """
     rng = np.random.default_rng(seed)
-    names = list(LAYOUTS)
-    name = layout or str(rng.choice(names, p=(0.28, 0.3, 0.17, 0.08, 0.17)))
+    kinds, shares = (VARIED, _VARIED_SHARES) if varied else (USUAL, _USUAL_SHARES)
+    name = layout or str(rng.choice([kind.name for kind in kinds], p=shares))
     kind = LAYOUTS[name]
     plan = random_plan(kind, rng)
     random_speed = rng.uniform(*kind.speed)  # drawn in any case, to keep the sequence of random numbers
@@ -61,21 +76,41 @@ def build_scene(seed: int, duration: float, layout: str | None = None, speed: fl
         pitch=np.radians(np.clip(rng.normal(0, 0.7), -1.5, 1.5)),
         roll=rng.normal(0, np.radians(0.5)),
     )
-    scene = Scene(rng, _build_atlas(rng, plan), road, random_light(rng), random_sensor(rng), ego)
+    atlas = _varied_atlas(seed // DRIVES_PER_ATLAS).copy() if varied or kind not in USUAL else _usual_atlas(rng)
+    surface = "asphalt"
+    if varied:
+        paved = 0.6 if plan.layout is OLD_TOWN else 0.05
+        surface = str(rng.choice(SURFACES, p=(0.95 - paved, paved, 0.05)))
+    add_road(atlas, rng, 2 * plan.half_width, plan.markings, surface)
+    light, sensor = (varied_light, varied_sensor) if varied else (random_light, random_sensor)
+    scene = Scene(rng, atlas, road, light(rng), sensor(rng), ego, varied=varied)
     _add_zones(scene, plan)
     _add_furniture(scene, plan)
     add_parked_cars(scene, plan)
     _add_decals(scene, plan)
     add_traffic(scene, plan, lane)
     _add_background(scene, plan)
+    if varied:
+        add_variety(scene, plan, lane, duration)
     return scene
 
 
-def _build_atlas(rng: Rng, plan: RoadPlan) -> Atlas:
+def _usual_atlas(rng: Rng) -> Atlas:
+    """Return textures of everything but the road, for the usual kinds of road."""
     atlas = Atlas()
     for add in (add_ground, add_plants, add_buildings, add_vehicles, add_furniture):
         add(atlas, rng)
-    add_road(atlas, rng, 2 * plan.half_width, plan.markings)
+    return atlas
+
+
+@lru_cache(maxsize=1)
+def _varied_atlas(number: int) -> Atlas:
+    """Return textures of everything but the road, for all kinds of road; do not add to it."""
+    rng = np.random.default_rng([number, _TEXTURES])
+    atlas = _usual_atlas(rng)
+    for add in (add_more_plants, add_more_vehicles, add_people):
+        add(atlas, rng)
+    add_more_furniture(atlas)
     return atlas
 
 
@@ -117,14 +152,15 @@ def _add_kerbside(scene: Scene, plan: RoadPlan, side: int) -> None:
         if rail:
             scene.place(furniture.guard_rail(atlas, 4.0), s, side * (plan.half_width + 0.35))
         if trees and s % spacing < 4:
-            scene.place(plants.tree(atlas, rng, size * rng.uniform(0.8, 1.2)), s, t + side * 0.6, rng.uniform(0, 6))
+            tree = plants.tree(atlas, rng, size * rng.uniform(0.8, 1.2))
+            scene.place(tree, s, t + side * 0.6, rng.uniform(0, 6))
         if lamps and s % 32 < 4:
             scene.place(furniture.lamp(atlas, rng, -side * rng.uniform(0.5, 2.0)), s + 1, t)
         if rng.random() < 0.05:
             make = (furniture.sign, furniture.bollard, furniture.sign, furniture.board)[rng.integers(4)]
             scene.place(make(atlas, rng), s + 2, t + side * rng.uniform(0.0, 0.8), 0.0 if side < 0 else np.pi)
-        if plan.layout in (CITY, AVENUE, RESIDENTIAL) and rng.random() < 0.08:
-            walker = vehicles.person(atlas, rng)
+        if plan.layout in URBAN and rng.random() < 0.08:
+            walker = people.pedestrian(atlas, rng) if scene.varied else vehicles.person(atlas, rng)
             scene.movers.append(Mover(walker, s, t + side * rng.uniform(0, 2), rng.choice([-1.4, 1.4])))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from space_clip_ros.synthetic.noise import Rng
 
 _NOISE_FRAME = (512, 2048)
+_PIXEL_BLUR = 0.45  # standard deviation of a blur that softens edges like the mean over a pixel's area, pixels
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,20 @@ class Sensor:
     noise: float = 2.0
     grain: NDArray[np.int16] = field(default_factory=lambda: np.zeros((*_NOISE_FRAME, 3), np.int16))
 
+    def scaled(self, factor: float) -> Sensor:
+        """Return what this camera gives after its pictures are made smaller by ``factor`` (below 1).
+
+        Blur and noise shrink with the picture. What remains of the blur is at least what averaging over pixels does.
+        """
+        grain = np.rint(self.grain * np.float32(factor)).astype(np.int16)
+        blur = float(np.hypot(self.blur * factor, _PIXEL_BLUR))
+        return replace(self, blur=blur, noise=self.noise * factor, grain=grain)
+
 
 def random_sensor(rng: Rng) -> Sensor:
     """Return a camera with random settings."""
     noise = rng.uniform(0.6, 3.0)
-    grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
-    shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32)
-    for part in (grain, shared):
-        part *= np.float32(noise)
-        part *= np.float32(0.6)
-    grain += shared
+    grain = _grain(rng, noise)
     warm = rng.normal(0, 0.05)
     return Sensor(
         brightness=float(rng.uniform(75, 120)),
@@ -56,7 +62,23 @@ def random_sensor(rng: Rng) -> Sensor:
         vignette=float(rng.uniform(0, 0.3)),
         blur=float(rng.uniform(0.45, 0.85)),
         noise=float(noise),
-        grain=np.rint(grain, out=grain).astype(np.int16),
+        grain=grain,
+    )
+
+
+def varied_sensor(rng: Rng) -> Sensor:
+    """Return a camera of a wider range than :func:`random_sensor`'s: most of hard contrast and sharp, like KITTI's."""
+    noise = float(np.exp(rng.uniform(np.log(0.5), np.log(5.0))))
+    warm = rng.normal(0, 0.06)
+    return Sensor(
+        brightness=float(rng.triangular(65, 115, 150)),
+        contrast=float(rng.triangular(1.1, 1.7, 2.1)),
+        balance=(float(1 + warm), float(1 + rng.normal(0, 0.02)), float(1 - warm)),
+        saturation=float(rng.uniform(0.5, 1.4)),
+        vignette=float(rng.uniform(0, 0.35)),
+        blur=float(rng.triangular(0.3, 0.35, 0.9)),
+        noise=noise,
+        grain=np.rint(_unit_grain() * np.float32(noise)).astype(np.int16),
     )
 
 
@@ -91,6 +113,25 @@ def expose(light: NDArray[np.float32], sensor: Sensor, rng: Rng) -> NDArray[np.u
     if grain.shape != image.shape:
         grain = np.tile(sensor.grain, (height // _NOISE_FRAME[0] + 1, width // _NOISE_FRAME[1] + 1, 1))[:height, :width]
     return np.asarray(cv2.add(image, grain, dtype=cv2.CV_8U))
+
+
+@lru_cache(maxsize=1)
+def _unit_grain() -> NDArray[np.float32]:
+    """Return noise of standard deviation 1, the same every time: frames differ by the window they take of it."""
+    rng = np.random.default_rng(0)
+    grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
+    return np.asarray(np.float32(0.8) * grain + np.float32(0.6) * rng.standard_normal((*_NOISE_FRAME, 1), np.float32))
+
+
+def _grain(rng: Rng, noise: float) -> NDArray[np.int16]:
+    """Return noise of a standard deviation, byte values, part of it the same in all channels."""
+    grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
+    shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32)
+    for part in (grain, shared):
+        part *= np.float32(noise)
+        part *= np.float32(0.6)
+    grain += shared
+    return np.asarray(np.rint(grain, out=grain).astype(np.int16))
 
 
 def _gain(sample: NDArray[np.float32], target: float) -> float:

@@ -98,6 +98,7 @@ class Shading:
         self._tint = np.ascontiguousarray(mesh.tint[rows].T, np.float32)
         self._ambient = np.ascontiguousarray((light.sky * up + light.bounce * (1 - up)).T, np.float32)
         self._sun = np.ascontiguousarray((direct[:, None] * light.sun).T, np.float32)
+        self._occlusion = np.float32(light.occlusion)
         self._solid = mesh.kind[rows] == SOLID
         self._haze_rate = np.float32(-light.haze)
         self._haze = np.asarray(light.horizon * 0.8, np.float32)
@@ -128,6 +129,7 @@ class Shading:
         share = over[:, 3] * _SHARE
         transmission = points.depth * self._haze_rate
         np.exp(transmission, out=transmission)
+        sky_seen = None if sunlit is None else 1 - self._occlusion * (1 - sunlit)
         for channel, color in enumerate(out):
             _LINEAR.take(texels[:, channel], out=color, mode="clip")  # any other mode would copy
             tint = self._tint[channel].take(facet)
@@ -138,6 +140,8 @@ class Shading:
             if sunlit is not None:
                 direct = self._sun[channel].take(facet)
                 direct *= sunlit
+                if self._occlusion:
+                    light *= sky_seen
                 light += direct
             color *= light
             haze = self._haze[channel]

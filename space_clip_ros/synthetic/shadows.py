@@ -56,9 +56,17 @@ class ShadowMap:
         self._affine = (scale[:, None] * (axes @ pose[:3, :3] @ pixels_to_rays(camera))).astype(np.float32)
         self._offset = (axes @ pose[:3, 3] * scale + shift).astype(np.float32)
 
-    def lit(self, points: SurfacePoints) -> NDArray[np.float32]:
-        """Return (P,) shares of sunlight that reach points; 1 outside the map."""
+    def lit(self, points: SurfacePoints, soft: bool = False) -> NDArray[np.float32]:
+        """Return (P,) shares of sunlight that reach points; 1 outside the map.
+
+        Args:
+            points: where.
+            soft: blend the edges of shadows over a cell of the map, by a random shift of every pixel.
+        """
         column, row, height = (self._along(axis, points) for axis in range(3))
+        if soft:
+            column += points.jitter[0]
+            row += points.jitter[1]
         height += np.float32(_BIAS)
         inside = (column >= 1) & (column < _CELLS - 2) & (row >= 1) & (row < _CELLS - 2)
         # Points outside the map read its first cells; their result is replaced below.

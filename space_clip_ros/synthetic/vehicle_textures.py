@@ -151,6 +151,18 @@ def _bus(rng: Rng) -> FloatImage:
     return image
 
 
+def add_more_vehicles(atlas: Atlas, rng: Rng) -> None:
+    """Add the rear of a bus."""
+    image = _shaded(rng)
+    rectangle(image, 0.08, 0.1, 0.92, rng.uniform(0.35, 0.5), (45.0, 48.0, 52.0))
+    rectangle(image, 0.3, 0.02, 0.7, 0.08, (30.0, 26.0, 10.0))
+    for left in (0.03, 0.87):
+        rectangle(image, left, 0.55, left + 0.1, 0.8, (150.0, 24.0, 20.0))
+    rectangle(image, 0.25, 0.6, 0.75, 0.85, (95.0,) * 3)
+    rectangle(image, 0, 0.92, 1, 1, _DARK)
+    atlas.add("bus_rear", tinted(image, _BODY))
+
+
 def _person(rng: Rng) -> tuple[FloatImage, Opacity]:
     image, opacity = plain((60.0, 55.0, 50.0)), np.zeros((SIZE, SIZE, 1), np.float32)
     shirt = rng.uniform(20, 200) + rng.uniform(-25, 25, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from space_clip_ros.synthetic.atlas import Atlas
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import CUTOUT, Mesh, box, concatenate, quads
 from space_clip_ros.synthetic.noise import Rng
 from space_clip_ros.synthetic.vehicle_parts import PAINTS, contact_shadow, wheel
@@ -29,7 +30,7 @@ def lorry(atlas: Atlas, rng: Rng) -> Mesh:
     wheels = [wheel(atlas, at, width / 2, 0.5) for at in axles]
     shadow = contact_shadow(atlas, length + cab, width).placed((cab / 2, 0, 0), 0.0)
     whole = concatenate([body, head, chassis, *wheels, shadow])
-    return whole.placed((-cab / 2, 0, 0), 0.0)
+    return whole.placed((-cab / 2, 0, 0), 0.0).labelled(Label.TRUCK)
 
 
 def bus(atlas: Atlas, rng: Rng) -> Mesh:
@@ -37,9 +38,11 @@ def bus(atlas: Atlas, rng: Rng) -> Mesh:
     length, width, height = rng.uniform(9, 16), 2.5, rng.uniform(2.9, 3.4)
     color = PAINTS[rng.integers(3, len(PAINTS))]
     paint = atlas.index("car_paint")
-    body = box((length, width, height - 0.3), atlas.index("bus_side"), paint, tint=color, base=0.3)
+    # Only scenes with varied streets have a texture of their own for the rear.
+    rear = atlas.index("bus_rear") if atlas.family("bus_rear") else None
+    body = box((length, width, height - 0.3), atlas.index("bus_side"), paint, ends=rear, tint=color, base=0.3)
     wheels = [wheel(atlas, at, width / 2, 0.48) for at in (-length * 0.3, length * 0.32)]
-    return concatenate([body, *wheels, contact_shadow(atlas, length, width)])
+    return concatenate([body, *wheels, contact_shadow(atlas, length, width)]).labelled(Label.TRUCK)
 
 
 def person(atlas: Atlas, rng: Rng, cycling: bool = False) -> Mesh:
@@ -48,7 +51,7 @@ def person(atlas: Atlas, rng: Rng, cycling: bool = False) -> Mesh:
     half = 0.29 * height / 1.75
     texture = atlas.pick_variant(rng, "cyclist" if cycling else "person")
     figure = [(0, half, 0), (0, -half, 0), (0, -half, height), (0, half, height)]
-    return quads(figure, texture, kind=CUTOUT, tint=rng.uniform(0.6, 1.2, 3))
+    return quads(figure, texture, kind=CUTOUT, tint=rng.uniform(0.6, 1.2, 3)).labelled(Label.PERSON)
 
 
 def _cab(atlas: Atlas, length: float, width: float, rng: Rng) -> Mesh:

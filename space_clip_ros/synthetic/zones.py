@@ -127,6 +127,69 @@ def car_park(scene: Scene, side: int, start: float, end: float, edge: float) -> 
             _plant(scene, at, side * (edge + 6.5), 0.8)
 
 
+def woods(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
+    """Tall trees right beside the road over undergrowth, a forest behind them."""
+    rng, atlas = scene.rng, scene.atlas
+    gap, spacing, height = rng.uniform(0.2, 3.5), rng.uniform(2.5, 8.0), rng.uniform(9, 22)
+    bare = rng.uniform(1.5, 6.0)
+    trees = [
+        plants.tall_tree(atlas, rng, height * rng.uniform(0.7, 1.2), bare * rng.uniform(0.6, 1.3), clusters)
+        for clusters in (30, 30, 24, 18, 18)
+    ]
+    shrubs = [plants.undergrowth(atlas, rng, 5.0, rng.uniform(0.4, 1.8)) for _ in range(3)]
+    dense = rng.uniform(0.2, 1.0)
+    for row in range(2):
+        at = start
+        while at < end:
+            mesh = trees[int(rng.integers(0, 3) if row == 0 else rng.integers(2, 5))]
+            t = edge + gap + 4.0 * row + rng.uniform(0, 2.5 + 2 * row)
+            scene.place(mesh, at, side * t, rng.uniform(0, 2 * np.pi))
+            at += spacing * rng.uniform(0.5, 1.6)
+    for at in np.arange(start, end, 4.5).tolist():
+        if rng.random() < dense:
+            shrub = shrubs[int(rng.integers(3))]
+            scene.place(shrub, at, side * (edge + gap + rng.uniform(0.2, 3.0)), rng.choice([0.0, np.pi]))
+    for at in np.arange(start, end, 10.0).tolist():
+        mesh = plants.forest_edge(atlas, rng, 11.0, 0.8 * height, 8.0).placed((5.5, 0, 0), 0.0)
+        scene.place_facing_road(mesh, at, 11.0, side * (edge + gap + rng.uniform(9, 12)))
+
+
+def high_wall(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
+    """A high wall close to the road, with trees or houses behind it."""
+    rng = scene.rng
+    gap, height = rng.uniform(0.1, 2.0), rng.uniform(1.6, 5.0)
+    wall = furniture.wall(scene.atlas, rng, 6.1, height)
+    for at in np.arange(start, end, 6.0).tolist():
+        scene.place(wall, at + 3, side * (edge + gap))
+    for _ in range(int((end - start) * 0.15)):
+        _plant(scene, rng.uniform(start, end), side * (edge + gap + rng.uniform(2, 8)), 0.9)
+
+
+def sheds(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
+    """Blank walls of halls and garages close to the road."""
+    rng = scene.rng
+    while start < end:
+        scene.place_facing_road(buildings.shed(scene.atlas, rng), start, 25, side * (edge + rng.uniform(0.3, 4.0)))
+        start += rng.uniform(26, 45)
+
+
+def car_rows(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
+    """A car park: rows of cars across the road's direction, lorries and trees among them."""
+    rng, atlas = scene.rng, scene.atlas
+    parked = [cars.car(atlas, rng) for _ in range(14)]
+    for row in range(int(rng.integers(1, 4))):
+        full, t = rng.uniform(0.4, 0.95), edge + 3.0 + 7.5 * row
+        for at in np.arange(start + 1.5, end - 1.5, 2.6).tolist():
+            if rng.random() < full:
+                mesh = parked[int(rng.integers(len(parked)))]
+                scene.place(mesh, at, side * (t + rng.normal(0, 0.2)), rng.choice([-1, 1]) * np.pi / 2)
+            elif rng.random() < 0.25:
+                _plant(scene, at, side * t, 0.9)
+    for _ in range(int((end - start) * 0.02)):
+        big = vehicles.lorry(atlas, rng) if rng.random() < 0.7 else vehicles.bus(atlas, rng)
+        scene.place(big, rng.uniform(start, end), side * (edge + rng.uniform(20, 30)), rng.choice([0.0, np.pi / 2]))
+
+
 def _border(scene: Scene, kind: int, length: float) -> Mesh:
     """Return a garden's hedge (0), fence (1) or wall (2), along x."""
     rng = scene.rng
@@ -146,6 +209,9 @@ def _plant(scene: Scene, s: float, t: float, trees: float, size: float = 1.0) ->
         mesh = plants.bush(atlas, rng, rng.uniform(0.6, 2.5) * size)
     elif rng.random() < 0.2:
         mesh = plants.conifer(atlas, rng, rng.uniform(4, 14) * size)
+    elif scene.varied and rng.random() < 0.6:
+        height = rng.uniform(5, 17) * size
+        mesh = plants.tall_tree(atlas, rng, height, height * rng.uniform(0.1, 0.35))
     else:
         mesh = plants.tree(atlas, rng, rng.uniform(4, 13) * size)
     scene.place(mesh, s, t, rng.uniform(0, 2 * np.pi))

@@ -142,9 +142,9 @@ class Stepper:
         with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=config.runtime.bf16):
             output = self._network(inputs, depth.shape[2:], auxiliary=not self._only_uncertainty)
         near, far = config.model.min_depth, config.model.max_depth
-        losses: dict[str, Tensor] = {}
-        if not self._only_uncertainty:
-            losses = depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far)
+        losses = (
+            {} if self._only_uncertainty else depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far)
+        )
         if output.laplace_scale is None:
             return losses
         scale = resize_bilinear(output.laplace_scale, depth.shape[2:])

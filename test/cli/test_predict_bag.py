@@ -45,6 +45,40 @@ def test_adds_topics_and_says_so(bag: Path, tmp_path: Path, capsys: pytest.Captu
     assert (out / "out.db3").is_file()
 
 
+def test_obstacles_and_the_scan_are_added_where_there_is_ground(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "depth.yaml"
+    # Random textures may hide the ground from the model, but the camera's height gives it.
+    file.write_text("depth:\n  ros__parameters:\n    scale: {camera_height: 1.65}\n", encoding="utf-8")
+    out = tmp_path / "out"
+    options = ["--obstacles", "--scan", "--params-file", str(file)]
+    assert main(["predict", "--bag", str(bag), "--out", str(out), *options]) == 0
+    assert "2  /depth/obstacles\n     2  /depth/scan\n" in capsys.readouterr().out
+    from space_clip_ros.messages.bag_types import TYPES
+
+    with rosbag2.Reader(out) as reader:
+        found = {
+            connection.topic: TYPES.deserialize_cdr(data, connection.msgtype)
+            for connection, _, data in reader.messages()
+            if connection.topic.startswith("/depth")
+        }
+    scan, cloud = found["/depth/scan"], found["/depth/obstacles"]
+    image = found["/depth/image"].header
+    assert (scan.header.stamp, scan.header.frame_id) == (image.stamp, f"{image.frame_id}_level")
+    assert cloud.header == image and cloud.is_dense
+    assert len(scan.ranges) > 50 and scan.range_max == 30.0
+    assert scan.scan_time == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_scan_in_the_robots_frame_is_refused(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "depth.yaml"
+    file.write_text("depth:\n  ros__parameters:\n    scan: {frame_id: base_link}\n", encoding="utf-8")
+    options = ["--out", str(tmp_path / "out"), "--scan", "--params-file", str(file)]
+    assert main(["predict", "--bag", str(bag), *options]) == 1
+    assert "scan.frame_id: needs TF, which is not read from bags; leave it empty" in capsys.readouterr().err
+
+
 def test_parameters_are_read_as_the_node_reads_them(bag: Path, tmp_path: Path) -> None:
     file = tmp_path / "depth.yaml"
     file.write_text(
@@ -176,7 +210,7 @@ def test_options_override_the_parameter_file_even_with_a_default(tmp_path: Path)
     file = tmp_path / "depth.yaml"
     file.write_text("/**: {ros__parameters: {backend: torch, precision: fp16, max_age: 3.0}}\n", encoding="utf-8")
     parser = argparse.ArgumentParser()
-    predict_bag.add_loading(parser)
+    predict_bag.add_shared(parser)
     predict_bag.add_arguments(parser)
     settings = predict_bag.settings_of(parser.parse_args(["--backend", "auto", "--params-file", str(file)]))
     assert (settings.backend, settings.precision, settings.max_age) == ("auto", "fp16", 3.0)
@@ -199,7 +233,7 @@ def test_nodes_are_named_as_in_any_parameter_file(tmp_path: Path, text: str, max
     file = tmp_path / "depth.yaml"
     file.write_text(text, encoding="utf-8")
     parser = argparse.ArgumentParser()
-    predict_bag.add_loading(parser)
+    predict_bag.add_shared(parser)
     predict_bag.add_arguments(parser)
     settings = predict_bag.settings_of(parser.parse_args(["--params-file", str(file)]))
     assert settings.max_age == max_age

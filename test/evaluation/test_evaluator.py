@@ -118,6 +118,23 @@ def test_flip_averaging_by_hand():
     np.testing.assert_array_equal(flip_averaged(first_channel)(image), [[6, 2, 2]] * 2)
 
 
+def test_depth_is_corrected_before_it_is_compared_and_shown():
+    shown: list[tuple[int, float]] = []
+
+    def correct(frame: RgbdFrame, estimate: Estimate) -> Estimate:
+        return Estimate(estimate.depth * np.float32(2.0 / predict(frame.image)[0, 0]))
+
+    scores = evaluate(
+        one_by_one(predict),
+        NumberedFrames(3),
+        PROTOCOL,
+        correct=correct,
+        on_depth=lambda index, frame, depth: shown.append((index, float(depth[0, 0]))),
+    )
+    assert [score.metrics["abs_rel"] for score in scores] == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
+    assert shown == [(index, pytest.approx(2.0)) for index in range(3)]
+
+
 def test_uncertainty_is_scored_on_the_pixels_that_are_compared_and_scales_with_depth():
     truth = np.full((4, 6), 4.0, np.float32)
     truth[0] = np.nan

@@ -65,8 +65,49 @@ def test_json_holds_errors_by_distance_and_by_group(scores, tmp_path):
     town = read["groups"]["town"]
     assert (town["frames"], town["skipped"], town["bands"]) == (2, 0, read["bands"])
     assert town["metrics"]["abs_rel"] == pytest.approx(0.25)
-    assert read["groups"]["sea"] == {"frames": 0, "skipped": 1, "metrics": {}, "bands": {}}
+    assert read["groups"]["sea"] == {"frames": 0, "skipped": 1, "metrics": {}, "bands": {}, "edges": {}}
     assert report.groups["sea"].overall is None and report.groups["town"].overall == report.bands["all"]
+
+
+class Roof(TwoFrames):
+    """A roof at 20 m before the sky, then flat ground with sparse truth."""
+
+    def __getitem__(self, index: int) -> RgbdFrame:
+        depth = np.full((8, 12), np.nan, np.float32)
+        if index:
+            depth[5] = 4.0
+        else:
+            depth[:4], depth[4:] = 255.0, 20.0
+        return RgbdFrame(np.full((8, 12, 3), 90, np.uint8), depth)
+
+
+def predict_half_a_roof(image: np.ndarray) -> np.ndarray:
+    """The roof is there in the left half only; the sky is at 80 m above it and at 30 m in the right half."""
+    depth = np.full(image.shape[:2], 30.0, np.float32)
+    depth[:4, :6], depth[4:, :6] = 80.0, 20.0
+    return depth
+
+
+def test_edges_are_averaged_over_the_frames_that_have_them(tmp_path):
+    protocol = standard_protocol("garg")  # the crop has no part in boundaries and sky
+    scores = evaluate(one_by_one(predict_half_a_roof), Roof(), protocol, edges=True)
+    assert scores[1].metrics is not None and scores[1].boundaries is None and scores[1].sky is None
+    report = EvaluationReport.from_scores(scores, "tiny", "torch", "standard", protocol, False, ["roof", "ground"])
+    write_json(tmp_path / "report.json", report)
+    read = json.loads((tmp_path / "report.json").read_text())
+    boundaries, sky = read["edges"]["boundaries"], read["edges"]["sky"]
+    # 12 true pairs, 6 of them found; 4 false pairs above and 4 below where the halves meet.
+    assert boundaries == pytest.approx({"frames": 1, "precision": 6 / 14, "recall": 0.5, "f1": 12 / 26})
+    assert sky == pytest.approx({"frames": 1, "share": 0.5, "near": 0.5, "in_range": 0.5})
+    assert read["groups"]["roof"]["edges"] == read["edges"] and read["groups"]["ground"]["edges"] == {}
+
+
+def test_the_sky_has_no_part_in_the_metrics():
+    protocol = standard_protocol("none")
+    (score, _), (plain, _) = (evaluate(one_by_one(predict), Roof(), protocol, edges=edges) for edges in (True, False))
+    assert score.metrics == plain.metrics and plain.boundaries is None and plain.sky is None
+    assert score.metrics["abs_rel"] == pytest.approx(0.75)  # of the roof alone: 5 m instead of 20
+    assert score.bands is not None and list(score.bands) == ["all", "20-40 m"]
 
 
 def test_the_worst_frames_are_drawn(scores, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,9 @@ def test_built_proved_and_kept(fixed: Path, build: Build, fake_gpu: Any) -> None
     ]
     assert phases == [("Building Engine", step, 2) for step in (0, 1, 2)]
     entry = EngineCache().find(report.key)
-    assert entry is not None and entry.path == report.path and entry.facts == report.agreement.to_dict()
+    assert entry is not None and entry.path == report.path
+    assert entry.facts["agreement"] == report.agreement.to_dict()
+    assert (entry.key.precision, entry.facts["model"]["space_clip.precision"]) == ("tf32", "fp32")
     assert not fake_gpu.memory
 
 
@@ -77,17 +81,68 @@ def test_the_timing_cache_is_kept_for_the_next_build(fixed: Path, build: Build, 
     assert fake_gpu.timings == [b"", b"measured;", b""]
 
 
+@pytest.mark.parametrize("refused", [b"damaged", b"of another device"])
+def test_a_refused_timing_cache_is_replaced_by_an_empty_one(
+    fixed: Path, build: Build, fake_gpu: Any, refused: bytes
+) -> None:
+    fake_gpu.refused_timings = {b"of another device"}
+    key = build(fixed).key
+    EngineCache().keep_timings(key, refused)
+    assert build(fixed, force=True).built
+    assert fake_gpu.timings == [b"", b""]
+    assert EngineCache().timings(key) == b"measured;"
+
+
+def test_a_tensorrt_that_takes_no_timing_cache_builds_without(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    fake_gpu.refused_timings = {b""}
+    report = build(fixed)
+    assert report.built and EngineCache().timings(report.key) == b""
+
+
 @pytest.mark.parametrize(("distortion", "reason"), [(1.01, "mean 0.01 relative"), (float("nan"), "not finite")])
 def test_refused_with_numbers(fixed: Path, build: Build, fake_gpu: Any, distortion: float, reason: str) -> None:
-    key = build(fixed).key
+    key = build(fixed, precision="fp32").key
     fake_gpu.distortion = distortion
     with pytest.raises(ExportError, match=rf"fixed\.onnx: the engine is refused: .*{reason}"):
-        build(fixed, force=True)
+        build(fixed, precision="fp32", force=True)
     assert EngineCache().find(key) is None
     (refusal,) = EngineCache().refusals()
     assert reason in refusal.facts["reason"] and refusal.facts["images"] == 3
     fake_gpu.distortion = 1.0
-    assert build(fixed).built and not list(EngineCache().refusals())
+    assert build(fixed, precision="fp32").built and not list(EngineCache().refusals())
+
+
+def test_an_fp32_file_may_use_tf32_if_that_passes_the_check(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    fake_gpu.tf32_distortion = 1.01
+    said: list[str] = []
+    report = build(fixed, say=said.append)
+    assert (report.key.precision, fake_gpu.flags) == ("fp32", [{"TF32"}, set()])
+    assert any(line.startswith("in tf32 it differs from ONNX Runtime by mean 0.01") for line in said)
+    # what was refused is not built again and again, unless that is asked for
+    assert not build(fixed).built and fake_gpu.builds == 2
+    fake_gpu.tf32_distortion = 1.0
+    assert build(fixed, force=True).key.precision == "tf32"
+    assert build(fixed, precision="fp32").key.precision == "fp32"
+
+
+def test_the_builder_works_in_half_of_the_free_memory(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    build(fixed)
+    assert fake_gpu.workspaces == [2 << 30]
+
+
+def test_ctrl_c_ends_a_build(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    pressed: list[str] = []
+
+    def interrupt(phase: str, done: int, total: int) -> None:
+        if not pressed:
+            pressed.append(phase)
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.3)  # the builder goes on working meanwhile
+
+    with pytest.raises(KeyboardInterrupt):
+        build(fixed, progress=interrupt)
+    assert fake_gpu.builds == 0 and not fake_gpu.memory
+    assert not list(EngineCache().engines()) and not list(EngineCache().refusals())
 
 
 @pytest.mark.parametrize(
@@ -125,8 +180,6 @@ def test_a_tensorrt_that_cannot_start(
 @pytest.mark.parametrize(
     ("version", "network", "flags"),
     [
-        ("8.6.2", 1, set()),
-        ("9.3.0", 0b11, set()),
         ("10.13.3", 0b10, set()),
         ("11.4.0", 0, set()),
     ],
@@ -135,29 +188,17 @@ def test_networks_are_strongly_typed_where_tensorrt_can(
     fixed: Path, build: Build, fake_gpu: Any, version: str, network: int, flags: set[str]
 ) -> None:
     fake_gpu.install(version)
-    assert build(fixed).key.tensorrt == version
+    assert build(fixed, precision="fp32").key.tensorrt == version
     assert fake_gpu.networks == [network]
     assert fake_gpu.flags == [flags]  # TF32 is off, and the builder chooses no types
 
 
-def test_tensorrt_8_gets_the_graphs_types(fake_gpu: Any) -> None:
-    fake_gpu.install("8.6.2")
-    import tensorrt
-
-    from space_clip_ros.export.tensorrt import _set_types
-
-    kinds = (tensorrt.DataType.HALF, tensorrt.DataType.FLOAT, tensorrt.DataType.INT32)
-    half, whole, index = fake_gpu.make_layers(kinds)
-    builder = tensorrt.Builder(None)
-    config, network = builder.create_builder_config(), builder.create_network(1)
-    _set_types(config, network, "fp16")
-    assert config.flags == {"FP16", "OBEY_PRECISION_CONSTRAINTS"}
-    assert (half.precision, half.types) == (tensorrt.DataType.HALF, {0: tensorrt.DataType.HALF})
-    assert (whole.precision, whole.types) == (tensorrt.DataType.FLOAT, {0: tensorrt.DataType.FLOAT})
-    assert (index.precision, index.types) == (None, {})
-    config = builder.create_builder_config()
-    _set_types(config, network, "int8")
-    assert config.flags == {"INT8"}
+@pytest.mark.parametrize("version", ["8.6.2", "9.3.0"])
+def test_older_ones_are_refused(fixed: Path, build: Build, fake_gpu: Any, version: str) -> None:
+    fake_gpu.install(version)
+    with pytest.raises(BackendError, match=rf"TensorRT {version}: cannot keep the types .*; install TensorRT 10 or"):
+        build(fixed)
+    assert not fake_gpu.networks
 
 
 def test_refusals_before_anything_is_built(

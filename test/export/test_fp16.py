@@ -1,21 +1,26 @@
-"""The fp16 graph: which tensors are fp16, which stay fp32, and that it still computes the model."""
+"""The fp16 graph: which tensors are fp16, which stay fp32, how often it converts, and that it computes the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import functools
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto
 
+from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.fp16 import to_fp16
 from space_clip_ros.export.onnx import _traced
 from space_clip_ros.export.simplify import with_merged_adapters
 from space_clip_ros.export.trial_images import synthetic_images
-from space_clip_ros.model import SpaceClip
+from space_clip_ros.model import SpaceClip, build
+from space_clip_ros.model.half import fold_norms, halve, keeps_float32
 
 SIZE = (40, 60)
 # Operators of TensorRT 8.6's and 10's ONNX parser (github.com/onnx/onnx-tensorrt, docs/operators.md) that exports use.
@@ -26,6 +31,7 @@ TENSORRT = {
     "Softmax", "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 }
 # fmt: on
+MOVING = ("Reshape", "Transpose", "Slice", "Split", "Squeeze", "Unsqueeze", "Gather")
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +54,77 @@ def types(graph: onnx.ModelProto) -> dict[str, int]:
 def test_every_product_of_the_network_is_fp16_and_nothing_that_must_not_be(half: onnx.ModelProto) -> None:
     known = types(half)
     for node in half.graph.node:
-        kept = node.name.startswith(("/model/decoder/film.", "/model/depth_head/depth", "/model/depth_head/Relu"))
+        scope = node.name.removeprefix("/model/").replace("/", ".")
+        kept = keeps_float32(scope) or not node.name.startswith("/model/")
         product = node.op_type in ("MatMul", "Conv", "ConvTranspose", "Gemm")
-        if node.op_type in ("LayerNormalization", "Softmax", "Resize") or kept or not node.name.startswith("/model/"):
-            assert TensorProto.FLOAT16 not in {known[name] for name in node.output} or node.op_type == "Cast", node.name
+        if node.op_type in ("LayerNormalization", "Softmax", "Resize") or (product and kept):
+            assert TensorProto.FLOAT16 not in {known[name] for name in node.output}, node.name
         elif product:
             assert {known[name] for name in (*node.input, *node.output)} == {TensorProto.FLOAT16}, node.name
     assert known["image"] == TensorProto.UINT8 and known["depth"] == TensorProto.FLOAT
+
+
+@functools.cache
+def traced(kind: str) -> tuple[torch.nn.Module, onnx.ModelProto]:
+    torch.manual_seed(0)
+    encoder = EncoderConfig(kind=kind, width=16, heads=2, image_size=32)
+    model = build(ModelConfig(encoder=encoder, decoder=DecoderConfig(channels=(4, 4, 4, 4)), input_size=(32, 32)))
+    return model, _traced(model, (20, 30), 1, bands=1)
+
+
+# SigLIP's pooling also multiplies in its attention, which is no module, and its query is a constant in a graph.
+@pytest.mark.parametrize(("kind", "attention"), [("clip", 0), ("siglip", 2 - 1)])
+def test_the_same_products_stay_fp32_as_in_pytorch(kind: str, attention: int) -> None:
+    model, graph = traced(kind)
+    halved = copy.deepcopy(model)
+    fold_norms(halved)
+    halve(halved)
+    products = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    modules = [module for module in halved.modules() if isinstance(module, products)]
+    half = to_fp16(graph)
+    known = types(half)
+    found = [
+        node.name
+        for node in half.graph.node
+        if node.op_type in ("MatMul", "Conv", "ConvTranspose", "Gemm")
+        and node.name.startswith("/model/")
+        and known[node.output[0]] == TensorProto.FLOAT
+    ]
+    assert len(found) == sum(module.weight.dtype == torch.float32 for module in modules) + attention
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_the_towers_residual_sum_is_fp32(kind: str) -> None:
+    half = to_fp16(traced(kind)[1])
+    known = types(half)
+    makers = {name: node for node in half.graph.node for name in node.output}
+    norms = [node for node in half.graph.node if node.op_type == "LayerNormalization"]
+    assert len(norms) == 26
+    for norm in norms:
+        # not converted to fp32 for the norm, but added up in it
+        assert known[norm.input[0]] == TensorProto.FLOAT
+        maker = origin(norm.input[0], makers)
+        assert maker is not None and maker.op_type in ("Add", "LayerNormalization"), norm.name
+
+
+def origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> onnx.NodeProto | None:
+    """Return the node that made a tensor, before others moved its numbers."""
+    maker = makers.get(name)
+    while maker is not None and maker.op_type in MOVING:
+        maker = makers.get(maker.input[0])
+    return maker
+
+
+def test_it_converts_no_more_than_it_must(half: onnx.ModelProto) -> None:
+    casts = [node for node in half.graph.node if node.op_type == "Cast"]
+    makers = {name: node for node in half.graph.node for name in node.output}
+    for cast in casts:
+        # not there and back again around something that only moves numbers
+        maker = origin(cast.input[0], makers)
+        assert maker is None or maker.op_type != "Cast", cast.name
+    # In a block six: into both branches, out of both, and around the softmax.
+    assert sum("/encoder/" in node.name for node in casts) == 12 * 6 + 1
+    assert len(casts) == 103
 
 
 def test_it_computes_the_model(plainly_traced: onnx.ModelProto, half: onnx.ModelProto) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.errors import InputError
-from space_clip_ros.geometry.rigid import euler, moved, pose_from_angles, pose_from_quaternion
+from space_clip_ros.geometry.rigid import euler, moved, pose_from_angles, pose_from_quaternion, quaternion
 
 
 def test_a_quarter_turn_about_z_takes_x_to_y() -> None:
@@ -26,13 +26,13 @@ def test_angles_and_quaternions_agree() -> None:
     roll, pitch, yaw = 0.3, -0.7, 2.1
     half = [(math.sin(angle / 2), math.cos(angle / 2)) for angle in (roll, pitch, yaw)]
     (sr, cr), (sp, cp), (sy, cy) = half
-    quaternion = (
+    turn = (
         sr * cp * cy - cr * sp * sy,
         cr * sp * cy + sr * cp * sy,
         cr * cp * sy - sr * sp * cy,
         cr * cp * cy + sr * sp * sy,
     )
-    from_quaternion = pose_from_quaternion((1, 2, 3), [2 * value for value in quaternion])
+    from_quaternion = pose_from_quaternion((1, 2, 3), [2 * value for value in turn])
     np.testing.assert_allclose(from_quaternion, pose_from_angles((1, 2, 3, roll, pitch, yaw)), atol=1e-12)
     np.testing.assert_allclose(euler(roll, pitch, yaw) @ euler(roll, pitch, yaw).T, np.eye(3), atol=1e-12)
 
@@ -44,9 +44,23 @@ def test_a_pose_needs_six_finite_numbers(values: tuple[float, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "quaternion"),
+    ("position", "turn"),
     [((0, 0, 0), (0, 0, 0, 0)), ((0, math.inf, 0), (0, 0, 0, 1)), ((0, 0, 0), (0, 0, math.nan, 1))],
 )
-def test_a_transform_without_a_rotation_is_refused(position: tuple[float, ...], quaternion: tuple[float, ...]) -> None:
+def test_a_transform_without_a_rotation_is_refused(position: tuple[float, ...], turn: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="unit quaternion"):
-        pose_from_quaternion(position, quaternion)
+        pose_from_quaternion(position, turn)
+
+
+def test_the_optical_frames_quaternion() -> None:
+    """x right, y down, z ahead in a frame of x ahead, y left, z up: REP 103's (-0.5, 0.5, -0.5, 0.5)."""
+    rotation = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+    np.testing.assert_allclose(quaternion(rotation), (-0.5, 0.5, -0.5, 0.5))
+
+
+def test_any_rotation_survives_the_way_through_a_quaternion() -> None:
+    for values in np.random.default_rng(0).normal(size=(200, 4)):
+        unit = values / np.linalg.norm(values)
+        found = quaternion(pose_from_quaternion((0, 0, 0), unit)[:3, :3])
+        assert found[3] >= 0
+        np.testing.assert_allclose(found, unit * (1 if unit[3] >= 0 else -1), atol=1e-9)

@@ -10,19 +10,22 @@ import numpy as np
 import pytest
 
 from space_clip_ros.export.onnx import export
+from space_clip_ros.files import file_sha256
 from space_clip_ros.model import SpaceClip, save_checkpoint
 
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
-    """Holds any.onnx, one.onnx (any size, one image per run), fixed.onnx (100 x 60 pixels), pair.onnx (two of
-    them at once), checkpoint.safetensors."""
+    """Holds any.onnx, one.onnx (any size, one image per run), fixed.onnx (100 x 60 pixels), pair.onnx (two of them at
+    once), checkpoint.safetensors, and half.onnx (100 x 60 pixels, fp16), which says it was exported from that."""
     model = tiny_model(max_depth=60.0, training_camera=(1242.0, 375.0, 721.5, 722.5))
     folder = tmp_path_factory.mktemp("models")
     save_checkpoint(model, folder / "checkpoint.safetensors")
     export(model, folder / "any.onnx")
     export(model, folder / "one.onnx", batch=1)
     export(model, folder / "fixed.onnx", 60, 100)
+    source = file_sha256(folder / "checkpoint.safetensors")
+    export(model, folder / "half.onnx", 60, 100, precision="fp16", source_sha256=source)
     export(model, folder / "pair.onnx", 60, 100, batch=2)
     return folder
 
@@ -44,6 +47,7 @@ def uncertain_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable
         {"tensorrt": "10.3.1"},
         {"gpu": "Orin Nano"},
         {"compute_capability": "8.9"},
+        {"multiprocessors": 4},
         {"precision": "int8"},
         {"shape": (1, 376, 1242, 3)},
     ],

@@ -226,7 +226,12 @@ def gpu_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[GpuBackend]]:
     kind = type("GpuBackend", (GpuBackend,), {})
     registry.backend_factories()
     factory = registry.BackendFactory(
-        *("onnxruntime", (".onnx",), ("cuda",), 1, "onnxruntime", "onnxruntime"),
+        "onnxruntime",
+        (".onnx",),
+        ("cuda",),
+        1,
+        "onnxruntime",
+        "onnxruntime",
         lambda: lambda request: kind(request.file),
     )
     monkeypatch.setitem(registry._FACTORIES, "first", factory)

@@ -127,8 +127,14 @@ class CudaRecorder:
 def cuda_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A fake of PyTorch's CUDA; the calls to it, in order."""
     calls: list[str] = []
-    for name in ("Stream", "Event", "CUDAGraph"):
+    for name in ("Stream", "CUDAGraph"):
         monkeypatch.setattr(torch.cuda, name, lambda *args, **named: CudaRecorder(calls))
+
+    def event(enable_timing: bool, blocking: bool) -> CudaRecorder:
+        assert enable_timing and blocking  # who waits for it sleeps
+        return CudaRecorder(calls)
+
+    monkeypatch.setattr(torch.cuda, "Event", event)
     for name in ("device", "stream"):
         monkeypatch.setattr(torch.cuda, name, lambda *args: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "the default stream")
@@ -178,5 +184,6 @@ def test_times_are_those_between_marks_of_this_run(cuda_calls: list[str]) -> Non
     with stream.scope():
         for _ in range(4):
             stream.mark()
+        cuda_calls.clear()
         assert stream.finish() == [0.25, 0.25, 0.25]
-    assert cuda_calls[-1] == "synchronize"
+    assert cuda_calls == ["synchronize"]

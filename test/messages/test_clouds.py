@@ -10,7 +10,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from space_clip_ros.errors import InputError
-from space_clip_ros.messages import cloud_from_points, cloud_from_scan, points_from_cloud
+from space_clip_ros.messages import cloud_from_points, cloud_from_scan, points_from_cloud, xyz_from_cloud
 
 HEADER = Header(frame_id="camera")
 
@@ -136,3 +136,19 @@ def test_random_fields_give_points_or_an_input_error(size, field, near, data):
             points_from_cloud(msg)
         except InputError:
             continue
+
+
+def test_positions_of_a_scan_and_every_nth_of_them():
+    scan = np.arange(40, dtype=np.float32).reshape(10, 4)
+    message = cloud_from_scan(scan, Header())
+    np.testing.assert_array_equal(xyz_from_cloud(message), scan[:, :3])
+    np.testing.assert_array_equal(xyz_from_cloud(message, most=5), scan[::2, :3])
+    np.testing.assert_array_equal(xyz_from_cloud(message, most=3), scan[::4, :3])
+    assert xyz_from_cloud(cloud_from_scan(scan[:0], Header())).shape == (0, 3)
+
+
+def test_a_cloud_without_positions_is_named():
+    message = cloud_from_scan(np.zeros((3, 4), np.float32), Header())
+    message.fields[1].name = "azimuth"
+    with pytest.raises(InputError, match="scale/points: needs the fields x, y and z, got x, azimuth"):
+        xyz_from_cloud(message, "scale/points")

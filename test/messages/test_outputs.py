@@ -10,6 +10,7 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages import header_at, points_from_cloud, stored_pixels
 from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages
 from space_clip_ros.messages.types import message_class
@@ -18,6 +19,7 @@ from space_clip_ros.perception.outputs import OUTPUTS
 RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.random((5, 7, 4), np.float32)
 POINTS[0, 0, :3] = np.nan
+SCAN = PlanarScan(np.array([1.5, np.inf, 4.0], np.float32), -0.5, 0.25, 0.125, 30.0, np.eye(4))
 CAMERA = PinholeCamera(64, 48, 50.0, 52.0, 31.0, 23.0)
 
 
@@ -42,6 +44,9 @@ def test_every_output_of_the_core_has_its_topic() -> None:
         ("points", POINTS),
         ("points", POINTS[..., :3]),
         ("points", POINTS.reshape(-1, 4)[1:]),
+        ("obstacles", POINTS.reshape(-1, 4)[1:]),
+        ("obstacles", np.empty((0, 3), np.float32)),
+        ("scan", SCAN),
     ],
 )
 def test_ros_and_bags_get_the_same_bytes(name: str, value: Any) -> None:

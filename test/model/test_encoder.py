@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import InputError
-from space_clip_ros.model.encoder import Encoder, resize_position_embedding
+from space_clip_ros.model.encoder import Encoder, fix_input_size, resize_position_embedding
 
 
 @pytest.fixture
@@ -122,3 +122,15 @@ def test_position_embedding_is_not_antialiased() -> None:
 def test_wrong_images_are_refused(encoder: Encoder, shape: tuple[int, ...], dtype: torch.dtype, said: str) -> None:
     with pytest.raises(InputError, match=said):
         encoder(torch.zeros(shape, dtype=dtype))
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize("size", [(32, 32), (32, 64)])
+def test_a_fixed_size_gives_the_same_states(kind: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig(kind=kind, width=16, heads=2, image_size=32)).eval()
+    images = torch.rand(1, 3, *size)
+    expected = encoder(images)
+    fix_input_size(encoder, size)
+    monkeypatch.setattr("space_clip_ros.model.encoder.resize_position_embedding", None)  # is not needed any more
+    torch.testing.assert_close(encoder(images).states, expected.states)

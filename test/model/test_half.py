@@ -10,7 +10,7 @@ import torch
 from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.model import SpaceClip, build
-from space_clip_ros.model.half import fold_norms, halve
+from space_clip_ros.model.half import fold_norms, fuse_quick_gelu, halve
 
 IMAGES = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(1)) * 4 - 2
 
@@ -46,6 +46,15 @@ def test_folded_norms_give_the_same_depth(kind: str) -> None:
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.depth_head.modules())
     assert depth(plain).std() > 0.01
     torch.testing.assert_close(depth(folded), depth(plain), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_a_fused_activation_gives_the_same_depth(kind: str) -> None:
+    plain = model(kind)
+    fused = copy.deepcopy(plain)
+    fuse_quick_gelu(fused)
+    assert any(isinstance(module, torch.nn.SiLU) for module in fused.modules()) == (kind == "clip")
+    torch.testing.assert_close(depth(fused), depth(plain), rtol=1e-4, atol=1e-3)
 
 
 def test_a_model_in_training_is_not_folded() -> None:

@@ -27,6 +27,7 @@ NAMES = {
     },
     "rclpy.qos_overriding_options": {"QoSOverridingOptions"},
     "rclpy.signals": {"SignalHandlerOptions"},
+    "rclpy.time": {"Time"},
     "rclpy.utilities": {"get_rmw_implementation_identifier", "remove_ros_args"},
 }
 KEYWORDS = {

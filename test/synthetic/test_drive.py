@@ -8,8 +8,10 @@ from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic.calibration import drawing_camera
-from space_clip_ros.synthetic.drive import KITTI_CAMERA, render, write_drive
+from space_clip_ros.synthetic.drive import KITTI_CAMERA, LABEL_FOLDER, render, write_drive
+from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.render import CameraView
+from space_clip_ros.synthetic.rig import random_rig
 from space_clip_ros.synthetic.scene_builder import build_scene
 
 SMALL = PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2)
@@ -118,6 +120,49 @@ def test_a_folder_of_another_cameras_drives_is_rejected(tmp_path) -> None:
     assert error.value.remedy == "write to another folder"
 
 
+def test_drives_of_varied_cameras_share_a_folder_and_are_read_with_their_own_calibration(tmp_path) -> None:
+    usual = KittiDrive(write_drive(tmp_path, 1, 4, SMALL, scans=False))
+    varied = [KittiDrive(write_drive(tmp_path, 1, seed, SMALL, vary=["camera"])) for seed in (4, 5)]
+    assert [drive.name for drive in varied] == ["2027_01_05_drive_0004_sync", "2027_01_06_drive_0005_sync"]
+    assert usual.camera == SMALL
+    for seed, drive in zip((4, 5), varied, strict=True):
+        expected = random_rig(seed, SMALL).camera
+        np.testing.assert_allclose(drive.camera.K, expected.K)
+        measured, exact = drive.ground_truth(0), drive.ground_truth(0, annotated=True)
+        both = np.isfinite(measured) & np.isfinite(exact)
+        assert np.median((np.abs(measured - exact) / exact)[both]) < 0.01
+
+
+def test_labels_name_what_every_pixel_shows(tmp_path) -> None:
+    path = write_drive(tmp_path, 1, 7, SMALL, scans=False, vary=["streets"], labels=True)
+    labels = cv2.imread(str(path / LABEL_FOLDER / "0000000000.png"), cv2.IMREAD_UNCHANGED)
+    assert labels.shape == (94, 310)
+    assert labels.dtype == np.uint8
+    depth = KittiDrive(path).ground_truth(0, annotated=True)
+    assert np.isnan(depth[labels == Label.SKY]).all()
+    assert (np.isnan(depth) & (labels != Label.SKY)).mean() < 0.01  # files hold no depth beyond 256 m
+    assert (labels[70:, 140:170] == Label.ROAD).mean() > 0.5
+    # Without the option they are not written, and none of an earlier run stays.
+    write_drive(tmp_path, 1, 7, SMALL, scans=False, vary=["streets"])
+    assert not list((path / LABEL_FOLDER).glob("*"))
+
+
+def test_a_smaller_picture_shows_the_same(tmp_path) -> None:
+    whole, half = (
+        KittiDrive(write_drive(tmp_path / str(scale), 1, 9, scans=False, vary=["camera", "streets"], scale=scale))
+        for scale in (1.0, 0.5)
+    )
+    assert half.image(0).shape == (188, 621, 3)
+    # KITTI's files count pixels from 1: the first pixel's outer edge is at 0.5.
+    assert half.camera.cx - 0.5 == pytest.approx((whole.camera.cx - 0.5) / 2)
+    assert half.camera.fx == pytest.approx(whole.camera.fx / 2)
+    mean = cv2.resize(whole.image(0), (621, 188), interpolation=cv2.INTER_AREA)
+    assert np.corrcoef(mean.ravel(), half.image(0).ravel())[0, 1] > 0.9
+    depth = whole.ground_truth(0, annotated=True)[::2, ::2][:188, :621]
+    smaller = half.ground_truth(0, annotated=True)
+    assert np.nanmedian(np.abs(smaller / depth - 1)) < 0.01
+
+
 def test_without_scans(tmp_path) -> None:
     path = write_drive(tmp_path, 1, 0, SMALL, scans=False)
     assert not (path / "velodyne_points").exists()
@@ -152,6 +197,8 @@ def test_a_shorter_drive_written_over_a_longer_one_leaves_nothing_of_it(tmp_path
         ({"seed": -1}, "0 or more"),
         ({"layout": "moon"}, "city, residential"),
         ({"speed": 99.0}, "0 to 50"),
+        ({"scale": 1.5}, "0.1 to 1"),
+        ({"vary": ["camera", "planets"]}, "camera, streets, got 'planets'"),
         ({"speed": float("nan")}, "0 to 50"),
     ],
 )

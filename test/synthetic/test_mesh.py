@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from space_clip_ros.synthetic.mesh import CUTOUT, SOLID, box, concatenate, prism, quads, upright
+from space_clip_ros.synthetic.labels import Label
+from space_clip_ros.synthetic.mesh import CUTOUT, SOLID, box, concatenate, loft, prism, quads, upright
+from space_clip_ros.synthetic.raster import normals
 
 
 def test_box_faces_look_outwards_and_have_the_size_asked_for() -> None:
@@ -49,3 +51,25 @@ def test_select_and_concatenate_are_inverse() -> None:
 def test_box_texture_repeats_by_metres(repeat: float) -> None:
     mesh = box((2.0, 1.0, 1.5), 0, repeat=repeat)
     assert mesh.uv[0].max() == (2.0 / 0.5 if repeat else 1.0)
+
+
+def test_loft_faces_look_outwards_are_planar_and_repeat_the_texture() -> None:
+    rings = [(0.0, 0.0, 0.0, 0.5), (0.1, -0.2, 1.0, 0.3), (0.3, 0.0, 1.5, 0.4)]
+    mesh = loft(rings, 0, 6, depth=0.5, repeat=(2.0, 3.0))
+    assert len(mesh) == 12
+    middle = np.repeat([[0.05, -0.1, 0.5], [0.2, -0.1, 1.25]], 6, axis=0)
+    outward = mesh.corners.mean(axis=1) - middle
+    assert (np.einsum("ij,ij->i", outward, mesh.normals) > 0).all()
+    normal = normals(mesh.corners)
+    np.testing.assert_allclose(np.einsum("ij,ij->i", normal, mesh.corners[:, 1] - mesh.corners[:, 0]), 0, atol=1e-12)
+    assert mesh.uv.min(axis=(0, 1)).tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(mesh.uv.max(axis=(0, 1)), [2.0, 3.0])
+    np.testing.assert_allclose(mesh.corners[0, 0], [0.25, 0.0, 0.0])
+
+
+def test_labels_go_where_their_quads_go() -> None:
+    car, tree = (box((1, 1, 1), 0).labelled(label) for label in (Label.CAR, Label.VEGETATION))
+    both = concatenate([car, tree]).placed((1, 2, 3), 0.5)
+    assert set(both.label[:5]) == {Label.CAR}
+    assert set(both.select(np.arange(5, 10)).label) == {Label.VEGETATION}
+    assert set(box((1, 1, 1), 0).label) == {Label.OTHER}

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import add_setting, add_settings, positive
+from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
+    from space_clip_ros.data.frames import RgbdFrame
     from space_clip_ros.evaluation.distance_bands import BandErrors
-    from space_clip_ros.evaluation.evaluator import PredictBatch
+    from space_clip_ros.evaluation.evaluator import Depth, Estimate, PredictBatch
     from space_clip_ros.evaluation.protocol import EvaluationProtocol
     from space_clip_ros.evaluation.report import EvaluationReport, Summary
+    from space_clip_ros.evaluation.temporal import TemporalReport
+    from space_clip_ros.inference.backend import ModelInfo
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
 
 GROUPS = ("scene", "folder")
 """What frames can be grouped by."""
+
+_EDGES = {
+    "boundaries": "f1 {f1:.4f}, precision {precision:.4f}, recall {recall:.4f}",
+    "sky": "{near:.1%} of it nearer than 40 m, {in_range:.1%} nearer than the largest depth",
+}
+_DENSE = "give synthetic drives, with truth: annotated and unknown: far, or other frames with depth at most pixels"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,10 +58,26 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--kitti-crop", action="store_true", help="standard: first cut 1216 x 352 at the bottom centre")
     parser.add_argument("--flip", action="store_true", help="average with the mirror image's depth")
-    parser.add_argument("--median-scaling", action="store_true", help="scale each depth map to the truth's median")
+    scaling = parser.add_mutually_exclusive_group()
+    scaling.add_argument("--median-scaling", action="store_true", help="scale each depth map to the truth's median")
+    scaling.add_argument(
+        "--scale",
+        type=scale_spec,
+        metavar="EVIDENCE",
+        help="scale depth as depth_node would: camera_height:METRES, by the ground in view; or ranges:ROWS, by every "
+        "ROWS-th row of the truth, and compare with the rest",
+    )
+    parser.add_argument(
+        "--scale-rate",
+        type=float,
+        default=0.0,
+        metavar="HZ",
+        help="with --scale: frames of a folder follow each other at this rate and share one filter (default: each "
+        "frame stands alone)",
+    )
     parser.add_argument("--min-depth", type=float, metavar="M", help="metres (default: the settings' model.min_depth)")
     parser.add_argument("--max-depth", type=float, metavar="M", help="metres (default: the settings' model.max_depth)")
-    add_settings(parser, NodeConfig, "backend", "device", "precision")
+    add_settings(parser, NodeConfig, "focal_scaling", "backend", "device", "precision")
     parser.add_argument(
         "--batch",
         type=positive,
@@ -58,6 +86,14 @@ def add_parser(subparsers: Any) -> None:
         help="images per run, if the model takes several (default: %(default)s)",
     )
     parser.add_argument("--by", choices=GROUPS, help="also report each scene (or drive), or each folder, on its own")
+    parser.add_argument(
+        "--edges",
+        action="store_true",
+        help="also report how well depth's boundaries fit, and how much of the sky is called near; needs dense truth",
+    )
+    parser.add_argument(
+        "--temporal", action="store_true", help="also report how steady depth is from frame to consecutive frame"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per image here")
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="draw the N frames with the largest abs_rel")
@@ -74,8 +110,10 @@ def run(args: argparse.Namespace) -> int:
         DataError: frames cannot be read or compared, or a result cannot be written.
         SpaceClipError: the model cannot be loaded or run.
     """
+    from space_clip_ros.errors import DataError
     from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst_frames
     from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
+    from space_clip_ros.evaluation.temporal import TemporalAverage, follows
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig
@@ -85,22 +123,70 @@ def run(args: argparse.Namespace) -> int:
     with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
         frames = _frames(args.data, config)
         groups = _groups(args.by, frames)
+        scale = _scale(args, protocol, frames)
         predict = flip_averaged(predictor) if args.flip else predictor
+        info = predictor.info
+        scaler, steadiness = _FocalScaler(args.focal_scaling, info), TemporalAverage(protocol)
+
+        def on_depth(index: int, frame: RgbdFrame, depth: Depth) -> None:
+            if args.temporal:
+                consecutive = index > 0 and follows(frames.files(index - 1), frames.files(index))
+                steadiness.add(index, frame, depth, consecutive)
+
         with progress_bar(len(frames), "evaluating") as bar:
             together = one_by_one(predict) if args.flip else _batched(predictor)
-            scores = evaluate(together, frames, protocol, lambda scored: bar.update(), args.batch)
-        info = predictor.info
+            scores = evaluate(
+                together, frames, protocol, lambda scored: bar.update(), args.batch, args.edges, scaler, on_depth, scale
+            )
         report = EvaluationReport.from_scores(
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
         )
+        if args.edges and "boundaries" not in report.edges:
+            raise DataError(args.data, "no validation frame has dense depth, which --edges needs", _DENSE)
+        report = dataclasses.replace(
+            report,
+            focal_scaling=dict(scaler.said),
+            temporal=steadiness.report() if args.temporal else None,
+            scale=None if scale is None else dataclasses.asdict(scale.result()),
+        )
         _show(report, args.by)
+        for line in lines(scale.result()) if scale is not None else ():
+            say(line)
         if args.json:
             write_json(args.json, report)
         if args.csv:
             write_csv(args.csv, scores)
-        for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol):
+        factors = None if scale is None else scale.factors
+        for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol, scaler, factors):
             say(f"wrote {path}")
     return 0
+
+
+class _FocalScaler:
+    """Scales the depth of each frame for its camera, and counts what was done."""
+
+    def __init__(self, mode: str, info: ModelInfo) -> None:
+        self._mode = mode
+        self._info = info
+        self.said: Counter[str] = Counter()
+
+    def __call__(self, frame: RgbdFrame, estimate: Estimate) -> Estimate:
+        import numpy as np
+
+        from space_clip_ros.errors import DataError
+        from space_clip_ros.evaluation.evaluator import Estimate
+        from space_clip_ros.perception.focal_scaling import focal_scaling
+
+        focal = focal_scaling(self._mode, frame.camera, self._info.training_camera)
+        if focal.problem:
+            raise DataError("--focal-scaling", focal.problem, "give --focal-scaling auto")
+        self.said[focal.text] += 1
+        if focal.factor == 1.0:
+            return estimate
+        factor = np.float32(focal.factor)
+        return Estimate(
+            estimate.depth * factor, None if estimate.uncertainty is None else estimate.uncertainty * factor
+        )
 
 
 def _batched(predictor: Predictor) -> PredictBatch:
@@ -117,6 +203,15 @@ def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationPro
     if args.protocol == "reference":
         return reference_protocol(low, high, args.median_scaling)
     return standard_protocol(args.crop, args.kitti_crop, low, high, args.median_scaling)
+
+
+def _scale(args: argparse.Namespace, protocol: EvaluationProtocol, frames: FrameCollection) -> ScaleMeasurement | None:
+    """Return what scales depth, or None."""
+    if args.scale is None:
+        return None
+    return ScaleMeasurement(
+        args.scale, protocol, _groups("folder", frames), args.scale_rate, NodeConfig().scale.max_rate
+    )
 
 
 def _frames(name: str, config: TrainingConfig) -> FrameCollection:
@@ -144,6 +239,8 @@ def _groups(by: str | None, frames: FrameCollection) -> list[str]:
 def _show(report: EvaluationReport, by: str | None) -> None:
     skipped = f", {report.skipped} more without depth to compare" if report.skipped else ""
     say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}")
+    for text, frames in report.focal_scaling.items():
+        say(f"  {text} ({frames} frames)")
     for name, value in report.metrics.items():
         say(f"  {name:<9} {value:9.4f}")
     if report.uncertainty is not None:
@@ -153,10 +250,23 @@ def _show(report: EvaluationReport, by: str | None) -> None:
     say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
     for name, errors in report.bands.items():
         say(f"  {name:<9} {errors.share:>9.1%} {_figures(errors)}")
+    for name, means in report.edges.items():
+        say(f"  {name} ({means['frames']} frames): {_EDGES[name].format(**means)}")
     if report.groups:
         say(f"  {'frames':<9} {'rmse':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}  {by}")
     for name, group in report.groups.items():
         say(f"  {group.frames:<9} {_group_figures(group)}  {name}")
+    if report.temporal is not None:
+        _show_temporal(report.temporal)
+
+
+def _show_temporal(temporal: TemporalReport) -> None:
+    pairs = f"{temporal.pairs} pair{'s' if temporal.pairs > 1 else ''}"
+    say(f"changes of log depth over {pairs} of consecutive frames, where the truth is static")
+    say(f"  {'distance':<9} {'pixels':>9} {'flicker':>9} {'depth':>9} {'truth':>9}")
+    for name, band in temporal.bands.items():
+        say(f"  {name:<9} {band.share:>9.1%} {band.flicker:>9.4f} {band.prediction:>9.4f} {band.truth:>9.4f}")
+    say(f"  of the flicker, {temporal.whole:.4f} is a change of scale that the whole image shares")
 
 
 def _figures(errors: BandErrors | None) -> str:

@@ -24,7 +24,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every N-th frame of a 10 Hz drive (default 1)"
     )
-    parser.add_argument("--layout", help="city, residential, country, highway or avenue (default: random, by seed)")
+    parser.add_argument(
+        "--layout",
+        help="city, residential, country, highway, avenue, woods, old_town or parking (default: random, by seed; the"
+        " last three only with --vary streets)",
+    )
+    parser.add_argument(
+        "--vary",
+        nargs="+",
+        default=[],
+        metavar="WHAT",
+        help="camera: another height, tilt and lens each drive, in a day's folder of its own; streets: more kinds of"
+        " streets, weather and close road users (default: neither)",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="size of the pictures, from 0.1 to 1 of KITTI's 1242 x 375: smaller ones are faster to draw (default 1)",
+    )
+    parser.add_argument(
+        "--labels", action="store_true", help="write the class of every pixel too, into proj_label (docs/synthetic.md)"
+    )
     parser.add_argument("--no-scans", dest="scans", action="store_false", help="leave out the laser scans")
 
 
@@ -46,6 +68,9 @@ def run(args: argparse.Namespace) -> int:
                 stride=args.stride,
                 layout=args.layout,
                 scans=args.scans,
+                vary=args.vary,
+                scale=args.scale,
+                labels=args.labels,
                 progress=lambda done, total: bar.update(),
             )
             say(str(drive))

@@ -5,14 +5,24 @@ On machines without TensorRT's Python package, ONNX Runtime's TensorRT provider 
 
 from __future__ import annotations
 
-from space_clip_ros.inference.model_files import GRAPH_SUFFIXES
+from pathlib import Path
+
+from space_clip_ros.inference.gpu.engine_cache import EngineCache
+from space_clip_ros.inference.model_files import CHECKPOINT_SUFFIXES, GRAPH_SUFFIXES
 from space_clip_ros.inference.registry import BackendFactory, Opener, register
 
 
 def _load() -> Opener:
     from space_clip_ros.inference.gpu.tensorrt_backend import TensorRtBackend
 
-    return lambda request: TensorRtBackend(request.file, request.device, request.threads, request.fallback)
+    return lambda request: TensorRtBackend(
+        request.file, request.device, request.threads, request.fallback, request.precision
+    )
+
+
+def _has_engine(file: Path) -> bool:
+    """Return whether there may be an engine of a file exported from this checkpoint; opening it finds out."""
+    return file.suffix in CHECKPOINT_SUFFIXES and EngineCache().has_engine_of_checkpoint()
 
 
 def _load_provider() -> Opener:
@@ -44,5 +54,6 @@ register(
         load=_load,
         substitute=_PROVIDER,
         runs_on_opening=True,
+        also_runs=_has_engine,
     )
 )

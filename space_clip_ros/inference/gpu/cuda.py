@@ -37,6 +37,10 @@ class Cuda(Protocol):
     gpu: Gpu
     stream: int
 
+    def free_memory(self) -> int:
+        """Return the bytes of device memory that nobody uses."""
+        ...
+
     def use(self) -> None:
         """Make the device the calling thread's current one."""
         ...
@@ -57,16 +61,20 @@ class Cuda(Protocol):
         """Copy from the device to host memory."""
         ...
 
-    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None] | None:
+    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None]:
         """Record as a CUDA graph what ``enqueue`` submits to the stream, without running it.
 
         Returns:
-            A function that launches the graph in one call; None if the work cannot be recorded.
+            A function that launches the graph in one call.
+
+        Raises:
+            BackendError: the work cannot be recorded, or its graph not be made; the stream works as before.
+            DeviceLostError: no process recovers from the error.
         """
         ...
 
     def synchronize(self) -> None:
-        """Wait until all work on the stream is done.
+        """Wait until all work on the stream is done, without keeping a processor core busy.
 
         Raises:
             BackendError: some of it failed.

@@ -21,6 +21,7 @@ except ModuleNotFoundError:
     from cuda import cudart as runtime
 
 _NON_BLOCKING = 1  # cudaStreamNonBlocking: does not wait for the legacy default stream
+_SLEEPING = 3  # cudaEventBlockingSync | cudaEventDisableTiming: who waits for it sleeps
 
 
 class _PinnedBuffer(NamedTuple):
@@ -45,12 +46,21 @@ class CudaPython:
             index,
             name.decode() if isinstance(name, bytes) else str(name),
             f"{properties.major}.{properties.minor}",
+            int(properties.multiProcessorCount),
         )
         self._buffers: list[_PinnedBuffer] = []
         self._graphs: list[Any] = []
         self.use()
         self._stream = _checked(runtime.cudaStreamCreateWithFlags(_NON_BLOCKING))
-        self.stream = int(self._stream)
+        # cuda-python's newer versions deprecate int(stream), and all of them have the address of the handle
+        self.stream = ctypes.c_size_t.from_address(self._stream.getPtr()).value
+        self._done = _checked(runtime.cudaEventCreateWithFlags(_SLEEPING))
+
+    def free_memory(self) -> int:
+        """Return the bytes of device memory that nobody uses."""
+        self.use()
+        free, _ = _checked(runtime.cudaMemGetInfo())
+        return int(free)
 
     def use(self) -> None:
         """Make the device the calling thread's current one."""
@@ -78,27 +88,32 @@ class CudaPython:
         """Copy from the device to host memory."""
         self._copy(buffer.host.ctypes.data, buffer.address, buffer, runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost)
 
-    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None] | None:
+    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None]:
         """Record a CUDA graph; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
         # ThreadLocal, so that other threads of the process may allocate meanwhile
         mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         _checked(runtime.cudaStreamBeginCapture(self._stream, mode))
         try:
             enqueue()
-            failed = False
         except BackendError:
-            failed = True
-        status, graph = runtime.cudaStreamEndCapture(self._stream)
-        if failed or int(status):
-            return None
-        launched = _checked(runtime.cudaGraphInstantiateWithFlags(graph, 0))
-        _checked(runtime.cudaGraphDestroy(graph))
+            # ends the capture; what it recorded, if anything, is no use
+            _, graph = runtime.cudaStreamEndCapture(self._stream)
+            if graph:
+                runtime.cudaGraphDestroy(graph)
+            raise
+        graph = _checked(runtime.cudaStreamEndCapture(self._stream))
+        try:
+            launched = _checked(runtime.cudaGraphInstantiateWithFlags(graph, 0))
+        finally:
+            runtime.cudaGraphDestroy(graph)
         self._graphs.append(launched)
         return lambda: _checked(runtime.cudaGraphLaunch(launched, self._stream))
 
     def synchronize(self) -> None:
         """Wait for the stream; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
-        _checked(runtime.cudaStreamSynchronize(self._stream))
+        # cudaStreamSynchronize would spin on a core, which robots have few of.
+        _checked(runtime.cudaEventRecord(self._done, self._stream))
+        _checked(runtime.cudaEventSynchronize(self._done))
 
     def close(self) -> None:
         """Free everything, even if the device has failed."""
@@ -110,6 +125,7 @@ class CudaPython:
             runtime.cudaFreeHost(buffer.host_address)
         self._graphs.clear()
         self._buffers.clear()
+        runtime.cudaEventDestroy(self._done)
         runtime.cudaStreamDestroy(self._stream)
 
     def _copy(self, target: int, source: int, buffer: Buffer, kind: Any) -> None:
@@ -117,7 +133,7 @@ class CudaPython:
 
 
 def _checked(answer: tuple[Any, ...]) -> Any:
-    """Return the result of a call without its status.
+    """Return the result of a call without its status, or the results if there are several.
 
     Raises:
         BackendError: the status is an error.
@@ -127,4 +143,6 @@ def _checked(answer: tuple[Any, ...]) -> Any:
     if int(status):
         _, text = runtime.cudaGetErrorString(status)
         raise cuda_error("CUDA failed", text.decode() if isinstance(text, bytes) else str(status), int(status))
+    if len(values) > 1:
+        return values
     return values[0] if values else None

@@ -34,11 +34,19 @@ class CudaTorch:
         """
         check_index(index, torch.cuda.device_count() if torch.cuda.is_available() else 0, "PyTorch")
         properties = torch.cuda.get_device_properties(index)
-        self.gpu = Gpu(index, properties.name, f"{properties.major}.{properties.minor}")
+        capability = f"{properties.major}.{properties.minor}"
+        self.gpu = Gpu(index, properties.name, capability, properties.multi_processor_count)
         self._device = torch.device("cuda", index)
         self._buffers: dict[int, _PinnedBuffer] = {}
         self._stream = cast(Callable[[torch.device], torch.cuda.Stream], torch.cuda.Stream)(self._device)
         self.stream = int(self._stream.cuda_stream)
+        # who waits for it sleeps, where waiting for the stream would keep a core busy
+        self._done = cast(Callable[..., torch.cuda.Event], torch.cuda.Event)(blocking=True)
+
+    def free_memory(self) -> int:
+        """Return the bytes of device memory that nobody uses."""
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return int(free)
 
     def use(self) -> None:
         """Make the device the calling thread's current one."""
@@ -69,14 +77,16 @@ class CudaTorch:
         with self._errors(), torch.cuda.stream(self._stream):
             pinned.page_locked.copy_(pinned.on_device, non_blocking=True)
 
-    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None] | None:
+    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None]:
         """Record a CUDA graph; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 enqueue()
-        except RuntimeError:
-            return None
+        except BackendError:
+            raise
+        except RuntimeError as error:
+            raise torch_error("CUDA failed", "", error, self._device) from error
 
         def launch() -> None:
             with self._errors(), torch.cuda.stream(self._stream):
@@ -87,7 +97,8 @@ class CudaTorch:
     def synchronize(self) -> None:
         """Wait for the stream; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
         with self._errors():
-            self._stream.synchronize()
+            self._done.record(self._stream)
+            self._done.synchronize()
 
     def close(self) -> None:
         """Free the buffers."""

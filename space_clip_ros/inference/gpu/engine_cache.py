@@ -17,9 +17,12 @@ from typing import Any
 from space_clip_ros.errors import BackendError
 from space_clip_ros.files import write_whole
 from space_clip_ros.inference.gpu.engine_key import EngineKey
+from space_clip_ros.inference.metadata import SOURCE_PROPERTY
 from space_clip_ros.inference.model_files import user_folder
 
-_FORMAT = 1
+AGREEMENT, MODEL = "agreement", "model"
+"""Facts of an engine: the numbers of its check, and the ``space_clip.*`` metadata of its ONNX file."""
+_FORMAT = 2
 _ENGINE = ".engine"
 _REFUSED = ".refused"
 
@@ -32,13 +35,18 @@ class CacheEntry:
         path: the file.
         key: what it was built for.
         plan_sha256: hash of the plan; empty for a refusal.
-        facts: the numbers of the check that it passed; or those of a refusal, with its ``reason``.
+        facts: :data:`AGREEMENT` and :data:`MODEL`; or the numbers of a refusal, with its ``reason``.
     """
 
     path: Path
     key: EngineKey
     plan_sha256: str
     facts: Mapping[str, Any]
+
+    @property
+    def source_sha256(self) -> str:
+        """Hash of the checkpoint that the engine's ONNX file was exported from; empty if unknown."""
+        return str(self.facts.get(MODEL, {}).get(SOURCE_PROPERTY, ""))
 
 
 class EngineCache:
@@ -60,6 +68,10 @@ class EngineCache:
     def engines(self) -> Iterator[CacheEntry]:
         """Yield every engine in the folder, except files that are not ours or cannot be read."""
         return self._entries(_ENGINE)
+
+    def has_engine_of_checkpoint(self) -> bool:
+        """Return whether any engine's file says which checkpoint it was exported from."""
+        return any(entry.source_sha256 for entry in self.engines())
 
     def refusals(self) -> Iterator[CacheEntry]:
         """Yield every build that was refused and has not succeeded since."""
@@ -130,7 +142,9 @@ class EngineCache:
 
     def _timings_path(self, key: EngineKey) -> Path:
         # valid only for the same library and device: https://docs.nvidia.com/deeplearning/tensorrt (timing cache)
-        machine = re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.gpu}-{key.compute_capability}-{key.tensorrt}")
+        machine = re.sub(
+            r"[^A-Za-z0-9.]+", "-", f"{key.gpu}-{key.compute_capability}-{key.multiprocessors}sm-{key.tensorrt}"
+        )
         return self.folder / f"{machine}.timing"
 
 

@@ -8,7 +8,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+TF32 = "tf32"
+"""Precision of an fp32 file's engine whose products use TF32: 10 of float32's 23 mantissa bits, on tensor cores."""
 _DIGITS = 16
+
+
+def engine_precisions(own: str, precision: str) -> tuple[str, ...]:
+    """Return which engines of a file serve a user's ``precision``, the preferred one first.
+
+    Args:
+        own: the file's own number format.
+        precision: auto, or one that the file has.
+    """
+    return (TF32, own) if (own, precision) == ("fp32", "auto") else (own,)
 
 
 @dataclass(frozen=True)
@@ -19,11 +31,13 @@ class Gpu:
         index: its number in this process, N of ``cuda:N``.
         name: the driver's name for it.
         compute_capability: ``major.minor``.
+        multiprocessors: how many are switched on; power modes of a Jetson switch some off.
     """
 
     index: int
     name: str
     compute_capability: str
+    multiprocessors: int
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,8 @@ class EngineKey:
         tensorrt: full version of the library; engines do not load in another one.
         gpu: name of the device; TensorRT chose kernels by timing them on it.
         compute_capability: of the device.
-        precision: the graph's own number format.
+        multiprocessors: how many the device had; TensorRT chose kernels for that number.
+        precision: the graph's own number format, or :data:`TF32`.
         shape: of the input, (1, height, width, 3), pixels.
     """
 
@@ -43,6 +58,7 @@ class EngineKey:
     tensorrt: str
     gpu: str
     compute_capability: str
+    multiprocessors: int
     precision: str
     shape: tuple[int, int, int, int]
 
@@ -82,6 +98,12 @@ class EngineKey:
 
     def differences(self, other: EngineKey) -> list[str]:
         """Return in words which parts of ``other`` differ, apart from the graph and the image size."""
-        names = {"tensorrt": "TensorRT", "gpu": "GPU", "compute_capability": "compute capability", "precision": ""}
+        names = {
+            "tensorrt": "TensorRT",
+            "gpu": "GPU",
+            "compute_capability": "compute capability",
+            "multiprocessors": "a power mode with an SM count of",
+            "precision": "",
+        }
         mine, theirs = self.to_dict(), other.to_dict()
         return [f"{name} {theirs[part]}".strip() for part, name in names.items() if mine[part] != theirs[part]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from threading import Lock
 from time import perf_counter
@@ -9,10 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from space_clip_ros.errors import BackendError
+from space_clip_ros.errors import BackendError, DeviceLostError
 from space_clip_ros.inference.backend import Prediction, Rgb, prediction
 from space_clip_ros.inference.gpu.cuda import Buffer, Cuda
+from space_clip_ros.inference.gpu.tensorrt_messages import COMPLAINTS
 from space_clip_ros.inference.metadata import UNCERTAINTY_NAME
+
+_log = logging.getLogger(__name__)
 
 
 class ExecutionContext(Protocol):
@@ -132,13 +136,19 @@ class EngineRunner:
         self._cuda.use()
         self._enqueue()
         self._cuda.synchronize()
-        self._launch = self._cuda.capture(self._enqueue) or self._enqueue
+        try:
+            self._launch = self._cuda.capture(self._enqueue)
+        except DeviceLostError:
+            raise
+        except BackendError as error:
+            _log.warning("TensorRT runs without a CUDA graph, which makes every run slower (%s)", error.problem)
 
     def _enqueue(self) -> None:
+        before = COMPLAINTS.total
         self._cuda.upload(self._image)
         if not self._context.execute_async_v3(self._cuda.stream):
             # TensorRT does not say which CUDA error stopped it; CUDA does, if the device is lost.
             self._cuda.synchronize()
-            raise BackendError("TensorRT did not start the run")
+            raise BackendError("TensorRT did not start the run", COMPLAINTS.since(before))
         for output in self._outputs:
             self._cuda.download(output)

@@ -1,74 +1,97 @@
-"""Exported graphs on TensorRT, through engines that ``space_clip engine`` has built and checked on this machine."""
+"""Models on TensorRT, through engines that ``space_clip engine`` has built and checked on this machine."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
 from space_clip_ros.errors import BackendError, InputError
-from space_clip_ros.inference.backend import Backend, Prediction, Rgb, model_info
-from space_clip_ros.inference.gpu.engine_cache import CacheEntry, EngineCache
-from space_clip_ros.inference.gpu.engine_key import EngineKey
+from space_clip_ros.files import file_sha256
+from space_clip_ros.inference.backend import Backend, ModelInfo, Prediction, Rgb, model_info
+from space_clip_ros.inference.gpu.engine_cache import MODEL, CacheEntry, EngineCache
+from space_clip_ros.inference.gpu.engine_key import EngineKey, Gpu, engine_precisions
 from space_clip_ros.inference.gpu.engine_runner import EngineRunner
 from space_clip_ros.inference.gpu.open_cuda import open_cuda
 from space_clip_ros.inference.gpu.tensorrt_runtime import engine_key, make_runner
+from space_clip_ros.inference.metadata import OnnxMetadata
+from space_clip_ros.inference.model_files import is_graph
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 
 _log = logging.getLogger(__name__)
 
 
 class TensorRtBackend:
-    """Runs the cached engines of one exported file, one engine for each image size."""
+    """Runs the cached engines of one model, one engine for each image size.
+
+    Attributes:
+        info: the model's facts. Once images have run on the fallback, ``backend`` and the rest are the fallback's, or,
+            if engines run others, both, such as ``tensorrt+onnxruntime``.
+    """
 
     def __init__(
-        self, file: Path, device: str = "auto", threads: int = 0, fallback: Callable[[], Backend] | None = None
+        self,
+        file: Path,
+        device: str = "auto",
+        threads: int = 0,
+        fallback: Callable[[], Backend] | None = None,
+        precision: str = "auto",
     ) -> None:
         """Find the engines; each is loaded when an image of its size first arrives.
 
         Args:
-            file: written by ``space_clip export``.
+            file: written by ``space_clip export``; or a checkpoint, whose exported file's engines are used.
             device: auto, cuda or cuda:N.
             threads: CPU threads for reading the file's metadata.
             fallback: opens the backend that runs images of sizes without an engine; without it they are rejected.
+            precision: auto, or one of the file's. With auto, fp32 files also use engines with TF32, and checkpoints
+                engines in fp16, as PyTorch would run them.
 
         Raises:
             ModelError: the file is not one of ours.
             BackendError: there is no GPU, or no engine of this file for this GPU and this TensorRT.
         """
-        metadata = OnnxSessions(file, threads).metadata
         cuda = open_cuda(device)
         gpu = cuda.gpu
         cuda.close()
         self._device = f"cuda:{gpu.index}"
         self._cache = EngineCache()
-        key = engine_key(file, metadata, gpu)
-        self._entries = {entry.key.size: entry for entry in _matching(self._cache.engines(), key, metadata.size)}
-        if not self._entries:
-            raise _no_engine(file, self._cache, key, metadata.size)
+        metadata, self._entries = _engines(self._cache, file, threads, gpu, precision)
         self._runners: dict[tuple[int, int], EngineRunner] = {}
         self._open_fallback = fallback
         self._fallback: Backend | None = None
         self._lock = Lock()
-        self.info = model_info(
+        first = next(iter(self._entries.values()))
+        # Fail now, not at the first image, if an engine cannot be loaded.
+        self._runner(first.key.size)
+        self.info = self._own_info = model_info(
             metadata.config,
             backend="tensorrt",
             device=self._device,
-            precision=metadata.precision,
+            precision=first.key.precision,
             fixed_size=metadata.size,
             file=file,
             fixed_batch=1,
         )
-        # Fail now, not at the first image, if an engine cannot be loaded.
-        self._runner(next(iter(self._entries)))
+        self._ran_engines = self._ran_fallback = False
 
     def run(self, image: Rgb) -> Prediction:
         """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""
         size = (image.shape[0], image.shape[1])
         if size in self._entries:
-            return self._runner(size).run(image)
-        return self._backend_for(size).run(image)
+            prediction = self._runner(size).run(image)
+            if not self._ran_engines:
+                self._ran_engines = True
+                self._renew_info()
+            return prediction
+        fallback = self._backend_for(size)
+        prediction = fallback.run(image)
+        if not self._ran_fallback:
+            self._ran_fallback = True
+            self._renew_info(f"tensorrt on {self._device} for {size[1]}x{size[0]} pixels (no engine of that size)")
+        return prediction
 
     def device_memory(self) -> int:
         """Return the bytes the engines hold on the GPU, without their weights."""
@@ -110,6 +133,65 @@ class TensorRtBackend:
                 )
             return self._fallback
 
+    def _renew_info(self, *passed_over: str) -> None:
+        """Say what runs images now: engines, the fallback, or each some."""
+        running: list[ModelInfo] = [self._own_info] if self._ran_engines else []
+        if self._ran_fallback and self._fallback is not None:
+            running.append(self._fallback.info)
+        self.info = replace(
+            self.info,
+            backend=_joined(info.backend for info in running),
+            device=_joined(info.device for info in running),
+            precision=_joined(info.precision for info in running),
+            passed_over=(*self.info.passed_over, *passed_over),
+        )
+
+
+def _joined(names: Iterable[str]) -> str:
+    return "+".join(dict.fromkeys(names))
+
+
+def _engines(
+    cache: EngineCache, file: Path, threads: int, gpu: Gpu, precision: str
+) -> tuple[OnnxMetadata, dict[tuple[int, int], CacheEntry]]:
+    """Return what the engines' file says about itself, and an engine for each size; at least one.
+
+    Raises:
+        ModelError: the file is not one of ours.
+        BackendError: there is no engine.
+    """
+    if not is_graph(file):
+        return _engines_of_checkpoint(cache, file, gpu, precision)
+    metadata = OnnxSessions(file, threads).metadata
+    own = engine_key(file, metadata, gpu)
+    keys = [replace(own, precision=one) for one in engine_precisions(metadata.precision, precision)]
+    entries: dict[tuple[int, int], CacheEntry] = {}
+    for key in keys:
+        for entry in _matching(cache.engines(), key, metadata.size):
+            entries.setdefault(entry.key.size, entry)
+    if not entries:
+        raise _no_engine(file, cache, keys, metadata.size)
+    return metadata, entries
+
+
+def _engines_of_checkpoint(
+    cache: EngineCache, file: Path, gpu: Gpu, precision: str
+) -> tuple[OnnxMetadata, dict[tuple[int, int], CacheEntry]]:
+    sha256 = file_sha256(file)
+    wanted = "fp16" if precision == "auto" else precision
+    found: list[tuple[OnnxMetadata, CacheEntry]] = []
+    for entry in cache.engines():
+        if entry.source_sha256 == sha256 and entry.key.precision == wanted:
+            metadata = OnnxMetadata.from_properties(entry.facts[MODEL], entry.path)
+            here = engine_key(None, metadata, gpu).of_size(*entry.key.size)
+            if entry.key == replace(here, file_sha256=entry.key.file_sha256, precision=wanted):
+                found.append((metadata, entry))
+    if not found:
+        raise BackendError(file, f"there is no TensorRT engine in {wanted} of a file exported from it, made for here")
+    # Engines are for one size each, whatever sizes their files take; the last built wins.
+    entries = {entry.key.size: entry for _, entry in found}
+    return replace(found[-1][0], size=None), entries
+
 
 def _matching(entries: Iterator[CacheEntry], key: EngineKey, size: tuple[int, int] | None) -> list[CacheEntry]:
     """Return the entries for this file and machine: of its one size, or of every size if the file takes any."""
@@ -117,12 +199,13 @@ def _matching(entries: Iterator[CacheEntry], key: EngineKey, size: tuple[int, in
     return [entry for entry in matching if size in (None, entry.key.size)]
 
 
-def _no_engine(file: Path, cache: EngineCache, key: EngineKey, size: tuple[int, int] | None) -> BackendError:
+def _no_engine(file: Path, cache: EngineCache, keys: list[EngineKey], size: tuple[int, int] | None) -> BackendError:
+    key = keys[-1]
     if refused := _matching(cache.refusals(), key, size):
         reasons = ", ".join(f"{entry.key.size_text}: {entry.facts.get('reason')}" for entry in refused)
         return BackendError(file, f"its TensorRT engine was refused when it was built ({reasons})")
     stale = [entry for entry in cache.engines() if entry.key.file_sha256 == key.file_sha256]
-    found = ", ".join(f"{entry.key.size_text} for {' and '.join(key.differences(entry.key))}" for entry in stale)
+    found = ", ".join(f"{entry.key.size_text} for {_differences(keys, entry.key)}" for entry in stale)
     details = f" (there is {found})" if found else ""
     if unreadable := cache.unreadable():
         details += f" ({unreadable[0]})"
@@ -133,5 +216,11 @@ def _no_engine(file: Path, cache: EngineCache, key: EngineKey, size: tuple[int, 
     )
 
 
+def _differences(keys: list[EngineKey], other: EngineKey) -> str:
+    fewest = min(keys, key=lambda key: len(key.differences(other)))
+    return " and ".join(fewest.differences(other))
+
+
 def _command(file: Path, size: tuple[int, int]) -> str:
-    return f"'space_clip engine {file} --height {size[0]} --width {size[1]}'"
+    name = file if is_graph(file) else "FILE.onnx"
+    return f"'space_clip engine {name} --height {size[0]} --width {size[1]}'"

@@ -21,18 +21,21 @@ _ANY_SIZE = (0, 0)
 _Made = TypeVar("_Made")
 
 
-def engine_key(file: Path, metadata: OnnxMetadata, gpu: Gpu) -> EngineKey:
+def engine_key(file: Path | None, metadata: OnnxMetadata, gpu: Gpu) -> EngineKey:
     """Return the key of a file's engine on this machine; its size is 0 x 0 if the file takes any size.
+
+    Without a file its hash is empty.
 
     Raises:
         OSError: the file cannot be read.
     """
     height, width = metadata.size or _ANY_SIZE
     return EngineKey(
-        file_sha256=file_sha256(file),
+        file_sha256="" if file is None else file_sha256(file),
         tensorrt=tensorrt.__version__,
         gpu=gpu.name,
         compute_capability=gpu.compute_capability,
+        multiprocessors=gpu.multiprocessors,
         precision=metadata.precision,
         shape=(1, height, width, 3),
     )

@@ -73,8 +73,8 @@ def descriptor(setting: Declared) -> ParameterDescriptor:
     """Return what ``ros2 param describe`` shows: help text, range, choices and whether it is read-only."""
     result = ParameterDescriptor(description=setting.help, read_only=setting.read_only)
     # Lets `max_age:=1` and `rectify:=off` through to parse, which takes whole numbers for floats and the aliases of a
-    # choice, and refuses other types.
-    result.dynamic_typing = setting.type is float or bool(setting.aliases)
+    # choice, and refuses other types. An empty list says nothing about its type.
+    result.dynamic_typing = setting.type is float or bool(setting.aliases) or setting.default == ()
     if setting.choices:
         result.additional_constraints = f"one of {', '.join(map(str, setting.choices))}"
     if setting.minimum is None and setting.maximum is None:

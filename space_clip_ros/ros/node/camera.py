@@ -13,7 +13,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
+from space_clip_ros.geometry.rigid import Matrix
+from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.messages.outputs import CAMERA_INFO
@@ -21,17 +22,23 @@ from space_clip_ros.perception.calibration import CalibrationStore, Rectificatio
 from space_clip_ros.perception.core import DepthCore, made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
-from space_clip_ros.perception.outputs import makeable, need_camera, without_uncertainty
+from space_clip_ros.perception.ground import Ground, GroundTracker
+from space_clip_ros.perception.outputs import makeable, need_camera, need_ground, without_uncertainty
+from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
+from space_clip_ros.ros.node.level_frame import LevelFrame
 from space_clip_ros.ros.node.publishers import Publishers
+from space_clip_ros.ros.node.scale_inputs import ScaleInputs
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
+from space_clip_ros.ros.node.transforms import Transforms
 
 _FUTURE_S = 0.5
 _COMPRESSED = "/compressed"
 
+_NO_UNCERTAINTY = "obstacles.max_uncertainty is ignored: the model gives no uncertainty"
 _LARGEST_WARM_UP = 16_000_000
 """Pixels of the largest image to warm up for. A camera_info costs its sender nothing, so its size is not trusted."""
 
@@ -64,6 +71,7 @@ class Camera:
         log: where faults are logged.
         scheduler: takes each message.
         core: what turns the messages' images into depth.
+        transforms: the node's.
 
     Attributes:
         name: as given.
@@ -74,6 +82,9 @@ class Camera:
         publishers: the outputs.
         scale: the factor on the newest image's depth.
         focal: the part of it that is for the camera's field of view.
+        estimate: the part of it that was found while running; None where ``scale.mode`` is none.
+        ground: the newest image's ground; None as long as no output needed it.
+        obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
         rectification: how the newest image's distortion is handled.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
@@ -87,6 +98,7 @@ class Camera:
         log: ThrottledLog,
         scheduler: Scheduler[Job],
         core: DepthCore,
+        transforms: Transforms,
     ) -> None:
         """Create the publishers; :meth:`start` subscribes."""
         self._node = node
@@ -96,6 +108,8 @@ class Camera:
         self._log = log
         self._scheduler = scheduler
         self._core = core
+        self._transforms = transforms
+        self._level_frame = LevelFrame(node, log)
         self._prefix = f"{name}/" if name else ""
         self._compressed = settings().image_transport == "compressed"
         self.image_topic = image_topic(node, name, settings().image_transport)
@@ -104,6 +118,11 @@ class Camera:
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
         self.focal = FocalScaling()
+        self.ground: Ground | None = None
+        self.obstacles_note = ""
+        self._tracker = GroundTracker()
+        self.estimate: ScaleEstimate | None = None
+        self._scale_inputs = ScaleInputs(node, self._prefix, settings, log, transforms)
         self.rectification = Rectification.UNKNOWN
         self.ready = False
         self._subscriptions: list[Any] = []
@@ -115,12 +134,18 @@ class Camera:
         """Subscribe."""
         self.stop()
         self._warmed_up = self.ready = False
+        self._tracker.reset()
         self._subscribe(CameraInfo, f"{self._prefix}camera_info", self._on_info, _any_publisher(depth=5))
         self.image_qos = _any_publisher(depth=1)
         if self._compressed:
             self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
         else:
             self._subscribe(Image, f"{self._prefix}image", self._on_image, self.image_qos)
+        self._scale_inputs.start()
+
+    def follow_parameters(self) -> None:
+        """Subscribe as parameters ask that have changed."""
+        self._scale_inputs.follow()
 
     def hear_latched_info(self) -> None:
         """Subscribe to a camera_info that is published once and latched, where there is such a publisher.
@@ -145,12 +170,14 @@ class Camera:
     def stop(self) -> None:
         """Unsubscribe."""
         self._latched = False
+        self._scale_inputs.stop()
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
 
     def destroy(self) -> None:
         """Destroy the publishers; the camera must be stopped and the scheduler too."""
         self.publishers.destroy()
+        self._level_frame.destroy()
 
     def request(self, message: Any) -> DepthRequest | None:
         """Turn an ``Image`` or ``CompressedImage`` into a request; None where no depth of it is wanted.
@@ -183,7 +210,19 @@ class Camera:
             if view.camera is not None and CAMERA_INFO in wanted:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
             return None
-        return DepthRequest(rgb, view, settings, outputs, self.publishers.messages.allocate, watch)
+        header = message.header
+        return DepthRequest(
+            rgb,
+            view,
+            settings,
+            outputs,
+            self.publishers.messages.allocate,
+            watch,
+            scale=self._scale_inputs.request(header),
+            stamp_s=stamp_ns(message) / 1e9 or None,
+            ground=self._tracker,
+            scan_pose=self._scan_pose(settings.scan.frame_id, header) if need_ground(outputs) else None,
+        )
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
         """Publish what is wanted of a frame, each output as soon as it is made."""
@@ -191,11 +230,18 @@ class Camera:
         self.scale = frame.scale
         self.ready = True
         self._publish_camera(frame.camera, header)
-        watch = frame.request.watch
-        for name, array in made_outputs(frame):
-            self.publishers.publish(name, array, header)
+        watch, published = frame.request.watch, False
+        for name, value in made_outputs(frame):
+            if name == "scan" and not value.frame_id:
+                self._level_frame.publish(value, header)
+            self.publishers.publish(name, value, header)
             watch.lap(self.publishers.topic(name))
-        self.statistics.publish(self._age_ms(header.stamp), watch.stages_ms)
+            published = True
+        self._explain_obstacles(frame)
+        if published:
+            self.statistics.publish(self._age_ms(header.stamp), watch.stages_ms)
+        else:
+            self.statistics.drop(Drop.LEFT_OUT)
 
     def lose(self, error: Exception) -> None:
         """Count and log an image that gave no depth."""
@@ -210,6 +256,23 @@ class Camera:
     def _publish_camera(self, camera: PinholeCamera | None, header: Any) -> None:
         if camera is not None and CAMERA_INFO in self.publishers.wanted():
             self.publishers.publish(CAMERA_INFO, camera, header)
+
+    def _scan_pose(self, frame_id: str, header: Any) -> Matrix | str | None:
+        """Return the camera's pose in the scan's frame or why it is not known; None for a frame of its own."""
+        return self._transforms.pose(frame_id, header.frame_id) if frame_id else None
+
+    def _explain_obstacles(self, frame: DepthFrame) -> None:
+        """Keep the ground, and log which outputs were left out and why."""
+        if need_ground(frame.request.outputs):
+            self.ground = frame.ground
+            limit, known = frame.settings.obstacles.max_uncertainty, frame.uncertainty is not None
+            self.obstacles_note = "" if known or not limit else _NO_UNCERTAINTY
+            if self.obstacles_note:
+                self._log.once("uncertainty", self.obstacles_note)
+        for name, reason in frame.left_out.items():
+            text = f"{self.publishers.topic(name)} left out: {reason}"
+            self.statistics.note(text)
+            self._log.warning(f"left out {name}", text)
 
     def _explain(self, view: RectifiedView, wanted: tuple[str, ...], settings: NodeConfig) -> None:
         """Log what is wrong with the calibration or was assumed about it.
@@ -227,8 +290,11 @@ class Camera:
             self._log.warning("camera_info", view.consequence)
 
     def _explain_scale(self, frame: DepthFrame) -> None:
-        """Log what is done about the field of view: with the first image, and when it changes."""
-        self.focal = focal = frame.focal
+        """Log what is done about the scale: with the first image, and when it changes."""
+        self.focal, self.estimate = frame.focal, frame.estimate
+        focal = frame.focal
+        if frame.estimate is not None and frame.estimate.age_s is None:
+            self._log.once("scale", f"no evidence for the scale yet: {frame.estimate.problem}")
         if focal.problem:
             if not frame.request.view.problem:
                 self.statistics.note(focal.problem)
@@ -268,8 +334,17 @@ class Camera:
         self.statistics.receive()
         if self._too_old(message.header.stamp):
             return
+        self._prepare_transforms()
         if self._scheduler.put((self, message), self.name):
             self.statistics.drop(Drop.REPLACED)
+
+    def _prepare_transforms(self) -> None:
+        """Read or publish transforms once a scan is wanted; here, as only the executor's thread may begin that."""
+        wanted, frame_id = self.publishers.wanted(), self._settings().scan.frame_id
+        if frame_id and need_ground(wanted):
+            self._transforms.start()
+        elif "scan" in wanted:
+            self._level_frame.advertise()
 
     def _too_old(self, stamp: Any) -> bool:
         """Check an image's age against ``max_age``; count, note and log what is wrong with it."""
@@ -290,8 +365,8 @@ class Camera:
     def _age_ms(self, stamp: Any) -> float | None:
         """Return an image's age, milliseconds; None where its stamp or this node's clock is not set."""
         now_ns: int = self._node.get_clock().now().nanoseconds
-        stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-        return (now_ns - stamp_ns) / 1e6 if now_ns and stamp_ns else None
+        taken_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+        return (now_ns - taken_ns) / 1e6 if now_ns and taken_ns else None
 
 
 def image_topic(node: LifecycleNode, camera: str, transport: str) -> str:

@@ -163,6 +163,8 @@ class DepthNode(LifecycleNode):
 
     def _on_parameters(self, settings: NodeConfig) -> None:
         self._timer.timer_period_ns = int(settings.diagnostics.period * 1e9)
+        for camera in self._pipeline.cameras if self._pipeline is not None else ():
+            camera.follow_parameters()
 
     def _hear_latched_info(self) -> None:
         for camera in self._pipeline.cameras if self._pipeline is not None else ():

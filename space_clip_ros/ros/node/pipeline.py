@@ -17,6 +17,7 @@ from space_clip_ros.ros.node.camera import Camera, Job, WarmUp
 from space_clip_ros.ros.node.recovering_model import RecoveringModel
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
+from space_clip_ros.ros.node.transforms import Transforms
 
 _STOP_S = 30.0
 
@@ -57,11 +58,14 @@ class Pipeline:
             together=len(statistics) if model.batches else 1,
             wait_s=lambda: settings().batch_wait,
         )
+        self._transforms = Transforms(node)
         self.cameras: list[Camera] = []
         try:
             for name, numbers in statistics.items():
                 own_log = ThrottledLog(node.get_logger(), prefix=f"{name}: " if name else "")
-                self.cameras.append(Camera(node, name, settings, numbers, own_log, self._scheduler, self._core))
+                self.cameras.append(
+                    Camera(node, name, settings, numbers, own_log, self._scheduler, self._core, self._transforms)
+                )
         except Exception:
             self.destroy()
             raise
@@ -88,6 +92,7 @@ class Pipeline:
         """Destroy the publishers; the pipeline must be stopped."""
         for camera in self.cameras:
             camera.destroy()
+        self._transforms.stop()
 
     def _process(self, jobs: list[Job]) -> None:
         """Take messages that wait together from image to outputs; runs in the worker's thread."""

@@ -100,6 +100,7 @@ class RecoveringModel:
         except Exception as error:
             self._fail(error)
             raise
+        self._report_backend()
         if self._failures > 1:
             self._log.warning("model back", f"the model runs again after {self._failures} failures")
         if self._failures:
@@ -125,17 +126,23 @@ class RecoveringModel:
             self.close()
         if self._predictor is None:
             self._predictor = self._load()
-            was, self._info = self._info, self._predictor.info
             self.batches = self._predictor.batches
-            if (was.backend, was.device) != (self._info.backend, self._info.device):
-                # With ``auto``, the backend used before may not load any more, and the next best one is used.
-                reasons = f" ({', '.join(self._info.passed_over)})" if self._info.passed_over else ""
-                self._log.warning(
-                    "backend",
-                    f"the model now runs on {self._info.backend}, {self._info.device}; it ran on {was.backend}, "
-                    f"{was.device}{reasons}",
-                )
+            self._report_backend()
         return self._predictor
+
+    def _report_backend(self) -> None:
+        """Log if another backend runs images than before.
+
+        With ``auto``, the backend used before may not load any more, or not have an engine for the images' size.
+        """
+        was, self._info = self._info, self.info
+        if (was.backend, was.device) != (self._info.backend, self._info.device):
+            reasons = f" ({', '.join(self._info.passed_over)})" if self._info.passed_over else ""
+            self._log.warning(
+                "backend",
+                f"the model now runs on {self._info.backend}, {self._info.device}; it ran on {was.backend}, "
+                f"{was.device}{reasons}",
+            )
 
     def _lose(self, error: DeviceLostError) -> None:
         self.lost = self.failed = True

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.messages.diagnostics import DepthValues, Level, NodeState, status_array
+from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.ros.common.qos import describe_endpoint, describe_qos, unheard
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.camera import Camera, image_topic, sibling_info_topic
@@ -169,6 +171,37 @@ class Reporter:
                 focal_scaling=camera.focal.text or None,
                 rectification=camera.rectification.value,
                 ready=state is NodeState.ACTIVE and camera.ready and not (model and model.problem),
+                scale_mode=self._settings().scale.mode,
+                **_scale_values(camera.estimate),
                 camera_info_frames=", ".join(frame[:40] for frame in camera.calibrations.frames),
             )
+            values = _with_ground(values, camera)
         return values
+
+
+def _with_ground(values: DepthValues, camera: Camera) -> DepthValues:
+    ground = camera.ground
+    if ground is None:
+        return values
+    plane = ground.plane
+    return replace(
+        values,
+        ground=ground.source.value,
+        ground_problem=ground.problem,
+        ground_age_s=ground.age_s if plane is not None else None,
+        ground_height_m=plane.height_m if plane is not None else None,
+        ground_tilt_deg=plane.tilt_deg if plane is not None else None,
+        obstacles_note=camera.obstacles_note,
+    )
+
+
+def _scale_values(estimate: ScaleEstimate | None) -> dict[str, Any]:
+    if estimate is None:
+        return {}
+    return {
+        "scale_factor": estimate.factor,
+        "scale_sigma": estimate.sigma,
+        "scale_age_s": estimate.age_s,
+        "scale_evidence": estimate.evidence,
+        "scale_problem": estimate.problem,
+    }

@@ -11,14 +11,24 @@ from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb
+from space_clip_ros.geometry.rigid import pose_from_angles
+from space_clip_ros.messages import (
+    calibration_from_info,
+    compressed_to_rgb,
+    image_to_rgb,
+    stamp_ns,
+    xyz_from_cloud,
+)
 from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages
 from space_clip_ros.perception.calibration import CalibrationStore
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
-from space_clip_ros.perception.frame import DepthFrame, DepthRequest
+from space_clip_ros.perception.frame import DepthFrame, DepthRequest, ScaleRequest
+from space_clip_ros.perception.ground import GroundTracker
 from space_clip_ros.perception.outputs import OUTPUTS, makeable, need_camera
+from space_clip_ros.perception.scale import TOGETHER_S, FrameEvidence, MetricScale
+from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredPoints, configured_mount
 from space_clip_ros.tools.bags.image_topics import ImageTopic
 from space_clip_ros.tools.bags.reader import BagReader
 
@@ -49,6 +59,7 @@ class BagImage:
         header: its header; None where the message is damaged.
         rgb: (H, W, 3) uint8, or what is wrong with it.
         infos: each camera's camera_info messages since the image before.
+        scan: its camera's newest ``scale/points``, a PointCloud2 or what is wrong with it; None if there is none.
     """
 
     camera: DepthCamera
@@ -56,6 +67,12 @@ class BagImage:
     header: Any
     rgb: NDArray[np.uint8] | SpaceClipError
     infos: Sequence[tuple[DepthCamera, Any]] = ()
+    scan: Any = None
+
+    @property
+    def time_s(self) -> float:
+        """Its stamp, or where that is not set when the bag received it, seconds."""
+        return (stamp_ns(self) or self.stamp_ns) / 1e9
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,9 +88,11 @@ class DepthCamera:
         outputs: relative topics to make, see :func:`check_outputs`.
         settings: the node's parameters.
         warn: called once for each kind of fault.
+        scan: topic of the points that its scale is measured with; ``scale/points`` beside the image if empty.
 
     Attributes:
         image: as given.
+        scan: full name of that topic.
         topics: the message types of its outputs, by their full names.
         main_topic: the output that every image with depth has.
         problem: why the first image without depth has none; empty while all have.
@@ -81,10 +100,16 @@ class DepthCamera:
     """
 
     def __init__(
-        self, image: ImageTopic, outputs: Sequence[str], settings: NodeConfig, warn: Callable[[str], None]
+        self,
+        image: ImageTopic,
+        outputs: Sequence[str],
+        settings: NodeConfig,
+        warn: Callable[[str], None],
+        scan: str = "",
     ) -> None:
         """Start without a calibration."""
         self.image = image
+        self.scan = scan or f"{image.namespace}scale/points"
         self._settings = settings
         self._warn = warn
         self._warned: set[str] = set()
@@ -95,15 +120,23 @@ class DepthCamera:
         self.focal = FocalScaling()
         self._calibrations = CalibrationStore(image.info)
         self._messages = OutputMessages(BAGS)
+        self._ground = GroundTracker()
+        self._scale = MetricScale()
 
     def decode(
-        self, bag: BagReader, stamp_ns: int, data: bytes, infos: Sequence[tuple[DepthCamera, Any]] = ()
+        self,
+        bag: BagReader,
+        stamp_ns: int,
+        data: bytes,
+        infos: Sequence[tuple[DepthCamera, Any]] = (),
+        scan: bytes | None = None,
     ) -> BagImage:
-        """Decode one of its images; may be called from any thread."""
+        """Decode one of its images, and the scan that goes with it; may be called from any thread."""
         convert = compressed_to_rgb if self.image.compressed else image_to_rgb
         try:
             message = bag.decode(self.image.name, data)
-            return BagImage(self, stamp_ns, message.header, convert(message, self.image.name), infos)
+            rgb = convert(message, self.image.name)
+            return BagImage(self, stamp_ns, message.header, rgb, infos, self._decoded(bag, scan))
         except (DataError, InputError) as error:
             return BagImage(self, stamp_ns, None, error, infos)
 
@@ -125,22 +158,64 @@ class DepthCamera:
         if not outputs:
             self.leave_out(InputError(f"{self.main_topic} needs a camera_info on {self.image.info} that fits it"))
             return None
-        return DepthRequest(image.rgb, view, self._settings, outputs, self._messages.allocate)
+        return DepthRequest(
+            image.rgb,
+            view,
+            self._settings,
+            outputs,
+            self._messages.allocate,
+            stamp_s=stamp_ns(image) / 1e9 or None,
+            ground=self._ground,
+            scale=self._scale_request(image),
+        )
 
     def messages(self, image: BagImage, frame: DepthFrame) -> Iterator[tuple[str, Any]]:
         """Yield the outputs of a frame: topic and CDR bytes."""
         self.focal = frame.focal
         if frame.focal.problem:
             self._warn_once("focal_scaling", frame.focal.problem)
+        if frame.estimate is not None and frame.estimate.age_s is None:
+            self._warn_once("scale", f"no evidence for the scale yet: {frame.estimate.problem}")
         if frame.camera is not None and CAMERA_INFO in self._wanted:
             yield self._serialized(CAMERA_INFO, frame.camera, image.header)
         for name, array in made_outputs(frame):
             yield self._serialized(name, array, image.header)
+        for name, reason in frame.left_out.items():
+            self._warn_once(name, f"{TOPICS[name].topic} left out: {reason}")
 
     def leave_out(self, error: Exception) -> None:
         """Note why an image gives no depth."""
         self.problem = self.problem or str(error)
         self._warn_once("bad image", f"image left out: {error}")
+
+    def _decoded(self, bag: BagReader, scan: bytes | None) -> Any:
+        try:
+            return None if scan is None else bag.decode(self.scan, scan)
+        except (DataError, InputError) as error:
+            return error
+
+    def _scale_request(self, image: BagImage) -> ScaleRequest | None:
+        settings = self._settings.scale
+        if settings.mode == "none":
+            return None
+        mount: CameraMount | str | None = None
+        if settings.wants_height:
+            mount = configured_mount(settings) or "scale.camera_height is 0, and a bag's TF is not read"
+        measured = self._measured(image) if settings.wants_ranges else None
+        return ScaleRequest(self._scale, FrameEvidence(image.time_s, settings.max_rate, mount, measured))
+
+    def _measured(self, image: BagImage) -> tuple[MeasuredPoints, ...] | str:
+        extrinsics, topic = self._settings.scale.extrinsics, self.scan
+        if not extrinsics:
+            return "scale.extrinsics is empty, and a bag's TF is not read"
+        if isinstance(image.scan, SpaceClipError):
+            return str(image.scan)
+        if image.scan is None or abs(stamp_ns(image.scan) - stamp_ns(image)) > TOGETHER_S * 1e9:
+            return f"no {topic} within {TOGETHER_S:g} s of the image"
+        try:
+            return (MeasuredPoints(xyz_from_cloud(image.scan, topic), pose_from_angles(extrinsics)),)
+        except InputError as error:
+            return str(error)
 
     def _serialized(self, name: str, value: Any, header: Any) -> tuple[str, Any]:
         message = self._messages.message(name, value, header)

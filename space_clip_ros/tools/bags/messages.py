@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from space_clip_ros.data.kitti_calibration import Matrix
 from space_clip_ros.errors import InputError
-from space_clip_ros.geometry.rigid import euler
+from space_clip_ros.geometry.rigid import euler, quaternion
 from space_clip_ros.messages import header_at, image_from_array
 from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.tools.bags.oxts import OxtsRecord
-from space_clip_ros.tools.bags.transforms import quaternion
 
 _ENCODINGS = {("uint8", 2): "mono8", ("uint8", 3): "rgb8", ("float32", 2): "32FC1", ("uint16", 2): "16UC1"}
 _NO_FIX, _FIX, _SBAS_FIX, _GBAS_FIX = -1, 0, 1, 2

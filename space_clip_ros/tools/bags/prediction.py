@@ -41,9 +41,10 @@ class PredictionOptions:
 
     Args:
         images: the image topics; none where the bag has only one.
-        outputs: of ``depth/image``, ``depth/camera_info``, ``depth/points``, ``depth/color`` and ``depth/uncertainty``.
+        outputs: relative topics of :data:`~space_clip_ros.messages.outputs.TOPICS`.
         storage: ``mcap`` or ``sqlite3``; None for the bag's own.
         settings: the node's parameters; those of its model, its topics and its timing do not matter here.
+        scan: topic of the points for ``scale.mode`` ranges; ``scale/points`` beside each image topic if empty.
 
     Raises:
         InputError: another output.
@@ -53,6 +54,7 @@ class PredictionOptions:
     outputs: tuple[str, ...] = ("depth/image", "depth/camera_info")
     storage: str | None = None
     settings: NodeConfig = field(default_factory=NodeConfig)
+    scan: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
@@ -157,7 +159,8 @@ class _Run:
         return Added(counts, self._total, self._total - used, focal)
 
     def _camera(self, image: ImageTopic) -> DepthCamera:
-        return DepthCamera(image, self._options.outputs, self._options.settings, self._warn)
+        options = self._options
+        return DepthCamera(image, options.outputs, options.settings, self._warn, options.scan)
 
     def _job(self) -> dict[str, Any]:
         info, source = self._predictor.info, self._source
@@ -167,6 +170,7 @@ class _Run:
             "choice of images": [image.name for image in self._images],
             "choice of outputs": list(self._options.outputs),
             "set of parameters": to_dict(self._options.settings),
+            "topic of points": self._options.scan,
             "model": [file_sha256(info.file), info.backend, info.device, info.precision],
         }
 
@@ -199,14 +203,21 @@ class _Run:
         known = [name for name in infos if name in self._source.topics]
         # An image from before the first camera_info uses that one: the calibration of a camera hardly ever changes.
         waiting = [(infos[name], info) for name in known for info in self._first(name)]
+        ranges = self._options.settings.scale.wants_ranges
+        scans = {camera.scan: name for name, camera in self._cameras.items() if ranges}
+        scanned = [name for name in scans if name in self._source.topics]
+        newest: dict[str, bytes] = {}
         number = 0
-        for name, stamp, data in self._source.messages([*self._cameras, *known]):
+        for name, stamp, data in self._source.messages([*self._cameras, *known, *scanned]):
             if name in infos:
                 waiting.append((infos[name], self._source.decode(name, data)))
                 continue
+            if name in scans:
+                newest[scans[name]] = data
+                continue
             number += 1
             if number > skipped:
-                yield self._cameras[name].decode(self._source, stamp, data, waiting)
+                yield self._cameras[name].decode(self._source, stamp, data, waiting, newest.pop(name, None))
                 waiting = []
 
     def _first(self, name: str) -> list[Any]:

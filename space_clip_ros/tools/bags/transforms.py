@@ -7,8 +7,6 @@ calibration has it, ``imu_link``. A transform is a (4, 4) matrix: the child's po
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from space_clip_ros.data.kitti import KittiDrive
@@ -46,28 +44,3 @@ def scanner_to_camera(drive: KittiDrive) -> Matrix:
     to_camera[:3, 3] = np.linalg.solve(drive.projection[:, :3], drive.projection[:, 3])
     pose: Matrix = np.linalg.inv(to_camera @ drive.velodyne_to_camera).astype(np.float64)
     return pose
-
-
-def quaternion(rotation: Matrix) -> tuple[float, float, float, float]:
-    """Return a rotation matrix, (3, 3), as a unit quaternion x, y, z, w with w >= 0 (Shepperd, 1978).
-
-    The largest component is computed from the diagonal and the others are divided by it, so nothing is divided by a
-    small number.
-    """
-    trace = float(np.trace(rotation))
-    squares = [*(float(1 + 2 * rotation[axis, axis] - trace) for axis in range(3)), 1 + trace]
-    largest = int(np.argmax(squares))
-    value = math.sqrt(squares[largest]) / 2
-    if largest == 3:
-        axis = [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
-        found = [*(part / (4 * value) for part in axis), value]
-    else:
-        i, j, k = largest, (largest + 1) % 3, (largest + 2) % 3
-        found = [0.0] * 4
-        found[i] = value
-        found[j] = (rotation[j, i] + rotation[i, j]) / (4 * value)
-        found[k] = (rotation[k, i] + rotation[i, k]) / (4 * value)
-        found[3] = (rotation[k, j] - rotation[j, k]) / (4 * value)
-    unit = np.array(found) / np.linalg.norm(found)
-    x, y, z, w = (unit if unit[3] >= 0 else -unit).tolist()
-    return x, y, z, w

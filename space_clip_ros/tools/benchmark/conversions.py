@@ -12,11 +12,14 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import invalidate, to_millimetres
+from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages import cloud_from_points, image_from_array, image_to_rgb
+from space_clip_ros.messages.laser_scans import laser_scan_from_scan
 from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images
 from space_clip_ros.tools.latency import percentiles
 
 _NEAREST_M, _FURTHEST_M = 3.0, 70.0
+_BEARINGS = 164
 
 
 def time_conversions(width: int, height: int, stride: int, runs: int) -> dict[str, dict[str, float]]:
@@ -41,6 +44,7 @@ def _conversions(width: int, height: int, stride: int) -> dict[str, Callable[[],
     max_range = settings.points.max_range
     projector = Projector(placeholder_camera(width, height), stride)
     points = np.empty((*projector.shape, 4), np.float32)
+    scan = PlanarScan(np.ones(_BEARINGS, np.float32), -0.7, 0.0087, 0.1, 30.0, np.eye(4))
     scale = (settings.color.colormap, settings.min_depth, settings.max_depth)
     return {
         "rgb8 image to RGB (a view)": lambda: image_to_rgb(rgb8),
@@ -51,6 +55,7 @@ def _conversions(width: int, height: int, stride: int) -> dict[str, Callable[[],
         "depth to rgb8 colours": lambda: image_from_array(colorize(depth, *scale), "rgb8", header),
         "depth to coloured points": lambda: projector.project(depth, rgb, max_range, out=points, tested=True),
         "points to cloud": lambda: cloud_from_points(points, header),
+        "scan to message": lambda: laser_scan_from_scan(scan, header),
     }
 
 

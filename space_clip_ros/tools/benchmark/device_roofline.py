@@ -9,7 +9,7 @@ import torch
 
 from space_clip_ros.tools.benchmark.roofline import best_rate
 
-_TYPES = {"fp32": torch.float32, "fp16": torch.float16}
+_TYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16}
 _SIDE = 4096
 _COPY_NUMBERS = 64 << 20
 
@@ -19,11 +19,12 @@ def rates(name: str, precision: str, side: int = _SIDE, numbers: int = _COPY_NUM
 
     Args:
         name: a PyTorch device, such as ``cuda:0``.
-        precision: fp32 or fp16.
+        precision: fp32, tf32 or fp16.
         side: rows and columns of the matrices to multiply.
         numbers: how many float32 numbers to copy.
     """
     device = torch.device(name)
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     left, right = (torch.rand((side, side), device=device).to(_TYPES[precision]) for _ in range(2))
     source = torch.rand(numbers, device=device)
     target = torch.empty_like(source)

@@ -113,7 +113,7 @@ class _Run:
         options, receiver = self._options, self._receiver
         width, height = self._size
         running = {name: getattr(options, name) for name in ("model", *RUNNING)}
-        parameters = {**running, "points.stride": options.stride}
+        parameters = {**running, "points.stride": options.stride, "depth_resolution": options.depth_resolution}
         node = self._children.start(DEPTH_NODE, parameters)
         self._children.start(executables.CAMERA_SENDER, {"width": width, "height": height, "rate": options.rate})
         self._warm_up(node)
@@ -157,6 +157,7 @@ class _Run:
             "size": list(self._size),
             "rate_hz": options.rate,
             "stride": options.stride,
+            "depth_resolution": options.depth_resolution,
             "frames_sent": len(stamps),
             "frames_received": len(stamps & set(arrivals.complete())),
             "latency_ms": latency_ms,

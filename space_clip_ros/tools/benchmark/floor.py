@@ -19,7 +19,7 @@ _KERNEL_TAPS = 4
 """Reach of Pillow's bicubic kernel, in output pixels when it shrinks and in input pixels when it does not."""
 _BILINEAR_OPERATIONS = 7
 _FLOAT_BYTES = 4
-_BYTES_PER_WEIGHT = {"fp32": 4, "fp16": 2, "int8": 1}
+_BYTES_PER_WEIGHT = {"fp32": 4, "tf32": 4, "fp16": 2, "int8": 1}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def floor(
         height: of the images, pixels.
         width: of the images, pixels.
         batch: images per run.
-        precision: fp32, fp16 or int8; sets the size of a weight.
+        precision: fp32, tf32, fp16 or int8; sets the size of a weight.
         gflops: matrix peak, 10^9 operations per second.
         gbytes: bandwidth, 10^9 bytes read or written per second.
     """

@@ -12,12 +12,16 @@ import numpy.typing as npt
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.ground_plane import NoGround, fit_ground_plane
+from space_clip_ros.geometry.obstacles import find_obstacles
+from space_clip_ros.geometry.planar_scan import level_pose, planar_scan
 from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.perception.frame import obstacle_limits
 from space_clip_ros.tools.benchmark.floor import floor, run_cost
 from space_clip_ros.tools.benchmark.measured_model import MeasuredModel, check_size
 from space_clip_ros.tools.benchmark.peak_memory import peak_mb, reset_peak
 from space_clip_ros.tools.benchmark.percentiles import summarize, summarize_stages
-from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images
+from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images, placeholder_street
 from space_clip_ros.tools.benchmark.roofline import Roofline
 
 _WARM_UP = 3
@@ -121,6 +125,7 @@ def measure(
         "separated_ms": summarize_stages(model.separate(images, min(case.runs, _SEPARATED_RUNS))),
         "separated_by": model.separated_by,
         "cloud_ms": summarize(_cloud_ms(depth[0], images[0])),
+        "obstacles_ms": {name: summarize(times) for name, times in _obstacles_ms(case.width, case.height).items()},
         "floor": None if roofline is None else _floor(model, roofline, case, total["p50"]),
         "eager": None
         if not eager_ms
@@ -164,6 +169,28 @@ def _cloud_ms(depth: npt.NDArray[np.float32], rgb: npt.NDArray[np.uint8]) -> lis
         projector.project(depth, rgb, NodeConfig().points.max_range, out=out, tested=True)
         times.append((perf_counter() - start) * 1e3)
     return times
+
+
+def _obstacles_ms(width: int, height: int) -> dict[str, list[float]]:
+    """Time the ground, the obstacles and the scan of a street at the node's defaults, milliseconds."""
+    settings, depth, camera = NodeConfig(), placeholder_street(width, height), placeholder_camera(width, height)
+    limits, stride = obstacle_limits(settings), settings.points.stride
+    plane = fit_ground_plane(depth, camera)
+    if isinstance(plane, NoGround):  # too small a picture to show ground
+        return {}
+    obstacles, pose = find_obstacles(depth, camera, plane, limits, stride), level_pose(plane)
+    steps: dict[str, Callable[[], object]] = {
+        "ground plane": lambda: fit_ground_plane(depth, camera),
+        "obstacles": lambda: find_obstacles(depth, camera, plane, limits, stride),
+        "scan": lambda: planar_scan(obstacles, camera, pose, range_max=limits.max_range, stride=stride),
+    }
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(_CLOUD_RUNS):
+        for name, step in steps.items():
+            start = perf_counter()
+            step()
+            found[name].append((perf_counter() - start) * 1e3)
+    return found
 
 
 def _floor(model: MeasuredModel, roofline: Roofline, case: Case, p50_ms: float) -> dict[str, Any]:

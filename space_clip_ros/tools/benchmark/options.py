@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from space_clip_ros.cli.options import add_settings, positive, rate_hz
+from space_clip_ros.cli.options import add_setting, add_settings, positive, rate_hz
 from space_clip_ros.config import RUNNING, NodeConfig
 
 _SETTINGS = ("model", *RUNNING)
@@ -28,12 +28,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stride", type=positive, default=1, metavar="N", help="end to end: stride of the cloud (default: %(default)s)"
     )
+    add_setting(
+        parser, NodeConfig, "depth_resolution", help="end to end: pixels that are published (default: %(default)s)"
+    )
 
 
 def command_line(args: argparse.Namespace) -> list[str]:
     """Return the options that :func:`add_options` reads back as ``args``."""
     words = []
-    for name in (*_SETTINGS, "frames", "rate", "stride"):
+    for name in (*_SETTINGS, "frames", "rate", "stride", "depth_resolution"):
         value, option = getattr(args, name), f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
             words += [option] if value else []

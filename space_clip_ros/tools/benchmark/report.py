@@ -111,7 +111,14 @@ def _stages(case: Mapping[str, Any]) -> str:
     rows = [(stage, *_times(found), "in the run") for stage, found in case["stages_ms"].items()]
     rows += [(stage, *_times(found), case["separated_by"]) for stage, found in case["separated_ms"].items()]
     rows.append(("cloud (every pixel, coloured)", *_times(case["cloud_ms"]), "by itself"))
+    rows += [(f"{name} (every second pixel)", *_times(found), "by itself") for name, found in _obstacles(case)]
     return table(("stage, ms", *_TIMES, "measured"), rows)
+
+
+def _obstacles(case: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, float]]]:
+    """Return the times of what is made of obstacles; files of earlier versions have none."""
+    found: Mapping[str, Mapping[str, float]] = case.get("obstacles_ms", {})
+    return found.items()
 
 
 def _floor(floor: Mapping[str, Any]) -> str:
@@ -136,7 +143,8 @@ def _end_to_end(part: Mapping[str, Any]) -> str:
     stages = [(stage, f"{value:.2f}") for stage, value in part["stages_ms"].items()]
     stages.append(("**node overhead**: all but the engine", f"{part['overhead_ms']:.2f}"))
     conversions = [(name, *_times(found)) for name, found in part["conversions_ms"].items()]
-    facts = f"{received}; cloud stride {part['stride']}; {part['rmw']}, DDS profile {part['dds_profile']}."
+    pixels = f"depth_resolution {part['depth_resolution']}, cloud stride {part['stride']}"
+    facts = f"{received}; {pixels}; {part['rmw']}, DDS profile {part['dds_profile']}."
     return "\n\n".join(
         [
             f"## End to end, {width}x{height}",

@@ -66,12 +66,12 @@ def measure_device(name: str, precision: str) -> Roofline:
 
     Args:
         name: cuda:N.
-        precision: the model's; for fp16 models the peak of fp16 products is measured, for others that of fp32.
+        precision: the model's; the peak of its products is measured, and for int8 that of fp32.
 
     Raises:
         BackendError: the measuring process failed.
     """
-    measured = "fp16" if precision == "fp16" else "fp32"
+    measured = precision if precision in ("fp16", "tf32") else "fp32"
     return Roofline(**_measure([_DEVICE_PROCESS, name, measured], os.environ), threads=0, precision=measured)
 
 

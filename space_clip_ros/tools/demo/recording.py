@@ -16,6 +16,7 @@ _TOPICS = {
     "camera_info": "sensor_msgs/msg/CameraInfo",
     "depth/image": _IMAGE,
     "depth/camera_info": "sensor_msgs/msg/CameraInfo",
+    "depth/scan": "sensor_msgs/msg/LaserScan",
     "ground_truth/image": _IMAGE,
     "diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }

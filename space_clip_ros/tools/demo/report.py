@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.tools.demo.cloud_view import CloudView, splat
 from space_clip_ros.tools.reporting.pictures import colored, darkened, depth_ramp, scale_position
+from space_clip_ros.tools.reporting.scan_picture import scan_picture
 
 _PANEL_WIDTH = 800
 _GAP = 6
@@ -36,6 +38,7 @@ class ReportFrame:
         points: (N, 3) float32 metres in the optical frame, NaN invalid.
         colors: (N, 3) uint8 RGB of the points.
         note: a few words about this frame, such as its error.
+        scan: what stands in the way, drawn from above; None where it is unknown.
     """
 
     index: int
@@ -45,6 +48,7 @@ class ReportFrame:
     points: NDArray[np.float32]
     colors: Rgb
     note: str = ""
+    scan: PlanarScan | None = None
 
 
 def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str], node: NodeConfig) -> Rgb:
@@ -72,14 +76,18 @@ def _frame(frame: ReportFrame, node: NodeConfig) -> Rgb:
     size = (_PANEL_WIDTH, height)
     image = _resized(frame.image, size)
     depth = _resized(colored(frame.depth, node), size)
-    view = CloudView(*size, scale=node.max_depth / _STREET_M)
+    # The scan is a square beside the cloud.
+    cloud_width = _PANEL_WIDTH - (0 if frame.scan is None else height + _GAP)
+    view = CloudView(cloud_width, height, scale=node.max_depth / _STREET_M)
     panels = {
         f"image, frame {frame.index}": image,
         f"depth{frame.note and f', {frame.note}'}": depth,
         "LiDAR ground truth": _dots(image, frame.truth, node),
-        "cloud from the depth, seen from above and left of the camera": view.draw(frame.points, frame.colors),
+        "cloud from the depth, from above and left of the camera": view.draw(frame.points, frame.colors),
     }
     labelled = [_labelled(panel, label) for label, panel in panels.items()]
+    if frame.scan is not None:
+        labelled[-1] = _beside(labelled[-1], _labelled(scan_picture(frame.scan, height, height), "scan from above"))
     top, bottom = (_beside(labelled[start], labelled[start + 1]) for start in (0, 2))
     return np.concatenate([top, _blank(_GAP, top.shape[1]), bottom])
 

@@ -176,4 +176,4 @@ def _report_frame(frame: KeptFrame, image: Rgb, truth: Depth) -> ReportFrame:
     average = MetricAverage(settings.min_depth, settings.max_depth, settings.crop)
     metrics = average.add(fitted(frame.depth, truth), truth)
     note = f"abs_rel {metrics['abs_rel']:.3f}" if metrics else ""
-    return ReportFrame(frame.index, image, frame.depth, truth, frame.points, frame.colors, note)
+    return ReportFrame(frame.index, image, frame.depth, truth, frame.points, frame.colors, note, frame.scan)

@@ -9,19 +9,22 @@ import numpy as np
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages import (
     camera_info_from_camera,
     compressed_from_array,
     depth_from_image,
     image_from_array,
     points_from_cloud,
+    stamp_ns,
 )
+from space_clip_ros.messages.laser_scans import scan_from_laser_scan
 from space_clip_ros.messages.types import message_class
 from space_clip_ros.tools.arrival_node import QOS, ArrivalNode
 from space_clip_ros.tools.demo.sources import IMAGE_TOPICS
@@ -34,6 +37,7 @@ OUTPUTS: dict[str, Any] = {
 }
 
 _KEPT = ("depth/image", "depth/points")
+_SCAN = "depth/scan"
 _DISCOVERY_S = 5.0
 _WARM_UP_S = 1.5
 _WARM_UP_TRIES = 40
@@ -49,12 +53,14 @@ class KeptFrame:
         depth: (H, W) float32 metres, NaN invalid.
         points: (N, 3) float32 metres in the optical frame, NaN invalid.
         colors: (N, 3) uint8 RGB of the points.
+        scan: what stands in the way; None where the picture showed no ground.
     """
 
     index: int
     depth: Depth
     points: NDArray[np.float32]
     colors: Rgb
+    scan: PlanarScan | None = None
 
 
 class DemoSubscriber(ArrivalNode):
@@ -75,6 +81,9 @@ class DemoSubscriber(ArrivalNode):
         self._image_topic, self._image_type = IMAGE_TOPICS[transport]
         self._incomplete: dict[int, dict[str, Any]] = {}
         self._kept: dict[int, tuple[int, dict[str, Any]]] = {}
+        self._scans: dict[int, LaserScan] = {}
+        # By itself and not one of the outputs: a picture without ground has none, and is complete all the same.
+        self.create_subscription(LaserScan, _SCAN, self._on_scan, QOS)
         self._state_client: Any = self.create_client(GetState, "depth/get_state")
 
     def node_is_active(self) -> bool:
@@ -117,6 +126,7 @@ class DemoSubscriber(ArrivalNode):
             self.destroy_publisher(publisher)
         self.restart()
         self._incomplete, self._kept = {}, {}
+        self._scans = {}
         return arrived
 
     def is_connected(self, recorded: bool = False) -> bool:
@@ -143,10 +153,20 @@ class DemoSubscriber(ArrivalNode):
 
     def kept(self) -> list[KeptFrame]:
         """Return the frames kept for the report, in order."""
-        return [
-            KeptFrame(index, depth_from_image(messages["depth/image"]), *_points_and_colors(messages["depth/points"]))
-            for index, messages in sorted(self._kept.values(), key=lambda item: item[0])
-        ]
+        return [self._kept_frame(index, messages) for index, messages in sorted(self._kept.values(), key=_first)]
+
+    def _kept_frame(self, index: int, messages: dict[str, Any]) -> KeptFrame:
+        depth = messages["depth/image"]
+        scan = self._scans.get(stamp_ns(depth))
+        return KeptFrame(
+            index,
+            depth_from_image(depth),
+            *_points_and_colors(messages["depth/points"]),
+            None if scan is None else scan_from_laser_scan(scan),
+        )
+
+    def _on_scan(self, scan: LaserScan) -> None:
+        self._scans[stamp_ns(scan)] = scan
 
     def on_arrival(self, output: str, stamp: int, message: Any) -> None:
         """Keep the output if it belongs to a frame for the report."""
@@ -171,6 +191,10 @@ class DemoSubscriber(ArrivalNode):
         if len(messages) == len(_KEPT):
             self._kept[int(stretch)] = (index, messages)
             self._incomplete = {}
+
+
+def _first(item: tuple[int, Any]) -> int:
+    return item[0]
 
 
 def _points_and_colors(cloud: PointCloud2) -> tuple[NDArray[np.float32], Rgb]:

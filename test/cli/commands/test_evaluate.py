@@ -10,9 +10,11 @@ import torch
 from space_clip_ros import settings
 from space_clip_ros.cli.main import main
 from space_clip_ros.data.collection import FrameCollection, open_sources
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import write_depth_png
 from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.model import build, load_checkpoint, save_checkpoint
+from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
 from space_clip_ros.training.validation import Validator
@@ -64,6 +66,24 @@ def test_errors_are_reported_by_distance_and_by_group(command, tmp_path, capsys)
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"  {tmp_path / 'frames'}")
 
 
+def test_edges_of_a_synthetic_drive(command, tmp_path, capsys):
+    camera = PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2)
+    drive = write_drive(tmp_path, 2, 7, camera, stride=20, scans=False)
+    source = f"data.validation=[{{path: {drive}, truth: annotated, unknown: far}}]"
+    assert main([*command, source, "--protocol", "standard", "--edges", "--json", str(tmp_path / "e.json")]) == 0
+    found, out = json.loads((tmp_path / "e.json").read_text()), capsys.readouterr().out
+    boundaries, sky = found["edges"]["boundaries"], found["edges"]["sky"]
+    assert boundaries["frames"] == sky["frames"] == 2
+    assert 0.05 < sky["share"] < 0.6 and sky["in_range"] == 1.0 and 0 <= sky["near"] <= 1
+    assert f"boundaries (2 frames): f1 {boundaries['f1']:.4f}, precision {boundaries['precision']:.4f}" in out
+    assert f"sky (2 frames): {sky['near']:.1%} of it nearer than 40 m, 100.0% nearer than the largest depth" in out
+
+
+def test_edges_need_dense_truth(command, capsys):
+    assert main([*command, "--protocol", "standard", "--edges"]) == 1
+    assert "no validation frame has dense depth, which --edges needs; give synthetic drives" in capsys.readouterr().err
+
+
 def test_the_reference_protocol_agrees_with_training_s_own_evaluation(command, run_yaml, tmp_path):
     assert main([*command, "--protocol", "reference", "--json", str(tmp_path / "e.json")]) == 0
     found = json.loads((tmp_path / "e.json").read_text())
@@ -113,6 +133,63 @@ def test_the_bundled_onnx_file_is_compared_by_both_protocols(run_yaml, project_r
         assert 0.0 < metrics["abs_rel"] < 0.3 and metrics["a1"] > 0.6
 
 
+@pytest.fixture()
+def wide(tmp_path: Path) -> list[str]:
+    """The bundled model on a synthetic camera of 90 degrees."""
+    camera = PinholeCamera(128, 64, 64.0, 64.0, 64.5, 32.5)
+    drive = write_drive(tmp_path / "wide", 2, 5, camera, layout="city", scans=False)
+    (tmp_path / "wide.yaml").write_text(f"data: {{validation: [{{path: {drive}}}]}}\n", encoding="utf-8")
+    data = str(tmp_path / "wide.yaml")
+    return ["evaluate", "--model", "road_tiny", "--data", data, "--protocol", "standard", "--crop", "none"]
+
+
+def test_depth_is_scaled_for_the_frames_camera(wide, tmp_path, capsys):
+    found = {}
+    for mode in ("auto", "always", "never"):
+        assert main([*wide, "--focal-scaling", mode, "--json", str(tmp_path / "e.json")]) == 0
+        found[mode] = json.loads((tmp_path / "e.json").read_text())
+    # sqrt(64 / 128 * 64 / 64 / (721.54 / 1242 * 721.54 / 375)) = 0.669
+    text = "depth x 0.669 for the field of view: this camera sees 90 x 53 degrees, the training camera 81 x 29"
+    assert f"{text} (2 frames)" in capsys.readouterr().out
+    assert found["auto"]["focal_scaling"] == {text: 2}
+    assert found["auto"]["metrics"] == found["always"]["metrics"]
+    near, far = found["auto"]["bands"]["all"]["bias"], found["never"]["bands"]["all"]["bias"]
+    # Clipping to 80 m makes it a little less than the factor.
+    assert (1 + near) / (1 + far) == pytest.approx(0.669, abs=0.02)
+
+
+def test_the_training_cameras_numbers_do_not_change(run_yaml, tmp_path):
+    found = []
+    for mode in ("auto", "never"):
+        arguments = ["evaluate", "--model", "road_tiny", "--data", str(run_yaml), "--protocol", "standard"]
+        assert main([*arguments, "--focal-scaling", mode, "--json", str(tmp_path / "e.json")]) == 0
+        found.append(json.loads((tmp_path / "e.json").read_text()))
+    assert found[0]["metrics"] == found[1]["metrics"]
+    assert next(iter(found[0]["focal_scaling"])).startswith("depth needs no focal factor")
+
+
+def test_always_needs_both_cameras(command, capsys):
+    assert main([*command, "--protocol", "standard", "--focal-scaling", "always"]) == 1
+    assert "the model does not say which camera it was trained with; give --focal-scaling auto" in (
+        capsys.readouterr().err
+    )
+
+
+def test_steadiness_of_a_drive(wide, tmp_path, capsys):
+    assert main([*wide, "--temporal", "--json", str(tmp_path / "e.json")]) == 0
+    assert "changes of log depth over 1 pair of consecutive frames" in capsys.readouterr().out
+    found = json.loads((tmp_path / "e.json").read_text())["temporal"]
+    everything = found["bands"]["all"]
+    assert found["pairs"] == 1 and everything["share"] == 1.0
+    assert 0.0 < everything["truth"] < 0.05 < 0.5 > everything["flicker"] > 0.0
+
+
+def test_steadiness_needs_consecutive_frames(wide, capsys):
+    data = f"data.validation=[{{path: {Path(wide[4]).parent}, step: 2}}]"
+    assert main([*wide, data, "--temporal"]) == 1
+    assert "no two consecutive frames with static truth" in capsys.readouterr().err
+
+
 def test_uncertainty_is_evaluated_where_the_model_has_it(run_yaml, tmp_path, capsys):
     torch.manual_seed(0)
     config = settings.load(TrainingConfig, run_yaml, ["model.uncertainty=true"])
@@ -130,3 +207,22 @@ def test_uncertainty_is_evaluated_where_the_model_has_it(run_yaml, tmp_path, cap
     assert 0.0 <= found["within_1_sigma"] <= found["within_2_sigma"] <= 1.0
     assert main([*command, "--protocol", "standard", "--flip", *files]) == 0
     assert json.loads((tmp_path / "e.json").read_text())["uncertainty"] is None
+
+
+def test_scale_is_measured_and_reported(project_root, kitti_drive_dir, run_yaml, tmp_path, capsys):
+    model, frames = (
+        project_root / "models" / "road_tiny.onnx",
+        f"data.validation=[{{path: {kitti_drive_dir}, frames: [40, 41]}}]",
+    )
+    command = ["evaluate", "--model", str(model), "--data", str(run_yaml), frames, "--protocol", "standard"]
+    found = {}
+    for scale in ("camera_height:1.65", "ranges:64"):
+        file = tmp_path / "e.json"
+        assert main([*command, "--scale", scale, "--json", str(file)]) == 0
+        found[scale] = json.loads(file.read_text())
+        assert f"scale {scale}, each frame alone" in capsys.readouterr().out
+        assert found[scale]["scale"]["scaled"] == pytest.approx(found[scale]["metrics"]["abs_rel"], rel=1e-3)
+        assert found[scale]["scale"]["frames"] == 1
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--scale", "ranges:64", "--median-scaling"])
+    assert left.value.code == 2

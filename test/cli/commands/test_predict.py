@@ -179,3 +179,25 @@ def test_a_picture_that_is_not_there(model_file: Path, tmp_path: Path) -> None:
 def test_a_model_that_is_not_there(picture: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such name"):
         run(picture, "--model", "nothing", "--out", tmp_path)
+
+
+def test_depth_is_scaled_for_the_cameras_field_of_view(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    depths = {}
+    for mode in ("auto", "always", "never"):
+        out = tmp_path / mode
+        run(picture, "--out", out, "--camera", camera_file(tmp_path), "--no-ply", "--focal-scaling", mode)
+        depths[mode] = read_depth_png(out / "street_depth.png")
+    # sqrt(70 / 80 * 70 / 60 / (721.5 / 1242 * 721.5 / 375)) = 0.956
+    said = capsys.readouterr().out
+    assert said.count("depth x 0.956 for the field of view: this camera sees 59 x 46 degrees") == 2
+    assert "depth is not scaled for the field of view: focal_scaling is never" in said
+    np.testing.assert_array_equal(depths["auto"], depths["always"])
+    np.testing.assert_allclose(depths["auto"], depths["never"] * 0.9557, rtol=1e-3, atol=1e-3)
+
+
+def test_always_needs_a_camera(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run(picture, "--focal-scaling", "always")
+    assert left.value.code == 2 and "--focal-scaling always needs --camera" in capsys.readouterr().err

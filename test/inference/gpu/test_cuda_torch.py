@@ -53,7 +53,7 @@ class Device:
         def use(device: torch.device) -> None:
             self.current = device.index
 
-        properties = SimpleNamespace(name="Fake Orin", major=8, minor=7)
+        properties = SimpleNamespace(name="Fake Orin", major=8, minor=7, multi_processor_count=8)
         return SimpleNamespace(
             uint8=torch.uint8,
             Tensor=torch.Tensor,
@@ -65,6 +65,7 @@ class Device:
                 get_device_properties=lambda index: properties,
                 set_device=use,
                 Stream=lambda device: SimpleNamespace(cuda_stream=7, synchronize=self.check),
+                Event=lambda blocking: SimpleNamespace(record=lambda stream: self.check(), synchronize=self.check),
                 stream=self.stream,
                 CUDAGraph=lambda: SimpleNamespace(replay=self.check),
                 graph=self.graph,
@@ -103,10 +104,10 @@ def test_every_call_that_fails_is_one_of_our_errors(device: Device) -> None:
     cuda = CudaTorch(0)
     buffer = cuda.buffer((4,), np.uint8)
     launch = cuda.capture(lambda: cuda.upload(buffer))
-    assert launch is not None
     launch()
     device.fails = True
     for call in (lambda: cuda.upload(buffer), lambda: cuda.download(buffer), launch, cuda.synchronize):
         with pytest.raises(DeviceLostError, match="CUDA failed: an illegal memory access"):
             call()
-    assert cuda.capture(lambda: None) is None
+    with pytest.raises(DeviceLostError, match="CUDA failed: an illegal memory access"):
+        cuda.capture(lambda: None)

@@ -13,7 +13,7 @@ from space_clip_ros.errors import BackendError, DataError
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
 from space_clip_ros.inference.gpu.engine_key import EngineKey
 
-KEY = EngineKey("ab12", "10.3.0", "Orin (nvgpu)", "8.7", "fp16", (1, 375, 1242, 3))
+KEY = EngineKey("ab12", "10.3.0", "Orin (nvgpu)", "8.7", 8, "fp16", (1, 375, 1242, 3))
 PROOF = {"mean_relative": 0.001}
 
 
@@ -53,7 +53,7 @@ def test_an_engine_under_a_wrong_name_is_not_found(cache: EngineCache) -> None:
     assert cache.find(KEY) is None
 
 
-@pytest.mark.parametrize("damage", [b"", b"not json\n", b'{"format": 2}\n', b"[]\n", b'{"format": 1, "key": {}}\n'])
+@pytest.mark.parametrize("damage", [b"", b"not json\n", b'{"format": 1}\n', b"[]\n", b'{"format": 2, "key": {}}\n'])
 def test_files_that_are_not_engines(cache: EngineCache, damage: bytes) -> None:
     cache.store(KEY, b"plan", PROOF).path.write_bytes(damage)
     assert cache.find(KEY) is None and list(cache.engines()) == []
@@ -123,5 +123,10 @@ def test_timings_are_of_one_machine_and_version(cache: EngineCache) -> None:
     assert cache.timings(KEY) == b""
     cache.keep_timings(KEY, b"measured")
     assert cache.timings(dataclasses.replace(KEY, file_sha256="cd34", precision="int8")) == b"measured"
-    for part, value in (("tensorrt", "10.7.0"), ("gpu", "Thor"), ("compute_capability", "11.0")):
+    for part, value in (
+        ("tensorrt", "10.7.0"),
+        ("gpu", "Thor"),
+        ("compute_capability", "11.0"),
+        ("multiprocessors", 4),
+    ):
         assert cache.timings(dataclasses.replace(KEY, **{part: value})) == b""

@@ -42,7 +42,7 @@ def test_auto_takes_the_engine_that_is_there(model_dir: Path, build: Build, fake
         load_predictor(model_dir / "fixed.onnx", device="cpu") as cpu,
     ):
         info = predict.info
-        assert (info.backend, info.device, info.precision, info.passed_over) == ("tensorrt", "cuda:0", "fp32", ())
+        assert (info.backend, info.device, info.precision, info.passed_over) == ("tensorrt", "cuda:0", "tf32", ())
         assert info.fixed_size == (60, 100)
         mirrored = image()[:, ::-1]  # of another memory layout
         prediction = predict.run(mirrored)
@@ -79,7 +79,7 @@ def test_an_engine_that_cannot_be_read_is_named(model_dir: Path, build: Build, f
         load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
 
 
-@pytest.mark.parametrize("change", ["tensorrt", "gpu", "capability", "graph"])
+@pytest.mark.parametrize("change", ["tensorrt", "gpu", "capability", "power mode", "graph"])
 def test_a_stale_engine_is_not_loaded(
     model_dir: Path, tmp_path: Path, build: Build, fake_gpu: Any, change: str
 ) -> None:
@@ -96,6 +96,9 @@ def test_a_stale_engine_is_not_loaded(
     elif change == "capability":
         fake_gpu.compute_capability = (8, 9)
         expected = r"\(there is 100x60 for compute capability 8\.7\)"
+    elif change == "power mode":
+        fake_gpu.multiprocessors = 4
+        expected = r"\(there is 100x60 for a power mode with an SM count of 8\)"
     else:
         file.write_bytes(file.read_bytes() + b"\x72\x08\x0a\x02ab\x12\x02cd")  # one more metadata property: other bytes
     with pytest.raises(BackendError, match=expected):
@@ -128,7 +131,7 @@ def test_a_damaged_engine(model_dir: Path, build: Build) -> None:
         ("context", "working memory does not fit on the GPU"),
         ("address", "TensorRT does not take the memory for "),
         ("memory", "CUDA failed: out of memory"),
-        ("run", "TensorRT did not start the run"),
+        ("run", "TensorRT did not start the run: Error Code 2: enqueueV3 failed"),
     ],
 )
 def test_an_engine_that_cannot_run(model_dir: Path, build: Build, fake_gpu: Any, fails: str, message: str) -> None:
@@ -141,7 +144,7 @@ def test_an_engine_that_cannot_run(model_dir: Path, build: Build, fake_gpu: Any,
         assert predict.info.backend == "onnxruntime" and message[:30] in predict.info.passed_over[0]
 
 
-@pytest.mark.parametrize("call", ["cudaGraphLaunch", "cudaStreamSynchronize"])
+@pytest.mark.parametrize("call", ["cudaGraphLaunch", "cudaEventSynchronize"])
 def test_a_transient_error_costs_one_run(model_dir: Path, build: Build, fake_gpu: Any, call: str) -> None:
     build(model_dir / "fixed.onnx")
     with load_predictor(model_dir / "fixed.onnx") as predict:
@@ -168,21 +171,38 @@ def test_a_lost_device_says_that_only_a_new_process_helps(
 
 def test_what_stopped_tensorrt_is_asked_of_cuda(model_dir: Path, build: Build, fake_gpu: Any) -> None:
     build(model_dir / "fixed.onnx")
-    fake_gpu.errors["cudaStreamSynchronize"] = [700]
+    fake_gpu.errors["cudaEventSynchronize"] = [700]
     fake_gpu.fails = "run"
     with pytest.raises(DeviceLostError, match="an illegal memory access"):
         load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
 
 
-def test_a_run_that_cannot_be_recorded_is_run_step_by_step(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+@pytest.mark.parametrize("call", ["cudaStreamEndCapture", "cudaGraphInstantiateWithFlags"])
+def test_a_run_that_cannot_be_recorded_is_run_step_by_step(
+    model_dir: Path, build: Build, fake_gpu: Any, caplog: pytest.LogCaptureFixture, call: str
+) -> None:
     build(model_dir / "fixed.onnx")
-    fake_gpu.fails, fake_gpu.launches = "capture", 0
+    fake_gpu.errors[call], fake_gpu.launches = [1], 0
     with (
         load_predictor(model_dir / "fixed.onnx") as predict,
         load_predictor(model_dir / "fixed.onnx", device="cpu") as cpu,
     ):
+        assert predict.info.backend == "tensorrt"
         np.testing.assert_allclose(predict(image()), cpu(image()), rtol=1e-5)
     assert fake_gpu.launches == 0
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "TensorRT runs without a CUDA graph, which makes every run slower (CUDA failed: invalid argument)"
+    )
+    # what was recorded is freed even where it could not be made into a graph
+    assert fake_gpu.graphs_destroyed == fake_gpu.graphs + (call == "cudaGraphInstantiateWithFlags")
+
+
+def test_a_device_lost_while_recording_is_not_run_step_by_step(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    build(model_dir / "fixed.onnx")
+    fake_gpu.errors["cudaGraphInstantiateWithFlags"] = [719]
+    with pytest.raises(DeviceLostError):
+        load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
 
 
 def test_a_file_of_any_size_runs_on_the_engines_that_exist(
@@ -194,11 +214,71 @@ def test_a_file_of_any_size_runs_on_the_engines_that_exist(
         assert predict.info.backend == "tensorrt" and predict.info.fixed_size is None
         assert predict(image(40, 60)).shape == (40, 60) and predict(image()).shape == (60, 100)
         assert not caplog.records
+        assert (predict.info.backend, predict.info.device) == ("tensorrt", "cuda:0")
         for _ in range(2):
             assert predict(image(50, 70)).shape == (50, 70)
+        assert (predict.info.backend, predict.info.device) == ("tensorrt+onnxruntime", "cuda:0+cpu")
+        assert predict.info.precision == "tf32+fp32"
+        assert "tensorrt on cuda:0 for 70x50 pixels (no engine of that size)" in predict.info.passed_over
         (record,) = caplog.records
     assert "no TensorRT engine for 70x50 pixels; such images run on onnxruntime, cpu. Build one" in record.getMessage()
     assert not fake_gpu.memory
+
+
+def test_facts_are_those_of_what_runs_the_images(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    build(model_dir / "any.onnx", size=(60, 100))
+    with load_predictor(model_dir / "any.onnx") as predict:
+        predict(image(50, 70))
+        assert (predict.info.backend, predict.info.device, predict.info.precision) == ("onnxruntime", "cpu", "fp32")
+
+
+def test_precision_fp32_takes_no_engine_with_tf32(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    build(model_dir / "fixed.onnx")
+    with load_predictor(model_dir / "fixed.onnx", precision="fp32") as predict:
+        assert predict.info.backend == "onnxruntime"
+        assert "(there is 100x60 for tf32)" in predict.info.passed_over[0]
+    build(model_dir / "fixed.onnx", precision="fp32")
+    with load_predictor(model_dir / "fixed.onnx", precision="fp32") as predict:
+        assert (predict.info.backend, predict.info.precision) == ("tensorrt", "fp32")
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.precision == "tf32"
+
+
+def test_a_name_takes_the_engine_of_its_fp16_file_first(
+    model_dir: Path, tmp_path: Path, build: Build, fake_gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "cache" / "space_clip_ros" / "models"
+    models.mkdir(parents=True)
+    (models / "road.onnx").write_bytes((model_dir / "any.onnx").read_bytes())
+    (models / "road_fp16.onnx").write_bytes((model_dir / "half.onnx").read_bytes())
+    with load_predictor("road") as predict:
+        assert predict.info.file.name == "road.onnx"
+        assert predict.info.passed_over[0].startswith("tensorrt of road_fp16.onnx on cuda (no TensorRT engine of this")
+    build(models / "road_fp16.onnx")
+    with load_predictor("road") as predict, load_predictor(models / "road.onnx", device="cpu") as cpu:
+        assert (predict.info.file.name, predict.info.precision) == ("road_fp16.onnx", "fp16")
+        np.testing.assert_allclose(predict(image()), cpu(image()), rtol=0.05)
+        # images of another size run on the file for any
+        assert predict.info.fixed_size is None
+        np.testing.assert_array_equal(predict(image(50, 70)), cpu(image(50, 70)))
+    with load_predictor("road", precision="fp32") as predict:
+        assert predict.info.file.name == "road.onnx"
+
+
+def test_a_checkpoint_takes_the_engine_of_a_file_exported_from_it(model_dir: Path, build: Build, fake_gpu: Any) -> None:
+    checkpoint = model_dir / "checkpoint.safetensors"
+    with load_predictor(checkpoint) as predict:
+        assert (predict.info.backend, predict.info.passed_over) == ("torch", ())
+    build(model_dir / "half.onnx")
+    with load_predictor(checkpoint) as predict, load_predictor(checkpoint, backend="torch") as torch:
+        assert (predict.info.backend, predict.info.precision) == ("tensorrt", "fp16")
+        np.testing.assert_allclose(predict(image()), torch(image()), rtol=0.05)
+        np.testing.assert_array_equal(predict(image(50, 70)), torch(image(50, 70)))
+        assert predict.info.backend == "tensorrt+torch"
+    with load_predictor(checkpoint, precision="fp32") as predict:
+        assert predict.info.backend == "torch"
+        expected = "there is no TensorRT engine in fp32 of a file exported from it, made for here"
+        assert predict.info.passed_over == (f"tensorrt on cuda ({expected})",)
 
 
 def test_tensorrt_chosen_by_name_takes_no_other_sizes(model_dir: Path, build: Build) -> None:

@@ -251,6 +251,7 @@ def test_camera_info_of_another_frame_or_size_gives_no_cloud(running):
 
 
 def test_distorted_images_are_rectified(running, tiny_model_file):
+    set_all(running, {"focal_scaling": "never"})
     info = camera_info_from_camera(CAMERA, running.header())
     info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
     info.p[0] = info.p[5] = 30.0

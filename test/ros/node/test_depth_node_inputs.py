@@ -42,6 +42,7 @@ class Viewer:
 
     def __init__(self, spinning: Callable[..., Any], until: Callable[..., None], model: Path, transport: str) -> None:
         values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, "image_transport": transport}
+        values["focal_scaling"] = "never"
         self.node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
         spinning(self.node)
         robot = spinning(Node("robot"))

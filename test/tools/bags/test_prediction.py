@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
 
-from space_clip_ros.config import NodeConfig, PointsConfig
+from space_clip_ros.config import NodeConfig, PointsConfig, ScaleConfig
+from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.color import colorize
@@ -24,10 +26,12 @@ from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import depth_from_image
+from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.tools.bags import messages, prediction, qos
 from space_clip_ros.tools.bags.kitti_to_bag import write_bag
 from space_clip_ros.tools.bags.options import BagOptions
 from space_clip_ros.tools.bags.prediction import PredictionOptions, predict_bag
+from space_clip_ros.tools.bags.transforms import scanner_to_camera
 from space_clip_ros.tools.bags.writer import BagWriter
 
 ALL = PredictionOptions(outputs=("depth/image", "depth/camera_info", "depth/points", "depth/color"))
@@ -73,8 +77,12 @@ def test_depth_is_the_models_own(
     found = decoded(tmp_path / "out")
     topic = "/image/compressed" if compressed else "/image"
     pictures = [compressed_to_rgb(image) if compressed else image_to_rgb(image) for image in found[topic]]
+    camera = messages_camera(found["/depth/camera_info"][0])
+    focal = focal_scaling("auto", camera, predictor.info.training_camera)
+    assert focal.factor != 1.0
+    assert added.focal == {topic: focal.text}
     for index, (image, rgb) in enumerate(zip(found[topic], pictures, strict=True)):
-        metres = predictor.run_batch(pictures)[index].depth
+        metres = predictor.run_batch(pictures)[index].depth * np.float32(focal.factor)
         depth = invalidate(metres, settings.min_depth, settings.max_depth)
         np.testing.assert_array_equal(depth_from_image(found["/depth/image"][index]), depth)
         color = image_to_rgb(found["/depth/color"][index])
@@ -262,3 +270,38 @@ def test_uncertainty_of_a_model_without_it_is_refused(bag: Path, tmp_path: Path,
     options = PredictionOptions(outputs=("depth/image", "depth/uncertainty"))
     with pytest.raises(InputError, match="model road_tiny: gives no uncertainty"):
         predict_bag(bag, tmp_path / "out", predictor, options)
+
+
+def test_a_scan_in_the_bag_brings_depth_to_scale(full_drive: Path, tmp_path: Path, predictor: Predictor) -> None:
+    """The three frames are 0.1 s apart, and the factor may change by what the rate allows in that time."""
+    write_bag(full_drive, tmp_path / "in")
+    drive = KittiDrive(full_drive)
+    to_camera = np.linalg.inv(scanner_to_camera(drive))
+    pitch = -math.asin(to_camera[2, 0])
+    roll, yaw = math.atan2(to_camera[2, 1], to_camera[2, 2]), math.atan2(to_camera[1, 0], to_camera[0, 0])
+    extrinsics = (*(float(value) for value in to_camera[:3, 3]), roll, pitch, yaw)
+    settings = NodeConfig(depth_scale=0.5, scale=ScaleConfig("ranges", extrinsics=extrinsics, max_rate=2.0))
+    options = PredictionOptions(settings=settings, scan="/velodyne_points")
+    predict_bag(tmp_path / "in", tmp_path / "scaled", predictor, options)
+    plain = dataclasses.replace(options, settings=NodeConfig(depth_scale=0.5))
+    predict_bag(tmp_path / "in", tmp_path / "plain", predictor, plain)
+    pairs = zip(decoded(tmp_path / "scaled")["/depth/image"], decoded(tmp_path / "plain")["/depth/image"], strict=True)
+    factors = [np.nanmedian(depth_from_image(scaled) / depth_from_image(before)) for scaled, before in pairs]
+    # A scan that is not from the image's time would not be used; those before an image in the bag are.
+    assert factors[0] == pytest.approx(1.0) and factors[0] < factors[1] < factors[2] < 2.5
+    assert factors[1] == pytest.approx(3.0**0.1, rel=0.01)
+
+
+def test_a_scale_without_its_evidence_says_so_and_changes_nothing(
+    bag: Path, tmp_path: Path, predictor: Predictor
+) -> None:
+    said: list[str] = []
+    settings = NodeConfig(scale=ScaleConfig("auto"))
+    predict_bag(bag, tmp_path / "out", predictor, PredictionOptions(settings=settings), warn=said.append)
+    predict_bag(bag, tmp_path / "plain", predictor, PredictionOptions())
+    assert any("scale.camera_height is 0" in line and "scale.extrinsics is empty" in line for line in said)
+    assert decoded_depth(tmp_path / "out") == decoded_depth(tmp_path / "plain")
+
+
+def decoded_depth(path: Path) -> list[bytes]:
+    return [bytes(message.data) for message in decoded(path)["/depth/image"]]

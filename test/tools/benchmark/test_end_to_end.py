@@ -42,6 +42,7 @@ def test_a_few_frames(tiny_model_file: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (part,) = json.loads(file.read_text(encoding="utf-8"))
     assert (part["size"], part["rate_hz"], part["stride"], part["frames_sent"]) == ([96, 64], 4.0, 1, 4)
+    assert part["depth_resolution"] == "image"
     assert 1 <= part["frames_received"] <= 4
     assert set(part["latency_ms"]) == {"depth/image", "depth/points"}
     for times in part["latency_ms"].values():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.color import colorize
+from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.tools.demo.report import ReportFrame, draw_report
+from space_clip_ros.tools.reporting.scan_picture import scan_picture
 
 NODE = NodeConfig()
 MARGIN, GAP, PANEL_WIDTH = 14, 6, 800
@@ -73,3 +77,12 @@ def test_without_frames_the_figures_remain() -> None:
     page = draw_report([], "title", ["no frame arrived"], NODE)
     assert page.shape[1] == 2 * (PANEL_WIDTH + MARGIN) + GAP
     assert page.dtype == np.uint8
+
+
+def test_a_scan_is_drawn_beside_the_cloud() -> None:
+    free = PlanarScan(np.full(80, np.inf, np.float32), -0.4, 0.01, 0.1, 30.0, np.eye(4))
+    *_, cloud = bottom_block(draw_report([dataclasses.replace(frame(), scan=free)], "title", [], NODE))
+    side = cloud.shape[0]
+    # But for the label in its upper left corner.
+    np.testing.assert_array_equal(cloud[40:, -side:], scan_picture(free, side, side)[40:])
+    assert (cloud[:, : -side - GAP] == [255, 0, 255]).all(axis=2).any()

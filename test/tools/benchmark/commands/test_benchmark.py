@@ -25,6 +25,7 @@ END_TO_END = {
     "size": [100, 60],
     "rate_hz": 10.0,
     "stride": 1,
+    "depth_resolution": "half",
     "frames_sent": 5,
     "frames_received": 4,
     "latency_ms": {"depth/image": {"p50": 20.0, "p95": 25.0, "p99": 30.0, "max": 31.0}, "depth/points": None},
@@ -116,16 +117,18 @@ def test_the_end_to_end_part_gets_the_options_of_the_command(
     monkeypatch.setattr(benchmark, "_run_to_its_end", answer)
     file = tmp_path / "b.md"
     arguments = ["--model", folder / "tiny.onnx", "--frames", 2, "--threads", 1, "--thread-spinning", "--rate", 5]
-    run(*arguments, "--end-to-end", "--markdown", file)
+    run(*arguments, "--end-to-end", "--depth-resolution", "half", "--markdown", file)
     (command,) = commands
     command.remove("--thread-spinning")
     given = dict(zip(command[3::2], command[4::2], strict=True))
     assert given["--model"] == str(folder / "tiny.onnx") and given["--size"] == "100x60"
     assert (given["--rate"], given["--frames"], given["--stride"], given["--threads"]) == ("5.0", "2", "1", "1")
+    assert given["--depth-resolution"] == "half"
     said = capsys.readouterr().out
     assert "end to end, 100x60 at 10 Hz: depth/image p50 20.0 p99 30.0 ms, depth/points never arrived" in said
     assert "node overhead 2.10 ms; 4 of 5 images answered" in said
     text = file.read_text(encoding="utf-8")
+    assert "depth_resolution half, cloud stride 1" in text
     assert "## End to end, 100x60" in text and "4 of 5 images answered with both at 10 Hz" in text
     assert "| depth/image | 20.000 | 25.000 | 30.000 |" in text and "| depth/points | never |" in text
     assert "| depth/image, over the engine's time | 5.000 | 10.000 | 15.000 |" in text

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Trains the bundled model from nothing and exports it, in four parts; each part that is finished is not done again.
+#   scripts/train_road_tiny.sh [PYTHON]
+# It needs the training extra, and KITTI frames where the settings in config/road_tiny*.yaml look for them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+space_clip=("${1:-python3}" -m space_clip_ros.cli.main)
+drive=${SPACE_CLIP_SHARED:-../shared}/kitti_sample/2011_09_26/2011_09_26_drive_9001_sync
+
+# draw FOLDER OPTIONS...: synthetic drives, once.
+draw() {
+  local folder=$1
+  shift
+  [ ! -e "$folder.done" ] || return 0
+  "${space_clip[@]}" synthesize --out "$folder" --no-scans "$@" && touch "$folder.done"
+}
+
+# train NAME OPTIONS...: a part of the training, resumed if it was interrupted.
+train() {
+  local name=$1
+  shift
+  [ ! -e "runs/$name.done" ] || return 0
+  if [ -e "runs/$name/last" ]; then set -- "$@" --resume; fi
+  "${space_clip[@]}" train "$@" && touch "runs/$name.done"
+}
+
+mkdir -p runs
+draw runs/synthetic --drives 400 --frames 6 --seed 2000 --stride 20
+draw runs/synthetic_streets --drives 678 --frames 4 --seed 20000 --stride 30
+draw runs/synthetic_varied/one_camera --drives 360 --frames 4 --seed 300000 --stride 30 --vary streets
+draw runs/synthetic_varied/many_cameras --drives 110 --frames 4 --seed 400000 --stride 30 --vary camera streets
+train road_tiny config/road_tiny.yaml
+train road_tiny_places config/road_tiny_places.yaml
+train road_tiny_fine config/road_tiny_fine.yaml
+best=runs/road_tiny_fine/best.safetensors
+"${space_clip[@]}" convert "$best" --out models/road_tiny.safetensors --half
+for precision in fp32 fp16 int8; do
+  name=road_tiny_$precision
+  "${space_clip[@]}" export models/road_tiny.safetensors --out "models/${name%_fp32}.onnx" --precision "$precision" --drive "$drive"
+done

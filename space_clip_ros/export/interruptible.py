@@ -1,0 +1,42 @@
+"""Runs a long call into a library so that Ctrl-C ends it: Python acts on a signal only between its own instructions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
+_WAKE_S = 0.1
+
+
+def interruptible(call: Callable[[Callable[[], bool]], _Result]) -> _Result:
+    """Return what ``call`` returns, or raise what it raises; it runs in a thread of its own.
+
+    If this thread is interrupted meanwhile, the call is asked to end, and the interruption goes on once it has ended.
+
+    Args:
+        call: gets a function that returns whether it should end early.
+    """
+    cancelled = threading.Event()
+    results: list[_Result] = []
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(call(cancelled.is_set))
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="interruptible", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_WAKE_S)
+    except BaseException:
+        cancelled.set()
+        thread.join()
+        raise
+    if failures:
+        raise failures[0]
+    return results[0]

@@ -1,0 +1,147 @@
+"""Turns obstacles seen by a camera into a planar scan, as a laser scanner that turns in the ground's plane takes it.
+
+A scan lies in a frame whose z points up (REP 103: x forward, y left), never in an optical one: angles count from x
+towards y.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.ground_plane import GroundPlane
+from space_clip_ros.geometry.obstacles import Obstacles
+
+Pose = npt.NDArray[np.float64]
+
+_DEGENERATE = 0.1
+_BORDER = 33
+
+
+@dataclass(frozen=True)
+class PlanarScan:
+    """Distances to the nearest obstacle, by bearing.
+
+    Attributes:
+        ranges: (n,) float32 metres; inf where the view is open up to ``range_max``, NaN where nothing is known.
+        angle_min: bearing of the first, radians from x towards y.
+        angle_increment: from one to the next, radians.
+        range_min: nearest distance that is reported, metres.
+        range_max: furthest distance that is reported, metres.
+        camera_pose: (4, 4) the camera's pose in the scan's frame.
+        frame_id: the scan's frame; empty for the camera's own level frame.
+        scan_time: seconds between two scans; 0 where unknown.
+    """
+
+    ranges: npt.NDArray[np.float32]
+    angle_min: float
+    angle_increment: float
+    range_min: float
+    range_max: float
+    camera_pose: Pose
+    frame_id: str = ""
+    scan_time: float = 0.0
+
+    @property
+    def angle_max(self) -> float:
+        """Bearing of the last, radians."""
+        return self.angle_min + self.angle_increment * (len(self.ranges) - 1)
+
+
+def level_pose(plane: GroundPlane) -> Pose:
+    """Return the camera's pose, (4, 4), in the level frame: at the camera, z up from the ground, x where it looks.
+
+    For a camera that looks straight down, x is where the picture's upper edge points.
+    """
+    up = np.asarray(plane.normal, np.float64)
+    ahead = np.array([0.0, 0.0, 1.0])
+    if np.linalg.norm(ahead - up * (ahead @ up)) < _DEGENERATE:
+        ahead = np.array([0.0, -1.0, 0.0])
+    forward = ahead - up * (ahead @ up)
+    forward /= np.linalg.norm(forward)
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([forward, np.cross(up, forward), up])
+    return pose
+
+
+def planar_scan(
+    obstacles: Obstacles,
+    camera: PinholeCamera,
+    pose: Pose,
+    *,
+    range_max: float,
+    range_min: float = 0.0,
+    angle_increment: float = math.radians(0.5),
+    stride: int = 1,
+) -> PlanarScan:
+    """Return the scan of what a camera sees.
+
+    The bearings are those of the camera's field of view. The increment is at least that of ``stride`` pixels, because
+    finer bearings would fall between pixels.
+
+    Args:
+        obstacles: what stands in the way, and where the view is open.
+        camera: the camera.
+        pose: (4, 4) its pose in the scan's frame, whose z points up.
+        range_max: furthest distance, metres; what is further is free.
+        range_min: nearest distance, metres; what is nearer is left out.
+        angle_increment: from one bearing to the next, radians.
+        stride: the obstacles' own.
+
+    Raises:
+        InputError: a pose of another shape, or an increment or ranges that make no scan.
+    """
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        raise InputError(f"pose must be (4, 4) and finite, got shape {pose.shape}")
+    if not 0 < angle_increment < math.pi or not 0 <= range_min < range_max < math.inf:
+        raise InputError(
+            "a scan needs an angle_increment above 0 and range_min below range_max, "
+            f"got {angle_increment:g}, {range_min:g} and {range_max:g}"
+        )
+    heading, first, last = _field_of_view(camera, pose[:3, :3])
+    increment = max(angle_increment, stride / camera.fx)
+    count = round((last - first) / increment) + 1
+    # Turned so that the camera looks along x: bearings then never wrap around within the field of view.
+    cosine, sine = math.cos(heading), math.sin(heading)
+    across = np.array([[cosine, sine], [-sine, cosine]]) @ pose[:2]
+
+    def polar(points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        x, y = across[:, :3].astype(np.float32) @ points.T + across[:, 3:].astype(np.float32)
+        place = np.rint((np.arctan2(y, x) - np.float32(first)) * np.float32(1 / increment)).astype(np.int32)
+        distance = np.sqrt(x * x + y * y)
+        inside = (place >= 0) & (place < count) & (distance >= np.float32(range_min))
+        return place[inside], distance[inside]
+
+    ranges = np.full(count, np.nan, np.float32)
+    ranges[polar(obstacles.open_points)[0]] = np.inf
+    nearest = np.full(count, np.inf, np.float32)
+    place, distance = polar(obstacles.points)
+    np.minimum.at(nearest, place, distance)
+    hit = nearest <= np.float32(range_max)
+    ranges[hit] = nearest[hit]
+    return PlanarScan(ranges, heading + first, increment, range_min, range_max, pose)
+
+
+def _field_of_view(camera: PinholeCamera, rotation: Pose) -> tuple[float, float, float]:
+    """Return the heading in which a camera looks, and the first and last bearing of its view from there, radians."""
+    ahead = rotation @ np.array([0.0, 0.0, 1.0])
+    if math.hypot(ahead[0], ahead[1]) < _DEGENERATE:
+        ahead = rotation @ np.array([0.0, -1.0, 0.0])
+    heading = math.atan2(ahead[1], ahead[0])
+    u, v = np.linspace(0, camera.width - 1, _BORDER), np.linspace(0, camera.height - 1, _BORDER)
+    border = np.concatenate(
+        [np.stack(np.broadcast_arrays(u, row), -1) for row in (v[0], v[-1])]
+        + [np.stack(np.broadcast_arrays(column, v), -1) for column in (u[0], u[-1])]
+    )
+    rays = np.column_stack(
+        [(border[:, 0] - camera.cx) / camera.fx, (border[:, 1] - camera.cy) / camera.fy, np.ones(len(border))]
+    )
+    x, y = (rays @ rotation.T)[:, :2].T
+    bearing = np.arctan2(y, x) - heading
+    bearing = (bearing + math.pi) % (2 * math.pi) - math.pi
+    return heading, float(bearing.min()), float(bearing.max())

@@ -1,0 +1,154 @@
+"""The ground below one camera, kept from frame to frame."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.geometry.ground_plane import LEVEL, GroundPlane, NoGround, fit_ground_plane
+
+_SMOOTHING_S = 0.3
+_HEIGHT_JUMP = 1.25
+_TILT_JUMP_DEG = 3.0
+_UNKNOWN_PERIOD_S = 0.1
+"""Taken between two frames whose stamps do not tell."""
+_MOUNT_TOLERANCE_DEG = 1.0
+_MOUNT_HEIGHT_STD = 0.03
+_REACH_M = 10.0
+
+
+class GroundSource(str, enum.Enum):
+    """Where a frame's ground comes from; the value is a text for people."""
+
+    FITTED = "fitted"
+    HELD = "held"
+    MOUNT = "camera height"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """What is known beforehand about how a camera stands above the ground.
+
+    Attributes:
+        up: direction up in its optical frame.
+        height_m: its height above the ground, metres; 0 where unknown.
+    """
+
+    up: tuple[float, float, float] = LEVEL
+    height_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The ground of a frame.
+
+    Attributes:
+        plane: the plane; None where there is none.
+        source: where it comes from.
+        age_s: seconds since it was last fitted; 0 if it was not.
+        problem: why this frame alone gave no plane; empty if it did.
+        interval_s: seconds since the camera's frame before; 0 where unknown.
+    """
+
+    plane: GroundPlane | None
+    source: GroundSource
+    age_s: float = 0.0
+    problem: str = ""
+    interval_s: float = 0.0
+
+
+class GroundTracker:
+    """Fits the ground of each frame of one camera, smooths it, and holds it over frames that show none.
+
+    A plane that jumps is more likely a truck's bed or a table than the ground, so it counts as none. If it stays, it
+    becomes the ground once the old one is too old. Not for several threads at once.
+    """
+
+    def __init__(self) -> None:
+        """Start without ground."""
+        self._plane: GroundPlane | None = None
+        self._fitted_at = -math.inf
+        self._now: float | None = None
+
+    def reset(self) -> None:
+        """Forget the ground, as when a camera starts again."""
+        self._plane, self._fitted_at, self._now = None, -math.inf, None
+
+    def update(
+        self, depth: Depth, camera: PinholeCamera, stamp_s: float | None, max_age_s: float, mount: Mount | None = None
+    ) -> Ground:
+        """Return the ground of the next frame.
+
+        Args:
+            depth: (H, W) float32 metres, NaN where invalid.
+            camera: its camera.
+            stamp_s: when it was taken, seconds; None where unknown. If time goes backwards, the ground is forgotten.
+            max_age_s: for how long a plane is held, seconds.
+            mount: what is known about the camera; None for a level one at any height.
+        """
+        mount = mount or Mount()
+        interval = self._advance(stamp_s)
+        now = self._now or 0.0
+        expected = mount.height_m or None
+        found = fit_ground_plane(depth, camera, up=mount.up, expected_height_m=expected)
+        problem = ""
+        held = self._plane if now - self._fitted_at <= max_age_s else None
+        if isinstance(found, NoGround):
+            problem = found.value
+        elif held is not None and _jumps(held, found):
+            problem = "the level plane in view is not the ground of the frames before"
+        else:
+            weight = 1.0 if held is None else 1 - math.exp(-max(now - self._fitted_at, 1e-3) / _SMOOTHING_S)
+            self._plane = found if held is None else _blended(held, found, weight)
+            self._fitted_at = now
+            return Ground(self._plane, GroundSource.FITTED, 0.0, "", interval)
+        if held is not None:
+            return Ground(held, GroundSource.HELD, now - self._fitted_at, problem, interval)
+        if mount.height_m:
+            return Ground(mounted_plane(mount), GroundSource.MOUNT, 0.0, problem, interval)
+        return Ground(None, GroundSource.NONE, 0.0, problem, interval)
+
+    def _advance(self, stamp_s: float | None) -> float:
+        """Move on to a frame; return the seconds since the one before, 0 where unknown."""
+        before = self._now
+        if stamp_s is None:
+            self._now = (before or 0.0) + _UNKNOWN_PERIOD_S
+            return 0.0
+        if before is not None and stamp_s < before:
+            self.reset()
+            before = None
+        self._now = stamp_s
+        return 0.0 if before is None else stamp_s - before
+
+
+def mounted_plane(mount: Mount) -> GroundPlane:
+    """Return the ground that a camera's mount gives; it may be off by a degree, as cars and robots pitch."""
+    x, y, z = _unit(mount.up)
+    spread = _REACH_M * math.tan(math.radians(_MOUNT_TOLERANCE_DEG))
+    return GroundPlane((x, y, z), mount.height_m, _MOUNT_HEIGHT_STD * mount.height_m, 0, 0.0, spread / mount.height_m)
+
+
+def _jumps(held: GroundPlane, found: GroundPlane) -> bool:
+    cosine = float(np.dot(held.normal, found.normal))
+    ratio = found.height_m / held.height_m
+    return cosine < math.cos(math.radians(_TILT_JUMP_DEG)) or not 1 / _HEIGHT_JUMP <= ratio <= _HEIGHT_JUMP
+
+
+def _blended(held: GroundPlane, found: GroundPlane, weight: float) -> GroundPlane:
+    """Return a plane between two, ``weight`` of the way from the first; how well it is known is the second's."""
+    normal = np.add(np.multiply(held.normal, 1 - weight), np.multiply(found.normal, weight))
+    height = held.height_m * (1 - weight) + found.height_m * weight
+    return replace(found, normal=_unit(normal.tolist()), height_m=height)
+
+
+def _unit(vector: Sequence[float]) -> tuple[float, float, float]:
+    length = math.hypot(*vector)
+    x, y, z = (value / length for value in vector)
+    return x, y, z

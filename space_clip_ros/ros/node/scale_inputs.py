@@ -1,0 +1,198 @@
+"""What one camera of the node needs to find its metric scale: sensors' topics, the mount, and the filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import PointCloud2, Range
+
+from space_clip_ros.config import NodeConfig, ScaleConfig
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.rigid import Matrix, pose_from_angles
+from space_clip_ros.messages import stamp_ns, xyz_from_cloud
+from space_clip_ros.perception.frame import ScaleRequest
+from space_clip_ros.perception.scale import TOGETHER_S, FrameEvidence, Measured, MetricScale
+from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredCone, MeasuredPoints, configured_mount
+from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
+from space_clip_ros.ros.common.throttled_log import ThrottledLog
+from space_clip_ros.ros.node.transforms import Transforms
+
+_MOST_POINTS = 20_000
+
+
+class ScaleInputs:
+    """Subscribes to what ``scale.mode`` asks for, and makes the scale's part of a request.
+
+    Args:
+        node: the node whose topics they are.
+        prefix: what goes before the topics.
+        settings: returns the current parameters.
+        log: where faults are logged.
+        transforms: the node's.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        prefix: str,
+        settings: Callable[[], NodeConfig],
+        log: ThrottledLog,
+        transforms: Transforms,
+    ) -> None:
+        """Keep the arguments; :meth:`start` subscribes."""
+        self._node = node
+        self._points_topic, self._range_topic = f"{prefix}scale/points", f"{prefix}scale/range"
+        self._settings = settings
+        self._log = log
+        self._transforms = transforms
+        self._subscriptions: list[Any] = []
+        self._started = False
+        self._scale: MetricScale | None = None
+        # The newest message of each topic, until an image takes it. One assignment each, so no lock is needed.
+        self._points: Any = None
+        self._range: Any = None
+        self._heard = False
+
+    def start(self) -> None:
+        """Subscribe to what is needed now."""
+        self._started = True
+        self.follow()
+
+    def stop(self) -> None:
+        """Unsubscribe and forget the scale."""
+        self._started = False
+        self.follow()
+        self._scale = None
+
+    def follow(self) -> None:
+        """Subscribe or unsubscribe as the parameters ask; called in the executor's thread."""
+        settings = self._settings().scale
+        ranges = self._started and settings.wants_ranges
+        if ranges and not self._subscriptions:
+            self._subscribe(PointCloud2, self._points_topic, self._on_points)
+            self._subscribe(Range, self._range_topic, self._on_range)
+        while self._subscriptions and not ranges:
+            self._node.destroy_subscription(self._subscriptions.pop())
+            self._points = self._range = None
+            self._heard = False
+        if self._started and _needs_transforms(settings):
+            self._transforms.start()
+
+    def request(self, header: Any) -> ScaleRequest | None:
+        """Return how to find the scale of an image; None where ``scale.mode`` is none. In the worker's thread.
+
+        Args:
+            header: the image's.
+        """
+        settings = self._settings().scale
+        if settings.mode == "none":
+            self._scale = None
+            return None
+        if self._scale is None:
+            self._scale = MetricScale()
+        stamp = _seconds(header.stamp) or self._node.get_clock().now().nanoseconds / 1e9
+        known = FrameEvidence(
+            stamp,
+            settings.max_rate,
+            self._mount(settings, header.frame_id) if settings.wants_height else None,
+            self._measured(settings, header) if settings.wants_ranges else None,
+        )
+        return ScaleRequest(self._scale, known)
+
+    def _mount(self, settings: ScaleConfig, frame_id: str) -> CameraMount | str:
+        configured = configured_mount(settings)
+        if configured is not None:
+            return configured
+        if not settings.ground_frame:
+            return "scale.camera_height is 0 and scale.ground_frame is empty"
+        pose = self._transforms.pose(settings.ground_frame, frame_id)
+        if isinstance(pose, str):
+            return f"{pose}; set scale.camera_height"
+        if pose[2, 3] <= 0:
+            return f"TF has {frame_id!r} {pose[2, 3]:.2f} m above {settings.ground_frame!r}"
+        x, y, z = (float(value) for value in pose[2, :3])
+        return CameraMount(float(pose[2, 3]), (x, y, z))
+
+    def _measured(self, settings: ScaleConfig, header: Any) -> tuple[Measured, ...] | str:
+        found: list[Measured] = []
+        problems = []
+        for message, topic, convert in (
+            (self._points, self._points_topic, self._converted_points),
+            (self._range, self._range_topic, _converted_range),
+        ):
+            if message is None:
+                continue
+            apart = _seconds(message.header.stamp) - _seconds(header.stamp)
+            if stamp_ns(message) and abs(apart) > TOGETHER_S:
+                problems.append(f"the newest {topic} is {apart:+.2f} s from the image")
+                continue
+            pose = self._pose(settings, header.frame_id, message.header.frame_id)
+            if isinstance(pose, str):
+                problems.append(f"{pose}; set scale.extrinsics")
+                continue
+            self._forget(message)
+            try:
+                found.append(convert(message, pose))
+            except InputError as error:
+                problems.append(str(error))
+                self._log.warning("scale", str(error))
+        if found:
+            return tuple(found)
+        if problems:
+            return "; ".join(problems)
+        nothing = "nothing new" if self._heard else "nothing"
+        return f"{nothing} has come on {self._points_topic} or {self._range_topic}"
+
+    def _pose(self, settings: ScaleConfig, camera_frame: str, sensor_frame: str) -> Matrix | str:
+        if settings.extrinsics:
+            return pose_from_angles(settings.extrinsics)
+        return self._transforms.pose(camera_frame, sensor_frame)
+
+    def _forget(self, message: Any) -> None:
+        """Use no measurement twice, unless a newer one has come already."""
+        if self._points is message:
+            self._points = None
+        if self._range is message:
+            self._range = None
+
+    def _converted_points(self, message: Any, pose: Matrix) -> MeasuredPoints:
+        return MeasuredPoints(xyz_from_cloud(message, self._points_topic, _MOST_POINTS), pose)
+
+    def _on_points(self, message: Any) -> None:
+        self._points, self._heard = message, True
+
+    def _on_range(self, message: Any) -> None:
+        self._range, self._heard = message, True
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        qos = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=1,
+            reliability=ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.VOLATILE,
+        )
+        self._subscriptions.append(
+            with_events(
+                lambda callbacks: self._node.create_subscription(
+                    kind, topic, callback, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
+                ),
+                subscription_events(self._node, topic, qos, self._log),
+            )
+        )
+
+
+def _needs_transforms(settings: ScaleConfig) -> bool:
+    height = settings.wants_height and not settings.camera_height and bool(settings.ground_frame)
+    return height or (settings.wants_ranges and not settings.extrinsics)
+
+
+def _converted_range(message: Any, pose: Matrix) -> MeasuredCone:
+    limits = float(message.min_range), float(message.max_range)
+    return MeasuredCone(float(message.range), limits, float(message.field_of_view), pose)
+
+
+def _seconds(stamp: Any) -> float:
+    return int(stamp.sec) + int(stamp.nanosec) / 1e9

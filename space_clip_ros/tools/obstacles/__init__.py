@@ -1,0 +1,1 @@
+"""How well obstacles are found on synthetic courses, where the truth is known."""

@@ -1,0 +1,165 @@
+"""Obstacles found in depth, counted against what a course really holds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.geometry.ground_plane import GroundPlane
+from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
+from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
+from space_clip_ros.perception.ground import GroundTracker
+from space_clip_ros.synthetic.obstacle_course import CourseFrame
+
+DISTANCES_M = (0.0, 10.0, 15.0, 20.0, 25.0)
+"""Edges of the bands of distance that pixels are counted in."""
+
+Estimate = Callable[[CourseFrame], Depth]
+"""Returns a frame's depth: the true one, or a model's."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Share:
+    """Some of all.
+
+    Attributes:
+        some: how many.
+        of: how many there are in all.
+    """
+
+    some: int = 0
+    of: int = 0
+
+    def add(self, some: Mask) -> None:
+        """Count some more."""
+        self.some += int(np.count_nonzero(some))
+        self.of += int(some.size)
+
+    @property
+    def percent(self) -> float:
+        """The share in per cent; NaN of nothing."""
+        return 100 * self.some / self.of if self.of else math.nan
+
+
+@dataclass
+class ObstacleErrors:
+    """Counts over the frames of a course.
+
+    Attributes:
+        frames: how many there were.
+        without_ground: in how many of them no ground was found, so that nothing was published; their obstacles count
+            as not found.
+        found: pixels of obstacles that were found, by band of distance.
+        false: pixels of ground that were called obstacle, by band.
+        sky: pixels of the sky that were called obstacle.
+        bearings_found: bearings blocked within the furthest distance that the scan shows blocked there too.
+        bearings_false: bearings open up to there that the scan shows blocked.
+        range_errors: relative errors of the scan's ranges where both are blocked.
+    """
+
+    frames: int = 0
+    without_ground: int = 0
+    found: list[Share] = field(default_factory=lambda: [Share() for _ in DISTANCES_M[1:]])
+    false: list[Share] = field(default_factory=lambda: [Share() for _ in DISTANCES_M[1:]])
+    sky: Share = field(default_factory=Share)
+    bearings_found: Share = field(default_factory=Share)
+    bearings_false: Share = field(default_factory=Share)
+    range_errors: list[float] = field(default_factory=list)
+
+
+def count_errors(
+    frames: Iterable[CourseFrame], camera: PinholeCamera, estimate: Estimate, limits: ObstacleLimits, stride: int
+) -> ObstacleErrors:
+    """Find the obstacles of frames, each by itself, and count them against the truth.
+
+    What is an obstacle follows from the limits: what is no ground and as high above the ground as they say.
+
+    Args:
+        frames: what the camera sees.
+        camera: their camera.
+        estimate: returns a frame's depth.
+        limits: what counts as an obstacle.
+        stride: as in :func:`~space_clip_ros.geometry.obstacles.find_obstacles`.
+    """
+    errors = ObstacleErrors()
+    for frame in frames:
+        errors.frames += 1
+        depth = estimate(frame)
+        plane = GroundTracker().update(depth, camera, None, 0.0).plane
+        obstacles = None if plane is None else find_obstacles(depth, camera, plane, limits, stride)
+        errors.without_ground += plane is None
+        _count_pixels(errors, frame, obstacles, limits, stride)
+        scan = None
+        if plane is not None and obstacles is not None:
+            scan = _scan(obstacles, camera, plane, limits, stride)
+        _count_bearings(errors, frame, camera, scan, limits, stride)
+    return errors
+
+
+def _count_pixels(
+    errors: ObstacleErrors, frame: CourseFrame, obstacles: Obstacles | None, limits: ObstacleLimits, stride: int
+) -> None:
+    grid = slice(None, None, stride), slice(None, None, stride)
+    called = np.zeros(frame.ground[grid].shape, np.bool_)
+    if obstacles is not None:
+        called.ravel()[obstacles.pixels] = True
+    distance, ground, standing = frame.distance[grid], frame.ground[grid], _standing(frame, limits)[grid]
+    for index, (near, far) in enumerate(itertools.pairwise(DISTANCES_M)):
+        band = (distance >= near) & (distance < far)
+        errors.found[index].add(called[band & standing])
+        errors.false[index].add(called[band & ground])
+    errors.sky.add(called[np.isnan(frame.depth[grid])])
+
+
+def _standing(frame: CourseFrame, limits: ObstacleLimits) -> Mask:
+    return np.asarray(~frame.ground & (frame.height > limits.min_height) & (frame.height < limits.max_height))
+
+
+def _count_bearings(
+    errors: ObstacleErrors,
+    frame: CourseFrame,
+    camera: PinholeCamera,
+    scan: PlanarScan | None,
+    limits: ObstacleLimits,
+    stride: int,
+) -> None:
+    truth = _true_scan(frame, camera, limits, stride)
+    bearings = truth.angle_min + truth.angle_increment * np.arange(len(truth.ranges))
+    ranges = np.full(len(bearings), np.nan)
+    if scan is not None:
+        place = np.rint((bearings - scan.angle_min) / scan.angle_increment).astype(int)
+        inside = (place >= 0) & (place < len(scan.ranges))
+        ranges[inside] = scan.ranges[place[inside]]
+    blocked, open_ = truth.ranges < DISTANCES_M[-1], np.isinf(truth.ranges)
+    errors.bearings_found.add(np.isfinite(ranges[blocked]))
+    errors.bearings_false.add(ranges[open_] < DISTANCES_M[-1])
+    both = blocked & np.isfinite(ranges)
+    errors.range_errors += (np.abs(ranges[both] - truth.ranges[both]) / truth.ranges[both]).tolist()
+
+
+def _true_scan(frame: CourseFrame, camera: PinholeCamera, limits: ObstacleLimits, stride: int) -> PlanarScan:
+    """Return the scan of the true obstacles, in the frame that is truly level."""
+    grid = slice(None, None, stride), slice(None, None, stride)
+    x, y, z = (float(value) for value in frame.camera_to_level[2])
+    level = GroundPlane((x, y, z), 1.0, 0.0, 0, 0.0, 0.0)
+    v, u = (index[grid] for index in np.indices(frame.depth.shape))
+    depth = frame.depth[grid]
+    points = np.stack([(u - camera.cx) / camera.fx * depth, (v - camera.cy) / camera.fy * depth, depth], axis=-1)
+    standing = _standing(frame, limits)[grid] & (frame.distance[grid] < limits.max_range)
+    seen = points[standing].astype(np.float32), np.flatnonzero(standing), points[frame.ground[grid]].astype(np.float32)
+    return _scan(Obstacles(*seen), camera, level, limits, stride)
+
+
+def _scan(
+    obstacles: Obstacles, camera: PinholeCamera, plane: GroundPlane, limits: ObstacleLimits, stride: int
+) -> PlanarScan:
+    return planar_scan(obstacles, camera, level_pose(plane), range_max=limits.max_range, stride=stride)

@@ -1,0 +1,43 @@
+"""The errors of obstacles as a page of Markdown tables."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from space_clip_ros.tools.obstacles.errors import DISTANCES_M, ObstacleErrors, Share
+
+
+def pixel_table(errors: Mapping[str, ObstacleErrors]) -> str:
+    """Return what was found of obstacles and what of ground was called one, by distance; a row a course."""
+    bands = [f"{near:g} to {far:g} m" for near, far in itertools.pairwise(DISTANCES_M)]
+    rows = [("course", *bands, "sky", "frames without ground")]
+    for course, one in errors.items():
+        pairs = [f"{_percent(found)} / {_percent(false)}" for found, false in zip(one.found, one.false, strict=True)]
+        rows.append((course, *pairs, _percent(one.sky), f"{one.without_ground} of {one.frames}"))
+    return _table(rows)
+
+
+def bearing_table(errors: Mapping[str, ObstacleErrors]) -> str:
+    """Return how the scan's bearings compare with the truth; a row a course."""
+    rows = [("course", "blocked bearings found", "open bearings called blocked", "range error, median", "90 %")]
+    for course, one in errors.items():
+        wrong = np.asarray(one.range_errors)
+        middle, most = np.percentile(wrong, (50, 90)) * 100 if wrong.size else (math.nan, math.nan)
+        rows.append(
+            (course, _percent(one.bearings_found), _percent(one.bearings_false), f"{middle:.1f} %", f"{most:.1f} %")
+        )
+    return _table(rows)
+
+
+def _percent(share: Share) -> str:
+    return "-" if not share.of else f"{share.percent:.1f} %" if share.percent >= 0.1 or not share.some else "< 0.1 %"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
+    return "\n".join(lines)

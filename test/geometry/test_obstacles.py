@@ -1,0 +1,212 @@
+"""Obstacles of scenes whose depth is worked out ray by ray: nothing of the ground, everything that stands on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.ground_plane import GroundPlane, fit_ground_plane, up_vector
+from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
+
+LIMITS = ObstacleLimits()
+EXACT = GroundPlane((0.0, -1.0, 0.0), 1.65, 0.0, 900, 0.9, 0.0)
+
+
+def found(
+    scenes: Any, depth: np.ndarray, limits: ObstacleLimits = LIMITS, plane: GroundPlane = EXACT, stride: int = 1
+) -> tuple[np.ndarray, Obstacles]:
+    """Return which pixels of the grid are obstacles, and the rest."""
+    obstacles = find_obstacles(depth, scenes.CAMERA, plane, limits, stride)
+    mask = np.zeros(depth[::stride, ::stride].shape, bool)
+    mask.ravel()[obstacles.pixels] = True
+    return mask, obstacles
+
+
+def heights(scenes: Any, depth: np.ndarray, camera_height: float = 1.65) -> np.ndarray:
+    """Return the height of every pixel above level ground, for a level camera."""
+    v = np.arange(scenes.CAMERA.height)[:, None]
+    return camera_height - depth * (v - scenes.CAMERA.cy) / scenes.CAMERA.fy
+
+
+def test_flat_ground_has_no_obstacles(scenes: Any) -> None:
+    mask, obstacles = found(scenes, scenes.street())
+    assert not mask.any() and obstacles.points.shape == (0, 3)
+    # Every direction is open, and up to the range that was asked for.
+    assert len(obstacles.open_points) > 10_000
+    assert obstacles.open_points[:, 2].max() == pytest.approx(30.0, rel=1e-3)
+
+
+def test_a_box_is_found_from_its_least_height_up_to_the_highest(scenes: Any) -> None:
+    depth = scenes.street(scenes.Box((-1, 1), (10, 11), (0, 3)))
+    mask, obstacles = found(scenes, depth)
+    front = np.abs(depth - 10) < 1e-4
+    height = heights(scenes, depth)
+    expected = front & (height > 0.2) & (height < 2.0)
+    assert expected.sum() > 1000
+    np.testing.assert_array_equal(mask, expected)
+    np.testing.assert_allclose(obstacles.points[:, 2], 10, rtol=1e-5)
+    np.testing.assert_allclose(1.65 - obstacles.points[:, 1], height[mask], atol=1e-5)
+
+
+def test_limits_of_height_and_range(scenes: Any) -> None:
+    low, far = scenes.Box((-1, 1), (10, 11), (0, 0.3)), scenes.Box((-0.5, 0.5), (25, 26), (0, 1.5))
+    depth = scenes.street(low, far)
+    assert found(scenes, depth)[1].points[:, 2].max() == pytest.approx(25, rel=1e-5)
+    near_only = found(scenes, depth, replace(LIMITS, max_range=20.0))[1]
+    assert near_only.points[:, 2].max() < 12
+    higher_only = found(scenes, depth, replace(LIMITS, min_height=0.5))[1]
+    assert higher_only.points[:, 2].min() > 20
+
+
+def test_range_is_along_the_ground_and_not_along_the_optical_axis(scenes: Any) -> None:
+    # 9 m to the left and 12 m ahead: 15 m away.
+    depth = scenes.street(scenes.Box((-9.1, -8.9), (12, 12.2), (0, 1.5)))
+    assert len(found(scenes, depth, replace(LIMITS, max_range=15.2))[1].points)
+    assert not len(found(scenes, depth, replace(LIMITS, max_range=14.5))[1].points)
+
+
+def test_sky_and_unknown_depth_are_never_obstacles_and_never_open(scenes: Any) -> None:
+    nothing = np.full((scenes.CAMERA.height, scenes.CAMERA.width), np.nan, np.float32)
+    mask, obstacles = found(scenes, nothing)
+    assert not mask.any() and not len(obstacles.open_points)
+    depth = scenes.street(scenes.CAR)
+    mask, _ = found(scenes, depth)
+    assert mask.any() and not mask[np.isnan(depth)].any()
+
+
+def test_what_hangs_above_the_robot_does_not_stand_in_its_way(scenes: Any) -> None:
+    bridge = scenes.Box((-20, 20), (10, 14), (2.2, 4))
+    assert not found(scenes, scenes.street(bridge))[0].any()
+    barrier = scenes.Box((-20, 20), (10, 10.2), (0.9, 1.1))
+    assert found(scenes, scenes.street(barrier))[0].any()
+
+
+@pytest.mark.parametrize("start", [8.0, 15.0, 25.0])
+@pytest.mark.parametrize("slope", [-0.05, 0.05, 0.09])
+def test_a_ramp_is_ground_and_a_car_on_it_is_not(scenes: Any, slope: float, start: float) -> None:
+    """The plane is that of the level ground before the ramp, so only following the ground can tell."""
+    ramp = scenes.Ground(slope, start)
+    assert not found(scenes, scenes.street(ground=ramp))[0].any()
+    foot = slope * 3
+    car = scenes.Box((-1, 1), (start + 3, start + 5), (foot - 0.5, foot + 1.5))
+    with_car = scenes.street(car, ground=ramp)
+    mask, _ = found(scenes, with_car, replace(LIMITS, max_range=60.0))
+    shown = np.abs(with_car - (start + 3)) < 1e-3
+    high = heights(scenes, with_car) - foot
+    assert mask[shown & (high > 0.4)].mean() > 0.95
+    assert mask[~shown & (high < 0.1)].mean() < 0.001
+
+
+def test_a_wall_that_is_too_steep_to_be_a_ramp_is_an_obstacle(scenes: Any) -> None:
+    depth = scenes.street(ground=scenes.Ground(0.7, 10.0))
+    mask, _ = found(scenes, depth)
+    assert mask.any(axis=0).all()
+
+
+def test_a_kerb_below_the_least_height_is_no_obstacle_and_the_pavement_is_ground(scenes: Any) -> None:
+    pavement = scenes.Box((2, 30), (0, 80), (0, 0.15))
+    post = scenes.Box((3, 3.3), (12, 12.3), (0.15, 1.2))
+    depth = scenes.street(pavement, post)
+    _, obstacles = found(scenes, depth)
+    assert obstacles.points[:, 2].min() >= 12 and obstacles.points[:, 2].max() < 12.4
+    # A robot that cannot climb it asks for less, and its edge becomes an obstacle.
+    edge, _ = found(scenes, scenes.street(pavement), replace(LIMITS, min_height=0.05))
+    assert edge.any()
+
+
+def test_stairs_are_obstacles_although_each_step_is_low_and_level(scenes: Any) -> None:
+    depth = scenes.street(*scenes.stairs(6.0))
+    mask, obstacles = found(scenes, depth)
+    assert mask.any(axis=0).all(), "in every direction"
+    # From the second step on: the first is below the least height.
+    assert obstacles.points[:, 2].min() < 6.0 + 3 * 0.29
+    height = heights(scenes, depth)
+    assert mask[(height > 0.5) & (height < 1.5) & (depth < 20)].mean() > 0.95
+
+
+@pytest.mark.parametrize(("pitch", "roll"), [(0, 0), (6, 0), (-3, 2), (25, 0)])
+def test_a_tilted_camera_finds_the_same(scenes: Any, pitch: float, roll: float) -> None:
+    scene = {"pitch_deg": pitch, "roll_deg": roll}
+    plane = replace(EXACT, normal=up_vector(roll, pitch))
+    assert not found(scenes, scenes.street(**scene), plane=plane)[0].any()
+    box = scenes.Box((-0.5, 0.5), (4, 5), (0, 1))
+    mask, obstacles = found(scenes, scenes.street(box, **scene), plane=plane)
+    assert mask.any()
+    above = 1.65 + obstacles.points @ np.asarray(plane.normal, np.float32)
+    assert above.min() > 0.19 and above.max() < 1.01
+
+
+@pytest.mark.parametrize("share", [0.03, 0.06])
+def test_noise_of_the_ground_makes_no_obstacles(scenes: Any, share: float) -> None:
+    """Depth is off by a share of itself over patches, as a network's is; the fitted plane knows how much."""
+    depth = scenes.noisy(scenes.street(*scenes.HOUSES, scenes.CAR), share, patch=10)
+    plane = fit_ground_plane(depth, scenes.CAMERA)
+    assert isinstance(plane, GroundPlane)
+    mask, _ = found(scenes, depth, plane=plane)
+    truth = scenes.street(*scenes.HOUSES, scenes.CAR)
+    height = heights(scenes, truth)
+    assert mask[height < 0.01].mean() < 0.002
+    assert mask[(height > 0.7) & (height < 1.4) & (truth < 15)].mean() > 0.95
+
+
+def test_the_grid_of_a_stride(scenes: Any) -> None:
+    depth = scenes.street(scenes.CAR)
+    whole, _ = found(scenes, depth)
+    every_third, obstacles = found(scenes, depth, stride=3)
+    assert (every_third != whole[::3, ::3]).mean() < 1e-3
+    row, column = np.divmod(obstacles.pixels, every_third.shape[1])
+    np.testing.assert_allclose(obstacles.points[:, 2], depth[row * 3, column * 3])
+    x = (column * 3 - scenes.CAMERA.cx) / scenes.CAMERA.fx * obstacles.points[:, 2]
+    np.testing.assert_allclose(obstacles.points[:, 0], x, atol=1e-5)
+
+
+def test_uncertain_pixels_are_left_out_if_asked_for(scenes: Any) -> None:
+    depth = scenes.street(scenes.CAR)
+    uncertainty = np.where(np.arange(depth.shape[1]) < 400, 0.05, 0.3).astype(np.float32) * depth
+    strict = replace(LIMITS, max_uncertainty=0.1)
+
+    def columns(limits: ObstacleLimits, known: np.ndarray | None) -> np.ndarray:
+        obstacles = find_obstacles(depth, scenes.CAMERA, EXACT, limits, uncertainty=known)
+        return obstacles.pixels % depth.shape[1]
+
+    everything = columns(LIMITS, uncertainty)
+    assert everything.min() < 400 < everything.max()
+    assert columns(strict, uncertainty).max() < 400
+    np.testing.assert_array_equal(columns(strict, None), everything)
+
+
+def test_open_points_lie_on_the_ground_or_at_the_range(scenes: Any) -> None:
+    _, obstacles = found(scenes, scenes.street(scenes.CAR))
+    x, y, z = obstacles.open_points.T
+    on_ground = np.abs(1.65 - y) < 0.2
+    assert on_ground.mean() > 0.5
+    np.testing.assert_allclose(np.hypot(x, z)[~on_ground], 30.0, rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"min_height": 0.0}, "min_height must be above 0 and below max_height"),
+        ({"min_height": 3.0}, "got 3 and 2"),
+        ({"max_range": 0.0}, "max_range must be above 0"),
+        ({"max_slope": 0.6}, "max_slope must be from 0 to 0.5"),
+        ({"max_uncertainty": -1.0}, "max_uncertainty must be 0 or more"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(LIMITS, **change)
+
+
+def test_maps_of_another_size_are_refused(scenes: Any) -> None:
+    depth = scenes.street()
+    with pytest.raises(InputError, match="camera's shape"):
+        find_obstacles(depth[:-1], scenes.CAMERA, EXACT, LIMITS)
+    with pytest.raises(InputError, match="uncertainty must have depth's shape"):
+        find_obstacles(depth, scenes.CAMERA, EXACT, replace(LIMITS, max_uncertainty=0.1), uncertainty=depth[:, :-1])
+    with pytest.raises(InputError, match="stride"):
+        find_obstacles(depth, scenes.CAMERA, EXACT, LIMITS, stride=0)

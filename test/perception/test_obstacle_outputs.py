@@ -1,0 +1,170 @@
+"""The outputs made of what stands above the ground, from frames whose depth is worked out ray by ray."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from space_clip_ros.config import NodeConfig, ObstaclesConfig, PointsConfig, ScaleConfig, ScanConfig
+from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.planar_scan import PlanarScan
+from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.core import made_outputs
+from space_clip_ros.perception.focal_scaling import FocalScaling
+from space_clip_ros.perception.frame import DepthFrame, DepthRequest
+from space_clip_ros.perception.ground import GroundSource, GroundTracker
+from space_clip_ros.perception.outputs import need_ground
+
+WHOLE = PointsConfig(stride=1, color=False)
+BOTH = ("obstacles", "scan")
+
+
+def frame(
+    scenes: Any,
+    depth: np.ndarray,
+    outputs: tuple[str, ...] = BOTH,
+    tracker: GroundTracker | None = None,
+    stamp: float | None = 1.0,
+    pose: np.ndarray | str | None = None,
+    deviation: np.ndarray | None = None,
+    **settings: Any,
+) -> DepthFrame:
+    config = dataclasses.replace(NodeConfig(), **{"points": WHOLE, **settings})
+    rgb = np.random.default_rng(1).integers(0, 256, (*depth.shape, 3)).astype(np.uint8)
+    request = DepthRequest(
+        rgb,
+        RectifiedView(scenes.CAMERA),
+        config,
+        outputs,
+        stamp_s=stamp,
+        ground=tracker or GroundTracker(),
+        scan_pose=pose,
+    )
+    return DepthFrame(request, rgb, depth, 1.0, Projector, FocalScaling(), relative_deviation=deviation)
+
+
+def nearest(scan: PlanarScan, bearing: float) -> float:
+    return float(scan.ranges[round((bearing - scan.angle_min) / scan.angle_increment)])
+
+
+def test_both_outputs_of_a_street(scenes: Any) -> None:
+    one = frame(scenes, scenes.street(scenes.CAR, *scenes.HOUSES))
+    made = dict(made_outputs(one))
+    assert list(made) == ["obstacles", "scan"] and one.left_out == {}
+    cloud = made["obstacles"]
+    assert cloud.dtype == np.float32 and cloud.shape[1] == 3 and np.isfinite(cloud).all()
+    heights = 1.65 - cloud[:, 1]
+    assert heights.min() > 0.19 and heights.max() < 2.01
+    assert np.hypot(cloud[:, 0], cloud[:, 2]).max() == pytest.approx(30, abs=0.3)
+    scan = made["scan"]
+    assert nearest(scan, -math.atan2(2.4, 8)) == pytest.approx(math.hypot(2.4, 8), rel=0.01)
+    assert nearest(scan, 0.0) == math.inf
+    assert scan.frame_id == "" and scan.range_max == 30.0 and scan.range_min == pytest.approx(0.1)
+    assert scan.scan_time == 0.0
+    assert one.ground.source is GroundSource.FITTED
+
+
+def test_colours_are_those_of_the_pixels(scenes: Any) -> None:
+    one = frame(scenes, scenes.street(scenes.CAR), ("obstacles",), points=PointsConfig(stride=3))
+    cloud = dict(made_outputs(one))["obstacles"]
+    packed = np.ascontiguousarray(cloud[:, 3]).view(np.uint32)
+    column = np.rint(cloud[:, 0] / cloud[:, 2] * scenes.CAMERA.fx + scenes.CAMERA.cx).astype(int)
+    row = np.rint(cloud[:, 1] / cloud[:, 2] * scenes.CAMERA.fy + scenes.CAMERA.cy).astype(int)
+    assert not (row % 3).any() and not (column % 3).any()
+    red, green, blue = one.rgb[row, column].astype(np.uint32).T
+    np.testing.assert_array_equal(packed, red << 16 | green << 8 | blue)
+
+
+def test_without_ground_nothing_is_made_and_the_reason_is_kept(scenes: Any) -> None:
+    one = frame(scenes, scenes.street(scenes.WALL), ("depth", *BOTH))
+    assert list(dict(made_outputs(one))) == ["depth"]
+    assert set(one.left_out) == set(BOTH)
+    assert one.left_out["scan"] == f"no ground: {one.ground.problem}" and one.ground.problem
+
+
+def test_ground_is_held_from_one_frame_to_the_next(scenes: Any) -> None:
+    tracker = GroundTracker()
+    dict(made_outputs(frame(scenes, scenes.street(), tracker=tracker, stamp=1.0)))
+    one = frame(scenes, scenes.street(scenes.WALL), tracker=tracker, stamp=1.25)
+    scan = dict(made_outputs(one))["scan"]
+    assert one.ground.source is GroundSource.HELD
+    # A wall from side to side, 5 m ahead.
+    assert nearest(scan, 0.0) == pytest.approx(5.0, rel=1e-3)
+    assert scan.scan_time == pytest.approx(0.25)
+    later = frame(
+        scenes, scenes.street(scenes.WALL), tracker=tracker, stamp=1.5, obstacles=ObstaclesConfig(ground_max_age=0.1)
+    )
+    assert not dict(made_outputs(later)) and "scan" in later.left_out
+
+
+def test_nothing_beyond_the_depth_that_is_valid_is_called_free(scenes: Any) -> None:
+    scan = dict(made_outputs(frame(scenes, scenes.street(), ("scan",), max_depth=12.0)))["scan"]
+    assert scan.range_max == 12.0
+
+
+def test_a_frame_of_the_robot_needs_its_transform(scenes: Any) -> None:
+    settings = {"scan": ScanConfig(frame_id="base_link")}
+    one = frame(scenes, scenes.street(scenes.CAR), **settings)
+    assert list(dict(made_outputs(one))) == ["obstacles"]
+    assert one.left_out["scan"] == "scan.frame_id 'base_link': its transform is not known"
+    unknown = frame(scenes, scenes.street(scenes.CAR), pose="no transform yet", **settings)
+    assert list(dict(made_outputs(unknown))) == ["obstacles"]
+    assert unknown.left_out["scan"] == "scan.frame_id 'base_link': no transform yet"
+    # The camera looks along base_link's x, 2 m ahead of it.
+    pose = np.array([[0, 0, 1, 2.0], [-1, 0, 0, 0], [0, -1, 0, 1.65], [0, 0, 0, 1]])
+    scan = dict(made_outputs(frame(scenes, scenes.street(scenes.CAR), pose=pose, **settings)))["scan"]
+    assert scan.frame_id == "base_link"
+    bearing = -math.atan2(2.4, 10)
+    assert nearest(scan, bearing) == pytest.approx(math.hypot(2.4, 10), rel=0.01)
+
+
+def test_a_transform_says_where_up_is(scenes: Any) -> None:
+    """A camera that looks 25 degrees down: without knowing that, it finds no ground."""
+    depth = scenes.street(height=0.5, pitch_deg=25)
+    settings = {"scan": ScanConfig(frame_id="base_link")}
+    assert not dict(made_outputs(frame(scenes, depth)))
+    sine, cosine = math.sin(math.radians(25)), math.cos(math.radians(25))
+    pose = np.array([[0, -sine, cosine, 0], [-1, 0, 0, 0], [0, -cosine, -sine, 0.5], [0, 0, 0, 1]])
+    assert list(dict(made_outputs(frame(scenes, depth, pose=pose, **settings)))) == ["obstacles", "scan"]
+
+
+def test_a_given_mount_takes_the_place_of_ground_that_is_not_seen(scenes: Any) -> None:
+    """Nothing but a wall in view: its foot is where the camera's height says."""
+    settings = {"scale": ScaleConfig(camera_height=1.65)}
+    one = frame(scenes, scenes.street(scenes.WALL), **settings)
+    made = dict(made_outputs(one))
+    assert one.ground.source is GroundSource.MOUNT
+    assert nearest(made["scan"], 0.0) == pytest.approx(5.0, rel=1e-3)
+    looks_down = {"scale": ScaleConfig(camera_height=0.5, camera_pitch=math.radians(25))}
+    ground = frame(scenes, scenes.street(height=0.5, pitch_deg=25), **looks_down).ground
+    assert ground.source is GroundSource.FITTED
+
+
+def test_floating_edges_are_left_out_as_in_the_cloud(scenes: Any) -> None:
+    depth = scenes.street(scenes.CAR)
+    sharp = dict(made_outputs(frame(scenes, depth, ("obstacles",))))["obstacles"]
+    settings = {"points": dataclasses.replace(WHOLE, max_jump=0.1)}
+    inner = dict(made_outputs(frame(scenes, depth, ("obstacles",), **settings)))["obstacles"]
+    assert 0.8 * len(sharp) < len(inner) < len(sharp)
+
+
+def test_uncertain_depth_is_no_obstacle_if_asked_for(scenes: Any) -> None:
+    depth = scenes.street(scenes.CAR)
+    strict = ObstaclesConfig(max_uncertainty=0.2)
+    unsure = dict(
+        made_outputs(frame(scenes, depth, ("obstacles",), deviation=np.full_like(depth, 0.5), obstacles=strict))
+    )
+    assert unsure["obstacles"].shape == (0, 3)
+    unknown = dict(made_outputs(frame(scenes, depth, ("obstacles",), obstacles=strict)))
+    assert len(unknown["obstacles"])
+
+
+def test_the_ground_is_found_once_for_both(scenes: Any) -> None:
+    one = frame(scenes, scenes.street(scenes.CAR))
+    assert one.obstacles is one.obstacles and one.ground is one.ground
+    assert need_ground(["scan"]) and need_ground(["depth", "obstacles"])
+    assert not need_ground(["depth", "points", "camera_info"])

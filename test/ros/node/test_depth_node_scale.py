@@ -1,0 +1,172 @@
+"""The node's metric scale over real DDS: ranges and the ground correct its depth, and it listens only where it must."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, Range
+from std_msgs.msg import Header
+
+from space_clip_ros.geometry.cloud import Projector, finite_points
+from space_clip_ros.inference.backend import Prediction
+from space_clip_ros.messages import (
+    camera_info_from_camera,
+    cloud_from_points,
+    depth_from_image,
+    image_from_array,
+)
+from space_clip_ros.messages.diagnostics import DepthValues, status_texts
+from space_clip_ros.ros.node.depth_node import DepthNode
+
+# The sensors have ROS's axes and sit at the camera.
+EXTRINSICS = [0.0, 0.0, 0.0, math.pi / 2, -math.pi / 2, 0.0]
+
+
+class Bench:
+    """A depth node whose model sees one scene 1.25 times too near, and a robot with a camera and range sensors."""
+
+    def __init__(self, spinning: Any, until: Any, model: Any, scenes: Any, **parameters: Any) -> None:
+        values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, "focal_scaling": "never", **parameters}
+        self.until = until
+        self.node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
+        self.robot = Node("robot")
+        self.depths: list[Image] = []
+        self.reports: list[DiagnosticArray] = []
+        self.images = self.robot.create_publisher(Image, "image", 10)
+        self.infos = self.robot.create_publisher(CameraInfo, "camera_info", 10)
+        self.points = self.robot.create_publisher(PointCloud2, "scale/points", 10)
+        self.ranges = self.robot.create_publisher(Range, "scale/range", 10)
+        self.robot.create_subscription(Image, "depth/image", self.depths.append, 50)
+        self.robot.create_subscription(DiagnosticArray, "/diagnostics", self.reports.append, 50)
+        for node in (self.robot, self.node):
+            spinning(node)
+        self.camera = scenes.SMALL
+        wall = scenes.Box((-50, 50), (30, 31), (-1, 20))
+        self.truth = scenes.street(*scenes.HOUSES, wall, camera=self.camera)
+        self.stamp = 100
+        until(lambda: self.node._state == "active", "the node to be active")
+        self.node._model._predictor.run_batch = lambda images: [
+            Prediction(self.truth / np.float32(1.25), {}) for _ in images
+        ]
+        until(self.images.get_subscription_count, "the image to be matched")
+        until(lambda: self.node.count_publishers("depth/image"), "the output")
+        until(lambda: self.node._pipeline.cameras[0].publishers.subscribers(), "a subscriber")
+        self.infos.publish(camera_info_from_camera(self.camera, self.header()))
+        until(lambda: self.node._pipeline.cameras[0].calibrations.frames, "camera_info")
+
+    def header(self, frame_id: str = "camera") -> Header:
+        return Header(stamp=Time(sec=self.stamp), frame_id=frame_id)
+
+    def send(self) -> np.ndarray:
+        """Send the next second's image; return its depth as a share of the truth."""
+        count = len(self.depths)
+        height, width = self.truth.shape
+        self.images.publish(image_from_array(np.zeros((height, width, 3), np.uint8), "rgb8", self.header()))
+        self.until(lambda: len(self.depths) > count, "depth")
+        self.stamp += 1
+        return depth_from_image(self.depths[-1]) / self.truth
+
+    def measure(self) -> None:
+        """Publish a scan of the scene, and wait until the node has it."""
+        x, y, z = finite_points(Projector(self.camera, 3).project(self.truth).reshape(1, -1, 3))[0].T
+        scan = cloud_from_points(np.stack([z, -x, -y], axis=-1).astype(np.float32), self.header("lidar"))
+        self.publish(self.points, scan, "_points")
+
+    def publish(self, publisher: Any, message: Any, slot: str) -> None:
+        self.until(publisher.get_subscription_count, "the sensor to be matched")
+        publisher.publish(message)
+        inputs = self.node._pipeline.cameras[0]._scale_inputs
+        self.until(lambda: getattr(inputs, slot) is not None, "the measurement")
+
+    def values(self, known: Callable[[DepthValues], Any]) -> DepthValues:
+        """Return the newest values once they fulfil a condition."""
+
+        def newest() -> DepthValues | None:
+            statuses = [status for report in self.reports[-1:] for status in report.status]
+            values = DepthValues.read(status_texts(statuses[0])) if statuses else None
+            return values if values and known(values) else None
+
+        self.until(newest, "the diagnostics")
+        found = newest()
+        return found or self.values(known)
+
+
+@pytest.fixture
+def bench(spinning: Any, until: Any, project_root: Path, scenes: Any) -> Callable[..., Bench]:
+    model = project_root / "test" / "tiny_random.onnx"
+    return lambda **parameters: Bench(spinning, until, model, scenes, **parameters)
+
+
+def test_a_lidar_brings_depth_to_scale_at_the_stated_rate(bench: Callable[..., Bench]) -> None:
+    one = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 0.2})
+    one.measure()
+    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
+    for expected in (0.96, 1.0, 1.0):
+        one.measure()
+        assert np.nanmedian(one.send()) == pytest.approx(expected, rel=0.01)
+    values = one.values(lambda values: (values.scale_factor or 0) > 1.2)
+    assert values.scale_mode == "ranges" and values.scale_evidence == "ranges" and values.scale_problem == ""
+    assert values.scale_factor == pytest.approx(1.25, rel=0.01) and 0 < values.scale_sigma < 0.05
+    assert values.depth_factor == pytest.approx(values.scale_factor, rel=0.01) and values.scale_age_s == 0.0
+    # Without a new scan the factor stays, and the diagnostics say what is missing.
+    assert np.nanmedian(one.send()) == pytest.approx(1.0, rel=0.01)
+    values = one.values(lambda values: values.scale_age_s == 1.0)
+    assert "nothing new has come on scale/points" in values.scale_problem
+
+
+def test_a_range_sensor_brings_depth_to_scale(bench: Callable[..., Bench]) -> None:
+    one = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 10.0})
+    for _ in range(4):
+        message = Range(header=one.header("sonar"), field_of_view=0.05, min_range=0.3, max_range=50.0, range=30.0)
+        one.publish(one.ranges, message, "_range")
+        share = np.nanmedian(one.send())
+    assert 0.95 < share < 1.01
+
+
+def test_the_cameras_height_brings_depth_to_scale_without_a_subscription(bench: Callable[..., Bench]) -> None:
+    one = bench(**{"scale.mode": "camera_height", "scale.camera_height": 1.65, "scale.max_rate": 1.0})
+    shares = [np.nanmedian(one.send()) for _ in range(12)]
+    assert shares[0] == pytest.approx(0.8, rel=1e-3) and 0.93 < shares[-1] < 1.03
+    assert one.values(lambda values: values.scale_evidence).scale_evidence == "camera height"
+    assert one.node.count_subscribers("scale/points") == one.node.count_subscribers("scale/range") == 0
+
+
+def test_the_topics_are_subscribed_to_only_while_the_mode_needs_them(bench: Callable[..., Bench], until: Any) -> None:
+    one = bench()
+    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
+    assert one.points.get_subscription_count() == 0
+    assert one.values(lambda values: values.published).scale_factor is None
+    one.node.set_parameters([Parameter("scale.extrinsics", value=EXTRINSICS), Parameter("scale.mode", value="ranges")])
+    until(one.points.get_subscription_count, "a subscription")
+    one.node.set_parameters([Parameter("scale.mode", value="none")])
+    until(lambda: one.points.get_subscription_count() == 0, "no subscription")
+    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
+
+
+def test_broken_and_late_scans_are_named_and_change_nothing(bench: Callable[..., Bench]) -> None:
+    one = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS})
+    one.publish(one.points, PointCloud2(header=one.header("lidar"), height=1, width=5, point_step=4), "_points")
+    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
+    assert "scale/points" in one.values(lambda values: values.scale_problem).scale_problem
+    one.measure()
+    one.stamp += 3
+    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
+    one.values(lambda values: "-3.00 s from the image" in (values.scale_problem or ""))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tf2_ros") is not None, reason="tf2_ros is installed")
+def test_without_tf_the_node_says_what_to_set(bench: Callable[..., Bench]) -> None:
+    one = bench(**{"scale.mode": "camera_height"})
+    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
+    problem = one.values(lambda values: values.scale_problem).scale_problem
+    assert "tf2_ros" in problem and "set scale.camera_height" in problem
