@@ -46,7 +46,7 @@ ARGUMENTS = {
 }
 # Arguments that become parameters of the node unless they are empty.
 TEXTS = ("model", "backend", "image_transport")
-RVIZ_TOPICS = ("image", "depth/image", "depth/color", "depth/points")
+RVIZ_TOPICS = ("image", "depth/image", "depth/color", "depth/points", "depth/obstacles", "depth/scan")
 
 
 def generate_launch_description():

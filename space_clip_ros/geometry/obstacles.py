@@ -200,7 +200,7 @@ class _Cells:
 
     def spread(self, values: Floats) -> Floats:
         """Return the cells' values for every pixel of the grid: interpolated along columns, alike within a column."""
-        # Not by OpenCV, whose threads wait for each other for milliseconds on a busy machine.
+        # OpenCV's resize takes rows of equal distance only.
         wide = values.take(self._column, axis=1)
         upper, spread = wide[self._upper], wide[self._lower]
         spread -= upper
