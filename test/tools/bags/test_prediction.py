@@ -280,10 +280,10 @@ def test_a_scan_in_the_bag_brings_depth_to_scale(full_drive: Path, tmp_path: Pat
     pitch = -math.asin(to_camera[2, 0])
     roll, yaw = math.atan2(to_camera[2, 1], to_camera[2, 2]), math.atan2(to_camera[1, 0], to_camera[0, 0])
     extrinsics = (*(float(value) for value in to_camera[:3, 3]), roll, pitch, yaw)
-    settings = NodeConfig(depth_scale=0.5, scale=ScaleConfig("ranges", extrinsics=extrinsics, max_rate=2.0))
+    settings = NodeConfig(depth_scale=0.7, scale=ScaleConfig("ranges", extrinsics=extrinsics, max_rate=2.0))
     options = PredictionOptions(settings=settings, scan="/velodyne_points")
     predict_bag(tmp_path / "in", tmp_path / "scaled", predictor, options)
-    plain = dataclasses.replace(options, settings=NodeConfig(depth_scale=0.5))
+    plain = dataclasses.replace(options, settings=NodeConfig(depth_scale=0.7))
     predict_bag(tmp_path / "in", tmp_path / "plain", predictor, plain)
     pairs = zip(decoded(tmp_path / "scaled")["/depth/image"], decoded(tmp_path / "plain")["/depth/image"], strict=True)
     factors = [np.nanmedian(depth_from_image(scaled) / depth_from_image(before)) for scaled, before in pairs]
