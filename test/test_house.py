@@ -47,7 +47,7 @@ ONLY_IN = {
     "timm": r"model/",
     "safetensors": r"model/",
     "onnx": r"export/",
-    "onnxruntime": r"inference/onnx_sessions\.py|export/",
+    "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|export/",
     "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py",
     "cuda": r"inference/gpu/cuda_python\.py",
     "rosbags": r"messages/(bag_types|color_images)\.py|tools/bags/",
