@@ -48,7 +48,7 @@ ONLY_IN = {
     "timm": r"model/",
     "safetensors": r"model/",
     "onnx": r"export/",
-    "onnxruntime": r"inference/onnx_sessions\.py|export/|tools/doctor/library_facts\.py",
+    "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|export/|tools/doctor/library_facts\.py",
     "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py|tools/doctor/library_facts\.py",
     "cuda": r"inference/gpu/cuda_python\.py|tools/doctor/library_facts\.py",
     "rosbags": r"messages/(bag_types|color_images)\.py|tools/bags/",

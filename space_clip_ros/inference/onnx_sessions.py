@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.errors import BackendError, DeviceLostError, InputError, ModelError
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
 from space_clip_ros.inference.integrity import check_graph
@@ -25,13 +26,22 @@ from space_clip_ros.inference.metadata import (
     WIDTH_NAME,
     OnnxMetadata,
 )
-from space_clip_ros.inference.providers import CPU, Provider, check_available, check_in_use, providers
+from space_clip_ros.inference.onnx_gpu_session import OnnxGpuSession
+from space_clip_ros.inference.providers import (
+    CPU,
+    Provider,
+    check_available,
+    check_in_use,
+    check_placement,
+    providers,
+)
 from space_clip_ros.inference.threads import thread_count
 
 SESSIONS_KEPT = 8
 _ERRORS_ONLY = 3
 
 _Shape = tuple[int, int, int]
+_log = logging.getLogger(__name__)
 
 
 class OnnxSessions:
@@ -65,13 +75,17 @@ class OnnxSessions:
         self._file = file
         self._threads = thread_count(threads)
         self._thread_spinning = thread_spinning
-        self._sessions: OrderedDict[_Shape, onnxruntime.InferenceSession] = OrderedDict()
+        self._device = device
+        self._sessions: OrderedDict[_Shape, onnxruntime.InferenceSession | OnnxGpuSession] = OrderedDict()
         self._lock = threading.Lock()
         available = onnxruntime.get_available_providers()
         check_available(device, available, tensorrt)
         self.metadata = OnnxMetadata.from_properties(_properties(file), file)
         check_graph(file, self.metadata.graph_sha256)
-        self._providers = providers(device, available, tensorrt, self.metadata.precision, onnxruntime.__version__)
+        described = (device, available, tensorrt, self.metadata.precision, onnxruntime.__version__)
+        self._providers = providers(*described)
+        # The TensorRT provider makes graphs of its own engines.
+        self._graph_providers = None if device == "cpu" or tensorrt else providers(*described, graph=True)
         if device != "cpu":
             # Fail now, not at the first image, if the GPU cannot be used.
             _open(file, _quiet_options(), self._providers)
@@ -97,6 +111,15 @@ class OnnxSessions:
             BackendError: as :meth:`run`.
         """
         return self._run(images, self.metadata.outputs)
+
+    def check_placement(self, images: Rgb) -> None:
+        """Run, and reject a file whose operators the GPU's provider leaves to the CPU.
+
+        Raises:
+            InputError: as :meth:`run`.
+            BackendError: as :meth:`run`, or that it does.
+        """
+        check_placement(self.profile(images, 1), _name(self._providers[0]))
 
     def profile(self, images: Rgb, runs: int) -> list[dict[str, Any]]:
         """Run ``runs`` times in a session that times every operator, and return the profile's events.
@@ -151,14 +174,34 @@ class OnnxSessions:
                 f"export it again with --batch {batch}",
             )
 
-    def _session(self, shape: _Shape) -> onnxruntime.InferenceSession:
+    def _session(self, shape: _Shape) -> onnxruntime.InferenceSession | OnnxGpuSession:
         with self._lock:
             if shape not in self._sessions:
-                self._sessions[shape] = _open(self._file, self._options(shape), self._providers)
+                self._sessions[shape] = self._made(shape)
                 if len(self._sessions) > SESSIONS_KEPT:
                     self._sessions.popitem(last=False)
             self._sessions.move_to_end(shape)
             return self._sessions[shape]
+
+    def _made(self, shape: _Shape) -> onnxruntime.InferenceSession | OnnxGpuSession:
+        """Open a session for a shape; on a GPU with memory of its own, and with a CUDA graph if that works."""
+        if self._device == "cpu":
+            return _open(self._file, self._options(shape), self._providers)
+        if self._graph_providers is not None:
+            try:
+                session = _open(self._file, self._options(shape), self._graph_providers)
+                return OnnxGpuSession(session, shape, self._device, graph=True)
+            except Exception as error:  # the library's own errors share no base class
+                failure = cuda_error_in_text(self._file, str(error))
+                if isinstance(failure, DeviceLostError):
+                    raise failure from error
+                first_line = str(error).strip().partition("\n")[0]
+                _log.warning("%s: no CUDA graph, which makes every run slower (%s)", self._device, first_line)
+        session = _open(self._file, self._options(shape), self._providers)
+        try:
+            return OnnxGpuSession(session, shape, self._device, graph=False)
+        except Exception as error:
+            raise cuda_error_in_text(self._file, f"ONNX Runtime has no memory on {self._device}: {error}") from error
 
     def _options(self, shape: _Shape) -> onnxruntime.SessionOptions:
         options = _quiet_options()
@@ -197,6 +240,10 @@ def _open(
         ) from error
     check_in_use(preferred, session.get_providers())
     return session
+
+
+def _name(provider: Provider) -> str:
+    return provider if isinstance(provider, str) else provider[0]
 
 
 def _quiet_options() -> onnxruntime.SessionOptions:

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
-from space_clip_ros.errors import ModelError
+from space_clip_ros.errors import BackendError, ModelError
 from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 
@@ -25,6 +25,7 @@ class OnnxRuntimeBackend:
         threads: int = 0,
         tensorrt: bool = False,
         thread_spinning: bool = False,
+        other_device: bool = False,
     ) -> None:
         """Open ``file``.
 
@@ -34,10 +35,12 @@ class OnnxRuntimeBackend:
             threads: CPU threads; 0 for one per physical core.
             tensorrt: on a GPU, prefer ONNX Runtime's TensorRT provider.
             thread_spinning: during a run, threads without work spin instead of sleeping.
+            other_device: whether the file may as well run elsewhere: then int8 is left to the CPU.
 
         Raises:
             ModelError: the file is not one of ours, or takes more than one image at once.
-            BackendError: this ONNX Runtime has no provider for the device, or cannot start it.
+            BackendError: this ONNX Runtime has no provider for the device, cannot start it, or would leave more than
+                a tenth of the operators to the CPU.
         """
         self._sessions = OnnxSessions(file, threads, device, tensorrt, thread_spinning)
         metadata = self._sessions.metadata
@@ -57,6 +60,10 @@ class OnnxRuntimeBackend:
             fixed_batch=metadata.batch,
             error_change=metadata.error_change,
         )
+        if device != "cpu":
+            if metadata.precision == "int8" and not tensorrt and other_device:
+                raise BackendError(file, "in int8 is for CPUs and TensorRT; ONNX Runtime has no int8 products on CUDA")
+            self._sessions.check_placement(np.zeros((1, *(metadata.size or metadata.config.input_size), 3), np.uint8))
 
     def run(self, image: Rgb) -> Prediction:
         """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from space_clip_ros.errors import BackendError
@@ -12,6 +13,9 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 _FIRST_WITH_TF32_OPTION = (1, 18)
+# What computes shapes may run on the CPU.
+_MOST_ON_CPU = 0.1
+_NAMED = 3
 _INSTALL = (
     "for a GPU install onnxruntime-gpu in place of onnxruntime (on a Jetson: a wheel built for its JetPack), or give "
     "device cpu"
@@ -21,7 +25,12 @@ Provider = str | tuple[str, dict[str, Any]]
 
 
 def providers(
-    device: str, available: Sequence[str], tensorrt: bool = False, precision: str = "fp32", version: str = "0"
+    device: str,
+    available: Sequence[str],
+    tensorrt: bool = False,
+    precision: str = "fp32",
+    version: str = "0",
+    graph: bool = False,
 ) -> list[Provider]:
     """Return the providers of a session, the preferred one first.
 
@@ -32,6 +41,7 @@ def providers(
             first time) and keeps it in the user's cache.
         precision: the graph's own number format.
         version: of ONNX Runtime; older versions do not know every option.
+        graph: on the CUDA provider, record a run as a CUDA graph, which needs every operator on the GPU.
 
     Raises:
         BackendError: this ONNX Runtime has no such provider, or the cache folder cannot be made.
@@ -49,6 +59,8 @@ def providers(
     if tuple(int(part) for part in version.split(".")[:2]) >= _FIRST_WITH_TF32_OPTION:
         # TF32 would keep only 10 of float32's 23 mantissa bits in products
         cuda["use_tf32"] = "0"
+    if graph:
+        cuda["enable_cuda_graph"] = "1"
     last: list[Provider] = [(CUDA, cuda), CPU]
     return [(TENSORRT, _tensorrt_options(index, precision)), *last] if tensorrt else last
 
@@ -78,6 +90,30 @@ def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
             f"ONNX Runtime could not start it and would run on {used[0]}",
             "check that the GPU's driver, CUDA and cuDNN are of the versions this onnxruntime-gpu was built for",
         )
+
+
+def check_placement(events: Iterable[Mapping[str, Any]], first: str) -> None:
+    """Reject a session whose operators run on the CPU although it is on a GPU, with copies there and back.
+
+    Args:
+        events: the profile of a run, as ``InferenceSession.end_profiling`` writes it.
+        first: the provider that was asked for.
+
+    Raises:
+        BackendError: more than a tenth of the operators run on the CPU; their kinds are named.
+    """
+    operators = [
+        event["args"] for event in events if event.get("cat") == "Node" and "provider" in event.get("args", {})
+    ]
+    elsewhere = Counter(one.get("op_name", "?") for one in operators if one["provider"] == CPU)
+    if first == CPU or sum(elsewhere.values()) <= _MOST_ON_CPU * len(operators):
+        return
+    kinds = ", ".join(kind for kind, _ in elsewhere.most_common(_NAMED))
+    raise BackendError(
+        first,
+        f"{sum(elsewhere.values())} of {len(operators)} operators would run on the CPU ({kinds}), with copies between",
+        "give device cpu, or a file in fp32",
+    )
 
 
 def _tensorrt_options(index: int, precision: str) -> dict[str, Any]:

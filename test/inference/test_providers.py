@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.providers import CPU, CUDA, TENSORRT, check_in_use, providers
+from space_clip_ros.inference.providers import CPU, CUDA, TENSORRT, check_in_use, check_placement, providers
 
 ALL = [TENSORRT, CUDA, CPU]
 
@@ -61,3 +61,25 @@ def test_a_session_that_fell_back() -> None:
     check_in_use([CPU], [CPU])
     with pytest.raises(BackendError, match=f"{CUDA}: ONNX Runtime could not start it and would run on {CPU}; check"):
         check_in_use(wanted, [CPU])
+
+
+def test_a_run_may_be_a_cuda_graph() -> None:
+    (_, options), _ = providers("cuda", ALL, graph=True)
+    assert options["enable_cuda_graph"] == "1"
+    (_, options), _ = providers("cuda", ALL)
+    assert "enable_cuda_graph" not in options
+
+
+def profile(on_cpu: int, on_gpu: int) -> list[dict[str, object]]:
+    """Return the events of a run, as ONNX Runtime writes them."""
+    where = [*[(CPU, "QLinearConv")] * on_cpu, *[(CUDA, "Conv")] * on_gpu]
+    events = [{"cat": "Node", "args": {"op_name": kind, "provider": provider}} for provider, kind in where]
+    return [{"cat": "Session", "args": {}}, {"cat": "Node", "args": {}}, *events]
+
+
+def test_a_session_that_leaves_its_work_to_the_cpu() -> None:
+    check_placement(profile(10, 90), CUDA)  # what computes shapes
+    check_placement(profile(100, 0), CPU)
+    message = rf"{CUDA}: 60 of 100 operators would run on the CPU \(QLinearConv\), with copies between; give device cpu"
+    with pytest.raises(BackendError, match=message):
+        check_placement(profile(60, 40), CUDA)

@@ -10,7 +10,11 @@ def _load() -> Opener:
     from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 
     return lambda request: OnnxRuntimeBackend(
-        request.file, request.device, request.threads, thread_spinning=request.thread_spinning
+        request.file,
+        request.device,
+        request.threads,
+        thread_spinning=request.thread_spinning,
+        other_device=request.fallback is not None,
     )
 
 

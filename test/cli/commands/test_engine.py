@@ -43,10 +43,12 @@ def test_built_and_then_found(
         "TensorRT: Building Engine",
         "comparing with ONNX Runtime",
     ]
-    assert said[3].endswith(".engine: 60x40 pixels, fp32, built")
+    assert said[3].endswith(".engine: 60x40 pixels, tf32, built")
     assert said[4].startswith("difference from ONNX Runtime: mean ") and said[4].endswith("on 12 pictures")
+    assert run(graph, *size) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith(": 60x40 pixels, tf32, was there already")
     assert run(graph, *size, "--precision", "fp32") == 0
-    assert capsys.readouterr().out.splitlines()[0].endswith(": 60x40 pixels, fp32, was there already")
+    assert capsys.readouterr().out.splitlines()[-2].endswith(": 60x40 pixels, fp32, built")
 
 
 def test_refused_is_one_line_and_an_exit_status(graph: Path, fake_gpu: Any, capsys: pytest.CaptureFixture[str]) -> None:

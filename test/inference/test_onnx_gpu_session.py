@@ -1,0 +1,112 @@
+"""A session with bound memory, on the CPU, whose memory passes for a GPU's."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from space_clip_ros.errors import BackendError, DeviceLostError
+from space_clip_ros.inference import onnx_sessions
+from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
+from space_clip_ros.inference.onnx_gpu_session import OnnxGpuSession
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
+from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+from space_clip_ros.inference.providers import CPU, CUDA
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (4, 1, 60, 100, 3), dtype=np.uint8)
+
+
+def run(session: OnnxGpuSession, image: np.ndarray) -> np.ndarray:
+    (depth,) = session.run([OUTPUT_NAME], {INPUT_NAME: image})
+    return depth
+
+
+def test_it_gives_the_same_depth_and_a_copy_of_it(model_dir: Path) -> None:
+    file = model_dir / "fixed.onnx"
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    bound = OnnxGpuSession(session, (1, 60, 100), "cpu", graph=True)
+    expected = [session.run([OUTPUT_NAME], {INPUT_NAME: image})[0] for image in IMAGES]
+    found = [run(bound, image) for image in IMAGES]
+    np.testing.assert_array_equal(found, expected)
+    found[0][:] = 0
+    np.testing.assert_array_equal(run(bound, IMAGES[1]), expected[1])
+    together: dict[int, np.ndarray] = {}
+    threads = [
+        threading.Thread(target=lambda index=index: together.update({index: run(bound, IMAGES[index])}))
+        for index in range(len(IMAGES))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal([together[index] for index in range(len(IMAGES))], expected)
+
+
+class OnGpu:
+    """Lets ONNX Runtime's CPU pass for a GPU, and notes how sessions are opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.graphs: list[bool] = []
+        self.problem: Exception | None = None
+        opened = onnx_sessions._open
+
+        def open_here(file: Path, options: object, preferred: list[object]) -> object:
+            if preferred == [CPU]:
+                return opened(file, options, preferred)
+            (name, settings), *_ = preferred
+            assert name == CUDA
+            self.graphs.append(settings.get("enable_cuda_graph") == "1")
+            if self.problem is not None and self.graphs[-1]:
+                raise self.problem
+            return opened(file, options, [CPU])
+
+        made = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+        on_cpu = lambda shape, kind, device, index: made(shape, kind, "cpu", 0)  # noqa: E731
+        monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", on_cpu)
+        monkeypatch.setattr(onnx_sessions, "_open", open_here)
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> OnGpu:
+    return OnGpu(monkeypatch)
+
+
+def test_a_session_on_a_gpu_has_a_graph_if_that_works(
+    model_dir: Path, gpu: OnGpu, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions = OnnxSessions(model_dir / "fixed.onnx", device="cuda")
+    plain = OnnxSessions(model_dir / "fixed.onnx")
+    np.testing.assert_array_equal(sessions.run(IMAGES[0]), plain.run(IMAGES[0]))
+    assert gpu.graphs == [False, True] and not caplog.records  # the first only tries the device
+    gpu.problem = BackendError("road.onnx", "not all nodes are on the GPU\nand so on")
+    sessions = OnnxSessions(model_dir / "fixed.onnx", device="cuda")
+    np.testing.assert_array_equal(sessions.run(IMAGES[0]), plain.run(IMAGES[0]))
+    assert gpu.graphs[2:] == [False, True, False]
+    (record,) = caplog.records
+    expected = "cuda: no CUDA graph, which makes every run slower (road.onnx: not all nodes are on the GPU)"
+    assert record.getMessage() == expected
+
+
+def test_a_lost_device_is_not_tried_without_a_graph(model_dir: Path, gpu: OnGpu) -> None:
+    gpu.problem = RuntimeError("CUDA failure 700: an illegal memory access was encountered")
+    with pytest.raises(DeviceLostError):
+        OnnxSessions(model_dir / "fixed.onnx", device="cuda").run(IMAGES[0])
+
+
+def test_operators_left_to_the_cpu_are_noticed(model_dir: Path, gpu: OnGpu) -> None:
+    # here the CPU runs everything
+    with pytest.raises(
+        BackendError, match=rf"{CUDA}: (\d+) of \1 operators would run on the CPU \(\w+, \w+, \w+\), wi"
+    ):
+        OnnxRuntimeBackend(model_dir / "fixed.onnx", "cuda")
+
+
+def test_int8_is_left_to_the_cpu_where_there_is_a_choice(gpu: OnGpu, project_root: Path) -> None:
+    file = project_root / "models" / "road_tiny_int8.onnx"
+    with pytest.raises(BackendError, match="ONNX Runtime has no int8 products on CUDA"):
+        OnnxRuntimeBackend(file, "cuda", other_device=True)
