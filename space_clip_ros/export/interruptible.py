@@ -18,7 +18,7 @@ def interruptible(call: Callable[[Callable[[], bool]], _Result]) -> _Result:
     Args:
         call: gets a function that returns whether it should end early.
     """
-    cancelled = threading.Event()
+    cancelled, ended = threading.Event(), threading.Event()
     results: list[_Result] = []
     failures: list[BaseException] = []
 
@@ -27,15 +27,18 @@ def interruptible(call: Callable[[Callable[[], bool]], _Result]) -> _Result:
             results.append(call(cancelled.is_set))
         except BaseException as error:
             failures.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=work, name="interruptible", daemon=True)
-    thread.start()
     try:
-        while thread.is_alive():
-            thread.join(_WAKE_S)
-    except BaseException:
+        thread.start()
+        while not ended.wait(_WAKE_S):
+            pass
+    except (KeyboardInterrupt, SystemExit):
+        # Even an interrupted start() has started the thread.
         cancelled.set()
-        thread.join()
+        ended.wait()
         raise
     if failures:
         raise failures[0]

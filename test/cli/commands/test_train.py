@@ -30,7 +30,7 @@ def test_without_validation_the_last_weights_are_named(run_yaml, tmp_path, capsy
 def test_an_interrupted_run_says_how_to_resume(run_yaml, tmp_path, capsys, monkeypatch):
     from space_clip_ros.training import trainer
 
-    outcome = trainer.Outcome(7, False, tmp_path / "best.safetensors", 0.5, True)
+    outcome = trainer.Outcome(7, False, tmp_path / "best.safetensors", "abs_rel", 0.5, True)
     monkeypatch.setattr(trainer, "train", lambda *_: outcome)
     assert main(["train", str(run_yaml), "data.train=[{path: a b}]"]) == 130
     said = capsys.readouterr().out
