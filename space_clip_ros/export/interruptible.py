@@ -29,13 +29,14 @@ def interruptible(call: Callable[[Callable[[], bool]], _Result]) -> _Result:
             failures.append(error)
 
     thread = threading.Thread(target=work, name="interruptible", daemon=True)
-    thread.start()
     try:
+        thread.start()
         while thread.is_alive():
             thread.join(_WAKE_S)
     except BaseException:
         cancelled.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()
         raise
     if failures:
         raise failures[0]
