@@ -31,8 +31,11 @@ draw runs/synthetic_varied/one_camera --drives 360 --frames 4 --seed 300000 --st
 draw runs/synthetic_varied/many_cameras --drives 110 --frames 4 --seed 400000 --stride 30 --vary camera streets
 train road_tiny config/road_tiny.yaml
 train road_tiny_places config/road_tiny_places.yaml
-train road_tiny_fine config/road_tiny_fine.yaml
-best=runs/road_tiny_fine/best.safetensors
+train road_tiny_varied config/road_tiny_varied.yaml
+train road_tiny_uncertainty config/road_tiny_varied.yaml model.uncertainty=true train_only=uncertainty \
+  initial=runs/road_tiny_varied/best.safetensors optimizer.epochs=3 optimizer.lr=3e-3 optimizer.ema_decay=0.99 \
+  augmentation.splice=0 augmentation.spectrum=0 augmentation.erase=0 run.dir=runs/road_tiny_uncertainty
+best=runs/road_tiny_uncertainty/best.safetensors
 "${space_clip[@]}" convert "$best" --out models/road_tiny.safetensors --half
 for precision in fp32 fp16 int8; do
   name=road_tiny_$precision
