@@ -26,7 +26,7 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.evaluation.boundaries import boundary_scores
 from space_clip_ros.evaluation.contrast import Contrast, beside, contrast
-from space_clip_ros.evaluation.evaluator import FrameScore, mean_metrics, score_frame, with_edges
+from space_clip_ros.evaluation.evaluator import Estimate, FrameScore, mean_metrics, score_frame, with_edges
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol, standard_protocol
 from space_clip_ros.evaluation.report import mean_edges
@@ -89,7 +89,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     with load_predictor(args.model, args.backend, args.device, args.precision) as predict:
         for number, (seed, view) in enumerate(progress(streets(args.streets), args.streets, "streets")):
             depth = protocol.fit(predict(view.image), view.depth)
-            score = score_frame(number, str(seed), depth, view.depth, protocol)
+            score = score_frame(number, str(seed), Estimate(depth), view.depth, protocol)
             scores.append(with_edges(score, depth, view.depth, protocol))
             coarse.append(quarter_size_f1(depth, view.depth, protocol))
             found = {name: stands_out(depth, view, name, protocol.max_depth) for name in view.objects}
