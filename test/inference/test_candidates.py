@@ -14,7 +14,7 @@ GRAPH, CHECKPOINT = Path("road.onnx"), Path("road.safetensors")
 
 
 def tried(backend: str, device: str, file: Path = GRAPH) -> list[str]:
-    return [f"{factory.name} {device}" for factory, device in candidates(backend, device, file)]
+    return [f"{factory.name} {device}" for factory, device, _ in candidates(backend, device, file)]
 
 
 @pytest.mark.parametrize(
