@@ -234,8 +234,20 @@ def demo_help() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 
+def check_training_script(words: list[str]) -> None:
+    """Check the settings of each part of the bundled model's training; running it takes hours."""
+    assert words == ["python3"]
+    script = (ROOT / "scripts" / "train_road_tiny.sh").read_text(encoding="utf-8").replace("\\\n", " ")
+    subprocess.run(["bash", "-n", "-c", script], check=True)
+    parts = [shlex.split(line) for line in script.splitlines() if line.startswith("train ")]
+    assert [name for _, name, *_ in parts] == [f"road_tiny{part}" for part in ("", "_places", "_varied", "_uncertainty")]
+    for _, _, config, *overrides in parts:
+        load(TrainingConfig, ROOT / config, overrides)
+
+
 CHECKS = {
     "space_clip": check_space_clip,
+    "scripts/train_road_tiny.sh": check_training_script,
     "torchrun": check_torchrun,
     "./test.sh": check_tests,
     "python": check_python,
