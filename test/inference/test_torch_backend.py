@@ -77,6 +77,6 @@ def test_a_run_that_fails(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise RuntimeError("out of memory")
 
     with load_predictor(model_dir / "checkpoint.safetensors", device="cpu") as predict:
-        monkeypatch.setattr("space_clip_ros.model.image_to_depth.ImageToDepth.forward", fail)
+        monkeypatch.setattr("space_clip_ros.model.image_to_depth.ImageToEstimate.forward", fail)
         with pytest.raises(BackendError, match=r"PyTorch failed on cpu: out of memory"):
             predict(IMAGE)
