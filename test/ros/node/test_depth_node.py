@@ -337,12 +337,14 @@ def test_depth_is_scaled_for_the_field_of_view(bench, capfd):
     one.until(lambda: values(one)["focal_factor"] == "1.0000", "no factor in diagnostics")
 
 
-def test_always_warns_about_a_missing_camera_info(bench):
+def test_always_warns_about_a_missing_camera_info(bench, capfd):
     one = bench("road_tiny", focal_scaling="always")
     one.ready()
     one.subscribe("depth/image")
     one.answer("depth/image", one.send())
-    assert one.numbers.snapshot().problem == "no camera_info on /camera_info yet"
+    log = capfd.readouterr().err
+    assert "no camera_info on /camera_info yet" in log
+    assert "focal_scaling is always, but depth is not scaled" in log
 
 
 def test_parameters_change_between_frames(running, tiny_model_file):
