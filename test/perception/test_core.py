@@ -362,12 +362,12 @@ def test_half_of_the_pixels_have_half_of_the_uncertainty(uncertain):
     assert one.uncertainty.shape == one.depth.shape == (HEIGHT // 2, WIDTH // 2)
 
 
-def test_a_model_without_uncertainty_leaves_points_alone_and_says_so(frame):
+def test_a_model_without_uncertainty_leaves_points_alone_and_says_so(frame, tiny_model_file):
     one = frame(points=PointsConfig(stride=1, max_range=0.0, max_uncertainty=0.2))
     np.testing.assert_array_equal(outputs(one)["points"][..., 2], DEPTH)
     assert one.uncertainty is None
-    settings, info = one.settings, load_predictor("road_tiny", threads=1).info
+    settings, info = one.settings, load_predictor(tiny_model_file, threads=1).info
     said = without_uncertainty(("depth", "uncertainty", "points"), settings, info)
-    assert said == "model road_tiny gives no uncertainty: depth/uncertainty and points.max_uncertainty left out"
+    assert said == "model tiny_random gives no uncertainty: depth/uncertainty and points.max_uncertainty left out"
     assert without_uncertainty(("depth",), settings, info) == ""
     assert without_uncertainty(OUTPUTS, settings, dataclasses.replace(info, uncertainty=True)) == ""
