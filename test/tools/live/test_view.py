@@ -61,7 +61,8 @@ class Robot:
 
     def close(self) -> None:
         self._over.set()
-        self._thread.join(10)
+        # However long it takes: a node that goes while it publishes takes the process with it.
+        self._thread.join()
         self.node.destroy_node()
 
     def _talk(self) -> None:
