@@ -18,25 +18,28 @@ def interruptible(call: Callable[[Callable[[], bool]], _Result]) -> _Result:
     Args:
         call: gets a function that returns whether it should end early.
     """
-    cancelled = threading.Event()
+    # Events, not Thread.join: Python up to 3.12 takes a thread for ended once a signal has interrupted its join.
+    begun, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
     results: list[_Result] = []
     failures: list[BaseException] = []
 
     def work() -> None:
+        begun.set()
         try:
             results.append(call(cancelled.is_set))
         except BaseException as error:
             failures.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=work, name="interruptible", daemon=True)
     try:
-        thread.start()
-        while thread.is_alive():
-            thread.join(_WAKE_S)
+        threading.Thread(target=work, name="interruptible", daemon=True).start()
+        while not ended.wait(_WAKE_S):
+            pass
     except BaseException:
         cancelled.set()
-        if thread.is_alive():
-            thread.join()
+        if begun.is_set():
+            ended.wait()
         raise
     if failures:
         raise failures[0]
