@@ -18,11 +18,13 @@ def interruptible(call: Callable[[Callable[[], bool]], _Result]) -> _Result:
     Args:
         call: gets a function that returns whether it should end early.
     """
-    cancelled, ended = threading.Event(), threading.Event()
+    # Events, not Thread.join: Python up to 3.12 takes a thread for ended once a signal has interrupted its join.
+    begun, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
     results: list[_Result] = []
     failures: list[BaseException] = []
 
     def work() -> None:
+        begun.set()
         try:
             results.append(call(cancelled.is_set))
         except BaseException as error:
@@ -30,15 +32,14 @@ def interruptible(call: Callable[[Callable[[], bool]], _Result]) -> _Result:
         finally:
             ended.set()
 
-    thread = threading.Thread(target=work, name="interruptible", daemon=True)
     try:
-        thread.start()
+        threading.Thread(target=work, name="interruptible", daemon=True).start()
         while not ended.wait(_WAKE_S):
             pass
-    except (KeyboardInterrupt, SystemExit):
-        # Even an interrupted start() has started the thread.
+    except BaseException:
         cancelled.set()
-        ended.wait()
+        if begun.is_set():
+            ended.wait()
         raise
     if failures:
         raise failures[0]
