@@ -333,7 +333,10 @@ def test_depth_is_scaled_for_the_field_of_view(bench, capfd):
     assert f"images of 64x48 pixels on /image: {text}" in capfd.readouterr().err
     set_all(one, {"focal_scaling": False})
     plain = depth_from_image(one.answer("depth/image", one.send()))
-    np.testing.assert_allclose(scaled, plain * 0.85325, rtol=1e-4)
+    # What lies beyond max_depth unscaled may be nearer than it when scaled.
+    known = np.isfinite(plain)
+    assert known.mean() > 0.3 and np.isfinite(scaled[known]).all()
+    np.testing.assert_allclose(scaled[known], plain[known] * 0.85325, rtol=1e-4)
     one.until(lambda: values(one)["focal_factor"] == "1.0000", "no factor in diagnostics")
 
 

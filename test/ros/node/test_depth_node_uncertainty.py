@@ -24,12 +24,12 @@ TOPICS = ("depth/image", "depth/uncertainty")
 
 
 @pytest.fixture(scope="module")
-def uncertain_file(tiny_model: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uncertain_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
     from space_clip_ros.export.onnx import export
 
     path = tmp_path_factory.mktemp("uncertain") / "uncertain.onnx"
-    export(tiny_model("uncertain", uncertainty=True), path)
+    export(request.getfixturevalue("tiny_model")("uncertain", uncertainty=True), path)
     return path
 
 
