@@ -39,6 +39,11 @@ SUBSET = (
     "test/tools/live/test_view.py",
     "test/ros/node/test_scheduler.py",
 )
+# As they are imported, the wheels of ROS 2 put their libraries, which are for one Python, on the last two, and say so.
+_OF_THIS_PYTHON = (
+    *("PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH"),
+    "_ROS_WHEELS_BOOTSTRAP_COMPLETE",
+)
 PROBE = "import ensurepip, sys, venv; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
 SET_UP = 'cd "$0" && . scripts/environment.sh && make_environment "$1" ros,bags,view,test "$2"'
 
@@ -86,7 +91,7 @@ def candidates(version: str) -> Iterator[Path]:
 
 def finished(command: list[object], **environment: str) -> str:
     """Run a command from the project's folder to its good end, and return what it said."""
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PYTHON}
     done = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
