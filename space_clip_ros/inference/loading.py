@@ -61,10 +61,8 @@ def load_predictor(
     # Only a name leaves the choice of the file open.
     open_choice = str(name_or_file) == file.stem and precision == "auto"
     tried = candidates(backend, device, file)
-    half = model_files.in_precision(file, "fp16") if open_choice else None
-    if half is not None:
-        faster = [one._replace(file=half) for one in tried if one.factory.name == "tensorrt"]
-        tried = [*faster, *tried]
+    if open_choice:
+        tried = _with_faster_files(tried, file)
     request = OpenRequest(file, device, precision, threads, thread_spinning)
     opened = _first_that_opens(tried, request, falls_back=backend == "auto")
     if precision not in ("auto", opened.info.precision):
@@ -74,35 +72,17 @@ def load_predictor(
             f"{file} runs in {opened.info.precision} on {opened.info.backend}",
             f"give precision auto, or a file exported with --precision {precision}",
         )
-    small = model_files.in_precision(file, "int8") if open_choice else None
-    if small is not None and opened.info.device == "cpu" and has_vnni():
-        opened = _smaller(opened, replace(request, file=small, device="cpu"), candidates(backend, "cpu", small))
     return Predictor(opened)
 
 
-def _smaller(opened: Backend, request: OpenRequest, tried: Sequence[Candidate]) -> Backend:
-    """Return the int8 file's backend in place of the fp32 file's, if that file is known to be nearly as accurate.
-
-    ``info.passed_over`` then names the file that is not used, and why.
-    """
-    earlier, file = opened.info, request.file
-    try:
-        small = _first_that_opens(tried, request, falls_back=False)
-    except (BackendError, ModelError) as error:
-        reason = f"{file.stem} on cpu (quicker with VNNI, but {error.problem})"
-        opened.info = replace(earlier, passed_over=(*earlier.passed_over, reason))
-        return opened
-    change = small.info.error_change
-    if change is None or change > _MOST_ERROR_CHANGE:
-        small.close()
-        found = "was not measured" if change is None else f"is {change:+.1%}"
-        reason = f"{file.stem} on cpu (quicker with VNNI, but its error against fp32's {found}; give precision int8)"
-        opened.info = replace(earlier, passed_over=(*earlier.passed_over, reason))
-        return opened
-    opened.close()
-    reason = f"{earlier.file.stem} in {earlier.precision} (VNNI runs int8 faster, with an error of {change:+.1%})"
-    small.info = replace(small.info, passed_over=(*earlier.passed_over, reason))
-    return small
+def _with_faster_files(tried: Sequence[Candidate], file: Path) -> list[Candidate]:
+    """Return the candidates, and before some of them the same with a file of the model that they run faster."""
+    half, small = (model_files.in_precision(file, precision) for precision in ("fp16", "int8"))
+    faster = [one._replace(file=half) for one in tried if half and one.factory.name == "tensorrt"]
+    takes_int8 = small is not None and has_vnni()
+    for one in tried:
+        faster += [one._replace(file=small), one] if takes_int8 and one.device == "cpu" else [one]
+    return faster
 
 
 def _check(backend: str, device: str, precision: str, threads: int) -> None:
@@ -129,12 +109,22 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
             opened = opener(replace(request, file=file, device=device, fallback=fallback))
             if not factory.runs_on_opening:
                 _run_on_gpu(opened)
+            if other_file is not None and device == "cpu":
+                _check_error(opened)
         except BackendError as error:
             failures.append(error)
             continue
-        passed_over = (_passed_over(*failure, request.file) for failure in zip(tried, failures, strict=False))
+        except ModelError as error:
+            if other_file is None:
+                raise
+            failures.append(BackendError(file, error.problem))
+            continue
+        passed_over = [_passed_over(*failure, request.file) for failure in zip(tried, failures, strict=False)]
+        if other_file is not None and device == "cpu":
+            gain = f"VNNI runs int8 faster, with an error of {opened.info.error_change:+.1%}"
+            passed_over.append(f"{request.file.stem} in fp32 ({gain})")
         opened.info = replace(opened.info, passed_over=tuple(passed_over))
-        if other_file is not None and fallback is not None:
+        if other_file is not None and fallback is not None and device != "cpu":
             # images of other sizes run on the file that was asked for
             opened.info = replace(opened.info, fixed_size=None)
         return opened
@@ -162,6 +152,19 @@ def _run_on_gpu(opened: Backend) -> None:
         raise
 
 
+def _check_error(opened: Backend) -> None:
+    """Refuse an int8 file that nobody asked for unless its error is known to be nearly that of fp32.
+
+    Raises:
+        BackendError: it is not; the backend is closed.
+    """
+    change = opened.info.error_change
+    if change is None or change > _MOST_ERROR_CHANGE:
+        opened.close()
+        found = "was not measured" if change is None else f"is {change:+.1%}"
+        raise BackendError(opened.info.file, f"its error against fp32's {found}; give precision int8")
+
+
 def _passed_over(candidate: Candidate, error: BackendError, file: Path) -> str:
     """Return the candidate and why it did not open, without what the reader knows already and without the remedy."""
     name, device = candidate.factory.name, candidate.device
@@ -169,6 +172,8 @@ def _passed_over(candidate: Candidate, error: BackendError, file: Path) -> str:
         name, file = f"{name} of {candidate.file.name}", candidate.file
     known = (str(file), f"device {device}", _context(candidate.factory, file))
     reason = error.reason if error.what in known else error.problem
+    if candidate.file is not None and device == "cpu":
+        reason = f"quicker with VNNI, but {reason}"
     return f"{name} on {device} ({reason})"
 
 
