@@ -56,7 +56,7 @@ class Stub:
         return entry
 
     def teach_dims(self, call: Callable[[], Any], *shapes: tuple[int, ...]) -> None:
-        """Answer a call with ``Dims``, a struct of a count and eight sizes, in turn."""
+        """Return the next ``Dims``, a struct of a count and eight sizes."""
         (entry,) = self.reached(call)
         for shape in shapes:
             self.kept.append(struct.pack("i4x8q", len(shape), *shape, *[0] * (8 - len(shape))))

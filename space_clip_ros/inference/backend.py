@@ -74,7 +74,7 @@ class Prediction(NamedTuple):
 
     @property
     def uncertainty(self) -> Depth | None:
-        """(H, W) float32, one standard deviation of depth, metres, made at each call; None if the model gives none."""
+        """One standard deviation of depth, (H, W) float32 metres, computed at each call; None if the model has none."""
         if self.relative_deviation is None:
             return None
         height, width = self.depth.shape

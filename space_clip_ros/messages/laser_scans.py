@@ -47,7 +47,7 @@ def laser_scan_from_scan(scan: PlanarScan, header: Any, types: MessageTypes = RO
 
 
 def scan_from_laser_scan(message: Any) -> PlanarScan:
-    """Return a laser scan's content; the camera's pose, which it does not hold, is NaN.
+    """Return what a laser scan holds. It holds no camera pose, so that is NaN.
 
     Args:
         message: a ``sensor_msgs/LaserScan``, or any object with its fields.

@@ -145,7 +145,7 @@ class Validator:
         return scores, pictures
 
     def _predictions(self) -> Iterator[tuple[int, RgbdFrame, dict[str, Estimate]]]:
-        """Yield each frame's index, the frame, and its estimate by either set of weights."""
+        """Yield each frame's index, the frame, and one estimate for each set of weights."""
         frames = prepared_frames(self._frames, self._own, self._protocol)
         for batch in _batches(frames, self._config.validation.batch_size):
             raw = self._predict(batch)

@@ -24,7 +24,7 @@ def model(encoder: EncoderConfig, seed: int = 0) -> SpaceClip:
 
 
 def trained(network: SpaceClip) -> SpaceClip:
-    """Make the new stem count, as training does."""
+    """Give the new stem weights other than zero, as training does."""
     torch.manual_seed(1)
     torch.nn.init.normal_(network.encoder.tower.stem.project.weight, std=0.1)
     return network

@@ -144,7 +144,7 @@ class Camera:
         self._scale_inputs.start()
 
     def follow_parameters(self) -> None:
-        """Subscribe as parameters ask that have changed."""
+        """Subscribe and unsubscribe to follow changed parameters."""
         self._scale_inputs.follow()
 
     def hear_latched_info(self) -> None:

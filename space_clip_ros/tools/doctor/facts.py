@@ -29,7 +29,7 @@ class Fact:
 
     @property
     def shown(self) -> str:
-        """The text of its line, or of its lines."""
+        """The text to print; it may have several lines."""
         if self.problem:
             return f"not known: {self.problem}"
         return self.text or _plain(self.value)

@@ -1,4 +1,4 @@
-"""Probes of the system, the processor and the memory."""
+"""What the doctor asks about the system, the processor and the memory."""
 
 from __future__ import annotations
 
