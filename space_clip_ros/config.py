@@ -23,6 +23,7 @@ HEIGHT_LIMIT = 10_000.0
 COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
 SCALE_MODES = ("none", "auto", "camera_height", "ranges")
 ADAPTED = ("query", "key", "value", "output", "mlp_in", "mlp_out")
+LANGUAGE_OUTPUTS = ("embedding", "dense")
 FUSIONS = ("gates", "cross_attention")
 RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
 """Settings of :class:`NodeConfig` that say how a model runs; ``load_predictor`` takes arguments of the same names."""
@@ -113,6 +114,33 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class LanguageConfig:
+    """What a model says in a space that it shares with words, beside depth."""
+
+    outputs: tuple[str, ...] = setting(
+        (), "embedding (one vector for the image), dense (one for each patch), or both; empty for depth alone"
+    )
+    embed_dim: int = setting(0, "length of the vectors", minimum=0)
+    vocabulary: tuple[str, ...] = setting(
+        (),
+        "the only names that the vectors know, in their order: vector i is the i-th axis. Empty for the joint space of "
+        "CLIP, where any text has a vector",
+    )
+    tower: str = setting("", "hash of the vision tower and its projection; a text's vector is for one of them")
+    logit_scale: float = setting(40.0, "cosines are multiplied by this before the softmax over queries", minimum=0.1)
+    sigma: float = setting(5.0, "NACLIP's Gaussian over the patches' distance, in patches", minimum=0.1)
+
+    def problems(self) -> Iterator[str]:
+        """Yield each setting that conflicts with another."""
+        if unknown := sorted({*self.outputs} - {*LANGUAGE_OUTPUTS}):
+            yield f"outputs: may be {' and '.join(LANGUAGE_OUTPUTS)}, got {', '.join(unknown)}"
+        if bool(self.outputs) != bool(self.embed_dim):
+            yield f"embed_dim: outputs {list(self.outputs)} and embed_dim {self.embed_dim} do not fit together"
+        if self.vocabulary and len(self.vocabulary) != self.embed_dim:
+            yield f"vocabulary: must name {self.embed_dim} classes, got {len(self.vocabulary)}"
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """A whole model: encoder, decoder, input size, normalisation and depth range."""
 
@@ -137,6 +165,7 @@ class ModelConfig:
     training_camera: tuple[float, ...] = setting(
         (), "width, height, fx, fy of the camera trained on, pixels; empty where unknown", minimum=0.0
     )
+    language: LanguageConfig = group(LanguageConfig, "language features")
 
     @property
     def uncertainty_grid(self) -> tuple[int, int]:

@@ -24,7 +24,7 @@ _EXTRAS = {
     "torch": "train",
     "torchvision": "train",
     "open_clip": "train",
-    "safetensors": "train",
+    "safetensors": "language",
     "onnx": "engine",
     "rosbags": "bags",
     "backports": "bags",

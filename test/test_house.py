@@ -26,8 +26,9 @@ MAY_IMPORT = {
     "messages": set(),
     "data": set(),
     "synthetic": {"data"},
-    "inference": set(),
-    "export": {"model", "inference"},
+    "inference": {"language"},
+    "export": {"model", "inference", "language"},
+    "language": {"model"},
     "evaluation": {"data", "inference"},
     "training": {"model", "data", "evaluation"},
     "perception": {"inference", "language"},
@@ -42,11 +43,11 @@ EXCEPTIONS = {
 # Heavy or optional libraries, and the only places that may name them.
 ONLY_IN = {
     "torch": r"model/|export/|training/|inference/(torch_backend|torch_runner|torch_errors|gpu/cuda_torch)\.py"
-    r"|data/dataset\.py|tools/benchmark/(device_roofline|eager|plain_training|training_side)\.py"
+    r"|data/dataset\.py|language/(clip|text)\w*\.py|tools/benchmark/(device_roofline|eager|plain_training|training_side)\.py"
     r"|tools/doctor/library_facts\.py",
     "open_clip": r"model/",
     "timm": r"model/",
-    "safetensors": r"model/",
+    "safetensors": r"model/|language/queries\.py",
     "onnx": r"export/",
     "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|export/|tools/doctor/library_facts\.py",
     "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py|tools/doctor/library_facts\.py",

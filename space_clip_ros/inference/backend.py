@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from space_clip_ros.config import ModelConfig
+from space_clip_ros.config import LanguageConfig, ModelConfig
 from space_clip_ros.geometry.depth import resize_bilinear
 
 Rgb = npt.NDArray[np.uint8]
@@ -38,6 +38,7 @@ class ModelInfo:
         depth_grid: rows and columns of the depth that the network itself makes, before it is resized to the image;
             None for those of its input.
         uncertainty: whether the model also says how far off depth may be.
+        language: what the model says in a space that it shares with words; None if nothing.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ModelInfo:
     error_change: float | None = None
     depth_grid: tuple[int, int] | None = None
     uncertainty: bool = False
+    language: LanguageConfig | None = None
 
 
 class Prediction(NamedTuple):
@@ -66,11 +68,15 @@ class Prediction(NamedTuple):
             step of its own, ``copy_out``.
         relative_deviation: (h, w) float32, one standard deviation as a share of depth, over the whole image but at the
             size that the network makes it; None if the model gives none (``ModelInfo.uncertainty``).
+        embedding: (D,) float32 of length 1, the image in the space of ``ModelInfo.language``; None if not given.
+        dense: (rows, columns, D) float32 of length 1, the same for each patch of the image; None if not given.
     """
 
     depth: Depth
     stages_ms: dict[str, float]
     relative_deviation: Depth | None = None
+    embedding: Depth | None = None
+    dense: Depth | None = None
 
     @property
     def uncertainty(self) -> Depth | None:
@@ -148,6 +154,7 @@ def model_info(
         error_change=error_change,
         depth_grid=config.depth_grid,
         uncertainty=config.uncertainty,
+        language=config.language if config.language.outputs else None,
     )
 
 
