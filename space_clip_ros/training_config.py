@@ -119,6 +119,13 @@ class AugmentationConfig:
     zoom: float = setting(
         1.0, "largest magnification; depth is divided by it, as if the camera were nearer", minimum=1.0
     )
+    narrow: float = setting(
+        1.0,
+        "largest factor by which a frame is cut narrower and stretched back to its width, so that pictures of other "
+        "shapes teach too; half of the frames stay whole; depth is divided by the factor's square root, which is the "
+        "focal factor between the cut and the whole frame",
+        minimum=1.0,
+    )
     contrast: tuple[float, float] = setting((1.0, 1.0), "range of the contrast factor", minimum=0.0)
     saturation: tuple[float, float] = setting((1.0, 1.0), "range of the saturation factor", minimum=0.0)
     blur: float = setting(0.0, "probability of a Gaussian blur (sigma 0.3 to 1.2 pixels)", minimum=0.0, maximum=1.0)

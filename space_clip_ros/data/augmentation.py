@@ -26,7 +26,7 @@ class CropTransform(NamedTuple):
 
     Attributes:
         matrix: (2, 3) float64, maps source pixels (x, y, 1) to crop pixels; pixel centres are at whole numbers.
-        zoom: magnification of the crop.
+        zoom: magnification of the crop; if its axes differ, the square root of their product.
         size: height and width of the crop, pixels.
     """
 
@@ -96,7 +96,7 @@ def without_occluded(depth: NDArray[np.float32], tolerance: float) -> NDArray[np
 
 
 def random_crop(source: tuple[int, ...], config: AugmentationConfig, rng: np.random.Generator) -> CropTransform:
-    """Choose a rotation, zoom, crop and flip for a frame whose shape is ``source`` (height, width).
+    """Choose a rotation, zoom, narrowing, crop and flip for a frame whose shape is ``source`` (height, width).
 
     Raises:
         InputError: the frame is smaller than the crop.
@@ -110,21 +110,25 @@ def random_crop(source: tuple[int, ...], config: AugmentationConfig, rng: np.ran
         )
     angle = np.deg2rad(rng.uniform(-config.rotation, config.rotation)) if config.rotation else 0.0
     zoom = float(np.exp(rng.uniform(0.0, np.log(config.zoom)))) if config.zoom > 1.0 else 1.0
-    room_y, room_x = height - crop_height / zoom, width - crop_width / zoom
+    narrow = (
+        float(np.exp(rng.uniform(0.0, np.log(config.narrow)))) if config.narrow > 1.0 and rng.random() < 0.5 else 1.0
+    )
+    magnified = np.array([zoom * narrow, zoom])
+    room_x, room_y = np.array([width, height]) - np.array([crop_width, crop_height]) / magnified
     # Unzoomed crops start at whole pixels, so that without rotation they are plain slices.
     top = rng.uniform(0.0, room_y) if zoom > 1.0 else float(rng.integers(0, int(room_y) + 1))
-    left = rng.uniform(0.0, room_x) if zoom > 1.0 else float(rng.integers(0, int(room_x) + 1))
+    left = rng.uniform(0.0, room_x) if zoom * narrow > 1.0 else float(rng.integers(0, int(room_x) + 1))
     flipped = rng.random() < config.flip
 
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     matrix = np.empty((2, 3))
-    matrix[:, :2] = zoom * rotation
-    matrix[:, 2] = zoom * (centre - rotation @ centre + 0.5 - (left, top)) - 0.5
+    matrix[:, :2] = magnified[:, None] * rotation
+    matrix[:, 2] = magnified * (centre - rotation @ centre + 0.5 - (left, top)) - 0.5
     if flipped:
         matrix[0] *= -1.0
         matrix[0, 2] += crop_width - 1
-    return CropTransform(matrix, zoom, (crop_height, crop_width))
+    return CropTransform(matrix, zoom * narrow**0.5, (crop_height, crop_width))
 
 
 def warp_depth(

@@ -14,6 +14,8 @@ from space_clip_ros.data.augmentation import (
 from space_clip_ros.data.color_augmentation import borrow_spectrum
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.focal_factor import focal_factor
 from space_clip_ros.settings import parse
 from space_clip_ros.training_config import AugmentationConfig
 
@@ -105,6 +107,20 @@ def test_rotation_within_a_degree_leaves_corners_unknown_and_black():
     assert 0 < unknown.mean() < 0.02
     assert set(np.unique(turned.depth[~unknown])) == {np.float32(7.0)}
     assert turned.image[unknown].mean() < 128
+
+
+def test_narrowing_stretches_columns_alone_and_divides_depth_by_the_focal_factor():
+    rng = np.random.default_rng(1)
+    transforms = [random_crop((40, 60), config(narrow=1.9), rng) for _ in range(40)]
+    whole = [transform for transform in transforms if transform.zoom == 1.0]
+    assert 10 <= len(whole) <= 30, "about half of the frames stay whole"
+    for transform in transforms:
+        across, down = abs(transform.matrix[0, 0]), transform.matrix[1, 1]
+        assert down == 1.0 and 1.0 <= across <= 1.9
+        stretched = PinholeCamera(60, 40, fx=across * 50.0, fy=50.0, cx=30.0, cy=20.0)
+        assert transform.zoom == pytest.approx(focal_factor(stretched, (60, 40, 50.0, 50.0)))
+        edges = np.sort((np.array([-0.5, 59.5]) - transform.matrix[0, 2]) / transform.matrix[0, 0])
+        assert edges[0] >= -0.5 - 1e-9 and edges[1] <= 59.5 + 1e-9, "the cut lies within the frame"
 
 
 def test_zoom_divides_depth_and_keeps_edges_to_edges_by_hand():
