@@ -173,9 +173,10 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
 def _load_initial_weights(model: SpaceClip, path: str) -> None:
     weights = load_checkpoint(path).state_dict()
     wanted = model.state_dict()
-    if not any(name.startswith(UNCERTAINTY_HEAD) for name in weights):
-        # A model trained without uncertainty; the new head keeps its first weights.
-        weights.update({name: tensor for name, tensor in wanted.items() if name.startswith(UNCERTAINTY_HEAD)})
+    if any(name.startswith(UNCERTAINTY_HEAD) for name in weights) != (model.uncertainty_head is not None):
+        # Depth does not depend on this head: a new one keeps its first weights, one that is not wanted is left out.
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(UNCERTAINTY_HEAD)}
+        weights |= {name: tensor for name, tensor in wanted.items() if name.startswith(UNCERTAINTY_HEAD)}
     differing = [name for name in wanted.keys() | weights.keys() if _shape(wanted, name) != _shape(weights, name)]
     if differing:
         raise ModelError(
