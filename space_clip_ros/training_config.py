@@ -47,6 +47,11 @@ class SourceConfig:
     without_scenes: tuple[str, ...] = setting((), "kind frames: scenes to leave out, * for any text")
     truths: tuple[str, ...] = setting((), "kind frames: origins of depth to take, such as lidar; empty for all")
     weight: float = setting(1.0, "how often an epoch uses each frame, on average", minimum=0.0)
+    labels: tuple[str, ...] = setting(
+        (),
+        "kind kitti_raw: classes of the drives' label maps (space_clip synthesize --labels) to read, in the order of "
+        "model.language.vocabulary; name=a+b makes one of several; empty for none",
+    )
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""
@@ -59,6 +64,8 @@ class SourceConfig:
         for name in ("scenes", "without_scenes", "truths"):
             if getattr(self, name) and self.kind != "frames":
                 yield f"{name}: only for kind frames, not {self.kind}"
+        if self.labels and self.kind != "kitti_raw":
+            yield f"labels: only for kind kitti_raw, not {self.kind}"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.data.color_augmentation import augment_color, borrow_spectrum
 from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.labels import UNLABELLED
 from space_clip_ros.errors import InputError
 from space_clip_ros.training_config import AugmentationConfig
 
@@ -34,6 +35,15 @@ class CropTransform(NamedTuple):
     zoom: float
     size: tuple[int, int]
 
+    def resized(self, size: tuple[int, ...]) -> CropTransform:
+        """Return the transform to the same crop at another size, (height, width) pixels; empty for its own."""
+        height, width = size or self.size
+        matrix = self.matrix.copy()
+        scale = np.array([width / self.size[1], height / self.size[0]])
+        matrix *= scale[:, None]
+        matrix[:, 2] += 0.5 * scale - 0.5
+        return CropTransform(matrix, self.zoom, (height, width))
+
 
 def augment(
     frame: RgbdFrame, config: AugmentationConfig, rng: np.random.Generator, other: RgbdFrame | None = None
@@ -47,7 +57,7 @@ def augment(
         other: a frame whose low frequencies the image takes; see :func:`borrow_spectrum`.
 
     Returns:
-        The image at the crop's size, the depth at ``config.loss_size`` (the crop's size if empty).
+        The image at the crop's size, depth and labels at ``config.loss_size`` (the crop's size if empty).
 
     Raises:
         InputError: the frame is smaller than the crop.
@@ -57,7 +67,8 @@ def augment(
     if other is not None:
         image = borrow_spectrum(image, other.image, rng)
     depth = warp_depth(frame.depth, transform, config.loss_size)
-    return RgbdFrame(augment_color(image, config, rng), depth)
+    labels = None if frame.labels is None else warp_labels(frame.labels, transform, config.loss_size)
+    return RgbdFrame(augment_color(image, config, rng), depth, labels=labels)
 
 
 def splice(frame: RgbdFrame, other: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
@@ -73,7 +84,15 @@ def splice(frame: RgbdFrame, other: RgbdFrame, rng: np.random.Generator) -> Rgbd
         column = round(share * ours.shape[1])
         return np.concatenate([ours[:, :column], theirs[:, column:]], axis=1)
 
-    return RgbdFrame(joined(left.image, right.image), joined(left.depth, right.depth))
+    labels = None
+    if left.labels is not None or right.labels is not None:
+        labels = joined(labels_or_none_known(left), labels_or_none_known(right))
+    return RgbdFrame(joined(left.image, right.image), joined(left.depth, right.depth), labels=labels)
+
+
+def labels_or_none_known(frame: RgbdFrame) -> NDArray[np.uint8]:
+    """Return a frame's labels, (H, W) uint8; where it has none, every pixel is unlabelled."""
+    return np.full(frame.depth.shape, UNLABELLED, np.uint8) if frame.labels is None else frame.labels
 
 
 def without_occluded(depth: NDArray[np.float32], tolerance: float) -> NDArray[np.float32]:
@@ -147,12 +166,7 @@ def warp_depth(
     Returns:
         (h, w) float32 metres, NaN where unknown.
     """
-    height, width = truth_size or transform.size
-    matrix = transform.matrix.copy()
-    scale = np.array([width / transform.size[1], height / transform.size[0]])
-    matrix *= scale[:, None]
-    matrix[:, 2] += 0.5 * scale - 0.5
-    resized = CropTransform(matrix, transform.zoom, (height, width))
+    resized = transform.resized(truth_size)
     known = ~np.isnan(depth)
     warped: NDArray[np.float32]
     if known.mean() > _DENSE_SHARE:
@@ -160,6 +174,22 @@ def warp_depth(
     else:
         warped = _scatter(depth, known, resized)
     return warped if transform.zoom == 1.0 else warped / np.float32(transform.zoom)
+
+
+def warp_labels(
+    labels: NDArray[np.uint8], transform: CropTransform, truth_size: tuple[int, ...] = ()
+) -> NDArray[np.uint8]:
+    """Crop labels as their image is cropped; each pixel takes the class of the nearest source pixel.
+
+    Args:
+        labels: (H, W) uint8.
+        transform: the crop.
+        truth_size: height and width of the result; empty for the crop's.
+
+    Returns:
+        (h, w) uint8, :data:`UNLABELLED` outside the frame.
+    """
+    return np.asarray(_warp(labels, transform.resized(truth_size), cv2.INTER_NEAREST, border=UNLABELLED), np.uint8)
 
 
 def _scatter(depth: NDArray[np.float32], known: NDArray[np.bool_], transform: CropTransform) -> NDArray[np.float32]:

@@ -11,19 +11,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.augmentation import CropTransform, warp_depth, without_occluded
+from space_clip_ros.data.augmentation import CropTransform, warp_depth, warp_labels, without_occluded
 from space_clip_ros.data.frame_folder import FrameFolder
 from space_clip_ros.data.frames import FrameSource, RgbdFrame
 from space_clip_ros.data.kitti_raw_frames import open_raw_drives
 from space_clip_ros.data.listed_frames import ListedFrames, nyu_frames
 from space_clip_ros.errors import DataError, SpaceClipError
-from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import from_kitti_png, to_kitti_png
 from space_clip_ros.geometry.focal_factor import TrainingCamera, focal_factor
 from space_clip_ros.training_config import SourceConfig
 
 _LOG = logging.getLogger(__name__)
 _READERS = 8
+_NO_DEPTH = np.empty((0, 0), np.float32)
 
 
 class FrameCollection:
@@ -54,7 +54,7 @@ class FrameCollection:
         self._skip_broken = skip_broken
         self._occlusion = occlusion
         self._training_camera = training_camera
-        self._cached: list[tuple[NDArray[np.uint8], NDArray[np.uint16], PinholeCamera | None]] = []
+        self._cached: list[tuple[RgbdFrame, NDArray[np.uint16]]] = []
 
     @property
     def weights(self) -> list[float]:
@@ -72,8 +72,8 @@ class FrameCollection:
             DataError: it cannot be read (with ``skip_broken``: no frame can); the error names frame and file.
         """
         if self._cached:
-            image, depth, camera = self._cached[index]
-            return RgbdFrame(image, from_kitti_png(depth), camera)
+            frame, depth = self._cached[index]
+            return frame._replace(depth=from_kitti_png(depth))
         return self._read(index)
 
     def label(self, index: int) -> str:
@@ -112,7 +112,7 @@ class FrameCollection:
         cached = []
         with ThreadPoolExecutor(_READERS) as pool:
             for frame in pool.map(self._read, range(len(self))):
-                cached.append((frame.image, to_kitti_png(frame.depth), frame.camera))
+                cached.append((frame._replace(depth=_NO_DEPTH), to_kitti_png(frame.depth)))
                 on_frame()
         self._cached = cached
 
@@ -154,14 +154,15 @@ def open_sources(configs: Sequence[SourceConfig]) -> list[FrameSource]:
 
 
 def shrink(frame: RgbdFrame, resolution: tuple[int, ...]) -> RgbdFrame:
-    """Shrink a frame to ``resolution`` (height, width): average the image over areas, keep the nearest depths."""
+    """Shrink a frame to ``resolution`` (height, width): average the image, keep the nearest depths, pick classes."""
     height, width = resolution
     if frame.depth.shape == (height, width):
         return frame
     image = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
     whole = CropTransform(np.eye(2, 3), 1.0, (frame.depth.shape[0], frame.depth.shape[1]))
     camera = None if frame.camera is None else frame.camera.resized(width, height)
-    return RgbdFrame(np.asarray(image, np.uint8), warp_depth(frame.depth, whole, resolution), camera)
+    labels = None if frame.labels is None else warp_labels(frame.labels, whole, resolution)
+    return RgbdFrame(np.asarray(image, np.uint8), warp_depth(frame.depth, whole, resolution), camera, labels)
 
 
 def _open(config: SourceConfig) -> Sequence[FrameSource]:

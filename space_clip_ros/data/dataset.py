@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from space_clip_ros.data.augmentation import augment, splice
+from space_clip_ros.data.augmentation import augment, labels_or_none_known, splice
 from space_clip_ros.data.collection import FrameCollection
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import ConfigError
@@ -36,14 +36,17 @@ class Batch(NamedTuple):
         images: (B, H, W, 3) uint8 RGB; with consistent geometry of the network's input size.
         depth: (B, 1, h, w) float32 metres, NaN where unknown.
         frames: (B,) int64 indices into the collection.
+        labels: (B, h, w) uint8 classes, :data:`~space_clip_ros.data.labels.UNLABELLED` where unknown; None if no frame
+            has any.
     """
 
     images: Tensor
     depth: Tensor
     frames: Tensor
+    labels: Tensor | None = None
 
 
-class AugmentedFrames(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32], int]]):
+class AugmentedFrames(Dataset[tuple[RgbdFrame, int]]):
     """Augmented frames; the frame of a :class:`Draw` depends only on the draw and the seed.
 
     Args:
@@ -68,15 +71,15 @@ class AugmentedFrames(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32], int]
         self._seed = seed
         self._cumulated: NDArray[np.float64] | None = None
 
-    def __getitem__(self, draw: Draw) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:
-        """Return one augmented frame: (H, W, 3) uint8 RGB, (h, w) float32 metres, and the index of the frame."""
+    def __getitem__(self, draw: Draw) -> tuple[RgbdFrame, int]:
+        """Return one augmented frame, and its index in the collection."""
         rng = np.random.default_rng((self._seed, draw.epoch, draw.place))
         config = self._augmentation
         frame = self._varied(draw.frame, rng)
         if config.splice and rng.random() < config.splice:
             frame = splice(frame, self._varied(self._partner(rng), rng), rng)
         image = frame.image if self._input_size is None else _resize(frame.image, self._input_size)
-        return image, frame.depth, draw.frame
+        return frame._replace(image=image), draw.frame
 
     def _varied(self, index: int, rng: np.random.Generator) -> RgbdFrame:
         config = self._augmentation
@@ -188,17 +191,22 @@ def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
     return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
 
 
-def collate(samples: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32], int]]) -> Batch:
-    """Stack (image, depth, index) samples of one size into a batch.
+def collate(samples: Sequence[tuple[RgbdFrame, int]]) -> Batch:
+    """Stack frames of one size, each with its index, into a batch.
 
     Raises:
         ConfigError: the sizes differ.
     """
-    images, depths, frames = zip(*samples, strict=True)
+    frames, indices = zip(*samples, strict=True)
+    images, depths = [frame.image for frame in frames], [frame.depth for frame in frames]
     for name, arrays in (("images", images), ("depth maps", depths)):
         if len({array.shape for array in arrays}) > 1:
             raise ConfigError(
                 f"{name} of a batch differ in size ({sorted({array.shape[:2] for array in arrays})})",
                 remedy="set augmentation.crop or data.resolution, or augmentation.geometry to consistent",
             )
-    return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(depths))[:, None], torch.tensor(frames))
+    labels = None
+    if any(frame.labels is not None for frame in frames):
+        labels = torch.from_numpy(np.stack([labels_or_none_known(frame) for frame in frames]))
+    truth = torch.from_numpy(np.stack(depths))[:, None]
+    return Batch(torch.from_numpy(np.stack(images)), truth, torch.tensor(indices), labels)

@@ -76,6 +76,7 @@ class KittiDrive:
         scans = self.path / "velodyne_points"
         self._scans = numbered_files(scans / "data", ".bin") or numbered_files(scans, ".bin")
         self._annotated = _annotated_files(self.path, self.name, camera, annotated_root)
+        self._label_maps = numbered_files(self.path / "proj_label" / f"image_{camera:02d}", ".png")
 
     def __len__(self) -> int:
         """Return the number of frames that have an image."""
@@ -156,6 +157,15 @@ class KittiDrive:
         if annotated:
             return self._file(self._annotated, index, "annotated depth", "proj_depth/groundtruth")
         return self._file(self._scans, index, "laser scan", "velodyne_points/data")
+
+    def label_file(self, index: int) -> Path:
+        """Return the file of frame ``index``'s label map, which synthetic drives may have.
+
+        Raises:
+            DataError: this frame has none.
+            IndexError: no such frame.
+        """
+        return self._file(self._label_maps, index, "label map", "proj_label")
 
     def _file(self, files: dict[int, Path], index: int, what: str, where: str) -> Path:
         frame = self.frame_ids[index]

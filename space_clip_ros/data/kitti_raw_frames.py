@@ -10,6 +10,7 @@ from space_clip_ros.data.eigen_split import in_split
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.kitti_files import drive_name, find_drives, is_drive_name
+from space_clip_ros.data.labels import LABEL_NAMES, LabelReader
 from space_clip_ros.errors import DataError
 from space_clip_ros.training_config import SourceConfig
 
@@ -36,6 +37,7 @@ class KittiRawFrames:
         self.weight = config.weight
         self._drive = drive
         self._unknown_is_far = config.unknown == "far"
+        self._labels = LabelReader(config.labels, LABEL_NAMES) if config.labels else None
         chosen = range(len(drive))[slice(*config.frames) if config.frames else slice(None)][:: config.step]
         annotated = [index for index in chosen if drive.has_ground_truth(index, annotated=True)]
         self._annotated = config.truth == "annotated" or (config.truth == "auto" and bool(annotated))
@@ -57,9 +59,10 @@ class KittiRawFrames:
         return self._drive.name
 
     def files(self, index: int) -> tuple[Path, ...]:
-        """Return the image and its scan or annotated depth."""
+        """Return the image, its scan or annotated depth, and its label map if that is read."""
         number = self._indices[index]
-        return self._drive.image_file(number), self._drive.ground_truth_file(number, self._annotated)
+        labels = () if self._labels is None else (self._drive.label_file(number),)
+        return self._drive.image_file(number), self._drive.ground_truth_file(number, self._annotated), *labels
 
     def frame(self, index: int) -> RgbdFrame:
         """Read one frame.
@@ -71,7 +74,8 @@ class KittiRawFrames:
         image, depth = self._drive.image(number), self._drive.ground_truth(number, self._annotated)
         if self._unknown_is_far:
             depth = np.nan_to_num(depth, nan=FARTHEST_M)
-        return RgbdFrame(image, depth, self._drive.camera)
+        labels = None if self._labels is None else self._labels.read(self._drive.label_file(number), depth.shape)
+        return RgbdFrame(image, depth, self._drive.camera, labels)
 
 
 def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
+from space_clip_ros.data.labels import Label
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import Floats, Mesh, box, concatenate, quads, upright
 from space_clip_ros.synthetic.noise import Rng
 

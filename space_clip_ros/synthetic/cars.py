@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from space_clip_ros.data.labels import Label
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import Color, Mesh, concatenate, quads
 from space_clip_ros.synthetic.noise import Rng
 from space_clip_ros.synthetic.vehicle_parts import PAINTS, contact_shadow, wheel

@@ -107,7 +107,7 @@ def write_drive(
             (:func:`~space_clip_ros.synthetic.rig.random_rig`). ``streets``: more kinds of streets, weather and road
             users, many of them close (:func:`~space_clip_ros.synthetic.scene_builder.build_scene`).
         labels: write label maps too: ``proj_label/image_02``, uint8, a
-            :class:`~space_clip_ros.synthetic.labels.Label` for every pixel.
+            :class:`~space_clip_ros.data.labels.Label` for every pixel.
         scale: of the picture, from 0.1 to 1: smaller pictures take less time. The same view with fewer pixels; blur
             and noise shrink with it.
         progress: called with (frames done, frames) after each frame.

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from space_clip_ros.data.labels import Label
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.noise import Rng, fractal
 from space_clip_ros.synthetic.paint import (
     Color,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from space_clip_ros.synthetic.labels import Label
+from space_clip_ros.data.labels import Label
 from space_clip_ros.synthetic.raster import normals
 
 Floats = NDArray[np.floating]
@@ -33,7 +33,7 @@ class Mesh:
         texture: (N,) int32 indices in the scene's atlas.
         tint: (N, 3) factors on the texture's linear colour; on solid quads the texture's alpha says how much applies.
         kind: (N,) uint8, one of SOLID, CUTOUT, GROUND, DECAL.
-        label: (N,) uint8, a :class:`~space_clip_ros.synthetic.labels.Label`.
+        label: (N,) uint8, a :class:`~space_clip_ros.data.labels.Label`.
     """
 
     corners: Floats

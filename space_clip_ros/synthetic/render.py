@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.data.labels import Label
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic import raster
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.light import Light, sky_image
 from space_clip_ros.synthetic.mesh import CUTOUT, DECAL, GROUND, Mesh
 from space_clip_ros.synthetic.shading import Shading, TextureLookup
@@ -81,7 +81,7 @@ class CameraView:
         return np.asarray(depth.reshape(self.camera.height, self.camera.width), np.float32)
 
     def labels(self) -> NDArray[np.uint8]:
-        """Return (H, W) uint8 classes at pixel centres, each a :class:`~space_clip_ros.synthetic.labels.Label`."""
+        """Return (H, W) uint8 classes at pixel centres, each a :class:`~space_clip_ros.data.labels.Label`."""
         seen = np.append(self.mesh.label[self.facets.index], np.uint8(Label.SKY))  # row -1, the last, is the sky
         return np.asarray(seen[self.z_buffer.facet].reshape(self.camera.height, self.camera.width))
 

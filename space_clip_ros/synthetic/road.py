@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.data.labels import Label
 from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.ground_textures import MARKING_PERIOD_M, ground_label
-from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import GROUND, Mesh, concatenate, quads
 from space_clip_ros.synthetic.noise import Rng, smooth_curve
 

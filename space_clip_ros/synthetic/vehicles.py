@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from space_clip_ros.data.labels import Label
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.mesh import CUTOUT, Mesh, box, concatenate, quads
 from space_clip_ros.synthetic.noise import Rng
 from space_clip_ros.synthetic.vehicle_parts import PAINTS, contact_shadow, wheel

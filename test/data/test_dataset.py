@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from space_clip_ros.data.augmentation import splice
 from space_clip_ros.data.collection import FrameCollection, open_sources, shrink
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, StepSampler, collate, training_loader
 from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.labels import UNLABELLED
 from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import parse
@@ -60,7 +62,7 @@ def test_resuming_in_the_middle_gives_the_same_batches(frames):
 
 def test_a_frame_is_augmented_differently_in_each_draw(frames):
     dataset = AugmentedFrames(frames, parse(AugmentationConfig, CROP), seed=5)
-    first, again, other = (dataset[Draw(0, 0, 2)][0], dataset[Draw(0, 0, 2)][0], dataset[Draw(1, 0, 2)][0])
+    first, again, other = (dataset[draw][0].image for draw in (Draw(0, 0, 2), Draw(0, 0, 2), Draw(1, 0, 2)))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
@@ -96,7 +98,7 @@ def test_a_batch_larger_than_an_epoch():
 
 def test_samples_of_different_sizes_cannot_be_a_batch():
     depth = np.ones((4, 4), np.float32)
-    samples = [(np.zeros((4, size, 3), np.uint8), depth, 0) for size in (4, 5)]
+    samples = [(RgbdFrame(np.zeros((4, size, 3), np.uint8), depth), 0) for size in (4, 5)]
     with pytest.raises(ConfigError, match=r"images of a batch differ in size .* set augmentation\.crop"):
         collate(samples)
 
@@ -116,7 +118,7 @@ def test_consistent_views_of_different_frames_share_a_batch(frames):
 def test_an_image_of_the_input_s_size_is_not_resized(frames):
     settings = {"geometry": "consistent", "rotation": 0.0, "flip": 0.0, "color": 0.0}
     dataset = AugmentedFrames(frames, parse(AugmentationConfig, settings), seed=5, input_size=(32, 48))
-    np.testing.assert_array_equal(dataset[Draw(0, 0, 3)][0], frames[3].image)
+    np.testing.assert_array_equal(dataset[Draw(0, 0, 3)][0].image, frames[3].image)
 
 
 def test_frames_kept_in_memory_are_those_on_disk(frames):
@@ -154,8 +156,42 @@ def test_splices_and_spectra_of_other_frames_follow_from_the_draw(frames):
     settings = parse(AugmentationConfig, {**CROP, "splice": 1.0, "spectrum": 1.0})
     plain, mixed = (AugmentedFrames(frames, one, seed=5) for one in (parse(AugmentationConfig, CROP), settings))
     draw = Draw(0, 3, 1)
-    image, depth, index = mixed[draw]
-    assert image.shape == (16, 24, 3) and depth.shape == (16, 24) and index == 1
-    np.testing.assert_array_equal(image, mixed[draw][0])
-    np.testing.assert_array_equal(depth, mixed[draw][1])
-    assert not np.array_equal(image, plain[draw][0])
+    frame, index = mixed[draw]
+    assert frame.image.shape == (16, 24, 3) and frame.depth.shape == (16, 24) and index == 1
+    np.testing.assert_array_equal(frame.image, mixed[draw][0].image)
+    np.testing.assert_array_equal(frame.depth, mixed[draw][0].depth)
+    assert not np.array_equal(frame.image, plain[draw][0].image)
+
+
+def test_labels_move_with_their_pixels_and_frames_without_any_are_unlabelled(frames):
+    """A frame whose class says which half of the picture a pixel is from, as its red does."""
+    columns = np.arange(48)[None].repeat(32, axis=0)
+    half = (columns >= 24).astype(np.uint8)
+    image = np.stack([half * 255, half, half], axis=-1).astype(np.uint8)
+    labelled = RgbdFrame(image, np.full((32, 48), 9.0, np.float32), labels=half)
+    bare = labelled._replace(labels=None)
+    settings = parse(
+        AugmentationConfig, {**CROP, "crop": [32, 48], "color": 0.0, "rotation": 0.0, "flip": 0.5, "zoom": 1.8}
+    )
+    dataset = AugmentedFrames([labelled, bare], settings, seed=2)
+    batch = collate([dataset[Draw(0, place, place % 2)] for place in range(12)])
+    assert batch.labels is not None and batch.labels.shape == (12, 32, 48) and batch.labels.dtype == torch.uint8
+    assert bool((batch.labels[1::2] == UNLABELLED).all())
+    for shown, classes in zip(batch.images[::2], batch.labels[::2], strict=True):
+        clear = (shown[..., 0] < 64) | (shown[..., 0] > 191)
+        assert torch.equal(classes[clear] == 1, shown[..., 0][clear] > 127)
+    assert collate([dataset[Draw(0, 0, 1)]]).labels is None
+
+
+def test_spliced_labels_come_from_the_frame_that_the_pixels_come_from():
+    depth = np.full((4, 8), 5.0, np.float32)
+    ours = RgbdFrame(np.zeros((4, 8, 3), np.uint8), depth, labels=np.full((4, 8), 3, np.uint8))
+    theirs = RgbdFrame(np.full((4, 8, 3), 255, np.uint8), depth)
+    joined = splice(ours, theirs, np.random.default_rng(0))
+    np.testing.assert_array_equal(joined.labels, np.where(joined.image[..., 0] == 0, 3, UNLABELLED))
+
+
+def test_labels_survive_shrinking():
+    labels = np.repeat(np.repeat(np.array([[0, 7], [9, 255]], np.uint8), 4, 0), 4, 1)
+    frame = RgbdFrame(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 3.0, np.float32), labels=labels)
+    np.testing.assert_array_equal(shrink(frame, (2, 2)).labels, [[0, 7], [9, 255]])

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from space_clip_ros.data.kitti import KittiDrive
+from space_clip_ros.data.labels import Label
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic.calibration import drawing_camera
 from space_clip_ros.synthetic.drive import KITTI_CAMERA, LABEL_FOLDER, render, write_drive
-from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.render import CameraView
 from space_clip_ros.synthetic.rig import random_rig
 from space_clip_ros.synthetic.scene_builder import build_scene

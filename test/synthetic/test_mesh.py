@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from space_clip_ros.synthetic.labels import Label
+from space_clip_ros.data.labels import Label
 from space_clip_ros.synthetic.mesh import CUTOUT, SOLID, box, concatenate, loft, prism, quads, upright
 from space_clip_ros.synthetic.raster import normals
 

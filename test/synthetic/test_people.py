@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from space_clip_ros.data.labels import Label
 from space_clip_ros.synthetic import people
 from space_clip_ros.synthetic.atlas import Atlas
-from space_clip_ros.synthetic.labels import Label
 from space_clip_ros.synthetic.people_textures import add_people
 from space_clip_ros.synthetic.raster import normals
 from space_clip_ros.synthetic.vehicle_textures import add_vehicles

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_clip_ros.synthetic.labels import LABEL_NAMES, Label
+from space_clip_ros.data.labels import LABEL_NAMES, Label
 from space_clip_ros.synthetic.scene_builder import build_scene
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "synthetic.md"
