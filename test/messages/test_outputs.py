@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages import header_at, points_from_cloud, stored_pixels
-from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages
+from space_clip_ros.messages.outputs import CAMERA_INFO, LABEL_INFO, TOPICS, OutputMessages
 from space_clip_ros.messages.types import message_class
 from space_clip_ros.perception.outputs import OUTPUTS
 
@@ -30,7 +30,7 @@ def header(frame_id: str = "camera") -> Header:
 
 
 def test_every_output_of_the_core_has_its_topic() -> None:
-    assert set(TOPICS) == {CAMERA_INFO, *OUTPUTS}
+    assert set(TOPICS) == {CAMERA_INFO, LABEL_INFO, *OUTPUTS}
 
 
 @pytest.mark.parametrize(
