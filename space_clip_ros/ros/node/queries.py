@@ -40,7 +40,7 @@ class Queries:
         node: the node whose topic it is.
         model: returns the model's facts.
         settings: returns the current parameters.
-        log: where faults are logged.
+        log: where publishers that ask for another QoS are named.
         on_change: called in the thread when other queries, or another threshold, are in use.
 
     Attributes:
@@ -124,13 +124,16 @@ class Queries:
         except SpaceClipError as error:
             self._fail(error)
             return
+        names = self.current.names if self.current else ()
         self.current, self.problem = found, ""
-        if found is not None:
-            self._log.info("queries", f"looking for {', '.join(found.names)}")
+        if found is not None and found.names != names:
+            self._node.get_logger().info(f"looking for {', '.join(found.names)}")
         self._on_change()
 
     def _fail(self, error: Exception) -> None:
         reason = " ".join(str(error).split()) if isinstance(error, SpaceClipError) else describe(error)
         kept = f"; still looking for {', '.join(self.current.names)}" if self.current else ""
+        # Not throttled by time, as somebody waits for the answer; but a query that is repeated is refused in silence.
+        if reason != self.problem:
+            self._node.get_logger().warning(f"{reason}{kept}")
         self.problem = reason
-        self._log.warning("queries", f"{reason}{kept}")

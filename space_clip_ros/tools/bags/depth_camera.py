@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import NodeConfig
+from space_clip_ros.config import LANGUAGE_OUTPUTS, NodeConfig
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
 from space_clip_ros.geometry.rigid import pose_from_angles
 from space_clip_ros.language.queries import QuerySet
@@ -36,7 +36,7 @@ from space_clip_ros.tools.bags.image_topics import ImageTopic
 from space_clip_ros.tools.bags.reader import BagReader
 
 # What the model lacks is refused before.
-_EVERYTHING = Available(camera=True, uncertainty=True, features=("embedding", "dense"), queries=True)
+_EVERYTHING = Available(camera=True, uncertainty=True, features=LANGUAGE_OUTPUTS, queries=True)
 _NAMES = {topic.topic: name for name, topic in TOPICS.items()}
 
 
