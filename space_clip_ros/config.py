@@ -23,7 +23,9 @@ HEIGHT_LIMIT = 10_000.0
 COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
 SCALE_MODES = ("none", "auto", "camera_height", "ranges")
 ADAPTED = ("query", "key", "value", "output", "mlp_in", "mlp_out")
-LANGUAGE_OUTPUTS = ("embedding", "dense")
+OUTPUTS = ("depth", "uncertainty", "embedding", "dense")
+"""Names of what a model can give, in the order in which it gives them."""
+LANGUAGE_OUTPUTS = OUTPUTS[2:]
 FUSIONS = ("gates", "cross_attention")
 RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
 """Settings of :class:`NodeConfig` that say how a model runs; ``load_predictor`` takes arguments of the same names."""
@@ -176,8 +178,26 @@ class ModelConfig:
     @property
     def depth_grid(self) -> tuple[int, int]:
         """Rows and columns of the depth that the network makes: each block of the decoder doubles the patch grid."""
+        return self._grid(1 << len(self.decoder.channels))
+
+    @property
+    def dense_grid(self) -> tuple[int, int]:
+        """Rows and columns of the dense language features: of the patches, or of the decoder's block for a closed list.
+
+        That block is the second, which doubles the patch grid twice.
+        """
+        return self._grid(4 if self.language.vocabulary else 1)
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...] | None]:
+        """What the model gives for each image: names, in order, and shapes; None for depth's, which is the image's."""
+        length = self.language.embed_dim
+        shapes = (None, self.uncertainty_grid, (length,), (*self.dense_grid, length))
+        given = (OUTPUTS[0], *OUTPUTS[1:2] * self.uncertainty, *self.language.outputs)
+        return {name: shape for name, shape in zip(OUTPUTS, shapes, strict=True) if name in given}
+
+    def _grid(self, scale: int) -> tuple[int, int]:
         rows, columns = (size // self.encoder.patch_size for size in self.input_size)
-        scale = 1 << len(self.decoder.channels)
         return rows * scale, columns * scale
 
     def problems(self) -> Iterator[str]:
@@ -188,6 +208,17 @@ class ModelConfig:
             yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"
         if len(self.training_camera) not in (0, 4) or not all(self.training_camera):
             yield f"training_camera: must be empty or width, height, fx, fy above 0, got {list(self.training_camera)}"
+        if self.language.outputs and not self.language.vocabulary and (reason := self._left_joint_space()):
+            yield f"language.outputs: {reason}, so its features are in no space that text shares; leave it empty"
+
+    def _left_joint_space(self) -> str:
+        """Return why the tower's features are no longer those of CLIP's joint space; empty if they are."""
+        encoder = self.encoder
+        if encoder.kind != "clip":
+            return f"encoder.kind is {encoder.kind}, which has no projection from patches to its text's space"
+        if encoder.trainable:
+            return "encoder.trainable is true and training moves the tower away from CLIP's"
+        return "encoder.adapters change CLIP's features" if encoder.adapters.rank else ""
 
 
 @dataclass(frozen=True)
@@ -356,6 +387,44 @@ class ScaleConfig:
 
 
 @dataclass(frozen=True)
+class SemanticConfig:
+    """What is looked for by name, with models that give language features."""
+
+    queries: tuple[str, ...] = setting(
+        (), "what to look for, e.g. [car, person]; semantic/query changes it at run time. Empty for all of query_file"
+    )
+    query_file: str = setting(
+        "",
+        "file of queries written by space_clip text, or a text tower (.onnx) that encodes any query; models with a "
+        "closed list of names need none",
+    )
+    background: tuple[str, ...] = setting(
+        (),
+        "what queries compete with and is never reported, e.g. [road, sky, wall]; empty for query_file's own and its "
+        "other names. With a closed list of names it is always the names that are not asked for",
+    )
+    threshold: float = setting(
+        0.5,
+        "least probability of a label, in the softmax over queries and background",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    temperature: float = setting(
+        1.0,
+        "softens the probabilities: the model's logit_scale is divided by this before it multiplies the cosines; above "
+        "1 they are closer to each other, below 1 further apart",
+        minimum=0.01,
+        maximum=100.0,
+    )
+    min_patches: float = setting(
+        1.0,
+        "smallest detection, by its area in patches of the model; fractions are allowed",
+        minimum=0.0,
+        maximum=1e4,
+    )
+
+
+@dataclass(frozen=True)
 class DiagnosticsConfig:
     """How often ``/diagnostics`` is published, and when it warns."""
 
@@ -444,6 +513,7 @@ class NodeConfig:
     color: ColorConfig = group(ColorConfig, "colour picture")
     obstacles: ObstaclesConfig = group(ObstaclesConfig, "obstacles")
     scan: ScanConfig = group(ScanConfig, "planar scan")
+    semantic: SemanticConfig = group(SemanticConfig, "queries by name")
     max_age: float = setting(0.0, "drop images older than this on arrival, seconds; 0 for never", minimum=0.0)
     diagnostics: DiagnosticsConfig = group(DiagnosticsConfig, "diagnostics")
     autostart: bool = setting(True, "configure and activate at start, without a lifecycle manager", read_only=True)

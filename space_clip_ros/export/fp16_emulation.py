@@ -16,7 +16,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.metadata import INPUT_NAME
+from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
 
 _LARGEST_NAME = "largest_fp16"
 _SPLIT_NAME = "fp16_split"
@@ -47,14 +47,14 @@ class EmulatedSession:
 
     def run(self, images: Rgb) -> Depth:
         """Map (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres."""
-        return self.estimate(images)[0]
+        return self.estimate(images)[OUTPUT_NAME]
 
-    def estimate(self, images: Rgb) -> tuple[Depth, ...]:
-        """Map (B, H, W, 3) uint8 RGB to each of the graph's outputs."""
+    def estimate(self, images: Rgb) -> dict[str, Depth]:
+        """Map (B, H, W, 3) uint8 RGB to each of the graph's outputs, by its name."""
         *maps, largest = self._session.run([*self._outputs, _LARGEST_NAME], {INPUT_NAME: images})
         # a NaN must not be lost in the maximum
         self.largest = max(self.largest, float(np.nan_to_num(largest, nan=np.inf)))
-        return tuple(cast(list[Depth], maps))
+        return dict(zip(self._outputs, cast(list[Depth], maps), strict=True))
 
 
 def emulated(graph: onnx.ModelProto) -> onnx.ModelProto:

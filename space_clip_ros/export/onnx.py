@@ -27,8 +27,6 @@ from space_clip_ros.inference.metadata import (
     BATCH_NAME,
     HEIGHT_NAME,
     INPUT_NAME,
-    OUTPUT_NAME,
-    UNCERTAINTY_NAME,
     WIDTH_NAME,
     OnnxMetadata,
 )
@@ -182,11 +180,9 @@ def _traced(
 ) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
-    config = network.config
-    outputs = {OUTPUT_NAME: None, **({UNCERTAINTY_NAME: config.uncertainty_grid} if config.uncertainty else {})}
     # 2, if it takes any number: tracing would treat a size of 1 as one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
-    return trace(ImageToEstimate(network, size, bands).eval(), example, INPUT_NAME, outputs, symbolic)
+    return trace(ImageToEstimate(network, size, bands).eval(), example, INPUT_NAME, network.config.outputs, symbolic)
 
 
 def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:

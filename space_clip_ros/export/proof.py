@@ -55,7 +55,7 @@ def compare(
     model: SpaceClip,
     images: Sequence[Rgb],
     advance: Callable[[], None] = lambda: None,
-    run: Callable[[Rgb], tuple[Depth, ...]] | None = None,
+    run: Callable[[Rgb], dict[str, Depth]] | None = None,
 ) -> Differences:
     """Run every image on the file (ONNX Runtime) and on the model (PyTorch), both on the CPU.
 
@@ -64,7 +64,7 @@ def compare(
         model: the model it was made from, in evaluation mode, on the CPU.
         images: (H, W, 3) uint8 RGB, of the file's size if it has one.
         advance: called after each image.
-        run: runs the graph instead of ONNX Runtime, (B, H, W, 3) to one or two of (B, H, W).
+        run: runs the graph instead of ONNX Runtime, (B, H, W, 3) to its outputs by name.
 
     Raises:
         ExportError: a number is not finite, or all depths are 0, which proves nothing.
@@ -80,9 +80,9 @@ def compare(
         with torch.inference_mode():
             expected = [maps.numpy() for maps in ImageToEstimate(model, size)(torch.from_numpy(batch))]
         for count in counts:
-            for name, one, exported, correct in zip(
-                sessions.metadata.outputs, seen, run(batch[:count]), expected, strict=True
-            ):
+            found = run(batch[:count])
+            for name, one, correct in zip(sessions.metadata.outputs, seen, expected, strict=True):
+                exported = found[name]
                 if not (np.isfinite(exported).all() and np.isfinite(correct).all()):
                     raise ExportError(f"{name} is not finite on a {size[1]} x {size[0]} image", "", "check the weights")
                 one.add(exported, correct[:count])

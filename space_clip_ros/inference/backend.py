@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from space_clip_ros.config import LanguageConfig, ModelConfig
 from space_clip_ros.geometry.depth import resize_bilinear
+from space_clip_ros.inference.metadata import DENSE_NAME, EMBEDDING_NAME, OUTPUT_NAME, UNCERTAINTY_NAME
 
 Rgb = npt.NDArray[np.uint8]
 Depth = npt.NDArray[np.float32]
@@ -158,7 +159,7 @@ def model_info(
     )
 
 
-def prediction(maps: Sequence[Depth], stages_ms: dict[str, float]) -> Prediction:
-    """Return the prediction of an image's maps: depth and, if the model gives it, its relative deviation."""
-    depth, *more = maps
-    return Prediction(depth, stages_ms, *more)
+def prediction(maps: Mapping[str, Depth], stages_ms: dict[str, float]) -> Prediction:
+    """Return the prediction of an image's maps, which have the names of the graph's outputs."""
+    more = (maps.get(name) for name in (UNCERTAINTY_NAME, EMBEDDING_NAME, DENSE_NAME))
+    return Prediction(maps[OUTPUT_NAME], stages_ms, *more)

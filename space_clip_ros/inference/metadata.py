@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from space_clip_ros import __version__, settings
-from space_clip_ros.config import ModelConfig
+from space_clip_ros.config import OUTPUTS, ModelConfig
 from space_clip_ros.errors import ConfigError, ModelError
 
 FORMAT_VERSION = "1"
 INPUT_NAME = "image"
-OUTPUT_NAME = "depth"
-UNCERTAINTY_NAME = "uncertainty"
+OUTPUT_NAME, UNCERTAINTY_NAME, EMBEDDING_NAME, DENSE_NAME = OUTPUTS
 BATCH_NAME = "batch"
 HEIGHT_NAME = "height"
 WIDTH_NAME = "width"
@@ -81,8 +80,8 @@ class OnnxMetadata:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the graph's outputs: depth, and its uncertainty if the model has it."""
-        return (OUTPUT_NAME, UNCERTAINTY_NAME) if self.config.uncertainty else (OUTPUT_NAME,)
+        """Names of the graph's outputs, in order: depth, and what else :class:`ModelConfig` says the model gives."""
+        return tuple(self.config.outputs)
 
     @property
     def error_change(self) -> float | None:

@@ -97,14 +97,15 @@ class OnnxSessions:
             InputError: the file is made for images or batches of another size.
             BackendError: the run failed.
         """
-        return self._run(images, (OUTPUT_NAME,))[0]
+        return self._run(images, (OUTPUT_NAME,))[OUTPUT_NAME]
 
-    def estimate(self, images: Rgb) -> tuple[Depth, ...]:
-        """Map contiguous (B, H, W, 3) uint8 RGB to depth and, if the model gives it, its uncertainty.
+    def estimate(self, images: Rgb) -> dict[str, Depth]:
+        """Map contiguous (B, H, W, 3) uint8 RGB to everything that the file gives.
 
         Returns:
-            (B, H, W) float32 metres; and perhaps (B, h, w) float32, one standard deviation as a share of depth, at the
-            size that the network makes it.
+            By the outputs' names: ``depth``, (B, H, W) float32 metres; perhaps ``uncertainty``, (B, h, w) float32, one
+            standard deviation as a share of depth, at the size that the network makes it; perhaps ``embedding``,
+            (B, D), and ``dense``, (B, rows, columns, D), float32 of length 1.
 
         Raises:
             InputError: as :meth:`run`.
@@ -147,7 +148,7 @@ class OnnxSessions:
         with self._lock:
             self._sessions.clear()
 
-    def _run(self, images: Rgb, names: Sequence[str]) -> tuple[Depth, ...]:
+    def _run(self, images: Rgb, names: Sequence[str]) -> dict[str, Depth]:
         shape = (len(images), images.shape[1], images.shape[2])
         self._check(shape)
         session = self._session(shape)
@@ -156,7 +157,7 @@ class OnnxSessions:
         except Exception as error:  # the library's own errors share no base class
             reason = f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}"
             raise cuda_error_in_text(self._file, reason) from error
-        return tuple(np.asarray(one, dtype=np.float32) for one in maps)
+        return {name: np.asarray(one, dtype=np.float32) for name, one in zip(names, maps, strict=True)}
 
     def _check(self, shape: _Shape) -> None:
         batch, *size = shape
@@ -190,7 +191,7 @@ class OnnxSessions:
         if self._graph_providers is not None:
             try:
                 session = _open(self._file, self._options(shape), self._graph_providers)
-                return OnnxGpuSession(session, shape, self._device, graph=True)
+                return OnnxGpuSession(session, shape, self.metadata.config.outputs, self._device, graph=True)
             except Exception as error:  # the library's own errors share no base class
                 failure = cuda_error_in_text(self._file, str(error))
                 if isinstance(failure, DeviceLostError):
@@ -199,7 +200,7 @@ class OnnxSessions:
                 _log.warning("%s: no CUDA graph, which makes every run slower (%s)", self._device, first_line)
         session = _open(self._file, self._options(shape), self._providers)
         try:
-            return OnnxGpuSession(session, shape, self._device, graph=False)
+            return OnnxGpuSession(session, shape, self.metadata.config.outputs, self._device, graph=False)
         except Exception as error:
             raise cuda_error_in_text(self._file, f"ONNX Runtime has no memory on {self._device}: {error}") from error
 

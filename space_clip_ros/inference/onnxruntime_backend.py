@@ -73,24 +73,25 @@ class OnnxRuntimeBackend:
         maps = self._sessions.estimate(images)
         done = perf_counter()
         stages_ms = {"copy_in": (copied - start) * 1e3, "inference": (done - copied) * 1e3}
-        return prediction([one[0] for one in maps], stages_ms)
+        return prediction({name: one[0] for name, one in maps.items()}, stages_ms)
 
     def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`.
 
         They run in batches of 8, 4, 2 and 1: few sizes, so that few sessions are made and kept.
         """
-        estimates: list[list[Depth]] = []
+        estimates: list[dict[str, Depth]] = []
         copy_in = inference = 0.0
         for batch in _powers_of_two(images):
             start = perf_counter()
             stacked = np.stack(batch)
             copied = perf_counter()
+            maps = self._sessions.estimate(stacked)
             # copied, so that one image's depth does not keep the whole batch in memory
-            estimates += [[one.copy() for one in maps] for maps in zip(*self._sessions.estimate(stacked), strict=True)]
+            estimates += [{name: one[index].copy() for name, one in maps.items()} for index in range(len(batch))]
             copy_in += (copied - start) * 1e3
             inference += (perf_counter() - copied) * 1e3
-        return [prediction(maps, {"copy_in": copy_in, "inference": inference}) for maps in estimates]
+        return [prediction(one, {"copy_in": copy_in, "inference": inference}) for one in estimates]
 
     def close(self) -> None:
         """Free every session."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -74,8 +75,8 @@ class TorchBackend:
             found, stages_ms = self._runner((len(images), height, width))(images)
         except RuntimeError as error:
             raise torch_error(self.info.file, f"PyTorch failed on {self._device}: ", error, self._device) from error
-        sizes = [(height, width), *([config.uncertainty_grid] if config.uncertainty else [])]
-        return [prediction(_split(self._finite(numbers), sizes), dict(stages_ms)) for numbers in found]
+        shapes = {name: shape or (height, width) for name, shape in config.outputs.items()}
+        return [prediction(_split(self._finite(numbers), shapes), dict(stages_ms)) for numbers in found]
 
     def device_memory(self) -> int | None:
         """Return the bytes PyTorch holds on the CUDA device; None on the CPU."""
@@ -138,7 +139,8 @@ def _joined(maps: Sequence[Tensor]) -> Tensor:
     return maps[0].flatten(1) if len(maps) == 1 else torch.cat([one.flatten(1) for one in maps], dim=1)
 
 
-def _split(numbers: Depth, sizes: Sequence[tuple[int, int]]) -> list[Depth]:
-    """Return the maps that :func:`_joined` joined, of these heights and widths."""
-    ends = np.cumsum([height * width for height, width in sizes])[:-1]
-    return [part.reshape(size) for part, size in zip(np.split(numbers, ends), sizes, strict=True)]
+def _split(numbers: Depth, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Depth]:
+    """Return the maps that :func:`_joined` joined, of these names and shapes."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
+    parts = np.split(numbers.reshape(-1), ends)
+    return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}

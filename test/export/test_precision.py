@@ -153,7 +153,9 @@ def test_uncertainty_is_exported_and_proved(
     sessions = OnnxSessions(report.path)
     assert sessions.metadata.config.uncertainty_factor == 1.3
     assert sessions.metadata.uncertainty_difference == pytest.approx(report.proof.uncertainty.mean, rel=0.01)
-    depth, sigma = sessions.estimate(IMAGES[1][None])
+    found = sessions.estimate(IMAGES[1][None])
+    assert list(found) == ["depth", "uncertainty"]
+    depth, sigma = found.values()
     with torch.inference_mode():
         _, expected = ImageToEstimate(model)(torch.from_numpy(IMAGES[1][None]))
     assert expected.std() > 0.02 * expected.mean()

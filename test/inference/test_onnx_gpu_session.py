@@ -28,7 +28,7 @@ def run(session: OnnxGpuSession, image: np.ndarray) -> np.ndarray:
 def test_it_gives_the_same_depth_and_a_copy_of_it(model_dir: Path) -> None:
     file = model_dir / "fixed.onnx"
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    bound = OnnxGpuSession(session, (1, 60, 100), "cpu", graph=True)
+    bound = OnnxGpuSession(session, (1, 60, 100), {OUTPUT_NAME: None}, "cpu", graph=True)
     expected = [session.run([OUTPUT_NAME], {INPUT_NAME: image})[0] for image in IMAGES]
     found = [run(bound, image) for image in IMAGES]
     np.testing.assert_array_equal(found, expected)
@@ -44,6 +44,17 @@ def test_it_gives_the_same_depth_and_a_copy_of_it(model_dir: Path) -> None:
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal([together[index] for index in range(len(IMAGES))], expected)
+
+
+def test_every_output_of_a_file_is_bound_and_those_asked_for_are_given(uncertain_dir: Path) -> None:
+    sessions = OnnxSessions(uncertain_dir / "fixed.onnx")
+    session = onnxruntime.InferenceSession(str(uncertain_dir / "fixed.onnx"), providers=["CPUExecutionProvider"])
+    outputs = sessions.metadata.config.outputs
+    bound = OnnxGpuSession(session, (1, 60, 100), outputs, "cpu", graph=True)
+    found = bound.run(["uncertainty", "depth"], {INPUT_NAME: IMAGES[0]})
+    expected = sessions.estimate(IMAGES[0])
+    np.testing.assert_array_equal(found[0], expected["uncertainty"])
+    np.testing.assert_array_equal(found[1], expected["depth"])
 
 
 class OnGpu:

@@ -14,7 +14,7 @@ from space_clip_ros.errors import BackendError, DeviceLostError
 from space_clip_ros.inference.backend import Prediction, Rgb, prediction
 from space_clip_ros.inference.gpu.cuda import Buffer, Cuda
 from space_clip_ros.inference.gpu.tensorrt_messages import COMPLAINTS
-from space_clip_ros.inference.metadata import UNCERTAINTY_NAME
+from space_clip_ros.inference.metadata import OUTPUT_NAME
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class EngineRunner:
         """Reserve the memory, run once, and capture the run as a CUDA graph.
 
         Args:
-            engine: takes (1, H, W, 3) uint8 and gives (1, H, W) float32 depth, and its uncertainty if the model has it.
+            engine: takes (1, H, W, 3) uint8 and gives (1, H, W) float32 depth, and perhaps further float32 outputs.
             cuda: closed with the runner.
             input_mode: ``tensorrt.TensorIOMode.INPUT``.
             types: ``tensorrt.DataType.UINT8`` and ``.FLOAT``.
@@ -80,10 +80,9 @@ class EngineRunner:
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         shapes = {name: tuple(int(size) for size in engine.get_tensor_shape(name)) for name in names}
         inputs = [name for name in names if engine.get_tensor_mode(name) == input_mode]
-        # Depth first, whatever order TensorRT keeps them in.
-        outputs = sorted((name for name in names if name not in inputs), key=lambda name: name == UNCERTAINTY_NAME)
+        outputs = [name for name in names if name not in inputs]
         expected = [types[0], *[types[1]] * len(outputs)]
-        if not outputs or [engine.get_tensor_dtype(name) for name in inputs + outputs] != expected:
+        if OUTPUT_NAME not in outputs or [engine.get_tensor_dtype(name) for name in inputs + outputs] != expected:
             raise BackendError(f"the engine does not take one uint8 picture and give one float32 depth: {shapes}")
         context = engine.create_execution_context()
         if context is None:
@@ -91,7 +90,7 @@ class EngineRunner:
         # Keep the engine, too: the context uses its memory.
         self._engine, self._context = engine, context
         self._image = self._bound(inputs[0], shapes, np.uint8)
-        self._outputs = [self._bound(name, shapes, np.float32) for name in outputs]
+        self._outputs = {name: self._bound(name, shapes, np.float32) for name in outputs}
         self._launch: Callable[[], None] = self._enqueue
         self._warm_up()
 
@@ -109,7 +108,7 @@ class EngineRunner:
             self._launch()
             self._cuda.synchronize()
             done = perf_counter()
-            maps = [output.host[0].copy() for output in self._outputs]
+            maps = {name: output.host[0].copy() for name, output in self._outputs.items()}
             marks = (start, copied, done, perf_counter())
         stages = dict(zip(("copy_in", "inference", "copy_out"), np.diff(marks).tolist(), strict=True))
         return prediction(maps, {name: seconds * 1e3 for name, seconds in stages.items()})
@@ -118,7 +117,7 @@ class EngineRunner:
         """Return the bytes held on the device: working memory and the buffers, without the weights."""
         # the first name exists since TensorRT 10.1, the second is gone since 11
         working = getattr(self._engine, "device_memory_size_v2", None) or getattr(self._engine, "device_memory_size", 0)
-        return int(working or 0) + sum(buffer.host.nbytes for buffer in (self._image, *self._outputs))
+        return int(working or 0) + sum(buffer.host.nbytes for buffer in (self._image, *self._outputs.values()))
 
     def close(self) -> None:
         """Free everything."""
@@ -150,5 +149,5 @@ class EngineRunner:
             # TensorRT does not say which CUDA error stopped it; CUDA does, if the device is lost.
             self._cuda.synchronize()
             raise BackendError("TensorRT did not start the run", COMPLAINTS.since(before))
-        for output in self._outputs:
+        for output in self._outputs.values():
             self._cuda.download(output)
