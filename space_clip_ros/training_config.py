@@ -12,10 +12,11 @@ from typing import Any
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.settings import find_problems, group, parse, setting
 
-SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames")
+SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames", "cityscapes")
 PROTOCOLS = ("reference", "standard")
 CROPS = ("none", "garg", "eigen")
 GEOMETRIES = ("reference", "consistent")
+TRAINED = ("all", "uncertainty", "language")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class SourceConfig:
     """One collection of frames with depth."""
 
     kind: str = setting(
-        "kitti_raw", "layout: raw drives, a list of KITTI or NYU files, or a folder of frames", choices=SOURCE_KINDS
+        "kitti_raw",
+        "layout: raw drives, a list of KITTI or NYU files, a folder of frames, or Cityscapes (no depth)",
+        choices=SOURCE_KINDS,
     )
     path: str = setting("", "drive, folder that holds drives or frames at any depth, or root of a list's images")
     depth_path: str = setting("", "root of a list's depth files; empty for the same as path")
@@ -49,8 +52,8 @@ class SourceConfig:
     weight: float = setting(1.0, "how often an epoch uses each frame, on average", minimum=0.0)
     labels: tuple[str, ...] = setting(
         (),
-        "kind kitti_raw: classes of the drives' label maps (space_clip synthesize --labels) to read, in the order of "
-        "model.language.vocabulary; name=a+b makes one of several; empty for none",
+        "classes of the label maps to read, in the order of model.language.vocabulary; name=a+b makes one of several. "
+        "Kinds kitti_raw (space_clip synthesize --labels; empty for none) and cityscapes (empty for all 19)",
     )
 
     def problems(self) -> Iterator[str]:
@@ -64,8 +67,8 @@ class SourceConfig:
         for name in ("scenes", "without_scenes", "truths"):
             if getattr(self, name) and self.kind != "frames":
                 yield f"{name}: only for kind frames, not {self.kind}"
-        if self.labels and self.kind != "kitti_raw":
-            yield f"labels: only for kind kitti_raw, not {self.kind}"
+        if self.labels and self.kind not in ("kitti_raw", "cityscapes"):
+            yield f"labels: only for kinds kitti_raw and cityscapes, not {self.kind}"
 
 
 @dataclass(frozen=True)
@@ -266,9 +269,9 @@ class TrainingConfig:
     )
     train_only: str = setting(
         "all",
-        "what is trained: all, or uncertainty (that head alone, on a finished checkpoint given as initial; everything "
-        "else is frozen, batch norm statistics included)",
-        choices=("all", "uncertainty"),
+        "what is trained: all, or the uncertainty or language head alone (on a finished checkpoint given as initial; "
+        "everything else is frozen, batch norm statistics included)",
+        choices=TRAINED,
     )
     model: ModelConfig = group(ModelConfig, "network")
     data: DataConfig = group(DataConfig, "frames")
@@ -283,6 +286,13 @@ class TrainingConfig:
         """Yield what does not fit together."""
         if self.train_only == "uncertainty" and not self.model.uncertainty:
             yield "train_only: uncertainty needs model.uncertainty: true"
+        vocabulary = self.model.language.vocabulary
+        if self.train_only == "language" and not vocabulary:
+            yield "train_only: language needs model.language.vocabulary"
+        for index, values in enumerate(self.data.train):
+            names = tuple(text.partition("=")[0] for text in values.get("labels", ()))
+            if names and vocabulary and names != vocabulary:
+                yield f"data.train[{index}].labels: must name model.language.vocabulary, in its order"
 
 
 def sources(values: Iterable[Mapping[str, Any]]) -> list[SourceConfig]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.data.augmentation import CropTransform, warp_depth, warp_labels, without_occluded
+from space_clip_ros.data.cityscapes import CityscapesFrames
 from space_clip_ros.data.frame_folder import FrameFolder
 from space_clip_ros.data.frames import FrameSource, RgbdFrame
 from space_clip_ros.data.kitti_raw_frames import open_raw_drives
@@ -80,6 +81,18 @@ class FrameCollection:
         """Return a name by which a person can find the frame."""
         source, local = self._items[index]
         return source.label(local)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in the frames' labels, by their numbers; empty if no source reads labels.
+
+        Raises:
+            DataError: two sources number their classes differently.
+        """
+        named = {source.classes for source, _ in self._items if source.classes}
+        if len(named) > 1:
+            raise DataError("labels", "the sources read different classes", "give every source the same labels")
+        return named.pop() if named else ()
 
     def scene(self, index: int) -> str:
         """Return the name of the place that a frame shows, or of the drive or folder that it is from."""
@@ -170,6 +183,8 @@ def _open(config: SourceConfig) -> Sequence[FrameSource]:
         return open_raw_drives(config)
     if config.kind == "frames":
         return [FrameFolder(config)]
+    if config.kind == "cityscapes":
+        return [CityscapesFrames(config)]
     root = Path(config.path).expanduser()
     depth_root = Path(config.depth_path or config.path).expanduser()
     file_list = Path(config.file_list).expanduser()

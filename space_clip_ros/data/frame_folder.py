@@ -96,6 +96,9 @@ class FrameFolder:
                 "check scenes, without_scenes, truths and frames of this source",
             )
 
+    classes: tuple[str, ...] = ()
+    """Its frames have no labels."""
+
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self._frames)

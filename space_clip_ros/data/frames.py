@@ -45,6 +45,11 @@ class FrameSource(Protocol):
         """Return a name by which a person can find the frame, and where it was listed."""
         ...
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in the frames' labels, by their numbers; empty if they have none."""
+        ...
+
     def scene(self, index: int) -> str:
         """Return the name of the place that a frame shows, or of the drive or folder that it is from."""
         ...

@@ -50,6 +50,11 @@ class KittiRawFrames:
         """Return the number of frames."""
         return len(self._indices)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in the frames' labels; empty if the settings ask for none."""
+        return () if self._labels is None else self._labels.names
+
     def label(self, index: int) -> str:
         """Return the drive's name and the frame's number."""
         return f"{self._drive.name}/{self._drive.frame_ids[self._indices[index]]:010d}"

@@ -45,6 +45,9 @@ class ListedFrames:
         self._format = depth_format
         self._samples = self._with_depth(read_file_list(file_list))
 
+    classes: tuple[str, ...] = ()
+    """Its frames have no labels."""
+
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self._samples)

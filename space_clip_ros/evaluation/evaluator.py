@@ -32,10 +32,12 @@ class Estimate(NamedTuple):
     Attributes:
         depth: (H, W) float32 metres.
         uncertainty: (H, W) float32, one standard deviation of it, metres; None if the model gives none.
+        labels: (H, W) uint8 class of each pixel; None if the model has no closed list of them.
     """
 
     depth: Depth
     uncertainty: Depth | None = None
+    labels: NDArray[np.uint8] | None = None
 
 
 PredictBatch = Callable[[Sequence[Image]], list[Estimate]]

@@ -49,7 +49,8 @@ class EvaluationProtocol:
             height, width = self.size
             camera = None if frame.camera is None else frame.camera.resized(width, height)
             image, depth = resize_bicubic(frame.image, height, width), resize_nearest(frame.depth, width, height)
-            frame = RgbdFrame(image, depth, camera)
+            labels = None if frame.labels is None else resize_nearest(np.float32(frame.labels), width, height)
+            frame = RgbdFrame(image, depth, camera, None if labels is None else labels.astype(np.uint8))
         return frame
 
     def compared(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> tuple[Values, Values]:
@@ -125,4 +126,5 @@ def _bottom_centre(frame: RgbdFrame, height: int, width: int) -> RgbdFrame:
     top, left = whole_height - height, (whole_width - width) // 2
     window = slice(top, None), slice(left, left + width)
     camera = None if frame.camera is None else frame.camera.cropped(left, top, width, height)
-    return RgbdFrame(frame.image[window], frame.depth[window], camera)
+    labels = None if frame.labels is None else frame.labels[window]
+    return RgbdFrame(frame.image[window], frame.depth[window], camera, labels)

@@ -15,7 +15,7 @@ from space_clip_ros.data.file_check import check_files
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.geometry.focal_factor import TrainingCamera
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
-from space_clip_ros.model.space_clip import UNCERTAINTY_HEAD
+from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
 from space_clip_ros.training.console import Console
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
@@ -173,10 +173,11 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
 def _load_initial_weights(model: SpaceClip, path: str) -> None:
     weights = load_checkpoint(path).state_dict()
     wanted = model.state_dict()
-    if any(name.startswith(UNCERTAINTY_HEAD) for name in weights) != (model.uncertainty_head is not None):
-        # Depth does not depend on this head: a new one keeps its first weights, one that is not wanted is left out.
-        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(UNCERTAINTY_HEAD)}
-        weights |= {name: tensor for name, tensor in wanted.items() if name.startswith(UNCERTAINTY_HEAD)}
+    for head in HEADS_BESIDE_DEPTH:
+        if any(name.startswith(head) for name in weights) != any(name.startswith(head) for name in wanted):
+            # Depth does not depend on this head: a new one keeps its first weights, one that is not wanted is left out.
+            weights = {name: tensor for name, tensor in weights.items() if not name.startswith(head)}
+            weights |= {name: tensor for name, tensor in wanted.items() if name.startswith(head)}
     differing = [name for name in wanted.keys() | weights.keys() if _shape(wanted, name) != _shape(weights, name)]
     if differing:
         raise ModelError(

@@ -11,14 +11,15 @@ from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.tables import Table
 from space_clip_ros.training.tensorboard import TensorBoardWriter
-from space_clip_ros.training.validation import Validation
+from space_clip_ros.training.validation import LABEL_ERROR, Validation
 from space_clip_ros.training_config import RunConfig
 
 _TERMS = (
     *("silog", "ssim", "gradient", "log_l1", "bands", "log_gradient"),
-    *("aux1", "aux2", "aux3", "far", "uncertainty", "total"),
+    *("aux1", "aux2", "aux3", "far", "uncertainty", "language", "total"),
 )
 _STEP_COLUMNS = ("step", "epoch", "lr", *_TERMS, "grad_norm", "skipped", "samples_per_s")
+_EVALUATION_COLUMNS = ("step", "epoch", "weights", *METRICS, *UNCERTAINTY_METRICS, LABEL_ERROR)
 _SMOOTHING = 0.9
 
 
@@ -40,9 +41,7 @@ class Journal:
         self._tensorboard = TensorBoardWriter(path / "tensorboard", config.tensorboard and writing, step)
         if writing:
             self._steps = Table(path / "steps.csv", _STEP_COLUMNS, step)
-            self._evaluations = Table(
-                path / "evaluations.csv", ("step", "epoch", "weights", *METRICS, *UNCERTAINTY_METRICS), step
-            )
+            self._evaluations = Table(path / "evaluations.csv", _EVALUATION_COLUMNS, step)
         self._time = time.monotonic()
         self._rate = 0.0
         self.skipped = 0

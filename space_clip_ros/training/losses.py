@@ -16,9 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.model.blocks import resize_bilinear
 from space_clip_ros.training_config import LossConfig
 
 _FLOOR = 1e-7
+_RARITY = -0.25
 _VARIANCE_WEIGHT = 0.15
 _BAND_EDGES_M = (5.0, 10.0, 20.0, 40.0)
 _SSIM_WINDOW = 11
@@ -155,6 +157,27 @@ def uncertainty_loss(prediction: Tensor, laplace_scale: Tensor, truth: Tensor, m
     scale, _, _ = _prepare(laplace_scale, truth, mask)
     difference, mask = _log_difference(*_prepare(prediction.detach(), truth, mask))
     return _mean_of_means(difference.abs() / scale + scale.log(), mask)
+
+
+def language_loss(dense: Tensor, labels: Tensor, logit_scale: float) -> Tensor:
+    """Cross-entropy of a closed vocabulary's features, weighted by how rare a class is in the batch.
+
+    A pixel's class has the probability softmax(``logit_scale`` * features), the features resized to the labels. Its
+    weight is its class's share of the labelled pixels to the power of -1/4, so that poles and people, which cover few
+    pixels, are learnt too. Zero, with a gradient of zero, if no pixel is labelled.
+
+    Args:
+        dense: (B, rows, columns, D) features of length 1, one axis for each class.
+        labels: (B, H, W) uint8, the classes; D or more is unlabelled.
+        logit_scale: factor on the features.
+    """
+    count = dense.shape[-1]
+    logits = resize_bilinear(dense.float().permute(0, 3, 1, 2) * logit_scale, labels.shape[1:])
+    target = labels.long().where(labels < count, torch.full((), count, device=labels.device))
+    shares = torch.bincount(target.flatten(), minlength=count + 1)[:count].clamp_min(1).float()
+    weights = (shares / shares.sum()).pow(_RARITY)
+    total = functional.cross_entropy(logits, target, weights, ignore_index=count, reduction="sum")
+    return total / (shares * weights * (shares > 0)).sum()
 
 
 def depth_loss(

@@ -14,9 +14,9 @@ from space_clip_ros.data.dataset import Batch
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.blocks import resize_bilinear
-from space_clip_ros.model.space_clip import UNCERTAINTY_HEAD
+from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
 from space_clip_ros.training.ema import WeightAverage
-from space_clip_ros.training.losses import depth_loss, uncertainty_loss, valid_mask
+from space_clip_ros.training.losses import depth_loss, language_loss, uncertainty_loss, valid_mask
 from space_clip_ros.training.processes import Processes
 from space_clip_ros.training_config import TrainingConfig
 
@@ -26,8 +26,8 @@ class StepResult(NamedTuple):
 
     Attributes:
         losses: each loss term and ``total``, by name.
-        grad_norm: norm of the gradient before clipping; without the uncertainty head's, which is clipped on its own,
-            unless that head alone is trained.
+        grad_norm: norm of the gradient before clipping; without those of the heads beside depth, which are clipped on
+            their own, unless one of them alone is trained.
         skipped: whether the step was skipped because its loss or gradient was not finite.
     """
 
@@ -57,10 +57,10 @@ def build_optimizer(model: SpaceClip, config: TrainingConfig) -> torch.optim.Ada
     """Return AdamW over the trained parameters, after freezing what the settings do not train.
 
     Raises:
-        ConfigError: only the uncertainty head is to be trained, and the model has none.
+        ConfigError: only one head is to be trained, and the model has no such head.
     """
-    if config.train_only == "uncertainty":
-        model.freeze_depth()
+    if config.train_only != "all":
+        model.freeze_depth(config.train_only)
     for index, head in enumerate(model.auxiliary_heads):
         if index >= len(config.loss.auxiliary) or not config.loss.auxiliary[index]:
             head.requires_grad_(False)
@@ -95,7 +95,6 @@ class Stepper:
         self._average = average
         self._processes = processes
         self._config = config
-        self._only_uncertainty = config.train_only == "uncertainty"
         self._clipped = _clipped_together(model)
         self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         self._backup = [buffer.clone() for buffer in self._buffers]
@@ -108,21 +107,24 @@ class Stepper:
         """Move a batch of the loader to the device, make the network's input, and :meth:`take_prepared`."""
         device = self._processes.device
         depth = batch.depth.to(device, non_blocking=True)
-        return self.take_prepared(to_input(batch.images.to(device, non_blocking=True), self._config.model), depth, lr)
+        labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)
+        inputs = to_input(batch.images.to(device, non_blocking=True), self._config.model)
+        return self.take_prepared(inputs, depth, lr, labels)
 
-    def take_prepared(self, inputs: Tensor, depth: Tensor, lr: float) -> StepResult:
+    def take_prepared(self, inputs: Tensor, depth: Tensor, lr: float, labels: Tensor | None = None) -> StepResult:
         """Take one step, or skip it if the loss or the gradient of any process is not finite.
 
         Args:
             inputs: (B, 3, h, w) normalised, on the device, of the weights' dtype (float32 in a run).
             depth: (B, 1, H, W) metres, NaN or 0 where unknown, on the device, of the same dtype.
             lr: learning rate of this step.
+            labels: (B, H, W) uint8 classes, on the device; None if no frame has any.
 
         Raises:
             SpaceClipError: ``max_bad_steps`` steps in a row were not finite.
         """
         torch._foreach_copy_(self._backup, self._buffers)
-        losses = self._losses(inputs, depth)
+        losses = self._losses(inputs, depth, labels)
         self._optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         # Gradients are means over the processes, so one bad loss spoils the norm on all of them: all skip together.
@@ -136,20 +138,23 @@ class Stepper:
             self._advance(lr)
         return result
 
-    def _losses(self, inputs: Tensor, depth: Tensor) -> dict[str, Tensor]:
-        config = self._config
+    def _losses(self, inputs: Tensor, depth: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        config, only = self._config, self._config.train_only
         inputs = inputs.contiguous(memory_format=self._layout)
         with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=config.runtime.bf16):
-            output = self._network(inputs, depth.shape[2:], auxiliary=not self._only_uncertainty)
+            output = self._network(inputs, depth.shape[2:], auxiliary=only == "all")
         near, far = config.model.min_depth, config.model.max_depth
-        losses = (
-            {} if self._only_uncertainty else depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far)
-        )
-        if output.laplace_scale is None:
-            return losses
-        scale = resize_bilinear(output.laplace_scale, depth.shape[2:])
-        nll = uncertainty_loss(output.depth, scale, depth, valid_mask(depth, near, far))
-        return {**losses, "uncertainty": nll, "total": losses.get("total", 0.0) + nll}
+        losses: dict[str, Tensor] = {"total": depth.new_zeros(())}
+        if only == "all":
+            losses = depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far)
+        if output.laplace_scale is not None and only in ("all", "uncertainty"):
+            scale = resize_bilinear(output.laplace_scale, depth.shape[2:])
+            losses["uncertainty"] = uncertainty_loss(output.depth, scale, depth, valid_mask(depth, near, far))
+            losses["total"] = losses["total"] + losses["uncertainty"]
+        if output.dense is not None and labels is not None and only in ("all", "language"):
+            losses["language"] = language_loss(output.dense, labels, config.model.language.logit_scale)
+            losses["total"] = losses["total"] + losses["language"]
+        return losses
 
     def _advance(self, lr: float) -> None:
         for group in self._optimizer.param_groups:
@@ -173,9 +178,9 @@ class Stepper:
 
 
 def _clipped_together(model: SpaceClip) -> list[list[nn.Parameter]]:
-    """Return the trained parameters by the norm they are clipped by: the uncertainty head must not shorten others'."""
-    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    """Return the trained parameters by the norm they are clipped by: no head beside depth must shorten its gradient."""
+    groups: dict[str, list[nn.Parameter]] = {"": [], **{head: [] for head in HEADS_BESIDE_DEPTH}}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[name.startswith(UNCERTAINTY_HEAD)].append(parameter)
-    return [group for group in groups if group]
+            groups[next((head for head in HEADS_BESIDE_DEPTH if name.startswith(head)), "")].append(parameter)
+    return [group for group in groups.values() if group]

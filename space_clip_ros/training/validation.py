@@ -22,14 +22,18 @@ from space_clip_ros.evaluation.evaluator import (
 )
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol, reference_protocol, standard_protocol
+from space_clip_ros.evaluation.segmentation import ConfusionMatrix
 from space_clip_ros.evaluation.uncertainty import fitted_factor, mean_uncertainty
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.blocks import resize_bilinear
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes
 from space_clip_ros.training.step import to_input
 from space_clip_ros.training_config import TrainingConfig
 
 RAW, EMA = WEIGHTS = ("raw", "ema")
+LABEL_ERROR = "label_error"
+"""Metric of the labels: 1 minus the mean intersection over union of the classes."""
 
 
 class Validation(NamedTuple):
@@ -38,7 +42,7 @@ class Validation(NamedTuple):
     Attributes:
         metrics: by weights (:data:`WEIGHTS`), then by name.
         pictures: (4 H, W, 3) uint8 RGB each, of the better weights' first frames; on the first process only.
-        criterion: the metric whose smallest value is the best: abs_rel, or nll if only uncertainty is trained.
+        criterion: the metric whose smallest value is the best: abs_rel, or that of the only head that is trained.
         factors: by weights, the factor that calibrates the model's uncertainty on these frames; empty without it.
     """
 
@@ -68,7 +72,7 @@ def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
 
 def best_criterion(config: TrainingConfig) -> str:
     """Return the metric by which the best weights are chosen, the smaller the better."""
-    return "nll" if config.train_only == "uncertainty" else "abs_rel"
+    return {"all": "abs_rel", "uncertainty": "nll", "language": LABEL_ERROR}[config.train_only]
 
 
 class Validator:
@@ -114,11 +118,17 @@ class Validator:
         mode = self._model.training
         self._model.eval()
         try:
-            scores, pictures = self._score(on_frame)
+            scores, pictures, confusions = self._score(on_frame)
         finally:
             self._model.train(mode)
         everywhere = {weights: self._processes.gather(scores[weights]) for weights in WEIGHTS}
         metrics = {weights: mean_metrics(everywhere[weights]) for weights in WEIGHTS}
+        for weights, counted in confusions.items():
+            matrices = self._processes.gather([counted])
+            for other in matrices[1:]:
+                matrices[0].merge(other)
+            if matrices[0].pictures:
+                metrics[weights][LABEL_ERROR] = 1.0 - matrices[0].scores().mean_iou
         factors = {}
         for weights, found in everywhere.items():
             uncertain = [score.uncertainty for score in found if score.uncertainty is not None]
@@ -130,11 +140,14 @@ class Validator:
 
     def _score(
         self, on_frame: Callable[[], None]
-    ) -> tuple[dict[str, list[FrameScore]], dict[str, list[NDArray[np.uint8]]]]:
+    ) -> tuple[dict[str, list[FrameScore]], dict[str, list[NDArray[np.uint8]]], dict[str, ConfusionMatrix]]:
         scores: dict[str, list[FrameScore]] = {weights: [] for weights in WEIGHTS}
         pictures: dict[str, list[NDArray[np.uint8]]] = {weights: [] for weights in WEIGHTS}
+        confusions = {weights: ConfusionMatrix(self._config.model.language.vocabulary) for weights in WEIGHTS}
         for index, frame, estimates in self._predictions():
             for weights, estimate in estimates.items():
+                if estimate.labels is not None and frame.labels is not None:
+                    confusions[weights].add(estimate.labels, frame.labels)
                 scores[weights].append(
                     score_frame(index, self._frames.label(index), estimate, frame.depth, self._protocol)
                 )
@@ -142,7 +155,7 @@ class Validator:
                     fitted = self._protocol.fit(estimate.depth, frame.depth)
                     pictures[weights].append(comparison(frame.image, fitted, frame.depth, self._config.model.max_depth))
             on_frame()
-        return scores, pictures
+        return scores, pictures, confusions
 
     def _predictions(self) -> Iterator[tuple[int, RgbdFrame, dict[str, Estimate]]]:
         """Yield each frame's index, the frame, and one estimate for each set of weights."""
@@ -162,10 +175,20 @@ class Validator:
         )
         with torch.autocast(device.type, torch.bfloat16, enabled=self._config.runtime.bf16):
             output = self._model(inputs, auxiliary=False)
-        sigma = self._model.standard_deviation(output)
-        if sigma is None:
-            return [Estimate(depth) for depth in _maps(output.depth)]
-        return [Estimate(*maps) for maps in zip(_maps(output.depth), _maps(sigma), strict=True)]
+        sigma, dense = self._model.standard_deviation(output), output.dense
+        estimates = [Estimate(depth) for depth in _maps(output.depth)]
+        if sigma is not None:
+            estimates = [one._replace(uncertainty=of) for one, of in zip(estimates, _maps(sigma), strict=True)]
+        if dense is not None and self._config.model.language.vocabulary:
+            named = [_named(one, frame.depth.shape) for one, (_, frame) in zip(dense, batch, strict=True)]
+            estimates = [one._replace(labels=labels) for one, labels in zip(estimates, named, strict=True)]
+        return estimates
+
+
+def _named(dense: Tensor, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the likeliest name of each pixel, (H, W) uint8, of features (rows, columns, D)."""
+    likely = resize_bilinear(dense.float().permute(2, 0, 1)[None], size)[0].argmax(dim=0)
+    return np.asarray(likely.to(torch.uint8).cpu().numpy(), np.uint8)
 
 
 def _maps(maps: Tensor) -> list[NDArray[np.float32]]:

@@ -45,7 +45,7 @@ def test_maps_of_another_size_or_kind_are_refused_by_name(tmp_path):
 
 def test_labels_are_for_raw_drives_alone():
     assert any(
-        "labels: only for kind kitti_raw" in problem
+        "labels: only for kinds kitti_raw and cityscapes" in problem
         for problem in find_problems(SourceConfig, {"kind": "frames", "path": "a", "labels": ["road"]})
     )
 

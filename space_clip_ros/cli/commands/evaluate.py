@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import add_setting, add_settings, positive
 from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
+from space_clip_ros.cli.semantic_evaluation import run_semantic
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
@@ -92,6 +93,14 @@ def add_parser(subparsers: Any) -> None:
         help="also report how well depth's boundaries fit, and how much of the sky is called near; needs dense truth",
     )
     parser.add_argument(
+        "--semantic",
+        action="store_true",
+        help="instead of depth, score what the model's language features call each pixel; needs sources with labels",
+    )
+    parser.add_argument(
+        "--queries", type=Path, metavar="FILE", help="with --semantic: the classes' vectors, of space_clip text"
+    )
+    parser.add_argument(
         "--temporal", action="store_true", help="also report how steady depth is from frame to consecutive frame"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
@@ -122,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
     protocol = _protocol(args, config)
     with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
         frames = _frames(args.data, config)
+        if args.semantic:
+            return run_semantic(args, predictor, frames)
         groups = _groups(args.by, frames)
         scale = _scale(args, protocol, frames)
         predict = flip_averaged(predictor) if args.flip else predictor

@@ -1,0 +1,127 @@
+"""``evaluate --semantic``: how well a model's language features name what is in view, and place it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from space_clip_ros.cli.console import progress_bar, say
+from space_clip_ros.config import SemanticConfig
+from space_clip_ros.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from space_clip_ros.config import LanguageConfig
+    from space_clip_ros.data.collection import FrameCollection
+    from space_clip_ros.evaluation.segmentation import SegmentationScores
+    from space_clip_ros.inference.predictor import Predictor
+    from space_clip_ros.language.queries import QuerySet
+    from space_clip_ros.perception.object_errors import PlacedObjects
+
+_OBJECTS = ("car", "person")
+
+
+def run_semantic(args: argparse.Namespace, predictor: Predictor, frames: FrameCollection) -> int:
+    """Label every frame, print the scores and write them where ``--json`` says.
+
+    Raises:
+        DataError: the frames have no labels.
+        InputError: the model has no features of patches, or they have no names for the classes.
+    """
+    from space_clip_ros.files import write_whole
+
+    names = frames.classes
+    if not names:
+        raise DataError(args.data, "no validation source reads labels", "give it labels: [road, car, ...]")
+    language = _language(predictor)
+    queries = _queries(args.queries, names, language)
+    scores, objects = _measure(predictor, language, frames, queries)
+    info = predictor.info
+    say(f"{info.name} ({info.backend}), {scores.pictures} pictures, {len(names)} classes, one pass")
+    say(f"  mIoU {scores.mean_iou:.4f}, {scores.accuracy:.1%} of the pixels")
+    for name, value in scores.iou.items():
+        say(f"  {value:9.4f}  {name}")
+    for name, placed in objects.items():
+        say(
+            f"  {name}: {placed.found} of {placed.true} found among {placed.detections} detections, "
+            f"distance off by {placed.distance_error:.1%} in the median"
+        )
+    if args.json:
+        report = {"model": info.name, "backend": info.backend, **dataclasses.asdict(scores)}
+        report["objects"] = {name: dataclasses.asdict(placed) for name, placed in objects.items()}
+        write_whole(args.json, json.dumps(report, indent=2).encode() + b"\n")
+    return 0
+
+
+def _language(predictor: Predictor) -> LanguageConfig:
+    language = predictor.info.language
+    if language is None or "dense" not in language.outputs:
+        raise InputError(
+            f"model {predictor.info.name}", "gives no features of patches", "export it with --outputs depth dense"
+        )
+    return language
+
+
+def _queries(file: Path | None, names: tuple[str, ...], language: LanguageConfig) -> QuerySet:
+    """Return the classes as queries, in their order and without background: every pixel gets one of them."""
+    from space_clip_ros.language.queries import QuerySet, closed_queries
+
+    if language.vocabulary:
+        found = closed_queries(names, language)
+    elif file is None:
+        raise InputError("--queries", "is needed: this model's classes can be any text", "make it with space_clip text")
+    else:
+        found = QuerySet.read(file)
+        found.check(language)
+        if missing := [name for name in names if name not in found.names]:
+            raise InputError(file, f"has no query {', '.join(map(repr, missing))}", "make it with all classes' names")
+    order = [(*found.names, *found.background).index(name) for name in names]
+    return QuerySet(names, (), found.vectors[order], found.tower)
+
+
+def _measure(
+    predictor: Predictor, language: LanguageConfig, frames: FrameCollection, queries: QuerySet
+) -> tuple[SegmentationScores, dict[str, PlacedObjects]]:
+    import numpy as np
+
+    from space_clip_ros.evaluation.segmentation import ConfusionMatrix
+    from space_clip_ros.language.queries import QuerySet
+    from space_clip_ros.language.scores import patch_probabilities, sample
+    from space_clip_ros.perception.focal_scaling import focal_scaling
+    from space_clip_ros.perception.object_errors import ObjectErrors
+
+    matrix = ConfusionMatrix(queries.names)
+    counted = [name for name in _OBJECTS if name in queries.names]
+    errors = ObjectErrors(queries.names, counted)
+    asked = [queries.names.index(name) for name in counted]
+    others = [index for index in range(len(queries.names)) if index not in asked]
+    background = tuple(queries.names[index] for index in others)
+    split = QuerySet(tuple(counted), background, queries.vectors[[*asked, *others]], queries.tower)
+    with progress_bar(len(frames), "evaluating") as bar:
+        for index in range(len(frames)):
+            frame = frames[index]
+            prediction = predictor.run(frame.image)
+            if frame.labels is None or prediction.dense is None:
+                raise DataError(frames.label(index), "has no labels", "give its source labels: [road, car, ...]")
+            height, width = frame.labels.shape
+            patches = patch_probabilities(prediction.dense, queries, language.logit_scale)
+            rows, columns = ((np.arange(size) + 0.5) / size for size in (height, width))
+            matrix.add(sample(patches, rows, columns)[:-1].argmax(axis=0), frame.labels)
+            if counted and frame.camera is not None and np.isfinite(frame.depth).any():
+                factor = focal_scaling("auto", frame.camera, predictor.info.training_camera).factor
+                errors.add(
+                    prediction.dense,
+                    split,
+                    language.logit_scale,
+                    prediction.depth * np.float32(factor),
+                    frame.labels,
+                    frame.depth,
+                    frame.camera,
+                    SemanticConfig(),
+                )
+            bar.update()
+    placed = {name: found for name, found in errors.result().items() if found.true}
+    return matrix.scores(), placed
