@@ -387,6 +387,44 @@ class ScaleConfig:
 
 
 @dataclass(frozen=True)
+class SemanticConfig:
+    """What is looked for by name, with models that give language features."""
+
+    queries: tuple[str, ...] = setting(
+        (), "what to look for, e.g. [car, person]; semantic/query changes it at run time. Empty for all of query_file"
+    )
+    query_file: str = setting(
+        "",
+        "file of queries written by space_clip text, or a text tower (.onnx) that encodes any query; models with a "
+        "closed list of names need none",
+    )
+    background: tuple[str, ...] = setting(
+        (),
+        "what queries compete with and is never reported, e.g. [road, sky, wall]; empty for query_file's own and its "
+        "other names. With a closed list of names it is always the names that are not asked for",
+    )
+    threshold: float = setting(
+        0.5,
+        "least probability of a label, in the softmax over queries and background",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    temperature: float = setting(
+        1.0,
+        "softens the probabilities: the model's logit_scale is divided by this before it multiplies the cosines; above "
+        "1 they are closer to each other, below 1 further apart",
+        minimum=0.01,
+        maximum=100.0,
+    )
+    min_patches: float = setting(
+        1.0,
+        "smallest detection, by its area in patches of the model; fractions are allowed",
+        minimum=0.0,
+        maximum=1e4,
+    )
+
+
+@dataclass(frozen=True)
 class DiagnosticsConfig:
     """How often ``/diagnostics`` is published, and when it warns."""
 
@@ -475,6 +513,7 @@ class NodeConfig:
     color: ColorConfig = group(ColorConfig, "colour picture")
     obstacles: ObstaclesConfig = group(ObstaclesConfig, "obstacles")
     scan: ScanConfig = group(ScanConfig, "planar scan")
+    semantic: SemanticConfig = group(SemanticConfig, "queries by name")
     max_age: float = setting(0.0, "drop images older than this on arrival, seconds; 0 for never", minimum=0.0)
     diagnostics: DiagnosticsConfig = group(DiagnosticsConfig, "diagnostics")
     autostart: bool = setting(True, "configure and activate at start, without a lifecycle manager", read_only=True)

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "evaluation": {"data", "inference"},
     "training": {"model", "data", "evaluation"},
     "perception": {"inference", "language"},
-    "ros": {"messages", "perception", "inference", "data", "evaluation"},
+    "ros": {"messages", "perception", "inference", "language", "data", "evaluation"},
     "tools": ROOMS,
     "cli": ROOMS - {"ros"},
 }

@@ -17,10 +17,18 @@ from space_clip_ros.tools.bags.options import STORAGES
 _SHARED = ("model", "backend", "device", "precision", "focal_scaling")
 """Settings that are options of their own, for image files and for bags."""
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
-_OUTPUTS = ("points", "color", "uncertainty", "obstacles", "scan")
+_OUTPUTS = {
+    **{name: (f"depth/{name}",) for name in ("points", "color", "uncertainty", "obstacles", "scan")},
+    "labels": ("semantic/labels", "semantic/confidence", "semantic/label_info"),
+    "detections": ("semantic/detections", "semantic/markers"),
+    "tokens": ("semantic/tokens",),
+    "embedding": ("semantic/embedding",),
+}
+"""The topics that each option adds."""
 _ONLY_BAGS = {
     "image": "--image",
     **{name: f"--{name}" for name in _OUTPUTS},
+    "query": "--query",
     "params_file": "--params-file",
     "scale_points": "--scale-points",
 }
@@ -39,8 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bags = parser.add_argument_group("bags", "space_clip predict --bag drive_0005 --out drive_0005_depth --points")
     bags.add_argument("--bag", type=Path, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
     bags.add_argument("--image", nargs="+", metavar="TOPIC", help="image topics (default: the only one there is)")
-    for name in _OUTPUTS:
-        bags.add_argument(f"--{name}", action="store_true", help=f"also add depth/{name}")
+    for name, topics in _OUTPUTS.items():
+        bags.add_argument(f"--{name}", action="store_true", help=f"also add {', '.join(topics)}")
+    bags.add_argument("--query", nargs="+", metavar="NAME", help="what labels and detections look for")
     bags.add_argument("--storage", choices=STORAGES, help="file format of the new bag (default: the bag's own)")
     bags.add_argument(
         "--scale-points",
@@ -75,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_of(args)
     outputs = ["depth/image", "depth/camera_info"]
-    outputs += [f"depth/{name}" for name in _OUTPUTS if getattr(args, name)]
+    outputs += [topic for name, topics in _OUTPUTS.items() if getattr(args, name) for topic in topics]
     if args.scan and settings.scan.frame_id:
         raise ConfigError("scan.frame_id", "needs TF, which is not read from bags", "leave it empty")
     options = PredictionOptions(
@@ -113,6 +122,8 @@ def settings_of(args: argparse.Namespace) -> NodeConfig:
     """
     settings = _read(args.params_file) if args.params_file else NodeConfig()
     given = {name: getattr(args, name) for name in _SHARED if getattr(args, name) is not None}
+    if args.query:
+        given["semantic"] = dataclasses.replace(settings.semantic, queries=tuple(args.query))
     return dataclasses.replace(settings, **given)
 
 

@@ -47,6 +47,18 @@ class PixelGrid:
         # Copies whole pixels; a slice would copy each of a pixel's values by itself, in twice the time.
         return rows.take(np.arange(first, image.shape[1], self.columns), axis=1)
 
+    def shares(self, height: int, width: int, stride: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where the picked pixels lie in an image: their middles as shares of its height and of its width.
+
+        Args:
+            height: of the image, pixels.
+            width: of the image, pixels.
+            stride: take every n-th of the picked pixels, as a cloud does.
+        """
+        rows = np.arange(_first(self.rows), height, self.rows)[::stride]
+        columns = np.arange(_first(self.columns), width, self.columns)[::stride]
+        return (rows + 0.5) / height, (columns + 0.5) / width
+
     def camera(self, camera: PinholeCamera) -> PinholeCamera:
         """Return the camera whose pixels are the picked ones.
 

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
 """Message types as Humble has them; those used here have been the same on the wire ever since."""
+
+# vision_msgs is none of ROS's own packages. Fields as in its versions 4.0 and 4.1, of Humble and later.
+_VISION = {
+    "BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size",
+    "Detection3D": "std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox3D bbox\nstring id",
+    "Detection3DArray": "std_msgs/Header header\nDetection3D[] detections",
+    "LabelInfo": "std_msgs/Header header\nVisionClass[] class_map\nfloat32 threshold",
+    "ObjectHypothesis": "string class_id\nfloat64 score",
+    "ObjectHypothesisWithPose": "ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose",
+    "VisionClass": "uint16 class_id\nstring class_name",
+}
+for _name, _fields in _VISION.items():
+    TYPES.register(get_types_from_msg(_fields, f"vision_msgs/msg/{_name}"))
 
 
 class BagTypes:

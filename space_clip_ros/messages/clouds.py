@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,7 +40,30 @@ def cloud_from_points(points: NDArray[np.float32], header: Any, types: MessageTy
         )
     if not dense and not points.size:
         raise InputError(f"points of an organised cloud must not be empty, got {points.shape}")
-    return _cloud(points[None] if dense else points, _FIELDS[: points.shape[-1]], dense, header, types)
+    fields = dict.fromkeys(_FIELDS[: points.shape[-1]], 1)
+    return _cloud(points[None] if dense else points, fields, dense, header, types)
+
+
+def cloud_from_tokens(
+    points: NDArray[np.float32], features: NDArray[np.float32], header: Any, types: MessageTypes = ROS
+) -> Any:
+    """Build an organised cloud of an image's patches: x, y, z, and ``feature``, one field of D numbers.
+
+    Args:
+        points: (rows, columns, 3) float32 x y z in metres, NaN where invalid.
+        features: (rows, columns, D) float32.
+        header: ``std_msgs/Header``, shared.
+        types: where the message's class comes from.
+
+    Raises:
+        InputError: shapes that do not fit together, or another dtype.
+    """
+    if points.shape[:-1] != features.shape[:-1] or points.ndim != 3 or points.shape[-1] != 3 or not features.size:
+        raise InputError(f"tokens need (h, w, 3) points and (h, w, D) features, got {points.shape}, {features.shape}")
+    if points.dtype != np.float32 or features.dtype != np.float32:
+        raise InputError(f"tokens must be float32, got {points.dtype} and {features.dtype}")
+    fields = {"x": 1, "y": 1, "z": 1, "feature": features.shape[-1]}
+    return _cloud(np.concatenate([points, features], axis=-1), fields, False, header, types)
 
 
 def cloud_from_scan(scan: NDArray[np.float32], header: Any, types: MessageTypes = ROS) -> Any:
@@ -55,7 +80,7 @@ def cloud_from_scan(scan: NDArray[np.float32], header: Any, types: MessageTypes 
     if scan.ndim != 2 or scan.shape[1] != 4 or scan.dtype != np.float32:
         raise InputError(f"scan must be an (N, 4) float32 array, got {scan.shape} {scan.dtype}")
     dense = bool(np.isfinite(scan[:, :3]).all())
-    return _cloud(scan[None], ("x", "y", "z", "intensity"), dense, header, types)
+    return _cloud(scan[None], dict.fromkeys(("x", "y", "z", "intensity"), 1), dense, header, types)
 
 
 def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
@@ -136,14 +161,17 @@ def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": point_step})
 
 
-def _cloud(values: NDArray[np.float32], names: tuple[str, ...], dense: bool, header: Any, types: MessageTypes) -> Any:
-    """Build the cloud of (h, w, len(names)) float32 values."""
+def _cloud(
+    values: NDArray[np.float32], counts: Mapping[str, int], dense: bool, header: Any, types: MessageTypes
+) -> Any:
+    """Build the cloud of (h, w, n) float32 values; the fields have ``counts`` of them, n together."""
+    offsets = itertools.accumulate(counts.values(), initial=0)
     fields = [
-        types.make("sensor_msgs/msg/PointField", name=name, offset=4 * index, datatype=_FLOAT32, count=1)
-        for index, name in enumerate(names)
+        types.make("sensor_msgs/msg/PointField", name=name, offset=4 * offset, datatype=_FLOAT32, count=count)
+        for (name, count), offset in zip(counts.items(), offsets, strict=False)
     ]
     height, width = values.shape[:2]
-    point_step = 4 * len(names)
+    point_step = 4 * values.shape[-1]
     return types.make(
         "sensor_msgs/msg/PointCloud2",
         header=header,

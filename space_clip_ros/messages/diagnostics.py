@@ -129,6 +129,9 @@ class DepthValues(Values):
         ground_height_m: the camera's height above it.
         ground_tilt_deg: angle between it and the camera's own level.
         obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
+        queries: what is looked for by name, with commas between; left out if nothing.
+        queries_problem: what is wrong with the newest query, so that those before it stay; left out if nothing.
+        semantic_problem: why outputs of language do not come out; left out if they do.
         memory_mib: resident memory of the process, MiB.
         device_memory_mib: device memory held for the model, MiB.
         image_topic: resolved name.
@@ -178,6 +181,9 @@ class DepthValues(Values):
     ground_height_m: float | None = value("{:.3f}")
     ground_tilt_deg: float | None = value("{:.2f}")
     obstacles_note: str | None = value()
+    queries: str | None = value()
+    queries_problem: str | None = value()
+    semantic_problem: str | None = value()
     memory_mib: float | None = value("{:.1f}")
     device_memory_mib: float | None = value("{:.1f}")
     image_topic: str | None = value()

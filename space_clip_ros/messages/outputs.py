@@ -13,9 +13,15 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from space_clip_ros.messages.camera_info import camera_info_from_camera
-from space_clip_ros.messages.clouds import cloud_from_points
+from space_clip_ros.messages.clouds import cloud_from_points, cloud_from_tokens
 from space_clip_ros.messages.images import header_at, image_from_array
 from space_clip_ros.messages.laser_scans import laser_scan_from_scan
+from space_clip_ros.messages.semantics import (
+    detections_from_objects,
+    label_info_from_names,
+    markers_from_objects,
+    multi_array_from_embedding,
+)
 from space_clip_ros.messages.types import ROS, MessageTypes
 
 
@@ -27,11 +33,15 @@ class OutputTopic:
         topic: relative name of the topic.
         kind: its message type.
         build: makes the message of the output's value, a header and message types.
+        latched: whether late subscribers get the newest message: it is published when it changes, not with each image.
+        optional: whether its message package may be missing; then the other outputs go on without it.
     """
 
     topic: str
     kind: str
     build: Callable[[Any, Any, MessageTypes], Any]
+    latched: bool = False
+    optional: bool = False
 
 
 def _camera_info(camera: Any, header: Any, types: MessageTypes) -> Any:
@@ -39,12 +49,20 @@ def _camera_info(camera: Any, header: Any, types: MessageTypes) -> Any:
 
 
 def _image(pixels: NDArray[Any], header: Any, types: MessageTypes) -> Any:
-    encoding = {"float32": "32FC1", "uint16": "16UC1", "uint8": "rgb8"}[pixels.dtype.name]
+    encoding = {"float32": "32FC1", "uint16": "16UC1", "uint8": "rgb8" if pixels.ndim == 3 else "mono8"}[
+        pixels.dtype.name
+    ]
     return image_from_array(pixels, encoding, header, types)
+
+
+def _tokens(tokens: Any, header: Any, types: MessageTypes) -> Any:
+    return cloud_from_tokens(tokens.points, tokens.features, header, types)
 
 
 CAMERA_INFO = "camera_info"
 """The output that is a camera and no array: it is known before depth is."""
+LABEL_INFO = "label_info"
+"""The output that names the labels: it changes with the queries, not with the images."""
 
 TOPICS: dict[str, OutputTopic] = {
     "depth": OutputTopic("depth/image", "sensor_msgs/msg/Image", _image),
@@ -54,6 +72,17 @@ TOPICS: dict[str, OutputTopic] = {
     "uncertainty": OutputTopic("depth/uncertainty", "sensor_msgs/msg/Image", _image),
     "obstacles": OutputTopic("depth/obstacles", "sensor_msgs/msg/PointCloud2", cloud_from_points),
     "scan": OutputTopic("depth/scan", "sensor_msgs/msg/LaserScan", laser_scan_from_scan),
+    "labels": OutputTopic("semantic/labels", "sensor_msgs/msg/Image", _image),
+    "confidence": OutputTopic("semantic/confidence", "sensor_msgs/msg/Image", _image),
+    LABEL_INFO: OutputTopic(
+        "semantic/label_info", "vision_msgs/msg/LabelInfo", label_info_from_names, latched=True, optional=True
+    ),
+    "detections": OutputTopic(
+        "semantic/detections", "vision_msgs/msg/Detection3DArray", detections_from_objects, optional=True
+    ),
+    "markers": OutputTopic("semantic/markers", "visualization_msgs/msg/MarkerArray", markers_from_objects),
+    "tokens": OutputTopic("semantic/tokens", "sensor_msgs/msg/PointCloud2", _tokens),
+    "embedding": OutputTopic("semantic/embedding", "std_msgs/msg/Float32MultiArray", multi_array_from_embedding),
 }
 
 

@@ -20,6 +20,7 @@ from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.outputs import OUTPUTS
 from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.perception.scale import ScaleEstimate
+from space_clip_ros.perception.semantics import LanguageFeatures
 
 ENGINE = "engine"
 """Stage of the model's run; the model's own stages are ``engine/NAME``."""
@@ -118,8 +119,24 @@ class DepthCore:
             metres = grid.of(metres)
         if estimate is not None and estimate.factor != 1.0:
             metres, scale = metres * np.float32(estimate.factor), scale * estimate.factor
-        deviation = prediction.relative_deviation
-        return DepthFrame(request, prepared.rgb, metres, scale, self._projector, focal, estimate, grid, deviation)
+        return DepthFrame(
+            request,
+            prepared.rgb,
+            metres,
+            scale,
+            self._projector,
+            focal,
+            estimate,
+            grid,
+            prediction.relative_deviation,
+            self._features(prediction),
+        )
+
+    def _features(self, prediction: Prediction) -> LanguageFeatures | None:
+        language = self._model.info.language
+        if language is None:
+            return None
+        return LanguageFeatures(prediction.embedding, prediction.dense, language.logit_scale)
 
 
 def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, Any]]:

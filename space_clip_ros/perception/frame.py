@@ -15,14 +15,17 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector, without_discontinuities
 from space_clip_ros.geometry.depth import invalidate, resize_bilinear
+from space_clip_ros.geometry.detections import DetectedObject
 from space_clip_ros.geometry.ground_plane import up_vector
 from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
+from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.ground import Ground, GroundTracker, Mount
 from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
 from space_clip_ros.perception.scale_evidence import CameraMount
+from space_clip_ros.perception.semantics import LanguageFeatures, SemanticGrid, Tokens, place_tokens
 from space_clip_ros.perception.stopwatch import Stopwatch
 
 Allocate: TypeAlias = Callable[[str, tuple[int, ...], DTypeLike], NDArray[Any]]
@@ -67,6 +70,7 @@ class DepthRequest:
         scan_pose: (4, 4) the camera's pose in ``scan.frame_id``, or why it is not known; None where there is no such
             frame.
         scale: how to find a metric scale; None to leave depth as the model and the settings make it.
+        queries: what is looked for by name; None for nothing.
     """
 
     rgb: NDArray[np.uint8]
@@ -79,6 +83,7 @@ class DepthRequest:
     ground: GroundTracker = field(default_factory=GroundTracker)
     scan_pose: NDArray[np.float64] | str | None = None
     scale: ScaleRequest | None = None
+    queries: QuerySet | None = None
 
 
 def obstacle_limits(settings: NodeConfig) -> ObstacleLimits:
@@ -106,12 +111,14 @@ class DepthFrame:
         grid: the image's pixels that have depth.
         relative_deviation: float32, one standard deviation as a share of depth, a map of any size over the whole image;
             None where the model gives none.
+        features: what the model says of the image in a space that it shares with words; None if nothing.
 
     Attributes:
         request: as given.
         scale: as given.
         focal: as given.
         estimate: the metric scale in ``scale``; None where none was asked for.
+        features: as given.
         left_out: why an output that was asked for was not made, by its name.
     """
 
@@ -126,6 +133,7 @@ class DepthFrame:
         estimate: ScaleEstimate | None = None,
         grid: PixelGrid = EVERY_PIXEL,
         relative_deviation: NDArray[np.float32] | None = None,
+        features: LanguageFeatures | None = None,
     ) -> None:
         """Keep the arguments."""
         self.request = request
@@ -134,6 +142,7 @@ class DepthFrame:
         self.scale = scale
         self.focal = focal
         self.estimate = estimate
+        self.features = features
         self.left_out: dict[str, str] = {}
         self._metres = metres
         self._relative_deviation = relative_deviation
@@ -207,6 +216,43 @@ class DepthFrame:
         return find_obstacles(
             self.solid_depth, camera, plane, limits, self.settings.points.stride, uncertainty=self.uncertainty
         )
+
+    @functools.cached_property
+    def semantics(self) -> SemanticGrid:
+        """What the queries make of the image, on every ``points.stride``-th pixel, as the cloud has them.
+
+        Raises:
+            ValueError: the model gives no features of patches, or nothing is looked for.
+        """
+        features, queries = self.features, self.request.queries
+        if features is None or features.dense is None or queries is None:
+            raise ValueError("labels need features of patches, and queries")
+        height, width = self._image.shape[:2]
+        rows, columns = self._grid.shares(height, width, self.settings.points.stride)
+        return SemanticGrid(features.dense, queries, self.settings.semantic, features.logit_scale, rows, columns)
+
+    @functools.cached_property
+    def objects(self) -> list[DetectedObject]:
+        """What the queries found, with boxes in the camera's optical frame.
+
+        Raises:
+            ValueError: the camera is unknown, or as :attr:`semantics`.
+        """
+        projector = self.projector(self.settings.points.stride)
+        if projector is None:
+            raise ValueError("boxes need their camera")
+        return self.semantics.objects(projector.project(self.solid_depth, tested=True))
+
+    @functools.cached_property
+    def tokens(self) -> Tokens:
+        """The image's patches in space.
+
+        Raises:
+            ValueError: the camera is unknown, or the model gives no features of patches.
+        """
+        if self.camera is None or self.features is None or self.features.dense is None:
+            raise ValueError("tokens need their camera and features of patches")
+        return place_tokens(self.features.dense, self.depth, self.camera)
 
     def unbounded_depth(self) -> NDArray[np.float32]:
         """Return :attr:`depth` without its upper limit: what lies beyond the range is known to be far, not unknown."""

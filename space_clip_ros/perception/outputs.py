@@ -13,9 +13,11 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import without_discontinuities
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
+from space_clip_ros.geometry.detections import DetectedObject
 from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.perception.frame import DepthFrame, obstacle_limits
+from space_clip_ros.perception.semantics import Tokens
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,38 @@ class Output:
         needs_camera: whether the camera's intrinsics must be known for it.
         needs_ground: whether it is made of what stands above the ground.
         needs_uncertainty: whether the model must say how far off depth may be.
+        needs_feature: which language feature the model must give, ``dense`` or ``embedding``; empty for none.
+        needs_queries: whether something must be looked for by name.
     """
 
     compute: Callable[[DepthFrame], Any]
     needs_camera: bool = False
     needs_ground: bool = False
     needs_uncertainty: bool = False
+    needs_feature: str = ""
+    needs_queries: bool = False
+
+
+@dataclass(frozen=True)
+class Available:
+    """What there is for one image.
+
+    Attributes:
+        camera: whether its intrinsics are known.
+        uncertainty: whether the model says how far off depth may be.
+        features: the language features that the model gives.
+        queries: whether something is looked for by name.
+    """
+
+    camera: bool
+    uncertainty: bool = False
+    features: Collection[str] = ()
+    queries: bool = False
+
+    @classmethod
+    def of(cls, model: ModelInfo, camera: bool, queries: bool) -> Available:
+        """Return what there is with a model."""
+        return cls(camera, model.uncertainty, language_outputs(model), queries)
 
 
 def depth(frame: DepthFrame) -> NDArray[Any]:
@@ -130,6 +158,33 @@ def scan(frame: DepthFrame) -> PlanarScan | None:
     return replace(made, frame_id=settings.scan.frame_id, scan_time=frame.ground.interval_s)
 
 
+def labels(frame: DepthFrame) -> NDArray[np.uint8]:
+    """Return each cloud pixel's query, (h, w) uint8, 255 where there is none."""
+    return frame.semantics.labels
+
+
+def confidence(frame: DepthFrame) -> NDArray[np.uint8]:
+    """Return the probability of each cloud pixel's label times 255, (h, w) uint8, 0 where there is none."""
+    return frame.semantics.confidence
+
+
+def detections(frame: DepthFrame) -> list[DetectedObject]:
+    """Return what the queries found, with boxes in the camera's optical frame, metres."""
+    return frame.objects
+
+
+def tokens(frame: DepthFrame) -> Tokens:
+    """Return the image's patches in space, with their features."""
+    return frame.tokens
+
+
+def embedding(frame: DepthFrame) -> NDArray[np.float32]:
+    """Return the image's own feature, (D,) float32 of length 1."""
+    if frame.features is None or frame.features.embedding is None:
+        raise ValueError("the model gives no embedding")
+    return frame.features.embedding
+
+
 # In the order in which they are made: depth first, as most wait for it, and a cloud takes the bus for longer.
 OUTPUTS: dict[str, Output] = {
     "depth": Output(depth),
@@ -138,19 +193,55 @@ OUTPUTS: dict[str, Output] = {
     "uncertainty": Output(uncertainty, needs_uncertainty=True),
     "obstacles": Output(obstacles, needs_camera=True, needs_ground=True),
     "scan": Output(scan, needs_camera=True, needs_ground=True),
+    "labels": Output(labels, needs_feature="dense", needs_queries=True),
+    "confidence": Output(confidence, needs_feature="dense", needs_queries=True),
+    "detections": Output(detections, needs_camera=True, needs_feature="dense", needs_queries=True),
+    "markers": Output(detections, needs_camera=True, needs_feature="dense", needs_queries=True),
+    "tokens": Output(tokens, needs_camera=True, needs_feature="dense"),
+    "embedding": Output(embedding, needs_feature="embedding"),
 }
 
 
-def makeable(names: Iterable[str], camera_known: bool, uncertainty_known: bool = False) -> tuple[str, ...]:
+def makeable(names: Iterable[str], there: Available) -> tuple[str, ...]:
     """Return those of the names that are outputs and can be made, in the order in which they are made."""
     wanted = set(names)
     return tuple(
         name
         for name, output in OUTPUTS.items()
         if name in wanted
-        and (camera_known or not output.needs_camera)
-        and (uncertainty_known or not output.needs_uncertainty)
+        and (there.camera or not output.needs_camera)
+        and (there.uncertainty or not output.needs_uncertainty)
+        and (not output.needs_feature or output.needs_feature in there.features)
+        and (there.queries or not output.needs_queries)
     )
+
+
+def language_outputs(model: ModelInfo) -> tuple[str, ...]:
+    """Return which language features a model gives: some of ``dense`` and ``embedding``."""
+    return () if model.language is None else model.language.outputs
+
+
+def lacking_features(names: Iterable[str], model: ModelInfo) -> tuple[str, ...]:
+    """Return those of the outputs that need language features which a model does not give."""
+    given = ("", *language_outputs(model))
+    return tuple(name for name in names if name in OUTPUTS and OUTPUTS[name].needs_feature not in given)
+
+
+def without_features(names: Iterable[str], model: ModelInfo) -> str:
+    """Return a sentence with the outputs that a model cannot give for want of language features; empty if none."""
+    lost = lacking_features(names, model)
+    if not lost:
+        return ""
+    lacking = (
+        sorted({OUTPUTS[name].needs_feature for name in lost}) if language_outputs(model) else ["language features"]
+    )
+    topics = " and ".join(f"semantic/{name}" for name in lost)
+    return f"model {model.name} gives no {' and '.join(lacking)}: {topics} left out"
+
+
+def need_queries(names: Iterable[str]) -> bool:
+    """Return whether any of the outputs is of what is looked for by name."""
+    return any(name in OUTPUTS and OUTPUTS[name].needs_queries for name in names)
 
 
 def without_uncertainty(names: Collection[str], settings: NodeConfig, model: ModelInfo) -> str:

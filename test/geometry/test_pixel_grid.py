@@ -64,3 +64,13 @@ def test_steps_below_one(steps: tuple[int, int]) -> None:
 def test_an_image_without_a_picked_pixel() -> None:
     with pytest.raises(InputError, match="at least 1x1"):
         PixelGrid(1, 9).camera(PinholeCamera(4, 4, 1.0, 1.0, 1.5, 1.5))
+
+
+def test_shares_are_the_middles_of_the_picked_pixels():
+    rows, columns = PixelGrid(2, 3).shares(8, 9)
+    # Rows 0, 2, 4, 6 and columns 1, 4, 7.
+    np.testing.assert_allclose(rows * 8 - 0.5, [0, 2, 4, 6])
+    np.testing.assert_allclose(columns * 9 - 0.5, [1, 4, 7])
+    assert [len(one) for one in PixelGrid(2, 3).shares(8, 9, stride=2)] == [2, 2]
+    image = np.arange(72).reshape(8, 9)
+    np.testing.assert_array_equal(PixelGrid(2, 3).of(image)[:, 0], rows * 72 - 4.5 + 1)

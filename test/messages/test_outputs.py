@@ -6,20 +6,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.detections import DetectedObject
 from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages import header_at, points_from_cloud, stored_pixels
-from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages
+from space_clip_ros.messages.outputs import CAMERA_INFO, LABEL_INFO, TOPICS, OutputMessages
 from space_clip_ros.messages.types import message_class
 from space_clip_ros.perception.outputs import OUTPUTS
+from space_clip_ros.perception.semantics import Tokens
 
 RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.random((5, 7, 4), np.float32)
 POINTS[0, 0, :3] = np.nan
 SCAN = PlanarScan(np.array([1.5, np.inf, 4.0], np.float32), -0.5, 0.25, 0.125, 30.0, np.eye(4))
+TOKENS = Tokens(POINTS[..., :3], RANDOM.random((5, 7, 6), np.float32))
+FOUND = [DetectedObject(3, "car", 0.75, (1.0, 0.5, 8.0), (1.8, 1.4, 0.5), 12.0)]
 CAMERA = PinholeCamera(64, 48, 50.0, 52.0, 31.0, 23.0)
 
 
@@ -30,7 +34,7 @@ def header(frame_id: str = "camera") -> Header:
 
 
 def test_every_output_of_the_core_has_its_topic() -> None:
-    assert set(TOPICS) == {CAMERA_INFO, *OUTPUTS}
+    assert set(TOPICS) == {CAMERA_INFO, LABEL_INFO, *OUTPUTS}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,12 @@ def test_every_output_of_the_core_has_its_topic() -> None:
         ("obstacles", POINTS.reshape(-1, 4)[1:]),
         ("obstacles", np.empty((0, 3), np.float32)),
         ("scan", SCAN),
+        ("labels", RANDOM.integers(0, 256, (4, 6)).astype(np.uint8)),
+        ("confidence", RANDOM.integers(0, 256, (4, 6)).astype(np.uint8)),
+        ("markers", FOUND),
+        ("markers", []),
+        ("tokens", TOKENS),
+        ("embedding", RANDOM.random(9, np.float32)),
     ],
 )
 def test_ros_and_bags_get_the_same_bytes(name: str, value: Any) -> None:
@@ -55,8 +65,10 @@ def test_ros_and_bags_get_the_same_bytes(name: str, value: Any) -> None:
 
     ours = OutputMessages().message(name, value, header())
     theirs = OutputMessages(BAGS).message(name, value, header_at(7_000_000_009, "camera", BAGS))
-    kind = TOPICS[name].kind
-    assert deserialize_message(bytes(TYPES.serialize_cdr(theirs, kind)), message_class(kind)) == ours
+    kind = message_class(TOPICS[name].kind)
+    # Both as a subscriber sees them: on the way float64 becomes the field's float32.
+    received = deserialize_message(bytes(TYPES.serialize_cdr(theirs, TOPICS[name].kind)), kind)
+    assert received == deserialize_message(serialize_message(ours), kind)
 
 
 def test_arrays_written_into_their_memory_need_no_copy() -> None:

@@ -21,7 +21,7 @@ from space_clip_ros.inference.backend import Prediction
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.core import DepthCore, made_outputs
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
-from space_clip_ros.perception.outputs import OUTPUTS, makeable, need_camera, without_uncertainty
+from space_clip_ros.perception.outputs import OUTPUTS, Available, makeable, need_camera, without_uncertainty
 
 WIDTH, HEIGHT = 8, 6
 CAMERA = PinholeCamera(WIDTH, HEIGHT, 4.0, 5.0, 3.5, 2.5)
@@ -80,7 +80,9 @@ def picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 def request(view: RectifiedView = KNOWN, rgb: np.ndarray | None = None, **settings: Any) -> DepthRequest:
     # The recorded metres are those of a camera of six pixels; scaling for it has tests of its own.
     config = dataclasses.replace(NodeConfig(focal_scaling="never"), **settings)
-    return DepthRequest(picture() if rgb is None else rgb, view, config, makeable(OUTPUTS, view.camera is not None))
+    return DepthRequest(
+        picture() if rgb is None else rgb, view, config, makeable(OUTPUTS, Available(view.camera is not None))
+    )
 
 
 def outputs(frame: DepthFrame) -> dict[str, np.ndarray]:
@@ -315,8 +317,8 @@ def test_names_that_need_a_camera():
     assert need_camera(["camera_info"])
     assert need_camera(["depth", "points"])
     assert not need_camera(["depth", "color"])
-    assert makeable(["color", "camera_info", "points", "depth"], camera_known=True) == ("depth", "points", "color")
-    assert makeable(["color", "points"], camera_known=False) == ("color",)
+    assert makeable(["color", "camera_info", "points", "depth"], Available(camera=True)) == ("depth", "points", "color")
+    assert makeable(["color", "points"], Available(camera=False)) == ("color",)
 
 
 class UncertainModel(RecordedModel):
@@ -339,7 +341,7 @@ def uncertain() -> UncertainModel:
 def test_uncertainty_is_scaled_like_depth_and_invalid_where_depth_is(uncertain):
     core = DepthCore(uncertain)
     assert core.info.uncertainty
-    asked = dataclasses.replace(request(depth_scale=2.0), outputs=makeable(OUTPUTS, True, True))
+    asked = dataclasses.replace(request(depth_scale=2.0), outputs=makeable(OUTPUTS, Available(True, uncertainty=True)))
     (one,) = core.run([asked])
     made = outputs(one)
     assert list(made) == ["depth", "points", "color", "uncertainty"]

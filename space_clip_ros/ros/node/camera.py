@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
@@ -17,19 +18,29 @@ from space_clip_ros.geometry.rigid import Matrix
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
-from space_clip_ros.messages.outputs import CAMERA_INFO
+from space_clip_ros.messages.outputs import CAMERA_INFO, LABEL_INFO
+from space_clip_ros.messages.semantics import LabelNames
 from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
 from space_clip_ros.perception.core import DepthCore, made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.ground import Ground, GroundTracker
-from space_clip_ros.perception.outputs import makeable, need_camera, need_ground, without_uncertainty
+from space_clip_ros.perception.outputs import (
+    Available,
+    makeable,
+    need_camera,
+    need_ground,
+    need_queries,
+    without_features,
+    without_uncertainty,
+)
 from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.level_frame import LevelFrame
 from space_clip_ros.ros.node.publishers import Publishers
+from space_clip_ros.ros.node.queries import NOTHING_ASKED, Queries
 from space_clip_ros.ros.node.scale_inputs import ScaleInputs
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
@@ -72,6 +83,7 @@ class Camera:
         scheduler: takes each message.
         core: what turns the messages' images into depth.
         transforms: the node's.
+        queries: what the node looks for by name.
 
     Attributes:
         name: as given.
@@ -85,6 +97,8 @@ class Camera:
         estimate: the part of it that was found while running; None where ``scale.mode`` is none.
         ground: the newest image's ground; None as long as no output needed it.
         obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
+        semantic_problem: why outputs of language that are subscribed to do not come out; empty if they do.
+        missing_note: which of them never come out, as their message package is not installed; empty if none.
         rectification: how the newest image's distortion is handled.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
@@ -99,6 +113,7 @@ class Camera:
         scheduler: Scheduler[Job],
         core: DepthCore,
         transforms: Transforms,
+        queries: Queries,
     ) -> None:
         """Create the publishers; :meth:`start` subscribes."""
         self._node = node
@@ -109,6 +124,7 @@ class Camera:
         self._scheduler = scheduler
         self._core = core
         self._transforms = transforms
+        self._queries = queries
         self._level_frame = LevelFrame(node, log)
         self._prefix = f"{name}/" if name else ""
         self._compressed = settings().image_transport == "compressed"
@@ -120,6 +136,7 @@ class Camera:
         self.focal = FocalScaling()
         self.ground: Ground | None = None
         self.obstacles_note = ""
+        self.semantic_problem = self.missing_note = ""
         self._tracker = GroundTracker()
         self.estimate: ScaleEstimate | None = None
         self._scale_inputs = ScaleInputs(node, self._prefix, settings, log, transforms)
@@ -203,7 +220,9 @@ class Camera:
         self._explain(view, wanted, settings)
         if lost := without_uncertainty(wanted, settings, self._core.info):
             self._log.once(lost, lost)
-        outputs = makeable(wanted, view.camera is not None, self._core.info.uncertainty)
+        queries = self._queries.current
+        self._explain_semantics(wanted)
+        outputs = makeable(wanted, Available.of(self._core.info, view.camera is not None, queries is not None))
         if not outputs:
             # At most the camera is wanted, which needs no depth.
             self._publish_camera(self._core.camera(view, settings), message.header)
@@ -222,6 +241,7 @@ class Camera:
             stamp_s=stamp_ns(message) / 1e9 or None,
             ground=self._tracker,
             scan_pose=self._scan_pose(settings.scan.frame_id, header) if need_ground(outputs) else None,
+            queries=queries,
         )
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
@@ -242,6 +262,18 @@ class Camera:
             self.statistics.publish(self._age_ms(header.stamp), watch.stages_ms)
         else:
             self.statistics.drop(Drop.LEFT_OUT)
+
+    def name_labels(self) -> None:
+        """Publish what the labels' numbers mean, for those who subscribe now or later."""
+        queries = self._queries.current
+        if queries is None:
+            return
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        self.publishers.publish(LABEL_INFO, LabelNames(queries.names, self._settings().semantic.threshold), header)
+        if missing := self.publishers.missing:
+            topics = " and ".join(map(self.publishers.topic, missing))
+            self.missing_note = f"{topics} left out: {next(iter(missing.values()))}; the other outputs go on"
+            self._log.once("missing", self.missing_note)
 
     def lose(self, error: Exception) -> None:
         """Count and log an image that gave no depth."""
@@ -288,6 +320,16 @@ class Camera:
         if need_camera(wanted) or settings.focal_scaling == "always" or self.calibrations.frames:
             self.statistics.note(view.problem, no_camera_info=not self.calibrations.frames)
             self._log.warning("camera_info", view.consequence)
+
+    def _explain_semantics(self, wanted: tuple[str, ...]) -> None:
+        """Log and note why outputs of language that somebody subscribes to are not made."""
+        problem = without_features(wanted, self._core.info)
+        if not problem and self._queries.current is None and need_queries(wanted):
+            problem = self._queries.problem or NOTHING_ASKED
+        if problem:
+            self._log.once(problem, problem)
+            self.statistics.note(problem)
+        self.semantic_problem = problem
 
     def _explain_scale(self, frame: DepthFrame) -> None:
         """Log what is done about the scale: with the first image, and when it changes."""

@@ -163,8 +163,8 @@ class DepthNode(LifecycleNode):
 
     def _on_parameters(self, settings: NodeConfig) -> None:
         self._timer.timer_period_ns = int(settings.diagnostics.period * 1e9)
-        for camera in self._pipeline.cameras if self._pipeline is not None else ():
-            camera.follow_parameters()
+        if self._pipeline is not None:
+            self._pipeline.follow_parameters()
 
     def _hear_latched_info(self) -> None:
         for camera in self._pipeline.cameras if self._pipeline is not None else ():
@@ -185,7 +185,8 @@ class DepthNode(LifecycleNode):
 
     def _parts(self) -> NodeParts:
         cameras = self._pipeline.cameras if self._pipeline is not None else ()
-        return NodeParts(self._state, self._failure, self._model, {camera.name: camera for camera in cameras})
+        queries = self._pipeline.queries if self._pipeline is not None else None
+        return NodeParts(self._state, self._failure, self._model, {camera.name: camera for camera in cameras}, queries)
 
 
 def main(args: Sequence[str] | None = None) -> None:

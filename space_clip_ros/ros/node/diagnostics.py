@@ -71,7 +71,8 @@ def verdict(now: Situation) -> tuple[Level, str]:
         line = f"{snapshot.published_hz:.1f} Hz"
         if _plausible(snapshot.age_ms):
             line = f"{line}, {snapshot.age_ms[0]:.0f} ms from stamp to output (median)"
-        warnings = [*_clocks(now), *_crossed(now), *([_problem(now)] if snapshot.problem else [])]
+        problems = [_problem(now) if snapshot.problem else "", now.values.queries_problem or ""]
+        warnings = [*_clocks(now), *_crossed(now), *filter(None, problems)]
         return Level.WARN if warnings else Level.OK, "; ".join([line, *warnings])
     if not _recent(snapshot.seconds_since_image):
         return Level.WARN, _no_image(now)

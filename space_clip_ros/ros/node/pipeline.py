@@ -14,6 +14,7 @@ from space_clip_ros.perception.core import DepthCore
 from space_clip_ros.perception.frame import DepthRequest
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.camera import Camera, Job, WarmUp
+from space_clip_ros.ros.node.queries import Queries
 from space_clip_ros.ros.node.recovering_model import RecoveringModel
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
@@ -37,6 +38,7 @@ class Pipeline:
 
     Attributes:
         cameras: all of them.
+        queries: what the node looks for by name.
     """
 
     def __init__(
@@ -60,11 +62,22 @@ class Pipeline:
         )
         self._transforms = Transforms(node)
         self.cameras: list[Camera] = []
+        self.queries = Queries(node, lambda: model.info, settings, log, self._name_labels)
         try:
             for name, numbers in statistics.items():
                 own_log = ThrottledLog(node.get_logger(), prefix=f"{name}: " if name else "")
                 self.cameras.append(
-                    Camera(node, name, settings, numbers, own_log, self._scheduler, self._core, self._transforms)
+                    Camera(
+                        node,
+                        name,
+                        settings,
+                        numbers,
+                        own_log,
+                        self._scheduler,
+                        self._core,
+                        self._transforms,
+                        self.queries,
+                    )
                 )
         except Exception:
             self.destroy()
@@ -75,7 +88,14 @@ class Pipeline:
         self._model.reset()
         for camera in self.cameras:
             camera.start()
+        self.queries.start()
         self._scheduler.start()
+
+    def follow_parameters(self) -> None:
+        """Follow changed parameters."""
+        self.queries.follow()
+        for camera in self.cameras:
+            camera.follow_parameters()
 
     def stop(self) -> None:
         """Unsubscribe, drop waiting images, and let the worker finish its current ones.
@@ -85,6 +105,7 @@ class Pipeline:
         """
         for camera in self.cameras:
             camera.stop()
+        self.queries.stop()
         if not self._scheduler.stop(_STOP_S):
             raise BackendError(f"the model did not finish its image within {_STOP_S:g} s", remedy="restart the node")
 
@@ -127,6 +148,10 @@ class Pipeline:
             if request is not None:
                 accepted.append((camera, message.header, request))
         return accepted
+
+    def _name_labels(self) -> None:
+        for camera in self.cameras:
+            camera.name_labels()
 
     def _on_error(self, error: Exception) -> None:
         self._log.error("worker", f"frames left out: {describe(error)}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from space_clip_ros.libraries import import_error
 from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages, OutputTopic
 from space_clip_ros.messages.types import message_class
 from space_clip_ros.ros.common.qos import publisher_events, qos_overrides, with_events
@@ -25,6 +27,7 @@ class Publishers:
 
     Attributes:
         messages: makes the messages, and gives outputs their memory.
+        missing: why an output has no publisher, by its name: its message package is not installed.
     """
 
     def __init__(self, node: LifecycleNode, prefix: str, log: ThrottledLog) -> None:
@@ -34,9 +37,10 @@ class Publishers:
         self._log = log
         self.messages = OutputMessages()
         self._publishers: dict[str, Any] = {}
+        self.missing: dict[str, str] = {}
         try:
             for name, topic in TOPICS.items():
-                self._publishers[name] = self._create(topic)
+                self._add(name, topic)
         except Exception:
             self.destroy()
             raise
@@ -51,28 +55,51 @@ class Publishers:
         return TOPICS[name].topic
 
     def wanted(self) -> tuple[str, ...]:
-        """Return the names of the outputs that somebody subscribes to."""
-        return tuple(name for name, publisher in self._publishers.items() if publisher.get_subscription_count())
+        """Return the names of the outputs that somebody subscribes to; latched ones do not come with an image."""
+        return tuple(
+            name
+            for name, publisher in self._publishers.items()
+            if not TOPICS[name].latched and publisher.get_subscription_count()
+        )
 
     def subscribers(self) -> int:
-        """Return how many subscribers all outputs have together."""
-        return sum(publisher.get_subscription_count() for publisher in self._publishers.values())
+        """Return how many subscribers all outputs have together, without latched ones."""
+        return sum(
+            publisher.get_subscription_count()
+            for name, publisher in self._publishers.items()
+            if not TOPICS[name].latched
+        )
 
     def publish(self, name: str, value: Any, header: Any) -> None:
-        """Publish an output: an array, or a camera for ``camera_info``."""
-        self._publishers[name].publish(self.messages.message(name, value, header))
+        """Publish an output: an array, or a camera for ``camera_info``; nothing if its message is not installed."""
+        if name in self._publishers:
+            self._publishers[name].publish(self.messages.message(name, value, header))
 
     def destroy(self) -> None:
         """Destroy the publishers."""
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.popitem()[1])
 
+    def _add(self, name: str, output: OutputTopic) -> None:
+        try:
+            message_class(output.kind)
+        except ImportError as error:
+            if not output.optional:
+                raise
+            package = output.kind.partition("/")[0]
+            debian = f"ros-{os.environ.get('ROS_DISTRO', 'DISTRO')}-{package.replace('_', '-')}"
+            self.missing[name] = (
+                f"{import_error(error, package).problem}; apt has it as {debian}, ROS 2's wheels do not"
+            )
+            return
+        self._publishers[name] = self._create(output)
+
     def _create(self, output: OutputTopic) -> Any:
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
-            depth=_DEPTH,
+            depth=1 if output.latched else _DEPTH,
             reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.VOLATILE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if output.latched else DurabilityPolicy.VOLATILE,
         )
         name = f"{self._prefix}{output.topic}"
         return with_events(

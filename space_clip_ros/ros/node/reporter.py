@@ -17,6 +17,7 @@ from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.camera import Camera, image_topic, sibling_info_topic
 from space_clip_ros.ros.node.diagnostics import SILENT_S, Situation, status, verdict
 from space_clip_ros.ros.node.process_memory import resident_bytes
+from space_clip_ros.ros.node.queries import Queries
 from space_clip_ros.ros.node.recovering_model import RecoveringModel
 from space_clip_ros.ros.node.statistics import Statistics
 
@@ -33,12 +34,14 @@ class NodeParts:
         failure: why the last transition failed; empty if it did not.
         model: the loaded model, if it is loaded.
         cameras: by name; empty before they are configured.
+        queries: what the node looks for by name; None before it is configured.
     """
 
     state: NodeState
     failure: str
     model: RecoveringModel | None
     cameras: Mapping[str, Camera]
+    queries: Queries | None = None
 
 
 class Reporter:
@@ -113,7 +116,7 @@ class Reporter:
             snapshot=self._statistics[name].snapshot(),
             limits=self._settings().diagnostics,
             clock_set=self._node.get_clock().now().nanoseconds > 0,
-            values=self._values(model, camera, parts.state),
+            values=_with_semantics(self._values(model, camera, parts.state), camera, parts.queries),
         )
 
     def _publishers(self, topic: str) -> list[str]:
@@ -192,6 +195,17 @@ def _with_ground(values: DepthValues, camera: Camera) -> DepthValues:
         ground_height_m=plane.height_m if plane is not None else None,
         ground_tilt_deg=plane.tilt_deg if plane is not None else None,
         obstacles_note=camera.obstacles_note,
+    )
+
+
+def _with_semantics(values: DepthValues, camera: Camera | None, queries: Queries | None) -> DepthValues:
+    if camera is None or queries is None:
+        return values
+    return replace(
+        values,
+        queries=", ".join(queries.current.names) if queries.current else None,
+        queries_problem=queries.problem or None,
+        semantic_problem=camera.semantic_problem or camera.missing_note or None,
     )
 
 

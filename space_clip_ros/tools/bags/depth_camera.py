@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import NodeConfig
+from space_clip_ros.config import LANGUAGE_OUTPUTS, NodeConfig
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
 from space_clip_ros.geometry.rigid import pose_from_angles
+from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.messages import (
     calibration_from_info,
     compressed_to_rgb,
@@ -20,18 +22,21 @@ from space_clip_ros.messages import (
     xyz_from_cloud,
 )
 from space_clip_ros.messages.bag_types import BAGS, TYPES
-from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages
+from space_clip_ros.messages.outputs import CAMERA_INFO, LABEL_INFO, TOPICS, OutputMessages
+from space_clip_ros.messages.semantics import LabelNames
 from space_clip_ros.perception.calibration import CalibrationStore
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest, ScaleRequest
 from space_clip_ros.perception.ground import GroundTracker
-from space_clip_ros.perception.outputs import OUTPUTS, makeable, need_camera
+from space_clip_ros.perception.outputs import OUTPUTS, Available, makeable, need_camera
 from space_clip_ros.perception.scale import TOGETHER_S, FrameEvidence, MetricScale
 from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredPoints, configured_mount
 from space_clip_ros.tools.bags.image_topics import ImageTopic
 from space_clip_ros.tools.bags.reader import BagReader
 
+# What the model lacks is refused before.
+_EVERYTHING = Available(camera=True, uncertainty=True, features=LANGUAGE_OUTPUTS, queries=True)
 _NAMES = {topic.topic: name for name, topic in TOPICS.items()}
 
 
@@ -89,11 +94,13 @@ class DepthCamera:
         settings: the node's parameters.
         warn: called once for each kind of fault.
         scan: topic of the points that its scale is measured with; ``scale/points`` beside the image if empty.
+        queries: what is looked for by name; None for nothing.
 
     Attributes:
         image: as given.
         scan: full name of that topic.
         topics: the message types of its outputs, by their full names.
+        latched: those that late subscribers get too.
         main_topic: the output that every image with depth has.
         problem: why the first image without depth has none; empty while all have.
         focal: what focal_scaling does to the newest image's depth.
@@ -106,6 +113,7 @@ class DepthCamera:
         settings: NodeConfig,
         warn: Callable[[str], None],
         scan: str = "",
+        queries: QuerySet | None = None,
     ) -> None:
         """Start without a calibration."""
         self.image = image
@@ -115,13 +123,16 @@ class DepthCamera:
         self._warned: set[str] = set()
         self._wanted = tuple(name for name, topic in TOPICS.items() if topic.topic in outputs)
         self.topics = {self._topic(name): TOPICS[name].kind for name in self._wanted}
-        self.main_topic = self._topic(makeable(self._wanted, camera_known=True, uncertainty_known=True)[0])
+        self.latched = {self._topic(name) for name in self._wanted if TOPICS[name].latched}
+        self.main_topic = self._topic(makeable(self._wanted, _EVERYTHING)[0])
         self.problem = ""
         self.focal = FocalScaling()
         self._calibrations = CalibrationStore(image.info)
         self._messages = OutputMessages(BAGS)
         self._ground = GroundTracker()
         self._scale = MetricScale()
+        self._queries = queries
+        self._unnamed = queries is not None and LABEL_INFO in self._wanted
 
     def decode(
         self,
@@ -154,7 +165,7 @@ class DepthCamera:
             self._warn_once("camera_info", view.consequence)
         if view.note:
             self._warn_once("camera_info note", view.note)
-        outputs = makeable(self._wanted, view.camera is not None, uncertainty_known=True)
+        outputs = makeable(self._wanted, dataclasses.replace(_EVERYTHING, camera=view.camera is not None))
         if not outputs:
             self.leave_out(InputError(f"{self.main_topic} needs a camera_info on {self.image.info} that fits it"))
             return None
@@ -167,6 +178,7 @@ class DepthCamera:
             stamp_s=stamp_ns(image) / 1e9 or None,
             ground=self._ground,
             scale=self._scale_request(image),
+            queries=self._queries,
         )
 
     def messages(self, image: BagImage, frame: DepthFrame) -> Iterator[tuple[str, Any]]:
@@ -178,6 +190,10 @@ class DepthCamera:
             self._warn_once("scale", f"no evidence for the scale yet: {frame.estimate.problem}")
         if frame.camera is not None and CAMERA_INFO in self._wanted:
             yield self._serialized(CAMERA_INFO, frame.camera, image.header)
+        if self._unnamed and self._queries is not None:
+            self._unnamed = False
+            names = LabelNames(self._queries.names, self._settings.semantic.threshold)
+            yield self._serialized(LABEL_INFO, names, image.header)
         for name, array in made_outputs(frame):
             yield self._serialized(name, array, image.header)
         for name, reason in frame.left_out.items():

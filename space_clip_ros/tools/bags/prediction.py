@@ -16,9 +16,13 @@ from space_clip_ros import __version__
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import file_sha256
+from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.inference.predictor import Predictor, no_uncertainty
+from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.messages.outputs import TOPICS
 from space_clip_ros.perception.core import DepthCore
+from space_clip_ros.perception.outputs import lacking_features, need_queries
+from space_clip_ros.perception.queries import find_queries
 from space_clip_ros.settings import to_dict
 from space_clip_ros.tools.bags import qos
 from space_clip_ros.tools.bags.depth_camera import BagImage, DepthCamera, check_outputs
@@ -105,8 +109,8 @@ def predict_bag(
     Raises:
         DataError: the bag cannot be read, has no colour images, has such outputs already, none of its images can be
             used, an unfinished run with other options is there, or ``out`` cannot be written.
-        InputError: several image topics and none chosen, or one that is not there; or uncertainty of a model that
-            gives none.
+        InputError: several image topics and none chosen, or one that is not there; uncertainty or language features
+            of a model that gives none; or labels or boxes without usable queries.
     """
     options = options or PredictionOptions()
     result = Path(out).expanduser().absolute()
@@ -133,6 +137,7 @@ class _Run:
         self._predictor = predictor
         self._core = DepthCore(predictor)
         self._options = options
+        self._queries = _queries(options, predictor.info)
         self._progress = progress
         self._warn = warn
         for note in source.notes:
@@ -160,7 +165,7 @@ class _Run:
 
     def _camera(self, image: ImageTopic) -> DepthCamera:
         options = self._options
-        return DepthCamera(image, options.outputs, options.settings, self._warn, options.scan)
+        return DepthCamera(image, options.outputs, options.settings, self._warn, options.scan, self._queries)
 
     def _job(self) -> dict[str, Any]:
         info, source = self._predictor.info, self._source
@@ -251,4 +256,24 @@ class _Run:
     def _declare(self, bag: BagWriter) -> None:
         for camera in self._cameras.values():
             for name, kind in camera.topics.items():
-                bag.add(name, kind, qos.SENSOR)
+                bag.add(name, kind, qos.LATCHED if name in camera.latched else qos.SENSOR)
+
+
+def _queries(options: PredictionOptions, model: ModelInfo) -> QuerySet | None:
+    """Return what is looked for by name; None where no output needs it.
+
+    Raises:
+        SpaceClipError: the model lacks the features, nothing is asked for, or the queries cannot be used.
+    """
+    wanted = [name for name, topic in TOPICS.items() if topic.topic in options.outputs]
+    if lacking := lacking_features(wanted, model):
+        topics = ", ".join(TOPICS[name].topic for name in lacking)
+        raise InputError(f"model {model.name}", f"cannot give {topics}", "take one exported with language features")
+    if not need_queries(wanted):
+        return None
+    queries = find_queries((), options.settings.semantic, model)
+    if queries is None:
+        raise InputError(
+            "queries", "are needed for labels and detections", "give --query, or semantic.queries in a file"
+        )
+    return queries

@@ -72,6 +72,9 @@ def is_latched(offered: Sequence[Qos]) -> bool:
 SENSOR = profile(10)
 """Cameras and laser scanners, as ``kitti_player`` offers them."""
 
+LATCHED = profile(1, latched=True)
+"""What changes rarely, such as the names of labels."""
+
 TF = profile(100)
 STATIC_TF = profile(1, latched=True)
 

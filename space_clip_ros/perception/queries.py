@@ -1,0 +1,114 @@
+"""Finds the vectors of what is asked for by name: in the model's own list, in a file, or with a text tower."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from space_clip_ros.config import LanguageConfig, SemanticConfig
+from space_clip_ros.errors import InputError
+from space_clip_ros.inference.backend import ModelInfo
+from space_clip_ros.language.queries import QuerySet, closed_queries
+from space_clip_ros.language.scores import check_queries
+
+Encode: TypeAlias = Callable[[Sequence[str]], QuerySet]
+"""Returns the vectors of texts, as queries without background."""
+OpenEncoder: TypeAlias = Callable[[Path], Encode]
+"""Loads a text tower from an .onnx file; it is freed with what is returned."""
+
+TEXT_TOWER = ".onnx"
+"""How the file of a text tower ends, in ``semantic.query_file``."""
+_NO_ENCODER = "cannot be run: this version has no text encoder"
+
+
+def _no_encoder(file: Path) -> Encode:
+    raise InputError(file, _NO_ENCODER, "give a file of 'space_clip text'")
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names in a text, which have commas between; empty ones and repetitions are left out."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def find_queries(
+    names: Sequence[str], settings: SemanticConfig, model: ModelInfo, open_encoder: OpenEncoder = _no_encoder
+) -> QuerySet | None:
+    """Return the queries for names; None where nothing is asked for.
+
+    Args:
+        names: what is asked for at run time; empty for what the settings ask for.
+        settings: names, background and file.
+        model: whose features the queries are for.
+        open_encoder: loads a text tower.
+
+    Raises:
+        InputError: the model gives no features of patches, knows a name not, has a closed list and is given a file, or
+            the names cannot be told apart.
+        SpaceClipError: the file cannot be read, or is for another model.
+    """
+    wanted = tuple(dict.fromkeys(names or settings.queries))
+    if not wanted and not settings.query_file:
+        return None
+    language = model.language
+    if language is None or "dense" not in language.outputs:
+        raise InputError(
+            f"model {model.name}",
+            "gives no features of patches, so nothing can be found by name",
+            "take one exported with them, or leave semantic.queries and semantic.query_file empty",
+        )
+    if language.vocabulary:
+        queries = _of_closed_list(wanted, settings, language)
+    elif settings.query_file.endswith(TEXT_TOWER):
+        queries = _encoded(wanted, settings, open_encoder)
+    elif settings.query_file:
+        queries = _of_file(wanted, settings)
+    else:
+        raise InputError(
+            "semantic.queries",
+            f"model {model.name} knows no words by itself",
+            "set semantic.query_file to a file of 'space_clip text' or to an exported text tower",
+        )
+    queries.check(language)
+    check_queries(queries)
+    return queries
+
+
+def _of_closed_list(wanted: tuple[str, ...], settings: SemanticConfig, language: LanguageConfig) -> QuerySet:
+    if settings.query_file:
+        raise InputError(
+            "semantic.query_file",
+            "is for models with CLIP's joint space, and this one has a closed list of names",
+            "leave it empty and set semantic.queries",
+        )
+    return closed_queries(wanted, language)
+
+
+def _of_file(wanted: tuple[str, ...], settings: SemanticConfig) -> QuerySet:
+    """Return a file's queries, or those of its names that are wanted; the others are background then."""
+    stored = QuerySet.read(settings.query_file)
+    if not wanted and not settings.background:
+        return stored
+    known = (*stored.names, *stored.background)
+    names = wanted or stored.names
+    background = settings.background or tuple(name for name in known if name not in names)
+    if unknown := [name for name in (*names, *background) if name not in known]:
+        raise InputError(
+            settings.query_file,
+            f"has no {', '.join(map(repr, unknown))}",
+            f"choose from {', '.join(known)}, or make a file with them ('space_clip text')",
+        )
+    vectors = stored.vectors[[known.index(name) for name in (*names, *background)]]
+    return QuerySet(names, background, vectors, stored.tower)
+
+
+def _encoded(wanted: tuple[str, ...], settings: SemanticConfig, open_encoder: OpenEncoder) -> QuerySet:
+    if not wanted:
+        raise InputError(
+            "semantic.queries", "are empty", "a text tower encodes what is named there or by semantic/query"
+        )
+    background = tuple(name for name in settings.background if name not in wanted)
+    encoded = open_encoder(Path(settings.query_file))([*wanted, *background])
+    return QuerySet(wanted, background, np.asarray(encoded.vectors, np.float32), encoded.tower)

@@ -1,0 +1,151 @@
+"""Where the vectors of queries come from, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from space_clip_ros.config import LanguageConfig, SemanticConfig
+from space_clip_ros.errors import DataError, InputError, SpaceClipError
+from space_clip_ros.inference.backend import ModelInfo
+from space_clip_ros.language.queries import QuerySet
+from space_clip_ros.perception.queries import find_queries, split_names
+
+CLOSED = LanguageConfig(outputs=("dense",), embed_dim=3, vocabulary=("road", "car", "person"))
+CLIP = LanguageConfig(outputs=("embedding", "dense"), embed_dim=4, tower="ab12")
+VECTORS = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0].astype(np.float32)
+STORED = QuerySet(("car", "traffic cone", "door"), ("sky",), VECTORS, tower="ab12")
+
+
+def info(language: LanguageConfig | None) -> ModelInfo:
+    from space_clip_ros.inference import load_predictor
+
+    with load_predictor("road_tiny", threads=1) as predictor:
+        return dataclasses.replace(predictor.info, language=language)
+
+
+@pytest.fixture(scope="module")
+def closed() -> ModelInfo:
+    return info(CLOSED)
+
+
+@pytest.fixture(scope="module")
+def clip(closed: ModelInfo) -> ModelInfo:
+    return dataclasses.replace(closed, language=CLIP)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    pytest.importorskip("safetensors")
+    STORED.write(tmp_path / "queries.safetensors")
+    return str(tmp_path / "queries.safetensors")
+
+
+def test_names_in_a_text() -> None:
+    assert split_names(" car,traffic cone , ,car") == ("car", "traffic cone")
+    assert split_names("  ") == ()
+
+
+def test_nothing_asked_is_nothing(closed: ModelInfo) -> None:
+    assert find_queries((), SemanticConfig(), closed) is None
+    assert find_queries((), SemanticConfig(), dataclasses.replace(closed, language=None)) is None
+
+
+def test_a_closed_list_needs_no_file(closed: ModelInfo) -> None:
+    found = find_queries((), SemanticConfig(queries=("car", "car")), closed)
+    assert found is not None and (found.names, found.background) == (("car",), ("road", "person"))
+    typed = find_queries(("person",), SemanticConfig(queries=("car",)), closed)
+    assert typed is not None and typed.names == ("person",)
+
+
+def test_a_file_gives_its_queries_and_background(clip: ModelInfo, file: str) -> None:
+    found = find_queries((), SemanticConfig(query_file=file), clip)
+    assert found is not None and (found.names, found.background) == (STORED.names, STORED.background)
+
+
+def test_names_choose_from_a_file_and_the_others_are_background(clip: ModelInfo, file: str) -> None:
+    found = find_queries(("door",), SemanticConfig(query_file=file), clip)
+    assert found is not None
+    assert (found.names, found.background) == (("door",), ("car", "traffic cone", "sky"))
+    np.testing.assert_array_equal(found.vectors, VECTORS[[2, 0, 1, 3]])
+    given = find_queries((), SemanticConfig(queries=("car", "door"), query_file=file, background=("sky",)), clip)
+    assert given is not None and (given.names, given.background) == (("car", "door"), ("sky",))
+    np.testing.assert_array_equal(given.vectors, VECTORS[[0, 2, 3]])
+
+
+class TextTower:
+    """A text tower's answers, worked out by hand: text i is axis i."""
+
+    def __init__(self, tower: str = "ab12") -> None:
+        self.tower = tower
+        self.opened: list[Path] = []
+
+    def open(self, file: Path) -> Any:
+        self.opened.append(file)
+        return self.encode
+
+    def encode(self, texts: Sequence[str]) -> QuerySet:
+        return QuerySet(tuple(texts), (), np.eye(4, dtype=np.float32)[: len(texts)], self.tower)
+
+
+def test_a_text_tower_encodes_any_name(clip: ModelInfo) -> None:
+    tower = TextTower()
+    settings = SemanticConfig(query_file="text.onnx", background=("sky", "dog"))
+    found = find_queries(("dog", "red mug"), settings, clip, tower.open)
+    assert found is not None and (found.names, found.background) == (("dog", "red mug"), ("sky",))
+    np.testing.assert_array_equal(found.vectors, np.eye(4)[:3])
+    assert tower.opened == [Path("text.onnx")]
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "reason"),
+    [
+        (("dog",), SemanticConfig(), "'dog' not known: this model has a closed list of names; choose from road, car"),
+        (("car",), SemanticConfig(query_file="q.safetensors"), "semantic.query_file: is for models with CLIP's joint"),
+    ],
+)
+def test_a_closed_list_refuses_what_it_does_not_know(
+    closed: ModelInfo, names: tuple[str, ...], settings: SemanticConfig, reason: str
+) -> None:
+    with pytest.raises(InputError, match=reason):
+        find_queries(names, settings, closed)
+
+
+def test_a_model_without_features_of_patches_finds_nothing(closed: ModelInfo) -> None:
+    for language in (None, dataclasses.replace(CLIP, outputs=("embedding",))):
+        with pytest.raises(InputError, match="gives no features of patches, so nothing can be found by name; take one"):
+            find_queries(("car",), SemanticConfig(), dataclasses.replace(closed, language=language))
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "tower", "error", "reason"),
+    [
+        (("car",), {}, "ab12", InputError, "knows no words by itself; set semantic.query_file"),
+        (("dog",), {"query_file": True}, "ab12", InputError, "has no 'dog'; choose from car, traffic cone, door, sky"),
+        ((), {"query_file": True, "background": ("fog",)}, "ab12", InputError, "has no 'fog'"),
+        ((), {"query_file": True}, "cd34", InputError, "are for tower ab12"),
+        ((), {"query_file": "missing.safetensors"}, "ab12", DataError, "cannot be read"),
+        ((), {"query_file": "text.onnx"}, "ab12", InputError, "are empty; a text tower encodes what is named"),
+        (("mug",), {"query_file": "text.onnx"}, "ab12", InputError, "'mug' alone would be found everywhere"),
+        (("mug", "cup"), {"query_file": "text.onnx"}, "cd34", InputError, "are for tower ab12"),
+    ],
+)
+def test_joint_spaces_refuse_with_what_to_do(
+    clip: ModelInfo,
+    file: str,
+    names: tuple[str, ...],
+    settings: dict[str, Any],
+    tower: str,
+    error: type[SpaceClipError],
+    reason: str,
+) -> None:
+    if settings.get("query_file") is True:
+        settings = {**settings, "query_file": file}
+    model = dataclasses.replace(clip, language=dataclasses.replace(CLIP, tower=tower))
+    with pytest.raises(error, match=reason):
+        find_queries(names, SemanticConfig(**settings), model, TextTower().open)
