@@ -184,9 +184,9 @@ class ModelConfig:
     def dense_grid(self) -> tuple[int, int]:
         """Rows and columns of the dense language features: of the patches, or of the decoder's block for a closed list.
 
-        That block is the second, which doubles the patch grid twice.
+        That block is the third, which has doubled the patch grid three times.
         """
-        return self._grid(4 if self.language.vocabulary else 1)
+        return self._grid(8 if self.language.vocabulary else 1)
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...] | None]:

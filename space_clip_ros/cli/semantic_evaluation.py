@@ -76,7 +76,7 @@ def _queries(file: Path | None, names: tuple[str, ...], language: LanguageConfig
     else:
         found = QuerySet.read(file)
         found.check(language)
-        if missing := [name for name in names if name not in found.names]:
+        if missing := [name for name in names if name not in (*found.names, *found.background)]:
             raise InputError(file, f"has no query {', '.join(map(repr, missing))}", "make it with all classes' names")
     order = [(*found.names, *found.background).index(name) for name in names]
     return QuerySet(names, (), found.vectors[order], found.tower)

@@ -17,7 +17,13 @@ from space_clip_ros.model.blocks import DepthHead, UncertaintyHead, resize_bilin
 from space_clip_ros.model.decoder import Decoder, to_map
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.joint_features import JointFeatures, is_joint, tower_hash
-from space_clip_ros.model.language_head import LANGUAGE_LEVEL, LanguageHead, image_embedding
+from space_clip_ros.model.language_head import (
+    LANGUAGE_HEAD,
+    LANGUAGE_LEVELS,
+    LanguageHead,
+    image_embedding,
+    states_read,
+)
 from space_clip_ros.model.pretrained import load_pretrained
 
 _SMALLEST_AUXILIARY_HIDDEN = 16
@@ -26,6 +32,8 @@ UNCERTAINTY_LEVEL = 2
 """Decoder block that the uncertainty head reads: the last but one, of half the network's input size."""
 UNCERTAINTY_HEAD = "uncertainty_head."
 """What the names of the uncertainty head's tensors begin with."""
+HEADS_BESIDE_DEPTH = (UNCERTAINTY_HEAD, LANGUAGE_HEAD)
+"""What the names of the tensors begin with that depth does not depend on."""
 
 
 class SpaceClipOutput(NamedTuple):
@@ -100,9 +108,9 @@ class SpaceClip(nn.Module):
         if config.language.outputs and config.language.vocabulary:
             with torch.random.fork_rng(devices=[]):
                 self.language_head = LanguageHead(
-                    config.encoder.width, channels[LANGUAGE_LEVEL], config.language.embed_dim
+                    config.encoder.width, [channels[level] for level in LANGUAGE_LEVELS], config.language.embed_dim
                 )
-        self._depth_frozen = False
+        self._only_head = ""
 
     def features(self, images: Tensor) -> SpaceClipFeatures:
         """Return all intermediate features for normalised images (B, 3, h, w).
@@ -141,8 +149,11 @@ class SpaceClip(nn.Module):
         """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""
         if self.language_head is not None:
             # Detached: whatever this head learns, the features that depth is made of stay as they are.
-            tokens = to_map(features.states[-1][:, self.encoder.prefix_tokens :].detach(), features.grid)
-            dense = self.language_head(tokens, features.semantic_decoder[LANGUAGE_LEVEL].detach())
+            states = [features.states[number] for number in states_read(self.config.encoder.layers)]
+            dense = self.language_head(
+                [to_map(state[:, self.encoder.prefix_tokens :].detach(), features.grid) for state in states],
+                [features.semantic_decoder[level].detach() for level in LANGUAGE_LEVELS],
+            )
             found: tuple[Tensor, Tensor | None] = (image_embedding(dense), dense)
         elif features.joint is not None:
             found = features.joint
@@ -166,25 +177,30 @@ class SpaceClip(nn.Module):
         relative = self.relative_deviation(output)
         return None if relative is None else output.depth * resize_bilinear(relative, output.depth.shape[2:])
 
-    def freeze_depth(self) -> None:
-        """Freeze everything but the uncertainty head, batch norm statistics included, so that depth stays as it is.
+    def freeze_depth(self, trained: str) -> None:
+        """Freeze everything but one head, batch norm statistics included, so that depth stays as it is.
+
+        Args:
+            trained: ``uncertainty`` or ``language``.
 
         Raises:
-            ConfigError: the model has no uncertainty head.
+            ConfigError: the model has no such head.
         """
-        if self.uncertainty_head is None:
-            raise ConfigError("model.uncertainty", "must be true to train the uncertainty head")
+        head = self.uncertainty_head if trained == "uncertainty" else self.language_head
+        if head is None:
+            setting, value = ("uncertainty", "true") if trained == "uncertainty" else ("language.vocabulary", "given")
+            raise ConfigError(f"model.{setting}", f"must be {value} to train the {trained} head")
         self.requires_grad_(False)
-        self.uncertainty_head.requires_grad_(True)
-        self._depth_frozen = True
+        head.requires_grad_(True)
+        self._only_head = f"{trained}_head"
         self.train(self.training)
 
     def train(self, mode: bool = True) -> SpaceClip:
-        """Set training mode; after :meth:`freeze_depth` only the uncertainty head trains."""
+        """Set training mode; after :meth:`freeze_depth` only its head trains."""
         super().train(mode)
-        if mode and self._depth_frozen:
-            for module in self.children():
-                module.train(module is self.uncertainty_head)
+        if mode and self._only_head:
+            for name, module in self.named_children():
+                module.train(name == self._only_head)
         return self
 
     def _laplace_scale(self, features: SpaceClipFeatures) -> Tensor | None:

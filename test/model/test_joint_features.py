@@ -46,7 +46,7 @@ def test_depth_is_the_same_to_the_last_bit(language: LanguageConfig, tiny_model:
         found, plain = tiny_model(language=language)(IMAGES), tiny_model()(IMAGES)
     assert torch.equal(found.depth, plain.depth)
     assert plain.embedding is None and plain.dense is None
-    grid = (2, 4) if language is JOINT else (8, 16)
+    grid = (2, 4) if language is JOINT else (16, 32)
     assert found.dense.shape == (2, *grid, language.embed_dim) and found.embedding.shape == (2, language.embed_dim)
     for vectors in (found.dense, found.embedding):
         np.testing.assert_allclose(vectors.norm(dim=-1).numpy(), 1.0, atol=1e-5)

@@ -13,6 +13,7 @@ from torch import nn
 
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, collate
 from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.labels import UNLABELLED
 from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
@@ -260,6 +261,39 @@ def test_the_uncertainty_head_alone_learns_where_depth_is_noisy(tiny):
     assert 0.2 < float(left.mean()) < 0.8 and float(right.mean()) < 0.5 * float(left.mean())
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed and {name.partition(".")[0] for name in changed} == {"uncertainty_head"}
+
+
+LANGUAGE = {"outputs": ["dense"], "embed_dim": 2, "vocabulary": ["dark", "bright"], "logit_scale": 8.0}
+
+
+def test_the_language_head_alone_learns_the_names_of_what_it_sees(tiny):
+    torch.manual_seed(0)
+    changes = {"model__language": LANGUAGE, "train_only": "language"}
+    model = build(tiny(**changes).model)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    steps, _ = stepper(model, **changes)
+    inputs = torch.cat([torch.full((2, 3, 32, 24), 1.5), torch.full((2, 3, 32, 24), -1.5)], dim=3)
+    labels = torch.ones(2, 16, 24, dtype=torch.uint8)
+    labels[:, :, 12:] = 0
+    labels[:, :4] = UNLABELLED
+    depth = torch.full((2, 1, 32, 48), torch.nan)
+    losses = [steps.take_prepared(inputs, depth, 1e-2, labels).losses for _ in range(30)]
+    assert set(losses[0]) == {"language", "total"} and losses[-1]["total"] < 0.2 * losses[0]["total"]
+    with torch.no_grad():
+        dense = model.eval()(inputs).dense
+    half = dense.shape[2] // 2
+    assert (dense.argmax(dim=-1)[:, :, : half - 2] == 1).float().mean() > 0.9
+    assert (dense.argmax(dim=-1)[:, :, half + 2 :] == 0).float().mean() > 0.9
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed and {name.partition(".")[0] for name in changed} == {"language_head"}
+
+
+def test_a_batch_without_labels_does_not_move_the_language_head(tiny):
+    changes = {"model__language": LANGUAGE, "train_only": "language"}
+    steps, _ = stepper(build(tiny(**changes).model), **changes)
+    nothing = torch.full((2, 16, 24), UNLABELLED, dtype=torch.uint8)
+    found = steps.take_prepared(torch.randn(2, 3, 32, 48), torch.ones(2, 1, 32, 48), 1e-2, nothing)
+    assert found.losses["language"] == 0.0 and not found.skipped
 
 
 def test_only_a_model_with_uncertainty_can_train_it_alone(tiny):

@@ -14,6 +14,7 @@ from space_clip_ros import settings
 from space_clip_ros.errors import ConfigError, SpaceClipError
 from space_clip_ros.model import load_checkpoint
 from space_clip_ros.model.checkpoint import read_metadata
+from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.training.trainer import train
 from space_clip_ros.training_config import TrainingConfig
 
@@ -199,6 +200,41 @@ def test_an_uncertainty_head_trained_on_a_finished_checkpoint(tiny, listener, tm
     with torch.no_grad():
         assert torch.equal(before(images).depth, after(images).depth)
     assert after.config.uncertainty_factor != 1.0
+
+
+def test_a_head_of_names_trained_on_a_finished_checkpoint(tiny, listener, tmp_path):
+    """On two synthetic frames with labels; the best weights are those whose labels fit best."""
+    finished = train(tiny(optimizer__epochs=1), listener).best
+    names = ["road", "sky", "building"]
+    drive = write_drive(tmp_path, 2, seed=3, scans=False, labels=True, scale=0.15)
+    source = {"path": str(drive), "labels": names}
+    outcome = train(
+        tiny(
+            model__language={"outputs": ["dense"], "embed_dim": 3, "vocabulary": names, "logit_scale": 8.0},
+            train_only="language",
+            initial=str(finished),
+            data__train=[{**source, "weight": 4}],
+            data__validation=[source],
+            optimizer__epochs=6,
+            optimizer__lr=1e-2,
+            run__dir=str(tmp_path / "named"),
+        ),
+        listener,
+    )
+    assert outcome.criterion == "label_error"
+    errors = [float(row["label_error"]) for row in rows(tmp_path / "named" / "evaluations.csv")]
+    assert outcome.best_score == pytest.approx(min(errors)) and min(errors) < max(errors)
+    before, after = load_checkpoint(finished), load_checkpoint(outcome.best)
+    assert all(torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.state_dict().items())
+    assert after.config.language.vocabulary == tuple(names)
+
+
+def test_labels_must_be_the_vocabulary_s(tiny):
+    language = {"outputs": ["dense"], "embed_dim": 2, "vocabulary": ["road", "car"]}
+    with pytest.raises(ConfigError, match=r"data\.train\[0\]\.labels: must name model\.language\.vocabulary"):
+        tiny(model__language=language, data__train=[{"path": "x", "labels": ["car", "road"]}])
+    with pytest.raises(ConfigError, match=r"language needs model\.language\.vocabulary"):
+        tiny(train_only="language")
 
 
 def test_uncertainty_alone_needs_a_model_that_has_it(tiny):

@@ -1,0 +1,90 @@
+"""``evaluate --semantic`` with a model that reads names and depth from the picture, so that every score is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from space_clip_ros.cli.main import main
+from space_clip_ros.geometry.image_file import write_rgb
+from space_clip_ros.language.queries import QuerySet
+
+pytest.importorskip("safetensors.numpy")
+NAMES = ("road", "car", "sky")
+IDS = {"road": 7, "car": 26, "sky": 23}
+SIDE = 64
+
+
+@pytest.fixture()
+def scene() -> np.ndarray:
+    """A label map of three classes, (64, 128) uint8."""
+    labels = np.zeros((SIDE, 2 * SIDE), np.uint8)
+    labels[:24] = NAMES.index("sky")
+    labels[28:48, 40:80] = NAMES.index("car")
+    return labels
+
+
+def cityscapes(coded_depth: Any, root: Path, scene: np.ndarray, shown: np.ndarray) -> Path:
+    """Write a picture that shows ``shown`` and whose truth is ``scene``, and the settings that name it."""
+    ids = np.array([IDS[name] for name in NAMES], np.uint8)[scene]
+    ids[0] = 0  # Unlabelled in Cityscapes.
+    (root / "leftImg8bit" / "val" / "ulm").mkdir(parents=True)
+    (root / "gtFine" / "val" / "ulm").mkdir(parents=True)
+    name = "ulm_000000_000019"
+    write_rgb(
+        root / "leftImg8bit" / "val" / "ulm" / f"{name}_leftImg8bit.png",
+        coded_depth.picture(np.full(scene.shape, 9.0), shown),
+    )
+    assert cv2.imwrite(str(root / "gtFine" / "val" / "ulm" / f"{name}_gtFine_labelIds.png"), ids)
+    labels = ", ".join(NAMES)
+    settings = root / "data.yaml"
+    settings.write_text(f"data: {{validation: [{{kind: cityscapes, path: {root}, labels: [{labels}]}}]}}\n")
+    return settings
+
+
+def evaluate(model: Path, settings: Path, *more: str) -> int:
+    return main(
+        ["evaluate", "--model", str(model), "--data", str(settings), "--protocol", "standard", "--semantic", *more]
+    )
+
+
+def test_a_closed_list_is_scored_on_pictures_of_cityscapes_layout(coded_depth, scene, tmp_path, capsys):
+    model = coded_depth.write_model(tmp_path / "model.onnx", coded_depth.language_config(NAMES))
+    shown = scene.copy()
+    shown[28:48, 40:60] = NAMES.index("road")  # Half of the car is missed.
+    settings = cityscapes(coded_depth, tmp_path / "c", scene, shown)
+    assert evaluate(model, settings, "--json", str(tmp_path / "s.json")) == 0
+    report = json.loads((tmp_path / "s.json").read_text())
+    assert report["iou"]["car"] == pytest.approx(0.5, abs=0.05)
+    assert report["iou"]["sky"] > 0.97 and report["mean_iou"] == pytest.approx(np.mean(list(report["iou"].values())))
+    assert f"mIoU {report['mean_iou']:.4f}" in capsys.readouterr().out
+
+
+def test_a_joint_space_needs_the_classes_vectors(coded_depth, scene, tmp_path, capsys):
+    model = coded_depth.write_model(tmp_path / "model.onnx", coded_depth.language_config(size=4, tower="ab"))
+    settings = cityscapes(coded_depth, tmp_path / "c", scene, scene)
+    assert evaluate(model, settings) == 1
+    assert "--queries: is needed: this model's classes can be any text" in capsys.readouterr().err
+    file = str(tmp_path / "q.safetensors")
+    axes = np.eye(4, dtype=np.float32)
+    # In another order, with one name more, and one of them among the background.
+    QuerySet(("sky", "dog", "road"), ("car",), axes[[2, 3, 0, 1]], "ab").write(file)
+    assert evaluate(model, settings, "--queries", file, "--json", str(tmp_path / "s.json")) == 0
+    assert json.loads((tmp_path / "s.json").read_text())["mean_iou"] > 0.9
+    QuerySet(("sky",), ("road",), axes[[2, 0]], "ab").write(file)
+    assert evaluate(model, settings, "--queries", file) == 1
+    assert "has no query 'car'" in capsys.readouterr().err
+
+
+def test_models_and_sources_without_names_are_refused(coded_depth, scene, tmp_path, capsys):
+    settings = cityscapes(coded_depth, tmp_path / "c", scene, scene)
+    assert evaluate(coded_depth.write_model(tmp_path / "plain.onnx"), settings) == 1
+    assert "gives no features of patches" in capsys.readouterr().err
+    closed = coded_depth.write_model(tmp_path / "closed.onnx", coded_depth.language_config(("road", "car")))
+    assert evaluate(closed, settings) == 1
+    assert "'sky' not known: this model has a closed list of names" in capsys.readouterr().err
