@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the bundled model from nothing and exports it, in four parts; each part that is finished is not done again.
+# Trains the bundled model from nothing and exports it, in five parts; each part that is finished is not done again.
 #   scripts/train_road_tiny.sh [PYTHON]
 # It needs the training extra, and KITTI frames where the settings in config/road_tiny*.yaml look for them.
 set -euo pipefail
@@ -27,15 +27,17 @@ train() {
 mkdir -p runs
 draw runs/synthetic --drives 400 --frames 6 --seed 2000 --stride 20
 draw runs/synthetic_streets --drives 678 --frames 4 --seed 20000 --stride 30
-draw runs/synthetic_varied/one_camera --drives 360 --frames 4 --seed 300000 --stride 30 --vary streets
-draw runs/synthetic_varied/many_cameras --drives 110 --frames 4 --seed 400000 --stride 30 --vary camera streets
+draw runs/synthetic_varied/one_camera --drives 570 --frames 4 --seed 300000 --stride 30 --vary streets --labels
+draw runs/synthetic_varied/many_cameras --drives 150 --frames 4 --seed 400000 --stride 30 --vary camera streets --labels
+draw runs/synthetic_unseen --drives 24 --frames 4 --seed 500000 --stride 30 --vary streets --labels
 train road_tiny config/road_tiny.yaml
 train road_tiny_places config/road_tiny_places.yaml
 train road_tiny_varied config/road_tiny_varied.yaml
 train road_tiny_uncertainty config/road_tiny_varied.yaml model.uncertainty=true train_only=uncertainty \
   initial=runs/road_tiny_varied/best.safetensors optimizer.epochs=3 optimizer.lr=3e-3 optimizer.ema_decay=0.99 \
   augmentation.splice=0 augmentation.spectrum=0 augmentation.erase=0 run.dir=runs/road_tiny_uncertainty
-best=runs/road_tiny_uncertainty/best.safetensors
+train road_tiny_language config/road_tiny_language.yaml
+best=runs/road_tiny_language/best.safetensors
 "${space_clip[@]}" convert "$best" --out models/road_tiny.safetensors --half
 for precision in fp32 fp16 int8; do
   name=road_tiny_$precision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -171,8 +172,10 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
 
 
 def _load_initial_weights(model: SpaceClip, path: str) -> None:
-    weights = load_checkpoint(path).state_dict()
-    wanted = model.state_dict()
+    finished = load_checkpoint(path)
+    weights, wanted = finished.state_dict(), model.state_dict()
+    if finished.uncertainty_head is not None and model.uncertainty_head is not None:
+        model.config = dataclasses.replace(model.config, uncertainty_factor=finished.config.uncertainty_factor)
     for head in HEADS_BESIDE_DEPTH:
         if any(name.startswith(head) for name in weights) != any(name.startswith(head) for name in wanted):
             # Depth does not depend on this head: a new one keeps its first weights, one that is not wanted is left out.

@@ -43,7 +43,8 @@ class Validation(NamedTuple):
         metrics: by weights (:data:`WEIGHTS`), then by name.
         pictures: (4 H, W, 3) uint8 RGB each, of the better weights' first frames; on the first process only.
         criterion: the metric whose smallest value is the best: abs_rel, or that of the only head that is trained.
-        factors: by weights, the factor that calibrates the model's uncertainty on these frames; empty without it.
+        factors: by weights, the factor that calibrates the model's uncertainty on these frames; empty without it, and
+            if only the language head is trained.
     """
 
     metrics: dict[str, dict[str, float]]
@@ -134,7 +135,8 @@ class Validator:
             uncertain = [score.uncertainty for score in found if score.uncertainty is not None]
             if uncertain:
                 metrics[weights].update(mean_uncertainty(uncertain)._asdict())
-                factors[weights] = self._config.model.uncertainty_factor * fitted_factor(uncertain)
+            if uncertain and self._config.train_only != "language":
+                factors[weights] = self._model.config.uncertainty_factor * fitted_factor(uncertain)
         validation = Validation(metrics, [], best_criterion(self._config), factors)
         return validation._replace(pictures=pictures[validation.better]) if self._processes.first else validation
 

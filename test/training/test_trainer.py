@@ -204,13 +204,14 @@ def test_an_uncertainty_head_trained_on_a_finished_checkpoint(tiny, listener, tm
 
 def test_a_head_of_names_trained_on_a_finished_checkpoint(tiny, listener, tmp_path):
     """On two synthetic frames with labels; the best weights are those whose labels fit best."""
-    finished = train(tiny(optimizer__epochs=1), listener).best
+    finished = train(tiny(model__uncertainty=True, optimizer__epochs=1), listener).best
     names = ["road", "sky", "building"]
     drive = write_drive(tmp_path, 2, seed=3, scans=False, labels=True, scale=0.15)
     source = {"path": str(drive), "labels": names}
     outcome = train(
         tiny(
             model__language={"outputs": ["dense"], "embed_dim": 3, "vocabulary": names, "logit_scale": 8.0},
+            model__uncertainty=True,
             train_only="language",
             initial=str(finished),
             data__train=[{**source, "weight": 4}],
@@ -227,6 +228,7 @@ def test_a_head_of_names_trained_on_a_finished_checkpoint(tiny, listener, tmp_pa
     before, after = load_checkpoint(finished), load_checkpoint(outcome.best)
     assert all(torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.state_dict().items())
     assert after.config.language.vocabulary == tuple(names)
+    assert after.config.uncertainty_factor == before.config.uncertainty_factor != 1.0
 
 
 def test_labels_must_be_the_vocabulary_s(tiny):
