@@ -18,7 +18,8 @@ from space_clip_ros.messages.laser_scans import scan_from_laser_scan
 from space_clip_ros.tools.reporting.scan_picture import scan_picture
 from space_clip_ros.tools.reporting.uncertainty_picture import colored_uncertainty, uncertainty_share
 
-_SCAN_SIZE = (640, 480)
+# As wide as 30 m of a camera that sees 80 degrees.
+_SCAN_SIZE = (640, 360)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status_texts
 from space_clip_ros.tools.reporting.pictures import resized, shown_size
-from space_clip_ros.tools.reporting.scale_words import NAME, scale_figure, scale_note
+from space_clip_ros.tools.reporting.scale_words import NAME, scale_cards, scale_note
 
 _MAX_SIDE = 960
 _QUALITY = 80
@@ -99,8 +99,7 @@ def choose_figures(node: DepthStatus | None, evaluator: EvaluationValues | None)
         "drops": ", ".join(f"{count} {reason.value}" for reason, count in values.dropped_by.items()),
     }
     known = [(name, text) for name, text in facts.items() if text]
-    scale = [(figure, NAME)] if (figure := scale_figure(values, "±")) else []
-    return Figures(node.message, node.level, [*_depth_cards(values), *scale, *errors], known)
+    return Figures(node.message, node.level, [*_depth_cards(values), *scale_cards(values), *errors], known)
 
 
 def _depth_cards(values: DepthValues) -> Pairs:

@@ -15,12 +15,20 @@ def scale_asked(values: DepthValues) -> bool:
     return values.scale_mode not in (None, "", "none")
 
 
-def scale_figure(values: DepthValues, plus_minus: str = "+-") -> str:
+def scale_figure(values: DepthValues) -> str:
     """Return the factor with its standard deviation, such as ``x 1.083 +- 4.2 %``; empty where there is none."""
     if not scale_asked(values) or values.scale_factor is None:
         return ""
-    sigma = "" if values.scale_sigma is None else f" {plus_minus} {100 * values.scale_sigma:.1f} %"
+    sigma = "" if values.scale_sigma is None else f" +- {100 * values.scale_sigma:.1f} %"
     return f"x {values.scale_factor:.3f}{sigma}"
+
+
+def scale_cards(values: DepthValues) -> list[tuple[str, str]]:
+    """Return value and name of the factor and of its standard deviation, for a page's cards; empty where unknown."""
+    if not scale_asked(values) or values.scale_factor is None:
+        return []
+    sigma = [] if values.scale_sigma is None else [(f"± {100 * values.scale_sigma:.1f} %", f"{NAME}, one sigma")]
+    return [(f"x {values.scale_factor:.3f}", NAME), *sigma]
 
 
 def scale_note(values: DepthValues) -> str:

@@ -42,7 +42,7 @@ def encoded_update() -> Callable[..., bytes]:
         facts = [("model", "<b>tiny</b>"), ("stages, ms", ", ".join(f"stage_{number} 1.25" for number in range(9)))]
         figures = Figures(state, level, [("9.8", "Hz published"), ("0.123", "abs_rel against the truth")], facts)
         pictures = {"image": encode_jpeg(np.full((*size, 3), grey, np.uint8)), "depth": encode_jpeg(red)}
-        blue = encode_jpeg(np.full((480, 640, 3), (0, 0, 200), np.uint8)) if scan else b""
+        blue = encode_jpeg(np.full((360, 640, 3), (0, 0, 200), np.uint8)) if scan else b""
         return encode_update(figures, {**pictures, "uncertainty": b"", "scan": blue})
 
     return make

@@ -82,7 +82,7 @@ def test_the_scale_is_shown_with_its_sigma_and_why_it_is_not_used() -> None:
         scale_mode="auto", scale_factor=1.08, scale_sigma=0.042, scale_age_s=7.0, scale_problem=problem
     )
     shown = choose_figures(DepthStatus(Level.OK, "runs", scaled), None)
-    assert shown.cards == [("x 1.080 ± 4.2 %", "scale while running")]
+    assert shown.cards == [("x 1.080", "scale while running"), ("± 4.2 %", "scale while running, one sigma")]
     assert shown.facts == [("scale while running", f"last evidence 7.0 s ago; not used: {problem}")]
 
 

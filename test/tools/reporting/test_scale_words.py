@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from space_clip_ros.messages.diagnostics import DepthValues
-from space_clip_ros.tools.reporting.scale_words import scale_asked, scale_figure, scale_note, scale_summary
+from space_clip_ros.tools.reporting.scale_words import scale_asked, scale_cards, scale_figure, scale_note, scale_summary
 
 
 def values(**changes: object) -> DepthValues:
@@ -18,6 +18,7 @@ def test_nothing_is_said_where_no_scale_is_asked_for(mode: str | None) -> None:
     silent = values(scale_mode=mode)
     assert not scale_asked(silent)
     assert (scale_figure(silent), scale_note(silent), scale_summary(silent)) == ("", "", {})
+    assert scale_cards(silent) == []
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,13 @@ def test_figure_and_note(changes: dict[str, object], figure: str, note: str) -> 
     found = values(**changes)
     assert (scale_figure(found), scale_note(found)) == (figure, note)
     assert scale_summary(found)["text"] == ", ".join(filter(None, (figure, note)))
+
+
+def test_cards_hold_factor_and_sigma() -> None:
+    name = "scale while running"
+    assert scale_cards(values()) == [("x 0.912", name), ("± 5.0 %", f"{name}, one sigma")]
+    assert scale_cards(values(scale_sigma=None)) == [("x 0.912", name)]
+    assert scale_cards(values(scale_factor=None)) == []
 
 
 def test_the_summary_holds_the_numbers() -> None:
