@@ -40,7 +40,7 @@ def scale_over_time(statistics: RecordingStatistics) -> str:
     return page.section(
         "Scale while running",
         '<div class="columns">',
-        page.figure(chart, f"The factor on depth of scale.mode {mode}, shaded: one standard deviation."),
+        page.figure(chart, f"The factor on depth with scale.mode {mode}; shaded is one standard deviation."),
         f"<div>{page.table(('evidence', '', 'reports'), rows, wrap=True)}</div>" if rows else "",
         "</div>",
     )
