@@ -46,7 +46,7 @@ ARGUMENTS = {
 }
 # Arguments that become parameters of the node unless they are empty.
 TEXTS = ("model", "backend", "image_transport")
-RVIZ_TOPICS = ("image", "depth/image", "depth/color", "depth/points", "depth/obstacles", "depth/scan")
+RVIZ_TOPICS = ("image", *(f"depth/{name}" for name in ("image", "color", "points", "obstacles", "scan", "uncertainty")))
 
 
 def generate_launch_description():

@@ -168,8 +168,9 @@ class ScaleMeasurement:
     def _known(self, index: int, frame: RgbdFrame, camera: PinholeCamera) -> tuple[FrameEvidence, Depth]:
         import numpy as np
 
+        from space_clip_ros.perception.camera_mount import CameraMount
         from space_clip_ros.perception.scale import FrameEvidence
-        from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredPoints
+        from space_clip_ros.perception.scale_evidence import MeasuredPoints
 
         stamp = index / self._rate if self._rate else 0.0
         if self._spec.kind == CAMERA_HEIGHT:

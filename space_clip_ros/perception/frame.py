@@ -16,15 +16,14 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector, without_discontinuities
 from space_clip_ros.geometry.depth import invalidate, resize_bilinear
 from space_clip_ros.geometry.detections import DetectedObject
-from space_clip_ros.geometry.ground_plane import up_vector
 from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.camera_mount import CameraMount, configured_mount
 from space_clip_ros.perception.focal_scaling import FocalScaling
-from space_clip_ros.perception.ground import Ground, GroundTracker, Mount
+from space_clip_ros.perception.ground import Ground, GroundTracker
 from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
-from space_clip_ros.perception.scale_evidence import CameraMount
 from space_clip_ros.perception.semantics import LanguageFeatures, SemanticGrid, Tokens, place_tokens
 from space_clip_ros.perception.stopwatch import Stopwatch
 
@@ -262,17 +261,16 @@ class DepthFrame:
         """Return the projector of every ``stride``-th pixel; None where the camera is unknown."""
         return None if self.camera is None else self._projector(self.camera, stride)
 
-    def _mount(self) -> Mount:
+    def _mount(self) -> CameraMount:
         """Return what is known about the camera's mount: as the metric scale knows it, else what up is for the scan."""
         scale, pose = self.request.scale, self.request.scan_pose
         if scale is not None and isinstance(scale.known.mount, CameraMount):
-            return Mount(scale.known.mount.up, scale.known.mount.height_m)
-        given = self.settings.scale
-        if isinstance(pose, np.ndarray) and not given.camera_height:
+            return scale.known.mount
+        given = configured_mount(self.settings.scale)
+        if isinstance(pose, np.ndarray) and not given.height_m:
             x, y, z = (float(value) for value in pose[2, :3])
-            return Mount((x, y, z))
-        up = up_vector(math.degrees(given.camera_roll), math.degrees(given.camera_pitch))
-        return Mount(up, given.camera_height)
+            return CameraMount(up=(x, y, z))
+        return given
 
     @functools.cached_property
     def _deviation_share(self) -> NDArray[np.float32] | None:

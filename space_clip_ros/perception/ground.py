@@ -11,7 +11,8 @@ import numpy as np
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth
-from space_clip_ros.geometry.ground_plane import LEVEL, GroundPlane, NoGround, fit_ground_plane
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
+from space_clip_ros.perception.camera_mount import CameraMount
 
 _SMOOTHING_S = 0.3
 _HEIGHT_JUMP = 1.25
@@ -30,19 +31,6 @@ class GroundSource(str, enum.Enum):
     HELD = "held"
     MOUNT = "camera height"
     NONE = "none"
-
-
-@dataclass(frozen=True)
-class Mount:
-    """What is known beforehand about how a camera stands above the ground.
-
-    Attributes:
-        up: direction up in its optical frame.
-        height_m: its height above the ground, metres; 0 where unknown.
-    """
-
-    up: tuple[float, float, float] = LEVEL
-    height_m: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +70,12 @@ class GroundTracker:
         self._plane, self._fitted_at, self._now = None, -math.inf, None
 
     def update(
-        self, depth: Depth, camera: PinholeCamera, stamp_s: float | None, max_age_s: float, mount: Mount | None = None
+        self,
+        depth: Depth,
+        camera: PinholeCamera,
+        stamp_s: float | None,
+        max_age_s: float,
+        mount: CameraMount | None = None,
     ) -> Ground:
         """Return the ground of the next frame.
 
@@ -93,7 +86,7 @@ class GroundTracker:
             max_age_s: for how long a plane is held, seconds.
             mount: what is known about the camera; None for a level one at any height.
         """
-        mount = mount or Mount()
+        mount = mount or CameraMount()
         interval = self._advance(stamp_s)
         now = self._now or 0.0
         expected = mount.height_m or None
@@ -128,7 +121,7 @@ class GroundTracker:
         return 0.0 if before is None else stamp_s - before
 
 
-def mounted_plane(mount: Mount) -> GroundPlane:
+def mounted_plane(mount: CameraMount) -> GroundPlane:
     """Return the ground that a camera's mount gives; it may be off by a degree, as cars and robots pitch."""
     x, y, z = _unit(mount.up)
     spread = _REACH_M * math.tan(math.radians(_MOUNT_TOLERANCE_DEG))

@@ -10,10 +10,10 @@ from typing import TypeAlias
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.scale_evidence import (
     CAMERA_HEIGHT,
     RANGES,
-    CameraMount,
     Evidence,
     MeasuredCone,
     MeasuredPoints,

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import ScaleConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, valid
-from space_clip_ros.geometry.ground_plane import LEVEL, NoGround, fit_ground_plane, ground_pixels, up_vector
+from space_clip_ros.geometry.ground_plane import NoGround, fit_ground_plane, ground_pixels
 from space_clip_ros.geometry.rigid import Matrix, moved
+from space_clip_ros.perception.camera_mount import CameraMount
 
 CAMERA_HEIGHT = "camera height"
 RANGES = "ranges"
@@ -89,35 +89,6 @@ class NoEvidence:
 
 
 @dataclass(frozen=True)
-class CameraMount:
-    """How the camera stands above the ground.
-
-    Attributes:
-        height_m: its height, metres.
-        up: direction up in its optical frame, a unit vector.
-
-    Raises:
-        InputError: a height of 0 or less.
-    """
-
-    height_m: float
-    up: tuple[float, float, float] = LEVEL
-
-    def __post_init__(self) -> None:
-        """Check the height."""
-        if not 0 < self.height_m < math.inf:
-            raise InputError(f"the camera's height above the ground must be above 0 metres, got {self.height_m}")
-
-
-def configured_mount(settings: ScaleConfig) -> CameraMount | None:
-    """Return the mount that the parameters give; None if ``scale.camera_height`` is 0."""
-    if not settings.camera_height:
-        return None
-    up = up_vector(math.degrees(settings.camera_roll), math.degrees(settings.camera_pitch))
-    return CameraMount(settings.camera_height, up)
-
-
-@dataclass(frozen=True)
 class MeasuredPoints:
     """Points that a LiDAR or depth camera measured.
 
@@ -161,7 +132,12 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
         depth: (H, W) float32 metres, without the factor that is looked for.
         camera: its camera.
         mount: how the camera stands.
+
+    Raises:
+        InputError: the mount's height is not known.
     """
+    if not mount.height_m:
+        raise InputError("the camera's height above the ground must be above 0 metres, got 0")
     up = np.asarray(mount.up, np.float64)
     plane = fit_ground_plane(depth, camera, up=up, tolerance_deg=_ROLLED_DEG, min_slope=_MIN_SLOPE)
     if isinstance(plane, NoGround):

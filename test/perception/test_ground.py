@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from space_clip_ros.geometry.ground_plane import up_vector
-from space_clip_ros.perception.ground import Ground, GroundSource, GroundTracker, Mount
+from space_clip_ros.perception.camera_mount import CameraMount
+from space_clip_ros.perception.ground import Ground, GroundSource, GroundTracker
 
 MAX_AGE_S = 2.0
 
@@ -19,7 +20,7 @@ def nothing(scenes: Any) -> np.ndarray:
 
 
 def updated(scenes: Any, tracker: GroundTracker, depth: np.ndarray, stamp: float | None, **mount: Any) -> Ground:
-    return tracker.update(depth, scenes.CAMERA, stamp, MAX_AGE_S, Mount(**mount) if mount else None)
+    return tracker.update(depth, scenes.CAMERA, stamp, MAX_AGE_S, CameraMount(**mount) if mount else None)
 
 
 def height(ground: Ground) -> float:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from space_clip_ros.geometry.cloud import Projector, finite_points
+from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
-from space_clip_ros.perception.scale_evidence import CAMERA_HEIGHT, RANGES, CameraMount, MeasuredPoints
+from space_clip_ros.perception.scale_evidence import CAMERA_HEIGHT, RANGES, MeasuredPoints
 
 MOUNT = CameraMount(1.65)
 HZ = 5

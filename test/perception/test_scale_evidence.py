@@ -13,9 +13,9 @@ from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.cloud import Projector, finite_points
 from space_clip_ros.geometry.ground_plane import up_vector
 from space_clip_ros.geometry.rigid import pose_from_angles
+from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.scale_evidence import (
     CAMERA_HEIGHT,
-    CameraMount,
     Evidence,
     MeasuredCone,
     MeasuredPoints,
@@ -96,9 +96,9 @@ def test_what_is_no_level_ground_says_why_and_nothing_else(
     assert reason in exact.reason
 
 
-def test_a_mount_needs_a_height() -> None:
-    with pytest.raises(InputError, match="above 0 metres"):
-        CameraMount(0.0)
+def test_a_mount_needs_a_height(scenes: Any) -> None:
+    with pytest.raises(InputError, match="above 0 metres, got 0"):
+        ground_evidence(scenes.street(), scenes.CAMERA, CameraMount())
 
 
 def scanned(scenes: Any, depth: np.ndarray, every: int = 7) -> MeasuredPoints:

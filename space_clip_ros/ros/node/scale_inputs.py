@@ -13,9 +13,10 @@ from space_clip_ros.config import NodeConfig, ScaleConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.rigid import Matrix, pose_from_angles
 from space_clip_ros.messages import stamp_ns, xyz_from_cloud
+from space_clip_ros.perception.camera_mount import CameraMount, configured_mount
 from space_clip_ros.perception.frame import ScaleRequest
 from space_clip_ros.perception.scale import TOGETHER_S, FrameEvidence, Measured, MetricScale
-from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredCone, MeasuredPoints, configured_mount
+from space_clip_ros.perception.scale_evidence import MeasuredCone, MeasuredPoints
 from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.transforms import Transforms
@@ -104,7 +105,7 @@ class ScaleInputs:
 
     def _mount(self, settings: ScaleConfig, frame_id: str) -> CameraMount | str:
         configured = configured_mount(settings)
-        if configured is not None:
+        if configured.height_m:
             return configured
         if not settings.ground_frame:
             return "scale.camera_height is 0 and scale.ground_frame is empty"

@@ -25,13 +25,14 @@ from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.messages.outputs import CAMERA_INFO, LABEL_INFO, TOPICS, OutputMessages
 from space_clip_ros.messages.semantics import LabelNames
 from space_clip_ros.perception.calibration import CalibrationStore
+from space_clip_ros.perception.camera_mount import CameraMount, configured_mount
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest, ScaleRequest
 from space_clip_ros.perception.ground import GroundTracker
 from space_clip_ros.perception.outputs import OUTPUTS, Available, makeable, need_camera
 from space_clip_ros.perception.scale import TOGETHER_S, FrameEvidence, MetricScale
-from space_clip_ros.perception.scale_evidence import CameraMount, MeasuredPoints, configured_mount
+from space_clip_ros.perception.scale_evidence import MeasuredPoints
 from space_clip_ros.tools.bags.image_topics import ImageTopic
 from space_clip_ros.tools.bags.reader import BagReader
 
@@ -216,7 +217,8 @@ class DepthCamera:
             return None
         mount: CameraMount | str | None = None
         if settings.wants_height:
-            mount = configured_mount(settings) or "scale.camera_height is 0, and a bag's TF is not read"
+            given = configured_mount(settings)
+            mount = given if given.height_m else "scale.camera_height is 0, and a bag's TF is not read"
         measured = self._measured(image) if settings.wants_ranges else None
         return ScaleRequest(self._scale, FrameEvidence(image.time_s, settings.max_rate, mount, measured))
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from space_clip_ros.cli.options import add_settings, positive, rate_hz
-from space_clip_ros.config import NodeConfig
+from space_clip_ros.cli.options import add_setting, add_settings, positive, rate_hz
+from space_clip_ros.config import NodeConfig, ScaleConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.files import write_whole
@@ -37,6 +37,7 @@ from space_clip_ros.tools.demo.subscriber import DemoSubscriber
 from space_clip_ros.tools.demo.summary import table
 from space_clip_ros.tools.live import address
 from space_clip_ros.tools.processes import Children
+from space_clip_ros.tools.reporting.scale_words import NAME
 from space_clip_ros.tools.terminal import Terminal
 
 _PROCESSES = 4
@@ -78,7 +79,8 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
         recording = Recording(out / "recording", source.transport, options.record_clouds)
     view = LiveView(options.view_port, source.transport) if options.view else None
     profile = dds.prepare_environment(logs, _PROCESSES + options.recording + options.view)
-    plan = DemoPlan(source, options.rate, options.model, options.backend, logs, recording, view)
+    scale = _scale_parameters(options)
+    plan = DemoPlan(source, options.rate, options.model, options.backend, logs, recording, view, scale)
     terminal.say(
         f"{source.name}: {source.frame_count} frames at {options.rate:g} Hz into {options.model}; DDS profile {profile}"
     )
@@ -124,6 +126,13 @@ def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:
     return write_drive(folder, frames, _SYNTHETIC_SEED, progress=show)
 
 
+def _scale_parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the node's parameters of the metric scale that were asked for; none leave them at their defaults."""
+    mode = options.scale_mode or ("camera_height" if options.camera_height else "none")
+    height = {"scale.camera_height": options.camera_height} if options.camera_height else {}
+    return {**({"scale.mode": mode} if mode != "none" else {}), **height}
+
+
 def _write(out: Path, summary: dict[str, Any], frames: Sequence[ReportFrame]) -> None:
     write_whole(out / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
     write_rgb(out / "report.png", draw_report(frames, *_heading(summary), NodeConfig()))
@@ -137,8 +146,8 @@ def _heading(summary: dict[str, Any]) -> tuple[str, list[str]]:
         figures.append(f"stamp to last output p50 {latency['p50']:.0f}, p95 {latency['p95']:.0f} ms")
     if summary["abs_rel"] is not None:
         figures.append(f"abs_rel {summary['abs_rel']:.3f}, delta1 {summary['delta1']:.3f}")
-    lines = [", ".join(figures), "one colour scale for every picture:"]
-    return f"{summary['model']} on {summary['backend']}, {summary['drive']}", lines
+    scale = [f"{NAME}: {summary['scale']['text']}"] if "scale" in summary else []
+    return f"{summary['model']} on {summary['backend']}, {summary['drive']}", [", ".join(figures), *scale]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,6 +163,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--image", metavar="TOPIC", help="image topic of the bag, if it has several")
     add_settings(parser, NodeConfig, "model", "backend")
+    parser.add_argument(
+        "--scale-mode",
+        choices=("none", "camera_height"),
+        help="find the metric scale while running, from the ground in view (default: camera_height if --camera-height "
+        "is given, else none)",
+    )
+    add_setting(parser, ScaleConfig, "camera_height", default=None, metavar="M")
     parser.add_argument("--rate", type=rate_hz, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
     parser.add_argument("--frames", type=positive, default=0, metavar="N", help="play only the first N frames")
     parser.add_argument(

@@ -15,14 +15,27 @@ from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.tools.demo.cloud_view import CloudView, splat
 from space_clip_ros.tools.reporting.pictures import colored, darkened, depth_ramp, scale_position
 from space_clip_ros.tools.reporting.scan_picture import scan_picture
+from space_clip_ros.tools.reporting.uncertainty_picture import (
+    colored_uncertainty,
+    uncertainty_ramp,
+    uncertainty_share,
+    uncertainty_ticks,
+)
 
 _PANEL_WIDTH = 800
 _GAP = 6
+_WIDTH = 2 * _PANEL_WIDTH + _GAP
 _MARGIN = 14
+_BAR_MARGIN = 30
+_BAR_WIDTH = _WIDTH - 2 * _BAR_MARGIN
+_ALONE = 2
+"""Height of the cloud's row, where it has one of its own, over a picture's."""
 _LINE_HEIGHT = 26
 _INK = (232, 234, 237)
 _PAPER = (16, 17, 20)
 _STREET_M = 80.0
+_DEPTH_SCALE = "depth, on one colour scale for every picture:"
+_UNCERTAINTY_SCALE = "uncertainty, one standard deviation as a share of depth, on one scale too:"
 _TICKS_M = (0.5, 1, 2, 3, 5, 10, 20, 30, 40, 60, 80)
 
 
@@ -39,6 +52,7 @@ class ReportFrame:
         colors: (N, 3) uint8 RGB of the points.
         note: a few words about this frame, such as its error.
         scan: what stands in the way, drawn from above; None where it is unknown.
+        uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid; None where it is unknown.
     """
 
     index: int
@@ -49,6 +63,7 @@ class ReportFrame:
     colors: Rgb
     note: str = ""
     scan: PlanarScan | None = None
+    uncertainty: NDArray[np.float32] | None = None
 
 
 def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str], node: NodeConfig) -> Rgb:
@@ -64,32 +79,47 @@ def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str],
         (height, width, 3) uint8 RGB.
     """
     blocks = [_frame(frame, node) for frame in frames]
-    width = 2 * _PANEL_WIDTH + _GAP
-    rows = [_text(title, width, 0.8, 34), *(_text(line, width, 0.5, _LINE_HEIGHT) for line in lines)]
-    rows += [_scale_bar(width, node), *blocks]
-    page = np.concatenate([strip for row in rows for strip in (row, _blank(_GAP, width))])
+    rows = [_text(title, 0.8, 34), *(_text(line, 0.5, _LINE_HEIGHT) for line in lines)]
+    rows += [_text(_DEPTH_SCALE, 0.5, _LINE_HEIGHT), _depth_bar(node)]
+    if any(frame.uncertainty is not None for frame in frames):
+        rows += [_text(_UNCERTAINTY_SCALE, 0.5, _LINE_HEIGHT), _uncertainty_bar()]
+    page = np.concatenate([strip for row in (*rows, *blocks) for strip in (row, _blank(_GAP, _WIDTH))])
     return cv2.copyMakeBorder(page, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_CONSTANT, value=_PAPER)  # type: ignore[return-value]
 
 
 def _frame(frame: ReportFrame, node: NodeConfig) -> Rgb:
+    """Draw a frame: pictures two by two, then the cloud and what is seen from above.
+
+    An odd picture shares its row with the cloud; otherwise the cloud has a row of its own, which is higher.
+    """
     height = round(_PANEL_WIDTH * frame.image.shape[0] / frame.image.shape[1])
     size = (_PANEL_WIDTH, height)
     image = _resized(frame.image, size)
-    depth = _resized(colored(frame.depth, node), size)
-    # The scan is a square beside the cloud.
-    cloud_width = _PANEL_WIDTH - (0 if frame.scan is None else height + _GAP)
-    view = CloudView(cloud_width, height, scale=node.max_depth / _STREET_M)
-    panels = {
-        f"image, frame {frame.index}": image,
-        f"depth{frame.note and f', {frame.note}'}": depth,
-        "LiDAR ground truth": _dots(image, frame.truth, node),
-        "cloud from the depth, from above and left of the camera": view.draw(frame.points, frame.colors),
-    }
-    labelled = [_labelled(panel, label) for label, panel in panels.items()]
+    pictures = [
+        _labelled(image.copy(), f"image, frame {frame.index}"),
+        _labelled(_resized(colored(frame.depth, node), size), f"depth{frame.note and f', {frame.note}'}"),
+        _labelled(_dots(image, frame.truth, node), "LiDAR ground truth"),
+    ]
+    if frame.uncertainty is not None:
+        share = uncertainty_share(frame.uncertainty, frame.depth)
+        pictures.append(_labelled(_resized(colored_uncertainty(share), size), "uncertainty of depth"))
+    rows = [pictures[start : start + 2] for start in range(0, len(pictures), 2)]
+    if len(rows[-1]) == 2:
+        height *= _ALONE
+        rows.append([])
+    rows[-1] += _seen_from_above(frame, node, _WIDTH - len(rows[-1]) * (_PANEL_WIDTH + _GAP), height)
+    strips = [strip for row in rows for strip in (_blank(_GAP, _WIDTH), _beside(row))]
+    return np.concatenate(strips[1:])
+
+
+def _seen_from_above(frame: ReportFrame, node: NodeConfig, width: int, height: int) -> list[Rgb]:
+    """Return the cloud, and beside it a square for everything that is drawn from straight above."""
+    squares = []
     if frame.scan is not None:
-        labelled[-1] = _beside(labelled[-1], _labelled(scan_picture(frame.scan, height, height), "scan from above"))
-    top, bottom = (_beside(labelled[start], labelled[start + 1]) for start in (0, 2))
-    return np.concatenate([top, _blank(_GAP, top.shape[1]), bottom])
+        squares.append(_labelled(scan_picture(frame.scan, height, height), "scan from above"))
+    view = CloudView(width - len(squares) * (height + _GAP), height, scale=node.max_depth / _STREET_M)
+    cloud = view.draw(frame.points, frame.colors)
+    return [_labelled(cloud, "cloud from the depth, from above and left of the camera"), *squares]
 
 
 def _resized(picture: Rgb, size: tuple[int, int]) -> Rgb:
@@ -108,16 +138,26 @@ def _dots(image: Rgb, truth: NDArray[np.float32], node: NodeConfig) -> Rgb:
     return picture
 
 
-def _scale_bar(width: int, node: NodeConfig) -> Rgb:
-    """Draw the colours from the nearest to the furthest depth, with ticks in metres."""
-    bar = _blank(44, width)
-    bar[2:22, 30 : width - 30] = colored(depth_ramp(node, width - 60)[None], node)
-    for tick in (tick for tick in _TICKS_M if node.min_depth <= tick <= node.max_depth):
-        x = 30 + round(scale_position(tick, node) * (width - 61))
+def _depth_bar(node: NodeConfig) -> Rgb:
+    """Draw the colours from the nearest to the furthest depth."""
+    ticks = [tick for tick in _TICKS_M if node.min_depth <= tick <= node.max_depth]
+    ramp = colored(depth_ramp(node, _BAR_WIDTH)[None], node)[0]
+    return _scale_bar(ramp, [(scale_position(tick, node), f"{tick:g} m") for tick in ticks])
+
+
+def _uncertainty_bar() -> Rgb:
+    return _scale_bar(uncertainty_ramp(_BAR_WIDTH), uncertainty_ticks())
+
+
+def _scale_bar(ramp: Rgb, ticks: Sequence[tuple[float, str]]) -> Rgb:
+    """Draw colours, (bar's width, 3), with labelled ticks, whose positions run from 0 to 1."""
+    bar = _blank(44, _WIDTH)
+    bar[2:22, _BAR_MARGIN:-_BAR_MARGIN] = ramp
+    for position, label in ticks:
+        x = _BAR_MARGIN + round(position * (_BAR_WIDTH - 1))
         cv2.line(bar, (x, 18), (x, 26), _INK, 1)
-        label = f"{tick:g} m"
         (text_width, _), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
-        at = (min(x - text_width // 2, width - text_width), 40)
+        at = (min(x - text_width // 2, _WIDTH - text_width), 40)
         cv2.putText(bar, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
     return bar
 
@@ -130,14 +170,16 @@ def _labelled(panel: Rgb, label: str) -> Rgb:
     return panel
 
 
-def _text(text: str, width: int, size: float, height: int) -> Rgb:
-    strip = _blank(height, width)
+def _text(text: str, size: float, height: int) -> Rgb:
+    strip = _blank(height, _WIDTH)
     cv2.putText(strip, text, (2, height - 9), cv2.FONT_HERSHEY_SIMPLEX, size, _INK, 1, cv2.LINE_AA)
     return strip
 
 
-def _beside(left: Rgb, right: Rgb) -> Rgb:
-    return np.concatenate([left, _blank(_GAP, left.shape[0]).transpose(1, 0, 2), right], axis=1)
+def _beside(panels: Sequence[Rgb]) -> Rgb:
+    """Return panels of one height in a row."""
+    gap = _blank(panels[0].shape[0], _GAP)
+    return np.concatenate([strip for panel in panels for strip in (gap, panel)][1:], axis=1)
 
 
 def _blank(height: int, width: int) -> Rgb:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ _CONNECT_S = 20.0
 _WATCHER_S = 20.0
 _STRAGGLERS_S = 3.0
 _RECENT = 50
+_REPORT_S = 5.0
 _TICK_S = 0.1
 
 
@@ -46,6 +47,7 @@ class DemoPlan:
         folder: where parameter files, logs and the evaluator's results go.
         recording: where inputs and outputs are recorded, or None.
         view: the live page, or None.
+        parameters: more ROS parameters of the node, by their dotted names.
     """
 
     source: DemoSource
@@ -55,6 +57,7 @@ class DemoPlan:
     folder: Path
     recording: Recording | None = None
     view: LiveView | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 class DemoRun:
@@ -79,11 +82,14 @@ class DemoRun:
         if plan.view is not None:
             plan.view.start(self._children)
             self._terminal.say(f"live view: {plan.view.url}")
-        transport = {"image_transport": plan.source.transport}
-        node = self._children.start(DEPTH_NODE, {"model": plan.model, "backend": plan.backend, **transport})
+        given = {"model": plan.model, "backend": plan.backend, "image_transport": plan.source.transport}
+        node = self._children.start(DEPTH_NODE, {**given, **plan.parameters})
         self._wait_until_ready(node)
+        uncertainty = self._gives_uncertainty()
+        if uncertainty:
+            self._subscriber.add_uncertainty()
         evaluator = self._children.start(DEPTH_EVALUATOR, {"json": str(evaluation)})
-        recorders = [] if plan.recording is None else [plan.recording.start(self._children)]
+        recorders = [] if plan.recording is None else [plan.recording.start(self._children, uncertainty)]
         self._wait_until_connected(node)
         self._wait_until_watched()
         playing = plan.source.player(plan.rate_hz, self._subscriber.image_subscribers())
@@ -114,6 +120,11 @@ class DemoRun:
         if not self._subscriber.warm_up(*self._plan.source.first_image()):
             self._children.check()
             raise ChildError(node.name, f"published nothing for the first image; {node.last_lines()}")
+
+    def _gives_uncertainty(self) -> bool:
+        """Return whether the model says how far off depth may be, as the node's diagnostics have it."""
+        self._subscriber.spin(_REPORT_S, lambda: self._subscriber.values(DepthValues).uncertainty is not None)
+        return bool(self._subscriber.values(DepthValues).uncertainty)
 
     def _check_node(self, node: Child) -> None:
         """Raise the reason why the node cannot become active, which is in its diagnostics."""
@@ -176,4 +187,6 @@ def _report_frame(frame: KeptFrame, image: Rgb, truth: Depth) -> ReportFrame:
     average = MetricAverage(settings.min_depth, settings.max_depth, settings.crop)
     metrics = average.add(fitted(frame.depth, truth), truth)
     note = f"abs_rel {metrics['abs_rel']:.3f}" if metrics else ""
-    return ReportFrame(frame.index, image, frame.depth, truth, frame.points, frame.colors, note, frame.scan)
+    return ReportFrame(
+        frame.index, image, frame.depth, truth, frame.points, frame.colors, note, frame.scan, frame.uncertainty
+    )

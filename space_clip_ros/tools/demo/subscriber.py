@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,10 @@ OUTPUTS: dict[str, Any] = {
     "depth/color": Image,
 }
 
-_KEPT = ("depth/image", "depth/points")
-_SCAN = "depth/scan"
+_DEPTH, _POINTS, _SCAN, _UNCERTAINTY = "depth/image", "depth/points", "depth/scan", "depth/uncertainty"
+_KEPT = (_DEPTH, _POINTS)
+_RECENT = 8
+"""Newest messages of an extra that are held until their frame is complete."""
 _DISCOVERY_S = 5.0
 _WARM_UP_S = 1.5
 _WARM_UP_TRIES = 40
@@ -54,6 +57,7 @@ class KeptFrame:
         points: (N, 3) float32 metres in the optical frame, NaN invalid.
         colors: (N, 3) uint8 RGB of the points.
         scan: what stands in the way; None where the picture showed no ground.
+        uncertainty: (H, W) float32, one standard deviation of depth, metres, NaN invalid; None if the model gives none.
     """
 
     index: int
@@ -61,6 +65,7 @@ class KeptFrame:
     points: NDArray[np.float32]
     colors: Rgb
     scan: PlanarScan | None = None
+    uncertainty: Depth | None = None
 
 
 class DemoSubscriber(ArrivalNode):
@@ -81,9 +86,10 @@ class DemoSubscriber(ArrivalNode):
         self._image_topic, self._image_type = IMAGE_TOPICS[transport]
         self._incomplete: dict[int, dict[str, Any]] = {}
         self._kept: dict[int, tuple[int, dict[str, Any]]] = {}
-        self._scans: dict[int, LaserScan] = {}
-        # By itself and not one of the outputs: a picture without ground has none, and is complete all the same.
-        self.create_subscription(LaserScan, _SCAN, self._on_scan, QOS)
+        self._kept_by_stamp: dict[int, dict[str, Any]] = {}
+        self._extras: dict[str, dict[int, Any]] = {}
+        # A picture without ground has no scan.
+        self._add_extra(_SCAN, LaserScan)
         self._state_client: Any = self.create_client(GetState, "depth/get_state")
 
     def node_is_active(self) -> bool:
@@ -96,6 +102,10 @@ class DemoSubscriber(ArrivalNode):
             self._state_client.remove_pending_request(answer)
             return False
         return bool(answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE)
+
+    def add_uncertainty(self) -> None:
+        """Subscribe to uncertainty too; for a model that gives it."""
+        self._add_extra(_UNCERTAINTY, Image)
 
     def warm_up(self, image: Rgb, camera: PinholeCamera, frame_id: str) -> bool:
         """Send the node one image, and wait for its outputs; return whether they came.
@@ -125,8 +135,8 @@ class DemoSubscriber(ArrivalNode):
         for publisher in publishers:
             self.destroy_publisher(publisher)
         self.restart()
-        self._incomplete, self._kept = {}, {}
-        self._scans = {}
+        self._incomplete, self._kept, self._kept_by_stamp = {}, {}, {}
+        self._extras = {topic: {} for topic in self._extras}
         return arrived
 
     def is_connected(self, recorded: bool = False) -> bool:
@@ -156,17 +166,29 @@ class DemoSubscriber(ArrivalNode):
         return [self._kept_frame(index, messages) for index, messages in sorted(self._kept.values(), key=_first)]
 
     def _kept_frame(self, index: int, messages: dict[str, Any]) -> KeptFrame:
-        depth = messages["depth/image"]
-        scan = self._scans.get(stamp_ns(depth))
+        scan, uncertainty = messages.get(_SCAN), messages.get(_UNCERTAINTY)
         return KeptFrame(
             index,
-            depth_from_image(depth),
-            *_points_and_colors(messages["depth/points"]),
+            depth_from_image(messages[_DEPTH]),
+            *_points_and_colors(messages[_POINTS]),
             None if scan is None else scan_from_laser_scan(scan),
+            None if uncertainty is None else depth_from_image(uncertainty, _UNCERTAINTY),
         )
 
-    def _on_scan(self, scan: LaserScan) -> None:
-        self._scans[stamp_ns(scan)] = scan
+    def _add_extra(self, topic: str, kind: Any) -> None:
+        """Subscribe to something that a frame may lack: it is complete, and counts, without it."""
+        self._extras[topic] = {}
+        self.create_subscription(kind, topic, functools.partial(self._on_extra, topic), QOS)
+
+    def _on_extra(self, topic: str, message: Any) -> None:
+        stamp, recent = stamp_ns(message), self._extras[topic]
+        kept = self._kept_by_stamp.get(stamp)
+        if kept is not None:
+            kept[topic] = message
+            return
+        recent[stamp] = message
+        while len(recent) > _RECENT:
+            del recent[next(iter(recent))]
 
     def on_arrival(self, output: str, stamp: int, message: Any) -> None:
         """Keep the output if it belongs to a frame for the report."""
@@ -189,7 +211,9 @@ class DemoSubscriber(ArrivalNode):
         messages = self._incomplete.setdefault(stamp, {})
         messages[output] = message
         if len(messages) == len(_KEPT):
+            messages |= {topic: recent[stamp] for topic, recent in self._extras.items() if stamp in recent}
             self._kept[int(stretch)] = (index, messages)
+            self._kept_by_stamp[stamp] = messages
             self._incomplete = {}
 
 

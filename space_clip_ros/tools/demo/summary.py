@@ -11,6 +11,7 @@ from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.ros.common.release import ros_release
 from space_clip_ros.tools.benchmark.machine import processor, usable_cores
 from space_clip_ros.tools.latency import ArrivalLog, percentiles
+from space_clip_ros.tools.reporting.scale_words import NAME, scale_summary
 
 
 def summarize(
@@ -28,8 +29,10 @@ def summarize(
     Returns:
         Values that JSON can hold. ``frames_received`` counts frames that arrived on every output. ``latency_ms`` runs
         from the image's stamp to the arrival of the frame's last output, and under ``outputs`` to that of each.
+        ``scale`` is there if the node looks for a metric scale.
     """
     metrics = evaluation.get("metrics", {})
+    scale = scale_summary(node)
     complete = arrivals.complete()
     return {
         "frames_sent": sent,
@@ -42,6 +45,7 @@ def summarize(
         "stages_ms": dict(node.stages_ms),
         "abs_rel": metrics.get("abs_rel"),
         "delta1": metrics.get("a1"),
+        **({"scale": scale} if scale else {}),
         "model": node.model,
         "backend": node.backend,
         "device": node.device,
@@ -81,7 +85,8 @@ def table(summary: Mapping[str, Any]) -> str:
         f"{summary['model']} on {summary['backend']}: {summary['frames_received']} of {summary['frames_sent']} frames"
     )
     rate = f" at {summary['rate_hz']:.1f} Hz" if summary["rate_hz"] else ""
-    return "\n".join([f"{head}{rate}; {error}", *rows, f"stages in the node, ms: {stages}", f"drops: {drops}"])
+    scale = [f"{NAME}: {summary['scale']['text']}"] if "scale" in summary else []
+    return "\n".join([f"{head}{rate}; {error}", *rows, f"stages in the node, ms: {stages}", f"drops: {drops}", *scale])
 
 
 def _row(name: str, figures: Mapping[str, float] | None, received: int) -> str:

@@ -9,6 +9,7 @@ from space_clip_ros import __version__
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.tools.reporting import page
 from space_clip_ros.tools.reporting.pictures import depth_scale
+from space_clip_ros.tools.reporting.uncertainty_picture import uncertainty_scale
 
 _FOLDER = Path(__file__).with_name("page")
 _TICKS_M = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
@@ -17,9 +18,13 @@ _TICKS_M = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 def html(node: NodeConfig) -> str:
     """Return the page's HTML; ``node`` sets the scale of the depth colours."""
     ramp, ticks = depth_scale(node, _TICKS_M)
+    uncertainty_ramp, uncertainty_ticks = uncertainty_scale()
     return Template(_asset("live.html")).substitute(
         style=page.stylesheet() + _asset("live.css"),
         scale=page.scale(page.picture(ramp, "colours of depth, near to far"), ticks),
+        uncertainty_scale=page.scale(
+            page.picture(uncertainty_ramp, "colours of uncertainty, sure to unsure"), uncertainty_ticks
+        ),
         version=__version__,
     )
 

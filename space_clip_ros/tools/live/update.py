@@ -1,14 +1,14 @@
-"""Updates of the page: the newest image, depth and figures in one binary message.
+"""Updates of the page: the newest pictures and figures in one binary message.
 
-A message is the length of a JSON text (4 bytes, little-endian), the text, then the image and the depth as JPEGs. The
-text gives their sizes in bytes. ``page/live.js`` reads it.
+A message is the length of a JSON text (4 bytes, little-endian), the text, then the pictures as JPEGs. The text gives
+their names and sizes in bytes, in their order. ``page/live.js`` reads it.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status_texts
 from space_clip_ros.tools.reporting.pictures import resized, shown_size
+from space_clip_ros.tools.reporting.scale_words import NAME, scale_cards, scale_note
 
 _MAX_SIDE = 960
 _QUALITY = 80
@@ -61,11 +62,16 @@ class DepthStatus:
         return cls(level, message.message, DepthValues.read(status_texts(message)))
 
 
-def encode_update(figures: Figures, image: bytes, depth: bytes) -> bytes:
-    """Return an update's message; ``image`` and ``depth`` are JPEGs, or empty while there is none."""
-    level = figures.level.name.lower()
-    head = json.dumps({**asdict(figures), "level": level, "image": len(image), "depth": len(depth)}).encode()
-    return struct.pack("<I", len(head)) + head + image + depth
+def encode_update(figures: Figures, pictures: Mapping[str, bytes]) -> bytes:
+    """Return an update's message.
+
+    Args:
+        figures: the words and numbers.
+        pictures: JPEGs by the ids of their canvases, empty while there is none.
+    """
+    sizes = {name: len(jpeg) for name, jpeg in pictures.items()}
+    head = json.dumps({**asdict(figures), "level": figures.level.name.lower(), "pictures": sizes}).encode()
+    return b"".join([struct.pack("<I", len(head)), head, *pictures.values()])
 
 
 def encode_jpeg(picture: NDArray[np.uint8]) -> bytes:
@@ -86,13 +92,14 @@ def choose_figures(node: DepthStatus | None, evaluator: EvaluationValues | None)
         "backend": values.backend,
         "device": values.device,
         "precision": values.precision,
+        NAME: scale_note(values),
         "image topic": values.image_topic,
         "memory, MiB": None if values.memory_mib is None else f"{values.memory_mib:.1f}",
         "stages, ms": ", ".join(f"{stage} {duration:.2f}" for stage, duration in values.stages_ms.items()),
         "drops": ", ".join(f"{count} {reason.value}" for reason, count in values.dropped_by.items()),
     }
     known = [(name, text) for name, text in facts.items() if text]
-    return Figures(node.message, node.level, [*_depth_cards(values), *errors], known)
+    return Figures(node.message, node.level, [*_depth_cards(values), *scale_cards(values), *errors], known)
 
 
 def _depth_cards(values: DepthValues) -> Pairs:

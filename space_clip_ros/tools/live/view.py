@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -19,6 +21,7 @@ from space_clip_ros.messages import compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status_texts
 from space_clip_ros.tools.live import address
 from space_clip_ros.tools.live.options import COMPRESSED, RAW, ViewOptions
+from space_clip_ros.tools.live.panels import PANELS, Panel
 from space_clip_ros.tools.live.server import LiveServer
 from space_clip_ros.tools.live.update import DepthStatus, Figures, choose_figures, encode_jpeg, encode_update
 from space_clip_ros.tools.program import NodeProgram
@@ -30,6 +33,7 @@ _REPEAT_S = 1.0
 _SILENT_S = 5.0
 # Images kept until the depth of their stamp comes; the node is a few frames behind at most.
 _HELD = 8
+_COLOR = "depth/color"
 # Only the newest matters, and a best-effort subscriber never holds up a publisher.
 _QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Topic, message type and conversion to RGB of each form of the images.
@@ -42,8 +46,8 @@ _INPUTS: dict[str, tuple[str, Any, Any]] = {
 class LiveViewNode(Node):
     """Sends updates to the page, at most ten a second; each depth comes with the image it was computed from.
 
-    It subscribes to images and ``depth/color`` only while a page is open: without a subscriber the node does not colour
-    depth.
+    It subscribes to images, ``depth/color`` and what the panels need only while a page is open: without a subscriber
+    the node does not make them. A panel is of the same image as depth, or of one just before.
 
     Args:
         server: serves the page.
@@ -59,7 +63,7 @@ class LiveViewNode(Node):
         self.error: SpaceClipError | None = None
         self._server = server
         self._topic, self._kind, self._convert = _INPUTS[transport]
-        self._image_subscriptions: list[Any] = []
+        self._subscribed: dict[str, Any] = {}
         # By the names of their statuses; the page shows the first of each.
         self._depth: dict[str, DepthStatus] = {}
         self._errors: dict[str, EvaluationValues] = {}
@@ -76,16 +80,17 @@ class LiveViewNode(Node):
         return "the live view has ended"
 
     def _reset(self) -> None:
-        self._images: dict[int, Any] = {}
+        # Newest messages by topic and stamp.
+        self._held: dict[str, dict[int, Any]] = defaultdict(dict)
         self._color: Any = None
-        self._pictures = (b"", b"")
+        self._pictures = dict.fromkeys(("image", "depth", *PANELS), b"")
+        self._drawn: dict[str, int] = {}
         self._problem = ""
         self._depth_s = self._shown_s = float("-inf")
 
     def _tick(self) -> None:
         watched = self._server.watchers > 0
-        if watched != bool(self._image_subscriptions):
-            self._subscribe(watched)
+        self._subscribe(self._wanted() if watched else {})
         if not watched:
             return
         now = time.monotonic()
@@ -95,36 +100,57 @@ class LiveViewNode(Node):
             fresh, self._problem = False, str(error)
         if fresh or now - self._shown_s >= _REPEAT_S:
             self._shown_s = now
-            self._server.show(encode_update(self._figures(now), *self._pictures))
+            self._server.show(encode_update(self._figures(now), self._pictures))
 
-    def _subscribe(self, watched: bool) -> None:
-        while self._image_subscriptions:
-            self.destroy_subscription(self._image_subscriptions.pop())
-        self._reset()
-        if watched:
-            for kind, topic, callback in (
-                (self._kind, self._topic, self._on_image),
-                (Image, "depth/color", self._on_color),
-            ):
-                self._image_subscriptions.append(self.create_subscription(kind, topic, callback, _QOS))
+    def _wanted(self) -> dict[str, Any]:
+        """Return the message types of all topics that an open page needs."""
+        node = next(iter(self._depth.values()), None)
+        panels = [] if node is None else [panel for panel in PANELS.values() if panel.given(node.values)]
+        needed = {topic: kind for panel in panels for topic, kind in panel.topics.items()}
+        return {self._topic: self._kind, _COLOR: Image, **needed}
+
+    def _subscribe(self, wanted: Mapping[str, Any]) -> None:
+        """Subscribe to these topics and no others."""
+        if self._subscribed and not wanted:
+            self._reset()
+        for topic in [topic for topic in self._subscribed if topic not in wanted]:
+            self.destroy_subscription(self._subscribed.pop(topic))
+        for topic, kind in wanted.items():
+            if topic not in self._subscribed:
+                callback = self._on_color if topic == _COLOR else functools.partial(self._hold, topic)
+                self._subscribed[topic] = self.create_subscription(kind, topic, callback, _QOS)
 
     def _draw(self, now: float) -> bool:
         """Encode the newest depth and its image, or the newest image if no depth comes; return whether one is new."""
         color, self._color = self._color, None
-        image, depth = self._pictures
+        images, made = self._held[self._topic], {}
         if color is not None:
             self._depth_s = now
-            source = self._images.pop(stamp_ns(color), None)
-            image = image if source is None else self._encoded(source)
-            depth = encode_jpeg(image_to_rgb(color, "depth/color"))
-        elif self._images and now - self._depth_s > _REPEAT_S:
-            newest = self._images[max(self._images)]
-            self._images.clear()
-            image = self._encoded(newest)
+            stamp = stamp_ns(color)
+            if (source := images.pop(stamp, None)) is not None:
+                made["image"] = self._encoded(source)
+            made["depth"] = encode_jpeg(image_to_rgb(color, _COLOR))
+            for name, panel in PANELS.items():
+                self._draw_panel(name, panel, stamp, made)
+        elif images and now - self._depth_s > _REPEAT_S:
+            newest = images[max(images)]
+            images.clear()
+            made["image"] = self._encoded(newest)
         else:
             return False
-        self._pictures, self._problem = (image, depth), ""
+        self._pictures |= made
+        self._problem = ""
         return True
+
+    def _draw_panel(self, name: str, panel: Panel, stamp: int, made: dict[str, bytes]) -> None:
+        """Encode a panel's newest picture, unless it is shown already; make it empty once that is too old."""
+        held = [self._held[topic] for topic in panel.topics]
+        newest = max(set(held[0]).intersection(*held), default=0)
+        if stamp - newest > _REPEAT_S * 1e9:
+            made[name] = b""
+        elif newest != self._drawn.get(name):
+            made[name] = encode_jpeg(panel.draw({topic: self._held[topic][newest] for topic in panel.topics}))
+        self._drawn[name] = newest
 
     def _encoded(self, image: Any) -> bytes:
         return encode_jpeg(self._convert(image, self._topic))
@@ -136,10 +162,11 @@ class LiveViewNode(Node):
             state = f"The depth node has said nothing for {now - self._heard_s:.0f} s."
         return Figures(state, Level.WARN, found.cards, found.facts) if state else found
 
-    def _on_image(self, image: Any) -> None:
-        self._images[stamp_ns(image)] = image
-        while len(self._images) > _HELD:
-            del self._images[next(iter(self._images))]
+    def _hold(self, topic: str, message: Any) -> None:
+        held = self._held[topic]
+        held[stamp_ns(message)] = message
+        while len(held) > _HELD:
+            del held[next(iter(held))]
 
     def _on_color(self, color: Image) -> None:
         self._color = color

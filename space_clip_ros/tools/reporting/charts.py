@@ -24,24 +24,28 @@ def line_chart(
     x_label: str,
     y_label: str,
     marks: Sequence[tuple[float, float, str]] = (),
+    band: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> str:
-    """Draw lines over time.
+    """Draw lines over time, from zero upwards; with a band the axis covers only what there is.
 
     Args:
         lines: name, x and y of each; the line has a gap where y is NaN.
         x_label: what x is, with its unit.
         y_label: what y is, with its unit.
         marks: x, y and label of single points.
+        band: lower and upper end, at each x of the first line, of what is shaded behind it.
     """
     every_x = np.concatenate([np.asarray(x, np.float64) for _, x, _ in lines])
-    every_y = np.concatenate([np.asarray(y, np.float64) for _, _, y in lines])
-    top = _TICKS * _nice_step(_highest(every_y))
+    every_y = np.concatenate([np.asarray(y, np.float64) for y in (*(y for _, _, y in lines), *(band or ()))])
+    bottom, top = _nice_range(every_y) if band else (0.0, _TICKS * _nice_step(_highest(every_y)))
     low, high = float(every_x.min()), float(max(every_x.max(), every_x.min() + 1e-9))
 
     def to_pixel(x: float, y: float) -> tuple[float, float]:
-        return _LEFT + (x - low) / (high - low) * _inner_width(), _TOP + (1 - y / top) * _inner_height()
+        return _LEFT + (x - low) / (high - low) * _inner_width(), _TOP + (top - y) / (top - bottom) * _inner_height()
 
-    shapes = [_y_axis(top, y_label), _x_axis(low, high, x_label)]
+    shapes = [_y_axis(bottom, top, y_label), _x_axis(low, high, x_label)]
+    if band:
+        shapes.append(_shaded(np.asarray(lines[0][1], np.float64), *band, to_pixel))
     for number, (name, x, y) in enumerate(lines):
         points = _path(*_thinned(np.asarray(x, np.float64), np.asarray(y, np.float64)), to_pixel)
         shapes.append(f'<path class="line line-{number}" d="{points}"><title>{escape(name)}</title></path>')
@@ -53,7 +57,7 @@ def bar_chart(bars: Sequence[tuple[str, float]], x_label: str, y_label: str) -> 
     """Draw one bar for each name; NaN leaves a gap."""
     top = _TICKS * _nice_step(_highest([value for _, value in bars]))
     step = _inner_width() / len(bars)
-    shapes = [_y_axis(top, y_label)]
+    shapes = [_y_axis(0.0, top, y_label)]
     for number, (name, value) in enumerate(bars):
         x = _LEFT + number * step
         middle = x + step / 2
@@ -168,12 +172,29 @@ def _nice_step(span: float) -> float:
     return power * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
-def _y_axis(top: float, label: str) -> str:
+def _nice_range(values: Values) -> tuple[float, float]:
+    """Return round ends of an axis of :data:`_TICKS` steps that holds all values."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    step = _nice_step(high - low)
+    while (bottom := math.floor(low / step) * step) + _TICKS * step < high:
+        step = _nice_step(_TICKS * step * 1.01)
+    return bottom, bottom + _TICKS * step
+
+
+def _shaded(x: Values, lower: Sequence[float], upper: Sequence[float], to_pixel: ToPixel) -> str:
+    """Draw what lies between two lines."""
+    there = [to_pixel(*point) for point in zip(x.tolist(), upper, strict=True)]
+    back = [to_pixel(*point) for point in zip(x.tolist(), lower, strict=True)]
+    corners = " ".join(f"{column:.1f},{row:.1f}" for column, row in (*there, *reversed(back)))
+    return f'<polygon class="band" points="{corners}"/>'
+
+
+def _y_axis(bottom: float, top: float, label: str) -> str:
     shapes = []
     for number in range(_TICKS + 1):
         y = _TOP + _inner_height() * (1 - number / _TICKS)
         shapes.append(f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        shapes.append(_text(_LEFT - 6, y + 4, f"{top * number / _TICKS:.4g}", "tick", "end"))
+        shapes.append(_text(_LEFT - 6, y + 4, f"{bottom + (top - bottom) * number / _TICKS:.4g}", "tick", "end"))
     middle = _TOP + _inner_height() / 2
     turned = f'transform="rotate(-90 11 {middle:.1f})"'
     shapes.append(f'<text class="label" x="11" y="{middle:.1f}" text-anchor="middle" {turned}>{escape(label)}</text>')

@@ -16,6 +16,7 @@ from space_clip_ros.tools.reporting.charts import bar_chart, grid_chart, line_ch
 from space_clip_ros.tools.reporting.errors_by_place import COLUMNS, EDGES_M, ROWS, MeanErrors
 from space_clip_ros.tools.reporting.frame_statistics import RecordingStatistics
 from space_clip_ros.tools.reporting.recording import ReportSource
+from space_clip_ros.tools.reporting.scale_words import scale_cards
 
 _FACTS = ("model", "backend", "device", "precision")
 _PERCENTILES = ("p50", "p95", "p99", "max")
@@ -57,6 +58,10 @@ def over_time(statistics: RecordingStatistics, labels: Mapping[int, str]) -> str
         ]
         caption = "Error of each frame against the ground truth; the frames shown below are marked."
         charts.append(page.figure(line_chart([("abs_rel", seconds, errors)], "seconds", "abs_rel", marks), caption))
+    if any(frame.uncertainty is not None for frame in statistics.frames):
+        medians = [math.nan if frame.uncertainty is None else frame.uncertainty for frame in statistics.frames]
+        chart = line_chart([("median", seconds, medians)], "seconds", "share of depth")
+        charts.append(page.figure(chart, "Uncertainty: one standard deviation, median over each image."))
     return page.section("Over time", '<div class="columns">', *charts, "</div>")
 
 
@@ -112,7 +117,10 @@ def _cards(statistics: RecordingStatistics, run: Mapping[str, Any]) -> list[tupl
         ]
     if statistics.coverage is not None:
         cards.append(("of true pixels have depth", f"{statistics.coverage:.1%}"))
-    return cards
+    if statistics.uncertainty is not None:
+        within = (statistics.uncertainty.within_1_sigma, statistics.uncertainty.within_2_sigma)
+        cards.append(("of true pixels lie within one and two sigma", " and ".join(f"{share:.0%}" for share in within)))
+    return [*cards, *((name, value) for value, name in scale_cards(statistics.node))]
 
 
 def _headline_latency(statistics: RecordingStatistics, run: Mapping[str, Any]) -> tuple[str, float, float] | None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.evaluation.metrics import MetricAverage
+from space_clip_ros.evaluation.metrics import MetricAverage, comparable, compared_pixels
+from space_clip_ros.evaluation.uncertainty import (
+    FrameUncertainty,
+    UncertaintySummary,
+    frame_uncertainty,
+    mean_uncertainty,
+)
 from space_clip_ros.geometry.depth import resize_bilinear
 from space_clip_ros.messages.diagnostics import DepthValues, status_texts
 from space_clip_ros.messages.images import stamp_ns
@@ -18,6 +24,8 @@ from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.reporting.errors_by_place import ErrorsByPlace, MeanErrors
 from space_clip_ros.tools.reporting.recorded_frames import RecordedFrame, read_frames
 from space_clip_ros.tools.reporting.recording import Topics
+from space_clip_ros.tools.reporting.scale_words import scale_asked
+from space_clip_ros.tools.reporting.uncertainty_picture import uncertainty_share
 
 # A longer latency means that the stamps come from another clock, such as a replayed drive's.
 _MAX_LATENCY_MS = 60e3
@@ -30,11 +38,25 @@ class FrameStatistics(NamedTuple):
         stamp_ns: stamp of its image, nanoseconds.
         arrived_ns: when its depth was recorded, nanoseconds.
         metrics: by name; None where no pixel can be compared.
+        uncertainty: median over the image of one standard deviation as a share of depth, or None.
     """
 
     stamp_ns: int
     arrived_ns: int
     metrics: Mapping[str, float] | None
+    uncertainty: float | None = None
+
+
+class ScaleReport(NamedTuple):
+    """What the node reported of its metric scale.
+
+    Attributes:
+        arrived_ns: when it was recorded, nanoseconds.
+        values: the report.
+    """
+
+    arrived_ns: int
+    values: DepthValues
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,8 @@ class RecordingStatistics:
         by_distance: errors, as :meth:`ErrorsByPlace.by_distance` returns them.
         by_region: errors, as :meth:`ErrorsByPlace.by_region` returns them.
         node: newest values of ``depth_node`` on ``/diagnostics``; all unknown where none were recorded.
+        scale: what was reported of the camera's metric scale, in order; empty if the node did not look for one.
+        uncertainty: how well the recorded uncertainty fits the errors, averaged over frames; None without either.
     """
 
     frames: Sequence[FrameStatistics]
@@ -58,6 +82,8 @@ class RecordingStatistics:
     by_distance: Sequence[MeanErrors]
     by_region: Sequence[MeanErrors]
     node: DepthValues
+    scale: Sequence[ScaleReport] = ()
+    uncertainty: UncertaintySummary | None = None
 
     def compared(self) -> list[FrameStatistics]:
         """Return the frames that have errors, the smallest abs_rel first."""
@@ -111,11 +137,12 @@ def gather_statistics(
     """
     listener = _Listener(topics)
     average, places = MetricAverage(*limits), ErrorsByPlace(*limits)
-    frames = []
+    frames, uncertainties = [], []
     # Of images only their arrival matters here, so they are not decoded.
-    without_images, also = replace(topics, image=""), (topics.image, topics.diagnostics)
-    for frame in read_frames(bag, without_images, on_message=listener, also=also):
+    needed, also = replace(topics, image="", scan=""), (topics.image, topics.diagnostics)
+    for frame in read_frames(bag, needed, on_message=listener, also=also):
         frames.append(_compare(frame, listener.depth_ns.pop(frame.stamp_ns), average, places))
+        uncertainties += _compare_uncertainty(frame, limits)
         on_frame()
     if not frames:
         raise DataError(bag.path, f"{topics.depth} holds no depth image")
@@ -128,15 +155,34 @@ def gather_statistics(
         by_distance=places.by_distance(),
         by_region=places.by_region(),
         node=listener.node,
+        scale=listener.scale(),
+        uncertainty=mean_uncertainty(uncertainties) if uncertainties else None,
     )
 
 
 def _compare(frame: RecordedFrame, arrived_ns: int, average: MetricAverage, places: ErrorsByPlace) -> FrameStatistics:
+    median = None
+    if frame.uncertainty is not None:
+        known = uncertainty_share(frame.uncertainty, frame.depth)
+        known = known[np.isfinite(known)]
+        median = float(np.median(known)) if known.size else None
     if frame.truth is None:
-        return FrameStatistics(frame.stamp_ns, arrived_ns, None)
+        return FrameStatistics(frame.stamp_ns, arrived_ns, None, median)
     depth = resize_bilinear(frame.depth, *frame.truth.shape[::-1])
     places.add(depth, frame.truth)
-    return FrameStatistics(frame.stamp_ns, arrived_ns, average.add(depth, frame.truth))
+    return FrameStatistics(frame.stamp_ns, arrived_ns, average.add(depth, frame.truth), median)
+
+
+def _compare_uncertainty(frame: RecordedFrame, limits: tuple[float, float, str]) -> Iterator[FrameUncertainty]:
+    """Yield how well a frame's uncertainty fits its errors, where there is a pixel with both."""
+    if frame.uncertainty is None or frame.truth is None:
+        return
+    size = frame.truth.shape[::-1]
+    share = resize_bilinear(uncertainty_share(frame.uncertainty, frame.depth), *size)
+    depth = np.where(np.isfinite(share), resize_bilinear(frame.depth, *size), np.float32(np.nan))
+    p, t = compared_pixels(depth, frame.truth, *limits)
+    if p.size:
+        yield frame_uncertainty(p, t, share[comparable(depth, frame.truth, *limits)].astype(np.float64))
 
 
 class _Listener:
@@ -147,6 +193,8 @@ class _Listener:
         self.images_ns: dict[int, int] = {}
         self.depth_ns: dict[int, int] = {}
         self.node = DepthValues()
+        self._scales: dict[str, list[ScaleReport]] = {}
+        self._own = ""
 
     def __call__(self, topic: str, arrived_ns: int, message: Any) -> None:
         if topic == self._topics.image:
@@ -159,3 +207,14 @@ class _Listener:
                     # A node of another version may report values that this one does not know.
                     with contextlib.suppress(ValueError):
                         self.node = DepthValues.read(status_texts(status))
+                        self._keep_scale(status.name, arrived_ns)
+
+    def scale(self) -> Sequence[ScaleReport]:
+        """Return the reports about the camera whose images these are; of the first one where it is not known."""
+        return self._scales.get(self._own) or next(iter(self._scales.values()), [])
+
+    def _keep_scale(self, name: str, arrived_ns: int) -> None:
+        if self.node.image_topic and self.node.image_topic == self._topics.image:
+            self._own = name
+        if scale_asked(self.node):
+            self._scales.setdefault(name, []).append(ScaleReport(arrived_ns, self.node))

@@ -12,10 +12,12 @@ from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages import calibration_from_info
 from space_clip_ros.messages.color_images import image_to_rgb
 from space_clip_ros.messages.compressed_images import compressed_to_rgb
 from space_clip_ros.messages.images import depth_from_image, stamp_ns
+from space_clip_ros.messages.laser_scans import scan_from_laser_scan
 from space_clip_ros.perception.calibration import CalibrationStore, RectifiedView
 from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.reporting.recording import Topics
@@ -25,7 +27,7 @@ OnMessage = Callable[[str, int, Any], None]
 """Gets a message's topic, when it was recorded in nanoseconds, and its content."""
 
 _MAX_INCOMPLETE = 32
-_ROLES = ("image", "depth", "truth")
+_ROLES = ("image", "depth", "truth", "uncertainty", "scan")
 
 
 class RecordedFrame(NamedTuple):
@@ -37,6 +39,8 @@ class RecordedFrame(NamedTuple):
         image: (H, W, 3) uint8 RGB, rectified as its calibration says, or None.
         truth: (H', W') float32 metres, NaN where unknown, or None.
         camera: camera of the depth image, or None where unknown.
+        uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid, or None.
+        scan: what stands in the way, or None.
     """
 
     stamp_ns: int
@@ -44,6 +48,8 @@ class RecordedFrame(NamedTuple):
     image: Rgb | None
     truth: Depth | None
     camera: PinholeCamera | None
+    uncertainty: Depth | None = None
+    scan: PlanarScan | None = None
 
 
 def read_frames(
@@ -55,8 +61,8 @@ def read_frames(
 ) -> Iterator[RecordedFrame]:
     """Yield every frame that has depth.
 
-    A frame comes once its image and its truth have been read, if the bag has these topics; one that lacks them comes
-    some frames later.
+    A frame comes once everything of it has been read that the bag has topics of; one that lacks something comes some
+    frames later.
 
     Args:
         bag: an open bag.
@@ -68,7 +74,7 @@ def read_frames(
     Raises:
         DataError: the bag or a message of these frames is damaged.
     """
-    roles = {topics.image: "image", topics.depth: "depth", topics.truth: "truth"}
+    roles = {getattr(topics, role): role for role in _ROLES}
     needed = {"depth", *(role for role in _ROLES if getattr(topics, role))}
     cameras = _Cameras(topics)
     incomplete: OrderedDict[int, dict[str, Any]] = OrderedDict()
@@ -100,6 +106,10 @@ def _frame(bag: BagReader, topics: Topics, cameras: _Cameras, messages: dict[str
         return
     truth = decoded("truth", depth_from_image)
     image = decoded("image", _rgb)
+    uncertainty = decoded("uncertainty", depth_from_image)
+    if uncertainty is not None and uncertainty.shape != depth.shape:
+        uncertainty = None
+    scan = decoded("scan", lambda message, _: scan_from_laser_scan(message))
     camera = cameras.of_depth(messages["depth"].header.frame_id, depth)
     if image is not None:
         view = cameras.of_image(messages["image"].header.frame_id, image)
@@ -107,7 +117,7 @@ def _frame(bag: BagReader, topics: Topics, cameras: _Cameras, messages: dict[str
             image = np.asarray(view.rectifier(image), np.uint8)
         if camera is None and view.camera is not None:
             camera = view.camera.resized(depth.shape[1], depth.shape[0])
-    yield RecordedFrame(stamp_ns(messages["depth"]), depth, image, truth, camera)
+    yield RecordedFrame(stamp_ns(messages["depth"]), depth, image, truth, camera, uncertainty, scan)
 
 
 def _converted(bag: BagReader, read: Callable[[Any, str], T], message: Any, topic: str) -> T:

@@ -20,6 +20,8 @@ _KINDS = {
     "camera_info": (_INFO,),
     "depth_info": (_INFO,),
     "diagnostics": (_DIAGNOSTICS,),
+    "uncertainty": (_IMAGE,),
+    "scan": ("sensor_msgs/msg/LaserScan",),
 }
 _DEPTH = "depth/image"
 
@@ -35,6 +37,8 @@ class Topics:
         camera_info: the camera's calibration.
         depth_info: the calibration of ``depth``.
         diagnostics: diagnostics of the nodes.
+        uncertainty: one standard deviation of ``depth``.
+        scan: what stands in the way, as a planar scan.
     """
 
     depth: str = ""
@@ -43,6 +47,8 @@ class Topics:
     camera_info: str = ""
     depth_info: str = ""
     diagnostics: str = ""
+    uncertainty: str = ""
+    scan: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,8 @@ def find_topics(bag: BagReader, requested: Topics) -> Topics:
         "camera_info": (f"{prefix}camera_info",),
         "depth_info": (f"{prefix}depth/camera_info",),
         "diagnostics": ("/diagnostics",),
+        "uncertainty": (f"{prefix}depth/uncertainty",),
+        "scan": (f"{prefix}depth/scan",),
     }
     found = {role: getattr(requested, role) or _first(bag, role, names) for role, names in usual.items()}
     return replace(requested, depth=depth, **found)

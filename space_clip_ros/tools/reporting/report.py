@@ -18,6 +18,7 @@ from space_clip_ros.tools.reporting.frame_statistics import RecordingStatistics,
 from space_clip_ros.tools.reporting.pictures import data_uri, resized, shown_size
 from space_clip_ros.tools.reporting.recorded_frames import RecordedFrame, read_frames
 from space_clip_ros.tools.reporting.recording import ReportSource, Topics, find_source, find_topics
+from space_clip_ros.tools.reporting.scale_figures import scale_over_time
 from space_clip_ros.tools.reporting.video import write_video
 
 MAX_BYTES = 10_000_000
@@ -120,6 +121,7 @@ def _page(
         _notes(missing),
         figures.summary(statistics, source),
         figures.over_time(statistics, labels),
+        scale_over_time(statistics),
         figures.error_by_place(statistics, background, shape[1] / shape[0], options.evaluator.crop),
         shown_frames.show_frames(shown, labels, statistics, options.node),
         shown_frames.show_clouds(clouds) if clouds else "",

@@ -24,8 +24,16 @@ from space_clip_ros.tools.reporting.pictures import (
     shown_size,
 )
 from space_clip_ros.tools.reporting.recorded_frames import RecordedFrame
+from space_clip_ros.tools.reporting.scan_picture import scan_picture
+from space_clip_ros.tools.reporting.uncertainty_picture import (
+    colored_uncertainty,
+    uncertainty_scale,
+    uncertainty_share,
+)
 
 _TICKS_M = (1, 2, 5, 10, 20, 40, 80, 160)
+# As wide as 30 m of a camera that sees 80 degrees.
+_SCAN_SIZE = (640, 360)
 _RANKS = ("worst", "second worst", "third worst")
 
 
@@ -64,6 +72,9 @@ def show_frames(
         scales.append(
             page.scale(f'<div class="ramp" style="background:linear-gradient(90deg,{error_gradient()})"></div>', ends)
         )
+    if any(frame.uncertainty is not None for frame in frames):
+        ramp, ticks = uncertainty_scale()
+        scales.append(page.scale(page.picture(ramp, "colours of uncertainty, sure to unsure"), ticks))
     blocks = [_block(frame, labels[frame.stamp_ns], figures[frame.stamp_ns], node) for frame in frames]
     hint = '<p class="soft">Drag across a picture to go from image to depth.</p>'
     return page.section("Frames", hint, *scales, *blocks)
@@ -122,6 +133,13 @@ def _block(frame: RecordedFrame, label: str, figures: FrameStatistics, node: Nod
     if frame.truth is not None:
         errors = data_uri(error_picture(frame.depth, frame.truth, frame.image, size))
         pictures.append(page.picture(errors, f"relative error, {what}"))
+    if frame.uncertainty is not None:
+        colors = resized(colored_uncertainty(uncertainty_share(frame.uncertainty, frame.depth)), size)
+        uncertainty = page.picture(data_uri(colors), f"uncertainty, {what}")
+        pictures.append(page.figure(uncertainty, "Uncertainty: one standard deviation as a share of depth."))
+    if frame.scan is not None:
+        scan = page.picture(data_uri(scan_picture(frame.scan, *_SCAN_SIZE)), f"scan from above, {what}")
+        pictures.append(page.figure(scan, "Scan from above: green is free, red stands in the way, dark is not known."))
     heading = f"<h3>{escape(what[0].upper() + what[1:])}{note}</h3>"
     columns = "".join(f"<div>{picture}</div>" for picture in pictures)
     return f'<div class="frame">{heading}<div class="columns">{columns}</div></div>'

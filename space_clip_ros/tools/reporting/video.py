@@ -47,7 +47,7 @@ def write_video(
     rate = float(np.clip(rate_hz, *_RATES_HZ))
     with contextlib.ExitStack() as stack:
         film: Any = None
-        for frame in read_frames(bag, replace(topics, truth="")):
+        for frame in read_frames(bag, replace(topics, truth="", uncertainty="", scan="")):
             if frame.image is None:
                 continue
             if film is None:

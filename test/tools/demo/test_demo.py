@@ -79,6 +79,7 @@ def test_a_drive_is_played_through_and_reported(tmp_path: Path, small_drive: Pat
     assert summary["latency_ms"]["p50"] > 0
     assert "engine" in summary["stages_ms"]
     assert (summary["model"], summary["backend"]) == (tiny_model_file.stem, "onnxruntime")
+    assert "scale" not in summary and "scale while running" not in output
     assert summary["abs_rel"] > 0 and 0 <= summary["delta1"] <= 1
     # Every frame has either arrived or been counted as dropped.
     assert summary["frames_received"] + sum(summary["drops"].values()) >= summary["frames_sent"]
@@ -89,14 +90,14 @@ def test_a_drive_is_played_through_and_reported(tmp_path: Path, small_drive: Pat
     assert gone(run)
 
 
-def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
-    """A bag with compressed images; the recording has what arrived, without clouds."""
+def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path) -> None:
+    """A bag with compressed images; the recording has what arrived, without clouds. The scale is looked for."""
     from space_clip_ros.tools.bags.kitti_to_bag import write_bag
     from space_clip_ros.tools.bags.options import BagOptions
     from space_clip_ros.tools.bags.reader import BagReader
 
     write_bag(small_drive, tmp_path / "bag", BagOptions(compressed="png"))
-    run = Run("--bag", tmp_path / "bag", "--model", tiny_model_file, "--rate", 2, "--out", tmp_path / "out")
+    run = Run("--bag", tmp_path / "bag", "--camera-height", 1.65, "--rate", 2, "--out", tmp_path / "out")
     status, output, errors = run.finish()
     assert status == 0, errors
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -107,12 +108,16 @@ def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path, tiny_mo
     # Stamped anew: with the bag's own stamps, latencies would be years.
     assert 0 < summary["latency_ms"]["p50"] < 3_600_000
     assert cv2.imread(str(tmp_path / "out" / "report.png")) is not None
+    scale = summary["scale"]
+    assert scale["mode"] == "camera_height" and scale["factor"] > 0 and scale["sigma"] > 0
+    assert f"scale while running: {scale['text']}" in output
     assert f"{tmp_path / 'out' / 'recording'}\n" in output
     with BagReader(tmp_path / "out" / "recording") as bag:
         counts = {name: topic.count for name, topic in bag.topics.items()}
     for topic in ("/image/compressed", "/camera_info", "/ground_truth/image"):
         assert 1 <= counts[topic] <= 5, topic
-    assert min(counts["/depth/image"], counts["/depth/camera_info"], counts["/diagnostics"]) > 0
+    outputs = ("/depth/image", "/depth/camera_info", "/depth/uncertainty", "/diagnostics")
+    assert min(counts[topic] for topic in outputs) > 0
     assert "/depth/points" not in counts
     assert gone(run)
 
@@ -131,7 +136,7 @@ def test_a_run_can_be_watched_live(tmp_path: Path, small_drive: Path, tiny_model
         with_pictures = 0
         while (written := await asyncio.wait_for(connection.read_message(), 60)) is not None:
             head = json.loads(written[4 : 4 + int.from_bytes(written[:4], "little")])
-            with_pictures += bool(head["image"] and head["depth"] and head["cards"])
+            with_pictures += bool(head["pictures"]["image"] and head["pictures"]["depth"] and head["cards"])
             with contextlib.suppress(WebSocketClosedError):
                 await connection.write_message("next")
         assert connection.close_code == 1001
@@ -201,6 +206,8 @@ def test_even_a_killed_demo_leaves_no_process_behind(tmp_path: Path, small_drive
         (["--backend", "abacus"], "invalid choice"),
         (["--drive", "a", "--bag", "b"], "not allowed with"),
         (["--view", "--view-port", "70000"], "between 0 and 65535"),
+        (["--scale-mode", "guess"], "invalid choice"),
+        (["--camera-height", "-1"], "at least 0"),
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], text: str) -> None:

@@ -27,11 +27,12 @@ def test_it_records_at_once_and_with_lower_priority(tmp_path: Path, domain: int,
     logs = tmp_path / "logs"
     logs.mkdir()
     with Children(logs) as children:
-        child = Recording(tmp_path / "recording", transport, clouds).start(children)
+        child = Recording(tmp_path / "recording", transport, clouds).start(children, uncertainty=clouds)
         command = child.command
     image = (
         "/image=sensor_msgs/msg/Image" if transport == "raw" else "/image/compressed=sensor_msgs/msg/CompressedImage"
     )
     assert image in command
     assert ("/depth/points=sensor_msgs/msg/PointCloud2" in command) == clouds
+    assert ("/depth/uncertainty=sensor_msgs/msg/Image" in command) == clouds
     assert command[:2] == ["nice", "-n"]

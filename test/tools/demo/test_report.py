@@ -11,6 +11,7 @@ from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.tools.demo.report import ReportFrame, draw_report
 from space_clip_ros.tools.reporting.scan_picture import scan_picture
+from space_clip_ros.tools.reporting.uncertainty_picture import SURE, UNSURE, colored_uncertainty
 
 NODE = NodeConfig()
 MARGIN, GAP, PANEL_WIDTH = 14, 6, 800
@@ -86,3 +87,30 @@ def test_a_scan_is_drawn_beside_the_cloud() -> None:
     # But for the label in its upper left corner.
     np.testing.assert_array_equal(cloud[40:, -side:], scan_picture(free, side, side)[40:])
     assert (cloud[:, : -side - GAP] == [255, 0, 255]).all(axis=2).any()
+
+
+def test_uncertainty_is_drawn_beside_the_truth_and_the_cloud_gets_a_row_of_its_own() -> None:
+    shown = dataclasses.replace(frame(), uncertainty=np.full((94, 312), 2.0, np.float32))
+    free = PlanarScan(np.full(80, np.inf, np.float32), -0.4, 0.01, 0.1, 30.0, np.eye(4))
+    for scan in (None, free):
+        page = draw_report([dataclasses.replace(shown, scan=scan)], "title", [], NODE)
+        height = round(PANEL_WIDTH * 94 / 312)
+        end = page.shape[0] - MARGIN - GAP
+        row = page[end - 2 * height : end, MARGIN:-MARGIN]
+        assert (row == [255, 0, 255]).all(axis=2).any()
+        if scan is not None:
+            np.testing.assert_array_equal(row[40:, -2 * height :], scan_picture(free, 2 * height, 2 * height)[40:])
+        truth, uncertainty = np.split(page[end - 3 * height - GAP : end - 2 * height - GAP], 2, axis=1)
+        assert (truth == color(20.0)).all(axis=2).sum() == 9
+        # 2 m of 10 m.
+        twenty_percent = colored_uncertainty(np.array([[0.2]], np.float32))[0, 0]
+        assert (uncertainty[120, 400] == twenty_percent).all()
+
+
+def test_uncertainty_has_a_scale_of_its_own() -> None:
+    shown = dataclasses.replace(frame(), uncertainty=np.full((94, 312), 2.0, np.float32))
+    with_it, without = (draw_report([one], "title", [], NODE) for one in (shown, frame()))
+    for share in (SURE, UNSURE):
+        end = colored_uncertainty(np.array([[share]], np.float32))[0, 0]
+        for page, there in ((with_it, True), (without, False)):
+            assert (page[:250] == end).all(axis=2).any() == there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -64,3 +65,17 @@ def test_a_run_without_any_output_says_so() -> None:
     assert (summary["frames_received"], summary["rate_hz"], summary["abs_rel"]) == (0, None, None)
     assert summary["latency_ms"] == {"outputs": {"depth/image": None}}
     assert "no frame was compared" in table(summary)
+
+
+def test_the_scale_is_there_if_it_was_asked_for(arrivals: ArrivalLog) -> None:
+    scaled = dataclasses.replace(
+        NODE, scale_mode="camera_height", scale_factor=1.0825, scale_sigma=0.0417, scale_evidence="camera height"
+    )
+    summary = summarize(arrivals, 5, scaled, EVALUATION, {})
+    assert summary["scale"]["mode"] == "camera_height"
+    assert (summary["scale"]["factor"], summary["scale"]["sigma"]) == (1.0825, 0.0417)
+    assert table(summary).splitlines()[-1] == "scale while running: x 1.083 +- 4.2 %, from camera height"
+    for none in (NODE, dataclasses.replace(NODE, scale_mode="none")):
+        summary = summarize(arrivals, 5, none, EVALUATION, {})
+        assert "scale" not in summary
+        assert "scale" not in table(summary)

@@ -31,14 +31,18 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture
 def encoded_update() -> Callable[..., bytes]:
-    """Make an update of a grey image and a red depth: ``encoded_update(state, grey=128)``."""
+    """Make an update of a grey image and a red depth, and perhaps a blue scan: ``encoded_update(state, grey=128)``."""
     from space_clip_ros.tools.live.update import Figures, encode_jpeg, encode_update
 
-    def make(state: str, grey: int = 128, level: Level = Level.OK, size: tuple[int, int] = (94, 312)) -> bytes:
+    def make(
+        state: str, grey: int = 128, level: Level = Level.OK, size: tuple[int, int] = (94, 312), scan: bool = False
+    ) -> bytes:
         red = np.zeros((*size, 3), np.uint8)
         red[..., 0] = 200
         facts = [("model", "<b>tiny</b>"), ("stages, ms", ", ".join(f"stage_{number} 1.25" for number in range(9)))]
         figures = Figures(state, level, [("9.8", "Hz published"), ("0.123", "abs_rel against the truth")], facts)
-        return encode_update(figures, encode_jpeg(np.full((*size, 3), grey, np.uint8)), encode_jpeg(red))
+        pictures = {"image": encode_jpeg(np.full((*size, 3), grey, np.uint8)), "depth": encode_jpeg(red)}
+        blue = encode_jpeg(np.full((360, 640, 3), (0, 0, 200), np.uint8)) if scan else b""
+        return encode_update(figures, {**pictures, "uncertainty": b"", "scan": blue})
 
     return make

@@ -40,9 +40,10 @@ def test_it_is_whole_at_every_width(
     show(browser, served, encoded_update, until, f"9.8 Hz, as it should be, at {width} pixels and {'x' * 60}")
     assert browser.ask("document.documentElement.scrollWidth") <= width
     places = browser.ask(
-        "[...document.querySelectorAll('canvas')].map((one) => one.getBoundingClientRect())"
+        "[...document.querySelectorAll('figure:not([hidden]) canvas')].map((one) => one.getBoundingClientRect())"
         ".map(({x, y, width, height}) => [x, y, width, height])"
     )
+    assert len(places) == 2, "no empty panels"
     assert all(width / 4 < place[2] <= width for place in places)
     assert all(place[2] / place[3] == pytest.approx(312 / 94, rel=0.02) for place in places), "not distorted"
     assert (places[0][1] == places[1][1]) == (not phone), "side by side on a desk, one above the other on a phone"
@@ -71,6 +72,25 @@ def test_pictures_move_and_the_end_is_told(
     until(lambda: "The demo has ended." in browser.ask(TEXT), "the end")
     assert browser.ask("document.title").startswith("Ended")
     assert browser.ask(PIXEL.format("image"))[0] == pytest.approx(90, abs=4), "the last picture stays"
+    assert browser.complaints == []
+
+
+def test_a_panel_appears_with_its_first_picture_and_is_cleared_when_it_ends(
+    browser: Any, served: Any, encoded_update: Callable[..., bytes], until: Callable[..., None]
+) -> None:
+    browser.open(served.url, 1280, 900)
+    show(browser, served, encoded_update, until, "no scan yet")
+    hidden = "document.getElementById('{}').closest('figure').hidden"
+    assert browser.ask(hidden.format("scan")) and browser.ask(hidden.format("uncertainty"))
+    served.server.show(encoded_update("a scan", scan=True))
+    until(lambda: browser.ask(TEXT) == "a scan", "the scan")
+    assert not browser.ask(hidden.format("scan")) and browser.ask(hidden.format("uncertainty"))
+    red, green, blue, _ = browser.ask(PIXEL.format("scan"))
+    assert blue > 180 and red < 20 and green < 20
+    served.server.show(encoded_update("no scan any more"))
+    until(lambda: browser.ask(TEXT) == "no scan any more", "the scan's end")
+    assert not browser.ask(hidden.format("scan")), "the page does not jump"
+    assert browser.ask(PIXEL.format("scan")) == [0, 0, 0, 0]
     assert browser.complaints == []
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from space_clip_ros import __version__
 from space_clip_ros.config import ColorConfig, NodeConfig
 from space_clip_ros.tools.live import page
@@ -16,6 +18,13 @@ def test_it_names_no_other_host_and_has_the_reports_style() -> None:
     assert stylesheet() in text
     assert __version__ in text
     assert "$" not in re.sub(r"<style>.*</style>", "", text, flags=re.DOTALL)
+
+
+def test_every_panel_has_its_canvas() -> None:
+    pytest.importorskip("sensor_msgs.msg")
+    from space_clip_ros.tools.live.panels import PANELS
+
+    assert set(re.findall(r'<canvas id="(\w+)"', page.html(NodeConfig()))) == {"image", "depth", *PANELS}
 
 
 def test_the_scale_is_the_nodes() -> None:

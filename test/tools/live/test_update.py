@@ -27,8 +27,11 @@ VALUES = DepthValues(
 NODE = DepthStatus(Level.WARN, "9.9 Hz, 31 ms from stamp to output (median)", VALUES)
 
 
-def test_a_message_is_head_image_and_depth() -> None:
-    written = encode_update(Figures("runs", Level.WARN, [("1", "one")], [("two", "2")]), b"image", b"depths")
+def test_a_message_is_head_and_pictures() -> None:
+    figures = Figures("runs", Level.WARN, [("1", "one")], [("two", "2")])
+    written = encode_update(
+        figures, {"image": b"image", "depth": b"depths", "scan": b"", "uncertainty": b"not so sure"}
+    )
     (length,) = struct.unpack("<I", written[:4])
     head = json.loads(written[4 : 4 + length])
     assert head == {
@@ -36,10 +39,10 @@ def test_a_message_is_head_image_and_depth() -> None:
         "level": "warn",
         "cards": [["1", "one"]],
         "facts": [["two", "2"]],
-        "image": 5,
-        "depth": 6,
+        "pictures": {"image": 5, "depth": 6, "scan": 0, "uncertainty": 11},
     }
-    assert written[4 + length :] == b"imagedepths"
+    assert list(head["pictures"]) == ["image", "depth", "scan", "uncertainty"]
+    assert written[4 + length :] == b"imagedepthsnot so sure"
 
 
 def test_pictures_keep_their_colours_and_have_a_bound() -> None:
@@ -71,6 +74,16 @@ def test_the_main_figures_are_chosen() -> None:
         ("stages, ms", "convert 1.20, engine 22.46"),
         ("drops", "2 replaced by a newer one, 1 bad image"),
     ]
+
+
+def test_the_scale_is_shown_with_its_sigma_and_why_it_is_not_used() -> None:
+    problem = "camera height: no ground in view"
+    scaled = DepthValues(
+        scale_mode="auto", scale_factor=1.08, scale_sigma=0.042, scale_age_s=7.0, scale_problem=problem
+    )
+    shown = choose_figures(DepthStatus(Level.OK, "runs", scaled), None)
+    assert shown.cards == [("x 1.080", "scale while running"), ("± 4.2 %", "scale while running, one sigma")]
+    assert shown.facts == [("scale while running", f"last evidence 7.0 s ago; not used: {problem}")]
 
 
 @pytest.mark.parametrize(("level", "shown"), [(0, Level.OK), (1, Level.WARN), (2, Level.ERROR), (3, Level.ERROR)])

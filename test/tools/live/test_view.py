@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import itertools
 import json
 import os
 import re
@@ -25,18 +26,23 @@ pytest.importorskip("tornado")
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, LaserScan
 from std_msgs.msg import Header
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages import image_from_array
 from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status, status_array
+from space_clip_ros.messages.laser_scans import laser_scan_from_scan
 from space_clip_ros.tools.executables import LIVE_VIEW
 from space_clip_ros.tools.live.address import address, listen
 from space_clip_ros.tools.live.options import COMPRESSED, RAW, ViewOptions
+from space_clip_ros.tools.reporting.scan_picture import scan_picture
+from space_clip_ros.tools.reporting.uncertainty_picture import colored_uncertainty
 
 PATIENCE_S = 30
 HEIGHT, WIDTH = 94, 312
+SCAN = PlanarScan(np.full(90, 12.0, np.float32), -0.45, 0.01, 0.1, 30.0, np.eye(4))
 COLORS = ((250, 20, 20), (20, 250, 20), (20, 20, 250))
 
 
@@ -47,9 +53,14 @@ class Robot:
         self.node = rclpy.create_node("robot")
         self.image = self.node.create_publisher(Image, "image", QoSProfile(depth=2))
         self.color = self.node.create_publisher(Image, "depth/color", QoSProfile(depth=2))
+        self.depth = self.node.create_publisher(Image, "depth/image", QoSProfile(depth=2))
+        self.uncertainty = self.node.create_publisher(Image, "depth/uncertainty", QoSProfile(depth=2))
+        self.scan = self.node.create_publisher(LaserScan, "depth/scan", QoSProfile(depth=2))
         self.compressed = self.node.create_publisher(CompressedImage, "image/compressed", QoSProfile(depth=2))
         self.diagnostics = self.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.with_depth = True
+        self.with_uncertainty = False
+        self.with_ground = True
         self.encoding = "rgb8"
         self._frame = 0
         self._over = threading.Event()
@@ -79,10 +90,25 @@ class Robot:
             self.compressed.publish(compressed)
             if self.with_depth:
                 self.color.publish(image_from_array(pixels // 2, "rgb8", header))
+                self.depth.publish(image_from_array(np.full((HEIGHT, WIDTH), 10.0, np.float32), "32FC1", header))
+                if self.with_uncertainty:
+                    sigma = np.full((HEIGHT, WIDTH), 2.0, np.float32)
+                    self.uncertainty.publish(image_from_array(sigma, "32FC1", header))
+                if self.with_ground:
+                    self.scan.publish(laser_scan_from_scan(SCAN, header))
             self.diagnostics.publish(self._report(header))
 
     def _report(self, header: Header) -> DiagnosticArray:
-        node = DepthValues(published_hz=19.8, stages_ms={"engine": 12.5}, model="tiny", dropped=0)
+        node = DepthValues(
+            published_hz=19.8,
+            stages_ms={"engine": 12.5},
+            model="tiny",
+            dropped=0,
+            uncertainty=self.with_uncertainty,
+            scale_mode="auto",
+            scale_factor=1.08,
+            scale_sigma=0.042,
+        )
         errors = EvaluationValues(abs_rel=0.111, a1=0.9, frames=7)
         return status_array(
             header.stamp,
@@ -155,15 +181,22 @@ def start(domain: int, tmp_path: Path) -> Iterator[Start]:
 
 
 async def seen(connection: WebSocketClientConnection) -> tuple[dict[str, Any], Any, Any]:
-    """Return the next update: its head, and image and depth as BGR, None where there is none."""
+    """Return the next update: its head, and image and depth as BGR, None where there is none.
+
+    Every picture is also in the head's ``shown``, by its name.
+    """
     written = await asyncio.wait_for(connection.read_message(), PATIENCE_S)
     assert isinstance(written, bytes)
     (length,) = struct.unpack("<I", written[:4])
     head = json.loads(written[4 : 4 + length])
     pictures = written[4 + length :]
-    assert len(pictures) == head["image"] + head["depth"]
+    sizes = head["pictures"]
+    ends = list(itertools.accumulate(sizes.values(), initial=0))
+    assert len(pictures) == ends[-1]
+    spans = zip(sizes, itertools.pairwise(ends), strict=True)
+    head["shown"] = {name: decoded(pictures[start:end]) for name, (start, end) in spans}
     await connection.write_message("next")
-    return head, *map(decoded, (pictures[: head["image"]], pictures[head["image"] :]))
+    return head, head["shown"]["image"], head["shown"]["depth"]
 
 
 def decoded(jpeg: bytes) -> Any:
@@ -203,6 +236,7 @@ def test_pictures_and_figures_are_shown_while_somebody_watches(
         cards = {name: value for value, name in head["cards"]}
         assert (head["state"], head["level"]) == ("19.8 Hz, 20 ms", "ok")
         assert cards["ms in the engine"] == "12.5"
+        assert (cards["scale while running"], cards["scale while running, one sigma"]) == ("x 1.080", "± 4.2 %")
         assert cards["abs_rel against the truth"] == "0.111"
         assert ["model", "tiny"] in head["facts"]
         assert robot.watched()
@@ -210,6 +244,30 @@ def test_pictures_and_figures_are_shown_while_somebody_watches(
 
     asyncio.run(scene())
     until(lambda: not robot.watched(), "the last watcher's end", PATIENCE_S)
+
+
+def test_panels_come_and_go_with_what_the_node_gives(robot: Robot, start: Start, until: Callable[..., None]) -> None:
+    program = start()
+
+    async def scene() -> None:
+        connection = await program.watch()
+        head, _, _ = await seen_when(connection, lambda head, image, depth: head["shown"]["scan"] is not None)
+        assert head["shown"]["uncertainty"] is None
+        assert robot.uncertainty.get_subscription_count() == robot.depth.get_subscription_count() == 0
+        drawn = scan_picture(SCAN, 640, 360)
+        np.testing.assert_allclose(head["shown"]["scan"][..., ::-1].mean(axis=(0, 1)), drawn.mean(axis=(0, 1)), atol=4)
+        robot.with_uncertainty = True
+        head, _, _ = await seen_when(connection, lambda head, image, depth: head["shown"]["uncertainty"] is not None)
+        # 2 m of 10 m.
+        expected = colored_uncertainty(np.array([[0.2]], np.float32))[0, 0]
+        np.testing.assert_allclose(head["shown"]["uncertainty"][..., ::-1].mean(axis=(0, 1)), expected, atol=4)
+        robot.with_ground = False
+        await seen_when(connection, lambda head, image, depth: head["shown"]["scan"] is None)
+        connection.close()
+
+    asyncio.run(scene())
+    for publisher in (robot.scan, robot.uncertainty, robot.depth):
+        until(lambda publisher=publisher: publisher.get_subscription_count() == 0, "the last watcher's end", PATIENCE_S)
 
 
 def test_images_are_shown_where_no_depth_comes_and_broken_ones_are_named(robot: Robot, start: Start) -> None:

@@ -5,6 +5,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pytest
 
 from space_clip_ros.tools.reporting.charts import bar_chart, grid_chart, line_chart
 
@@ -23,6 +24,25 @@ def test_a_line_is_where_its_values_are() -> None:
     assert path is not None
     assert path.attrib["d"] == "M54.0 194.0L242.0 12.0L430.0 103.0"
     assert words(chart) == ["0", "2", "4", "6", "8", "10", "Hz", "0", "2", "4", "6", "8", "10", "seconds"]
+
+
+def test_a_band_is_shaded_and_the_axis_covers_only_what_there_is() -> None:
+    chart = line_chart([("factor", [0, 10], [1.0, 1.1])], "s", "factor", band=([0.9, 1.0], [1.1, 1.2]))
+    # From 0.9 to 1.2 the axis has steps of 0.1: 0.9 to 1.4, and 0.1 is 36.4 pixels.
+    assert words(chart)[:6] == ["0.9", "1", "1.1", "1.2", "1.3", "1.4"]
+    path, band = svg(chart).find("path"), svg(chart).find("polygon")
+    assert path is not None and band is not None
+    assert path.attrib["d"] == "M54.0 157.6L430.0 121.2"
+    assert band.attrib["points"] == "54.0,121.2 430.0,84.8 430.0,157.6 54.0,194.0"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.8, 1.2), (0.99, 1.01), (1.0, 1.0), (0.3, 7.7), (0.949, 1.051)])
+def test_a_bands_axis_holds_it_all(low: float, high: float) -> None:
+    chart = line_chart([("f", [0, 1], [low, high])], "s", "f", band=([low, low], [high, high]))
+    polygon = svg(chart).find("polygon")
+    assert polygon is not None
+    rows = [float(point.split(",")[1]) for point in polygon.attrib["points"].split()]
+    assert 12.0 <= min(rows) <= max(rows) <= 194.0
 
 
 def test_unknown_values_break_the_line() -> None:

@@ -70,6 +70,30 @@ def test_without_truth_there_are_no_errors(tmp_path: Path, write_recording: Writ
     assert len(found.frames) == 5
 
 
+def test_uncertainty_is_compared_with_the_errors(tmp_path: Path, write_recording: Write) -> None:
+    found = read(write_recording(tmp_path / "bag", extras=True))
+    assert [frame.uncertainty for frame in found.frames] == pytest.approx([0.05] * 5)
+    # Depth is off by 0, 1, 2 and 5 % in four frames, and by half in the other one, where sigma is 5 % of depth.
+    assert found.uncertainty is not None
+    assert found.uncertainty.within_1_sigma == found.uncertainty.within_2_sigma == pytest.approx(0.8, abs=0.01)
+    plain = read(write_recording(tmp_path / "plain"))
+    assert plain.uncertainty is None and {frame.uncertainty for frame in plain.frames} == {None}
+    blind = read(write_recording(tmp_path / "blind", extras=True, without=("/ground_truth/image",)))
+    assert blind.uncertainty is None and blind.frames[0].uncertainty == pytest.approx(0.05)
+
+
+def test_the_scale_is_kept_over_time(tmp_path: Path, write_recording: Write) -> None:
+    found = read(write_recording(tmp_path / "bag", extras=True))
+    assert [report.values.scale_factor for report in found.scale] == [1.0, 1.02, 1.04, 1.06, 1.08, 1.1]
+    assert [report.arrived_ns - found.scale[0].arrived_ns for report in found.scale] == [
+        index * PERIOD_NS for index in range(6)
+    ]
+    assert [report.values.scale_problem for report in found.scale if report.values.scale_problem] == [
+        "camera height: a wall"
+    ]
+    assert read(write_recording(tmp_path / "plain")).scale == []
+
+
 def test_limits_are_checked(recording: Path) -> None:
     with BagReader(recording) as bag, pytest.raises(InputError, match="depth range"):
         gather_statistics(bag, find_topics(bag, Topics()), (5.0, 1.0, "none"))

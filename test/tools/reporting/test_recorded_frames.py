@@ -44,6 +44,29 @@ def test_every_frame_with_depth_has_its_image_truth_and_camera(
     assert first.camera == PinholeCamera(64, 32, 50.0, 50.0, 31.5, 15.5)
 
 
+def test_uncertainty_and_scan_come_with_their_depth(tmp_path: Path, write_recording: Write) -> None:
+    frames = read(write_recording(tmp_path / "bag", extras=True))
+    # Frame 1 has no scan, and waits for one.
+    assert [(frame.stamp_ns - START_NS) // PERIOD_NS for frame in frames] == [0, 2, 3, 5, 1]
+    for frame in frames:
+        assert frame.uncertainty is not None
+        np.testing.assert_allclose(frame.uncertainty, frame.depth * 0.05, rtol=1e-6)
+    assert frames[-1].scan is None
+    scan = frames[0].scan
+    assert scan is not None
+    assert (scan.frame_id, scan.range_max, len(scan.ranges)) == ("base", 30.0, 60)
+    np.testing.assert_array_equal(scan.ranges, 8.0)
+
+
+def test_uncertainty_of_another_size_is_left_out(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
+        for name, size in (("/depth/image", (4, 4)), ("/depth/uncertainty", (2, 2))):
+            bag.add(name, "sensor_msgs/msg/Image", qos.SENSOR)
+            bag.write(name, 5, messages.image(np.ones(size, np.float32), messages.header(5, "")))
+    (frame,) = read(tmp_path / "bag")
+    assert frame.depth.shape == (4, 4) and frame.uncertainty is None
+
+
 def test_only_wanted_frames_are_read(recording: Path) -> None:
     wanted = START_NS + 2 * PERIOD_NS
     assert [frame.stamp_ns for frame in read(recording, (wanted,))] == [wanted]

@@ -62,6 +62,12 @@ def test_topics_are_found_in_their_namespace(prefix: str, tmp_path: Path, write_
     )
 
 
+def test_uncertainty_and_scan_are_found_too(tmp_path: Path, write_recording: Write) -> None:
+    with BagReader(write_recording(tmp_path / "bag", prefix="/front/", extras=True)) as bag:
+        topics = find_topics(bag, Topics())
+    assert (topics.uncertainty, topics.scan) == ("/front/depth/uncertainty", "/front/depth/scan")
+
+
 def test_topics_can_be_named(recording: Path) -> None:
     with BagReader(recording) as bag:
         topics = find_topics(bag, Topics(depth="/ground_truth/image", image="/image"))

@@ -103,6 +103,22 @@ def test_the_page_says_what_was_measured(recording: Path, tmp_path: Path) -> Non
         assert words in page.text
 
 
+def test_uncertainty_scan_and_scale_are_shown_where_they_are_recorded(tmp_path: Path, write_recording: Write) -> None:
+    _, page, _ = report(write_recording(tmp_path / "drive", frames=8, extras=True), tmp_path / "report.html")
+    assert page.open == []
+    for words in (
+        "of true pixels lie within one and two sigma",
+        "Uncertainty: one standard deviation, median over each image.",
+        "Uncertainty: one standard deviation as a share of depth.",
+        "Scan from above",
+        "Scale while running",
+        "x 1.140",
+        "± 5.0 %",
+        "camera height: a wall",
+    ):
+        assert words in page.text
+
+
 def test_the_clouds_are_the_frames(recording: Path, tmp_path: Path) -> None:
     _, _, text = report(recording, tmp_path / "report.html")
     found = re.search(r'<script type="application/json" id="clouds">(.*?)</script>', text)

@@ -4,6 +4,7 @@ import numpy as np
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.tools.reporting.frame_statistics import FrameStatistics, RecordingStatistics
 from space_clip_ros.tools.reporting.recorded_frames import RecordedFrame
 from space_clip_ros.tools.reporting.shown_frames import choose, cloud_data, show_clouds, show_frames
@@ -45,6 +46,17 @@ def test_a_frame_has_a_slider_and_its_error() -> None:
     assert html.count('type="range"') == 1
     assert html.count("data:image/jpeg") == 4
     assert "50% too near" in html
+
+
+def test_uncertainty_and_scan_are_shown_where_they_are_known() -> None:
+    plain = frame(0)
+    scan = PlanarScan(np.full(60, 8.0, np.float32), -0.3, 0.01, 0.1, 30.0, np.eye(4))
+    full = plain._replace(uncertainty=plain.depth * np.float32(0.1), scan=scan)
+    shown, without = (show_frames([one], {0: "worst"}, statistics(0.25), NodeConfig()) for one in (full, plain))
+    for what in ("uncertainty, worst frame", "scan from above, worst frame", "colours of uncertainty"):
+        assert f'alt="{what}' in shown and what not in without
+    assert shown.count("data:image/jpeg") == without.count("data:image/jpeg") + 3
+    assert "100%</span>" in shown and "100%</span>" not in without
 
 
 def test_depth_alone_is_a_picture_without_slider() -> None:

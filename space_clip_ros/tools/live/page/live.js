@@ -22,25 +22,26 @@ function fill(parent, rows, make) {
 }
 
 async function draw(id, jpeg) {
-  if (!jpeg.byteLength) return;
-  const picture = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
   const canvas = byId(id);
+  if (!jpeg.byteLength) {
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    return;
+  }
+  const picture = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
   if (canvas.width !== picture.width || canvas.height !== picture.height) {
     canvas.width = picture.width;
     canvas.height = picture.height;
   }
   canvas.getContext("2d").drawImage(picture, 0, 0);
   picture.close();
+  canvas.closest("figure").hidden = false;
 }
 
 async function show(message) {
   const start = 4 + new DataView(message).getUint32(0, true);
   const update = JSON.parse(new TextDecoder().decode(new Uint8Array(message, 4, start - 4)));
-  const middle = start + update.image;
-  await Promise.all([
-    draw("image", message.slice(start, middle)),
-    draw("depth", message.slice(middle, middle + update.depth)),
-  ]);
+  let end = start;
+  await Promise.all(Object.entries(update.pictures).map(([id, size]) => draw(id, message.slice(end, end += size))));
   fill(byId("cards"), update.cards, ["div", ["b", "span"]]);
   fill(byId("facts"), update.facts, ["tr", ["td", "td"]]);
   say(update.state, update.level);
