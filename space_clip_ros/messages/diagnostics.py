@@ -129,6 +129,7 @@ class DepthValues(Values):
         ground_height_m: the camera's height above it.
         ground_tilt_deg: angle between it and the camera's own level.
         obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
+        vocabulary: the closed list of names that the model knows, with commas between; left out if it has none.
         queries: what is looked for by name, with commas between; left out if nothing.
         queries_problem: what is wrong with the newest query, so that those before it stay; left out if nothing.
         semantic_problem: why outputs of language do not come out; left out if they do.
@@ -181,6 +182,7 @@ class DepthValues(Values):
     ground_height_m: float | None = value("{:.3f}")
     ground_tilt_deg: float | None = value("{:.2f}")
     obstacles_note: str | None = value()
+    vocabulary: str | None = value()
     queries: str | None = value()
     queries_problem: str | None = value()
     semantic_problem: str | None = value()

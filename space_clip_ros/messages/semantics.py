@@ -108,6 +108,37 @@ def markers_from_objects(objects: Sequence[DetectedObject], header: Any, types: 
     return types.make("visualization_msgs/msg/MarkerArray", markers=markers)
 
 
+class NamedBox(NamedTuple):
+    """A box with a name, as markers show it.
+
+    Attributes:
+        text: the name, with how sure it is and how far away.
+        center: x, y, z in the markers' frame, metres.
+        size: extent along the same axes, metres.
+        color: red, green and blue, 0 to 1.
+    """
+
+    text: str
+    center: tuple[float, float, float]
+    size: tuple[float, float, float]
+    color: tuple[float, float, float]
+
+
+def boxes_from_markers(message: Any) -> list[NamedBox]:
+    """Return the boxes of a ``visualization_msgs/MarkerArray`` that :func:`markers_from_objects` built."""
+    texts = {marker.id: marker.text for marker in message.markers if marker.ns == "names"}
+    return [
+        NamedBox(
+            texts.get(marker.id, ""),
+            (marker.pose.position.x, marker.pose.position.y, marker.pose.position.z),
+            (marker.scale.x, marker.scale.y, marker.scale.z),
+            (marker.color.r, marker.color.g, marker.color.b),
+        )
+        for marker in message.markers
+        if marker.ns == "boxes"
+    ]
+
+
 def multi_array_from_embedding(embedding: NDArray[np.float32], header: Any, types: MessageTypes = ROS) -> Any:
     """Build a ``std_msgs/Float32MultiArray`` of one dimension; it has no header.
 

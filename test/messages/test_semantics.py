@@ -16,7 +16,12 @@ from space_clip_ros.geometry.detections import DetectedObject
 from space_clip_ros.messages import header_at, points_from_cloud
 from space_clip_ros.messages.clouds import cloud_from_tokens
 from space_clip_ros.messages.outputs import LABEL_INFO, TOPICS
-from space_clip_ros.messages.semantics import LabelNames, markers_from_objects, multi_array_from_embedding
+from space_clip_ros.messages.semantics import (
+    LabelNames,
+    boxes_from_markers,
+    markers_from_objects,
+    multi_array_from_embedding,
+)
 from space_clip_ros.messages.types import ROS
 
 CAR = DetectedObject(1, "car", 0.75, (1.0, 0.5, 8.0), (1.8, 1.4, 0.5), 12.0)
@@ -80,6 +85,13 @@ def test_markers_replace_those_before_and_name_each_box() -> None:
     assert text.pose.position.y < box.pose.position.y - box.scale.y / 2
     places = [(one.ns, one.id) for one in (box, text, *others)]
     assert len(set(places)) == 4
+
+
+def test_boxes_are_read_back_from_markers() -> None:
+    first, second = boxes_from_markers(markers_from_objects(FOUND, header_at(1, "camera")))
+    assert first.text == "car 75%, 8.0 m" and first.center == FOUND[0].center and first.size == FOUND[0].size
+    assert second.center == FOUND[1].center and second.color != first.color
+    assert boxes_from_markers(markers_from_objects([], header_at(1, "camera"))) == []
 
 
 def test_a_names_colour_does_not_depend_on_what_else_is_found() -> None:

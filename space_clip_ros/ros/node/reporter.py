@@ -162,6 +162,7 @@ class Reporter:
                 device=info.device,
                 precision=info.precision,
                 uncertainty=info.uncertainty,
+                vocabulary=", ".join(info.language.vocabulary) or None if info.language else None,
                 model_problem=model.problem,
                 model_given_up=model.failed,
             )

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.planar_scan import PlanarScan
+from space_clip_ros.messages.semantics import NamedBox
 from space_clip_ros.tools.demo.cloud_view import CloudView, splat
 from space_clip_ros.tools.reporting.pictures import colored, darkened, depth_ramp, scale_position
-from space_clip_ros.tools.reporting.scan_picture import scan_picture
+from space_clip_ros.tools.reporting.scan_picture import boxes_picture, scan_picture
 from space_clip_ros.tools.reporting.uncertainty_picture import (
     colored_uncertainty,
     uncertainty_ramp,
@@ -53,6 +54,7 @@ class ReportFrame:
         note: a few words about this frame, such as its error.
         scan: what stands in the way, drawn from above; None where it is unknown.
         uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid; None where it is unknown.
+        boxes: what was found by name, in the optical frame; None if nothing was asked for.
     """
 
     index: int
@@ -64,6 +66,7 @@ class ReportFrame:
     note: str = ""
     scan: PlanarScan | None = None
     uncertainty: NDArray[np.float32] | None = None
+    boxes: Sequence[NamedBox] | None = None
 
 
 def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str], node: NodeConfig) -> Rgb:
@@ -117,6 +120,8 @@ def _seen_from_above(frame: ReportFrame, node: NodeConfig, width: int, height: i
     squares = []
     if frame.scan is not None:
         squares.append(_labelled(scan_picture(frame.scan, height, height), "scan from above"))
+    if frame.boxes is not None:
+        squares.append(_labelled(boxes_picture(frame.boxes, height, height), "found by name, from above"))
     view = CloudView(width - len(squares) * (height + _GAP), height, scale=node.max_depth / _STREET_M)
     cloud = view.draw(frame.points, frame.colors)
     return [_labelled(cloud, "cloud from the depth, from above and left of the camera"), *squares]

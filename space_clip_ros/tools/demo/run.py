@@ -33,6 +33,7 @@ _STRAGGLERS_S = 3.0
 _RECENT = 50
 _REPORT_S = 5.0
 _TICK_S = 0.1
+_ASKED_FOR = ("car", "person")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class DemoRun:
         uncertainty = self._gives_uncertainty()
         if uncertainty:
             self._subscriber.add_uncertainty()
+        self._ask()
         evaluator = self._children.start(DEPTH_EVALUATOR, {"json": str(evaluation)})
         recorders = [] if plan.recording is None else [plan.recording.start(self._children, uncertainty)]
         self._wait_until_connected(node)
@@ -125,6 +127,13 @@ class DemoRun:
         """Return whether the model says how far off depth may be, as the node's diagnostics have it."""
         self._subscriber.spin(_REPORT_S, lambda: self._subscriber.values(DepthValues).uncertainty is not None)
         return bool(self._subscriber.values(DepthValues).uncertainty)
+
+    def _ask(self) -> None:
+        """Ask where things are, if the model has names for them."""
+        known = (self._subscriber.values(DepthValues).vocabulary or "").split(", ")
+        names = [name for name in _ASKED_FOR if name in known]
+        if names and not self._subscriber.ask(names):
+            self._terminal.say(f"the node did not take the question for {' and '.join(names)}")
 
     def _check_node(self, node: Child) -> None:
         """Raise the reason why the node cannot become active, which is in its diagnostics."""
@@ -187,6 +196,5 @@ def _report_frame(frame: KeptFrame, image: Rgb, truth: Depth) -> ReportFrame:
     average = MetricAverage(settings.min_depth, settings.max_depth, settings.crop)
     metrics = average.add(fitted(frame.depth, truth), truth)
     note = f"abs_rel {metrics['abs_rel']:.3f}" if metrics else ""
-    return ReportFrame(
-        frame.index, image, frame.depth, truth, frame.points, frame.colors, note, frame.scan, frame.uncertainty
-    )
+    extras = (frame.scan, frame.uncertainty, frame.boxes)
+    return ReportFrame(frame.index, image, frame.depth, truth, frame.points, frame.colors, note, *extras)

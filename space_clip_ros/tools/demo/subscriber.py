@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
+from visualization_msgs.msg import MarkerArray
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.color import Rgb
@@ -25,7 +27,9 @@ from space_clip_ros.messages import (
     points_from_cloud,
     stamp_ns,
 )
+from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.messages.laser_scans import scan_from_laser_scan
+from space_clip_ros.messages.semantics import NamedBox, boxes_from_markers
 from space_clip_ros.messages.types import message_class
 from space_clip_ros.tools.arrival_node import QOS, ArrivalNode
 from space_clip_ros.tools.demo.sources import IMAGE_TOPICS
@@ -38,6 +42,7 @@ OUTPUTS: dict[str, Any] = {
 }
 
 _DEPTH, _POINTS, _SCAN, _UNCERTAINTY = "depth/image", "depth/points", "depth/scan", "depth/uncertainty"
+_MARKERS, _QUERY = "semantic/markers", "semantic/query"
 _KEPT = (_DEPTH, _POINTS)
 _RECENT = 8
 """Newest messages of an extra that are held until their frame is complete."""
@@ -58,6 +63,7 @@ class KeptFrame:
         colors: (N, 3) uint8 RGB of the points.
         scan: what stands in the way; None where the picture showed no ground.
         uncertainty: (H, W) float32, one standard deviation of depth, metres, NaN invalid; None if the model gives none.
+        boxes: what was found by name; None if nothing was asked for.
     """
 
     index: int
@@ -66,6 +72,7 @@ class KeptFrame:
     colors: Rgb
     scan: PlanarScan | None = None
     uncertainty: Depth | None = None
+    boxes: Sequence[NamedBox] | None = None
 
 
 class DemoSubscriber(ArrivalNode):
@@ -106,6 +113,21 @@ class DemoSubscriber(ArrivalNode):
     def add_uncertainty(self) -> None:
         """Subscribe to uncertainty too; for a model that gives it."""
         self._add_extra(_UNCERTAINTY, Image)
+
+    def ask(self, names: Sequence[str]) -> bool:
+        """Ask the node for things by name, and subscribe to where it finds them; return whether it took the question.
+
+        Args:
+            names: in the model's closed list of names.
+        """
+        self._add_extra(_MARKERS, MarkerArray)
+        publisher = self.create_publisher(String, _QUERY, QOS)
+        question = String(data=", ".join(names))
+        self.spin(_DISCOVERY_S, lambda: publisher.get_subscription_count() > 0)
+        publisher.publish(question)
+        taken = self.spin(_DISCOVERY_S, lambda: self.values(DepthValues).queries == question.data)
+        self.destroy_publisher(publisher)
+        return taken
 
     def warm_up(self, image: Rgb, camera: PinholeCamera, frame_id: str) -> bool:
         """Send the node one image, and wait for its outputs; return whether they came.
@@ -166,13 +188,14 @@ class DemoSubscriber(ArrivalNode):
         return [self._kept_frame(index, messages) for index, messages in sorted(self._kept.values(), key=_first)]
 
     def _kept_frame(self, index: int, messages: dict[str, Any]) -> KeptFrame:
-        scan, uncertainty = messages.get(_SCAN), messages.get(_UNCERTAINTY)
+        scan, uncertainty, markers = (messages.get(topic) for topic in (_SCAN, _UNCERTAINTY, _MARKERS))
         return KeptFrame(
             index,
             depth_from_image(messages[_DEPTH]),
             *_points_and_colors(messages[_POINTS]),
             None if scan is None else scan_from_laser_scan(scan),
             None if uncertainty is None else depth_from_image(uncertainty, _UNCERTAINTY),
+            None if markers is None else boxes_from_markers(markers),
         )
 
     def _add_extra(self, topic: str, kind: Any) -> None:
@@ -181,7 +204,7 @@ class DemoSubscriber(ArrivalNode):
         self.create_subscription(kind, topic, functools.partial(self._on_extra, topic), QOS)
 
     def _on_extra(self, topic: str, message: Any) -> None:
-        stamp, recent = stamp_ns(message), self._extras[topic]
+        stamp, recent = stamp_ns(message.markers[0] if topic == _MARKERS else message), self._extras[topic]
         kept = self._kept_by_stamp.get(stamp)
         if kept is not None:
             kept[topic] = message

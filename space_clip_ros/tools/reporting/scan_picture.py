@@ -1,6 +1,8 @@
-"""Draws a planar scan from above: what is free, what stands in the way, and what is not known."""
+"""Draws from above: a planar scan (what is free, what stands in the way, what is not known), and boxes with names."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -8,11 +10,13 @@ from numpy.typing import NDArray
 
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.planar_scan import PlanarScan
+from space_clip_ros.messages.semantics import NamedBox
 
 _BACKGROUND, _RINGS, _INK = (24, 26, 30), (70, 74, 82), (200, 204, 210)
 _FREE, _BLOCKED = (28, 74, 54), (255, 96, 64)
 _MARGIN = 8
 _RING_M = 10.0
+_SMALLEST_BOX_M = 0.5
 _SHIFT = 4
 """Bits behind the point of OpenCV's coordinates."""
 
@@ -54,6 +58,34 @@ def scan_picture(scan: PlanarScan, width: int, height: int) -> Rgb:
     hit = np.isfinite(scan.ranges) & (scan.ranges <= scan.range_max)
     for x, y in pixels(bearing[hit], scan.ranges[hit].astype(np.float64)):
         cv2.circle(picture, (int(x), int(y)), 2 << _SHIFT, _BLOCKED, -1, cv2.LINE_AA, _SHIFT)
+    return picture
+
+
+def boxes_picture(boxes: Sequence[NamedBox], width: int, height: int, range_m: float = 40.0) -> Rgb:
+    """Return a picture of boxes from above, the camera below in the middle, what it looks at up.
+
+    Args:
+        boxes: in the camera's optical frame.
+        width: pixels.
+        height: pixels.
+        range_m: distance at the upper edge, metres; boxes beyond it are left out.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    picture: Rgb = np.full((height, width, 3), _BACKGROUND, np.uint8)
+    eye, scale = np.array([width / 2, height - _MARGIN]), (height - 2 * _MARGIN) / range_m
+    _draw_rings(picture, eye, scale, range_m)
+    # The nearest last, so that its name is on top.
+    for box in sorted(boxes, key=lambda box: -box.center[2]):
+        if box.center[2] > range_m:
+            continue
+        center, half = np.array(box.center)[[0, 2]], np.maximum(np.array(box.size)[[0, 2]], _SMALLEST_BOX_M) / 2
+        corners = np.rint(eye + np.stack([center - half, center + half]) * (scale, -scale)).astype(int)
+        color = tuple(round(255 * part) for part in box.color)
+        cv2.rectangle(picture, tuple(corners[0].tolist()), tuple(corners[1].tolist()), color, -1, cv2.LINE_AA)
+        at = (int(corners[1, 0]) + 4, int(corners.mean(axis=0)[1]) + 4)
+        cv2.putText(picture, box.text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.36, _INK, 1, cv2.LINE_AA)
     return picture
 
 

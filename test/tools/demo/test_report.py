@@ -9,8 +9,9 @@ import numpy as np
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.planar_scan import PlanarScan
+from space_clip_ros.messages.semantics import NamedBox
 from space_clip_ros.tools.demo.report import ReportFrame, draw_report
-from space_clip_ros.tools.reporting.scan_picture import scan_picture
+from space_clip_ros.tools.reporting.scan_picture import boxes_picture, scan_picture
 from space_clip_ros.tools.reporting.uncertainty_picture import SURE, UNSURE, colored_uncertainty
 
 NODE = NodeConfig()
@@ -87,6 +88,13 @@ def test_a_scan_is_drawn_beside_the_cloud() -> None:
     # But for the label in its upper left corner.
     np.testing.assert_array_equal(cloud[40:, -side:], scan_picture(free, side, side)[40:])
     assert (cloud[:, : -side - GAP] == [255, 0, 255]).all(axis=2).any()
+
+
+def test_what_was_found_by_name_is_drawn_beside_the_scan() -> None:
+    found = NamedBox("car 90%, 10.0 m", (0.0, 0.5, 10.0), (2.0, 1.5, 4.0), (0.0, 1.0, 1.0))
+    *_, cloud = bottom_block(draw_report([dataclasses.replace(frame(), boxes=[found])], "title", [], NODE))
+    side = cloud.shape[0]
+    np.testing.assert_array_equal(cloud[40:, -side:], boxes_picture([found], side, side)[40:])
 
 
 def test_uncertainty_is_drawn_beside_the_truth_and_the_cloud_gets_a_row_of_its_own() -> None:
