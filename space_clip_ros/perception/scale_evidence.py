@@ -41,6 +41,8 @@ _MODEL_STD = 0.1
 """Standard deviation of a network's error over patches, as a share of depth: less than this is luck."""
 _CAUTION = 0.5
 """Standard deviations of the bands' disagreement that are taken off: what near and far do not share is no scale."""
+_DOUBT = (0.1, 0.2)
+"""A correction below the first, in the logarithm, is left out; one above the second counts in full."""
 _GROUND_LASTS_S = 5.0
 
 # Ranges.
@@ -159,8 +161,17 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
     # Where the plane's own height says something else, either the mount's tilt is wrong or the depth is bent.
     bent = (math.log(mount.height_m / plane.height_m) - mean) / 2
     variance = float(weights @ tilt_errors) ** 2 + disagreement + bent**2 + _FLOOR**2
-    agreed = math.copysign(max(0.0, abs(mean) - _CAUTION * math.sqrt(disagreement)), mean)
+    agreed = math.copysign(_beyond_doubt(abs(mean) - _CAUTION * math.sqrt(disagreement)), mean)
     return Evidence(CAMERA_HEIGHT, agreed, variance, _GROUND_LASTS_S, tilt)
+
+
+def _beyond_doubt(log_factor: float) -> float:
+    """Return what is left of a correction: nothing of a small one, all of a large one, and a ramp between them.
+
+    Also where the scale is right, a network's ground is off by some percent, and not by those of the rest.
+    """
+    low, high = _DOUBT
+    return log_factor if log_factor >= high else max(0.0, high * (log_factor - low) / (high - low))
 
 
 def range_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredPoints) -> Evidence | NoEvidence:
