@@ -142,15 +142,16 @@ class SpaceClip(nn.Module):
         depth = resize_bilinear(self.depth_head(features.semantic_decoder[-1]), size)
         heads = zip(self.auxiliary_heads, features.semantic_decoder, strict=False) if auxiliary else ()
         coarse = tuple(resize_bilinear(head(feature), size) for head, feature in heads)
-        embedding, dense = self.language_features(features)
+        embedding, dense = self._language_features(images, features)
         return SpaceClipOutput(depth, coarse, features.context, self._laplace_scale(features), embedding, dense)
 
-    def language_features(self, features: SpaceClipFeatures) -> tuple[Tensor | None, Tensor | None]:
+    def _language_features(self, images: Tensor, features: SpaceClipFeatures) -> tuple[Tensor | None, Tensor | None]:
         """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""
         if self.language_head is not None:
             # Detached: whatever this head learns, the features that depth is made of stay as they are.
             states = [features.states[number] for number in states_read(self.config.encoder.layers)]
             dense = self.language_head(
+                images,
                 [to_map(state[:, self.encoder.prefix_tokens :].detach(), features.grid) for state in states],
                 [features.semantic_decoder[level].detach() for level in LANGUAGE_LEVELS],
             )
