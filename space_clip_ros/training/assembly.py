@@ -16,6 +16,7 @@ from space_clip_ros.data.file_check import check_files
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.geometry.focal_factor import TrainingCamera
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
+from space_clip_ros.model.joint_features import PROJECTION
 from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
 from space_clip_ros.training.console import Console
 from space_clip_ros.training.ema import WeightAverage
@@ -150,7 +151,9 @@ def _new_model(config: TrainingConfig) -> SpaceClip:
     torch.manual_seed(config.seed)
     model = build(config.model, config.pretrained or None)
     if config.initial:
-        _load_initial_weights(model, config.initial)
+        _load_initial_weights(
+            model, config.initial, (*HEADS_BESIDE_DEPTH, *([f"encoder.{PROJECTION}"] if config.pretrained else []))
+        )
     elif config.initial_depth:
         _set_initial_depth(model, config.initial_depth)
     return model
@@ -171,16 +174,16 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
         head.depth.bias.mul_(depth).add_(depth)
 
 
-def _load_initial_weights(model: SpaceClip, path: str) -> None:
+def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) -> None:
+    """Load a checkpoint's weights; optional parts that one of the two lacks are left as they are, or left out."""
     finished = load_checkpoint(path)
     weights, wanted = finished.state_dict(), model.state_dict()
     if finished.uncertainty_head is not None and model.uncertainty_head is not None:
         model.config = dataclasses.replace(model.config, uncertainty_factor=finished.config.uncertainty_factor)
-    for head in HEADS_BESIDE_DEPTH:
-        if any(name.startswith(head) for name in weights) != any(name.startswith(head) for name in wanted):
-            # Depth does not depend on this head: a new one keeps its first weights, one that is not wanted is left out.
-            weights = {name: tensor for name, tensor in weights.items() if not name.startswith(head)}
-            weights |= {name: tensor for name, tensor in wanted.items() if name.startswith(head)}
+    for part in optional:
+        if any(name.startswith(part) for name in weights) != any(name.startswith(part) for name in wanted):
+            weights = {name: tensor for name, tensor in weights.items() if not name.startswith(part)}
+            weights |= {name: tensor for name, tensor in wanted.items() if name.startswith(part)}
     differing = [name for name in wanted.keys() | weights.keys() if _shape(wanted, name) != _shape(weights, name)]
     if differing:
         raise ModelError(
