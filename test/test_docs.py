@@ -376,6 +376,9 @@ def test_the_page_on_nodes_has_every_topic_and_service_of_the_node() -> None:
     section = re.split(r"^## ", page, flags=re.MULTILINE)[2]
     assert section.startswith("depth_node")
     rows = dict(re.findall(r"^\| `([\w/]+)` \| (?:in|out)[^|]*\| ([\w/]+)", section, re.MULTILINE))
+    # Not among the wheels of ROS 2; without it the node leaves its topics out.
+    known = importlib.util.find_spec("vision_msgs") is not None
+    rows = {name: kind for name, kind in rows.items() if known or not kind.startswith("vision_msgs/")}
     listed = {name if name.startswith("/") else f"/{name}": kind for name, kind in rows.items()}
     every_node_has = {"/parameter_events", "/rosout", "/depth/transition_event"}
     assert {name: kind for name, kind in graph["topics"].items() if name not in every_node_has} == {
