@@ -45,8 +45,8 @@ setup(
         ],
         "bags": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'"],
         "view": ["tornado>=6.1"],
-        # Reads the queries that 'space_clip text' writes.
-        "language": ["safetensors>=0.4"],
+        # Reads the queries that 'space_clip text' writes; with tokenizers, runs an exported text tower.
+        "language": ["safetensors>=0.4", "tokenizers>=0.15"],
         # Needed to build engines. TensorRT itself comes with JetPack, or as the wheel tensorrt of the CUDA version.
         "engine": ["onnx>=1.16"],
         "nyu": ["h5py", "scipy"],

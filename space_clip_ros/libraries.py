@@ -25,6 +25,7 @@ _EXTRAS = {
     "torchvision": "train",
     "open_clip": "train",
     "safetensors": "language",
+    "tokenizers": "language",
     "onnx": "engine",
     "rosbags": "bags",
     "backports": "bags",

@@ -43,13 +43,14 @@ EXCEPTIONS = {
 # Heavy or optional libraries, and the only places that may name them.
 ONLY_IN = {
     "torch": r"model/|export/|training/|inference/(torch_backend|torch_runner|torch_errors|gpu/cuda_torch)\.py"
-    r"|data/dataset\.py|language/(clip|text)\w*\.py|tools/benchmark/(device_roofline|eager|plain_training|training_side)\.py"
+    r"|data/dataset\.py|language/clip\w*\.py|tools/benchmark/(device_roofline|eager|plain_training|training_side)\.py"
     r"|tools/doctor/library_facts\.py",
-    "open_clip": r"model/",
+    "open_clip": r"model/|language/clip\w*\.py",
     "timm": r"model/",
     "safetensors": r"model/|language/queries\.py",
     "onnx": r"export/",
-    "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|export/|tools/doctor/library_facts\.py",
+    "tokenizers": r"language/tokens\.py",
+    "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|language/text_encoder\.py|export/|tools/doctor/library_facts\.py",
     "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py|tools/doctor/library_facts\.py",
     "cuda": r"inference/gpu/cuda_python\.py|tools/doctor/library_facts\.py",
     "rosbags": r"messages/(bag_types|color_images)\.py|tools/bags/",

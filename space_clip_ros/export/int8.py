@@ -27,6 +27,7 @@ from space_clip_ros.inference.metadata import INPUT_NAME
 
 _CONVOLUTIONS = ("/model/encoder/", "/model/decoder/")
 _MATRICES = ("/model/encoder/",)
+_PROJECTION = "/model/encoder/projection"
 _PREPARED = {"onnx.infer": "onnxruntime.quant", "onnx.quant.pre_process": "onnxruntime.quant"}
 """Tells the quantiser that shapes and constants are inferred already, so that it does not advise to do so first."""
 
@@ -95,12 +96,18 @@ def to_int8(
 
 
 def _quantised_products(graph: onnx.ModelProto) -> list[str]:
+    # The projection to CLIP's joint space stays in float32: it costs little, and cosines show its rounding.
     constants = {tensor.name for tensor in graph.graph.initializer}
     return [
         node.name
         for node in graph.graph.node
         if (node.op_type == "Conv" and node.name.startswith(_CONVOLUTIONS))
-        or (node.op_type == "MatMul" and node.name.startswith(_MATRICES) and node.input[1] in constants)
+        or (
+            node.op_type == "MatMul"
+            and node.name.startswith(_MATRICES)
+            and not node.name.startswith(_PROJECTION)
+            and node.input[1] in constants
+        )
     ]
 
 

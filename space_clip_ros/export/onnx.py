@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
 
 from space_clip_ros import __version__
+from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.cost import network_cost
+from space_clip_ros.export.language_proof import Vectors
 from space_clip_ros.export.precision import Evidence, Proof, check_evidence, convert, proof_steps, prove
 from space_clip_ros.export.simplify import simplify, with_merged_adapters
 from space_clip_ros.export.trace import OPSET, trace
@@ -31,8 +34,11 @@ from space_clip_ros.inference.metadata import (
     OnnxMetadata,
 )
 from space_clip_ros.inference.predictor import check_image
+from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToEstimate
+from space_clip_ros.model.joint_space import with_outputs
+from space_clip_ros.model.space_clip import name_tower
 
 _LARGEST_FILE = 2**31 - 1
 """The most bytes that protobuf, and so one ONNX file, can hold."""
@@ -71,11 +77,14 @@ def export(
     evidence: Evidence | None = None,
     source_sha256: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    outputs: Sequence[str] | None = None,
+    queries: QuerySet | None = None,
 ) -> ExportReport:
     """Write a model as an ONNX file: ``image`` uint8 (B, H, W, 3) RGB in, ``depth`` float32 (B, H, W) metres out.
 
     A model with uncertainty has a second output, ``uncertainty`` float32 (B, h, w): one standard deviation as a share
-    of depth, at a quarter of the network's input size.
+    of depth, at a quarter of the network's input size. One with language features has ``embedding`` float32 (B, D)
+    and ``dense`` float32 (B, rows, columns, D).
 
     The file appears only after ONNX Runtime has given PyTorch's depth on synthetic images and on those given; for int8,
     whose scales fit real images only, on those given.
@@ -93,9 +102,14 @@ def export(
         evidence: frames of a drive: int8 is calibrated on some, and any precision is judged by its abs_rel on others.
         source_sha256: hash of the checkpoint file, kept in the metadata.
         progress: called with (steps done, number of steps).
+        outputs: which of ``depth``, ``embedding`` and ``dense`` the file gives; None for all that the model has. Depth
+            is always given, and with it its uncertainty if the model has it.
+        queries: what language features are judged with, besides their cosines: what each patch is labelled. None
+            takes some of the patches' own features.
 
     Raises:
-        InputError: sizes, a precision or images that do not fit; int8 without evidence; symmetric, but not int8.
+        InputError: outputs that the model does not have; queries for another model; sizes, a precision or images that
+            do not fit; int8 without evidence; symmetric, but not int8.
         ExportError: the file does not compute what the model does, with the numbers; or it would be over 2 GB, or its
             folder does not exist. Nothing is left behind, and a file that was there before stays.
         DataError: the file cannot be written; likewise.
@@ -109,7 +123,11 @@ def export(
         raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "use a smaller model")
     if not path.parent.is_dir():
         raise ExportError(path, f"cannot be written (there is no folder {path.parent})", "check the folder")
-    model = copy.deepcopy(model).cpu().eval()
+    model = with_outputs(copy.deepcopy(model).cpu().eval(), outputs)
+    if not model.config.language.tower:
+        name_tower(model)
+    if queries is not None:
+        queries.check(model.config.language)
     batch = 1 if batch is None and size is not None else batch
     metadata = OnnxMetadata(
         model.config,
@@ -130,11 +148,12 @@ def export(
         graph = convert(traced, precision, evidence, size, batch, symmetric)
     metadata = dataclasses.replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
     progress(1, steps)
+    vectors = _query_vectors(model.config.language, queries)
     done = iter(range(2, steps + 1))
     with written_whole(path, durable=True) as draft:
         _write(graph, metadata, draft)
         with _named(path):
-            proof = prove(draft, graph, model, trials, evidence, lambda: progress(next(done), steps))
+            proof = prove(draft, graph, model, trials, evidence, lambda: progress(next(done), steps), vectors)
         metadata = _with_proof(metadata, proof, evidence)
         _write(graph, metadata, draft)
     return ExportReport(path, path.stat().st_size, len(graph.graph.node), proof, metadata)
@@ -150,7 +169,16 @@ def _with_proof(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None)
         abs_rel=proof.abs_rel,
         largest_fp16=proof.largest_fp16,
         uncertainty_difference=None if proof.uncertainty is None else proof.uncertainty.mean,
+        language_cosine=None if proof.language is None else proof.language.mean_cosine,
+        label_agreement=None if proof.language is None else proof.language.agreement,
     )
+
+
+def _query_vectors(language: LanguageConfig, queries: QuerySet | None) -> Vectors | None:
+    """Return the vectors that language features are judged with; None for some of the features themselves."""
+    if queries is not None:
+        return queries.vectors
+    return np.eye(language.embed_dim, dtype=np.float32) if language.vocabulary else None
 
 
 def _checked_size(height: int | None, width: int | None, batch: int | None) -> tuple[int, int] | None:

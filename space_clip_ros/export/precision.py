@@ -15,6 +15,7 @@ from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.fp16 import LARGEST, to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.int8 import to_int8
+from space_clip_ros.export.language_proof import LanguageDifference, Vectors, check_language
 from space_clip_ros.export.proof import Difference, Differences, compare
 from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Depth, Rgb
@@ -77,12 +78,14 @@ class Proof(NamedTuple):
         abs_rel: of PyTorch and of the file on the held-out frames; None without a drive.
         largest_fp16: largest magnitude of an fp16 tensor; None in other precisions.
         uncertainty: as ``difference``, of the uncertainty; None if the model has none.
+        language: as ``difference``, of language features; None if the file has none.
     """
 
     difference: Difference
     abs_rel: tuple[float, float] | None = None
     largest_fp16: float | None = None
     uncertainty: Difference | None = None
+    language: LanguageDifference | None = None
 
 
 def check_evidence(precision: str, evidence: Evidence | None, symmetric: bool = False) -> None:
@@ -146,6 +149,7 @@ def prove(
     trials: Sequence[Rgb],
     evidence: Evidence | None,
     advance: Callable[[], None] = lambda: None,
+    queries: Vectors | None = None,
 ) -> Proof:
     """Compare a written file with the model, and judge it by ground truth if there is any.
 
@@ -156,32 +160,35 @@ def prove(
         trials: (H, W, 3) uint8 RGB images, of the file's size if it has one.
         evidence: a drive's frames.
         advance: called after each image.
+        queries: (N, D) vectors that language features are judged with; None takes some of those features.
 
     Raises:
         ExportError: it is beyond a tolerance, with the numbers; or the model's depth proves nothing.
     """
     sessions = OnnxSessions(file)
     metadata = sessions.metadata
-    differences = compare(file, model, trials, advance)
+    differences = compare(file, model, trials, advance, queries=queries)
     _check_differences(differences, metadata.precision, "ONNX Runtime")
     largest = None
     if metadata.precision == "fp16":
         emulated = EmulatedSession(graph)
-        differences = compare(file, model, trials, advance, emulated.estimate)
+        differences = compare(file, model, trials, advance, emulated.estimate, queries)
         largest = emulated.largest
         if largest > LARGEST:
             raise ExportError(f"a value reaches {largest:.3g}, and fp16 ends at {LARGEST:g}", "", "export in fp32")
         _check_differences(differences, metadata.precision, "fp16")
     abs_rel = None if evidence is None else _judged(sessions, metadata, model, evidence, advance)
     sessions.close()
-    return Proof(differences.depth, abs_rel, largest, differences.uncertainty)
+    return Proof(differences.depth, abs_rel, largest, differences.uncertainty, differences.language)
 
 
 def _check_differences(differences: Differences, precision: str, runtime: str) -> None:
-    depth, uncertainty = differences
+    depth, uncertainty, language = differences
     _check_difference(depth, TOLERANCES[precision], runtime, f" ({depth.absolute:.2g} m)")
     if uncertainty is not None:
         _check_difference(uncertainty, UNCERTAINTY_TOLERANCES[precision], f"the uncertainty of {runtime}")
+    if language is not None:
+        check_language(language, precision)
 
 
 def _check_difference(difference: Difference, tolerance: _Tolerance, runtime: str, metres: str = "") -> None:

@@ -10,8 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from space_clip_ros.config import LANGUAGE_OUTPUTS
 from space_clip_ros.errors import ExportError
+from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, Vectors
 from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.inference.metadata import OUTPUT_NAME, UNCERTAINTY_NAME
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import ImageToEstimate
@@ -44,10 +47,12 @@ class Differences(NamedTuple):
     Attributes:
         depth: of depth.
         uncertainty: of its uncertainty; None if the model has none.
+        language: of language features; None likewise.
     """
 
     depth: Difference
     uncertainty: Difference | None = None
+    language: LanguageDifference | None = None
 
 
 def compare(
@@ -56,6 +61,7 @@ def compare(
     images: Sequence[Rgb],
     advance: Callable[[], None] = lambda: None,
     run: Callable[[Rgb], dict[str, Depth]] | None = None,
+    queries: Vectors | None = None,
 ) -> Differences:
     """Run every image on the file (ONNX Runtime) and on the model (PyTorch), both on the CPU.
 
@@ -65,6 +71,7 @@ def compare(
         images: (H, W, 3) uint8 RGB, of the file's size if it has one.
         advance: called after each image.
         run: runs the graph instead of ONNX Runtime, (B, H, W, 3) to its outputs by name.
+        queries: (N, D) vectors of the words that language features are to tell apart.
 
     Raises:
         ExportError: a number is not finite, or all depths are 0, which proves nothing.
@@ -72,7 +79,9 @@ def compare(
     sessions = OnnxSessions(file)
     run = sessions.estimate if run is None else run
     counts = _ANY_BATCHES if sessions.metadata.batch is None else (sessions.metadata.batch,)
-    seen = [_Seen() for _ in sessions.metadata.outputs]
+    outputs = sessions.metadata.outputs
+    seen = {name: _Seen() for name in outputs if name not in LANGUAGE_OUTPUTS}
+    language = LanguageSeen(queries)
     for image in images:
         size = (image.shape[0], image.shape[1])
         # images of a batch must differ, so that a mix-up of images shows
@@ -81,15 +90,23 @@ def compare(
             expected = [maps.numpy() for maps in ImageToEstimate(model, size)(torch.from_numpy(batch))]
         for count in counts:
             found = run(batch[:count])
-            for name, one, correct in zip(sessions.metadata.outputs, seen, expected, strict=True):
+            for name, correct in zip(outputs, expected, strict=True):
                 exported = found[name]
                 if not (np.isfinite(exported).all() and np.isfinite(correct).all()):
                     raise ExportError(f"{name} is not finite on a {size[1]} x {size[0]} image", "", "check the weights")
-                one.add(exported, correct[:count])
+                if name in seen:
+                    seen[name].add(exported, correct[:count])
+                else:
+                    language.add(name, exported, correct[:count])
         advance()
-    if not seen[0].deepest:
+    if not seen[OUTPUT_NAME].deepest:
         raise ExportError(f"the model says 0 m everywhere on {len(images)} images", "", "check the weights")
-    return Differences(*(Difference(one.absolute, one.relative, one.mean, len(images)) for one in seen))
+    differences = {name: Difference(one.absolute, one.relative, one.mean, len(images)) for name, one in seen.items()}
+    return Differences(
+        differences[OUTPUT_NAME],
+        differences.get(UNCERTAINTY_NAME),
+        language.difference(len(images)) if len(seen) < len(outputs) else None,
+    )
 
 
 class _Seen:

@@ -59,6 +59,8 @@ class OnnxMetadata:
         largest_fp16: largest magnitude seen in an fp16 tensor, whose limit is 65504; None in other precisions.
         uncertainty_difference: as ``mean_difference``, of the uncertainty; None if the model has none.
         graph_sha256: hash of everything in the file but its metadata, hexadecimal; empty in earlier files.
+        language_cosine: mean cosine of the language features with PyTorch's on the worst image; None without them.
+        label_agreement: share of patches that are labelled as by PyTorch; None likewise.
         cost: what :data:`ENCODER` and :data:`DECODER` cost for one image; empty in earlier files.
     """
 
@@ -76,6 +78,8 @@ class OnnxMetadata:
     largest_fp16: float | None = None
     uncertainty_difference: float | None = None
     graph_sha256: str = ""
+    language_cosine: float | None = None
+    label_agreement: float | None = None
     cost: Mapping[str, StageCost] = field(default_factory=dict)
 
     @property
@@ -114,6 +118,8 @@ class OnnxMetadata:
             "uncertainty_difference": ""
             if self.uncertainty_difference is None
             else f"{self.uncertainty_difference:.3g}",
+            "language_cosine": "" if self.language_cosine is None else f"{self.language_cosine:.6g}",
+            "label_agreement": "" if self.label_agreement is None else f"{self.label_agreement:.5g}",
             "graph_sha256": self.graph_sha256,
             "cost": json.dumps({stage: cost._asdict() for stage, cost in self.cost.items()}),
         }
@@ -147,6 +153,7 @@ class OnnxMetadata:
         # files of earlier versions lack some properties
         before, after = values.get("abs_rel_before"), values.get("abs_rel_after")
         largest, uncertainty = values.get("largest_fp16"), values.get("uncertainty_difference")
+        cosine, agreement = values.get("language_cosine"), values.get("label_agreement")
         return cls(
             config=settings.parse(ModelConfig, json.loads(values["config"]), "config"),
             precision=values["precision"],
@@ -161,6 +168,8 @@ class OnnxMetadata:
             abs_rel=(float(before), float(after)) if before and after else None,
             largest_fp16=float(largest) if largest else None,
             uncertainty_difference=float(uncertainty) if uncertainty else None,
+            language_cosine=float(cosine) if cosine else None,
+            label_agreement=float(agreement) if agreement else None,
             graph_sha256=values.get("graph_sha256", ""),
             cost={
                 stage: StageCost(int(cost["operations"]), int(cost["weights"]))

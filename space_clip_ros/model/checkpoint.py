@@ -17,7 +17,7 @@ from space_clip_ros.errors import ConfigError, InputError, ModelError
 from space_clip_ros.model.matching import match_tensors
 from space_clip_ros.model.reference_config import reference_config
 from space_clip_ros.model.reference_names import REFERENCE_TOWER, TensorSource, reference_source
-from space_clip_ros.model.space_clip import SpaceClip, build
+from space_clip_ros.model.space_clip import SpaceClip, build, name_tower
 from space_clip_ros.model.tensor_files import (
     CONFIG_KEY,
     is_safetensors,
@@ -71,6 +71,8 @@ def save_checkpoint(
     Raises:
         ModelError: the file cannot be written, or ``metadata`` uses a name that the format reserves.
     """
+    if not model.config.language.tower:
+        name_tower(model)
     own = {_VERSION_KEY: FORMAT_VERSION, CONFIG_KEY: json.dumps(settings.to_dict(model.config))}
     taken = sorted(own.keys() & (metadata or {}).keys())
     if taken:

@@ -75,12 +75,12 @@ class Decoder(nn.Module):
 
     def _semantic_maps(self, encoded: EncoderOutput) -> list[Tensor]:
         return [
-            project(_to_map(film(self._patches(encoded, index), encoded.context), encoded.grid))
+            project(to_map(film(self._patches(encoded, index), encoded.context), encoded.grid))
             for index, film, project in zip(SEMANTIC_STATES, self.film, self.semantic_projections, strict=True)
         ]
 
     def _structural_features(self, encoded: EncoderOutput) -> tuple[list[Tensor], list[Tensor]]:
-        maps = [_to_map(self._patches(encoded, index), encoded.grid) for index in STRUCTURAL_STATES]
+        maps = [to_map(self._patches(encoded, index), encoded.grid) for index in STRUCTURAL_STATES]
         projected = [project(grid_map) for project, grid_map in zip(self.structural_projections, maps, strict=True)]
         low = maps[0]
         features: list[Tensor] = []
@@ -93,6 +93,6 @@ class Decoder(nn.Module):
         return encoded.states[index][:, self.prefix_tokens :]
 
 
-def _to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     """Turn (B, h * w, C) tokens into a (B, C, h, w) map."""
     return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *grid)

@@ -13,9 +13,10 @@ from timm.models.vision_transformer import VisionTransformer as SiglipTower
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.config import EncoderConfig
+from space_clip_ros.config import EncoderConfig, LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.model.adapters import adapter_parameters, add_adapters, packed_addition
+from space_clip_ros.model.joint_features import JointFeatures, is_joint, joint_features, neighbour_attention
 from space_clip_ros.model.stem import ConvolutionalStem
 
 _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
@@ -33,25 +34,48 @@ class EncoderOutput(NamedTuple):
             i's output. CLIP's have the class token first (T = 1 + grid height * grid width), SigLIP's have none.
         context: (B, width) global vector: CLIP's class token after the post-norm, SigLIP's attention-pooled vector.
         grid: height and width of the patch grid.
+        joint: features in CLIP's joint space; None if the encoder has no projection to it.
     """
 
     states: tuple[Tensor, ...]
     context: Tensor
     grid: tuple[int, int]
+    joint: JointFeatures | None = None
+
+
+class Heads(NamedTuple):
+    """Query, key and value of a block's attention, each (B, heads, T, head width)."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
 
 
 class Encoder(nn.Module):
-    """A ViT of the CLIP (open_clip) or SigLIP (timm, as open_clip uses it) family, without any projection head.
+    """A ViT of the CLIP (open_clip) or SigLIP (timm, as open_clip uses it) family.
+
+    If ``language`` wants features of CLIP's joint space, it has CLIP's projection, too; else no projection head.
 
     Unless ``config.trainable`` is set, the tower is frozen: its parameters require no gradients, :meth:`train` leaves
     it in evaluation mode, and it runs without autograd. With ``config.adapters``, only those require gradients.
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
-        """Build the tower with random weights."""
+    def __init__(self, config: EncoderConfig, language: LanguageConfig | None = None) -> None:
+        """Build the tower with random weights.
+
+        Args:
+            config: the tower's settings.
+            language: what is wanted of CLIP's joint space; None for nothing.
+        """
         super().__init__()
         self.config = config
+        self.language = language or LanguageConfig()
         self.tower: Any = _clip_tower(config) if config.kind == "clip" else _siglip_tower(config)
+        self.projection: nn.Linear | None = None
+        if is_joint(self.language):
+            # Leaves the random generator as it was, so the other weights are the same with and without language.
+            with torch.random.fork_rng(devices=[]):
+                self.projection = nn.Linear(config.width, self.language.embed_dim, bias=False)
         self.requires_grad_(config.trainable)
         if config.adapters.rank:
             add_adapters(self.tower, config)
@@ -83,11 +107,27 @@ class Encoder(nn.Module):
         """
         if not torch.onnx.is_in_onnx_export():
             self._check(images)
-        run = _run_clip if self.config.kind == "clip" else _run_siglip
         if self.config.trainable or self.config.adapters.rank or not torch.is_grad_enabled():
-            return run(self.tower, images)
+            return self._run(images)
         with torch.no_grad():
-            return run(self.tower, images)
+            return self._run(images)
+
+    def _run(self, images: Tensor) -> EncoderOutput:
+        if self.config.kind == "siglip":
+            return _run_siglip(self.tower, images)
+        output, heads = _run_clip(self.tower, images)
+        if self.projection is None:
+            return output
+        dense = self._dense_tokens(heads, output.grid) if "dense" in self.language.outputs else None
+        return output._replace(joint=joint_features(self.projection, output.context, dense, output.grid))
+
+    def _dense_tokens(self, heads: Heads, grid: tuple[int, int]) -> Tensor:
+        tower = self.tower
+        tokens = neighbour_attention(
+            tower.transformer.resblocks[-1].attn, heads.key, heads.value, grid, self.language.sigma
+        )
+        # Half-precision products give halves; the norm is in float32.
+        return cast(Tensor, tower.ln_post(tokens.to(tower.ln_post.weight.dtype)))
 
     def _check(self, images: Tensor) -> None:
         patch = self.config.patch_size
@@ -161,7 +201,7 @@ def _clip_tower(config: EncoderConfig) -> nn.Module:
     )
     if config.stem == "convolutional":
         tower.stem = ConvolutionalStem(config.width, config.patch_size)
-    tower.proj = None  # The context vector is not projected to the joint image-text space.
+    tower.proj = None  # The projection to the joint image-text space, if wanted, is the encoder's own.
     return cast(nn.Module, tower)
 
 
@@ -182,7 +222,8 @@ def _siglip_tower(config: EncoderConfig) -> nn.Module:
     return cast(nn.Module, tower)
 
 
-def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
+def _run_clip(tower: Any, images: Tensor) -> tuple[EncoderOutput, Heads]:
+    """Return the tower's output, and the last block's query, key and value."""
     patches = tower.conv1(images)
     if hasattr(tower, "stem"):
         patches = patches + tower.stem(images)
@@ -192,8 +233,9 @@ def _run_clip(tower: Any, images: Tensor) -> EncoderOutput:
     tokens = tower.ln_pre(tokens + torch.cat([trained[:1], _position_embedding(trained[1:], tower.grid_size, grid)]))
     states = [tokens]
     for block in tower.transformer.resblocks:
-        states.append(_run_clip_block(block, states[-1]))
-    return EncoderOutput(tuple(states), tower.ln_post(states[-1][:, 0]), grid)
+        state, heads = run_clip_block(block, states[-1])
+        states.append(state)
+    return EncoderOutput(tuple(states), tower.ln_post(states[-1][:, 0]), grid), heads
 
 
 def _run_siglip(tower: Any, images: Tensor) -> EncoderOutput:
@@ -209,18 +251,30 @@ def _patch_tokens(patches: Tensor) -> tuple[Tensor, tuple[int, int]]:
     return patches.flatten(2).transpose(1, 2), (int(patches.shape[2]), int(patches.shape[3]))
 
 
-def _run_clip_block(block: Any, tokens: Tensor) -> Tensor:
-    tokens = tokens + _attend(block.attn, block.ln_1(tokens))
-    return cast(Tensor, tokens + block.mlp(block.ln_2(tokens)))
+def run_clip_block(block: Any, tokens: Tensor, causal: bool = False) -> tuple[Tensor, Heads]:
+    """Run one of open_clip's transformer blocks on tokens (B, T, width).
+
+    Exporters do not know the fused path of its attention's own forward.
+
+    Args:
+        block: a ``ResidualAttentionBlock``.
+        tokens: its input.
+        causal: whether a token attends only to itself and those before it, as in CLIP's text tower.
+
+    Returns:
+        Its output, and the query, key and value of its attention.
+    """
+    attention = block.attn
+    heads = _heads(attention, block.ln_1(tokens))
+    attended = functional.scaled_dot_product_attention(*heads, is_causal=causal)
+    tokens = tokens + attention.out_proj(attended.transpose(1, 2).reshape(tokens.shape))
+    return tokens + block.mlp(block.ln_2(tokens)), heads
 
 
-def _attend(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
-    """Self-attention with the module's weights; exporters do not know the fused path of the module's own forward."""
-    batch, length, width = tokens.shape
+def _heads(attention: nn.MultiheadAttention, tokens: Tensor) -> Heads:
+    batch, length, _ = tokens.shape
     projected = functional.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
     added = packed_addition(attention, tokens)
     projected = projected if added is None else projected + added
     heads = projected.reshape(batch, length, 3, attention.num_heads, attention.head_dim).permute(2, 0, 3, 1, 4)
-    query, key, value = heads.unbind(0)
-    attended = functional.scaled_dot_product_attention(query, key, value)
-    return cast(Tensor, attention.out_proj(attended.transpose(1, 2).reshape(batch, length, width)))
+    return Heads(*heads.unbind(0))

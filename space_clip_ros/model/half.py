@@ -4,8 +4,8 @@ Weights and the activations between products are in half precision, which GPUs c
 float32, where half precision would cost accuracy: the tower's residual stream (the decoder reads every state again, and
 the largest channels exceed half's precision), norms, FiLM (its gains multiply those states), SigLIP's pooling, the last
 convolutions of the depth and uncertainty heads and everything after them (at 80 m, half precision resolves only 6 cm),
-and the resize of the image before the tower. Softmax, sigmoid and bilinear resampling store half precision and compute
-in float32 inside PyTorch's kernels.
+the last product before language features, and the resize of the image before the tower. Softmax, sigmoid and bilinear
+resampling store half precision and compute in float32 inside PyTorch's kernels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from space_clip_ros.model.adapters import merge_adapters
 from space_clip_ros.model.space_clip import SpaceClip
 
 _FLOAT32_PRODUCTS = re.compile(
-    r"(decoder\.film\.\d+|depth_head\.depth|uncertainty_head\.log_scale|encoder\.(tower\.)?attn_pool)(\.|$)"
+    r"(decoder\.film\.\d+|depth_head\.depth|uncertainty_head\.log_scale|encoder\.(tower\.)?attn_pool"
+    r"|encoder\.projection(_\d+)?|language_head\.names)(\.|$)"
 )
 _QUICK_GELU = 1.702
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)

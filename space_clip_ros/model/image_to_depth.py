@@ -79,22 +79,24 @@ class ImageToDepth(nn.Module):
 
 
 class ImageToEstimate(ImageToDepth):
-    """An :class:`ImageToDepth` that also gives the uncertainty of depth, if the model has it.
+    """An :class:`ImageToDepth` that gives everything that the model can: its ``config.outputs``, in their order.
 
     Uncertainty stays at the size that the network makes it. Resizing it to the image costs more than the network's own
     work on it, so it is done outside and only when it is wanted.
     """
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """Estimate depth and, if the model can, one standard deviation of it.
+        """Estimate depth and, if the model can, one standard deviation of it and language features.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
 
         Returns:
             (B, H, W) float32 metres, at least 0; and perhaps (B, h, w) float32, one standard deviation as a share of
-            depth, at a quarter of the network's input size.
+            depth, at a quarter of the network's input size; perhaps (B, D) float32, the image's embedding; and perhaps
+            (B, rows, columns, D) float32, the dense features.
         """
         output = self.model(self.preprocess(image), (image.shape[1], image.shape[2]), auxiliary=False)
         relative = self.model.relative_deviation(output)
-        return (output.depth[:, 0],) if relative is None else (output.depth[:, 0], relative[:, 0])
+        maps = (output.depth[:, 0], None if relative is None else relative[:, 0], output.embedding, output.dense)
+        return tuple(one for one in maps if one is not None)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import open_clip
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import ModelError, describe
 from space_clip_ros.model.encoder import Encoder
+from space_clip_ros.model.joint_features import PROJECTION
 from space_clip_ros.model.matching import match_tensors
 from space_clip_ros.model.reference_names import TensorSource, tower_source
 from space_clip_ros.model.tensor_files import (
@@ -56,14 +58,36 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
 
     Raises:
         ModelError: no such name or file, the download failed, the file is damaged or holds no tower of this kind, or
-            its tensors do not fit the encoder's settings; the error names them.
+            its tensors do not fit the encoder's settings; the error names them. Likewise if the encoder has a
+            projection to CLIP's joint space and the file has none.
+    """
+    fill_encoder(encoder, *read_weights(source, encoder.config))
+
+
+def read_weights(source: str | Path, config: EncoderConfig) -> tuple[Path, dict[str, Tensor]]:
+    """Return the file of pretrained weights and all its tensors, for a tower of these settings.
+
+    Args:
+        source: as :func:`load_pretrained` takes it.
+        config: the tower's settings.
+
+    Raises:
+        ModelError: as :func:`load_pretrained`.
     """
     path = Path(str(source).removeprefix(_FOLDER_PREFIX))
     if path.is_dir():
-        path = _weights_in(path, encoder.config)
+        path = _weights_in(path, config)
     elif not path.is_file() and path.suffix not in _FILE_SUFFIXES:
-        path = _download(str(source), encoder.config)
-    tensors = _read(path, encoder.config)
+        path = _download(str(source), config)
+    return path, _read(path, config)
+
+
+def fill_encoder(encoder: Encoder, path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Fill the tower, and the projection if there is one, from a file's tensors.
+
+    Raises:
+        ModelError: as :func:`load_pretrained`.
+    """
     wanted = encoder.frozen_state()
     if not any(_STEM in name for name in tensors):
         # A tower trained without the convolutional stem; a new stem adds nothing at first.
@@ -71,6 +95,51 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
     prefix, sources = _locate(path, tensors, wanted, encoder.config.kind)
     tower = {name: tensor for name, tensor in tensors.items() if _in_tower(name, prefix)}
     encoder.tower.load_state_dict({**encoder.tower.state_dict(), **match_tensors(path, tower, wanted, sources)})
+    if encoder.projection is not None:
+        _fill_projection(encoder.projection, path, tensors, prefix)
+
+
+def projection_length(path: Path, tensors: Mapping[str, Tensor]) -> int:
+    """Return the length of the vectors that a file's CLIP projects to.
+
+    Raises:
+        ModelError: the file has no projection.
+    """
+    names = (_HUGGING_FACE_PATCHES, _OWN_PATCHES["clip"])
+    prefix = next((found for name in names if (found := _prefix_before(name, tensors)) is not None), "")
+    return len(_projection(path, tensors, prefix))
+
+
+def _projection(path: Path, tensors: Mapping[str, Tensor], prefix: str) -> Tensor:
+    """Return a file's projection to the joint space, (length, width)."""
+    for name in (
+        f"{prefix.removesuffix('vision_model.')}visual_projection.weight",
+        f"{prefix.removesuffix('tower.')}{PROJECTION}weight",
+    ):
+        if name in tensors:
+            return tensors[name]
+    if f"{prefix}proj" in tensors:
+        return tensors[f"{prefix}proj"].T
+    raise ModelError(
+        path,
+        "has no projection to the space that text shares, which language features need",
+        "give a whole CLIP, such as 'openai'",
+    )
+
+
+@torch.no_grad()
+def _fill_projection(projection: nn.Linear, path: Path, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Fill a projection from a file whose names of the tower begin with ``prefix``."""
+    found = _projection(path, tensors, prefix)
+    if found.shape != projection.weight.shape:
+        length, width = found.shape
+        raise ModelError(
+            path,
+            f"projects {width} numbers to {length}, the settings make it {projection.in_features} to "
+            f"{projection.out_features}",
+            f"set model.language.embed_dim to {length}",
+        )
+    projection.weight.copy_(found)
 
 
 def _read(path: Path, config: EncoderConfig) -> dict[str, Tensor]:

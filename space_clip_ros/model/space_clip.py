@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.model.blocks import DepthHead, UncertaintyHead, resize_bilinear
-from space_clip_ros.model.decoder import Decoder
+from space_clip_ros.model.decoder import Decoder, to_map
 from space_clip_ros.model.encoder import Encoder
+from space_clip_ros.model.joint_features import JointFeatures, is_joint, tower_hash
+from space_clip_ros.model.language_head import LANGUAGE_LEVEL, LanguageHead, image_embedding
 from space_clip_ros.model.pretrained import load_pretrained
 
 _SMALLEST_AUXILIARY_HIDDEN = 16
@@ -36,12 +38,16 @@ class SpaceClipOutput(NamedTuple):
         context: (B, width) global vector of the vision tower.
         laplace_scale: (B, 1, h, w) scale of a Laplace distribution over the logarithm of depth, before calibration,
             above 0, at a quarter of depth's own size; None if the model has no uncertainty.
+        embedding: (B, D) of length 1, the image in the space of ``config.language``; None if not among its outputs.
+        dense: (B, rows, columns, D) of length 1, the same for each place of the image; None likewise.
     """
 
     depth: Tensor
     auxiliary: tuple[Tensor, ...]
     context: Tensor
     laplace_scale: Tensor | None = None
+    embedding: Tensor | None = None
+    dense: Tensor | None = None
 
 
 class SpaceClipFeatures(NamedTuple):
@@ -53,6 +59,8 @@ class SpaceClipFeatures(NamedTuple):
         semantic_projected: 4 of (B, channels[i], h, w), from states 12, 9, 6, 3.
         structural_projected: 3 of (B, channels[i], h, w), from states 2, 1, 0.
         semantic_decoder: 4 of (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
+        grid: h and w.
+        joint: features in CLIP's joint space; None if the model has no projection to it.
     """
 
     states: tuple[Tensor, ...]
@@ -60,6 +68,8 @@ class SpaceClipFeatures(NamedTuple):
     semantic_projected: tuple[Tensor, ...]
     structural_projected: tuple[Tensor, ...]
     semantic_decoder: tuple[Tensor, ...]
+    grid: tuple[int, int]
+    joint: JointFeatures | None = None
 
 
 class SpaceClip(nn.Module):
@@ -73,7 +83,7 @@ class SpaceClip(nn.Module):
         super().__init__()
         self.config = config
         channels = config.decoder.channels
-        self.encoder = Encoder(config.encoder)
+        self.encoder = Encoder(config.encoder, config.language)
         self.decoder = Decoder(config.encoder.width, self.encoder.prefix_tokens, config.decoder)
         head = config.decoder.head
         self.depth_head = DepthHead(channels[-1], channels[-1] // 2, kernel_size=3, kind=head)
@@ -86,6 +96,12 @@ class SpaceClip(nn.Module):
             # Leaves the random generator as it was, so the other weights are the same with and without this head.
             with torch.random.fork_rng(devices=[]):
                 self.uncertainty_head = UncertaintyHead(channels[UNCERTAINTY_LEVEL], _UNCERTAINTY_HIDDEN)
+        self.language_head: LanguageHead | None = None
+        if config.language.outputs and config.language.vocabulary:
+            with torch.random.fork_rng(devices=[]):
+                self.language_head = LanguageHead(
+                    config.encoder.width, channels[LANGUAGE_LEVEL], config.language.embed_dim
+                )
         self._depth_frozen = False
 
     def features(self, images: Tensor) -> SpaceClipFeatures:
@@ -95,7 +111,9 @@ class SpaceClip(nn.Module):
             InputError: the images' shape or dtype does not fit.
         """
         encoded = self.encoder(images)
-        return SpaceClipFeatures(encoded.states, encoded.context, *self.decoder(encoded))
+        return SpaceClipFeatures(
+            encoded.states, encoded.context, *self.decoder(encoded), grid=encoded.grid, joint=encoded.joint
+        )
 
     def forward(
         self, images: Tensor, output_size: tuple[int, int] | None = None, auxiliary: bool = True
@@ -116,7 +134,22 @@ class SpaceClip(nn.Module):
         depth = resize_bilinear(self.depth_head(features.semantic_decoder[-1]), size)
         heads = zip(self.auxiliary_heads, features.semantic_decoder, strict=False) if auxiliary else ()
         coarse = tuple(resize_bilinear(head(feature), size) for head, feature in heads)
-        return SpaceClipOutput(depth, coarse, features.context, self._laplace_scale(features))
+        embedding, dense = self.language_features(features)
+        return SpaceClipOutput(depth, coarse, features.context, self._laplace_scale(features), embedding, dense)
+
+    def language_features(self, features: SpaceClipFeatures) -> tuple[Tensor | None, Tensor | None]:
+        """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""
+        if self.language_head is not None:
+            # Detached: whatever this head learns, the features that depth is made of stay as they are.
+            tokens = to_map(features.states[-1][:, self.encoder.prefix_tokens :].detach(), features.grid)
+            dense = self.language_head(tokens, features.semantic_decoder[LANGUAGE_LEVEL].detach())
+            found: tuple[Tensor, Tensor | None] = (image_embedding(dense), dense)
+        elif features.joint is not None:
+            found = features.joint
+        else:
+            return None, None
+        embedding, wanted = found[0], self.config.language.outputs
+        return embedding if "embedding" in wanted else None, found[1] if "dense" in wanted else None
 
     def relative_deviation(self, output: SpaceClipOutput) -> Tensor | None:
         """Return one standard deviation as a share of depth, (B, 1, h, w) as ``laplace_scale``; None without it.
@@ -176,7 +209,15 @@ def build(config: ModelConfig, pretrained: str | Path | None = None) -> SpaceCli
     model = SpaceClip(config).eval()
     if pretrained is not None:
         load_pretrained(model.encoder, pretrained)
+        name_tower(model)
     return model
+
+
+def name_tower(model: SpaceClip) -> None:
+    """Note in the configuration of a model with CLIP's language features which tower and projection they are from."""
+    if is_joint(model.config.language):
+        language = dataclasses.replace(model.config.language, tower=tower_hash(model.encoder))
+        model.config = dataclasses.replace(model.config, language=language)
 
 
 def with_uncertainty_factor(model: SpaceClip, factor: float) -> SpaceClip:

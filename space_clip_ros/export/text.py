@@ -1,0 +1,86 @@
+"""Exports CLIP's text tower as one ONNX file that carries its tokeniser, its prompt templates and its tower's hash."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from open_clip.tokenizer import default_bpe
+
+from space_clip_ros.errors import ExportError, ModelError
+from space_clip_ros.export.trace import trace
+from space_clip_ros.files import written_whole
+from space_clip_ros.language.clip import Clip, template_sentences
+from space_clip_ros.language.clip_text import tokenized
+from space_clip_ros.language.prompts import IMAGENET
+from space_clip_ros.language.text_encoder import TOKENS_NAME, VECTORS_NAME, TextEncoder, TextTowerFacts
+
+_VOCABULARY = 49408
+_BYTES, _SPECIAL = 256, 2
+_TOLERANCE = 1e-4
+_TRIALS = (
+    "a photo of a car.",
+    "traffic cone",
+    "A person's dog, 2 bicycles & the road behind them!",
+    "Tür, straße",
+    " ".join(["a very long sentence about a street"] * 20),
+)
+
+
+def export_text(clip: Clip, path: str | Path, templates: str | Sequence[str] = IMAGENET) -> TextTowerFacts:
+    """Write a CLIP's text tower; the file appears only after ONNX Runtime has given PyTorch's vectors.
+
+    The trial texts go through the file's own tokeniser, so that is compared with CLIP's, too.
+
+    Args:
+        clip: whose text tower it is.
+        path: the file to write; its folder must exist.
+        templates: that queries are put into, see :meth:`space_clip_ros.language.clip.Clip.text`.
+
+    Raises:
+        ModelError: its vocabulary is not CLIP's.
+        ExportError: the file's vectors differ from PyTorch's, or its folder does not exist.
+        DataError: the file cannot be written.
+    """
+    path = Path(path)
+    if clip.settings.vocabulary != _VOCABULARY:
+        raise ModelError("text tower", f"has {clip.settings.vocabulary} tokens, CLIP's tokeniser has {_VOCABULARY}")
+    if not path.parent.is_dir():
+        raise ExportError(path, f"cannot be written (there is no folder {path.parent})", "check the folder")
+    tokens = tokenized(list(_TRIALS), clip.settings.context_length)
+    outputs = {VECTORS_NAME: (clip.settings.embed_dim,)}
+    graph = trace(clip.text_tower, tokens, TOKENS_NAME, outputs, {0: "texts"})
+    facts = TextTowerFacts(
+        clip.tower,
+        clip.settings.embed_dim,
+        clip.settings.context_length,
+        _merges(),
+        tuple(template_sentences(templates)),
+    )
+    with torch.inference_mode():
+        expected = clip.text_tower(tokens).numpy()
+    with written_whole(path, durable=True) as draft:
+        _write(graph, facts, draft)
+        difference = float(np.abs(TextEncoder(draft).vectors(_TRIALS) - expected).max())
+        if not difference <= _TOLERANCE:
+            raise ExportError(path, f"not written, as its vectors differ from PyTorch's by {difference:.2g}")
+        facts = replace(facts, difference=difference)
+        _write(graph, facts, draft)
+    return facts
+
+
+def _write(graph: onnx.ModelProto, facts: TextTowerFacts, file: Path) -> None:
+    onnx.helper.set_model_props(graph, facts.to_properties())
+    file.write_bytes(graph.SerializeToString())
+
+
+def _merges() -> str:
+    """Return CLIP's list of merges, best first, one a line."""
+    lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")
+    # The first line is a title; the list is longer than the vocabulary.
+    return "\n".join(lines[1 : _VOCABULARY - 2 * _BYTES - _SPECIAL + 1])

@@ -1,0 +1,69 @@
+"""Prompt templates: a name's vector is the mean direction of what the text tower makes of several sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.language.queries import QuerySet
+
+Vectors = NDArray[np.float32]
+NONE, IMAGENET = "none", "imagenet"
+TEMPLATE_SETS = (IMAGENET, NONE)
+"""The 80 sentences that CLIP was evaluated with on ImageNet, or the name alone."""
+
+
+def averaged(encode: Callable[[Sequence[str]], Vectors], texts: Sequence[str], templates: Sequence[str]) -> Vectors:
+    """Return a vector for each text: the mean over all templates, scaled to length 1.
+
+    Args:
+        encode: maps texts to (N, D), of length 1.
+        texts: the names.
+        templates: sentences with one ``{}`` for the name.
+
+    Returns:
+        (len(texts), D) float32.
+
+    Raises:
+        InputError: a text is empty, or a template has no ``{}``.
+    """
+    for text in texts:
+        if not text.strip():
+            raise InputError("queries", "must not be empty")
+    for template in templates:
+        if template.count("{}") != 1:
+            raise InputError("templates", f"{template!r} must have one {{}} where the name goes")
+    means = [encode([template.replace("{}", text) for template in templates]).mean(axis=0) for text in texts]
+    stacked = np.stack(means) if means else np.zeros((0, 0), np.float32)
+    return np.asarray(stacked / np.linalg.norm(stacked, axis=-1, keepdims=True), np.float32)
+
+
+def query_set(
+    encode: Callable[[Sequence[str]], Vectors],
+    names: Sequence[str],
+    background: Sequence[str],
+    templates: Sequence[str],
+    tower: str,
+) -> QuerySet:
+    """Return queries and background as vectors.
+
+    Args:
+        encode: see :func:`averaged`.
+        names: the queries.
+        background: prompts that compete with them but are never reported.
+        templates: see :func:`averaged`.
+        tower: hash of the tower whose space it is.
+
+    Raises:
+        InputError: there is no query, one is named twice, or as :func:`averaged`.
+    """
+    every = [*names, *background]
+    if not names:
+        raise InputError("queries", "name at least one")
+    twice = sorted({name for name in every if every.count(name) > 1})
+    if twice:
+        raise InputError("queries", f"{', '.join(map(repr, twice))} given more than once", "name each once")
+    return QuerySet(tuple(names), tuple(background), averaged(encode, every, templates), tower)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.language.windows import window_starts, windowed_dense
+
+
+def test_the_published_figures_take_36_windows():
+    assert len(window_starts(1120)) * len(window_starts(560)) == 36
+    assert window_starts(300, 224, 112) == [0, 76] and window_starts(224) == [0]
+
+
+def patch_means(image: np.ndarray) -> np.ndarray:
+    rows, columns = (size // 8 for size in image.shape[:2])
+    return image.reshape(rows, 8, columns, 8, 3).mean(axis=(1, 3)).astype(np.float32)
+
+
+def test_features_of_a_place_come_back_at_that_place():
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    np.testing.assert_allclose(windowed_dense(patch_means, image, 16, 8), patch_means(image), rtol=1e-6)
+
+
+def test_overlapping_windows_are_averaged():
+    calls = iter(range(3))
+    found = windowed_dense(
+        lambda _: np.full((2, 2, 1), next(calls), np.float32), np.zeros((16, 32, 3), np.uint8), 16, 8
+    )
+    np.testing.assert_array_equal(found[:, :, 0], [[0.0, 0.5, 1.5, 2.0]] * 2)
+
+
+def test_windows_that_do_not_fit_are_refused():
+    image = np.zeros((20, 32, 3), np.uint8)
+    with pytest.raises(InputError, match="need stride <= window <= size, got 8, 24 and 20 pixels"):
+        windowed_dense(patch_means, image, 24, 8)
+    with pytest.raises(InputError, match="height, width and stride must be multiples of 8 pixels"):
+        windowed_dense(patch_means, image, 16, 8)
+    with pytest.raises(InputError, match="of 16 pixels give 2 x 3 features"):
+        windowed_dense(lambda _: np.zeros((2, 3, 1), np.float32), image, 16, 8)
