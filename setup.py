@@ -55,6 +55,7 @@ setup(
             "torchvision>=0.19",
             "open_clip_torch>=2.30",
             "safetensors>=0.4",
+            "tokenizers>=0.15",
             "onnx>=1.16",
             "tensorboard",
         ],

@@ -43,7 +43,10 @@ _NEEDED = {
     "tornado": ("tools/live/*",),
     "torch": (
         *("export", "inference", "model", "training", "tools/benchmark"),
-        *(f"cli/commands/test_{name}.py" for name in ("convert", "engine", "evaluate", "export", "predict", "train")),
+        *(
+            f"cli/commands/test_{name}.py"
+            for name in ("convert", "engine", "evaluate", "export", "predict", "text", "train")
+        ),
         *("cli/test_drive_evidence.py", "data/test_dataset.py"),
     ),
     "colcon_core": ("test_colcon.py",),

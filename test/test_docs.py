@@ -24,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from space_clip_ros.cli.main import build_parser
 from space_clip_ros.config import EvaluatorConfig, NodeConfig, PlayerConfig
@@ -222,7 +223,8 @@ def check_executable(name: str, words: list[str]) -> None:
 def check_parameter(name: str, value: str, change: bool = False, of: str = "depth_node") -> None:
     setting = {setting.name: setting for setting in declared(NODES[of])}[name]
     assert not (change and setting.read_only)
-    kind = {bool: {"true": True, "false": False}.get, float: float, int: int, str: str}[setting.type]
+    kinds = {bool: {"true": True, "false": False}.get, float: float, int: int, str: str}
+    kind = kinds.get(setting.type, yaml.safe_load)
     parse(NODES[of], nest({name: kind(value)}))
 
 

@@ -50,7 +50,8 @@ ONLY_IN = {
     "safetensors": r"model/|language/queries\.py",
     "onnx": r"export/",
     "tokenizers": r"language/tokens\.py",
-    "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|language/text_encoder\.py|export/|tools/doctor/library_facts\.py",
+    "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|language/text_encoder\.py|export/"
+    r"|tools/doctor/library_facts\.py",
     "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py|tools/doctor/library_facts\.py",
     "cuda": r"inference/gpu/cuda_python\.py|tools/doctor/library_facts\.py",
     "rosbags": r"messages/(bag_types|color_images)\.py|tools/bags/",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from pathlib import Path
 from typing import Any
 
+from space_clip_ros.language.prompts import IMAGENET, TEMPLATE_SETS
 from space_clip_ros.settings import Declared, declared
 
 _LOWEST_HZ, _HIGHEST_HZ = 0.1, 200.0
@@ -38,6 +40,23 @@ def add_setting(parser: argparse.ArgumentParser, settings: type, name: str, **ch
     else:
         arguments = {"type": _Value(setting), "help": f"{help} (default: {shown})"}
     parser.add_argument(f"--{name.replace('_', '-')}", **{"default": setting.default, **arguments, **changes})
+
+
+def add_clip_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a CLIP and of what is made of texts with it."""
+    parser.add_argument(
+        "--templates",
+        choices=TEMPLATE_SETS,
+        default=IMAGENET,
+        help="sentences that names are put into, and averaged over: CLIP's 80 for ImageNet, or the name alone "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--clip-settings",
+        type=Path,
+        metavar="FILE.json",
+        help="open_clip's settings of a CLIP that is given as a file (default: those of ViT-B-16-quickgelu)",
+    )
 
 
 class _Value:

@@ -8,6 +8,8 @@ from space_clip_ros.geometry.camera import PinholeCamera
 
 TrainingCamera = tuple[float, float, float, float]
 """Width, height, fx and fy of the camera that a model was trained with, pixels."""
+SAME_CAMERA = 0.01
+"""Factors this close to 1 are 1. The calibrations of KITTI's one camera differ by up to 0.7 % from day to day."""
 
 
 def focal_factor(camera: PinholeCamera, trained: TrainingCamera) -> float:

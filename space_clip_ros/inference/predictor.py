@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from space_clip_ros.errors import BackendError, InputError
+from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.inference.backend import Backend, BatchBackend, Depth, ModelInfo, Prediction, Rgb
+from space_clip_ros.inference.locate import THRESHOLD, LocatedQuery, located, model_queries
+from space_clip_ros.language.queries import QuerySet
 
 
 class Predictor:
@@ -67,6 +70,29 @@ class Predictor:
         if uncertainty is None:
             raise no_uncertainty(self.info)
         return prediction.depth, uncertainty
+
+    def locate(
+        self, rgb: Rgb, queries: QuerySet | Sequence[str], camera: PinholeCamera, threshold: float = THRESHOLD
+    ) -> list[LocatedQuery]:
+        """Find where in an image, and where in front of the camera, each query is.
+
+        Args:
+            rgb: as :meth:`__call__` takes it.
+            queries: of a file of ``space_clip text`` (:meth:`QuerySet.read`) or of a
+                :class:`~space_clip_ros.language.text_encoder.TextEncoder`; names for a model with a closed list.
+            camera: the image's; it has the image's size.
+            threshold: least probability, in the softmax over queries and background, of a pixel that shows a query.
+
+        Returns:
+            One result for each query, in their order; see :class:`LocatedQuery`.
+
+        Raises:
+            InputError: the model gives no features of patches; the queries are for another model, not in its list, or
+                cannot be told apart; the camera is of another size; or as :meth:`__call__`.
+            BackendError: as :meth:`__call__`.
+        """
+        wanted = model_queries(queries, self.info)
+        return located(self.run(rgb), wanted, self.info, camera, threshold)
 
     @property
     def batches(self) -> bool:

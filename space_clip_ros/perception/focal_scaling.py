@@ -7,10 +7,7 @@ import math
 from dataclasses import dataclass
 
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.focal_factor import TrainingCamera, focal_factor
-
-SAME_CAMERA = 0.01
-"""Factors this close to 1 are 1. The calibrations of KITTI's one camera differ by up to 0.7 % from day to day."""
+from space_clip_ros.geometry.focal_factor import SAME_CAMERA, TrainingCamera, focal_factor
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import callback, progress_bar, say
-from space_clip_ros.cli.options import positive
-from space_clip_ros.config import PRECISIONS
+from space_clip_ros.cli.options import add_clip_options, positive
+from space_clip_ros.config import LANGUAGE_OUTPUTS, PRECISIONS
 from space_clip_ros.files import file_sha256
 
 if TYPE_CHECKING:
@@ -20,16 +20,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "export",
-        help="write a checkpoint as one ONNX file, compared with PyTorch",
+        help="write a checkpoint, or CLIP's text tower, as one ONNX file, compared with PyTorch",
         description="Write a checkpoint as one self-contained ONNX file: uint8 RGB at the camera's size in, depth in "
         "metres at the same size out. The file appears only after it has been compared with PyTorch. fp16 is for "
         "engines on GPUs. int8 is calibrated on a drive's frames, and kept only if abs_rel on other frames changes by "
-        "less than 1 %; it is for CPUs, or with --symmetric for TensorRT.",
+        "less than 1 %; it is for CPUs, or with --symmetric for TensorRT. Language features are judged by themselves. "
+        "With --text, CHECKPOINT is a CLIP, and the file is its text tower, which makes queries on a robot without "
+        "PyTorch.",
         epilog="example: space_clip export best.safetensors --out road.onnx --height 375 --width 1242 "
         "--images drive/image_02/data/*.png; space_clip export best.safetensors --out road_int8.onnx --precision int8 "
-        "--drive kitti/2011_09_26/2011_09_26_drive_0005_sync",
+        "--drive kitti/2011_09_26/2011_09_26_drive_0005_sync; space_clip export openai --text --out text.onnx",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint file to export")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="checkpoint file to export; with --text a CLIP, as for --clip",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="file to write")
     parser.add_argument(
         "--height",
@@ -64,6 +71,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="KITTI raw or synthetic drive with depth: its first frames calibrate int8, the last sixth judge the file",
     )
+    parser.add_argument(
+        "--outputs",
+        nargs="+",
+        choices=("depth", *LANGUAGE_OUTPUTS),
+        metavar="NAME",
+        help="what the file gives: depth, embedding (one vector for the image), dense (one for each patch); depth "
+        "always (default: everything that the model has)",
+    )
+    parser.add_argument(
+        "--clip",
+        metavar="CLIP",
+        help="the CLIP whose frozen tower the checkpoint has, for language features that it was saved without: "
+        "openai, another name or file that open_clip knows",
+    )
+    parser.add_argument(
+        "--queries",
+        type=Path,
+        metavar="FILE.safetensors",
+        help="judge language features by what they label with these queries of 'space_clip text'",
+    )
+    parser.add_argument("--text", action="store_true", help="export the text tower of a CLIP instead of a checkpoint")
+    add_clip_options(parser)
     parser.set_defaults(parser=parser)
 
 
@@ -75,14 +104,20 @@ def run(args: argparse.Namespace) -> int:
     """
     if (args.height is None) != (args.width is None):
         args.parser.error("give both --height and --width (one image size), or neither (any size)")
+    if args.text:
+        return _run_text(args)
 
     from space_clip_ros.cli.drive_evidence import drive_evidence
     from space_clip_ros.export.onnx import export
     from space_clip_ros.geometry.image_file import read_rgb
+    from space_clip_ros.language.queries import QuerySet
     from space_clip_ros.model import load_checkpoint
+    from space_clip_ros.model.joint_space import with_joint_space
 
     images = [read_rgb(file) for file in args.images]
     model = load_checkpoint(args.checkpoint)
+    if args.clip is not None:
+        model = with_joint_space(model, args.clip)
     evidence = None if args.drive is None else drive_evidence(args.drive, model.config)
     with progress_bar(0, "comparing with PyTorch") as bar:
         report = export(
@@ -97,6 +132,8 @@ def run(args: argparse.Namespace) -> int:
             evidence=evidence,
             source_sha256=file_sha256(args.checkpoint),
             progress=callback(bar),
+            outputs=args.outputs,
+            queries=None if args.queries is None else QuerySet.read(args.queries),
         )
     size = "any size" if args.height is None else f"{args.width} x {args.height} pixels"
     metadata = report.metadata
@@ -104,6 +141,19 @@ def run(args: argparse.Namespace) -> int:
     say(f"{report.path}: {metadata.config.name}, {size}, {batch}, {metadata.precision}, {report.bytes / 1e6:.1f} MB")
     for line in _proof_lines(report.proof):
         say(line)
+    return 0
+
+
+def _run_text(args: argparse.Namespace) -> int:
+    from space_clip_ros.export.text import export_text
+    from space_clip_ros.language import load_clip
+
+    facts = export_text(load_clip(str(args.checkpoint), args.clip_settings), args.out, args.templates)
+    say(
+        f"{args.out}: text tower of {facts.tower[:12]}, {facts.embed_dim} numbers a vector, {len(facts.templates)} "
+        f"templates, {args.out.stat().st_size / 1e6:.1f} MB"
+    )
+    say(f"largest difference from PyTorch: {facts.difference:.2g}")
     return 0
 
 
@@ -115,6 +165,8 @@ def _proof_lines(proof: Proof) -> Iterator[str]:
     )
     if proof.largest_fp16 is not None:
         yield f"largest fp16 value {proof.largest_fp16:.3g} of 65504"
+    if proof.language is not None:
+        yield str(proof.language)
     if proof.abs_rel is not None:
         before, after = proof.abs_rel
         yield f"abs_rel on held-out frames {before:.4f}, PyTorch's, to {after:.4f}: {after / before - 1:+.2%}"

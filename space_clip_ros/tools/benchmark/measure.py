@@ -19,6 +19,7 @@ from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.perception.frame import obstacle_limits
 from space_clip_ros.tools.benchmark.floor import floor, run_cost
 from space_clip_ros.tools.benchmark.measured_model import MeasuredModel, check_size
+from space_clip_ros.tools.benchmark.output_costs import outputs_ms
 from space_clip_ros.tools.benchmark.peak_memory import peak_mb, reset_peak
 from space_clip_ros.tools.benchmark.percentiles import summarize, summarize_stages
 from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images, placeholder_street
@@ -28,6 +29,7 @@ _WARM_UP = 3
 _ROUNDS = 5
 _SEPARATED_RUNS = 20
 _CLOUD_RUNS = 30
+_OUTPUT_RUNS = 50
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def measure(
         "separated_by": model.separated_by,
         "cloud_ms": summarize(_cloud_ms(depth[0], images[0])),
         "obstacles_ms": {name: summarize(times) for name, times in _obstacles_ms(case.width, case.height).items()},
+        "outputs_ms": outputs_ms(model, images, min(case.runs, _OUTPUT_RUNS)),
         "floor": None if roofline is None else _floor(model, roofline, case, total["p50"]),
         "eager": None
         if not eager_ms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -40,6 +40,10 @@ class MeasuredModel(Protocol):
 
     def separate(self, images: Rgb, runs: int) -> list[dict[str, float]]:
         """Return the stages' milliseconds of each of ``runs`` more runs, which may be slower than :meth:`run`."""
+        ...
+
+    def run_only(self, images: Rgb, outputs: Sequence[str]) -> bool:
+        """Compute some outputs alone; False if this backend always computes all."""
         ...
 
     def device_memory(self) -> int | None:
@@ -122,6 +126,12 @@ class ExportedModel:
         """Return the operators' times by stage; see :class:`MeasuredModel`."""
         return attribute(self._sessions.profile(images, runs)) if self.separated_by else []
 
+    def run_only(self, images: Rgb, outputs: Sequence[str]) -> bool:
+        """See :class:`MeasuredModel`."""
+        if self.separated_by:
+            self._sessions.run_only(images, outputs)
+        return bool(self.separated_by)
+
     def device_memory(self) -> int | None:
         """See :class:`MeasuredModel`."""
         return None if self._predictor is None else self._predictor.device_memory()
@@ -162,6 +172,10 @@ class CheckpointModel:
         eager = EagerModel(self.info.file, self.info.device, self._threads)
         eager.run(images)
         return [eager.separate(images) for _ in range(runs)]
+
+    def run_only(self, images: Rgb, outputs: Sequence[str]) -> bool:
+        """See :class:`MeasuredModel`."""
+        return False
 
     def device_memory(self) -> int | None:
         """See :class:`MeasuredModel`."""

@@ -42,6 +42,8 @@ def summary(case: Mapping[str, Any]) -> str:
         line += f", floor {case['floor']['ms']:.2f} ms (at {case['floor']['share']:.1%} of its speed)"
     if case["eager"]:
         line += f", {case['eager']['times_faster']:.2f} x eager PyTorch"
+    for outputs, found in list(case.get("outputs_ms", {}).items())[1:]:
+        line += f"; {outputs} {found['ratio']:.3f} x depth alone"
     return line
 
 
@@ -87,9 +89,16 @@ def _title(model: Mapping[str, Any]) -> str:
 def _case(case: Mapping[str, Any]) -> str:
     width, height = case["size"]
     parts = [f"## {width}x{height}, batch {case['batch']}", _totals(case), _stages(case)]
+    if case.get("outputs_ms"):  # files of earlier versions have none
+        parts.append(_outputs(case["outputs_ms"]))
     if case["floor"]:
         parts.append(_floor(case["floor"]))
     return "\n\n".join(parts)
+
+
+def _outputs(outputs: Mapping[str, Any]) -> str:
+    rows = [(name, *_times(found["ms"]), f"{found['ratio']:.3f}") for name, found in outputs.items()]
+    return table(("outputs of a run, ms", *_TIMES, "times the first"), rows)
 
 
 def _totals(case: Mapping[str, Any]) -> str:

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import BackendError, DeviceLostError, ExportError, InputError
+from space_clip_ros.export.onnx import export
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
+from space_clip_ros.model import SpaceClip
 
 Build = Callable[..., Any]
 
@@ -316,3 +319,20 @@ def test_an_engine_gives_uncertainty_in_the_same_run(uncertain_dir: Path, build:
             np.testing.assert_allclose(found, expected, rtol=1e-5)
         assert fake_gpu.launches == 1
         assert predict.device_memory() == 1000 + 60 * 100 * (3 + 4) + 8 * 16 * 4
+
+
+def test_an_engine_gives_language_features_by_name(
+    tmp_path: Path, tiny_model: Callable[..., SpaceClip], build: Build, fake_gpu: Any
+) -> None:
+    language = LanguageConfig(outputs=("embedding", "dense"), embed_dim=24)
+    export(tiny_model(language=language, uncertainty=True), tmp_path / "words.onnx", 60, 100)
+    build(tmp_path / "words.onnx")
+    with (
+        load_predictor(tmp_path / "words.onnx") as predict,
+        load_predictor(tmp_path / "words.onnx", device="cpu") as cpu,
+    ):
+        assert predict.info.backend == "tensorrt" and predict.info.language == cpu.info.language
+        found, expected = predict.run(image()), cpu.run(image())
+        for ours, theirs in zip(found[2:], expected[2:], strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found.depth, expected.depth, rtol=1e-5)

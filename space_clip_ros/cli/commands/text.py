@@ -1,0 +1,86 @@
+"""``space_clip text``: words as vectors, for robots that look for them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from space_clip_ros.cli.console import say
+from space_clip_ros.cli.options import add_clip_options
+
+if TYPE_CHECKING:
+    from space_clip_ros.language.queries import QuerySet
+
+_DEFAULT_CLIP = "clip_vit_b16"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "text",
+        help="write words as vectors, for language queries",
+        description="Write what is looked for as vectors, with CLIP's text tower. The file is for models with the same "
+        "CLIP's vision tower, whose hash is in it. A model with a closed list of names needs no CLIP: give it with "
+        "--model.",
+        epilog="example: space_clip text 'traffic cone' door person --background road wall sky "
+        "--out queries.safetensors",
+    )
+    parser.add_argument("queries", nargs="+", metavar="QUERY", help="what is looked for")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="file to write")
+    parser.add_argument(
+        "--background",
+        nargs="+",
+        default=[],
+        metavar="PROMPT",
+        help="what queries compete with and is never reported, such as road, wall, sky",
+    )
+    parser.add_argument(
+        "--clip",
+        default=_DEFAULT_CLIP,
+        metavar="CLIP",
+        help="a name that open_clip knows, such as ViT-B-16-quickgelu/openai, a file of a whole CLIP, or a text tower "
+        "of 'space_clip export --text' (.onnx), which has its own templates (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model", metavar="MODEL", help="check that the queries fit this model, or take its closed list of names"
+    )
+    add_clip_options(parser)
+    parser.set_defaults(parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encode the queries, check them against the model and write them.
+
+    Raises:
+        SpaceClipError: CLIP or the model cannot be read, a query does not fit, or the file cannot be written.
+    """
+    if args.out.suffix != ".safetensors":
+        args.parser.error(f"--out {args.out}: must end in .safetensors")
+    from space_clip_ros.inference import load_predictor
+    from space_clip_ros.inference.locate import model_queries
+    from space_clip_ros.language.queries import closed_queries
+
+    if args.model is None:
+        queries = _encoded(args)
+    else:
+        with load_predictor(args.model, device="cpu") as predictor:
+            info = predictor.info
+        closed = info.language is not None and info.language.vocabulary
+        queries = closed_queries(args.queries, info.language) if closed else _encoded(args)
+        model_queries(queries, info)
+    queries.write(args.out)
+    beside = f", beside {len(queries.background)} of background" if queries.background else ""
+    space = f"tower {queries.tower[:12]}" if queries.tower else "a closed list of names"
+    say(f"{args.out}: {', '.join(queries.names)}{beside}; {queries.vectors.shape[1]} numbers each, for {space}")
+    return 0
+
+
+def _encoded(args: argparse.Namespace) -> QuerySet:
+    if args.clip.endswith(".onnx"):
+        from space_clip_ros.language.text_encoder import TextEncoder
+
+        return TextEncoder(args.clip).encode(args.queries, args.background)
+    from space_clip_ros.language import load_clip
+
+    return load_clip(args.clip, args.clip_settings).queries(args.queries, args.background, args.templates)

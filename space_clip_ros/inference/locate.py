@@ -1,0 +1,128 @@
+"""Where queries are: their pixels in an image, and a box in front of the camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.errors import InputError
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.detections import robust_box
+from space_clip_ros.geometry.focal_factor import SAME_CAMERA, focal_factor
+from space_clip_ros.inference.backend import Depth, ModelInfo, Prediction
+from space_clip_ros.language.queries import QuerySet, closed_queries
+from space_clip_ros.language.scores import label, patch_probabilities, sample
+
+THRESHOLD = 0.5
+"""Least probability of a pixel that shows a query."""
+
+
+@dataclass(frozen=True)
+class LocatedQuery:
+    """What was found of one query.
+
+    Attributes:
+        name: the query.
+        score: its highest probability in any patch, 0 to 1, in the softmax over queries and background.
+        mask: (H, W) bool, the image's pixels that show it; all False if it was not found.
+        center: x, y, z of the middle of the box around its largest connected region, metres in the camera's optical
+            frame (x right, y down, z forward); None if it was not found, or has no depth.
+        size: extent of that box along the same axes, metres; None likewise.
+    """
+
+    name: str
+    score: float
+    mask: NDArray[np.bool_]
+    center: tuple[float, float, float] | None
+    size: tuple[float, float, float] | None
+
+
+def model_queries(queries: QuerySet | Sequence[str], info: ModelInfo) -> QuerySet:
+    """Return queries that fit a model.
+
+    Args:
+        queries: vectors, or names for a model with a closed list.
+        info: the model's.
+
+    Raises:
+        InputError: the model gives no features of patches, or the queries are for another.
+    """
+    language = info.language
+    if language is None or "dense" not in language.outputs:
+        raise InputError(
+            f"model {info.name}",
+            "gives no features of patches, so nothing can be found by name",
+            "take one exported with --outputs depth dense",
+        )
+    if not isinstance(queries, QuerySet):
+        if not language.vocabulary:
+            raise InputError(
+                "queries",
+                f"must be vectors for model {info.name}, which knows no words by itself",
+                "read them with QuerySet.read from a file of 'space_clip text', or make them with a TextEncoder",
+            )
+        queries = closed_queries(queries, language)
+    queries.check(language)
+    return queries
+
+
+def located(
+    prediction: Prediction, queries: QuerySet, info: ModelInfo, camera: PinholeCamera, threshold: float
+) -> list[LocatedQuery]:
+    """Return where queries are in an image that a model has seen.
+
+    Depth is scaled for the camera's field of view where it is another than the training camera's.
+
+    Args:
+        prediction: with dense features.
+        queries: as :func:`model_queries` returns them.
+        info: the model's.
+        camera: the image's.
+        threshold: least probability of a pixel that shows a query.
+
+    Raises:
+        InputError: the camera is of another size than the image, or the queries cannot be told apart.
+    """
+    height, width = prediction.depth.shape
+    if (camera.width, camera.height) != (width, height):
+        raise InputError(
+            "camera",
+            f"is of {camera.width} x {camera.height} pixels, the image of {width} x {height}",
+            "give the calibration of this image's size",
+        )
+    if prediction.dense is None or info.language is None:
+        raise InputError(f"model {info.name}", "gave no features of patches")
+    depth = prediction.depth * np.float32(_focal_factor(camera, info))
+    patches = patch_probabilities(prediction.dense, queries, info.language.logit_scale)
+    rows, columns = ((np.arange(size) + 0.5) / size for size in (height, width))
+    labels, _ = label(sample(patches, rows, columns), threshold)
+    found = []
+    for number, name in enumerate(queries.names):
+        mask = labels == number
+        box = _box(mask, depth, camera, info)
+        center, size = (None, None) if box is None else box
+        found.append(LocatedQuery(name, float(patches[number].max()), mask, center, size))
+    return found
+
+
+def _focal_factor(camera: PinholeCamera, info: ModelInfo) -> float:
+    factor = 1.0 if info.training_camera is None else focal_factor(camera, info.training_camera)
+    return 1.0 if abs(factor - 1.0) <= SAME_CAMERA else factor
+
+
+def _box(
+    mask: NDArray[np.bool_], depth: Depth, camera: PinholeCamera, info: ModelInfo
+) -> tuple[tuple[float, float, float], tuple[float, float, float]] | None:
+    """Return the box of a mask's largest connected region; None without one, or without depth there."""
+    count, regions, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return None
+    v, u = np.nonzero(regions == 1 + int(facts[1:, cv2.CC_STAT_AREA].argmax()))
+    z = depth[v, u]
+    z = np.where((z >= info.min_depth) & (z <= info.max_depth), z, np.nan)
+    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=-1)
+    return robust_box(points.astype(np.float32))
