@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from space_clip_ros.config import NodeConfig
+from space_clip_ros.messages.outputs import TOPICS
 from space_clip_ros.settings import parse
 
 CYCLONE = "{https://cdds.io/config}"
@@ -67,6 +69,54 @@ def test_a_free_bearing_clears_and_never_marks(
     assert mark["obstacle_max_range"] < node.obstacles.max_range == clear["raytrace_max_range"]
     assert all(source["min_obstacle_height"] < 0 < source["max_obstacle_height"] for source in sources)
     assert node.scan.frame_id == values["robot_base_frame"]
+
+
+# Parameters that semantic_segmentation_layer 1.0 declares, of a source and of a class type.
+SOURCE = {
+    "segmentation_topic",
+    "confidence_topic",
+    "labels_topic",
+    "pointcloud_topic",
+    "observation_persistence",
+    "expected_update_rate",
+    "class_types",
+    "max_obstacle_distance",
+    "min_obstacle_distance",
+    "tile_map_decay_time",
+    "visualize_tile_map",
+    "use_cost_selection",
+}
+CLASS_TYPE = {"classes", "base_cost", "max_cost", "mark_confidence", "samples_to_max_cost", "dominant_priority"}
+
+
+def test_the_semantic_layer_knows_what_the_node_looks_for(project_root: Path, node: NodeConfig) -> None:
+    folder = project_root / "config" / "nav2"
+    file = folder / "local_costmap_semantic.yaml"
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))["local_costmap"]["local_costmap"]["ros__parameters"]
+    assert all(name in values for name in values["plugins"])
+    layer = values["semantic_layer"]
+    source = layer[layer["observation_sources"]]
+    assert set(source) <= SOURCE | set(source["class_types"])
+    topics = {f"/{topic.topic}" for topic in TOPICS.values()}
+    assert {value for name, value in source.items() if name.endswith("_topic")} <= topics
+    # Labels and points are read pixel by pixel.
+    assert (source["segmentation_topic"], source["pointcloud_topic"]) == ("/semantic/labels", "/depth/points")
+    semantic = yaml.safe_load((folder / "depth_semantic.yaml").read_text(encoding="utf-8"))["/**"]["ros__parameters"]
+    finder = parse(NodeConfig, semantic)
+    assert not finder.points.dense
+    # A point that clearing has put at max_range has the label of what is further away.
+    assert finder.points.clearing and source["max_obstacle_distance"] < finder.points.max_range
+    types = [source[name] for name in source["class_types"]]
+    assert all(set(one) == CLASS_TYPE for one in types)
+    # The layer drops a class that it does not know, with an error a query.
+    assert sorted(name for one in types for name in one["classes"]) == sorted(finder.semantic.queries)
+    assert all(0 <= one["base_cost"] <= one["max_cost"] <= 254 for one in types)
+    assert all(255 * finder.semantic.threshold < one["mark_confidence"] < 255 for one in types)
+    # Its marks on the scan are those of local_costmap_scan.yaml, and its node is depth.yaml with queries.
+    scan = yaml.safe_load((folder / "local_costmap_scan.yaml").read_text(encoding="utf-8"))
+    assert layer["combination_method"] == 1
+    assert values["obstacle_layer"] == scan["local_costmap"]["local_costmap"]["ros__parameters"]["obstacle_layer"]
+    assert replace(finder, semantic=node.semantic) == node
 
 
 def test_nav2s_lifecycle_manager_starts_the_node(node: NodeConfig) -> None:

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
-
-import numpy as np
+from typing import Any, TypeAlias
 
 from space_clip_ros.config import LanguageConfig, SemanticConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.language.queries import QuerySet, closed_queries
 from space_clip_ros.language.scores import check_queries
+from space_clip_ros.libraries import LibraryError, import_error
 
-Encode: TypeAlias = Callable[[Sequence[str]], QuerySet]
-"""Returns the vectors of texts, as queries without background."""
+Encode: TypeAlias = Callable[[Sequence[str], Sequence[str]], QuerySet]
+"""Returns queries of texts and background."""
 OpenEncoder: TypeAlias = Callable[[Path], Encode]
 """Loads a text tower from an .onnx file; it is freed with what is returned."""
 
 TEXT_TOWER = ".onnx"
 """How the file of a text tower ends, in ``semantic.query_file``."""
-_NO_ENCODER = "cannot be run: this version has no text encoder"
+_ENCODER = "space_clip_ros.language.text_encoder"
 
 
-def _no_encoder(file: Path) -> Encode:
-    raise InputError(file, _NO_ENCODER, "give a file of 'space_clip text'")
+def open_text_tower(file: Path) -> Encode:
+    """Load a text tower that ``space_clip export --text`` wrote.
+
+    Raises:
+        LibraryError: ONNX Runtime or the tokenizers package is not installed.
+        ModelError: the file is no text tower.
+    """
+    # Only here: a node without free text needs no tokeniser.
+    try:
+        encoder: Any = importlib.import_module(_ENCODER).TextEncoder(file)
+    except ImportError as error:
+        raise error if isinstance(error, LibraryError) else import_error(error) from error
+    encode: Encode = encoder.encode
+    return encode
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -34,7 +46,7 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def find_queries(
-    names: Sequence[str], settings: SemanticConfig, model: ModelInfo, open_encoder: OpenEncoder = _no_encoder
+    names: Sequence[str], settings: SemanticConfig, model: ModelInfo, open_encoder: OpenEncoder = open_text_tower
 ) -> QuerySet | None:
     """Return the queries for names; None where nothing is asked for.
 
@@ -110,5 +122,4 @@ def _encoded(wanted: tuple[str, ...], settings: SemanticConfig, open_encoder: Op
             "semantic.queries", "are empty", "a text tower encodes what is named there or by semantic/query"
         )
     background = tuple(name for name in settings.background if name not in wanted)
-    encoded = open_encoder(Path(settings.query_file))([*wanted, *background])
-    return QuerySet(wanted, background, np.asarray(encoded.vectors, np.float32), encoded.tower)
+    return open_encoder(Path(settings.query_file))(wanted, background)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.config import LanguageConfig, SemanticConfig
-from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.inference.backend import ModelInfo
+from space_clip_ros.config import LanguageConfig, ModelConfig, SemanticConfig
+from space_clip_ros.errors import DataError, InputError, ModelError, SpaceClipError
+from space_clip_ros.inference.backend import ModelInfo, model_info
 from space_clip_ros.language.queries import QuerySet
+from space_clip_ros.libraries import LibraryError
 from space_clip_ros.perception.queries import find_queries, split_names
 
 CLOSED = LanguageConfig(outputs=("dense",), embed_dim=3, vocabulary=("road", "car", "person"))
@@ -23,10 +24,16 @@ STORED = QuerySet(("car", "traffic cone", "door"), ("sky",), VECTORS, tower="ab1
 
 
 def info(language: LanguageConfig | None) -> ModelInfo:
-    from space_clip_ros.inference import load_predictor
-
-    with load_predictor("road_tiny", threads=1) as predictor:
-        return dataclasses.replace(predictor.info, language=language)
+    """Return the facts of a model; language features of an open vocabulary need a frozen tower, the default."""
+    facts = model_info(
+        ModelConfig(name="seer"),
+        backend="onnxruntime",
+        device="cpu",
+        precision="fp32",
+        fixed_size=None,
+        file=Path("seer.onnx"),
+    )
+    return dataclasses.replace(facts, language=language)
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +96,9 @@ class TextTower:
         self.opened.append(file)
         return self.encode
 
-    def encode(self, texts: Sequence[str]) -> QuerySet:
-        return QuerySet(tuple(texts), (), np.eye(4, dtype=np.float32)[: len(texts)], self.tower)
+    def encode(self, texts: Sequence[str], background: Sequence[str]) -> QuerySet:
+        vectors = np.eye(4, dtype=np.float32)[: len(texts) + len(background)]
+        return QuerySet(tuple(texts), tuple(background), vectors, self.tower)
 
 
 def test_a_text_tower_encodes_any_name(clip: ModelInfo) -> None:
@@ -100,6 +108,18 @@ def test_a_text_tower_encodes_any_name(clip: ModelInfo) -> None:
     assert found is not None and (found.names, found.background) == (("dog", "red mug"), ("sky",))
     np.testing.assert_array_equal(found.vectors, np.eye(4)[:3])
     assert tower.opened == [Path("text.onnx")]
+
+
+def test_a_file_that_is_no_text_tower_and_a_missing_library_say_what_to_do(
+    clip: ModelInfo, tmp_path: Path, uninstall: Any
+) -> None:
+    (tmp_path / "text.onnx").write_bytes(b"hello")
+    settings = SemanticConfig(query_file=str(tmp_path / "text.onnx"))
+    with pytest.raises(ModelError, match="is not an ONNX file that can be run"):
+        find_queries(("car", "dog"), settings, clip)
+    uninstall("onnxruntime")
+    with pytest.raises(LibraryError, match="onnxruntime: is not installed"):
+        find_queries(("car", "dog"), settings, clip)
 
 
 @pytest.mark.parametrize(

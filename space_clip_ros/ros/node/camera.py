@@ -221,7 +221,7 @@ class Camera:
         if lost := without_uncertainty(wanted, settings, self._core.info):
             self._log.once(lost, lost)
         queries = self._queries.current
-        self._explain_semantics(wanted)
+        self._explain_semantics(wanted, settings)
         outputs = makeable(wanted, Available.of(self._core.info, view.camera is not None, queries is not None))
         if not outputs:
             # At most the camera is wanted, which needs no depth.
@@ -321,15 +321,18 @@ class Camera:
             self.statistics.note(view.problem, no_camera_info=not self.calibrations.frames)
             self._log.warning("camera_info", view.consequence)
 
-    def _explain_semantics(self, wanted: tuple[str, ...]) -> None:
+    def _explain_semantics(self, wanted: tuple[str, ...], settings: NodeConfig) -> None:
         """Log and note why outputs of language that somebody subscribes to are not made."""
         problem = without_features(wanted, self._core.info)
         if not problem and self._queries.current is None and need_queries(wanted):
             problem = self._queries.problem or NOTHING_ASKED
         if problem:
-            self._log.once(problem, problem)
             self.statistics.note(problem)
+            if problem not in (self.semantic_problem, self._queries.problem):
+                self._log.warning("semantics", problem)
         self.semantic_problem = problem
+        if settings.points.dense and need_queries(wanted) and "points" in wanted:
+            self._log.once("dense", "points.dense leaves points out, so semantic/labels do not lie on depth/points")
 
     def _explain_scale(self, frame: DepthFrame) -> None:
         """Log what is done about the scale: with the first image, and when it changes."""

@@ -70,12 +70,9 @@ class Queries:
         self.problem = ""
 
     def start(self) -> None:
-        """Subscribe to the topic and find the parameters' queries; a model without language features needs neither."""
+        """Subscribe to the topic and find the parameters' queries."""
         self.stop()
         self._followed = self._settings().semantic
-        if self._model().language is None:
-            self._find(_Wish((), self._followed))
-            return
         self._worker = Scheduler(lambda wishes: self._find(wishes[-1]), self._fail, "queries")
         self._worker.start()
         qos = QoSProfile(
