@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from space_clip_ros.errors import ConfigError
 from space_clip_ros.files import write_whole
 
 _STEP = "step"
+_IDENTITY = "wandb_id"
 
 
 class WandbWriter:
@@ -60,7 +62,13 @@ def _start(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         run: Any = wandb.init(
-            project=project, name=folder.name, id=_identity(folder), resume="allow", dir=folder, config=dict(settings)
+            project=project,
+            name=folder.name,
+            id=_identity(folder),
+            resume="allow",
+            dir=folder,
+            config=dict(settings),
+            settings=wandb.Settings(console="off"),  # it would take progress bars for lines of a log
         )
     except (wandb.Error, OSError) as error:
         raise ConfigError(
@@ -74,9 +82,7 @@ def _start(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
 
 def _identity(folder: Path) -> str:
     """Return the log's identity, which a resumed run finds in its folder."""
-    import wandb
-
-    file = folder / "wandb_id"
+    file = folder / _IDENTITY
     if not file.exists():
-        write_whole(file, f"{wandb.util.generate_id()}\n".encode())
+        write_whole(file, f"{secrets.token_hex(4)}\n".encode())
     return file.read_text(encoding="utf-8").strip()

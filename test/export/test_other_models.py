@@ -52,11 +52,21 @@ def made(name: str) -> SpaceClip:
     with torch.no_grad():
         for part in model.modules():
             if isinstance(part, nn.BatchNorm2d):
-                part.running_mean.normal_(0.0, 0.3)
+                part.running_mean.normal_(0.0, 0.1)
                 part.running_var.uniform_(0.5, 2.0)
-        model.depth_head.depth.weight.mul_(100.0)
-        model.depth_head.depth.bias.fill_(10.0)
+                part.bias.uniform_(0.2, 0.6)
+        spread(model, ImageToDepth(model, SIZE).preprocess(torch.from_numpy(synthetic_images(*SIZE)[1])[None]))
     return model
+
+
+def spread(model: SpaceClip, images: torch.Tensor) -> None:
+    """Set the last convolution so that depth goes from 5 to 15 m at the network's own size."""
+    depth = model.depth_head.depth
+    depth.bias.fill_(100.0)
+    values = model(images, auxiliary=False).depth
+    factor = 10.0 / (values.max() - values.min())
+    depth.weight.mul_(factor)
+    depth.bias.copy_(15.0 - (values.max() - 100.0) * factor)
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -68,7 +78,7 @@ def model(request: pytest.FixtureRequest) -> SpaceClip:
 def expected(model: SpaceClip) -> np.ndarray:
     with torch.inference_mode():
         depth = ImageToDepth(model, SIZE)(torch.from_numpy(synthetic_images(*SIZE)[1])[None])[0].numpy()
-    assert np.ptp(depth) > 0.1, "the comparisons below must be able to fail"
+    assert np.ptp(depth) > 1.0, "the comparisons below must be able to fail"
     return depth
 
 
@@ -78,8 +88,7 @@ def test_exports_are_proved_and_run(model: SpaceClip, expected: np.ndarray, prec
     assert report.metadata.config == model.config
     with load_predictor(tmp_path / "model.onnx", backend="onnxruntime") as predict:
         depth = predict(synthetic_images(*SIZE)[1])
-    np.testing.assert_allclose(depth, expected, rtol=1e-3 if precision == "fp32" else 0.1)
-    assert abs(depth.mean() / expected.mean() - 1.0) < (1e-4 if precision == "fp32" else 1e-2)
+    np.testing.assert_allclose(depth, expected, rtol=1e-3 if precision == "fp32" else 5e-2)
 
 
 def test_int8_computes_the_model(model: SpaceClip, expected: np.ndarray) -> None:
@@ -88,7 +97,7 @@ def test_int8_computes_the_model(model: SpaceClip, expected: np.ndarray) -> None
     session = onnxruntime.InferenceSession(quantised.SerializeToString(), providers=["CPUExecutionProvider"])
     depth = session.run(None, {"image": images[1][None]})[0][0]
     assert not np.array_equal(depth, expected)
-    assert np.abs(depth / expected - 1.0).mean() < 0.05
+    assert np.abs(depth / expected - 1.0).mean() < 0.1
 
 
 def test_checkpoints_carry_the_switches(model: SpaceClip, tmp_path: Path) -> None:
