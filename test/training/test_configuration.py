@@ -41,6 +41,15 @@ def test_without_a_tower_it_is_plain_loading(project_root: Path) -> None:
     assert load_training(path, ["seed=1"]) == settings.load(TrainingConfig, path, ["seed=1"])
 
 
+def test_siglips_recipe_is_nyus_but_for_the_tower(project_root: Path) -> None:
+    siglip, nyu = (load_training(project_root / "config" / f"{name}.yaml") for name in ("siglip", "nyu"))
+    encoder = siglip.model.encoder
+    assert (encoder.kind, encoder.activation, encoder.layer_norm_eps) == ("siglip", "gelu_tanh", 1e-6)
+    assert siglip.model.mean == siglip.model.std == (0.5, 0.5, 0.5)
+    same = ("data", "augmentation", "loss", "optimizer", "validation", "seed")
+    assert all(getattr(siglip, name) == getattr(nyu, name) for name in same)
+
+
 def test_what_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="ViT-Z: open_clip has no such model"):
         load_training(write(tmp_path, "model: {encoder: {tower: ViT-Z}}\n"))
