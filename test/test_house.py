@@ -48,6 +48,7 @@ ONLY_IN = {
     "open_clip": r"model/",
     "timm": r"model/",
     "safetensors": r"model/|language/queries\.py",
+    "wandb": r"training/wandb_log\.py",
     "onnx": r"export/",
     "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|export/|tools/doctor/library_facts\.py",
     "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py|tools/doctor/library_facts\.py",

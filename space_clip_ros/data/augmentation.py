@@ -5,6 +5,7 @@ All randomness comes from the generator that is passed in.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import cv2
@@ -19,6 +20,9 @@ from space_clip_ros.training_config import AugmentationConfig
 _DENSE_SHARE = 0.3
 _SPLICED_SHARE = (0.25, 0.75)
 _NEIGHBOURS = 5
+_NYU_SIZE = (480, 640)
+_NYU_INSIDE = (slice(41, 472), slice(45, 608))
+"""Rows and columns of an NYU Depth V2 picture inside its white border, as the reference implementation cuts it."""
 
 
 class CropTransform(NamedTuple):
@@ -33,6 +37,13 @@ class CropTransform(NamedTuple):
     matrix: NDArray[np.float64]
     zoom: float
     size: tuple[int, int]
+
+    def stretched(self, size: tuple[int, int]) -> CropTransform:
+        """Return the transform to the same crop at another size, height and width in pixels."""
+        scale = np.array([size[1] / self.size[1], size[0] / self.size[0]])
+        matrix = self.matrix * scale[:, None]
+        matrix[:, 2] += 0.5 * scale - 0.5
+        return CropTransform(matrix, self.zoom, size)
 
 
 def augment(
@@ -50,14 +61,30 @@ def augment(
         The image at the crop's size, the depth at ``config.loss_size`` (the crop's size if empty).
 
     Raises:
-        InputError: the frame is smaller than the crop.
+        InputError: the frame is smaller than the crop, or not NYU's with ``config.do_nyu_crop``.
     """
+    if config.do_nyu_crop:
+        frame = without_nyu_border(frame)
     transform = random_crop(frame.depth.shape, config, rng)
     image = _warp(frame.image, transform, cv2.INTER_LINEAR)
     if other is not None:
         image = borrow_spectrum(image, other.image, rng)
     depth = warp_depth(frame.depth, transform, config.loss_size)
     return RgbdFrame(augment_color(image, config, rng), depth)
+
+
+def without_nyu_border(frame: RgbdFrame) -> RgbdFrame:
+    """Return an NYU Depth V2 frame of 640 x 480 pixels without its white border, 563 x 431.
+
+    Raises:
+        InputError: the frame has another size.
+    """
+    if frame.depth.shape != _NYU_SIZE:
+        height, width = frame.depth.shape
+        raise InputError(
+            f"a frame of {width} x {height} pixels has no NYU border", remedy="set augmentation.do_nyu_crop to false"
+        )
+    return RgbdFrame(frame.image[_NYU_INSIDE], frame.depth[_NYU_INSIDE])
 
 
 def splice(frame: RgbdFrame, other: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
@@ -98,12 +125,18 @@ def without_occluded(depth: NDArray[np.float32], tolerance: float) -> NDArray[np
 def random_crop(source: tuple[int, ...], config: AugmentationConfig, rng: np.random.Generator) -> CropTransform:
     """Choose a rotation, zoom, crop and flip for a frame whose shape is ``source`` (height, width).
 
+    With ``config.do_nyu_crop``, a frame smaller than the crop is stretched to it whole, as the reference does.
+
     Raises:
         InputError: the frame is smaller than the crop.
     """
     height, width = source[:2]
     crop_height, crop_width = config.view or (height, width)
-    if crop_height > height or crop_width > width:
+    smaller = crop_height > height or crop_width > width
+    if smaller and config.do_nyu_crop:
+        whole = dataclasses.replace(config, crop=(height, width))
+        return random_crop(source, whole, rng).stretched((crop_height, crop_width))
+    if smaller:
         raise InputError(
             f"a frame of {width} x {height} pixels cannot give a crop of {crop_width} x {crop_height}",
             remedy="make augmentation.crop smaller",
@@ -144,11 +177,7 @@ def warp_depth(
         (h, w) float32 metres, NaN where unknown.
     """
     height, width = truth_size or transform.size
-    matrix = transform.matrix.copy()
-    scale = np.array([width / transform.size[1], height / transform.size[0]])
-    matrix *= scale[:, None]
-    matrix[:, 2] += 0.5 * scale - 0.5
-    resized = CropTransform(matrix, transform.zoom, (height, width))
+    resized = transform.stretched((height, width))
     known = ~np.isnan(depth)
     warped: NDArray[np.float32]
     if known.mean() > _DENSE_SHARE:

@@ -61,7 +61,7 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
     path = Path(str(source).removeprefix(_FOLDER_PREFIX))
     if path.is_dir():
         path = _weights_in(path, encoder.config)
-    elif not path.is_file() and path.suffix not in _FILE_SUFFIXES:
+    elif not is_file_name(source):
         path = _download(str(source), encoder.config)
     tensors = _read(path, encoder.config)
     wanted = encoder.frozen_state()
@@ -71,6 +71,12 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> None:
     prefix, sources = _locate(path, tensors, wanted, encoder.config.kind)
     tower = {name: tensor for name, tensor in tensors.items() if _in_tower(name, prefix)}
     encoder.tower.load_state_dict({**encoder.tower.state_dict(), **match_tensors(path, tower, wanted, sources)})
+
+
+def is_file_name(source: str | Path) -> bool:
+    """Return whether :func:`load_pretrained` takes a source as a file or folder, not as one of open_clip's names."""
+    path = Path(str(source).removeprefix(_FOLDER_PREFIX))
+    return path.exists() or path.suffix in _FILE_SUFFIXES
 
 
 def _read(path: Path, config: EncoderConfig) -> dict[str, Tensor]:
