@@ -59,6 +59,7 @@ setup(
             "onnx>=1.16",
             "tensorboard",
         ],
+        "wandb": ["wandb>=0.19"],
         # What the tests of every interpreter need, and those of ./test.sh --quick; the whole suite needs dev.
         "test": TEST,
         "quick": [*TEST, "mcap", "mcap-ros2-support", "pytest-rerunfailures", "pytest-xdist", "ruff"],

@@ -11,7 +11,7 @@ if [ "${1:-}" = --quick ]; then
   make_environment "$folder" ros,bags,view,quick 2
 else
   folder=.venv-test
-  make_environment "$folder" ros,bags,view,train,nyu,dev 9
+  make_environment "$folder" ros,bags,view,train,nyu,wandb,dev 9
 fi
 export PATH="$PWD/$folder/bin:$PATH"
 ruff check .

@@ -25,10 +25,12 @@ SCALE_MODES = ("none", "auto", "camera_height", "ranges")
 ADAPTED = ("query", "key", "value", "output", "mlp_in", "mlp_out")
 OUTPUTS = ("depth", "uncertainty", "embedding", "dense")
 """Names of what a model can give, in the order in which it gives them."""
+_LEAST_BLOCKS = 3
 LANGUAGE_OUTPUTS = OUTPUTS[2:]
 FUSIONS = ("gates", "cross_attention")
 RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
 """Settings of :class:`NodeConfig` that say how a model runs; ``load_predictor`` takes arguments of the same names."""
+_PAPER_LAYERS = 12
 _CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -52,7 +54,7 @@ class EncoderConfig:
 
     kind: str = setting("clip", "family of the vision transformer", choices=ENCODER_KINDS)
     width: int = setting(768, "token width", minimum=1)
-    layers: int = setting(12, "transformer blocks; the decoder reads states 0-3, 6, 9 and 12", minimum=12, maximum=12)
+    layers: int = setting(12, "transformer blocks", minimum=1)
     heads: int = setting(12, "attention heads", minimum=1)
     mlp_ratio: float = setting(4.0, "hidden width of the MLP over the token width", minimum=0.1)
     patch_size: int = setting(16, "side of a patch, pixels", minimum=1)
@@ -67,9 +69,16 @@ class EncoderConfig:
     layer_norm_eps: float = setting(1e-5, "epsilon of every layer norm", minimum=0.0)
     trainable: bool = setting(False, "train the encoder too (only for small encoders without pretrained weights)")
     adapters: AdapterConfig = group(AdapterConfig, "low-rank adapters")
+    tower: str = setting(
+        "",
+        "open_clip's name of a model, such as ViT-L-14-quickgelu: the settings left out above, and the model's "
+        "input_size, mean and std, are then that model's; empty for those above",
+    )
 
     def problems(self) -> Iterator[str]:
         """Yield each setting that conflicts with another."""
+        if self.tower:
+            return  # what it stands for is filled in later
         if self.adapters.rank > self.width:
             yield f"adapters.rank: must be at most width {self.width}, got {self.adapters.rank}"
         if self.adapters.rank and self.trainable:
@@ -88,7 +97,9 @@ class EncoderConfig:
 class DecoderConfig:
     """The dual-pathway decoder."""
 
-    channels: tuple[int, int, int, int] = setting((256, 128, 64, 32), "channels of the four semantic blocks", minimum=2)
+    channels: tuple[int, ...] = setting(
+        (256, 128, 64, 32), "channels of the semantic blocks, one block for each semantic state", minimum=2
+    )
     film_hidden: int = setting(256, "hidden width of the FiLM perceptrons", minimum=1)
     dropout: float = setting(0.1, "dropout inside the residual blocks, training only", minimum=0.0, maximum=0.9)
     head: str = setting(
@@ -104,15 +115,57 @@ class DecoderConfig:
         choices=FUSIONS,
     )
     attention_heads: int = setting(4, "heads of cross_attention", minimum=1)
+    use_film: bool = setting(True, "modulate the semantic states by the context vector")
+    use_structural_pathway: bool = setting(True, "carry the structural pathway")
+    semantic_states: tuple[int, ...] = setting(
+        (),
+        "the tower's states that the semantic blocks read, deep to shallow; empty to spread them evenly over its "
+        "layers (of 12: 12, 9, 6, 3)",
+        minimum=0,
+    )
+    structural_states: tuple[int, ...] = setting(
+        (),
+        "the tower's states that the structural pathway reads, for the first semantic blocks; empty for one fewer than "
+        "semantic states, as far apart as the paper's (of 12: 2, 1, 0)",
+        minimum=0,
+    )
+
+    def states(self, layers: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the states that the semantic and the structural pathway read of a tower with so many layers."""
+        blocks = len(self.channels)
+        semantic = self.semantic_states or tuple(_nearest(layers * (blocks - block), blocks) for block in range(blocks))
+        if not self.use_structural_pathway:
+            return semantic, ()
+        shallow = range(max(blocks - 1, 1) - 1, -1, -1)
+        spread = (min(_nearest(layers * state, _PAPER_LAYERS), layers) for state in shallow)
+        return semantic, self.structural_states or tuple(spread)
 
     def problems(self) -> Iterator[str]:
         """Yield each setting that conflicts with another."""
-        attending = self.channels[:3] if self.fusion == "cross_attention" else ()
+        blocks = len(self.channels)
+        if not blocks:
+            yield "channels: must name at least one block"
+        if len(self.semantic_states) not in (0, blocks):
+            yield f"semantic_states: must be empty or {blocks}, one for each of channels {list(self.channels)}"
+        if len(self.structural_states) > blocks:
+            yield f"structural_states: must be at most {blocks}, as many as channels {list(self.channels)}"
+        if self.structural_states and not self.use_structural_pathway:
+            yield "structural_states: must be empty without use_structural_pathway"
+        if self.fusion != "cross_attention":
+            return
+        if not self.use_structural_pathway:
+            yield "fusion: cross_attention needs use_structural_pathway"
+        attending = self.channels[: len(self.states(_PAPER_LAYERS)[1])]
         if any(count % self.attention_heads for count in attending):
             yield (
-                f"attention_heads: must divide the first three of channels {list(self.channels)}, "
+                f"attention_heads: must divide the first {len(attending)} of channels {list(self.channels)}, "
                 f"got {self.attention_heads}"
             )
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    """Return the whole number nearest to a quotient, the upper one in the middle."""
+    return (2 * numerator + denominator) // (2 * denominator)
 
 
 @dataclass(frozen=True)
@@ -170,6 +223,11 @@ class ModelConfig:
     language: LanguageConfig = group(LanguageConfig, "language features")
 
     @property
+    def states(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tower's states that the semantic and the structural pathway read."""
+        return self.decoder.states(self.encoder.layers)
+
+    @property
     def uncertainty_grid(self) -> tuple[int, int]:
         """Rows and columns of the uncertainty that the network makes: a quarter of those of :attr:`depth_grid`."""
         rows, columns = self.depth_grid
@@ -202,12 +260,16 @@ class ModelConfig:
 
     def problems(self) -> Iterator[str]:
         """Yield each setting that conflicts with another."""
-        if any(size % self.encoder.patch_size for size in self.input_size):
-            yield f"input_size: must be multiples of patch_size {self.encoder.patch_size}, got {list(self.input_size)}"
+        if not self.encoder.tower:
+            yield from self._against_the_encoder()
+        if self.uncertainty and len(self.decoder.channels) < 2:
+            yield "uncertainty: needs a decoder of at least two blocks"
         if self.min_depth >= self.max_depth:
             yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"
         if len(self.training_camera) not in (0, 4) or not all(self.training_camera):
             yield f"training_camera: must be empty or width, height, fx, fy above 0, got {list(self.training_camera)}"
+        if self.language.vocabulary and len(self.decoder.channels) < _LEAST_BLOCKS:
+            yield f"language.vocabulary: needs {_LEAST_BLOCKS} decoder blocks, got {len(self.decoder.channels)}"
         if self.language.outputs and not self.language.vocabulary and (reason := self._left_joint_space()):
             yield f"language.outputs: {reason}, so its features are in no space that text shares; leave it empty"
 
@@ -219,6 +281,14 @@ class ModelConfig:
         if encoder.trainable:
             return "encoder.trainable is true and training moves the tower away from CLIP's"
         return "encoder.adapters change CLIP's features" if encoder.adapters.rank else ""
+
+    def _against_the_encoder(self) -> Iterator[str]:
+        if any(size % self.encoder.patch_size for size in self.input_size):
+            yield f"input_size: must be multiples of patch_size {self.encoder.patch_size}, got {list(self.input_size)}"
+        for name in ("semantic_states", "structural_states"):
+            states = getattr(self.decoder, name)
+            if any(state > self.encoder.layers for state in states):
+                yield f"decoder.{name}: a tower of {self.encoder.layers} layers has no such state, got {list(states)}"
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,15 @@ def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
         ConfigError: the file is missing, is not YAML or not a mapping, an override is not ``key=value``, or
             :func:`parse` found problems.
     """
+    return parse(cls, read_values(path, overrides), str(path))
+
+
+def read_values(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the nested values of a YAML file with ``key.path=value`` overrides, not checked yet.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML or not a mapping, or an override is not ``key=value``.
+    """
     values = read_yaml(Path(path), "give the path of a YAML file")
     if values is None:
         values = {}
@@ -126,7 +135,7 @@ def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
         raise ConfigError(path, f"must hold a mapping of settings, not a {type(values).__name__}")
     for override in overrides:
         _merge(values, override)
-    return parse(cls, values, str(path))
+    return values
 
 
 def read_yaml(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError) -> Any:
@@ -167,13 +176,14 @@ def parse_yaml(path: Path, text: str, error: type[SpaceClipError] = ConfigError)
 
 def to_dict(settings: Any) -> dict[str, Any]:
     """Return nested dictionaries of plain YAML types; :func:`parse` reads them back."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
     return typing.cast("dict[str, Any]", plain(dataclasses.asdict(settings)))
+
+
+def plain(value: Any) -> Any:
+    """Return a nested value with lists for tuples, as YAML and JSON give it."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def dump(settings: Any) -> str:

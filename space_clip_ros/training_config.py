@@ -17,6 +17,7 @@ PROTOCOLS = ("reference", "standard")
 CROPS = ("none", "garg", "eigen")
 GEOMETRIES = ("reference", "consistent")
 TRAINED = ("all", "uncertainty", "language")
+SCHEDULES = ("warmup_cosine", "cosine", "step")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ class AugmentationConfig:
         "only sets the size that the loss is computed at)",
         choices=GEOMETRIES,
     )
+    do_nyu_crop: bool = setting(
+        False,
+        "cut the white border off NYU's 640 x 480 pictures first, which leaves 563 x 431; a larger crop then stretches "
+        "what is left to its size",
+    )
     rotation: float = setting(1.0, "largest rotation either way, degrees", minimum=0.0, maximum=45.0)
     crop: tuple[int, ...] = setting(
         (352, 704), "height and width of the random crop, pixels; empty for whole frames", minimum=1
@@ -212,6 +218,14 @@ class OptimizerConfig:
     final_lr: float = setting(1e-6, "learning rate at the end of the cosine", minimum=0.0)
     weight_decay: float = setting(0.01, "decoupled weight decay", minimum=0.0)
     warmup: float = setting(0.05, "share of the steps with a rising learning rate", minimum=0.0, maximum=1.0)
+    schedule: str = setting(
+        "warmup_cosine",
+        "learning rate over the run: warmup_cosine (the paper's), or one rate an epoch without warm-up: cosine (down "
+        "to final_lr) or step (times step_factor every step_epochs)",
+        choices=SCHEDULES,
+    )
+    step_epochs: int = setting(10, "schedule step: epochs between its steps", minimum=1)
+    step_factor: float = setting(0.5, "schedule step: factor of each step", minimum=0.0, maximum=1.0)
     clip_norm: float = setting(1.0, "largest norm of the gradient", minimum=1e-6)
     ema_decay: float = setting(0.996, "decay of the moving average, per step", minimum=0.0, maximum=1.0)
     max_bad_steps: int = setting(10, "NaN or infinite steps in a row before training stops", minimum=1)
@@ -247,6 +261,11 @@ class RunConfig:
     checkpoint_steps: int = setting(0, "steps between checkpoints within an epoch; 0 for none", minimum=0)
     log_steps: int = setting(10, "steps between rows of steps.csv", minimum=1)
     tensorboard: bool = setting(True, "write TensorBoard files if the tensorboard package is installed")
+    wandb: str = setting(
+        "",
+        "project of Weights & Biases that the run is also logged to; empty for none (the extra wandb installs it, and "
+        "its variable WANDB_MODE=offline keeps the log in run.dir)",
+    )
     pictures: int = setting(4, "validation frames drawn after each evaluation", minimum=0)
 
 

@@ -48,6 +48,7 @@ ONLY_IN = {
     "open_clip": r"model/|language/clip\w*\.py",
     "timm": r"model/",
     "safetensors": r"model/|language/queries\.py",
+    "wandb": r"training/wandb_log\.py",
     "onnx": r"export/",
     "tokenizers": r"language/tokens\.py",
     "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|language/text_encoder\.py|export/"

@@ -5,6 +5,7 @@ All randomness comes from the generator that is passed in.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import cv2
@@ -20,6 +21,9 @@ from space_clip_ros.training_config import AugmentationConfig
 _DENSE_SHARE = 0.3
 _SPLICED_SHARE = (0.25, 0.75)
 _NEIGHBOURS = 5
+_NYU_SIZE = (480, 640)
+_NYU_INSIDE = (slice(41, 472), slice(45, 608))
+"""Rows and columns of an NYU Depth V2 picture inside its white border, as the reference implementation cuts it."""
 
 
 class CropTransform(NamedTuple):
@@ -60,8 +64,10 @@ def augment(
         The image at the crop's size, depth and labels at ``config.loss_size`` (the crop's size if empty).
 
     Raises:
-        InputError: the frame is smaller than the crop.
+        InputError: the frame is smaller than the crop, or not NYU's with ``config.do_nyu_crop``.
     """
+    if config.do_nyu_crop:
+        frame = without_nyu_border(frame)
     transform = random_crop(frame.depth.shape, config, rng)
     image = _warp(frame.image, transform, cv2.INTER_LINEAR)
     if other is not None:
@@ -69,6 +75,21 @@ def augment(
     depth = warp_depth(frame.depth, transform, config.loss_size)
     labels = None if frame.labels is None else warp_labels(frame.labels, transform, config.loss_size)
     return RgbdFrame(augment_color(image, config, rng), depth, labels=labels)
+
+
+def without_nyu_border(frame: RgbdFrame) -> RgbdFrame:
+    """Return an NYU Depth V2 frame of 640 x 480 pixels without its white border, 563 x 431.
+
+    Raises:
+        InputError: the frame has another size.
+    """
+    if frame.depth.shape != _NYU_SIZE:
+        height, width = frame.depth.shape
+        raise InputError(
+            f"a frame of {width} x {height} pixels has no NYU border", remedy="set augmentation.do_nyu_crop to false"
+        )
+    labels = None if frame.labels is None else frame.labels[_NYU_INSIDE]
+    return RgbdFrame(frame.image[_NYU_INSIDE], frame.depth[_NYU_INSIDE], labels=labels)
 
 
 def splice(frame: RgbdFrame, other: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
@@ -117,12 +138,18 @@ def without_occluded(depth: NDArray[np.float32], tolerance: float) -> NDArray[np
 def random_crop(source: tuple[int, ...], config: AugmentationConfig, rng: np.random.Generator) -> CropTransform:
     """Choose a rotation, zoom, narrowing, crop and flip for a frame whose shape is ``source`` (height, width).
 
+    With ``config.do_nyu_crop``, a frame smaller than the crop is stretched to it whole, as the reference does.
+
     Raises:
         InputError: the frame is smaller than the crop.
     """
     height, width = source[:2]
     crop_height, crop_width = config.view or (height, width)
-    if crop_height > height or crop_width > width:
+    smaller = crop_height > height or crop_width > width
+    if smaller and config.do_nyu_crop:
+        whole = dataclasses.replace(config, crop=(height, width))
+        return random_crop(source, whole, rng).resized((crop_height, crop_width))
+    if smaller:
         raise InputError(
             f"a frame of {width} x {height} pixels cannot give a crop of {crop_width} x {crop_height}",
             remedy="make augmentation.crop smaller",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from space_clip_ros.export.subpixel import SubpixelConv, SubpixelTransposedConv
+from space_clip_ros.export.subpixel import SubpixelConv, SubpixelTransposedConv, whole_blocks
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.adapters import merge_adapters
 from space_clip_ros.model.blocks import StructuralBlock, Upsample
@@ -46,8 +46,9 @@ def simplify(model: SpaceClip, quantised: bool = False) -> SpaceClip:
                 upsample.register_module("transposed", SubpixelTransposedConv(upsample.transposed))
             elif isinstance(upsample, Upsample) and _worth_merging(upsample):
                 module.upsample = MergedUpsample(upsample)
-        model.depth_head.register_module("depth", SubpixelConv(model.depth_head.depth))
-        if model.uncertainty_head is not None:
+        if whole_blocks(model.config.depth_grid):
+            model.depth_head.register_module("depth", SubpixelConv(model.depth_head.depth))
+        if model.uncertainty_head is not None and whole_blocks(model.config.uncertainty_grid):
             model.uncertainty_head.register_module("log_scale", SubpixelConv(model.uncertainty_head.log_scale))
     return model.eval()
 

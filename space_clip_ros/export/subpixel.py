@@ -10,6 +10,11 @@ from torch.nn import functional
 _BLOCK = 4
 
 
+def whole_blocks(grid: tuple[int, int]) -> bool:
+    """Return whether a map of so many rows and columns consists of whole blocks, as :class:`SubpixelConv` needs it."""
+    return not any(size % _BLOCK for size in grid)
+
+
 class SubpixelConv(nn.Module):
     """A 3x3 convolution to one channel that computes blocks of 4 x 4 pixels as 16 channels.
 

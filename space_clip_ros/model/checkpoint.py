@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,13 @@ def save_checkpoint(
     write_safetensors(Path(path), tensors, {**(metadata or {}), **own})
 
 
-def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, *, weights: str = "model") -> SpaceClip:
+def load_checkpoint(
+    path: str | Path,
+    encoder: Mapping[str, Any] | None = None,
+    decoder: Mapping[str, Any] | None = None,
+    *,
+    weights: str = "model",
+) -> SpaceClip:
     """Read a model from our file or from the reference implementation's.
 
     No code in the file is executed. The file must hold exactly the tensors that the configuration asks for.
@@ -93,8 +98,12 @@ def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, 
         path: a safetensors file by :func:`save_checkpoint`, or the reference's ``.pt``: ``{"model": state_dict, ...}``
             or a bare state dictionary, with or without the ``module.`` prefix of distributed training.
         encoder: settings of :class:`~space_clip_ros.config.EncoderConfig` for files that do not carry them. Settings
-            left out default to ViT-B/16 of CLIP or SigLIP, whichever the tensors' names belong to. Our own files carry
-            their settings, and those given must agree.
+            left out default to ViT-B/16 of CLIP or SigLIP, whichever the tensors' names belong to; ``tower`` takes
+            those of one of open_clip's models instead. Our own files carry their settings, and those given must agree.
+        decoder: settings of :class:`~space_clip_ros.config.DecoderConfig` that a reference file's shapes cannot tell:
+            ``semantic_states`` and ``structural_states``, its ``main_path_indices`` and ``structural_path_indices``,
+            if they were not the reference's own; its names are taken too. FiLM and the structural pathway are
+            recognised by their tensors.
         weights: ``model``, or ``ema`` for the averaged weights that a reference file may hold as ``ema`` or
             ``model_ema``.
 
@@ -104,7 +113,8 @@ def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, 
     Raises:
         InputError: ``weights`` is neither.
         ModelError: the file is missing, damaged, not a checkpoint, holds pickled objects, lacks its configuration, or
-            does not agree with ``encoder``; the error names tensors that are missing, unexpected or misshapen.
+            does not agree with ``encoder`` or ``decoder``; the error names tensors that are missing, unexpected or
+            misshapen.
     """
     path = Path(path)
     if weights not in WEIGHTS:
@@ -112,8 +122,8 @@ def load_checkpoint(path: str | Path, encoder: Mapping[str, Any] | None = None, 
     if is_safetensors(path):
         if weights != "model":
             raise ModelError(path, "holds one set of weights", "leave weights at 'model'")
-        return _load_ours(path, encoder)
-    return _load_reference(path, encoder or {}, weights)
+        return _load_ours(path, {"encoder": encoder or {}, "decoder": decoder or {}})
+    return _load_reference(path, encoder or {}, decoder or {}, weights)
 
 
 def verify_checkpoint(model: SpaceClip, path: str | Path) -> int:
@@ -162,20 +172,24 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return metadata
 
 
-def _load_ours(path: Path, encoder: Mapping[str, Any] | None) -> SpaceClip:
+def _load_ours(path: Path, given: Mapping[str, Mapping[str, Any]]) -> SpaceClip:
     metadata = read_metadata(path)
     try:
         config = settings.parse(ModelConfig, json.loads(metadata[CONFIG_KEY]), f"{path}: {CONFIG_KEY}")
     except (json.JSONDecodeError, ConfigError) as error:
         raise ModelError(path, f"its configuration cannot be used: {error}") from error
-    own = asdict(config.encoder)
-    differing = [
-        f"{key} is {own.get(key)!r}, not {value!r}" for key, value in (encoder or {}).items() if own.get(key) != value
-    ]
-    if differing:
-        raise ModelError(
-            path, f"carries its encoder settings, and they disagree with those given: {', '.join(differing)}"
-        )
+    own = settings.to_dict(config)
+    own["decoder"].update(zip(("semantic_states", "structural_states"), map(list, config.states), strict=True))
+    for part, values in given.items():
+        differing = [
+            f"{key} is {own[part].get(key)!r}, not {value!r}"
+            for key, value in settings.plain(values).items()
+            if own[part].get(key) != value
+        ]
+        if differing:
+            raise ModelError(
+                path, f"carries its {part} settings, and they disagree with those given: {', '.join(differing)}"
+            )
     model = build(config)
     wanted = model.state_dict()
     sources = {name: TensorSource((name,)) for name in wanted}
@@ -183,9 +197,9 @@ def _load_ours(path: Path, encoder: Mapping[str, Any] | None) -> SpaceClip:
     return model
 
 
-def _load_reference(path: Path, encoder: Mapping[str, Any], weights: str) -> SpaceClip:
+def _load_reference(path: Path, encoder: Mapping[str, Any], decoder: Mapping[str, Any], weights: str) -> SpaceClip:
     tensors = _reference_tensors(path, read_torch(path), weights)
-    config = reference_config(path, tensors, encoder)
+    config = reference_config(path, tensors, encoder, decoder)
     model = build(config)
     wanted = model.state_dict()
     sources = {name: reference_source(name, config.encoder.kind) for name in wanted}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
@@ -12,40 +13,49 @@ from space_clip_ros.model.blocks import Film, SemanticBlock, StructuralBlock
 from space_clip_ros.model.cross_attention import CrossAttention
 from space_clip_ros.model.encoder import EncoderOutput
 
-SEMANTIC_STATES = (12, 9, 6, 3)
-STRUCTURAL_STATES = (2, 1, 0)
-
 
 class DecoderOutput(NamedTuple):
     """The decoder's intermediate maps, coarse to fine; h and w are the patch grid's.
 
     Attributes:
-        semantic_projected: 4 of (B, channels[i], h, w), after cross-attention if the model has it.
-        structural_projected: 3 of (B, channels[i], h, w).
-        semantic_decoder: 4 of (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
+        semantic_projected: for each block (B, channels[i], h, w), after cross-attention if the model has it.
+        structural_projected: for each structural state (B, channels[i], h, w).
+        semantic_decoder: for each block (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
+        structural_decoder: for each structural state (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
     """
 
     semantic_projected: tuple[Tensor, ...]
     structural_projected: tuple[Tensor, ...]
     semantic_decoder: tuple[Tensor, ...]
+    structural_decoder: tuple[Tensor, ...]
 
 
 class Decoder(nn.Module):
-    """The semantic and the structural pathway over one tower's hidden states."""
+    """The semantic and the structural pathway over one tower's hidden states.
 
-    def __init__(self, width: int, prefix_tokens: int, config: DecoderConfig) -> None:
+    Attributes:
+        prefix_tokens: number of tokens before the patches.
+        semantic_states: the hidden states that the semantic pathway reads, deep to shallow.
+        structural_states: those that the structural pathway reads; empty without one.
+    """
+
+    def __init__(self, width: int, layers: int, prefix_tokens: int, config: DecoderConfig) -> None:
         """Create the pathways.
 
         Args:
             width: the tower's token width.
+            layers: the tower's blocks.
             prefix_tokens: number of tokens before the patches.
-            config: channels, FiLM width, dropout and fusion.
+            config: channels, states, FiLM, dropout and fusion.
         """
         super().__init__()
         self.prefix_tokens = prefix_tokens
+        self.semantic_states, self.structural_states = config.states(layers)
         channels = config.channels
-        fine = channels[: len(STRUCTURAL_STATES)]
-        self.film = nn.ModuleList(Film(width, config.film_hidden) for _ in SEMANTIC_STATES)
+        fine = channels[: len(self.structural_states)]
+        rest = (0,) * (len(channels) - len(fine))
+        modulated = self.semantic_states if config.use_film else ()
+        self.film = nn.ModuleList(Film(width, config.film_hidden) for _ in modulated)
         self.semantic_projections = nn.ModuleList(nn.Conv2d(width, count, kernel_size=1) for count in channels)
         self.structural_projections = nn.ModuleList(nn.Conv2d(width, count, kernel_size=1) for count in fine)
         self.structural_blocks = nn.ModuleList(
@@ -53,7 +63,7 @@ class Decoder(nn.Module):
         )
         self.semantic_blocks = nn.ModuleList(
             SemanticBlock(low, count, structural, config.dropout)
-            for low, count, structural in zip((channels[0], *channels[:-1]), channels, (*fine, 0), strict=True)
+            for low, count, structural in zip((channels[0], *channels[:-1]), channels, (*fine, *rest), strict=True)
         )
         # Leaves the random generator as it was, so the other weights are the same with and without cross-attention.
         with torch.random.fork_rng(devices=[]):
@@ -68,19 +78,24 @@ class Decoder(nn.Module):
             semantic[level] = attend(semantic[level], structural_projected[level])
         features: list[Tensor] = []
         low = semantic[0]
-        for block, skip, edges in zip(self.semantic_blocks, semantic, (*structural, None), strict=True):
+        for block, skip, edges in zip_longest(self.semantic_blocks, semantic, structural):
             low = block(low, skip, edges)
             features.append(low)
-        return DecoderOutput(tuple(semantic), tuple(structural_projected), tuple(features))
+        return DecoderOutput(tuple(semantic), tuple(structural_projected), tuple(features), tuple(structural))
 
     def _semantic_maps(self, encoded: EncoderOutput) -> list[Tensor]:
-        return [
-            project(to_map(film(self._patches(encoded, index), encoded.context), encoded.grid))
-            for index, film, project in zip(SEMANTIC_STATES, self.film, self.semantic_projections, strict=True)
-        ]
+        maps = []
+        for level, project in enumerate(self.semantic_projections):
+            tokens = self._patches(encoded, self.semantic_states[level])
+            if self.film:
+                tokens = self.film[level](tokens, encoded.context)
+            maps.append(project(to_map(tokens, encoded.grid)))
+        return maps
 
     def _structural_features(self, encoded: EncoderOutput) -> tuple[list[Tensor], list[Tensor]]:
-        maps = [to_map(self._patches(encoded, index), encoded.grid) for index in STRUCTURAL_STATES]
+        if not self.structural_states:
+            return [], []
+        maps = [to_map(self._patches(encoded, index), encoded.grid) for index in self.structural_states]
         projected = [project(grid_map) for project, grid_map in zip(self.structural_projections, maps, strict=True)]
         low = maps[0]
         features: list[Tensor] = []

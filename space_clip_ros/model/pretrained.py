@@ -77,7 +77,7 @@ def read_weights(source: str | Path, config: EncoderConfig) -> tuple[Path, dict[
     path = Path(str(source).removeprefix(_FOLDER_PREFIX))
     if path.is_dir():
         path = _weights_in(path, config)
-    elif not path.is_file() and path.suffix not in _FILE_SUFFIXES:
+    elif not is_file_name(source):
         path = _download(str(source), config)
     return path, _read(path, config)
 
@@ -140,6 +140,12 @@ def _fill_projection(projection: nn.Linear, path: Path, tensors: Mapping[str, Te
             f"set model.language.embed_dim to {length}",
         )
     projection.weight.copy_(found)
+
+
+def is_file_name(source: str | Path) -> bool:
+    """Return whether :func:`load_pretrained` takes a source as a file or folder, not as one of open_clip's names."""
+    path = Path(str(source).removeprefix(_FOLDER_PREFIX))
+    return path.exists() or path.suffix in _FILE_SUFFIXES
 
 
 def _read(path: Path, config: EncoderConfig) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,8 @@ from space_clip_ros.model.pretrained import load_pretrained
 
 _SMALLEST_AUXILIARY_HIDDEN = 16
 _UNCERTAINTY_HIDDEN = 8
-UNCERTAINTY_LEVEL = 2
-"""Decoder block that the uncertainty head reads: the last but one, of half the network's input size."""
+UNCERTAINTY_LEVEL = -2
+"""Decoder block that the uncertainty head reads: the last but one, of half the depth grid's size."""
 UNCERTAINTY_HEAD = "uncertainty_head."
 """What the names of the uncertainty head's tensors begin with."""
 HEADS_BESIDE_DEPTH = (UNCERTAINTY_HEAD, LANGUAGE_HEAD)
@@ -48,6 +48,8 @@ class SpaceClipOutput(NamedTuple):
             above 0, at a quarter of depth's own size; None if the model has no uncertainty.
         embedding: (B, D) of length 1, the image in the space of ``config.language``; None if not among its outputs.
         dense: (B, rows, columns, D) of length 1, the same for each place of the image; None likewise.
+        intermediates: what the reference implementation's ``return_intermediates`` gives, by its names; None if not
+            asked for. See :meth:`SpaceClip.intermediates`.
     """
 
     depth: Tensor
@@ -56,17 +58,19 @@ class SpaceClipOutput(NamedTuple):
     laplace_scale: Tensor | None = None
     embedding: Tensor | None = None
     dense: Tensor | None = None
+    intermediates: dict[str, Any] | None = None
 
 
 class SpaceClipFeatures(NamedTuple):
     """All intermediate features of one run; h and w are the patch grid's.
 
     Attributes:
-        states: hidden states 0 to 12 of the tower, each (B, T, width), with the class token, if any, first.
+        states: hidden states 0 to the last of the tower, each (B, T, width), with the class token, if any, first.
         context: (B, width).
-        semantic_projected: 4 of (B, channels[i], h, w), from states 12, 9, 6, 3.
-        structural_projected: 3 of (B, channels[i], h, w), from states 2, 1, 0.
-        semantic_decoder: 4 of (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
+        semantic_projected: for each semantic state (B, channels[i], h, w).
+        structural_projected: for each structural state (B, channels[i], h, w).
+        semantic_decoder: for each semantic state (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
+        structural_decoder: for each structural state (B, channels[i], h * 2^(i+1), w * 2^(i+1)).
         grid: h and w.
         joint: features in CLIP's joint space; None if the model has no projection to it.
     """
@@ -76,6 +80,7 @@ class SpaceClipFeatures(NamedTuple):
     semantic_projected: tuple[Tensor, ...]
     structural_projected: tuple[Tensor, ...]
     semantic_decoder: tuple[Tensor, ...]
+    structural_decoder: tuple[Tensor, ...]
     grid: tuple[int, int]
     joint: JointFeatures | None = None
 
@@ -87,12 +92,22 @@ class SpaceClip(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        """Build the whole model with random weights."""
+        """Build the whole model with random weights.
+
+        Raises:
+            ConfigError: ``config.encoder.tower`` still names a tower instead of its settings.
+        """
         super().__init__()
+        if config.encoder.tower:
+            raise ConfigError(
+                "model.encoder.tower",
+                f"{config.encoder.tower} stands for settings that were not filled in",
+                "read them with space_clip_ros.model.towers.with_tower first",
+            )
         self.config = config
         channels = config.decoder.channels
         self.encoder = Encoder(config.encoder, config.language)
-        self.decoder = Decoder(config.encoder.width, self.encoder.prefix_tokens, config.decoder)
+        self.decoder = Decoder(config.encoder.width, config.encoder.layers, self.encoder.prefix_tokens, config.decoder)
         head = config.decoder.head
         self.depth_head = DepthHead(channels[-1], channels[-1] // 2, kernel_size=3, kind=head)
         coarse = channels[:-1] if config.decoder.auxiliary_heads else ()
@@ -124,7 +139,11 @@ class SpaceClip(nn.Module):
         )
 
     def forward(
-        self, images: Tensor, output_size: tuple[int, int] | None = None, auxiliary: bool = True
+        self,
+        images: Tensor,
+        output_size: tuple[int, int] | None = None,
+        auxiliary: bool = True,
+        return_intermediates: bool = False,
     ) -> SpaceClipOutput:
         """Estimate metric depth.
 
@@ -133,6 +152,7 @@ class SpaceClip(nn.Module):
                 the patch size.
             output_size: height and width of the depth; None for the images' size.
             auxiliary: whether to run the auxiliary heads too, if the model has them. Inference passes False.
+            return_intermediates: whether to return :meth:`intermediates` too.
 
         Raises:
             InputError: the images' shape or dtype does not fit.
@@ -143,7 +163,33 @@ class SpaceClip(nn.Module):
         heads = zip(self.auxiliary_heads, features.semantic_decoder, strict=False) if auxiliary else ()
         coarse = tuple(resize_bilinear(head(feature), size) for head, feature in heads)
         embedding, dense = self._language_features(images, features)
-        return SpaceClipOutput(depth, coarse, features.context, self._laplace_scale(features), embedding, dense)
+        named = self.intermediates(features, images) if return_intermediates else None
+        scale = self._laplace_scale(features)
+        return SpaceClipOutput(depth, coarse, features.context, scale, embedding, dense, named)
+
+    def intermediates(self, features: SpaceClipFeatures, images: Tensor) -> dict[str, Any]:
+        """Return intermediate features by the names that the reference implementation gives them.
+
+        Args:
+            features: of :meth:`features`.
+            images: (B, 3, h, w) that they were computed from.
+
+        Returns:
+            ``pooler_output``, a tensor; ``semantic_projected``, ``structural_projected``, ``semantic_decoder`` and
+            ``structural_decoder``, tuples of maps as in :class:`SpaceClipFeatures`; ``patch_grid_hw``, the patch
+            grid's height and width; ``semantic_layer_indices`` and ``structural_layer_indices``, the states read.
+        """
+        patch = self.config.encoder.patch_size
+        return {
+            "pooler_output": features.context,
+            "semantic_projected": features.semantic_projected,
+            "structural_projected": features.structural_projected,
+            "semantic_decoder": features.semantic_decoder,
+            "structural_decoder": features.structural_decoder,
+            "patch_grid_hw": (int(images.shape[-2]) // patch, int(images.shape[-1]) // patch),
+            "semantic_layer_indices": self.decoder.semantic_states,
+            "structural_layer_indices": self.decoder.structural_states,
+        }
 
     def _language_features(self, images: Tensor, features: SpaceClipFeatures) -> tuple[Tensor | None, Tensor | None]:
         """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""

@@ -17,7 +17,8 @@ from space_clip_ros.files import write_whole
 
 _LAST_LINES = 12
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PATIENCE_S = {signal.SIGINT: 6.0, signal.SIGTERM: 3.0, signal.SIGKILL: 3.0}
+_INTERRUPTED_S = 6.0
+_ENDED_S = 3.0
 
 
 class ChildError(SpaceClipError):
@@ -106,14 +107,18 @@ class Child:
         text = "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"
         return f"the last lines of {self.log}:\n{text}"
 
-    def stop(self) -> None:
-        """End it and wait until it is gone: first with SIGINT, then with SIGTERM, last with SIGKILL."""
-        for number, patience_s in _PATIENCE_S.items():
+    def stop(self, patience_s: float = _INTERRUPTED_S) -> None:
+        """End it and wait until it is gone: first with SIGINT, then with SIGTERM, last with SIGKILL.
+
+        Args:
+            patience_s: how long it may take to end by itself after SIGINT, seconds.
+        """
+        for number, seconds in ((signal.SIGINT, patience_s), (signal.SIGTERM, _ENDED_S), (signal.SIGKILL, _ENDED_S)):
             if not self.running:
                 return
             self._process.send_signal(number)
             try:
-                self._process.wait(patience_s)
+                self._process.wait(seconds)
             except subprocess.TimeoutExpired:
                 continue
 

@@ -1,10 +1,12 @@
-"""Records a run's steps and evaluations as tables, TensorBoard files and pictures."""
+"""Records a run's steps and evaluations as tables and pictures, for TensorBoard and for Weights & Biases."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from space_clip_ros import settings
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.uncertainty import UNCERTAINTY_METRICS
 from space_clip_ros.geometry.image_file import write_rgb
@@ -12,7 +14,8 @@ from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.tables import Table
 from space_clip_ros.training.tensorboard import TensorBoardWriter
 from space_clip_ros.training.validation import LABEL_ERROR, Validation
-from space_clip_ros.training_config import RunConfig
+from space_clip_ros.training.wandb_log import WandbWriter
+from space_clip_ros.training_config import TrainingConfig
 
 _TERMS = (
     *("silog", "ssim", "gradient", "log_l1", "bands", "log_gradient"),
@@ -28,17 +31,24 @@ class Journal:
 
     Args:
         path: the run's folder.
-        config: which files to write, and how often.
+        config: which files to write, and how often; Weights & Biases keeps all of it.
         step: steps taken before this session; later rows of an earlier session are dropped.
         writing: whether this process writes; False on all processes but the first.
     """
 
-    def __init__(self, path: Path, config: RunConfig, step: int, writing: bool) -> None:
-        """Open the tables."""
+    def __init__(self, path: Path, config: TrainingConfig, step: int, writing: bool) -> None:
+        """Open the tables and logs.
+
+        Raises:
+            ConfigError: Weights & Biases is wanted, but cannot be used.
+        """
         self._path = path
-        self._every = config.log_steps
+        self._every = config.run.log_steps
         self._writing = writing
-        self._tensorboard = TensorBoardWriter(path / "tensorboard", config.tensorboard and writing, step)
+        self._logs = (
+            TensorBoardWriter(path / "tensorboard", config.run.tensorboard and writing, step),
+            WandbWriter(path, config.run.wandb if writing else "", settings.to_dict(config)),
+        )
         if writing:
             self._steps = Table(path / "steps.csv", _STEP_COLUMNS, step)
             self._evaluations = Table(path / "evaluations.csv", _EVALUATION_COLUMNS, step)
@@ -56,7 +66,7 @@ class Journal:
         if self._writing and step % self._every == 0:
             values = {"lr": lr, **result.losses, "grad_norm": result.grad_norm, "samples_per_s": self._rate}
             self._steps.add({"step": step, "epoch": epoch, "skipped": self.skipped, **values})
-            self._tensorboard.scalars({f"train/{name}": value for name, value in values.items()}, step)
+            self._log({f"train/{name}": value for name, value in values.items()}, step)
         return self._rate
 
     def evaluation(self, step: int, epoch: int, validation: Validation) -> None:
@@ -64,13 +74,19 @@ class Journal:
         if self._writing:
             for weights, metrics in validation.metrics.items():
                 self._evaluations.add({"step": step, "epoch": epoch, "weights": weights, **metrics})
-                self._tensorboard.scalars({f"{weights}/{name}": value for name, value in metrics.items()}, step)
+                self._log({f"{weights}/{name}": value for name, value in metrics.items()}, step)
             for index, picture in enumerate(validation.pictures):
                 write_rgb(self._path / "pictures" / f"epoch_{epoch:04d}_{index}.jpg", picture)
-            self._tensorboard.pictures("validation", validation.pictures, step)
+            for log in self._logs:
+                log.pictures("validation", validation.pictures, step)
         # The time of the evaluation must not count as the next step's.
         self._time = time.monotonic()
 
     def close(self) -> None:
         """Write buffered events."""
-        self._tensorboard.close()
+        for log in self._logs:
+            log.close()
+
+    def _log(self, values: Mapping[str, float], step: int) -> None:
+        for log in self._logs:
+            log.scalars(values, step)

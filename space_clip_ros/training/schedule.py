@@ -1,14 +1,41 @@
-"""The learning-rate schedule: linear warm-up, then half a cosine."""
+"""The learning-rate schedules: warm-up and half a cosine over steps, or a cosine or a staircase over epochs."""
 
 from __future__ import annotations
 
 import math
 
 from space_clip_ros.errors import InputError
+from space_clip_ros.training_config import OptimizerConfig
+
+
+def scheduled_rate(config: OptimizerConfig, step: int, steps_per_epoch: int) -> float:
+    """Return the learning rate of step ``step`` (the first is 0) by the schedule of ``config``.
+
+    Like the reference implementation's, ``cosine`` and ``step`` keep one rate through an epoch and have no warm-up:
+    those of PyTorch's ``CosineAnnealingLR`` (over all epochs, down to ``final_lr``) and ``StepLR``, stepped once an
+    epoch.
+
+    Args:
+        config: rates and schedule.
+        step: number of optimiser steps taken before this one.
+        steps_per_epoch: steps of one epoch.
+
+    Raises:
+        InputError: the run has no steps.
+    """
+    total = steps_per_epoch * config.epochs
+    if config.schedule == "warmup_cosine":
+        return learning_rate(step, total, config.lr, config.final_lr, int(total * config.warmup))
+    if total < 1:
+        raise InputError("a schedule needs at least one step")
+    epoch = step // steps_per_epoch
+    if config.schedule == "step":
+        return config.lr * config.step_factor ** (epoch // config.step_epochs)
+    return learning_rate(epoch, config.epochs, config.lr, config.final_lr, 0)
 
 
 def learning_rate(step: int, total_steps: int, peak: float, final: float, warmup_steps: int) -> float:
-    """Return the learning rate of step ``step`` (the first is 0).
+    """Return the rate of step ``step`` (the first is 0): linear warm-up, then half a cosine.
 
     Args:
         step: number of optimiser steps taken before this one.

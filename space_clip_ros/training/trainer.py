@@ -20,7 +20,7 @@ from space_clip_ros.training.console import Bar, Console, SilentConsole
 from space_clip_ros.training.journal import Journal
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.run_folder import RunFolder
-from space_clip_ros.training.schedule import learning_rate
+from space_clip_ros.training.schedule import scheduled_rate
 from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.validation import EMA, Validation, best_criterion
 from space_clip_ros.training_config import TrainingConfig
@@ -92,7 +92,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._steps_per_epoch = setup.sampler.steps_per_epoch
         self._total = self._steps_per_epoch * config.optimizer.epochs
-        self._journal = Journal(folder.path, config.run, self._step, writing=processes.first)
+        self._journal = Journal(folder.path, config, self._step, writing=processes.first)
 
     def fit(self) -> Outcome:
         """Take the remaining steps."""
@@ -101,7 +101,7 @@ class Trainer:
         with _catch_stop_signals() as stop_requested, self._console.bar(self._total - self._step, "training") as bar:
             for step, batch in zip(count(self._step), self._setup.loader):
                 self._seed(step)
-                lr = self._lr(step)
+                lr = scheduled_rate(self._config.optimizer, step, self._steps_per_epoch)
                 result = self._setup.stepper.take(batch, lr)
                 self._step = step + 1
                 self._report(result, lr, bar)
@@ -121,11 +121,6 @@ class Trainer:
             self._best,
             self._processes.first,
         )
-
-    def _lr(self, step: int) -> float:
-        optimizer = self._config.optimizer
-        warmup = int(self._total * optimizer.warmup)
-        return learning_rate(step, self._total, optimizer.lr, optimizer.final_lr, warmup)
 
     def _seed(self, step: int) -> None:
         """Make dropout depend on the step only, so that a resumed run gives the same weights as an unbroken one."""

@@ -9,6 +9,7 @@ from space_clip_ros.data.augmentation import (
     random_crop,
     splice,
     warp_depth,
+    without_nyu_border,
     without_occluded,
 )
 from space_clip_ros.data.color_augmentation import borrow_spectrum
@@ -185,6 +186,42 @@ def test_the_same_generator_gives_the_same_frame():
 def test_a_frame_smaller_than_the_crop():
     with pytest.raises(InputError, match=r"60 x 40 pixels cannot give a crop of 704 x 352"):
         augment(frame(), AugmentationConfig(), np.random.default_rng(0))
+
+
+def nyu_frame() -> RgbdFrame:
+    """A picture of NYU's size whose depth says where each pixel came from."""
+    rows, columns = np.mgrid[:480, :640]
+    image = np.stack([columns // 4, rows // 4, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+    return RgbdFrame(image, (1.0 + rows * 1000 + columns).astype(np.float32))
+
+
+def test_nyus_border_is_cut_off_where_the_reference_cuts_it():
+    cut = without_nyu_border(nyu_frame())
+    # The reference's box: left 45, top 41, right 608, bottom 472.
+    assert cut.image.shape == (431, 563, 3) and cut.depth.shape == (431, 563)
+    assert cut.depth[0, 0] == 1.0 + 41 * 1000 + 45 and cut.depth[-1, -1] == 1.0 + 471 * 1000 + 607
+    part = augment(nyu_frame(), config(do_nyu_crop=True, crop=[416, 544]), np.random.default_rng(0))
+    rows, columns = np.divmod(part.depth - 1.0, 1000)
+    assert part.depth.shape == (416, 544)
+    assert rows.min() >= 41 and rows.max() <= 471 and columns.min() >= 45 and columns.max() <= 607
+
+
+def test_without_the_border_a_larger_crop_stretches_the_whole_picture():
+    whole = augment(nyu_frame(), config(do_nyu_crop=True, crop=[480, 640]), np.random.default_rng(0))
+    assert whole.image.shape == (480, 640, 3) and whole.depth.shape == (480, 640)
+    rows, columns = np.divmod(whole.depth - 1.0, 1000)
+    # The nearest source pixel of each pixel's centre, as a nearest resize takes it.
+    inside = 41 + (np.arange(480) + 0.5) * 431 / 480 - 0.5
+    np.testing.assert_allclose(rows[:, 320], inside, atol=0.51)
+    inside = 45 + (np.arange(640) + 0.5) * 563 / 640 - 0.5
+    np.testing.assert_allclose(columns[240], inside, atol=0.51)
+    flipped = augment(nyu_frame(), config(do_nyu_crop=True, crop=[480, 640], flip=1.0), np.random.default_rng(0))
+    assert flipped.depth[240, 0] == pytest.approx(whole.depth[240, -1], abs=1.1)
+
+
+def test_pictures_of_another_size_have_no_nyu_border():
+    with pytest.raises(InputError, match=r"60 x 40 pixels has no NYU border; set augmentation.do_nyu_crop to false"):
+        augment(frame(), config(do_nyu_crop=True), np.random.default_rng(0))
 
 
 def test_a_splice_takes_image_and_depth_of_each_side_from_one_frame():

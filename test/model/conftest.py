@@ -69,6 +69,37 @@ def read_reference(folder: Path, name: str) -> Reference:
         return Reference(checkpoint, encoder, dict(numbers), load_checkpoint(checkpoint, encoder=encoder))
 
 
+@dataclass(frozen=True)
+class Switched:
+    """A model that the reference implementation made with other switches: its files and settings, by its names."""
+
+    checkpoint: Path
+    encoder: dict[str, Any]
+    decoder: dict[str, Any]
+    numbers: dict[str, npt.NDArray[np.float32]]
+
+
+@pytest.fixture(scope="session", params=["switch_no_film", "switch_indices"])
+def switched(request: pytest.FixtureRequest, reference_dir: Path) -> Switched:
+    return read_switched(reference_dir, request.param)
+
+
+@pytest.fixture(scope="session")
+def other_states(reference_dir: Path) -> Switched:
+    return read_switched(reference_dir, "switch_indices")
+
+
+@pytest.fixture(scope="session")
+def without_film(reference_dir: Path) -> Switched:
+    return read_switched(reference_dir, "switch_no_film")
+
+
+def read_switched(folder: Path, name: str) -> Switched:
+    settings = json.loads((folder / "configs.json").read_text())[name]
+    with np.load(folder / f"{name}_io.npz") as numbers:
+        return Switched(folder / f"{name}_checkpoint.pt", settings["encoder"], settings["decoder"], dict(numbers))
+
+
 @pytest.fixture(params=["clip", "siglip"])
 def encoder_config(request: pytest.FixtureRequest) -> EncoderConfig:
     family = SIGLIP if request.param == "siglip" else {}

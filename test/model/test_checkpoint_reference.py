@@ -206,3 +206,79 @@ def test_what_is_no_pickle_names_no_class(tmp_path: Path) -> None:
     (tmp_path / "page.pt").write_bytes(b"<!DOCTYPE html><html>404</html>")
     with pytest.raises(ModelError, match=r"page\.pt: is not a checkpoint that PyTorch wrote"):
         load_checkpoint(tmp_path / "page.pt")
+
+
+def test_decoder_settings_by_the_references_own_names(switched: Any) -> None:
+    loaded = load_checkpoint(switched.checkpoint, switched.encoder, switched.decoder)
+    assert loaded.config.states == (
+        tuple(switched.decoder["main_path_indices"]),
+        tuple(switched.decoder["structural_path_indices"]),
+    )
+    assert bool(loaded.decoder.film) == switched.decoder["use_film"]
+
+
+def test_states_left_out_are_the_references_own_whatever_the_depth(
+    clip_reference: Any, reference_state: State, tmp_path: Path
+) -> None:
+    """In a deeper tower, the states that an empty setting stands for would be others."""
+    assert clip_reference.model.config.decoder.semantic_states == ()
+    layer = "clip_vision_model.encoder.layers."
+    for name in [name for name in reference_state if name.startswith(f"{layer}11.")]:
+        for deeper in (12, 13, 14, 15):
+            reference_state[name.replace(f"{layer}11.", f"{layer}{deeper}.")] = reference_state[name]
+    path = save_torch({"model": reference_state}, tmp_path)
+    deep = load_checkpoint(path, {**clip_reference.encoder, "layers": 16})
+    assert deep.config.states == ((12, 9, 6, 3), (2, 1, 0))
+    save_checkpoint(deep, tmp_path / "ours.safetensors")
+    assert load_checkpoint(tmp_path / "ours.safetensors").config == deep.config
+
+
+def without(state: State, *prefixes: str) -> State:
+    return {name: tensor for name, tensor in state.items() if not name.startswith(prefixes)}
+
+
+def test_a_checkpoint_without_a_structural_pathway(other_states: Any, tmp_path: Path) -> None:
+    """The blocks' first convolutions then see no edges, and their gates for them are missing."""
+    state = without(torch.load(other_states.checkpoint, weights_only=True)["model"], "structural_")
+    for index, count in enumerate(other_states.decoder["decoder_channels"]):
+        fused = f"main_decoder_blocks.{index}.fusion_conv.0.weight"
+        state[fused] = state[fused][:, : 2 * count]
+        state = without(state, f"main_decoder_blocks.{index}.skip_struct_gate.")
+    path = save_torch({"model": state}, tmp_path)
+    settings = {**other_states.decoder, "use_structural_pathway": False}
+    model = load_checkpoint(path, other_states.encoder, settings)
+    assert not model.config.decoder.use_structural_pathway
+    assert model.config.states == ((11, 8, 5, 2), ())
+    with torch.inference_mode():
+        out = model(torch.from_numpy(other_states.numbers["input"]), return_intermediates=True)
+    assert out.depth.isfinite().all() and out.intermediates["structural_decoder"] == ()
+
+
+@pytest.mark.parametrize(
+    ("decoder", "said"),
+    [
+        ({"semantic_states": [11, 8, 5]}, "decoder: semantic_states: must be empty or 4"),
+        ({"structural_states": [4, 3]}, r"has 3 structural path projections, and decoder\.structural_states \[4, 3\]"),
+        ({"semantic_states": [13, 8, 5, 2]}, r"a tower of 12 layers has no such state, got \[13, 8, 5, 2\]"),
+        ({"channels": [24, 16, 12, 10]}, r"its tensors say \(24, 16, 12, 8\)"),
+        ({"use_film": False}, "decoder.use_film is False, its tensors say True"),
+        ({"main_indices": [11]}, "decoder: main_indices: no such setting"),
+    ],
+)
+def test_decoder_settings_that_do_not_fit(other_states: Any, decoder: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        load_checkpoint(other_states.checkpoint, other_states.encoder, decoder)
+
+
+def test_our_files_must_agree_with_decoder_settings(other_states: Any, tmp_path: Path) -> None:
+    model = load_checkpoint(other_states.checkpoint, other_states.encoder, other_states.decoder)
+    save_checkpoint(model, tmp_path / "ours.safetensors")
+    agreeing = {"semantic_states": (11, 8, 5, 2), "structural_states": [4, 3, 1]}
+    assert same_tensors(load_checkpoint(tmp_path / "ours.safetensors", decoder=agreeing), model)
+    with pytest.raises(ModelError, match=r"its decoder settings, and .*semantic_states is \[11, 8, 5, 2\], not \[12"):
+        load_checkpoint(tmp_path / "ours.safetensors", decoder={"semantic_states": [12, 9, 6, 3]})
+
+
+def test_a_file_that_names_a_tower(clip_reference: Any) -> None:
+    with pytest.raises(ModelError, match=r"position_embedding\.weight is \[17, 64\], must be \[257, 1024\]"):
+        load_checkpoint(clip_reference.checkpoint, {"tower": "ViT-L-14-quickgelu"})

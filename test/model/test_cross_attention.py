@@ -101,6 +101,6 @@ def test_files_keep_it_strictly(config: ModelConfig, images: torch.Tensor, tmp_p
 
 def test_heads_that_do_not_fit() -> None:
     wrong = {"channels": [256, 128, 66, 32], "fusion": "cross_attention"}
-    with pytest.raises(ConfigError, match="attention_heads: must divide the first three of channels"):
+    with pytest.raises(ConfigError, match="attention_heads: must divide the first 3 of channels"):
         parse(DecoderConfig, wrong)
     assert parse(DecoderConfig, {**wrong, "fusion": "gates"}).attention_heads == 4

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from space_clip_ros.model import predict_flip_averaged
+from space_clip_ros.model import load_checkpoint, predict_flip_averaged
 
 TOLERANCE = 1e-4
 MILLIMETRE = 1e-3
@@ -56,3 +56,36 @@ def test_every_intermediate(reference: Any) -> None:
         assert len(maps) == count
         for index, ours in enumerate(maps):
             check(ours, reference.numbers[f"{kind}{index}"], f"{kind}{index}")
+
+
+def test_the_references_other_switches(switched: Any) -> None:
+    decoder = {
+        "semantic_states": switched.decoder["main_path_indices"],
+        "structural_states": switched.decoder["structural_path_indices"],
+    }
+    model = load_checkpoint(switched.checkpoint, encoder=switched.encoder, decoder=decoder)
+    assert model.config.decoder.use_film == switched.decoder["use_film"]
+    with torch.inference_mode():
+        out = model(torch.from_numpy(switched.numbers["input"]), output_size=(88, 176))
+    for name, ours in (("depth", out.depth), *((f"aux{index}", depth) for index, depth in enumerate(out.auxiliary))):
+        theirs = switched.numbers[name]
+        assert np.abs(ours.numpy() - theirs).max() <= 1e-5 * switched.numbers["depth"].std(), name
+
+
+def test_intermediates_by_the_references_names(reference: Any) -> None:
+    with torch.inference_mode():
+        out = reference.model(reference.images, auxiliary=False, return_intermediates=True)
+        plain = reference.model(reference.images, auxiliary=False)
+    named = out.intermediates
+    assert torch.equal(out.depth, plain.depth) and plain.intermediates is None
+    check(named["pooler_output"], reference.numbers["pooled"], "pooled")
+    for kind, count in (("semantic_projected", 4), ("structural_projected", 3), ("semantic_decoder", 4)):
+        assert len(named[kind]) == count
+        for index, ours in enumerate(named[kind]):
+            check(ours, reference.numbers[f"{kind}{index}"], f"{kind}{index}")
+    rows, columns = (size // 16 for size in reference.images.shape[-2:])
+    assert named["patch_grid_hw"] == (rows, columns)
+    assert named["semantic_layer_indices"] == (12, 9, 6, 3)
+    assert named["structural_layer_indices"] == (2, 1, 0)
+    sizes = [tuple(feature.shape[-2:]) for feature in named["structural_decoder"]]
+    assert sizes == [(rows * 2, columns * 2), (rows * 4, columns * 4), (rows * 8, columns * 8)]

@@ -28,7 +28,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         metavar="SETTINGS.json",
         help="encoder settings (kind, width, layers, heads, mlp_ratio, patch_size, image_size, activation, "
-        "layer_norm_eps), which the reference's files do not carry; default ViT-B/16",
+        "layer_norm_eps, or tower: open_clip's name of a model), which the reference's files do not carry; default "
+        "ViT-B/16",
+    )
+    parser.add_argument(
+        "--decoder",
+        type=Path,
+        metavar="SETTINGS.json",
+        help="decoder settings that the reference's files do not carry: semantic_states and structural_states, or "
+        "main_path_indices and structural_path_indices; default the reference's own",
     )
     parser.add_argument(
         "--weights",
@@ -48,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Convert the checkpoint, read the result back, compare the two, and print the outcome.
 
     Raises:
-        ConfigError: the file of encoder settings cannot be used.
+        ConfigError: a file of settings cannot be used.
         ModelError: the checkpoint cannot be read, or the result cannot be written or differs when read back.
     """
     if args.out.suffix != ".safetensors":
@@ -59,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.model import load_checkpoint, save_checkpoint
     from space_clip_ros.model.checkpoint import round_to_half, verify_checkpoint
 
-    model = load_checkpoint(args.checkpoint, _encoder_settings(args.encoder), weights=args.weights)
+    encoder, decoder = (_settings(file, part) for file, part in ((args.encoder, "encoder"), (args.decoder, "decoder")))
+    model = load_checkpoint(args.checkpoint, encoder, decoder, weights=args.weights)
     if args.half:
         round_to_half(model)
     notes = {"source": args.checkpoint.name, "source_sha256": file_sha256(args.checkpoint), "weights": args.weights}
@@ -70,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _encoder_settings(path: Path | None) -> dict[str, Any] | None:
+def _settings(path: Path | None, part: str) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
@@ -79,8 +88,8 @@ def _encoder_settings(path: Path | None) -> dict[str, Any] | None:
         raise ConfigError(path, f"cannot be read ({error.strerror})", "give a JSON file of settings") from error
     except ValueError as error:
         raise ConfigError(path, f"is not valid JSON ({error})") from error
-    if isinstance(values, dict) and "encoder" in values:
-        values = values["encoder"]
+    if isinstance(values, dict) and part in values:
+        values = values[part]
     if not isinstance(values, dict):
-        raise ConfigError(path, f"must hold a mapping of encoder settings, not a {type(values).__name__}")
+        raise ConfigError(path, f"must hold a mapping of {part} settings, not a {type(values).__name__}")
     return values

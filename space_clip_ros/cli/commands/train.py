@@ -39,11 +39,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SpaceClipError: the settings, the data or a checkpoint cannot be used.
     """
-    from space_clip_ros.settings import load
+    from space_clip_ros.training.configuration import load_training
     from space_clip_ros.training.trainer import train
-    from space_clip_ros.training_config import TrainingConfig
 
-    config = load(TrainingConfig, args.config, args.overrides)
+    config = load_training(args.config, args.overrides)
     outcome = train(config, _Console(), args.resume)
     if outcome.first:
         say(_summary(outcome, args))

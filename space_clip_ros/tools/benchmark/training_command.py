@@ -19,13 +19,12 @@ def measure(settings: Sequence[str], steps: int) -> dict[str, Any]:
     Raises:
         SpaceClipError: settings, data or device cannot be used, or a process failed.
     """
-    from space_clip_ros.settings import load
     from space_clip_ros.tools.benchmark.report import opening
     from space_clip_ros.tools.benchmark.training import SIDES, measure_training
     from space_clip_ros.tools.benchmark.training_report import training_summary
-    from space_clip_ros.training_config import TrainingConfig
+    from space_clip_ros.training.configuration import load_training
 
-    config = load(TrainingConfig, settings[0], settings[1:])
+    config = load_training(settings[0], settings[1:])
     result = opening()
     with ending_on_sigterm(), progress_bar(steps * len(SIDES), "training") as bar:
         result["training"] = measure_training(config, steps, bar.update)

@@ -32,6 +32,7 @@ _WATCHER_S = 20.0
 _STRAGGLERS_S = 3.0
 _RECENT = 50
 _REPORT_S = 5.0
+_RECORDER_S = 60.0
 _TICK_S = 0.1
 _ASKED_FOR = ("car", "person")
 
@@ -98,8 +99,12 @@ class DemoRun:
         player = self._children.start(playing.module, playing.parameters, playing.arguments, playing.remaps)
         self._watch(player, *recorders)
         self._terminal.clear()
-        for child in (*recorders, evaluator, node):
+        for recorder in recorders:
+            # It has the lowest priority: on a busy machine it still has to write what it holds.
+            recorder.stop(_RECORDER_S)
+        for child in (evaluator, node):
             child.stop()
+        for child in (*recorders, evaluator, node):
             child.check(may_end=True)
         arrivals, values = self._subscriber.arrivals, self._subscriber.values(DepthValues)
         return summarize(arrivals, self._sent(), values, json.loads(evaluation.read_text(encoding="utf-8")), about)

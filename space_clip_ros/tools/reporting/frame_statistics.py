@@ -137,7 +137,8 @@ def gather_statistics(
     """
     listener = _Listener(topics)
     average, places = MetricAverage(*limits), ErrorsByPlace(*limits)
-    frames, uncertainties = [], []
+    frames: list[FrameStatistics] = []
+    uncertainties: list[FrameUncertainty] = []
     # Of images only their arrival matters here, so they are not decoded.
     needed, also = replace(topics, image="", scan=""), (topics.image, topics.diagnostics)
     for frame in read_frames(bag, needed, on_message=listener, also=also):

@@ -50,7 +50,8 @@ def colored_uncertainty(share: NDArray[np.float32]) -> Rgb:
 
 def uncertainty_ramp(steps: int) -> Rgb:
     """Return the colours from sure to unsure, (steps, 3) uint8 RGB."""
-    return colored_uncertainty(np.geomspace(SURE, UNSURE, steps, dtype=np.float32)[None])[0]
+    (row,) = colored_uncertainty(np.geomspace(SURE, UNSURE, steps, dtype=np.float32)[None])
+    return np.asarray(row, np.uint8)
 
 
 def uncertainty_ticks() -> Sequence[tuple[float, str]]:

@@ -47,6 +47,17 @@ def test_the_result_gives_the_references_depth(
         np.testing.assert_allclose(depth.numpy(), numbers["depth"], rtol=1e-4)
 
 
+def test_a_checkpoint_with_other_states(reference_dir: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps(json.loads((reference_dir / "configs.json").read_text())["switch_indices"]))
+    out = tmp_path / "ours.safetensors"
+    checkpoint = reference_dir / "switch_indices_checkpoint.pt"
+    assert run(checkpoint, "--out", out, "--encoder", settings, "--decoder", settings) == 0
+    with np.load(reference_dir / "switch_indices_io.npz") as numbers, torch.inference_mode():
+        depth = load_checkpoint(out)(torch.from_numpy(numbers["input"]), output_size=(88, 176)).depth
+        np.testing.assert_allclose(depth.numpy(), numbers["depth"], rtol=1e-4)
+
+
 def test_the_source_is_recorded_in_the_file(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
     run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", encoder)
     metadata = read_metadata(tmp_path / "ours.safetensors")

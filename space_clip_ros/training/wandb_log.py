@@ -1,0 +1,88 @@
+"""Logs a run to Weights & Biases; the only file that imports the wandb package."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_clip_ros.errors import ConfigError
+from space_clip_ros.files import write_whole
+
+_STEP = "step"
+_IDENTITY = "wandb_id"
+
+
+class WandbWriter:
+    """Writes scalars and pictures of one run; writes nothing without a project.
+
+    Args:
+        folder: the run's folder: its name is the run's name, and the log is kept in it. A resumed run goes on in the
+            same log.
+        project: name of the project; empty to write nothing.
+        settings: of the run, kept with it.
+
+    Raises:
+        ConfigError: the wandb package is missing, or cannot start a log (nobody is logged in, for example).
+    """
+
+    def __init__(self, folder: Path, project: str, settings: Mapping[str, Any]) -> None:
+        """Start or resume the log."""
+        self._run: Any = _start(folder, project, settings) if project else None
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Write numbers by name."""
+        if self._run is not None:
+            self._run.log({_STEP: step, **values})
+
+    def pictures(self, name: str, pictures: Sequence[NDArray[np.uint8]], step: int) -> None:
+        """Write (H, W, 3) uint8 RGB pictures."""
+        if self._run is not None and pictures:
+            import wandb
+
+            self._run.log({_STEP: step, name: [wandb.Image(picture) for picture in pictures]})
+
+    def close(self) -> None:
+        """Write what is buffered."""
+        if self._run is not None:
+            self._run.finish()
+
+
+def _start(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise ConfigError(
+            "run.wandb", "needs the wandb package", "pip install 'space_clip_ros[wandb]', or leave run.wandb empty"
+        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        run: Any = wandb.init(
+            project=project,
+            name=folder.name,
+            id=_identity(folder),
+            resume="allow",
+            dir=folder,
+            config=dict(settings),
+            settings=wandb.Settings(console="off"),  # it would take progress bars for lines of a log
+        )
+    except (wandb.Error, OSError) as error:
+        raise ConfigError(
+            "run.wandb", f"the log cannot be started ({error})", "log in with 'wandb login', or set WANDB_MODE=offline"
+        ) from error
+    # Curves over optimiser steps, so that rows of a resumed run that come again are no error.
+    run.define_metric(_STEP)
+    run.define_metric("*", step_metric=_STEP)
+    return run
+
+
+def _identity(folder: Path) -> str:
+    """Return the log's identity, which a resumed run finds in its folder."""
+    file = folder / _IDENTITY
+    if not file.exists():
+        write_whole(file, f"{secrets.token_hex(4)}\n".encode())
+    return file.read_text(encoding="utf-8").strip()
