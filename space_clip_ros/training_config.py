@@ -13,6 +13,13 @@ from space_clip_ros.config import ModelConfig
 from space_clip_ros.settings import find_problems, group, parse, setting
 
 SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames")
+PUBLISHED_LISTS = {
+    "eigen_train": "kitti_list",
+    "eigen_test": "kitti_list",
+    "nyu_train": "nyu_list",
+    "nyu_test": "nyu_list",
+}
+"""The published lists of frames that the package knows, and the kind of source that reads each."""
 PROTOCOLS = ("reference", "standard")
 CROPS = ("none", "garg", "eigen")
 GEOMETRIES = ("reference", "consistent")
@@ -27,7 +34,11 @@ class SourceConfig:
     )
     path: str = setting("", "drive, folder that holds drives or frames at any depth, or root of a list's images")
     depth_path: str = setting("", "root of a list's depth files; empty for the same as path")
-    file_list: str = setting("", "text file with `image depth focal` lines; only for the list kinds")
+    file_list: str = setting(
+        "",
+        "text file with `image depth focal` lines, or a published list by name: eigen_train, eigen_test (also for "
+        "kitti_raw), nyu_train, nyu_test",
+    )
     split: str = setting("all", "Eigen split by its drives", choices=("all", "eigen_train", "eigen_test"))
     frames: tuple[int, ...] = setting(
         (), "first frame and the one after the last, of each drive or of a folder; empty for all"
@@ -53,12 +64,23 @@ class SourceConfig:
         if not self.path:
             yield "path: must be given"
         if self.kind.endswith("_list") and not self.file_list:
-            yield f"file_list: must name a text file for kind {self.kind}"
+            yield f"file_list: must name a text file or a published list for kind {self.kind}"
+        yield from self._file_list_problems()
         if len(self.frames) not in (0, 2) or (self.frames and not 0 <= self.frames[0] < self.frames[1]):
             yield f"frames: must be empty or [first, one after the last], got {list(self.frames)}"
         for name in ("scenes", "without_scenes", "truths"):
             if getattr(self, name) and self.kind != "frames":
                 yield f"{name}: only for kind frames, not {self.kind}"
+
+    def _file_list_problems(self) -> Iterator[str]:
+        reader = PUBLISHED_LISTS.get(self.file_list, "")
+        if self.kind.endswith("_list"):
+            if reader and reader != self.kind:
+                yield f"file_list: {self.file_list} is for kind {reader}, not {self.kind}"
+        elif self.file_list and self.kind == "frames":
+            yield "file_list: not for kind frames"
+        elif self.file_list and reader != "kitti_list":
+            yield f"file_list: must be eigen_train or eigen_test for kind {self.kind}, got {self.file_list!r}"
 
 
 @dataclass(frozen=True)
