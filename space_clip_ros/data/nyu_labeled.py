@@ -21,6 +21,9 @@ from space_clip_ros.geometry.image_file import write_rgb
 FOCAL = 518.8579
 """Focal length of the colour camera in pixels, from the data set's toolbox (Silberman et al., ECCV 2012)."""
 
+TEST_LIST = "nyu_labeled_test.txt"
+"""List of the test frames; it is written last, so where it is, everything has been converted."""
+
 # Outside this window the registered colour pictures are white; in the commonly used test pictures they are black.
 _CONTENT_ROWS, _CONTENT_COLUMNS = slice(7, 474), slice(7, 632)
 
