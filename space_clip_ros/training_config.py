@@ -5,6 +5,7 @@ The defaults are the recipe of SPACE-CLIP (arXiv:2601.17657) on KITTI.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from space_clip_ros.config import ModelConfig
 from space_clip_ros.settings import find_problems, group, parse, setting
 
 SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames")
+_ROW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PUBLISHED_LISTS = {
     "eigen_train": "kitti_list",
     "eigen_test": "kitti_list",
@@ -291,6 +293,42 @@ class TrainingConfig:
         """Yield what does not fit together."""
         if self.train_only == "uncertainty" and not self.model.uncertainty:
             yield "train_only: uncertainty needs model.uncertainty: true"
+
+
+@dataclass(frozen=True)
+class AblationRowConfig:
+    """One row of an ablation: a run that differs from the base by a few settings."""
+
+    name: str = setting("", "name of the row and of its run's folder: letters, digits, dots, dashes and underscores")
+    label: str = setting("", "what the table calls the row; empty for its name")
+    overrides: tuple[str, ...] = setting((), "settings that replace the base's, as key=value")
+
+    def problems(self) -> Iterator[str]:
+        """Yield what cannot be a folder's name."""
+        if not _ROW_NAME.fullmatch(self.name):
+            yield f"name: must be letters, digits, dots, dashes and underscores, got {self.name!r}"
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """A table of training runs that differ from one base by a few settings each."""
+
+    base: str = setting("", "YAML file of training settings that every row starts from, seen from the ablation's file")
+    dir: str = setting("runs/ablation", "folder for the runs, each in a folder of its row's name, and for the table")
+    rows: tuple[dict[str, Any], ...] = setting(
+        (), "the rows, each a group of AblationRowConfig; the first is compared to"
+    )
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if not self.base:
+            yield "base: must name a YAML file of training settings"
+        if not self.rows:
+            yield "rows: must name at least one"
+        for index, values in enumerate(self.rows):
+            yield from (f"rows[{index}]: {problem}" for problem in find_problems(AblationRowConfig, values))
+        names = [values.get("name") for values in self.rows]
+        yield from (f"rows: {name!r} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1)
 
 
 def sources(values: Iterable[Mapping[str, Any]]) -> list[SourceConfig]:

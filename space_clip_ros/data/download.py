@@ -161,7 +161,9 @@ def _fetch_from(
     progress: StepProgress | None,
     pause_s: float,
 ) -> DownloadRecord:
-    expected = file.sha256 or (earlier.sha256 if earlier is not None and earlier.url == url else None)
+    # What such an archive holds is checked instead, and the one before may have been refused for it.
+    same = earlier is not None and earlier.url == url and (earlier.unpacked or not file.holds)
+    expected = file.sha256 or (earlier.sha256 if earlier is not None and same else None)
     try:
         fetched = fetch(url, path, expected, _labelled(progress, file.name), pause_s)
     except ChecksumError as error:

@@ -167,7 +167,7 @@ def test_a_refusing_server_s_mirror_is_taken_and_checked_by_what_it_holds(
 
 
 def test_an_archive_fetched_by_hand_is_taken_unless_it_lacks_frames(site: tuple[Path, str], tmp_path: Path) -> None:
-    _, url = site
+    folder, url = site
     data = zipped({"bathroom/rgb_00045.jpg": b"1", "bathroom/sync_depth_00045.png": b"1"})
     (tmp_path / "sync.zip").write_bytes(data)
     with pytest.raises(DownloadError, match=r"lacks 1306 of 1308 files .* the first: bathroom/rgb_00046\.jpg"):
@@ -176,6 +176,13 @@ def test_an_archive_fetched_by_hand_is_taken_unless_it_lacks_frames(site: tuple[
     record = read_records(tmp_path)["sync.zip"]
     assert record.sha256 == hashlib.sha256(data).hexdigest() and not record.unpacked
     assert not (tmp_path / "sync").exists()
+    # Deleted as the error says, it is fetched again whatever its checksum.
+    (tmp_path / "sync.zip").unlink()
+    other = zipped({"bathroom/rgb_00045.jpg": b"1"})
+    (folder / "nyu.zip").write_bytes(other)
+    with pytest.raises(DownloadError, match="lacks 1307 of 1308 files"):
+        download([frames_of_nyu(f"{url}/quota", f"{url}/nyu.zip")], tmp_path)
+    assert read_records(tmp_path)["sync.zip"].sha256 == hashlib.sha256(other).hexdigest()
 
 
 def test_without_any_server_the_error_says_how_to_fetch_by_hand(site: tuple[Path, str], tmp_path: Path) -> None:
