@@ -29,6 +29,8 @@ def test_the_paper_s_ablations_differ_from_the_kitti_recipe_by_their_names(proje
     rows = {row.name: row for row in (parse(AblationRowConfig, values) for values in ablation.rows)}
     assert list(rows) == ["full", "no_film", "no_structural", "no_film_no_structural", "two_states", "siglip"]
     assert rows["full"].overrides == ()
+    siglip = load(TrainingConfig, file.parent / ablation.base, rows["siglip"].overrides).model
+    assert (siglip.encoder.kind, siglip.mean, siglip.std) == ("siglip", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     assert {*rows["no_film"].overrides, *rows["no_structural"].overrides} == {*rows["no_film_no_structural"].overrides}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +88,9 @@ def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
         DataError: there is no such drive, one cannot be read, or the split of one is not known.
     """
     root = Path(config.path).expanduser()
-    listed = published_frames(config.file_list) if config.file_list else None
     drives = {drive: drive_name(drive) for drive in find_drives(root) if _in_split(drive, config.split)}
-    if listed is not None:
+    listed: Mapping[str, PublishedFrames] = published_frames(config.file_list) if config.file_list else {}
+    if listed:
         drives = {drive: name for drive, name in drives.items() if name in listed}
         missing = listed.keys() - drives.values()
         if drives and missing:
@@ -99,7 +100,7 @@ def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
         raise DataError(root, f"holds no KITTI raw drive (…_sync with image_02) of {what}")
     annotated = config.depth_path or None
     return [
-        KittiRawFrames(KittiDrive(drive, annotated_root=annotated), config, listed and listed[name])
+        KittiRawFrames(KittiDrive(drive, annotated_root=annotated), config, listed.get(name))
         for drive, name in drives.items()
     ]
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from space_clip_ros.data.file_lists import ListedSample, kitti_sample, read_file_list
-from space_clip_ros.data.nyu_labeled import FOCAL
 from space_clip_ros.errors import InputError
 from space_clip_ros.training_config import PUBLISHED_LISTS
+
+NYU_FOCAL = 518.8579
+"""Focal length of NYU's colour camera in pixels, from the data set's toolbox (Silberman et al., ECCV 2012)."""
 
 _TABLES = Path(__file__).with_name("splits")
 
@@ -70,7 +72,7 @@ def read_samples(file_list: Path) -> list[ListedSample]:
 
 
 def _nyu_sample(scene: str, frame: int, line: int) -> ListedSample:
-    return ListedSample(f"{scene}/rgb_{frame:05d}.jpg", f"{scene}/sync_depth_{frame:05d}.png", FOCAL, line)
+    return ListedSample(f"{scene}/rgb_{frame:05d}.jpg", f"{scene}/sync_depth_{frame:05d}.png", NYU_FOCAL, line)
 
 
 def _parse(frames: str) -> PublishedFrames:

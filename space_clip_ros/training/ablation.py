@@ -84,7 +84,7 @@ def load_ablation(path: str | Path, overrides: Sequence[str] = ()) -> Ablation:
 
     Args:
         path: YAML file of an :class:`~space_clip_ros.training_config.AblationConfig`.
-        overrides: ``key=value`` settings that replace those of every row.
+        overrides: ``key=value`` settings that replace the base's; a row's own come after them.
 
     Raises:
         ConfigError: one line for each problem of the file or of a row.
@@ -105,7 +105,7 @@ def load_ablation(path: str | Path, overrides: Sequence[str] = ()) -> Ablation:
 
 def _row(row: AblationRowConfig, base: Path, folder: Path, overrides: Sequence[str]) -> AblationRow:
     config = settings.load(
-        TrainingConfig, base, [*row.overrides, *overrides, f"run.dir={json.dumps(str(folder / row.name))}"]
+        TrainingConfig, base, [*overrides, *row.overrides, f"run.dir={json.dumps(str(folder / row.name))}"]
     )
     if not config.data.validation:
         raise ConfigError("data.validation", "names no source, so there would be nothing to compare")

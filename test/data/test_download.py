@@ -166,6 +166,23 @@ def test_a_refusing_server_s_mirror_is_taken_and_checked_by_what_it_holds(
     assert len(unpacked) == 2 * 654 + 1 and Path("bathroom/sync_depth_00045.png") in unpacked
 
 
+def test_an_interrupted_download_goes_on_at_the_address_that_it_came_from(
+    site: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, url = site
+    (folder / "nyu.zip").write_bytes(zipped({"bathroom/rgb_00045.jpg": b"1"}))
+    source = frames_of_nyu(f"{url}/quota", f"{url}/nyu.zip")
+
+    def interrupt(label: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download([source], tmp_path, progress=interrupt)
+    with pytest.raises(DownloadError, match="lacks 1307 of 1308 files"):
+        download([source], tmp_path)
+    assert RecordingHandler.served == ["/quota", "/nyu.zip"]  # every byte had arrived
+
+
 def test_an_archive_fetched_by_hand_is_taken_unless_it_lacks_frames(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     data = zipped({"bathroom/rgb_00045.jpg": b"1", "bathroom/sync_depth_00045.png": b"1"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,11 @@ def test_a_published_list_reads_as_the_file_of_the_same_lines_does(tmp_path: Pat
 def test_an_unknown_list_is_refused() -> None:
     with pytest.raises(InputError, match="eigen_train, eigen_test, nyu_train, nyu_test, not 'eigen_val'"):
         published_frames("eigen_val")
+
+
+def test_the_tables_are_installed_with_the_package(project_root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "setup.py", "-q", "build", "--build-base", str(tmp_path)]
+    subprocess.run(command, cwd=project_root, check=True, capture_output=True, timeout=120)
+    for name in PUBLISHED_LISTS:
+        (built,) = tmp_path.rglob(f"data/splits/{name}.txt")
+        assert built.read_bytes() == (project_root / "space_clip_ros/data/splits" / built.name).read_bytes()

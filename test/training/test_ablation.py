@@ -101,6 +101,12 @@ def test_a_finished_row_of_other_settings_is_an_error(written, listener) -> None
         run_ablation(load_ablation(path, ["optimizer.lr=0.5"]), listener)
 
 
+def test_a_row_s_own_settings_hold_against_the_command_line_s(written) -> None:
+    base, dropout, _ = load_ablation(written(), ["model.decoder.dropout=0.2", "seed=7"]).rows
+    assert (base.config.model.decoder.dropout, dropout.config.model.decoder.dropout) == (0.2, 0.4)
+    assert base.config.seed == dropout.config.seed == 7
+
+
 def test_every_problem_of_every_row_at_once(written) -> None:
     rows = [
         {"name": "full"},

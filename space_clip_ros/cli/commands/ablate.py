@@ -24,7 +24,9 @@ def add_parser(subparsers: Any) -> None:
         "torchrun --nproc-per-node 4 -m space_clip_ros.cli.main ablate config/paper_ablation.yaml",
     )
     parser.add_argument("config", metavar="CONFIG", help="YAML file with the base's settings and the rows")
-    parser.add_argument("overrides", metavar="key=value", nargs="*", help="training settings that replace every row's")
+    parser.add_argument(
+        "overrides", metavar="key=value", nargs="*", help="settings that replace the base's; a row's own still hold"
+    )
     parser.add_argument("--list", action="store_true", help="check and show the rows without training them")
 
 

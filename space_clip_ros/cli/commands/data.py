@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from space_clip_ros.training_config import PUBLISHED_LISTS
+
 if TYPE_CHECKING:
     from space_clip_ros.data.completeness import SceneCheck, SourceCheck
 
@@ -59,11 +61,17 @@ def run(args: argparse.Namespace) -> int:
     complete = all(check.complete for check in checks)
     wanted, present = sum(check.wanted for check in checks), sum(check.present for check in checks)
     say(f"complete: {wanted} frames" if complete else f"incomplete: {present} of {wanted} frames are there")
+    for name in dict.fromkeys(PUBLISHED_LISTS[check.frames] for check in checks if _lacks_published(check)):
+        say(f"`space_clip download {name.removesuffix('_list')}` fetches them; docs/training.md says where to")
     if args.json:
-        report = {"complete": complete, "wanted": wanted, "present": present}
-        report["sources"] = [check.to_dict() for check in checks]
+        found = [check.to_dict() for check in checks]
+        report = {"complete": complete, "wanted": wanted, "present": present, "sources": found}
         write_whole(args.json, f"{json.dumps(report, indent=1)}\n".encode())
     return 0 if complete else 1
+
+
+def _lacks_published(check: SourceCheck) -> bool:
+    return check.frames in PUBLISHED_LISTS and not check.complete
 
 
 def _lines(check: SourceCheck) -> Iterator[str]:

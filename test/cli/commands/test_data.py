@@ -78,7 +78,7 @@ def test_the_shipped_settings_want_the_published_test_frames(
     assert main(["data", "check", str(project_root / "config" / f"{name}.yaml"), "data.train=[]"]) == 1
     out = capsys.readouterr().out
     assert f"incomplete: 0 of {wanted} frames are there" in out and f"{scene}: 0 of " in out
-    assert "; … and " in out
+    assert "; … and " in out and f"`space_clip download {name}` fetches them" in out
 
 
 def test_settings_without_sources_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
