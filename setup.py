@@ -17,7 +17,7 @@ setup(
     name=NAME,
     version="0.1.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "tools/reporting/page/*", "tools/live/page/*"]},
+    package_data={NAME: ["py.typed", "data/splits/*.txt", "tools/reporting/page/*", "tools/live/page/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -5,6 +5,7 @@ The defaults are the recipe of SPACE-CLIP (arXiv:2601.17657) on KITTI.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,14 @@ from space_clip_ros.config import ModelConfig
 from space_clip_ros.settings import find_problems, group, parse, setting
 
 SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames", "cityscapes")
+_ROW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+PUBLISHED_LISTS = {
+    "eigen_train": "kitti_list",
+    "eigen_test": "kitti_list",
+    "nyu_train": "nyu_list",
+    "nyu_test": "nyu_list",
+}
+"""The published lists of frames that the package knows, and the kind of source that reads each."""
 PROTOCOLS = ("reference", "standard")
 CROPS = ("none", "garg", "eigen")
 GEOMETRIES = ("reference", "consistent")
@@ -31,7 +40,11 @@ class SourceConfig:
     )
     path: str = setting("", "drive, folder that holds drives or frames at any depth, or root of a list's images")
     depth_path: str = setting("", "root of a list's depth files; empty for the same as path")
-    file_list: str = setting("", "text file with `image depth focal` lines; only for the list kinds")
+    file_list: str = setting(
+        "",
+        "text file with `image depth focal` lines, or a published list by name: eigen_train, eigen_test (also for "
+        "kitti_raw), nyu_train, nyu_test",
+    )
     split: str = setting("all", "Eigen split by its drives", choices=("all", "eigen_train", "eigen_test"))
     frames: tuple[int, ...] = setting(
         (), "first frame and the one after the last, of each drive or of a folder; empty for all"
@@ -62,7 +75,8 @@ class SourceConfig:
         if not self.path:
             yield "path: must be given"
         if self.kind.endswith("_list") and not self.file_list:
-            yield f"file_list: must name a text file for kind {self.kind}"
+            yield f"file_list: must name a text file or a published list for kind {self.kind}"
+        yield from self._file_list_problems()
         if len(self.frames) not in (0, 2) or (self.frames and not 0 <= self.frames[0] < self.frames[1]):
             yield f"frames: must be empty or [first, one after the last], got {list(self.frames)}"
         for name in ("scenes", "without_scenes", "truths"):
@@ -70,6 +84,16 @@ class SourceConfig:
                 yield f"{name}: only for kind frames, not {self.kind}"
         if self.labels and self.kind not in ("kitti_raw", "cityscapes"):
             yield f"labels: only for kinds kitti_raw and cityscapes, not {self.kind}"
+
+    def _file_list_problems(self) -> Iterator[str]:
+        reader = PUBLISHED_LISTS.get(self.file_list, "")
+        if self.kind.endswith("_list"):
+            if reader and reader != self.kind:
+                yield f"file_list: {self.file_list} is for kind {reader}, not {self.kind}"
+        elif self.file_list and self.kind == "frames":
+            yield "file_list: not for kind frames"
+        elif self.file_list and reader != "kitti_list":
+            yield f"file_list: must be eigen_train or eigen_test for kind {self.kind}, got {self.file_list!r}"
 
 
 @dataclass(frozen=True)
@@ -312,6 +336,42 @@ class TrainingConfig:
             names = tuple(text.partition("=")[0] for text in values.get("labels", ()))
             if names and vocabulary and names != vocabulary:
                 yield f"data.train[{index}].labels: must name model.language.vocabulary, in its order"
+
+
+@dataclass(frozen=True)
+class AblationRowConfig:
+    """One row of an ablation: a run that differs from the base by a few settings."""
+
+    name: str = setting("", "name of the row and of its run's folder: letters, digits, dots, dashes and underscores")
+    label: str = setting("", "what the table calls the row; empty for its name")
+    overrides: tuple[str, ...] = setting((), "settings that replace the base's, as key=value")
+
+    def problems(self) -> Iterator[str]:
+        """Yield what cannot be a folder's name."""
+        if not _ROW_NAME.fullmatch(self.name):
+            yield f"name: must be letters, digits, dots, dashes and underscores, got {self.name!r}"
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """A table of training runs that differ from one base by a few settings each."""
+
+    base: str = setting("", "YAML file of training settings that every row starts from, seen from the ablation's file")
+    dir: str = setting("runs/ablation", "folder for the runs, each in a folder of its row's name, and for the table")
+    rows: tuple[dict[str, Any], ...] = setting(
+        (), "the rows, each a group of AblationRowConfig; the first is compared to"
+    )
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if not self.base:
+            yield "base: must name a YAML file of training settings"
+        if not self.rows:
+            yield "rows: must name at least one"
+        for index, values in enumerate(self.rows):
+            yield from (f"rows[{index}]: {problem}" for problem in find_problems(AblationRowConfig, values))
+        names = [values.get("name") for values in self.rows]
+        yield from (f"rows: {name!r} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1)
 
 
 def sources(values: Iterable[Mapping[str, Any]]) -> list[SourceConfig]:

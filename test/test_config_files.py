@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from space_clip_ros.config import NodeConfig
+from space_clip_ros.config import DecoderConfig, NodeConfig
 from space_clip_ros.messages.outputs import TOPICS
-from space_clip_ros.settings import parse
+from space_clip_ros.settings import load, parse
+from space_clip_ros.training_config import AblationConfig, AblationRowConfig, TrainingConfig
 
 CYCLONE = "{https://cdds.io/config}"
 
@@ -21,6 +22,27 @@ CYCLONE = "{https://cdds.io/config}"
 def node(project_root: Path) -> NodeConfig:
     file = project_root / "config" / "nav2" / "depth.yaml"
     return parse(NodeConfig, yaml.safe_load(file.read_text(encoding="utf-8"))["/**"]["ros__parameters"])
+
+
+def test_the_paper_s_ablations_differ_from_the_kitti_recipe_by_their_names(project_root: Path) -> None:
+    file = project_root / "config" / "paper_ablation.yaml"
+    ablation = load(AblationConfig, file)
+    assert (file.parent / ablation.base).name == "kitti.yaml"
+    rows = {row.name: row for row in (parse(AblationRowConfig, values) for values in ablation.rows)}
+    assert list(rows) == ["full", "no_film", "no_structural", "no_film_no_structural", "two_states", "siglip"]
+    assert rows["full"].overrides == ()
+    siglip = load(TrainingConfig, file.parent / ablation.base, rows["siglip"].overrides).model
+    assert (siglip.encoder.kind, siglip.mean, siglip.std) == ("siglip", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert {*rows["no_film"].overrides, *rows["no_structural"].overrides} == {*rows["no_film_no_structural"].overrides}
+
+
+@pytest.mark.skipif(not hasattr(DecoderConfig(), "semantic_states"), reason="needs the decoder's switches")
+def test_the_paper_s_ablations_are_settings_that_there_are(project_root: Path) -> None:
+    file = project_root / "config" / "paper_ablation.yaml"
+    ablation = load(AblationConfig, file)
+    for values in ablation.rows:
+        config = load(TrainingConfig, file.parent / ablation.base, values.get("overrides", ()))
+        assert (config.model.encoder.kind == "siglip") == (values["name"] == "siglip")
 
 
 @pytest.fixture

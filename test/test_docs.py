@@ -32,7 +32,7 @@ from space_clip_ros.messages.diagnostics import DepthValues, PlaybackValues
 from space_clip_ros.settings import declared, load, nest, parse
 from space_clip_ros.tools.bags.options import ReplayOptions
 from space_clip_ros.tools.live.options import ViewOptions
-from space_clip_ros.training_config import TrainingConfig
+from space_clip_ros.training_config import AblationConfig, TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -160,6 +160,8 @@ def check_space_clip(words: list[str]) -> None:
     overrides = getattr(options, "overrides", ())
     if getattr(options, "training", None):
         file, *overrides = options.training
+    if options.command == "ablate":  # the rows' own settings: test/test_config_files.py
+        file = str(Path(file).parent / load(AblationConfig, ROOT / file).base)
     if file and (ROOT / file).is_file():
         load(TrainingConfig, ROOT / file, overrides)
 

@@ -6,7 +6,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from space_clip_ros.data.http_download import require_space
@@ -18,12 +18,19 @@ MAX_RATIO = 100
 
 MAX_ENTRIES = 1_000_000
 
+_Entries = list[tuple[zipfile.ZipInfo, PurePosixPath]]
 _ANY_RATIO_BYTES = 16 << 20  # archives that unpack to less may be packed as tightly as they like
 _BLOCK_BYTES = 1 << 20
 
 
 def unpack(
-    archive: Path, folder: Path, skip: tuple[str, ...] = (), progress: Callable[[int, int], None] | None = None
+    archive: Path,
+    folder: Path,
+    skip: tuple[str, ...] = (),
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    levels: int = 0,
+    required: Collection[str] = (),
 ) -> int:
     """Unpack a zip archive, keeping files that are already there with the right size.
 
@@ -32,17 +39,21 @@ def unpack(
         folder: folder to unpack into, created if missing.
         skip: skip entries whose path, with a slash in front, contains one of these.
         progress: called with (bytes done, total bytes).
+        levels: how many of the folders above a file to keep, counted from the file; 0 keeps the whole path.
+        required: paths below ``folder`` that the archive must hold.
 
     Returns:
         How many of the archive's files the folder now has.
 
     Raises:
         DownloadError: the archive is damaged or encrypted; it holds a path that leaves the folder, a link or a special
-            file, or unbelievably much data; or the disk is too small. All entries are checked before the first write.
+            file, or unbelievably much data; it lacks a required file; or the disk is too small. All entries are checked
+            before the first write.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            entries = list(_checked(opened, archive, skip))
+            entries = _shortened(list(_checked(opened, archive, skip)), levels, archive)
+            _check_required({path.as_posix() for _, path in entries}, required, archive)
             total = sum(entry.file_size for entry, _ in entries)
             folder.mkdir(parents=True, exist_ok=True)
             require_space(folder, total - _bytes_present(entries, folder), f"unpacking {archive.name}")
@@ -81,6 +92,26 @@ def _checked(
             yield info, path
 
 
+def _shortened(entries: _Entries, levels: int, archive: Path) -> _Entries:
+    """Return the entries with the last folders of their paths only."""
+    if not levels:
+        return entries
+    shortened = [(entry, PurePosixPath(*path.parts[-levels - 1 :])) for entry, path in entries]
+    if len({path for _, path in shortened}) < len(shortened):
+        raise DownloadError(archive, f"has several files of the same name in {levels} folders; nothing was unpacked")
+    return shortened
+
+
+def _check_required(held: set[str], required: Collection[str], archive: Path) -> None:
+    lacking = sorted(set(required) - held)
+    if lacking:
+        raise DownloadError(
+            archive,
+            f"lacks {len(lacking)} of {len(required)} files that it should hold, the first: {lacking[0]}",
+            "delete it and download it again",
+        )
+
+
 def _safe_path(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
     # filename has lost what orig_filename still shows: NUL bytes and backslashes.
     name = info.orig_filename
@@ -100,7 +131,7 @@ def _target(folder: Path, path: PurePosixPath, archive: Path) -> Path:
     return target
 
 
-def _bytes_present(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], folder: Path) -> int:
+def _bytes_present(entries: _Entries, folder: Path) -> int:
     return sum(entry.file_size for entry, path in entries if _is_present(entry, folder / path))
 
 

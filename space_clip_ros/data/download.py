@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 from collections.abc import Callable, Sequence
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.data.archives import unpack
-from space_clip_ros.data.http_download import ChecksumError, Progress, fetch
+from space_clip_ros.data.http_download import ChecksumError, Progress, UnavailableError, fetch, interrupted_address
+from space_clip_ros.data.published_lists import published_samples
 from space_clip_ros.data.remote_files import RemoteFile, remote_files
 from space_clip_ros.errors import DataError, DownloadError, InputError
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import file_sha256, write_whole
 
 RECORD_FILE = "downloads.json"
 
@@ -109,8 +111,11 @@ def _download(file: RemoteFile, root: Path, keep_archive: bool, progress: StepPr
     path = root / file.name
     target = path if file.unpack is None else root / file.unpack
     record = read_records(root).get(file.name)
-    if record is not None and record.url != file.url:
+    if record is not None and record.url not in file.urls:
         record = None
+    if record is None and file.holds and path.is_file():  # fetched by hand; its content is checked below
+        record = DownloadRecord(file.url, path.stat().st_size, file_sha256(path), etag="")
+        _write_record(root, file.name, record)
     complete = record is not None and path.is_file() and path.stat().st_size == record.size
     if record is not None and (complete if file.unpack is None else record.unpacked):
         return target
@@ -118,19 +123,49 @@ def _download(file: RemoteFile, root: Path, keep_archive: bool, progress: StepPr
         record = _fetch(file, path, record, progress, pause_s)
         _write_record(root, file.name, record)
     if file.unpack is not None:
-        unpack(path, target, file.skip, _labelled(progress, f"unpacking {file.name}"))
+        step = _labelled(progress, f"unpacking {file.name}")
+        unpack(path, target, file.skip, step, levels=file.levels, required=_required(file))
         _write_record(root, file.name, replace(record, unpacked=True))
         if not keep_archive:
             path.unlink()
     return target
 
 
+def _required(file: RemoteFile) -> list[str]:
+    samples = published_samples(file.holds) if file.holds else []
+    return [path for sample in samples for path in (sample.image, sample.depth)]
+
+
 def _fetch(
     file: RemoteFile, path: Path, earlier: DownloadRecord | None, progress: StepProgress | None, pause_s: float
 ) -> DownloadRecord:
-    expected = file.sha256 or (None if earlier is None else earlier.sha256)
+    """Download a file from the first of its addresses that gives it; an interrupted download goes on where it was."""
+    *first, last = sorted(file.urls, key=lambda url: url != interrupted_address(path))
+    for url in first:
+        with contextlib.suppress(UnavailableError):
+            return _fetch_from(url, file, path, earlier, progress, pause_s)
     try:
-        fetched = fetch(file.url, path, expected, _labelled(progress, file.name), pause_s)
+        return _fetch_from(last, file, path, earlier, progress, pause_s)
+    except UnavailableError as error:
+        if not file.holds:
+            raise
+        remedy = f"fetch it in a browser from {' or '.join(file.urls)}, save it as {path} and run the command again"
+        raise UnavailableError(file.name, f"cannot be had now ({error.problem})", remedy) from error
+
+
+def _fetch_from(
+    url: str,
+    file: RemoteFile,
+    path: Path,
+    earlier: DownloadRecord | None,
+    progress: StepProgress | None,
+    pause_s: float,
+) -> DownloadRecord:
+    # What such an archive holds is checked instead, and the one before may have been refused for it.
+    same = earlier is not None and earlier.url == url and (earlier.unpacked or not file.holds)
+    expected = file.sha256 or (earlier.sha256 if earlier is not None and same else None)
+    try:
+        fetched = fetch(url, path, expected, _labelled(progress, file.name), pause_s)
     except ChecksumError as error:
         if file.sha256 is not None:
             raise
@@ -139,7 +174,7 @@ def _fetch(
             f"{file.name!r} from {path.parent / RECORD_FILE}"
         )
         raise ChecksumError(error.what, error.reason, f"{error.remedy} ({hint})") from error
-    return DownloadRecord(file.url, fetched.size, fetched.sha256, fetched.etag)
+    return DownloadRecord(url, fetched.size, fetched.sha256, fetched.etag)
 
 
 def _labelled(progress: StepProgress | None, step: str) -> Progress | None:

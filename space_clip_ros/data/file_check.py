@@ -77,13 +77,18 @@ def check_files(
 def _reason(frames: FrameCollection, index: int) -> str:
     try:
         for path in frames.files(index):
-            _check(path)
+            check_file(path)
     except DataError as error:
         return f"{frames.label(index)}: {error}"
     return ""
 
 
-def _check(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Check a file's size and its first and last bytes.
+
+    Raises:
+        DataError: it is missing, empty or truncated, or not what its suffix says.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(8)

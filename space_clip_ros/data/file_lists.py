@@ -107,5 +107,18 @@ def _kitti_frame(words: list[str], number: int) -> ListedSample | None:
     return ListedSample(image, _annotated(drive, camera, frame), _UNKNOWN, number, names_depth=False)
 
 
+def kitti_sample(drive: str, camera: str, frame: int, line: int) -> ListedSample:
+    """Return a frame of KITTI raw with its annotated depth, as the lists of BTS and AdaBins name both.
+
+    Args:
+        drive: KITTI's name of it, ``<date>_drive_NNNN_sync``.
+        camera: ``02`` is the left colour camera, ``03`` the right one.
+        frame: number of the frame.
+        line: its place in the list, from 1.
+    """
+    image = f"{drive[:10]}/{drive}/image_{camera}/data/{frame:010d}.png"
+    return ListedSample(image, _annotated(drive.removesuffix("_sync"), camera, frame), _UNKNOWN, line)
+
+
 def _annotated(drive: str, camera: str, frame: int) -> str:
     return f"{drive}_sync/proj_depth/groundtruth/image_{camera}/{frame:010d}.png"

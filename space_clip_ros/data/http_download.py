@@ -30,6 +30,7 @@ ATTEMPTS = 5
 TIMEOUT_S = 30.0
 _BLOCK_BYTES = 1 << 20
 _SPARE_BYTES = 64 << 20
+_PAGES = (".html", ".htm")
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -62,9 +63,18 @@ class _Version:
         """The value for ``If-Range`` (RFC 9110, 13.1.5); weak ETags do not promise equal bytes."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
+    @property
+    def recognisable(self) -> bool:
+        """Whether a later answer can be compared with this one, at least by its length."""
+        return bool(self.validator or self.total)
+
 
 class ChecksumError(DownloadError):
     """A downloaded file does not have the expected SHA-256."""
+
+
+class UnavailableError(DownloadError):
+    """A server that cannot be reached or does not give the file; nothing of it was downloaded."""
 
 
 class _InterruptedTransferError(Exception):
@@ -85,8 +95,9 @@ def fetch(
 
     Raises:
         ChecksumError: the file has another checksum; it was removed.
-        DownloadError: not an http(s) address, the server refuses, the connection keeps failing, or the disk is too
-            small. An interrupted file is kept for the next run.
+        UnavailableError: the server refuses or cannot be reached, and no byte has arrived.
+        DownloadError: not an http(s) address, the connection keeps failing, or the disk is too small. An interrupted
+            file is kept for the next run.
     """
     if not url.lower().startswith(("http://", "https://")):
         raise DownloadError(url, "only http and https addresses can be downloaded")
@@ -100,8 +111,7 @@ def fetch(
         except _InterruptedTransferError as error:
             failures = 1 if transfer.received > before else failures + 1
             if failures >= ATTEMPTS:
-                raise DownloadError(
-                    url,
+                raise transfer.failure(
                     f"gave up after {failures} attempts ({error})",
                     f"run the command again to resume at byte {transfer.received}",
                 ) from error
@@ -121,7 +131,7 @@ class _Transfer:
         self.url = url
         self.path = path
         self.part = path.with_name(path.name + ".part")
-        self._version_file = path.with_name(path.name + ".part.json")
+        self._version_file = _version_file(path)
         self._progress = progress
         self._version = self._known_version()
         if self._version is None:
@@ -144,10 +154,14 @@ class _Transfer:
                 raise _InterruptedTransferError("the file on the server has changed") from error
             if error.code in _TRANSIENT_STATUS:
                 raise _InterruptedTransferError(f"HTTP {error.code} {error.reason}") from error
-            raise DownloadError(self.url, f"the server answers {error.code} {error.reason}") from error
+            raise self.failure(f"the server answers {error.code} {error.reason}") from error
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             reason = getattr(error, "reason", None) or error
             raise _InterruptedTransferError(str(reason) or type(error).__name__) from error
+
+    def failure(self, reason: str, remedy: str = "") -> DownloadError:
+        """Return the error of a server that gives no more."""
+        return (DownloadError if self.received else UnavailableError)(self.url, reason, remedy)
 
     def discard(self) -> None:
         """Delete what was downloaded so far."""
@@ -162,11 +176,18 @@ class _Transfer:
 
     def _request(self) -> urllib.request.Request:
         headers = {"User-Agent": f"space_clip/{__version__}", "Accept-Encoding": "identity"}
-        if self.received and self._version is not None and self._version.validator:
-            headers |= {"Range": f"bytes={self.received}-", "If-Range": self._version.validator}
+        if self.received and self._version is not None and self._version.recognisable:
+            headers["Range"] = f"bytes={self.received}-"
+            if self._version.validator:
+                headers["If-Range"] = self._version.validator
         return urllib.request.Request(self.url, headers=headers)
 
     def _receive(self, response: http.client.HTTPResponse) -> _Version:
+        if response.headers.get_content_type() == "text/html" and self.path.suffix not in _PAGES:
+            raise self.failure(
+                "the server sends a web page in the file's place",
+                "open the address in a browser to see why, or try again later",
+            )
         if response.status == 206:
             self._check_continuation(response)
         elif self.received:
@@ -197,25 +218,45 @@ class _Transfer:
                 self._progress(self.received, total)
 
     def _check_continuation(self, response: http.client.HTTPResponse) -> None:
-        """Check that a partial response starts where our .part ends."""
+        """Check that a partial response starts where our .part ends, and is of a file as long as ours.
+
+        Some servers, such as Google Drive's, say nothing else by which to recognise a version.
+        """
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-        if found is None or int(found[1]) != self.received:
+        total = self._version.total if self._version is not None else 0
+        if found is None or int(found[1]) != self.received or (total and found[2] not in ("*", str(total))):
             self.discard()
             raise _InterruptedTransferError("the server sent another part of the file than requested")
 
     def _known_version(self) -> _Version | None:
         """Return the version that the .part on disk belongs to; None if unknown or from another address."""
-        try:
-            version = _Version(**json.loads(self._version_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        version = _read_version(self._version_file)
+        if version is None:
             return None
-        return version if version.url == self.url and version.validator else None
+        return version if version.url == self.url and version.recognisable else None
 
     def _reread(self) -> None:
         with self.part.open("rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 self.digest.update(block)
                 self.received += len(block)
+
+
+def _version_file(path: Path) -> Path:
+    return path.with_name(path.name + ".part.json")
+
+
+def _read_version(path: Path) -> _Version | None:
+    try:
+        return _Version(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def interrupted_address(path: Path) -> str:
+    """Return the address that an interrupted download of ``path`` came from; empty if there is none to resume."""
+    version = _read_version(_version_file(path))
+    return version.url if version is not None else ""
 
 
 def require_space(folder: Path, size: int, what: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.kitti_files import drive_name, find_drives, is_drive_name
 from space_clip_ros.data.labels import LABEL_NAMES, LabelReader
+from space_clip_ros.data.published_lists import PublishedFrames, published_frames
 from space_clip_ros.errors import DataError
 from space_clip_ros.training_config import SourceConfig
 
+_LOG = logging.getLogger(__name__)
 FARTHEST_M = 255.0
 """Depth that stands for the sky, metres; KITTI's PNGs hold up to 256."""
 
@@ -24,6 +28,7 @@ class KittiRawFrames:
     Args:
         drive: the drive.
         config: which frames, and which depth.
+        listed: the drive's frames in a published list, to take no others; None to take all.
 
     Attributes:
         weight: how often an epoch shows each frame, on average.
@@ -32,13 +37,15 @@ class KittiRawFrames:
         DataError: no frame of the drive has the requested depth.
     """
 
-    def __init__(self, drive: KittiDrive, config: SourceConfig) -> None:
+    def __init__(self, drive: KittiDrive, config: SourceConfig, listed: PublishedFrames | None = None) -> None:
         """List the frames that have depth."""
         self.weight = config.weight
         self._drive = drive
         self._unknown_is_far = config.unknown == "far"
         self._labels = LabelReader(config.labels, LABEL_NAMES) if config.labels else None
-        chosen = range(len(drive))[slice(*config.frames) if config.frames else slice(None)][:: config.step]
+        numbers = None if listed is None else {*listed.with_depth, *listed.without_depth}
+        every = [index for index in range(len(drive)) if numbers is None or drive.frame_ids[index] in numbers]
+        chosen = every[slice(*config.frames) if config.frames else slice(None)][:: config.step]
         annotated = [index for index in chosen if drive.has_ground_truth(index, annotated=True)]
         self._annotated = config.truth == "annotated" or (config.truth == "auto" and bool(annotated))
         scanned = (index for index in chosen if drive.has_ground_truth(index))
@@ -90,10 +97,21 @@ def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
         DataError: there is no such drive, one cannot be read, or the split of one is not known.
     """
     root = Path(config.path).expanduser()
-    drives = [drive for drive in find_drives(root) if _in_split(drive, config.split)]
+    drives = {drive: drive_name(drive) for drive in find_drives(root) if _in_split(drive, config.split)}
+    listed: Mapping[str, PublishedFrames] = published_frames(config.file_list) if config.file_list else {}
+    if listed:
+        drives = {drive: name for drive, name in drives.items() if name in listed}
+        missing = listed.keys() - drives.values()
+        if drives and missing:
+            _LOG.warning("%s: %d of %d drives of %s are missing", root, len(missing), len(listed), config.file_list)
     if not drives:
-        raise DataError(root, f"holds no KITTI raw drive (…_sync with image_02) of split {config.split}")
-    return [KittiRawFrames(KittiDrive(drive, annotated_root=config.depth_path or None), config) for drive in drives]
+        what = config.file_list or f"split {config.split}"
+        raise DataError(root, f"holds no KITTI raw drive (…_sync with image_02) of {what}")
+    annotated = config.depth_path or None
+    return [
+        KittiRawFrames(KittiDrive(drive, annotated_root=annotated), config, listed.get(name))
+        for drive, name in drives.items()
+    ]
 
 
 def _in_split(drive: Path, split: str) -> bool:

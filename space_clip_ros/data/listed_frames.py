@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from space_clip_ros.data.file_lists import ListedSample, read_file_list
+from space_clip_ros.data.file_lists import ListedSample
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti_files import ANNOTATED_FOLDERS, PICTURE_SUFFIXES, is_drive_name
+from space_clip_ros.data.published_lists import read_samples
 from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.depth import read_depth_png
 from space_clip_ros.geometry.image_file import read_rgb
@@ -23,7 +24,8 @@ class ListedFrames:
     frames without annotated depth are left out with a warning; KITTI has none of a drive's first and last five frames.
 
     Args:
-        file_list: the list, as :func:`~space_clip_ros.data.file_lists.read_file_list` reads it.
+        file_list: the list, as :func:`~space_clip_ros.data.file_lists.read_file_list` reads it, or a published list's
+            name.
         image_root: folder that the image paths are relative to.
         depth_root: folder that the depth paths are relative to.
         depth_format: ``kitti`` (metres * 256) or ``mm`` (millimetres), both uint16 PNG.
@@ -43,7 +45,7 @@ class ListedFrames:
         self._image_root = image_root
         self._depth_root = depth_root
         self._format = depth_format
-        self._samples = self._with_depth(read_file_list(file_list))
+        self._samples = self._with_depth(read_samples(file_list))
 
     classes: tuple[str, ...] = ()
     """Its frames have no labels."""

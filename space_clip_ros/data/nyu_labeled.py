@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from space_clip_ros.data.published_lists import NYU_FOCAL
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.depth import write_depth_png
 from space_clip_ros.geometry.image_file import write_rgb
 
-FOCAL = 518.8579
-"""Focal length of the colour camera in pixels, from the data set's toolbox (Silberman et al., ECCV 2012)."""
+TEST_LIST = "nyu_labeled_test.txt"
+"""List of the test frames; it is written last, so where it is, everything has been converted."""
 
 # Outside this window the registered colour pictures are white; in the commonly used test pictures they are black.
 _CONTENT_ROWS, _CONTENT_COLUMNS = slice(7, 474), slice(7, 632)
@@ -79,7 +80,7 @@ def _convert(data: Any, split: dict[str, Any], folder: Path, progress: Callable[
             image, depth = scene / f"rgb_{index:05d}.jpg", scene / f"sync_depth_{index:05d}.png"
             _write_image(folder / image, np.transpose(images[index], (2, 1, 0)))
             write_depth_png(folder / depth, np.asarray(depths[index].T, np.float32), "mm")
-            lines.append(f"{image.as_posix()} {depth.as_posix()} {FOCAL}\n")
+            lines.append(f"{image.as_posix()} {depth.as_posix()} {NYU_FOCAL}\n")
             done += 1
             if progress is not None:
                 progress(done, sum(map(len, subsets.values())))

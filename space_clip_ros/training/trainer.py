@@ -63,14 +63,16 @@ def train(config: TrainingConfig, console: Console, resume: bool = False) -> Out
         BackendError: the device does not exist.
         SpaceClipError: too many steps in a row were not finite.
     """
+    with joined(config.runtime.device) as processes:
+        return train_among(processes, config, console, resume)
+
+
+def train_among(processes: Processes, config: TrainingConfig, console: Console, resume: bool = False) -> Outcome:
+    """Train a model among processes that have joined already; arguments and errors as :func:`train`."""
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
-    with joined(config.runtime.device) as processes:
-        return _session(config, processes, console if processes.first else SilentConsole(), resume)
-
-
-def _session(config: TrainingConfig, processes: Processes, console: Console, resume: bool) -> Outcome:
     folder = RunFolder(config.run.dir)
+    console = console if processes.first else SilentConsole()
     setup = assemble(config, processes, folder, console, resume)
     return Trainer(config, setup, processes, folder, console).fit()
 

@@ -41,6 +41,17 @@ def test_skipped_paths_are_not_unpacked(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out" / "d").iterdir()] == ["image_02"]
 
 
+def test_folders_above_a_file_are_left_out(tmp_path: Path) -> None:
+    archive = make(tmp_path / "z.zip", {"deep/down/hall/a": b"1", "hall/b": b"2", "c": b"3"})
+    assert unpack(archive, tmp_path / "out", levels=1) == 3
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert names == {"hall/a", "hall/b", "c"}
+    clashing = make(tmp_path / "y.zip", {"deep/hall/a": b"1", "hall/a": b"2"})
+    with pytest.raises(DownloadError, match="several files of the same name in 1 folders; nothing was unpacked"):
+        unpack(clashing, tmp_path / "other", levels=1)
+    assert not (tmp_path / "other").exists()
+
+
 def test_unpacking_again_keeps_complete_files_and_repairs_broken_ones(tmp_path: Path) -> None:
     archive = make(tmp_path / "z.zip", {"a": b"12345", "b": b"67890"})
     unpack(archive, tmp_path)

@@ -15,6 +15,7 @@ import pytest
 
 from space_clip_ros.data.download import RECORD_FILE, choose_files, download, read_records
 from space_clip_ros.data.eigen_split import TEST_DRIVES
+from space_clip_ros.data.published_lists import published_samples
 from space_clip_ros.data.remote_files import DATA_SETS, RemoteFile, remote_files
 from space_clip_ros.errors import DownloadError, InputError
 
@@ -24,6 +25,12 @@ class RecordingHandler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.served.append(self.path)
+        if self.path == "/quota":  # as Google Drive answers after too many downloads of a file
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(b"<html>Quota exceeded</html>")
+            return
         super().do_GET()
 
     def log_message(self, *_: object) -> None:
@@ -130,6 +137,82 @@ def test_file_cut_short_on_the_disk_is_fetched_again(site: tuple[Path, str], tmp
     (tmp_path / "to/w.pt").write_bytes(b"wei")
     download([source], tmp_path / "to")
     assert (tmp_path / "to/w.pt").read_bytes() == b"weights"
+
+
+@pytest.fixture(scope="module")
+def sync() -> bytes:
+    """An archive packed as others pack NYU's synchronised frames, with the test frames in their place."""
+    samples = published_samples("nyu_test")
+    files = {f"nyu/{path}": b"1" for sample in samples for path in (sample.image, sample.depth)}
+    return zipped({**files, "nyu/extra_scene/rgb_00000.jpg": b"2", "nyu/nyu_train.txt": b"", "__MACOSX/a/._b": b""})
+
+
+def frames_of_nyu(url: str, *mirrors: str) -> RemoteFile:
+    skip = ("/__MACOSX/", ".txt")
+    return RemoteFile(url, "sync.zip", unpack="sync", skip=skip, levels=1, holds="nyu_test", mirrors=mirrors)
+
+
+def test_a_refusing_server_s_mirror_is_taken_and_checked_by_what_it_holds(
+    site: tuple[Path, str], tmp_path: Path, sync: bytes
+) -> None:
+    folder, url = site
+    (folder / "nyu.zip").write_bytes(sync)
+    source = frames_of_nyu(f"{url}/quota", f"{url}/nothing", f"{url}/nyu.zip")
+    for _ in range(2):
+        assert download([source], tmp_path / "to") == [tmp_path / "to/sync"]
+    assert RecordingHandler.served == ["/quota", "/nothing", "/nyu.zip"]
+    assert read_records(tmp_path / "to")["sync.zip"].url == f"{url}/nyu.zip"
+    unpacked = {path.relative_to(tmp_path / "to/sync") for path in (tmp_path / "to/sync").rglob("*.*")}
+    assert len(unpacked) == 2 * 654 + 1 and Path("bathroom/sync_depth_00045.png") in unpacked
+
+
+def test_an_interrupted_download_goes_on_at_the_address_that_it_came_from(
+    site: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, url = site
+    (folder / "nyu.zip").write_bytes(zipped({"bathroom/rgb_00045.jpg": b"1"}))
+    source = frames_of_nyu(f"{url}/quota", f"{url}/nyu.zip")
+
+    def interrupt(label: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download([source], tmp_path, progress=interrupt)
+    with pytest.raises(DownloadError, match="lacks 1307 of 1308 files"):
+        download([source], tmp_path)
+    assert RecordingHandler.served == ["/quota", "/nyu.zip"]  # every byte had arrived
+
+
+def test_an_archive_fetched_by_hand_is_taken_unless_it_lacks_frames(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = site
+    data = zipped({"bathroom/rgb_00045.jpg": b"1", "bathroom/sync_depth_00045.png": b"1"})
+    (tmp_path / "sync.zip").write_bytes(data)
+    with pytest.raises(DownloadError, match=r"lacks 1306 of 1308 files .* the first: bathroom/rgb_00046\.jpg"):
+        download([frames_of_nyu(f"{url}/quota")], tmp_path)
+    assert RecordingHandler.served == []
+    record = read_records(tmp_path)["sync.zip"]
+    assert record.sha256 == hashlib.sha256(data).hexdigest() and not record.unpacked
+    assert not (tmp_path / "sync").exists()
+    # Deleted as the error says, it is fetched again whatever its checksum.
+    (tmp_path / "sync.zip").unlink()
+    other = zipped({"bathroom/rgb_00045.jpg": b"1"})
+    (folder / "nyu.zip").write_bytes(other)
+    with pytest.raises(DownloadError, match="lacks 1307 of 1308 files"):
+        download([frames_of_nyu(f"{url}/quota", f"{url}/nyu.zip")], tmp_path)
+    assert read_records(tmp_path)["sync.zip"].sha256 == hashlib.sha256(other).hexdigest()
+
+
+def test_without_any_server_the_error_says_how_to_fetch_by_hand(site: tuple[Path, str], tmp_path: Path) -> None:
+    _, url = site
+    with pytest.raises(DownloadError) as raised:
+        download([frames_of_nyu(f"{url}/nothing", f"{url}/quota")], tmp_path)
+    assert "a web page in the file's place" in raised.value.reason
+    assert raised.value.remedy.startswith(f"fetch it in a browser from {url}/nothing or {url}/quota, save it as ")
+
+
+def test_nyu_s_frames_are_those_of_the_published_list() -> None:
+    *_, sync = remote_files("nyu")
+    assert (sync.name, sync.unpack, sync.holds, len(sync.urls)) == ("sync.zip", "sync", "nyu_train", 2)
 
 
 def test_hostile_archive_writes_nothing(site: tuple[Path, str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from space_clip_ros.data import http_download
-from space_clip_ros.data.http_download import ChecksumError, fetch, require_space
+from space_clip_ros.data.http_download import ChecksumError, UnavailableError, fetch, require_space
 from space_clip_ros.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -28,6 +28,7 @@ class Server(ThreadingHTTPServer):
         self.cuts: list[int] = []  # close after so many bytes, one entry a request
         self.errors: list[int] = []  # answer these first
         self.wrong_part = False
+        self.page = False
         self.lengthless = False
         self.requests: list[str | None] = []
 
@@ -61,7 +62,10 @@ class Handler(BaseHTTPRequestHandler):
         body = server.content[start:]
         if not server.lengthless:
             self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", server.etag)
+        if server.etag:
+            self.send_header("ETag", server.etag)
+        if server.page:
+            self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()
         self.wfile.write(body[: server.cuts.pop(0)] if server.cuts else body)
 
@@ -137,6 +141,30 @@ def test_file_that_changed_or_server_without_ranges_starts_over(server: Server, 
     fetch(server.url, tmp_path / "f", SHA256)
     assert server.requests == ["bytes=1000-"]
     assert (tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_without_a_version_the_length_says_whether_it_is_the_same_file(server: Server, tmp_path: Path) -> None:
+    server.etag, server.cuts = "", [1000, 2000]
+    assert fetch(server.url, tmp_path / "a", SHA256, pause_s=0).sha256 == SHA256
+    assert server.requests == [None, "bytes=1000-", "bytes=3000-"]
+    server.cuts = [1000]
+    server.requests.clear()
+    with pytest.raises(KeyboardInterrupt):
+        fetch(server.url, tmp_path / "b", progress=lambda done, total: interrupt(), pause_s=0)
+    server.content = CONTENT[:-1]
+    assert fetch(server.url, tmp_path / "b", pause_s=0).size == len(CONTENT) - 1
+    assert server.requests == [None, "bytes=1000-", None]
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_web_page_is_not_the_file(server: Server, tmp_path: Path) -> None:
+    server.page = True
+    with pytest.raises(UnavailableError, match="a web page in the file's place; open the address in a browser"):
+        fetch(server.url, tmp_path / "file.zip")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_part_of_unknown_version_is_discarded(server: Server, tmp_path: Path) -> None:

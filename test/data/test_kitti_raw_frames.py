@@ -78,3 +78,22 @@ def test_the_sky_of_a_synthetic_drive_is_far(rendered: Path) -> None:
     assert sky.any()
     assert (far[sky] == FARTHEST_M).all()
     np.testing.assert_array_equal(far[~sky], plain[~sky])
+
+
+def test_a_published_list_takes_its_own_frames_only(
+    rendered: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of drive 0002, every third frame from 0 is in the test list; of drive 0001, none."""
+    day = tmp_path / "kitti" / DAY
+    shutil.copytree(rendered.parent, day)
+    shutil.copytree(day / rendered.name, day / f"{DAY}_drive_0001_sync")
+    drive = (day / rendered.name).rename(day / f"{DAY}_drive_0002_sync")
+    for number in range(1, 7):
+        for name in ("image_02/data/{:010d}.png", "velodyne_points/data/{:010d}.bin"):
+            shutil.copy(drive / name.format(0), drive / name.format(number))
+    (frames,) = open_raw_drives(SourceConfig(path=str(tmp_path), file_list="eigen_test", truth="scan"))
+    assert [frames.label(index)[-3:] for index in range(len(frames))] == ["000", "003", "006"]
+    assert caplog.messages == [f"{tmp_path}: 27 of 28 drives of eigen_test are missing"]
+    shutil.rmtree(drive)
+    with pytest.raises(DataError, match="of eigen_test"):
+        open_raw_drives(SourceConfig(path=str(tmp_path), file_list="eigen_test"))

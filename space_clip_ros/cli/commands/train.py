@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from space_clip_ros.cli.console import Report, callback, progress_bar, say
+from space_clip_ros.cli.console import say
+from space_clip_ros.cli.training_console import TrainingConsole
 
 if TYPE_CHECKING:
     from space_clip_ros.training.trainer import Outcome
 
-_LINE_S = 60.0
 _INTERRUPTED = 130
 
 
@@ -43,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.training.trainer import train
 
     config = load_training(args.config, args.overrides)
-    outcome = train(config, _Console(), args.resume)
+    outcome = train(config, TrainingConsole(), args.resume)
     if outcome.first:
         say(_summary(outcome, args))
     return 0 if outcome.finished else _INTERRUPTED
@@ -59,30 +55,3 @@ def _summary(outcome: Outcome, args: argparse.Namespace) -> str:
     return (
         f"done after {outcome.step} steps; best weights ({outcome.criterion} {outcome.best_score:.4f}): {outcome.best}"
     )
-
-
-class _Console:
-    """Shows progress bars on a terminal, and prints one line a minute elsewhere."""
-
-    def say(self, text: str) -> None:
-        say(text)
-
-    @contextmanager
-    def bar(self, total: int, label: str) -> Iterator[_Bar]:
-        with progress_bar(total, label) as bar:
-            yield _Bar(callback(bar), total, label)
-
-
-class _Bar:
-    def __init__(self, show: Report, total: int, label: str) -> None:
-        self._show = show
-        self._done, self._total = 0, total
-        self._label = label
-        self._said = time.monotonic()
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        self._done += steps
-        self._show(self._done, self._total, note)
-        if not sys.stderr.isatty() and time.monotonic() - self._said > _LINE_S:
-            self._said = time.monotonic()
-            say(f"{self._label} {self._done}/{self._total} {note}")

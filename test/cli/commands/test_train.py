@@ -8,8 +8,9 @@ import pytest
 
 from space_clip_ros import settings
 from space_clip_ros.cli.main import main
+from space_clip_ros.data.published_lists import published_samples
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.training_config import TrainingConfig
+from space_clip_ros.training_config import TrainingConfig, sources
 
 CONFIGS = ("kitti", "nyu", "road_tiny", "ablation")
 
@@ -66,6 +67,9 @@ def test_a_source_s_problems_are_named():
     [
         ({"data": {"train": [{"path": ""}]}}, "path: must be given"),
         ({"data": {"train": [{"path": "a", "kind": "nyu_list"}]}}, "file_list: must name a text file"),
+        ({"data": {"train": [{"path": "a", "kind": "nyu_list", "file_list": "eigen_test"}]}}, "is for kind kitti_list"),
+        ({"data": {"train": [{"path": "a", "file_list": "mine.txt"}]}}, "must be eigen_train or eigen_test for kind"),
+        ({"data": {"train": [{"path": "a", "kind": "frames", "file_list": "nyu_test"}]}}, "not for kind frames"),
         ({"data": {"resolution": [1, 2, 3]}}, "resolution: must be empty or [height, width]"),
         ({"augmentation": {"crop": [1]}}, "crop: must be empty or [height, width]"),
         ({"augmentation": {"gamma": [1.1, 0.9]}}, "gamma: must be [lowest, highest]"),
@@ -101,6 +105,13 @@ def test_kitti_and_nyu_are_the_recipe_to_the_digit(project_root):
         assert (config.model.min_depth, config.model.max_depth) == (0.001, furthest)
         assert config.model.input_size == (224, 224) and config.pretrained == "openai"
         assert config.model.encoder == type(config.model.encoder)()
+
+
+def test_kitti_and_nyu_are_trained_and_validated_on_the_published_frames(project_root):
+    for name, frames in (("kitti", (23158, 652)), ("nyu", (24231, 654))):
+        data = settings.load(TrainingConfig, project_root / "config" / f"{name}.yaml").data
+        (train,), (validation,) = sources(data.train), sources(data.validation)
+        assert [len(published_samples(source.file_list)) for source in (train, validation)] == list(frames)
 
 
 def test_the_ablation_s_commands_are_valid(project_root):
