@@ -159,6 +159,7 @@ class Reporter:
                 device=info.device,
                 precision=info.precision,
                 uncertainty=info.uncertainty,
+                metric=info.metric,
                 model_problem=model.problem,
                 model_given_up=model.failed,
             )

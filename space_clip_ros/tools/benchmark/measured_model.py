@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from space_clip_ros.config import ModelConfig
+from space_clip_ros.config import AdoptedConfig, ModelConfig
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import load_predictor, model_files
 from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb, model_info
@@ -30,7 +30,7 @@ class MeasuredModel(Protocol):
     """
 
     info: ModelInfo
-    config: ModelConfig
+    config: ModelConfig | AdoptedConfig
     cost: Mapping[str, StageCost]
     separated_by: str
 
