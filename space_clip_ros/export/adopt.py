@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import onnx
@@ -57,6 +58,45 @@ class AdoptionProof:
     real: int
 
 
+class LowerFacts(NamedTuple):
+    """What judging a file of lower precision found; as in :class:`~space_clip_ros.inference.metadata.OnnxMetadata`.
+
+    Attributes:
+        drive: the frames; empty for none.
+        abs_rel: before and after; None without frames.
+        largest_fp16: largest magnitude of an fp16 tensor; None for int8.
+    """
+
+    drive: str
+    abs_rel: tuple[float, float] | None
+    largest_fp16: float | None
+
+
+class Lower(Protocol):
+    """Converts the wrapped graph; :class:`space_clip_ros.export.adopt_precision.LowerPrecision`, which needs PyTorch.
+
+    Attributes:
+        precision: fp16 or int8.
+    """
+
+    precision: str
+
+    def convert(self, graph: onnx.ModelProto, size: tuple[int, int] | None, batch: int | None) -> onnx.ModelProto:
+        """Return the graph in this precision."""
+        ...
+
+    def judge(
+        self,
+        file: Path,
+        graph: onnx.ModelProto,
+        original: onnx.ModelProto,
+        trials: Sequence[Rgb],
+        expected: Sequence[Depth],
+    ) -> LowerFacts:
+        """Judge a written file, or raise an ExportError."""
+        ...
+
+
 @dataclass(frozen=True)
 class AdoptionReport:
     """A finished adoption.
@@ -86,6 +126,7 @@ def adopt(
     width: int | None = None,
     batch: int | None = None,
     *,
+    lower: Lower | None = None,
     images: Sequence[Rgb] = (),
     keep_rule: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -102,6 +143,7 @@ def adopt(
         height: height of every image to come, pixels; with width a graph of static shapes, which TensorRT needs.
         width: width of every image to come, pixels.
         batch: images per run. Without it, as many as the model takes; 1 with height and width.
+        lower: makes it fp16 or int8; None to keep the model's numbers.
         images: real (H, W, 3) uint8 RGB images to compare on as well, of any size.
         keep_rule: fail, rather than squeeze images into the one size that a file takes, if the recipe keeps their
             shape.
@@ -142,7 +184,12 @@ def adopt(
         pixels = network_input(foreign, recipe, synthetic_images(*recipe.network_size.nominal)[1])
     cost = network_cost(profile(foreign, pixels), _weight_count(foreign))
     metadata = _metadata(foreign, recipe, size, batch, cost)
-    graph = wrap(foreign, recipe, {name: found.shape for name, found in outputs.items()}, size, batch)
+    original = graph = wrap(foreign, recipe, {name: found.shape for name, found in outputs.items()}, size, batch)
+    if lower is not None:
+        if foreign.precision != "fp32":
+            raise InputError("--precision", f"{file} is in {foreign.precision} already", "leave it out")
+        graph = lower.convert(original, size, batch)
+        metadata = replace(metadata, precision=lower.precision)
     if graph.ByteSize() > LARGEST_FILE:
         raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "take a smaller or fp16 file")
     metadata = replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
@@ -150,6 +197,9 @@ def adopt(
         _write(graph, metadata, draft)
         done = iter(range(2 + len(trials), steps + 1))
         proof = _prove(draft, recipe, trials, expected, len(images), lambda: progress(next(done), steps))
+        if lower is not None:
+            facts = lower.judge(draft, graph, original, trials, [depth for depth, *_ in expected])
+            metadata = replace(metadata, **facts._asdict())
         metadata = replace(
             metadata,
             max_difference=proof.relative,

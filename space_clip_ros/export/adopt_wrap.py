@@ -27,6 +27,8 @@ from space_clip_ros.inference.metadata import (
 
 NETWORK_PREFIX = "/network/"
 """What the names of the adopted network's nodes and tensors begin with."""
+BEFORE_PREFIX, AFTER_PREFIX = "/before_", "/after_"
+"""The same for what is put around it."""
 _SMALLEST = 1e-6
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -105,7 +107,7 @@ def wrap(
     model = foreign.model
     _named(model)
     add_prefix(model, NETWORK_PREFIX, rename_functions=False, inplace=True)
-    before, after = GraphBuilder("/before_", foreign.opset), GraphBuilder("/after_", foreign.opset)
+    before, after = GraphBuilder(BEFORE_PREFIX, foreign.opset), GraphBuilder(AFTER_PREFIX, foreign.opset)
     height, width = size or (before.length(INPUT_NAME, 1), before.length(INPUT_NAME, 2))
     rows, columns = _content(before, recipe, height, width)
     _preprocess(before, foreign, recipe, (height, width), (rows, columns))
@@ -311,7 +313,7 @@ def _to_share(b: GraphBuilder, recipe: Recipe, found: str, raw: str) -> None:
 
 def _without_channel(b: GraphBuilder, share: str) -> onnx.NodeProto:
     squeezed = b.axes("Squeeze", share, [1])
-    return helper.make_node("Identity", [squeezed], [UNCERTAINTY_NAME], name="/after_uncertainty")
+    return helper.make_node("Identity", [squeezed], [UNCERTAINTY_NAME], name=f"{AFTER_PREFIX}uncertainty")
 
 
 def _assemble(

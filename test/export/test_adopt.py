@@ -275,3 +275,25 @@ def test_nothing_of_the_weights_is_changed(tmp_path: Path, foreign_models: Any) 
         tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(tmp_path / "ours.onnx").graph.initializer
     }
     assert all((ours[f"/network/{name}"] == values).all() for name, values in theirs.items())
+
+
+@pytest.mark.parametrize("size", [None, SIZE])
+def test_the_graph_for_tensorrt_gives_the_same(
+    tmp_path: Path, foreign_models: Any, image: Any, size: tuple[int, int] | None
+) -> None:
+    """Sizes become constants, and no operator is left that TensorRT does not know."""
+    from space_clip_ros.export.static_graph import BYTES_NAME, static_graph
+    from space_clip_ros.inference.metadata import OnnxMetadata
+
+    recipe = replace(RECIPE, rule="lower_bound", multiple=14, interpolation="bicubic")
+    file = foreign_models.write(tmp_path / "theirs.onnx")
+    path = adopt(file, tmp_path / "ours.onnx", recipe, *(size or (None, None))).path
+    properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    content = static_graph(path, OnnxMetadata.from_properties(properties, path), SIZE)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (depth,) = session.run(["depth"], {BYTES_NAME: image[None]})
+    with load_predictor(path) as predict:
+        np.testing.assert_allclose(depth[0], predict(image), rtol=1e-5)
+    operators = {node.op_type for node in onnx.load_from_string(content).graph.node}
+    assert operators <= {"Add", "Cast", "Conv", "MatMul", "Max", "Mul", "Relu", "Reshape", "Resize", "Transpose",
+                         "Shape", "Slice", "Concat"}  # fmt: skip

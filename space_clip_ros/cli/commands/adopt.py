@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import callback, progress_bar, say
 from space_clip_ros.cli.options import positive
-from space_clip_ros.config import RESIZE_RULES
+from space_clip_ros.config import RESIZE_RULES, AdoptedConfig
 
 if TYPE_CHECKING:
-    from space_clip_ros.export.adopt import AdoptionReport
+    from space_clip_ros.export.adopt import AdoptionReport, Lower
     from space_clip_ros.export.adopt_recipe import Recipe
 
 _NUMBERS = {"nargs": 3, "type": float, "metavar": ("R", "G", "B")}
@@ -37,6 +37,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_sizes(parser)
     _add_input(parser)
     _add_output(parser)
+    parser.add_argument(
+        "--precision",
+        choices=("fp16", "int8"),
+        help="convert the network's products, where its graph allows (default: keep the file's numbers)",
+    )
+    parser.add_argument("--symmetric", action="store_true", help="symmetric int8, which TensorRT needs")
+    parser.add_argument(
+        "--drive", type=Path, metavar="DIR", help="drive with depth that calibrates int8 and judges a lower precision"
+    )
     parser.add_argument("--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real images to compare on")
     parser.set_defaults(parser=parser)
 
@@ -125,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("give both --height and --width (one image size), or neither (any size)")
     if args.normalise and (args.mean or args.std):
         args.parser.error("give --normalise, or --mean and --std")
+    if (args.symmetric or args.drive) and args.precision is None:
+        args.parser.error("--symmetric and --drive are for --precision")
     if args.out.suffix != ".onnx":
         args.parser.error(f"--out must end in .onnx, got {args.out}")
 
@@ -149,12 +160,24 @@ def run(args: argparse.Namespace) -> int:
             args.height,
             args.width,
             args.batch,
+            lower=_lower(args, recipe),
             images=images,
             keep_rule=args.resize is not None,
             progress=callback(bar),
         )
     _show(report, args.preset)
     return 0
+
+
+def _lower(args: argparse.Namespace, recipe: Recipe) -> Lower | None:
+    if args.precision is None:
+        return None
+    from space_clip_ros.cli.drive_evidence import drive_evidence
+    from space_clip_ros.export.adopt_precision import LowerPrecision
+
+    compared = AdoptedConfig(min_depth=recipe.min_depth, max_depth=recipe.max_depth or AdoptedConfig().max_depth)
+    evidence = None if args.drive is None else drive_evidence(args.drive, compared)
+    return LowerPrecision(args.precision, evidence, args.symmetric)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
@@ -219,6 +242,11 @@ def _show(report: AdoptionReport, name: str | None) -> None:
         f"largest difference from the model by hand on {proof.images} images, {proof.real} of them given: "
         f"{proof.relative:.2g} relative, {proof.absolute:.2g} m; mean of the worst image {proof.mean:.2g} relative"
     )
+    if metadata.largest_fp16 is not None:
+        say(f"largest fp16 value {metadata.largest_fp16:.3g} of 65504")
+    if metadata.abs_rel is not None:
+        before, after = metadata.abs_rel
+        say(f"abs_rel on held-out frames {before:.4f} in fp32, to {after:.4f}: {after / before - 1:+.2%}")
     for note in (*report.notes, *([preset(name).note] if name and preset(name).note else [])):
         say(f"note: {note}")
     if not metadata.config.metric:
