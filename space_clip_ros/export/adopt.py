@@ -21,6 +21,7 @@ from space_clip_ros.export.adopt_cost import network_cost
 from space_clip_ros.export.adopt_foreign import LARGEST_FILE, Foreign, read_foreign
 from space_clip_ros.export.adopt_recipe import Recipe, check_recipe
 from space_clip_ros.export.adopt_wrap import map_layout, wrap
+from space_clip_ros.export.constant_folding import fold_graph
 from space_clip_ros.export.trial_images import ANY_SIZES, fit, synthetic_images
 from space_clip_ros.files import written_whole
 from space_clip_ros.inference.backend import Depth, Rgb
@@ -184,14 +185,18 @@ def adopt(
         pixels = network_input(foreign, recipe, synthetic_images(*recipe.network_size.nominal)[1])
     cost = network_cost(profile(foreign, pixels), _weight_count(foreign))
     metadata = _metadata(foreign, recipe, size, batch, cost)
-    original = graph = wrap(foreign, recipe, {name: found.shape for name, found in outputs.items()}, size, batch)
+    graph = wrap(foreign, recipe, {name: found.shape for name, found in outputs.items()}, size, batch)
+    if graph.ByteSize() > LARGEST_FILE:
+        raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "take a smaller or fp16 file")
+    if size is not None and foreign.precision == "fp32":
+        # engines want plain numbers for every size; in other precisions folding would change types
+        graph = fold_graph(graph)
+    original = graph
     if lower is not None:
         if foreign.precision != "fp32":
             raise InputError("--precision", f"{file} is in {foreign.precision} already", "leave it out")
         graph = lower.convert(original, size, batch)
         metadata = replace(metadata, precision=lower.precision)
-    if graph.ByteSize() > LARGEST_FILE:
-        raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "take a smaller or fp16 file")
     metadata = replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
     with written_whole(path, durable=True) as draft:
         _write(graph, metadata, draft)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import cast
 
 import numpy as np
@@ -15,7 +14,7 @@ from onnx import AttributeProto
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.adopt import LowerFacts
 from space_clip_ros.export.adopt_wrap import AFTER_PREFIX, BEFORE_PREFIX, NETWORK_PREFIX
-from space_clip_ros.export.constant_folding import fold_constants
+from space_clip_ros.export.constant_folding import fold_graph
 from space_clip_ros.export.fp16 import LARGEST, to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.int8 import to_int8
@@ -64,9 +63,7 @@ class LowerPrecision:
             raise ExportError(
                 f"the network branches or loops, which cannot be made {self.precision}", "", "take --precision fp32"
             )
-        with TemporaryDirectory(prefix="space_clip_adopt_") as folder:
-            onnx.save(graph, Path(folder, "wrapped.onnx"))
-            folded = fold_constants(Path(folder, "wrapped.onnx"))
+        folded = fold_graph(graph)
         try:
             if self.precision == "fp16":
                 return to_fp16(folded, NETWORK_PREFIX, lambda module: False, (BEFORE_PREFIX, AFTER_PREFIX))

@@ -241,14 +241,15 @@ def _map(
     name = output or foreign.outputs[0]
     channel = recipe.channel if name == (recipe.depth_output or foreign.outputs[0]) else None
     layout = map_layout(foreign, name, shapes[name], channel)
-    found = b.axes("Squeeze", f"{NETWORK_PREFIX}{name}", layout.squeezed)
+    planes = layout.batched and layout.channel_axis is None and layout.squeezed == (1,)  # (B, 1, h, w) as it is
+    found = f"{NETWORK_PREFIX}{name}" if planes else b.axes("Squeeze", f"{NETWORK_PREFIX}{name}", layout.squeezed)
     if layout.channel_axis is not None:
         # the squeezed axes are in front of the channels, or behind them
         rank = len(shapes[name]) - len(layout.squeezed)
         behind = sum(axis > layout.channel_axis + len(shapes[name]) for axis in layout.squeezed)
         axis = rank + layout.channel_axis + behind
         found = b.add("Gather", found, b.constant(recipe.channel or 0, np.int64), axis=axis)
-    found = b.axes("Unsqueeze", found, [1] if layout.batched else [0, 1])
+    found = found if planes else b.axes("Unsqueeze", found, [1] if layout.batched else [0, 1])
     found = b.cast(found, TensorProto.FLOAT)
     if recipe.rule != "pad":
         return found
