@@ -15,7 +15,9 @@ from space_clip_ros.export.adopt import adopt
 from space_clip_ros.export.presets import preset
 from space_clip_ros.inference import load_predictor
 
-transformers = pytest.importorskip("transformers", reason="needs transformers: pip install 'space_clip_ros[models]'")
+transformers = pytest.importorskip(
+    "transformers", reason="needs transformers, for CPython 3.11 or newer: pip install transformers"
+)
 
 SIZE = (94, 312)
 NETWORK = (56, 56)
