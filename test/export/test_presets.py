@@ -8,7 +8,6 @@ from space_clip_ros.errors import InputError
 from space_clip_ros.export.adopt_recipe import check_recipe
 from space_clip_ros.export.presets import PRESETS, preset
 
-
 ASKED = {"unidepth_v2": "--max-depth METRES"}
 """What presets cannot know."""
 
