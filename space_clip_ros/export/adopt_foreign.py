@@ -170,7 +170,7 @@ def _shape(value: onnx.ValueInfoProto) -> str:
 def _precision(model: onnx.ModelProto) -> str:
     if any(node.op_type in _QUANTISED for node in model.graph.node):
         return "int8"
-    counts = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
+    counts: dict[int, int] = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
     for kind, count in _weights(model):
         if kind in counts:
             counts[kind] += count

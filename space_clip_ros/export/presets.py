@@ -61,7 +61,7 @@ _ZOEDEPTH = Recipe(
 
 
 def _changed(recipe: Recipe, **facts: object) -> Recipe:
-    return Recipe(**{**vars(recipe), **facts})  # type: ignore[arg-type]
+    return Recipe(**{**vars(recipe), **facts})
 
 
 PRESETS: Mapping[str, Preset] = {

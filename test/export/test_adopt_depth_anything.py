@@ -46,7 +46,14 @@ def network() -> Any:
         head_hidden_size=8, depth_estimation_type="metric", max_depth=80,
     )  # fmt: skip
     config._attn_implementation = "eager"
-    return _OnlyDepth(transformers.DepthAnythingForDepthEstimation(config)).eval()
+    model = transformers.DepthAnythingForDepthEstimation(config).eval()
+    with torch.no_grad():
+        # as initialised, depth would be the same everywhere, and comparing it would prove nothing
+        for name, weights in model.named_parameters():
+            if weights.ndim > 1:
+                weights.mul_(6.0 if name.startswith(("neck", "head")) else 3.0)
+        model.head.conv3.weight.mul_(60.0)
+    return _OnlyDepth(model)
 
 
 def exported(network: Any, file: Path, rows: int, columns: int) -> Path:
@@ -79,7 +86,7 @@ def test_depth_is_that_of_the_authors_way_in_pytorch(network: Any, tmp_path: Pat
     with load_predictor(ours.path) as predict:
         found = predict(image)
         info = predict.info
-    assert depth.std() > 0
+    assert depth.std() > 0.05 * depth.mean() > 0
     np.testing.assert_allclose(found, depth, rtol=1e-4)
     assert (info.max_depth, info.metric) == (80.0, True)
     # the training camera at this size: seen at the same focal length in the network's pixels
