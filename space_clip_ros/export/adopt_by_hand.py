@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from space_clip_ros.errors import ExportError, ModelError
 from space_clip_ros.export.adopt_foreign import Foreign
@@ -87,9 +87,8 @@ def network_input(foreign: Foreign, recipe: Recipe, image: Rgb) -> NDArray[np.ge
     else:
         pixels = (pixels / 255.0 - np.asarray(recipe.mean)) / np.asarray(recipe.std)
     pixels = pixels[..., ::-1] if recipe.channels == "bgr" else pixels
-    kinds = {TensorProto.UINT8: np.uint8, TensorProto.FLOAT16: np.float16, TensorProto.FLOAT: np.float32}
     laid_out = pixels if foreign.layout == "NHWC" else pixels.transpose(2, 0, 1)
-    laid_out = np.ascontiguousarray(laid_out.astype(kinds[foreign.element]))
+    laid_out = np.ascontiguousarray(laid_out.astype(helper.tensor_dtype_to_np_dtype(foreign.element)))
     for _ in range(foreign.rank - 3):
         laid_out = laid_out[None]
     return np.repeat(laid_out, foreign.batch or 1, axis=0) if foreign.rank > 3 else laid_out
@@ -103,13 +102,7 @@ def by_hand(bare: BareModel, foreign: Foreign, recipe: Recipe, image: Rgb) -> li
     found = [_metres(_enlarged(raw, height, width, recipe.align_corners), recipe)]
     if recipe.uncertainty_output:
         second = _map(outputs, foreign, recipe, recipe.uncertainty_output, None, image)
-        shares = {
-            "share": lambda: second,
-            "metres": lambda: second / np.maximum(_metres(raw, recipe), 1e-6),
-            "confidence": lambda: 1.0 - second,
-            "reciprocal": lambda: 1.0 / np.maximum(second, 1e-6),
-        }
-        found.append(np.maximum(shares[recipe.uncertainty]() * recipe.uncertainty_scale, 0.0))
+        found.append(np.maximum(_share(second, raw, recipe) * recipe.uncertainty_scale, 0.0))
     return [np.asarray(one, np.float32) for one in found]
 
 
@@ -187,6 +180,15 @@ def _metres(raw: NDArray[np.float64], recipe: Recipe) -> NDArray[np.float64]:
     if recipe.inverse:
         return np.asarray(1.0 / np.maximum(scaled, 1.0 / (recipe.max_depth or 1.0)))
     return np.maximum(scaled, 0.0)
+
+
+def _share(second: NDArray[np.float64], raw: NDArray[np.float64], recipe: Recipe) -> NDArray[np.float64]:
+    """Return a second output as a share of depth, before its factor."""
+    if recipe.uncertainty == "metres":
+        return np.asarray(second / np.maximum(_metres(raw, recipe), 1e-6))
+    if recipe.uncertainty == "confidence":
+        return 1.0 - second
+    return second if recipe.uncertainty == "share" else 1.0 / np.maximum(second, 1e-6)
 
 
 def profile(foreign: Foreign, pixels: NDArray[np.generic]) -> list[dict[str, Any]]:

@@ -222,15 +222,18 @@ def _clipped(b: GraphBuilder, planes: str, recipe: Recipe) -> str:
 
 def _border(b: GraphBuilder, recipe: Recipe, content: tuple[Dim, Dim]) -> tuple[Dim, Dim, Dim, Dim]:
     """Return the rows above, columns to the left, rows below and columns to the right of the resized image."""
-    network, begins, ends = recipe.network_size, [], []
+    network = recipe.network_size
+    begins: list[Dim] = []
+    ends: list[Dim] = []
     for whole, inner in zip((network.height, network.width), content, strict=True):
         if isinstance(inner, int):
             begins.append((whole - inner) // 2)
             ends.append(whole - inner - (whole - inner) // 2)
         else:
             free = b.add("Sub", b.whole(whole), inner)
-            begins.append(b.add("Div", free, b.whole(2)))
-            ends.append(b.add("Sub", free, begins[-1]))
+            begin = b.add("Div", free, b.whole(2))
+            begins.append(begin)
+            ends.append(b.add("Sub", free, begin))
     return begins[0], begins[1], ends[0], ends[1]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from space_clip_ros.export.adopt import AdoptionReport, Lower
     from space_clip_ros.export.adopt_recipe import Recipe
 
-_NUMBERS = {"nargs": 3, "type": float, "metavar": ("R", "G", "B")}
+_NUMBERS: dict[str, Any] = {"nargs": 3, "type": float, "metavar": ("R", "G", "B")}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

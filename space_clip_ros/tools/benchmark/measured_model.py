@@ -147,8 +147,9 @@ class CheckpointModel:
         from space_clip_ros.export.cost import network_cost
         from space_clip_ros.tools.benchmark.eager import checkpoint_config
 
-        self.config = checkpoint_config(file)
-        self.cost: Mapping[str, StageCost] = network_cost(self.config)
+        config = checkpoint_config(file)
+        self.config: ModelConfig | AdoptedConfig = config
+        self.cost: Mapping[str, StageCost] = network_cost(config)
 
     def run(self, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
         """Run once; see :class:`MeasuredModel`."""

@@ -23,7 +23,7 @@ _MARGIN_PX = 8
 
 def table(entrants: Sequence[Entrant]) -> list[str]:
     """Return the lines of a table, one a model; times are also given as a multiple of the first model's."""
-    rows = [("model", "runs on", "MB", "GFLOP", "ms", "x", *SHOWN)]
+    rows: list[tuple[str, ...]] = [("model", "runs on", "MB", "GFLOP", "ms", "x", *SHOWN)]
     for entrant in entrants:
         info, metrics = entrant.info, entrant.metrics
         rows.append(
