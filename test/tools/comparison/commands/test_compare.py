@@ -13,7 +13,7 @@ from space_clip_ros.cli.main import main
 from space_clip_ros.geometry.image_file import read_rgb
 
 pytest.importorskip("onnx")
-KNOWN = ["--size", "28", "56", "--normalise", "imagenet", "--scale"]
+KNOWN = ["--size", "28", "56", "--height", "94", "--width", "312", "--normalise", "imagenet", "--scale"]
 
 
 @pytest.fixture(scope="module")
