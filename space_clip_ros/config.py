@@ -28,6 +28,10 @@ OUTPUTS = ("depth", "uncertainty", "embedding", "dense")
 _LEAST_BLOCKS = 3
 LANGUAGE_OUTPUTS = OUTPUTS[2:]
 FUSIONS = ("gates", "cross_attention")
+RESIZE_RULES = ("straight", "lower_bound", "upper_bound", "pad")
+"""What happens to an image's shape before a network sees it: ``straight`` squeezes it into the size; ``lower_bound``
+keeps it, and neither side gets shorter than the size's; ``upper_bound`` keeps it, and neither gets longer; ``pad``
+keeps it and fills the rest of the size with a border."""
 RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
 """Settings of :class:`NodeConfig` that say how a model runs; ``load_predictor`` takes arguments of the same names."""
 _PAPER_LAYERS = 12
@@ -228,6 +232,11 @@ class ModelConfig:
         return self.decoder.states(self.encoder.layers)
 
     @property
+    def metric(self) -> bool:
+        """Whether depth is in metres."""
+        return True
+
+    @property
     def uncertainty_grid(self) -> tuple[int, int]:
         """Rows and columns of the uncertainty that the network makes: a quarter of those of :attr:`depth_grid`."""
         rows, columns = self.depth_grid
@@ -289,6 +298,50 @@ class ModelConfig:
             states = getattr(self.decoder, name)
             if any(state > self.encoder.layers for state in states):
                 yield f"decoder.{name}: a tower of {self.encoder.layers} layers has no such state, got {list(states)}"
+
+
+@dataclass(frozen=True)
+class AdoptedConfig:
+    """Somebody else's network, as ``space_clip adopt`` wraps it: what is known of it, and how it sees images."""
+
+    name: str = setting("adopted", "name shown in files and diagnostics")
+    source: str = setting("", "where the network comes from, and who made it")
+    licence: str = setting("", "licence of its weights, as its authors state it")
+    metric: bool = setting(True, "depth is in metres; if not, it is right up to a factor that scale.mode must find")
+    input_size: tuple[int, int] = setting((518, 518), "height and width that the resize rule is about", minimum=1)
+    resize_rule: str = setting("straight", "what happens to an image's shape", choices=RESIZE_RULES)
+    multiple: int = setting(1, "both sides of the resized image are multiples of this, pixels", minimum=1)
+    mean: tuple[float, float, float] = setting((0.0, 0.0, 0.0), "RGB mean of inputs in [0, 1]")
+    std: tuple[float, float, float] = setting((1.0, 1.0, 1.0), "RGB standard deviation of inputs", minimum=1e-6)
+    min_depth: float = setting(0.001, "smallest depth trained for, metres", minimum=0.0)
+    max_depth: float = setting(80.0, "largest depth trained for, metres", minimum=0.0)
+    uncertainty: bool = setting(False, "an output says how far off depth may be")
+    training_camera: tuple[float, ...] = setting(
+        (), "width, height, fx, fy of the camera trained on, pixels; empty where unknown", minimum=0.0
+    )
+    recipe: str = setting("", "how its inputs and outputs are read, in one line")
+
+    @property
+    def depth_grid(self) -> None:
+        """Rows and columns of depth are those of the resized image."""
+        return
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...] | None]:
+        """What it gives for each image, as :attr:`ModelConfig.outputs`; no shape is known before it runs."""
+        return dict.fromkeys(OUTPUTS[: 1 + self.uncertainty])
+
+    @property
+    def language(self) -> LanguageConfig:
+        """It says nothing in words."""
+        return LanguageConfig()
+
+    def problems(self) -> Iterator[str]:
+        """Yield each setting that conflicts with another."""
+        if self.min_depth >= self.max_depth:
+            yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"
+        if len(self.training_camera) not in (0, 4) or not all(self.training_camera):
+            yield f"training_camera: must be empty or width, height, fx, fy above 0, got {list(self.training_camera)}"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ _NEEDED = {
         *("export", "inference", "model", "training", "tools/benchmark"),
         *(
             f"cli/commands/test_{name}.py"
-            for name in ("convert", "engine", "evaluate", "export", "predict", "text", "train")
+            for name in ("adopt", "convert", "engine", "evaluate", "export", "predict", "text", "train")
         ),
         *("cli/test_drive_evidence.py", "data/test_dataset.py"),
     ),
@@ -109,6 +109,13 @@ def coded_depth() -> Any:
     """A model that reads depth from the picture (``coded_depth.py``)."""
     pytest.importorskip("onnx")
     return _beside("coded_depth")
+
+
+@pytest.fixture(scope="session")
+def foreign_models() -> Any:
+    """Writes small ONNX depth models as others would (``foreign_models.py``)."""
+    pytest.importorskip("onnx")
+    return _beside("foreign_models")
 
 
 @pytest.fixture(scope="session")

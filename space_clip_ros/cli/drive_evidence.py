@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from space_clip_ros.config import ModelConfig
+from space_clip_ros.config import AdoptedConfig, ModelConfig
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti_raw_frames import KittiRawFrames, open_raw_drives
 from space_clip_ros.errors import DataError
@@ -41,7 +41,7 @@ class _LabelledFrames:
         return self._frames[index][0]
 
 
-def drive_evidence(drive: Path, model: ModelConfig) -> Evidence:
+def drive_evidence(drive: Path, model: ModelConfig | AdoptedConfig) -> Evidence:
     """Return calibration frames from the first five sixths of a drive, and held-out frames from the last sixth.
 
     Consecutive frames look alike, so a random choice would put near-copies on both sides.

@@ -100,10 +100,17 @@ class ScaleMeasurement:
         rate: frames a second, if the frames of a folder follow each other: one filter follows them as in the node.
             0 for frames that stand alone: each is scaled by its own evidence, weighed against the model's.
         max_rate: the filter's limit, with a rate.
+        metric: whether the model's depth is in metres.
     """
 
     def __init__(
-        self, spec: ScaleSpec, protocol: EvaluationProtocol, folders: Sequence[str], rate: float, max_rate: float
+        self,
+        spec: ScaleSpec,
+        protocol: EvaluationProtocol,
+        folders: Sequence[str],
+        rate: float,
+        max_rate: float,
+        metric: bool = True,
     ) -> None:
         """Start without frames."""
         self._spec = spec
@@ -112,6 +119,7 @@ class ScaleMeasurement:
         self._folders = folders
         self._rate = rate
         self._max_rate = max_rate
+        self._metric = metric
         self._scale: Any = None
         self._followed: Any = None
         self._errors: list[tuple[float, float, float]] = []
@@ -193,7 +201,7 @@ class ScaleMeasurement:
             self._scale = MetricScale(at_once=True)
         elif self._scale is None or followed != self._followed:
             self._scale, self._followed = MetricScale(), followed
-        estimate: ScaleEstimate = self._scale.estimate(depth, frame.camera, known)
+        estimate: ScaleEstimate = self._scale.estimate(depth, frame.camera, known, metric=self._metric)
         return estimate
 
 

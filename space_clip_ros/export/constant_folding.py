@@ -34,6 +34,13 @@ def fold_constants(file: Path, sizes: Mapping[str, int] | None = None) -> onnx.M
     return graph
 
 
+def fold_graph(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Return what :func:`fold_constants` makes of a graph in memory."""
+    with TemporaryDirectory(prefix="space_clip_folding_") as folder:
+        onnx.save(graph, Path(folder, "graph.onnx"))
+        return fold_constants(Path(folder, "graph.onnx"))
+
+
 def _declare_used_operator_sets(graph: onnx.ModelProto) -> None:
     """Drop operator sets that no node uses: ONNX Runtime declares its own, which other runtimes need not know."""
     used = {node.domain for node in graph.graph.node}

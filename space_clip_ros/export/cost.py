@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from space_clip_ros.config import AdapterConfig, ModelConfig
+from space_clip_ros.errors import ModelError
 from space_clip_ros.files import write_whole
 from space_clip_ros.inference.metadata import DECODER, ENCODER, OnnxMetadata, StageCost
 from space_clip_ros.model import SpaceClip
@@ -56,7 +57,7 @@ def add_cost(file: Path) -> None:
     """Store the counts in a file that was exported without them.
 
     Raises:
-        ModelError: the file is not one of ours.
+        ModelError: the file is not one of ours, or an adopted one.
         DataError: it cannot be written.
     """
     # Imported here because counting, which a benchmark of a checkpoint does, needs no onnx.
@@ -64,6 +65,8 @@ def add_cost(file: Path) -> None:
 
     model = onnx.load(file)
     metadata = OnnxMetadata.from_properties({entry.key: entry.value for entry in model.metadata_props}, file)
+    if not isinstance(metadata.config, ModelConfig):
+        raise ModelError(file, "is an adopted model, whose cost was counted when it was adopted", "adopt it again")
     metadata = replace(metadata, cost=network_cost(metadata.config))
     onnx.helper.set_model_props(model, metadata.to_properties())
     write_whole(file, model.SerializeToString())

@@ -9,7 +9,7 @@ largest channels exceed fp16, is fp32. Layer norms, softmax and all resampling c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnx
@@ -25,22 +25,35 @@ _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _COMPUTED_IN_FLOAT32 = ("LayerNormalization", "Resize", "Softmax")
 
 
-def to_fp16(graph: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(
+    graph: onnx.ModelProto,
+    network: str = _NETWORK,
+    keeps: Callable[[str], bool] = keeps_float32,
+    around: tuple[str, ...] = (),
+) -> onnx.ModelProto:
     """Return ``graph`` with its products in fp16; input and output keep their types.
 
     Args:
         graph: float32, as :func:`space_clip_ros.export.trace.trace` returns it for a model that is not simplified: the
             simplifications help CPUs only, and would turn resampling into matrix products.
+        network: what the names of the network's nodes begin with; products outside it stay float32.
+        keeps: whether the products of a module of the network stay float32, by the module's dotted name.
+        around: what the names of nodes begin with that stay float32 whatever their inputs are.
 
     Raises:
         ExportError: a weight is beyond fp16's range.
     """
-    return _Conversion(graph).run()
+    return _Conversion(graph, network, keeps, around).run()
 
 
 class _Conversion:
-    def __init__(self, graph: onnx.ModelProto) -> None:
+    def __init__(
+        self, graph: onnx.ModelProto, network: str, keeps: Callable[[str], bool], around: tuple[str, ...]
+    ) -> None:
         self._model = graph
+        self._network = network
+        self._keeps = keeps
+        self._around = around
         inferred = onnx.shape_inference.infer_shapes(graph).graph
         values = [*inferred.input, *inferred.value_info, *inferred.output]
         self._floats = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
@@ -94,11 +107,11 @@ class _Conversion:
 
     def _is_half(self, node: onnx.NodeProto) -> bool:
         """Return whether PyTorch would store the node's result as fp16 in the halved model."""
-        if node.op_type == "Cast":
+        if node.op_type == "Cast" or node.name.startswith(self._around):
             return False
         if node.op_type in _PRODUCTS:
-            scope = node.name.removeprefix(_NETWORK).replace("/", ".")
-            return node.name.startswith(_NETWORK) and not keeps_float32(scope)
+            scope = node.name.removeprefix(self._network).replace("/", ".")
+            return node.name.startswith(self._network) and not self._keeps(scope)
         tensors = [name for name in node.input if name in self._floats and name not in self._weights]
         tables = [name for name in node.input if name in self._weights and self._is_table(name, node)]
         return bool(tensors) and not tables and all(name in self._half | self._stored_half for name in tensors)

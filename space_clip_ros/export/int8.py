@@ -57,6 +57,8 @@ def to_int8(
     size: tuple[int, int] | None = None,
     batch: int | None = None,
     symmetric: bool = False,
+    convolutions: tuple[str, ...] = _CONVOLUTIONS,
+    matrices: tuple[str, ...] = _MATRICES,
 ) -> onnx.ModelProto:
     """Return ``graph`` with quantised convolutions and weight products.
 
@@ -66,8 +68,10 @@ def to_int8(
         size: height and width of the graph's images, pixels; None if it takes any size.
         batch: images per run of the graph; None if it takes any number.
         symmetric: quantise symmetrically, as TensorRT needs it.
+        convolutions: what the names of the convolutions to quantise begin with.
+        matrices: the same of matrix products with weights.
     """
-    products = _quantised_products(graph)
+    products = _quantised_products(graph, convolutions, matrices)
     calibration = [image if size is None else fit(image, size) for image in images]
     with TemporaryDirectory(prefix="space_clip_int8_") as folder:
         source, quantised = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
@@ -95,16 +99,16 @@ def to_int8(
     return result
 
 
-def _quantised_products(graph: onnx.ModelProto) -> list[str]:
+def _quantised_products(graph: onnx.ModelProto, convolutions: tuple[str, ...], matrices: tuple[str, ...]) -> list[str]:
     # The projection to CLIP's joint space stays in float32: it costs little, and cosines show its rounding.
     constants = {tensor.name for tensor in graph.graph.initializer}
     return [
         node.name
         for node in graph.graph.node
-        if (node.op_type == "Conv" and node.name.startswith(_CONVOLUTIONS))
+        if (node.op_type == "Conv" and node.name.startswith(convolutions))
         or (
             node.op_type == "MatMul"
-            and node.name.startswith(_MATRICES)
+            and node.name.startswith(matrices)
             and not node.name.startswith(_PROJECTION)
             and node.input[1] in constants
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.network_size import NetworkSize
 
 TrainingCamera = tuple[float, float, float, float]
 """Width, height, fx and fy of the camera that a model was trained with, pixels."""
@@ -31,3 +32,28 @@ def focal_factor(camera: PinholeCamera, trained: TrainingCamera) -> float:
     area = (camera.fx / camera.width) * (camera.fy / camera.height)
     trained_area = (fx / width) * (fy / height)
     return math.sqrt(area / trained_area)
+
+
+def training_camera_at(trained: TrainingCamera, network: NetworkSize, width: int, height: int) -> TrainingCamera:
+    """Return the training camera that :func:`focal_factor` compares with images whose shape the network keeps.
+
+    Such a network does not see every image squeezed to one size, so fields of view do not tell what it sees. Focal
+    lengths in its own pixels do: f * s against f_t * s_t, where s is what the image and s_t what the training image is
+    scaled by. The camera returned has images of the given size, and the focal lengths with which the network would see
+    them as it saw the training images; with it, ``focal_factor`` is f * s / (f_t * s_t).
+
+    Args:
+        trained: the training camera.
+        network: how the network resizes.
+        width: of the images, pixels.
+        height: of the images, pixels.
+    """
+    trained_width, trained_height, fx, fy = trained
+    rows, columns = network.content(height, width)
+    trained_rows, trained_columns = network.content(round(trained_height), round(trained_width))
+    return (
+        float(width),
+        float(height),
+        fx * (trained_columns / trained_width) * (width / columns),
+        fy * (trained_rows / trained_height) * (height / rows),
+    )

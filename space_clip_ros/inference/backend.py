@@ -10,8 +10,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from space_clip_ros.config import LanguageConfig, ModelConfig
+from space_clip_ros.config import AdoptedConfig, LanguageConfig, ModelConfig
 from space_clip_ros.geometry.depth import resize_bilinear
+from space_clip_ros.geometry.focal_factor import TrainingCamera, training_camera_at
+from space_clip_ros.geometry.network_size import NetworkSize
 from space_clip_ros.inference.metadata import DENSE_NAME, EMBEDDING_NAME, OUTPUT_NAME, UNCERTAINTY_NAME
 
 Rgb = npt.NDArray[np.uint8]
@@ -40,6 +42,8 @@ class ModelInfo:
             None for those of its input.
         uncertainty: whether the model also says how far off depth may be.
         language: what the model says in a space that it shares with words; None if nothing.
+        metric: whether depth is in metres; if not, it is right up to a factor, which ``scale.mode`` can find.
+        network_size: the size that the network takes images at, and what happens to their shape; None for input_size.
     """
 
     name: str
@@ -58,6 +62,31 @@ class ModelInfo:
     depth_grid: tuple[int, int] | None = None
     uncertainty: bool = False
     language: LanguageConfig | None = None
+    metric: bool = True
+    network_size: NetworkSize | None = None
+
+    def trained_for(self, width: int, height: int) -> TrainingCamera | None:
+        """Return the training camera as images of a size are compared with it, for a network that keeps their shape.
+
+        Args:
+            width: of the images, pixels.
+            height: of the images, pixels.
+
+        Returns:
+            Width, height, fx, fy; None if the training camera is unknown.
+        """
+        if self.training_camera is None or self.network_size is None:
+            return self.training_camera
+        return training_camera_at(self.training_camera, self.network_size, width, height)
+
+    @property
+    def units_text(self) -> str:
+        """What is to be known about the units of depth before it is used; empty if it is in metres."""
+        return "" if self.metric else f"{self.name}: {RELATIVE}"
+
+
+RELATIVE = "depth is relative, not metric: it is in metres only with scale.mode"
+"""What is said about a model whose depth has no unit."""
 
 
 class Prediction(NamedTuple):
@@ -125,7 +154,7 @@ class BatchBackend(Backend, Protocol):
 
 
 def model_info(
-    config: ModelConfig,
+    config: ModelConfig | AdoptedConfig,
     *,
     backend: str,
     device: str,
@@ -156,7 +185,16 @@ def model_info(
         depth_grid=config.depth_grid,
         uncertainty=config.uncertainty,
         language=config.language if config.language.outputs else None,
+        metric=config.metric,
+        network_size=network_size(config),
     )
+
+
+def network_size(config: ModelConfig | AdoptedConfig) -> NetworkSize | None:
+    """Return the size that a network takes images at if it keeps their shape; None if it squeezes them into one."""
+    if isinstance(config, ModelConfig) or config.resize_rule == "straight":
+        return None
+    return NetworkSize(*config.input_size, config.resize_rule, config.multiple)
 
 
 def prediction(maps: Mapping[str, Depth], stages_ms: dict[str, float]) -> Prediction:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from space_clip_ros import __version__, settings
-from space_clip_ros.config import OUTPUTS, ModelConfig
+from space_clip_ros.config import OUTPUTS, AdoptedConfig, ModelConfig
 from space_clip_ros.errors import ConfigError, ModelError
 
 FORMAT_VERSION = "1"
@@ -19,13 +19,19 @@ BATCH_NAME = "batch"
 HEIGHT_NAME = "height"
 WIDTH_NAME = "width"
 ENCODER, DECODER = "encoder", "decoder"
-"""Stages of the network that :attr:`OnnxMetadata.cost` counts."""
+"""Stages of our network that :attr:`OnnxMetadata.cost` counts."""
+NETWORK = "network"
+"""The one stage of an adopted network."""
 
 _PREFIX = "space_clip."
 SOURCE_PROPERTY = f"{_PREFIX}source_sha256"
 """Property that holds the hash of the checkpoint."""
 _VERSION = f"{_PREFIX}format_version"
-_WRITTEN_BY_EXPORT = "files for this package are written by 'space_clip export'"
+ADOPTED = "adopted"
+"""Property that holds the configuration of an adopted network, in place of ``config``."""
+_WRITTEN_BY_EXPORT = (
+    "files for this package are written by 'space_clip export'; 'space_clip adopt' makes one of another's model"
+)
 
 
 class StageCost(NamedTuple):
@@ -45,7 +51,7 @@ class OnnxMetadata:
     """Contents of the ``space_clip.*`` metadata properties.
 
     Attributes:
-        config: the model's whole configuration, its name included.
+        config: the model's whole configuration, its name included; of an adopted network what is known of it.
         precision: number format of the graph, one of :data:`space_clip_ros.config.PRECISIONS` but ``auto``.
         size: height and width of the images, pixels; None if it takes any size.
         batch: images per run; None if it takes any number.
@@ -61,10 +67,10 @@ class OnnxMetadata:
         graph_sha256: hash of everything in the file but its metadata, hexadecimal; empty in earlier files.
         language_cosine: mean cosine of the language features with PyTorch's on the worst image; None without them.
         label_agreement: share of patches that are labelled as by PyTorch; None likewise.
-        cost: what :data:`ENCODER` and :data:`DECODER` cost for one image; empty in earlier files.
+        cost: what :data:`ENCODER` and :data:`DECODER`, or :data:`NETWORK`, cost for one image; empty if not counted.
     """
 
-    config: ModelConfig
+    config: ModelConfig | AdoptedConfig
     precision: str = "fp32"
     size: tuple[int, int] | None = None
     batch: int | None = 1
@@ -101,7 +107,7 @@ class OnnxMetadata:
         before, after = self.abs_rel or ("", "")
         values = {
             "name": self.config.name,
-            "config": json.dumps(settings.to_dict(self.config)),
+            ADOPTED if isinstance(self.config, AdoptedConfig) else "config": json.dumps(settings.to_dict(self.config)),
             "source_sha256": self.source_sha256,
             "height": str(height),
             "width": str(width),
@@ -154,8 +160,13 @@ class OnnxMetadata:
         before, after = values.get("abs_rel_before"), values.get("abs_rel_after")
         largest, uncertainty = values.get("largest_fp16"), values.get("uncertainty_difference")
         cosine, agreement = values.get("language_cosine"), values.get("label_agreement")
+        config: ModelConfig | AdoptedConfig
+        if ADOPTED in values:
+            config = settings.parse(AdoptedConfig, json.loads(values[ADOPTED]), ADOPTED)
+        else:
+            config = settings.parse(ModelConfig, json.loads(values["config"]), "config")
         return cls(
-            config=settings.parse(ModelConfig, json.loads(values["config"]), "config"),
+            config=config,
             precision=values["precision"],
             size=(int(height), int(width)) if height else None,
             batch=int(batch) if batch else None,

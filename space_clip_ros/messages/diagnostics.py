@@ -109,6 +109,7 @@ class DepthValues(Values):
         device: where it runs.
         precision: its numbers.
         uncertainty: whether it says how far off depth may be.
+        metric: whether its depth is in metres; if not, only ``scale.mode`` makes it so.
         model_problem: why it does not run; empty while it does.
         model_given_up: whether that is reported as an error, because it failed too often in a row.
         depth_factor: the factor on the newest image's depth.
@@ -162,6 +163,7 @@ class DepthValues(Values):
     device: str | None = value()
     precision: str | None = value()
     uncertainty: bool | None = value()
+    metric: bool | None = value()
     model_problem: str | None = value()
     model_given_up: bool | None = value()
     depth_factor: float | None = value("{:.4f}")

@@ -108,13 +108,15 @@ class DepthCore:
 
     def _frame(self, prepared: _Prepared, prediction: Prediction) -> DepthFrame:
         request = prepared.request
-        focal = focal_scaling(request.settings.focal_scaling, request.view.camera, self._model.info.training_camera)
+        height, width = prepared.rgb.shape[:2]
+        trained = self._model.info.trained_for(width, height)
+        focal = focal_scaling(request.settings.focal_scaling, request.view.camera, trained)
         scale = request.settings.depth_scale * focal.factor
-        grid = self._grid(request.settings, (prepared.rgb.shape[0], prepared.rgb.shape[1]))
+        grid = self._grid(request.settings, (height, width))
         # Evidence of scale is of whole images; without it only the published pixels are scaled.
         depth = prediction.depth if request.scale is not None else grid.of(prediction.depth)
         metres = depth if scale == 1.0 else depth * np.float32(scale)
-        estimate = _metric_scale(request, metres, scale)
+        estimate = _metric_scale(request, metres, scale, self._model.info.metric)
         if request.scale is not None:
             metres = grid.of(metres)
         if estimate is not None and estimate.factor != 1.0:
@@ -155,7 +157,9 @@ def made_outputs(frame: DepthFrame) -> Iterator[tuple[str, Any]]:
                 yield name, made
 
 
-def _metric_scale(request: DepthRequest, metres: NDArray[np.float32], base: float) -> ScaleEstimate | None:
+def _metric_scale(
+    request: DepthRequest, metres: NDArray[np.float32], base: float, metric: bool
+) -> ScaleEstimate | None:
     """Return what a frame's evidence says about the scale of its depth; None where nobody asked."""
     if request.scale is None:
         return None
@@ -163,7 +167,7 @@ def _metric_scale(request: DepthRequest, metres: NDArray[np.float32], base: floa
     rectifier = request.view.rectifier
     if rectifier is not None and rectifier.outside is not None:
         metres = np.where(rectifier.outside, np.float32(np.nan), metres)
-    estimate = request.scale.scale.estimate(metres, request.view.camera, request.scale.known, base)
+    estimate = request.scale.scale.estimate(metres, request.view.camera, request.scale.known, base, metric)
     request.watch.lap("scale")
     return estimate
 

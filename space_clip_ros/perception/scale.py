@@ -22,7 +22,7 @@ from space_clip_ros.perception.scale_evidence import (
     ground_evidence,
     range_evidence,
 )
-from space_clip_ros.perception.scale_filter import ScaleFilter
+from space_clip_ros.perception.scale_filter import PRIOR_STD, RELATIVE_STD, ScaleFilter
 
 Measured: TypeAlias = MeasuredPoints | MeasuredCone
 
@@ -88,7 +88,12 @@ class MetricScale:
         self._stamp_s = 0.0
 
     def estimate(
-        self, depth: Depth, camera: PinholeCamera | None, known: FrameEvidence, base: float = 1.0
+        self,
+        depth: Depth,
+        camera: PinholeCamera | None,
+        known: FrameEvidence,
+        base: float = 1.0,
+        metric: bool = True,
     ) -> ScaleEstimate:
         """Return the factor to multiply a frame's depth by.
 
@@ -97,7 +102,11 @@ class MetricScale:
             camera: its camera; None where it is not known.
             known: what else is known about the frame.
             base: the other factors in ``depth``; if they change, everything starts again.
+            metric: whether the model's depth is in metres; if not, the factor may be any, and takes the first
+                evidence's value at once.
         """
+        self._filter.trust(PRIOR_STD if metric else RELATIVE_STD)
+        unknown = not metric and self._filter.age_s is None
         if base != self._base or known.stamp_s < self._stamp_s - 0.1:
             self._filter.reset()
             self._tilts.clear()
@@ -106,7 +115,7 @@ class MetricScale:
         evidence = [one for one in found if isinstance(one, Evidence)]
         problems = [f"{one.source}: {one.reason}" for one in found if isinstance(one, NoEvidence)]
         self._filter.step(known.stamp_s, evidence, known.max_rate)
-        if self._at_once:
+        if self._at_once or unknown:
             self._filter.jump()
         problems += [f"{source}: {reason}" for source, reason in self._filter.refused.items()]
         used = [one.source for one in evidence if one.source not in self._filter.refused]

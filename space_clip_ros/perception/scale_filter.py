@@ -9,6 +9,8 @@ from space_clip_ros.perception.scale_evidence import Evidence
 
 PRIOR_STD = 0.2
 """Standard deviation of a model's scale before anything was measured: it is trained to be metric, and errs by this."""
+RELATIVE_STD = 1.5
+"""The same for a model whose depth has no unit: a factor of 4 is nothing unusual."""
 
 _DRIFT_STD = 0.05
 """How far the scale wanders within a second: other streets, other light."""
@@ -31,14 +33,21 @@ class ScaleFilter:
         refused: why evidence of the newest frame was not used, by its source; empty if all was.
     """
 
-    def __init__(self) -> None:
-        """Start at a factor of 1."""
+    def __init__(self, prior_std: float = PRIOR_STD) -> None:
+        """Start at a factor of 1, which may be off by a standard deviation of ``prior_std``."""
+        self._prior_variance = prior_std**2
         self.reset()
+
+    def trust(self, prior_std: float) -> None:
+        """Start again if the factor of 1 is trusted more or less than before."""
+        if self._prior_variance != prior_std**2:
+            self._prior_variance = prior_std**2
+            self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
         self._mean = 0.0
-        self._variance = PRIOR_STD**2
+        self._variance = self._prior_variance
         self._published = 0.0
         self._stamp_s: float | None = None
         self._used_at: dict[str, float] = {}
@@ -72,7 +81,7 @@ class ScaleFilter:
             self.reset()
         passed = 0.0 if self._stamp_s is None else max(0.0, stamp_s - self._stamp_s)
         self._stamp_s = stamp_s if self._stamp_s is None else max(stamp_s, self._stamp_s)
-        self._variance = min(self._variance + _DRIFT_STD**2 * passed, PRIOR_STD**2)
+        self._variance = min(self._variance + _DRIFT_STD**2 * passed, self._prior_variance)
         self.refused = {}
         for one in evidence:
             self._update(one, self._stamp_s)
@@ -93,7 +102,7 @@ class ScaleFilter:
                     f"asks for a factor of {said:.2f}, too far from {math.exp(self._mean):.2f}"
                 )
                 return
-            self._variance = max(PRIOR_STD**2, innovation**2)
+            self._variance = max(self._prior_variance, innovation**2)
         self._refused_since = None
         last = self._used_at.get(evidence.source)
         self._used_at[evidence.source] = now_s

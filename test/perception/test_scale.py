@@ -56,6 +56,14 @@ def test_depth_that_is_too_small_is_brought_to_scale(small: Any, drive: Callable
     assert max(b.factor / a.factor for a, b in itertools.pairwise(estimates)) <= 1.1**0.2 + 1e-9
 
 
+def test_relative_depth_takes_the_first_evidence_at_once(small: Any) -> None:
+    """A model without a unit may be off by any factor, which the filter of a metric one would refuse for 10 s."""
+    depth, known = small.street(*small.HOUSES, small.CAR) / np.float32(6.0), FrameEvidence(0.0, 0.1, mount=MOUNT)
+    assert MetricScale().estimate(depth, small.SMALL, known).factor == 1.0
+    relative = MetricScale().estimate(depth, small.SMALL, known, metric=False)
+    assert relative.factor == pytest.approx(6.0, rel=0.2)
+
+
 def test_depth_that_is_right_stays_as_it_is(small: Any, drive: Callable[..., list[ScaleEstimate]]) -> None:
     estimates = drive(repeated(small.street(*small.HOUSES, small.CAR), 20.0, small))
     assert all(0.98 < one.factor < 1.02 for one in estimates)

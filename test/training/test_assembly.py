@@ -11,7 +11,8 @@ import torch
 from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model import SpaceClip, save_checkpoint
-from space_clip_ros.training.assembly import _HEADS, _load_initial_weights
+from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
+from space_clip_ros.training.assembly import _load_initial_weights
 
 CLOSED = LanguageConfig(outputs=("dense",), embed_dim=2, vocabulary=("road", "car"))
 JOINT = LanguageConfig(outputs=("dense",), embed_dim=24)
@@ -24,8 +25,10 @@ def test_heads_that_the_checkpoint_lacks_keep_their_first_weights(
     plain.depth_head.depth.bias.data.fill_(7.0)
     save_checkpoint(plain, tmp_path / "depth.safetensors")
     model = tiny_model(language=CLOSED, uncertainty=True)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items() if name.startswith(_HEADS)}
-    _load_initial_weights(model, str(tmp_path / "depth.safetensors"), _HEADS)
+    before = {
+        name: tensor.clone() for name, tensor in model.state_dict().items() if name.startswith(HEADS_BESIDE_DEPTH)
+    }
+    _load_initial_weights(model, str(tmp_path / "depth.safetensors"), HEADS_BESIDE_DEPTH)
     after = model.state_dict()
     assert before and all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert all(torch.equal(after[name], tensor) for name, tensor in plain.state_dict().items())
@@ -34,4 +37,4 @@ def test_heads_that_the_checkpoint_lacks_keep_their_first_weights(
 def test_a_projection_comes_from_pretrained_weights(tiny_model: Callable[..., SpaceClip], tmp_path: Path) -> None:
     save_checkpoint(tiny_model(), tmp_path / "depth.safetensors")
     with pytest.raises(ModelError, match=r"differing tensors: encoder\.projection\.weight"):
-        _load_initial_weights(tiny_model(language=JOINT), str(tmp_path / "depth.safetensors"), _HEADS)
+        _load_initial_weights(tiny_model(language=JOINT), str(tmp_path / "depth.safetensors"), HEADS_BESIDE_DEPTH)

@@ -134,9 +134,11 @@ def run(args: argparse.Namespace) -> int:
         if args.semantic:
             return run_semantic(args, predictor, frames)
         groups = _groups(args.by, frames)
-        scale = _scale(args, protocol, frames)
+        scale = _scale(args, protocol, frames, predictor.info.metric)
         predict = flip_averaged(predictor) if args.flip else predictor
         info = predictor.info
+        if info.units_text and not (args.scale or args.median_scaling):
+            say(f"{info.units_text}; give --scale or --median-scaling")
         scaler, steadiness = _FocalScaler(args.focal_scaling, info), TemporalAverage(protocol)
 
         def on_depth(index: int, frame: RgbdFrame, depth: Depth) -> None:
@@ -188,7 +190,8 @@ class _FocalScaler:
         from space_clip_ros.evaluation.evaluator import Estimate
         from space_clip_ros.perception.focal_scaling import focal_scaling
 
-        focal = focal_scaling(self._mode, frame.camera, self._info.training_camera)
+        height, width = frame.image.shape[:2]
+        focal = focal_scaling(self._mode, frame.camera, self._info.trained_for(width, height))
         if focal.problem:
             raise DataError("--focal-scaling", focal.problem, "give --focal-scaling auto")
         self.said[focal.text] += 1
@@ -216,12 +219,14 @@ def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationPro
     return standard_protocol(args.crop, args.kitti_crop, low, high, args.median_scaling)
 
 
-def _scale(args: argparse.Namespace, protocol: EvaluationProtocol, frames: FrameCollection) -> ScaleMeasurement | None:
+def _scale(
+    args: argparse.Namespace, protocol: EvaluationProtocol, frames: FrameCollection, metric: bool
+) -> ScaleMeasurement | None:
     """Return what scales depth, or None."""
     if args.scale is None:
         return None
     return ScaleMeasurement(
-        args.scale, protocol, _groups("folder", frames), args.scale_rate, NodeConfig().scale.max_rate
+        args.scale, protocol, _groups("folder", frames), args.scale_rate, NodeConfig().scale.max_rate, metric
     )
 
 

@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         settings = dataclasses.replace(settings, min_depth=info.min_depth, max_depth=info.max_depth)
         core = DepthCore(predictor)
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+        if info.units_text:
+            say(info.units_text)
         said = ""
         for file, name in progress(images, len(images), "depth"):
             rgb = read_rgb(file)

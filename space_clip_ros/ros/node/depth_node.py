@@ -121,6 +121,8 @@ class DepthNode(LifecycleNode):
         self.get_logger().info(
             f"{info.name} on {info.backend}, {info.device}, {info.precision}: {info.file}{passed_over}"
         )
+        if info.units_text and self._settings().scale.mode == "none":
+            self.get_logger().warning(info.units_text)
 
     def _load(self) -> Predictor:
         settings = self._settings()

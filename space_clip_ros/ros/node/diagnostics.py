@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from space_clip_ros.config import DiagnosticsConfig
+from space_clip_ros.inference.backend import RELATIVE
 from space_clip_ros.messages import diagnostics
 from space_clip_ros.messages.diagnostics import DepthValues, Level, NodeState
 from space_clip_ros.ros.node.statistics import Snapshot
@@ -72,7 +73,7 @@ def verdict(now: Situation) -> tuple[Level, str]:
         if _plausible(snapshot.age_ms):
             line = f"{line}, {snapshot.age_ms[0]:.0f} ms from stamp to output (median)"
         problems = [_problem(now) if snapshot.problem else "", now.values.queries_problem or ""]
-        warnings = [*_clocks(now), *_crossed(now), *filter(None, problems)]
+        warnings = [*_clocks(now), *_units(now), *_crossed(now), *filter(None, problems)]
         return Level.WARN if warnings else Level.OK, "; ".join([line, *warnings])
     if not _recent(snapshot.seconds_since_image):
         return Level.WARN, _no_image(now)
@@ -113,6 +114,12 @@ def _clocks(now: Situation) -> Iterator[str]:
         seconds = now.snapshot.age_ms[0] / 1e3
         side = "behind" if seconds > 0 else "ahead of"
         yield f"stamps are {abs(seconds):.0f} s {side} this node's clock; check use_sim_time and the clocks (ntp)"
+
+
+def _units(now: Situation) -> Iterator[str]:
+    """Yield that depth is not in metres although somebody may take it for that."""
+    if now.values.metric is False and now.values.scale_mode == "none":
+        yield RELATIVE
 
 
 def _crossed(now: Situation) -> Iterator[str]:

@@ -163,6 +163,7 @@ class Reporter:
                 precision=info.precision,
                 uncertainty=info.uncertainty,
                 vocabulary=", ".join(info.language.vocabulary) or None if info.language else None,
+                metric=info.metric,
                 model_problem=model.problem,
                 model_given_up=model.failed,
             )

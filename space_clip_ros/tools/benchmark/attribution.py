@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.metadata import DECODER, ENCODER
+from space_clip_ros.inference.metadata import DECODER, ENCODER, NETWORK
 from space_clip_ros.tools.benchmark.floor import POSTPROCESS, PREPROCESS, STAGES
 
 BETWEEN = "between operators"
@@ -14,6 +14,7 @@ BETWEEN = "between operators"
 _SUFFIX = "_kernel_time"
 # The export names operators by the path of their module; see model/image_to_depth.py for the modules.
 _PREFIXES = {
+    "/network/": NETWORK,
     "/model/encoder/": ENCODER,
     "/model/decoder/": DECODER,
     "/model/depth_head/": DECODER,
@@ -25,6 +26,8 @@ Event = Mapping[str, Any]
 
 def attribute(events: Iterable[Event]) -> list[dict[str, float]]:
     """Return, run by run, the milliseconds of each of ``floor.STAGES`` and of :data:`BETWEEN`.
+
+    Of an adopted network, ``network`` stands in place of encoder and decoder.
 
     Args:
         events: the profile's JSON content.
@@ -62,7 +65,9 @@ def _stages(run: Event, operators: Sequence[Event]) -> dict[str, float]:
     stage = PREPROCESS
     for operator in operators:
         stage = stage_of(operator["name"].removesuffix(_SUFFIX), stage)
-        times[stage] += float(operator["dur"]) / 1e3
+        times[stage] = times.get(stage, 0.0) + float(operator["dur"]) / 1e3
+    if NETWORK in times:
+        times = {stage: times[stage] for stage in (PREPROCESS, NETWORK, POSTPROCESS)}
     times[BETWEEN] = max(float(run["dur"]) / 1e3 - sum(times.values()), 0.0)
     return times
 

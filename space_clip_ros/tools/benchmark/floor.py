@@ -14,7 +14,7 @@ from space_clip_ros.inference.metadata import DECODER, ENCODER, StageCost
 
 PREPROCESS, POSTPROCESS = "preprocess", "postprocess"
 STAGES = (PREPROCESS, ENCODER, DECODER, POSTPROCESS)
-"""Stages of a run, in order."""
+"""Stages of a run of our network, in order; of an adopted one NETWORK is all between the first and the last."""
 _KERNEL_TAPS = 4
 """Reach of Pillow's bicubic kernel, in output pixels when it shrinks and in input pixels when it does not."""
 _BILINEAR_OPERATIONS = 7
@@ -49,10 +49,10 @@ class Floor:
 def run_cost(
     network: Mapping[str, StageCost], input_size: tuple[int, int], height: int, width: int, batch: int = 1
 ) -> dict[str, StageCost]:
-    """Return the cost of each of :data:`STAGES` in a run.
+    """Return the cost of each of :data:`STAGES` in a run, or of those of an adopted network, in order.
 
     Args:
-        network: cost of encoder and decoder for one image.
+        network: cost of encoder and decoder, or of an adopted network, for one image.
         input_size: height and width that the network takes, pixels.
         height: of the images, pixels.
         width: of the images, pixels.
@@ -63,7 +63,7 @@ def run_cost(
         **network,
         POSTPROCESS: StageCost(_BILINEAR_OPERATIONS * height * width),
     }
-    return {stage: StageCost(batch * image[stage].operations, image[stage].weights) for stage in STAGES}
+    return {stage: StageCost(batch * image[stage].operations, image[stage].weights) for stage in image}
 
 
 def floor(

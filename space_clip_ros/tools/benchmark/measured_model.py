@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from space_clip_ros.config import ModelConfig
+from space_clip_ros.config import AdoptedConfig, ModelConfig
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import load_predictor, model_files
 from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb, model_info
@@ -30,7 +30,7 @@ class MeasuredModel(Protocol):
     """
 
     info: ModelInfo
-    config: ModelConfig
+    config: ModelConfig | AdoptedConfig
     cost: Mapping[str, StageCost]
     separated_by: str
 
@@ -157,8 +157,9 @@ class CheckpointModel:
         from space_clip_ros.export.cost import network_cost
         from space_clip_ros.tools.benchmark.eager import checkpoint_config
 
-        self.config = checkpoint_config(file)
-        self.cost: Mapping[str, StageCost] = network_cost(self.config)
+        config = checkpoint_config(file)
+        self.config: ModelConfig | AdoptedConfig = config
+        self.cost: Mapping[str, StageCost] = network_cost(config)
 
     def run(self, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
         """Run once; see :class:`MeasuredModel`."""

@@ -43,6 +43,17 @@ def silent(**snapshot: object) -> Snapshot:
     [
         ({}, Level.OK, "9.5 Hz, 42 ms from stamp to output (median)"),
         (
+            {"values": DepthValues(metric=False, scale_mode="none")},
+            Level.WARN,
+            "9.5 Hz, 42 ms from stamp to output (median); depth is relative, not metric: it is in metres only with "
+            "scale.mode",
+        ),
+        (
+            {"values": DepthValues(metric=False, scale_mode="ranges")},
+            Level.OK,
+            "9.5 Hz, 42 ms from stamp to output (median)",
+        ),
+        (
             {"snapshot": dataclasses.replace(GOING, problem="no camera_info on /c yet", no_camera_info=True)},
             Level.WARN,
             "9.5 Hz, 42 ms from stamp to output (median); no camera_info on /c yet: "

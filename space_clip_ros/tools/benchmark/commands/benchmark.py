@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import image_size, positive
 from space_clip_ros.cli.signals import ending_on_sigterm
-from space_clip_ros.config import RUNNING
+from space_clip_ros.config import RUNNING, AdoptedConfig
 from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.files import write_whole
 from space_clip_ros.tools.benchmark import training_command
@@ -179,7 +179,7 @@ def _eager(args: argparse.Namespace, model: MeasuredModel) -> EagerModel | None:
 
     eager = EagerModel(args.eager, model.info.device, args.threads)
     ours, plain = model.config, eager.config
-    if (ours.encoder, ours.decoder.channels, ours.input_size) != (
+    if isinstance(ours, AdoptedConfig) or (ours.encoder, ours.decoder.channels, ours.input_size) != (
         plain.encoder,
         plain.decoder.channels,
         plain.input_size,

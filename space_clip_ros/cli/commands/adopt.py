@@ -1,0 +1,253 @@
+"""``space_clip adopt``: someone else's ONNX depth model as one of ours."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from space_clip_ros.cli.console import callback, progress_bar, say
+from space_clip_ros.cli.options import positive
+from space_clip_ros.config import RESIZE_RULES, AdoptedConfig
+
+if TYPE_CHECKING:
+    from space_clip_ros.export.adopt import AdoptionReport, Lower
+    from space_clip_ros.export.adopt_recipe import Recipe
+
+_NUMBERS: dict[str, Any] = {"nargs": 3, "type": float, "metavar": ("R", "G", "B")}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "adopt",
+        help="make a file of ours from someone else's ONNX depth model",
+        description="Wrap someone else's ONNX depth model (opset 11 to 21) into a file of ours: its preprocessing goes "
+        "into the graph, its output becomes metres at the image's size, and node, evaluate, benchmark and engine take "
+        "it like our own. The file appears only after it has been compared with running the model by hand.",
+        epilog="example: space_clip adopt depth_anything_v2_metric_vkitti_vits.onnx --out dav2_outdoor.onnx --preset "
+        "depth_anything_v2_metric_outdoor --images street/*.png",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", nargs="?", help="the model; weights may lie beside")
+    parser.add_argument("--out", type=Path, metavar="NAME.onnx", help="file to write")
+    parser.add_argument("--preset", metavar="P", help="what is known of the model's family; --presets lists them")
+    parser.add_argument("--presets", action="store_true", help="list the presets: source, licence, training camera")
+    parser.add_argument("--name", help="name shown in files and diagnostics (default: that of NAME.onnx)")
+    _add_sizes(parser)
+    _add_input(parser)
+    _add_output(parser)
+    parser.add_argument(
+        "--precision",
+        choices=("fp16", "int8"),
+        help="convert the network's products, where its graph allows (default: keep the file's numbers)",
+    )
+    parser.add_argument("--symmetric", action="store_true", help="symmetric int8, which TensorRT needs")
+    parser.add_argument(
+        "--drive", type=Path, metavar="DIR", help="drive with depth that calibrates int8 and judges a lower precision"
+    )
+    parser.add_argument("--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real images to compare on")
+    parser.set_defaults(parser=parser)
+
+
+def _add_sizes(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("image size (without height and width the file takes any)")
+    group.add_argument("--height", type=positive, metavar="H", help="height of every image, pixels")
+    group.add_argument("--width", type=positive, metavar="W", help="width of every image, pixels")
+    group.add_argument("--batch", type=positive, metavar="N", help="images per run (default: what the model takes)")
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what the model's input wants (replaces the preset's)")
+    group.add_argument("--size", nargs=2, type=positive, metavar=("H", "W"), help="size that --resize is about, pixels")
+    group.add_argument(
+        "--resize",
+        choices=RESIZE_RULES,
+        help="straight (squeeze), lower_bound or upper_bound (keep the shape; no side shorter or longer than --size), "
+        "pad (keep the shape, fill with --border)",
+    )
+    group.add_argument("--multiple", type=positive, metavar="N", help="sides are multiples of N pixels")
+    group.add_argument("--interpolation", choices=("bilinear", "bicubic"), help="of the resize to the network")
+    group.add_argument("--antialias", action="store_true", default=None, help="resize as Pillow does")
+    group.add_argument(
+        "--normalise",
+        choices=("imagenet", "zero_to_one", "minus_one_to_one", "bytes"),
+        help="values of the input: ImageNet's mean and deviation, 0 to 1, -1 to 1, or 0 to 255",
+    )
+    group.add_argument("--mean", **_NUMBERS, help="mean of RGB in [0, 1], instead of --normalise")
+    group.add_argument("--std", **_NUMBERS, help="standard deviation of RGB in [0, 1]")
+    group.add_argument("--channels", choices=("rgb", "bgr"), help="order of the channels")
+    group.add_argument("--border", **_NUMBERS, help="colour of the border, 0 to 255")
+    group.add_argument(
+        "--set", action="append", default=[], type=_constant, metavar="NAME=VALUE", help="constant of another input"
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what the model's output means (replaces the preset's)")
+    group.add_argument(
+        "--output",
+        choices=("depth", "inverse", "relative", "relative_depth"),
+        help="after scale and shift: metres, one over metres, inverse depth without unit, depth without unit",
+    )
+    group.add_argument("--depth-output", metavar="NAME", help="which of several outputs is depth")
+    group.add_argument("--channel", type=int, metavar="N", help="which of its channels, such as 2 for z of points")
+    group.add_argument("--scale", type=float, metavar="S", help="factor on the output (default: 1)")
+    group.add_argument("--shift", type=float, metavar="T", help="added to the scaled output (default: 0)")
+    group.add_argument("--min-depth", type=float, metavar="M", help="smallest depth that makes sense, metres")
+    group.add_argument("--max-depth", type=float, metavar="M", help="largest depth, metres")
+    group.add_argument("--uncertainty", dest="uncertainty_output", metavar="NAME", help="a second output")
+    group.add_argument(
+        "--uncertainty-kind",
+        dest="uncertainty",
+        choices=("share", "metres", "confidence", "reciprocal"),
+        help="one sigma as a share of depth or in metres; a confidence c, for a share of 1 - c or of 1 / c",
+    )
+    group.add_argument("--uncertainty-scale", type=float, metavar="S", help="factor on it (default: 1)")
+    group.add_argument(
+        "--training-camera",
+        nargs=4,
+        type=float,
+        metavar=("W", "H", "FX", "FY"),
+        help="camera that it was trained on, pixels, which focal_scaling compares others with",
+    )
+    group.add_argument(
+        "--canonical-focal",
+        type=float,
+        metavar="F",
+        help="focal length that depth is made for, pixels at the network's size; focal_scaling does the rest",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Adopt a model and report the file and its difference from running it by hand.
+
+    Raises:
+        SpaceClipError: the file cannot be used, something must be said of it, or the wrapped graph disagrees.
+    """
+    if args.presets:
+        _list_presets()
+        return 0
+    if args.model is None or args.out is None:
+        args.parser.error("give MODEL.onnx and --out NAME.onnx, or --presets")
+    if (args.height is None) != (args.width is None):
+        args.parser.error("give both --height and --width (one image size), or neither (any size)")
+    if args.normalise and (args.mean or args.std):
+        args.parser.error("give --normalise, or --mean and --std")
+    if (args.symmetric or args.drive) and args.precision is None:
+        args.parser.error("--symmetric and --drive are for --precision")
+    if args.out.suffix != ".onnx":
+        args.parser.error(f"--out must end in .onnx, got {args.out}")
+
+    from space_clip_ros.errors import BackendError
+
+    try:
+        from space_clip_ros.export.adopt import adopt
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise
+        remedy = "pip install 'space_clip_ros[engine]'"
+        raise BackendError("the Python package 'onnx'", "is not installed", remedy) from error
+    from space_clip_ros.geometry.image_file import read_rgb
+
+    recipe = _recipe(args)
+    images = [read_rgb(file) for file in args.images]
+    with progress_bar(0, "comparing with the model") as bar:
+        report = adopt(
+            args.model,
+            args.out,
+            recipe,
+            args.height,
+            args.width,
+            args.batch,
+            lower=_lower(args, recipe),
+            images=images,
+            keep_rule=args.resize is not None,
+            progress=callback(bar),
+        )
+    _show(report, args.preset)
+    return 0
+
+
+def _lower(args: argparse.Namespace, recipe: Recipe) -> Lower | None:
+    if args.precision is None:
+        return None
+    from space_clip_ros.cli.drive_evidence import drive_evidence
+    from space_clip_ros.export.adopt_precision import LowerPrecision
+
+    compared = AdoptedConfig(min_depth=recipe.min_depth, max_depth=recipe.max_depth or AdoptedConfig().max_depth)
+    evidence = None if args.drive is None else drive_evidence(args.drive, compared)
+    return LowerPrecision(args.precision, evidence, args.symmetric)
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    from space_clip_ros.export.adopt_recipe import NORMALISATIONS, Recipe
+    from space_clip_ros.export.presets import preset
+
+    known = preset(args.preset).recipe if args.preset else Recipe()
+    given: dict[str, Any] = {"name": args.name or args.out.stem}
+    for field in dataclasses.fields(Recipe):
+        value = getattr(args, field.name, None)
+        if field.name != "name" and value is not None:
+            given[field.name] = tuple(value) if isinstance(value, list) else value
+    if args.resize is not None:
+        given["rule"] = args.resize
+    if args.normalise is not None:
+        given["mean"], given["std"] = NORMALISATIONS[args.normalise]
+    if args.set:
+        given["constants"] = {**known.constants, **dict(args.set)}
+    if args.training_camera is not None:
+        given["canonical_focal"] = args.canonical_focal or 0.0
+    if args.canonical_focal is not None and args.training_camera is None:
+        given["training_camera"] = ()
+    return dataclasses.replace(known, **given)
+
+
+def _constant(text: str) -> tuple[str, tuple[float, ...]]:
+    name, equals, values = text.partition("=")
+    try:
+        numbers = tuple(float(value) for value in values.split(","))
+    except ValueError:
+        numbers = ()
+    if not name or not equals or not numbers:
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE or NAME=VALUE,VALUE,..., got {text!r}")
+    return name, numbers
+
+
+def _list_presets() -> None:
+    from space_clip_ros.export.presets import PRESETS
+
+    for name, one in PRESETS.items():
+        say(f"{name}: {one.about}")
+        say(f"  source {one.recipe.source}; licence {one.recipe.licence}; trained on: {one.camera}")
+        if one.note:
+            say(f"  {one.note}")
+
+
+def _show(report: AdoptionReport, name: str | None) -> None:
+    from space_clip_ros.export.presets import preset
+    from space_clip_ros.inference.backend import RELATIVE
+
+    metadata, proof = report.metadata, report.proof
+    size = "any size" if metadata.size is None else f"{metadata.size[1]} x {metadata.size[0]} pixels"
+    batch = "any batch" if metadata.batch is None else f"batch {metadata.batch}"
+    say(f"{report.path}: {metadata.config.name}, {size}, {batch}, {metadata.precision}, {report.bytes / 1e6:.1f} MB")
+    say(f"as {report.recipe.describe()}")
+    if name is not None:
+        known = preset(name)
+        say(f"source {known.recipe.source}; licence {known.recipe.licence}; trained on: {known.camera}")
+    for cost in metadata.cost.values():
+        say(f"{cost.operations / 1e9:.2f} GFLOP an image, {cost.weights / 1e6:.1f} M weights")
+    say(
+        f"largest difference from the model by hand on {proof.images} images, {proof.real} of them given: "
+        f"{proof.relative:.2g} relative, {proof.absolute:.2g} m; mean of the worst image {proof.mean:.2g} relative"
+    )
+    if metadata.largest_fp16 is not None:
+        say(f"largest fp16 value {metadata.largest_fp16:.3g} of 65504")
+    if metadata.abs_rel is not None:
+        before, after = metadata.abs_rel
+        say(f"abs_rel on held-out frames {before:.4f} in fp32, to {after:.4f}: {after / before - 1:+.2%}")
+    for note in (*report.notes, *([preset(name).note] if name and preset(name).note else [])):
+        say(f"note: {note}")
+    if not metadata.config.metric:
+        say(f"note: {RELATIVE}")

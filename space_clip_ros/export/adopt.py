@@ -1,0 +1,393 @@
+"""Makes a file of ours from somebody else's ONNX depth model, compared with running it by hand."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from space_clip_ros import __version__
+from space_clip_ros.config import AdoptedConfig
+from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.export.adopt_by_hand import BareModel, by_hand, median_output, network_input, profile
+from space_clip_ros.export.adopt_cost import network_cost
+from space_clip_ros.export.adopt_foreign import LARGEST_FILE, Foreign, read_foreign
+from space_clip_ros.export.adopt_recipe import Recipe, check_recipe
+from space_clip_ros.export.adopt_wrap import map_layout, wrap
+from space_clip_ros.export.constant_folding import fold_graph
+from space_clip_ros.export.trial_images import ANY_SIZES, fit, synthetic_images
+from space_clip_ros.files import written_whole
+from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.inference.integrity import graph_sha256
+from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
+from space_clip_ros.inference.onnx_sessions import OnnxSessions
+from space_clip_ros.inference.predictor import check_image
+
+TOLERANCES = {"fp32": (1e-3, 1e-2), "fp16": (1e-2, 2e-1), "int8": (5e-2, math.inf)}
+"""Largest relative differences from running it by hand, by the file's precision: of an image's mean, of a pixel."""
+MEDIAN_M = 10.0
+"""Median that relative depth is scaled to over the images, so that ``scale.mode`` begins near a factor of 1."""
+_FLOOR = 0.01
+
+
+@dataclass(frozen=True)
+class AdoptionProof:
+    """The largest differences from running the file by hand.
+
+    Attributes:
+        absolute: of depth, metres.
+        relative: of depth (of one over depth where that is what the network gives), as a share of it, or of 1 % of the
+            image's mean if that is more.
+        mean: mean relative difference over the pixels of the worst image.
+        uncertainty: the same mean, of the uncertainty; None if there is none.
+        images: how many images were compared.
+        real: how many of them the caller gave.
+    """
+
+    absolute: float
+    relative: float
+    mean: float
+    uncertainty: float | None
+    images: int
+    real: int
+
+
+class LowerFacts(NamedTuple):
+    """What judging a file of lower precision found; as in :class:`~space_clip_ros.inference.metadata.OnnxMetadata`.
+
+    Attributes:
+        drive: the frames; empty for none.
+        abs_rel: before and after; None without frames.
+        largest_fp16: largest magnitude of an fp16 tensor; None for int8.
+    """
+
+    drive: str
+    abs_rel: tuple[float, float] | None
+    largest_fp16: float | None
+
+
+class Lower(Protocol):
+    """Converts the wrapped graph; :class:`space_clip_ros.export.adopt_precision.LowerPrecision`, which needs PyTorch.
+
+    Attributes:
+        precision: fp16 or int8.
+    """
+
+    precision: str
+
+    def convert(self, graph: onnx.ModelProto, size: tuple[int, int] | None, batch: int | None) -> onnx.ModelProto:
+        """Return the graph in this precision."""
+        ...
+
+    def judge(
+        self,
+        file: Path,
+        graph: onnx.ModelProto,
+        original: onnx.ModelProto,
+        trials: Sequence[Rgb],
+        expected: Sequence[Depth],
+    ) -> LowerFacts:
+        """Judge a written file, or raise an ExportError."""
+        ...
+
+
+@dataclass(frozen=True)
+class AdoptionReport:
+    """A finished adoption.
+
+    Attributes:
+        path: the file.
+        bytes: its size.
+        recipe: as it was carried out.
+        metadata: the file's metadata.
+        proof: how much it differs from running the model by hand.
+        notes: what was decided that the caller did not ask for.
+    """
+
+    path: Path
+    bytes: int
+    recipe: Recipe
+    metadata: OnnxMetadata
+    proof: AdoptionProof
+    notes: tuple[str, ...]
+
+
+def adopt(
+    file: str | Path,
+    path: str | Path,
+    recipe: Recipe,
+    height: int | None = None,
+    width: int | None = None,
+    batch: int | None = None,
+    *,
+    lower: Lower | None = None,
+    images: Sequence[Rgb] = (),
+    keep_rule: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> AdoptionReport:
+    """Write somebody else's ONNX depth model as a file of ours: ``image`` uint8 (B, H, W, 3) in, ``depth`` metres out.
+
+    The file appears only after it has given, on synthetic images and on those given, what the model itself gives with
+    its pre- and postprocessing done by hand.
+
+    Args:
+        file: the model, of opset 11 to 21, fp32, fp16 or quantised; external weights lie beside it.
+        path: the file to write; its folder must exist.
+        recipe: what is known about the model.
+        height: height of every image to come, pixels; with width a graph of static shapes, which TensorRT needs.
+        width: width of every image to come, pixels.
+        batch: images per run. Without it, as many as the model takes; 1 with height and width.
+        lower: makes it fp16 or int8; None to keep the model's numbers.
+        images: real (H, W, 3) uint8 RGB images to compare on as well, of any size.
+        keep_rule: fail, rather than squeeze images into the one size that a file takes, if the recipe keeps their
+            shape.
+        progress: called with (steps done, number of steps).
+
+    Raises:
+        ModelError: the file is missing, damaged, or ONNX Runtime cannot run it.
+        InputError: the recipe lacks something, or does not fit the file.
+        ExportError: the wrapped graph does not give what the model gives, with the numbers; it would be over 2 GB; the
+            opset is another; the model's depth proves nothing. Nothing is left behind.
+    """
+    file, path = Path(file), Path(path)
+    if (height is None) != (width is None) or min(height or 1, width or 1, batch or 1) < 1:
+        raise InputError("size", f"give height and width of at least 1, or neither; got {height} and {width}")
+    if not path.parent.is_dir():
+        raise ExportError(path, f"cannot be written (there is no folder {path.parent})", "check the folder")
+    for image in images:
+        check_image(image)
+    size = None if height is None or width is None else (height, width)
+    foreign = read_foreign(file, recipe)
+    check_recipe(recipe, foreign.size)
+    recipe, notes = _fitted(foreign, recipe, size, keep_rule)
+    batch = _batch(foreign, size, batch)
+    trials = _trials(images, size)
+    steps = 2 * len(trials) + 2
+    bare = BareModel(foreign)
+    pixels = network_input(foreign, recipe, trials[0])
+    outputs = bare.run(pixels)
+    _check_outputs(foreign, recipe, outputs)
+    recipe = _scaled(bare, foreign, recipe, [fit(image, size) if size else image for image in images] or trials)
+    progress(1, steps)
+    expected = []
+    for number, image in enumerate(trials):
+        expected.append(by_hand(bare, foreign, recipe, image))
+        progress(2 + number, steps)
+    del bare
+    if size is None:  # what an image costs depends on its shape then; count for the recipe's own
+        pixels = network_input(foreign, recipe, synthetic_images(*recipe.network_size.nominal)[1])
+    cost = network_cost(profile(foreign, pixels), _weight_count(foreign))
+    metadata = _metadata(foreign, recipe, size, batch, cost)
+    graph = wrap(foreign, recipe, {name: found.shape for name, found in outputs.items()}, size, batch)
+    if graph.ByteSize() > LARGEST_FILE:
+        raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "take a smaller or fp16 file")
+    if size is not None and foreign.precision == "fp32":
+        # engines want plain numbers for every size; in other precisions folding would change types
+        graph = fold_graph(graph)
+    original = graph
+    if lower is not None:
+        if foreign.precision != "fp32":
+            raise InputError("--precision", f"{file} is in {foreign.precision} already", "leave it out")
+        graph = lower.convert(original, size, batch)
+        metadata = replace(metadata, precision=lower.precision)
+    metadata = replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
+    with written_whole(path, durable=True) as draft:
+        _write(graph, metadata, draft)
+        done = iter(range(2 + len(trials), steps + 1))
+        proof = _prove(draft, recipe, trials, expected, len(images), lambda: progress(next(done), steps))
+        if lower is not None:
+            facts = lower.judge(draft, graph, original, trials, [depth for depth, *_ in expected])
+            metadata = replace(metadata, **facts._asdict())
+        metadata = replace(
+            metadata,
+            max_difference=proof.relative,
+            max_difference_m=proof.absolute,
+            mean_difference=proof.mean,
+            uncertainty_difference=proof.uncertainty,
+        )
+        _write(graph, metadata, draft)
+    progress(steps, steps)
+    return AdoptionReport(path, path.stat().st_size, recipe, metadata, proof, notes)
+
+
+def _fitted(
+    foreign: Foreign, recipe: Recipe, size: tuple[int, int] | None, keep_rule: bool
+) -> tuple[Recipe, tuple[str, ...]]:
+    """Return the recipe for the sizes that the file takes, and what was changed."""
+    notes: list[str] = []
+    if foreign.size is not None:
+        if recipe.rule in ("lower_bound", "upper_bound"):
+            kept = size is not None and recipe.size is not None and recipe.network_size.content(*size) == foreign.size
+            if not kept and keep_rule:
+                raise InputError(
+                    "--resize",
+                    f"{recipe.rule} gives images of different sizes, and {foreign.file} takes only "
+                    f"{foreign.size[1]}x{foreign.size[0]}",
+                    "give --resize straight or pad, or a file with dynamic axes",
+                )
+            if not kept:
+                recipe = replace(recipe, rule="straight", multiple=1, size=foreign.size)
+                notes.append(
+                    f"the file takes only {foreign.size[1]}x{foreign.size[0]} pixels, so images are squeezed into it; "
+                    "a file with dynamic axes would keep their shape"
+                )
+        elif recipe.size not in (None, foreign.size):
+            notes.append(f"the file takes only {foreign.size[1]}x{foreign.size[0]} pixels, so that is the size")
+            recipe = replace(recipe, size=foreign.size)
+        else:
+            recipe = replace(recipe, size=foreign.size)
+    assert recipe.size is not None
+    if recipe.relative and recipe.max_depth is None:
+        recipe = replace(recipe, max_depth=8.0 * MEDIAN_M)
+    return replace(recipe, name=recipe.name or foreign.file.stem), tuple(notes)
+
+
+def _batch(foreign: Foreign, size: tuple[int, int] | None, batch: int | None) -> int | None:
+    """Return the images per run of the wrapped graph."""
+    if batch is not None and foreign.batch not in (None, batch):
+        raise InputError("--batch", f"{foreign.file} takes {foreign.batch} images at once, not {batch}")
+    return batch or foreign.batch or (1 if size is not None else None)
+
+
+def _trials(images: Sequence[Rgb], size: tuple[int, int] | None) -> list[Rgb]:
+    """Return the images to compare on: a synthetic one of each size, and the caller's."""
+    synthetic = [synthetic_images(*one)[1] for one in (ANY_SIZES if size is None else (size,))]
+    return [*synthetic, *(image if size is None else fit(image, size) for image in images)]
+
+
+def _check_outputs(foreign: Foreign, recipe: Recipe, outputs: dict[str, Depth]) -> None:
+    """Reject outputs that hold no map, before anything is built."""
+    names = [recipe.depth_output or foreign.outputs[0], *filter(None, [recipe.uncertainty_output])]
+    if not recipe.depth_output and len(foreign.outputs) > 1:
+        raise InputError(
+            foreign.file, f"has several outputs: {', '.join(foreign.outputs)}", "say which is depth: --depth-output"
+        )
+    for name in names:
+        if name not in outputs:
+            raise InputError(name, f"is no output of {foreign.file}", f"its outputs: {', '.join(foreign.outputs)}")
+    for name, channel in zip(names, (recipe.channel, None), strict=False):
+        map_layout(foreign, name, outputs[name].shape, channel)
+
+
+def _scaled(bare: BareModel, foreign: Foreign, recipe: Recipe, images: Sequence[Rgb]) -> Recipe:
+    """Return the recipe with a scale: 1, or for relative depth the one that makes its median :data:`MEDIAN_M`."""
+    if recipe.scale is not None or not recipe.relative:
+        return replace(recipe, scale=1.0 if recipe.scale is None else recipe.scale)
+    median = median_output(bare, foreign, recipe, list(images))
+    if not median > 0.0:
+        raise ExportError(
+            foreign.file, f"its median output is {median:.3g}, which is no relative depth", "give --scale"
+        )
+    return replace(recipe, scale=1.0 / (median * MEDIAN_M) if recipe.inverse else MEDIAN_M / median)
+
+
+def _weight_count(foreign: Foreign) -> int:
+    return sum(math.prod(tensor.dims) for tensor in foreign.model.graph.initializer)
+
+
+def _metadata(
+    foreign: Foreign,
+    recipe: Recipe,
+    size: tuple[int, int] | None,
+    batch: int | None,
+    cost: dict[str, StageCost],
+) -> OnnxMetadata:
+    assert recipe.size is not None and recipe.mean is not None and recipe.std is not None
+    config = AdoptedConfig(
+        name=recipe.name,
+        source=recipe.source,
+        licence=recipe.licence,
+        metric=not recipe.relative,
+        input_size=recipe.size,
+        resize_rule=recipe.rule,
+        multiple=recipe.multiple,
+        mean=recipe.mean,
+        std=recipe.std,
+        min_depth=recipe.min_depth,
+        max_depth=recipe.max_depth or 8.0 * MEDIAN_M,
+        uncertainty=bool(recipe.uncertainty_output),
+        training_camera=recipe.camera(),
+        recipe=recipe.describe(),
+    )
+    if problems := list(config.problems()):
+        raise InputError("the recipe", "; ".join(problems))
+    created = f"space_clip_ros {__version__}, onnxruntime {onnxruntime.__version__}, opset {foreign.opset}"
+    batch = 1 if batch is None and size is not None else batch
+    return OnnxMetadata(config, foreign.precision, size, batch, foreign.sha256, created_with=created, cost=cost)
+
+
+def _prove(
+    file: Path,
+    recipe: Recipe,
+    trials: Sequence[Rgb],
+    expected: Sequence[Sequence[Depth]],
+    real: int,
+    advance: Callable[[], None],
+) -> AdoptionProof:
+    """Compare a written file with what the model gave by hand.
+
+    Raises:
+        ExportError: it differs by more than the tolerance, or depth is not finite or 0 everywhere.
+    """
+    sessions = OnnxSessions(file, threads=os.cpu_count() or 1)
+    precision, batch = sessions.metadata.precision, sessions.metadata.batch
+    absolute = relative = mean = uncertain = deepest = 0.0
+    for image, (depth, *more) in zip(trials, expected, strict=True):
+        found = sessions.estimate(np.repeat(image[None], batch or 1, axis=0))
+        if not (np.isfinite(found[0]).all() and np.isfinite(depth).all()):
+            raise ExportError(file.name, "its depth is not finite", "check --output, --scale and --shift")
+        absolute = max(absolute, float(np.abs(found[0][0] - depth).max()))
+        deepest = max(deepest, float(depth.max()))
+        share = _relative(found[0][0], depth, recipe.inverse)
+        relative, mean = max(relative, float(share.max())), max(mean, float(share.mean()))
+        for one, correct in zip(found[1:], more, strict=True):
+            uncertain = max(uncertain, float(_relative(one[0], correct, False).mean()))
+        advance()
+    if batch is None:
+        _check_batch(sessions, file, trials[-1])
+    sessions.close()
+    if not deepest:
+        raise ExportError(file.name, f"its depth is 0 everywhere on {len(trials)} images", "check --output and --scale")
+    most_mean, most = TOLERANCES[precision]
+    if mean > most_mean or relative > most or uncertain > most_mean:
+        raise ExportError(
+            file.name.removeprefix("."),
+            f"not written: it differs from running the model by hand by {mean:.2g} relative on average and "
+            f"{relative:.2g} at most ({absolute:.2g} m), more than {most_mean:g} and {most:g}"
+            + (f"; its uncertainty by {uncertain:.2g}" if uncertain > most_mean else ""),
+        )
+    has_uncertainty = uncertain if recipe.uncertainty_output else None
+    return AdoptionProof(absolute, relative, mean, has_uncertainty, len(trials), real)
+
+
+def _check_batch(sessions: OnnxSessions, file: Path, image: Rgb) -> None:
+    """Reject a file that says it takes any number of images and does not, or mixes them up."""
+    pair = np.stack([image, np.roll(image, image.shape[1] // 3, axis=1)])
+    try:
+        together = sessions.run(pair)
+    except Exception as error:
+        raise ExportError(file.name, f"fails on two images at once ({error})", "give --batch 1") from error
+    for index in range(2):
+        alone = sessions.run(pair[index : index + 1])[0]
+        if float(_relative(together[index], alone, False).mean()) > TOLERANCES["fp16"][0]:
+            raise ExportError(file.name, "gives other depth for two images at once", "give --batch 1")
+
+
+def _relative(found: Depth, correct: Depth, inverse: bool) -> Depth:
+    """Return the difference of each pixel as a share of its value, or of 1 % of the mean if that is more."""
+    if inverse:
+        found, correct = 1.0 / found, 1.0 / correct
+    scale = np.maximum(correct, max(_FLOOR * float(correct.mean()), float(np.finfo(np.float32).tiny)))
+    return np.asarray(np.abs(found - correct) / scale, np.float32)
+
+
+def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:
+    onnx.helper.set_model_props(graph, metadata.to_properties())
+    file.write_bytes(graph.SerializeToString())

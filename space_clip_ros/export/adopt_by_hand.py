@@ -1,0 +1,199 @@
+"""Runs somebody else's file as it is, with its pre- and postprocessing in NumPy and OpenCV.
+
+It is what the wrapped graph is compared with, so it shares no code with it but Pillow's resize matrix.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from space_clip_ros.errors import ExportError, ModelError
+from space_clip_ros.export.adopt_foreign import Foreign
+from space_clip_ros.export.adopt_recipe import Recipe
+from space_clip_ros.export.resize_matrix import resize_matrix
+from space_clip_ros.inference.backend import Depth, Rgb
+
+_CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+
+
+class BareModel:
+    """The foreign file in ONNX Runtime, on the CPU."""
+
+    def __init__(self, foreign: Foreign, threads: int = 0, profile_folder: str = "") -> None:
+        """Open the file.
+
+        Raises:
+            ModelError: ONNX Runtime cannot run it.
+        """
+        self._foreign = foreign
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        if profile_folder:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(profile_folder, "run"))
+            # as written, so that every product is one operator
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self._session = onnxruntime.InferenceSession(str(foreign.file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library's own errors share no base class
+            first_line = str(error).strip().partition("\n")[0]
+            raise ModelError(foreign.file, f"ONNX Runtime cannot run it ({first_line})") from error
+
+    def run(self, pixels: NDArray[np.generic]) -> dict[str, NDArray[Any]]:
+        """Run on the network's own input and return every output by name.
+
+        Raises:
+            ExportError: the run failed.
+        """
+        foreign = self._foreign
+        try:
+            found = self._session.run(None, {foreign.image: pixels, **foreign.constants})
+        except Exception as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise ExportError(
+                foreign.file, f"fails on an input of shape {pixels.shape} ({first_line})", "give another --size or "
+                "--multiple"
+            ) from error  # fmt: skip
+        return dict(zip(foreign.outputs, found, strict=True))
+
+    def end_profile(self) -> list[dict[str, Any]]:
+        """Return the profile's events."""
+        events: list[dict[str, Any]] = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+        return events
+
+
+def network_input(foreign: Foreign, recipe: Recipe, image: Rgb) -> NDArray[np.generic]:
+    """Return the network's input for one image, (H, W, 3) uint8 RGB; repeated where it takes several."""
+    rows, columns = recipe.network_size.content(*image.shape[:2])
+    pixels = _resized(image.astype(np.float32), rows, columns, recipe)
+    if recipe.rule == "pad":
+        network = recipe.network_size
+        canvas = np.tile(np.asarray(recipe.border, np.float32), (network.height, network.width, 1))
+        top, left = (network.height - rows) // 2, (network.width - columns) // 2
+        canvas[top : top + rows, left : left + columns] = pixels
+        pixels = canvas
+    if foreign.element == TensorProto.UINT8:
+        pixels = np.clip(np.rint(pixels), 0, 255)
+    else:
+        pixels = (pixels / 255.0 - np.asarray(recipe.mean)) / np.asarray(recipe.std)
+    pixels = pixels[..., ::-1] if recipe.channels == "bgr" else pixels
+    laid_out = pixels if foreign.layout == "NHWC" else pixels.transpose(2, 0, 1)
+    laid_out = np.ascontiguousarray(laid_out.astype(helper.tensor_dtype_to_np_dtype(foreign.element)))
+    for _ in range(foreign.rank - 3):
+        laid_out = laid_out[None]
+    return np.repeat(laid_out, foreign.batch or 1, axis=0) if foreign.rank > 3 else laid_out
+
+
+def by_hand(bare: BareModel, foreign: Foreign, recipe: Recipe, image: Rgb) -> list[Depth]:
+    """Return the depth of one image, (H, W) float32 metres, and its uncertainty as a share if the recipe has it."""
+    outputs = bare.run(network_input(foreign, recipe, image))
+    raw = _map(outputs, foreign, recipe, recipe.depth_output or foreign.outputs[0], recipe.channel, image)
+    height, width = image.shape[:2]
+    found = [_metres(_enlarged(raw, height, width, recipe.align_corners), recipe)]
+    if recipe.uncertainty_output:
+        second = _map(outputs, foreign, recipe, recipe.uncertainty_output, None, image)
+        found.append(np.maximum(_share(second, raw, recipe) * recipe.uncertainty_scale, 0.0))
+    return [np.asarray(one, np.float32) for one in found]
+
+
+def median_output(bare: BareModel, foreign: Foreign, recipe: Recipe, images: list[Rgb]) -> float:
+    """Return the median of the depth output over images; of relative networks, to choose a scale by."""
+    maps = [
+        _map(
+            bare.run(network_input(foreign, recipe, image)),
+            foreign,
+            recipe,
+            recipe.depth_output or foreign.outputs[0],
+            recipe.channel,
+            image,
+        )
+        for image in images
+    ]
+    return float(np.median(np.concatenate([one.ravel() for one in maps])))
+
+
+def _resized(pixels: NDArray[np.float32], rows: int, columns: int, recipe: Recipe) -> NDArray[np.float32]:
+    if not recipe.antialias:
+        return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=_CV_MODES[recipe.interpolation]))
+    height, width = pixels.shape[:2]
+    across = resize_matrix(width, columns, recipe.interpolation, True)
+    down = resize_matrix(height, rows, recipe.interpolation, True)
+    narrow = np.clip(np.einsum("hwc,vw->hvc", pixels, across), 0.0, 255.0)
+    return np.asarray(np.clip(np.einsum("hvc,uh->uvc", narrow, down), 0.0, 255.0), np.float32)
+
+
+def _map(
+    outputs: dict[str, NDArray[Any]], foreign: Foreign, recipe: Recipe, name: str, channel: int | None, image: Rgb
+) -> NDArray[np.float64]:
+    """Return the first image's map, (h, w), without the border."""
+    found = np.asarray(outputs[name], np.float64)
+    if foreign.rank > 3 and found.ndim > 2:
+        found = found[0]
+    if channel is not None:
+        last = found.shape[-1] <= 4
+        found = found[..., channel] if last else np.take(found, channel, axis=-3)
+    found = found.reshape([length for length in found.shape if length > 1][-2:])
+    if recipe.rule != "pad":
+        return found
+    network = recipe.network_size
+    rows, columns = network.content(*image.shape[:2])
+    if found.shape != (network.height, network.width):
+        found = _enlarged(found, network.height, network.width, recipe.align_corners)
+    top, left = (network.height - rows) // 2, (network.width - columns) // 2
+    return found[top : top + rows, left : left + columns]
+
+
+def _enlarged(values: NDArray[np.float64], height: int, width: int, align_corners: bool) -> NDArray[np.float64]:
+    """Resize bilinearly."""
+    along = [_between(*pair, align_corners) for pair in zip(values.shape, (height, width), strict=True)]
+    (top, bottom, down), (left, right, across) = along
+    upper = values[top][:, left] * (1 - across) + values[top][:, right] * across
+    lower = values[bottom][:, left] * (1 - across) + values[bottom][:, right] * across
+    return np.asarray(upper * (1 - down)[:, None] + lower * down[:, None])
+
+
+def _between(
+    size_in: int, size_out: int, align_corners: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    index = np.arange(size_out)
+    if align_corners:
+        centres = index * ((size_in - 1) / max(size_out - 1, 1))
+    else:
+        centres = (index + 0.5) * (size_in / size_out) - 0.5
+    centres = np.clip(centres, 0, size_in - 1)
+    first = np.floor(centres).astype(np.int64)
+    return first, np.minimum(first + 1, size_in - 1), centres - first
+
+
+def _metres(raw: NDArray[np.float64], recipe: Recipe) -> NDArray[np.float64]:
+    scaled = raw * (1.0 if recipe.scale is None else recipe.scale) + recipe.shift
+    if recipe.inverse:
+        return np.asarray(1.0 / np.maximum(scaled, 1.0 / (recipe.max_depth or 1.0)))
+    return np.maximum(scaled, 0.0)
+
+
+def _share(second: NDArray[np.float64], raw: NDArray[np.float64], recipe: Recipe) -> NDArray[np.float64]:
+    """Return a second output as a share of depth, before its factor."""
+    if recipe.uncertainty == "metres":
+        return np.asarray(second / np.maximum(_metres(raw, recipe), 1e-6))
+    if recipe.uncertainty == "confidence":
+        return 1.0 - second
+    return second if recipe.uncertainty == "share" else 1.0 / np.maximum(second, 1e-6)
+
+
+def profile(foreign: Foreign, pixels: NDArray[np.generic]) -> list[dict[str, Any]]:
+    """Return the profile's events of one run, every operator as it is written in the file."""
+    with TemporaryDirectory(prefix="space_clip_adopt_") as folder:
+        bare = BareModel(foreign, profile_folder=folder)
+        bare.run(pixels)
+        return bare.end_profile()

@@ -1,0 +1,1 @@
+"""Several models side by side: accuracy and speed on the same frames."""
