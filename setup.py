@@ -45,6 +45,9 @@ setup(
         ],
         "bags": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'"],
         "view": ["tornado>=6.1"],
+        "lerobot": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'", "pyarrow>=14"],
+        # A bucket also needs its own file system: s3fs, gcsfs or adlfs.
+        "fleet": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'", "ray>=2.40", "fsspec>=2023.1"],
         # Needed to build engines. TensorRT itself comes with JetPack, or as the wheel tensorrt of the CUDA version.
         "engine": ["onnx>=1.16"],
         "nyu": ["h5py", "scipy"],
@@ -67,8 +70,10 @@ setup(
             "mcap",
             "mcap-ros2-support",
             "mypy",
+            "pyarrow",
             "pytest-cov",
             "pytest-rerunfailures",
+            "ray",
             "ruff",
             "setuptools",
             "types-PyYAML",

@@ -37,6 +37,7 @@ class RecordedFrame(NamedTuple):
         image: (H, W, 3) uint8 RGB, rectified as its calibration says, or None.
         truth: (H', W') float32 metres, NaN where unknown, or None.
         camera: camera of the depth image, or None where unknown.
+        frame_id: the depth image's frame.
     """
 
     stamp_ns: int
@@ -44,6 +45,7 @@ class RecordedFrame(NamedTuple):
     image: Rgb | None
     truth: Depth | None
     camera: PinholeCamera | None
+    frame_id: str = ""
 
 
 def read_frames(
@@ -100,14 +102,15 @@ def _frame(bag: BagReader, topics: Topics, cameras: _Cameras, messages: dict[str
         return
     truth = decoded("truth", depth_from_image)
     image = decoded("image", _rgb)
-    camera = cameras.of_depth(messages["depth"].header.frame_id, depth)
+    header = messages["depth"].header
+    camera = cameras.of_depth(header.frame_id, depth)
     if image is not None:
         view = cameras.of_image(messages["image"].header.frame_id, image)
         if view.rectifier is not None:
             image = np.asarray(view.rectifier(image), np.uint8)
         if camera is None and view.camera is not None:
             camera = view.camera.resized(depth.shape[1], depth.shape[0])
-    yield RecordedFrame(stamp_ns(messages["depth"]), depth, image, truth, camera)
+    yield RecordedFrame(stamp_ns(messages["depth"]), depth, image, truth, camera, header.frame_id)
 
 
 def _converted(bag: BagReader, read: Callable[[Any, str], T], message: Any, topic: str) -> T:
