@@ -1,0 +1,32 @@
+"""``space_clip data``: what can be done with the frames that a settings file names."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from space_clip_ros.cli import data_shards
+
+_ACTIONS = {"shards": data_shards}
+"""Modules with ``add_parser`` and ``run``, as those of commands, by the action's name."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand and its actions."""
+    parser = subparsers.add_parser(
+        "data",
+        help="shards of the frames of a settings file",
+        description="Do something with the frames that a settings file names.",
+        epilog="example: space_clip data shards config/kitti.yaml --out data/kitti_shards",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, module in _ACTIONS.items():
+        module.add_parser(actions)
+        actions.choices[name].add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the action."""
+    return _ACTIONS[args.action].run(args)
