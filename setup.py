@@ -23,6 +23,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         share("launch", "*.launch.py"),
         share("config"),
+        share("config/cluster"),
         share("config/nav2"),
         share("models"),
     ],

@@ -49,6 +49,11 @@ class RunFolder:
         """File of the best weights so far."""
         return self.path / "best.safetensors"
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a run to resume."""
+        return self._last.is_symlink()
+
     def start(self, config: TrainingConfig) -> None:
         """Begin a new run.
 
@@ -56,7 +61,7 @@ class RunFolder:
             ConfigError: the folder already holds a run.
             DataError: the settings cannot be written.
         """
-        if self._last.is_symlink():
+        if self.has_checkpoint:
             raise ConfigError(self.path, "holds a run already", "give --resume to go on with it, or another run.dir")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / _SETTINGS, settings.dump(config).encode())
@@ -67,7 +72,7 @@ class RunFolder:
         Raises:
             ConfigError: there is no run to resume, or settings that change results differ; the error names them.
         """
-        if not self._last.is_symlink():
+        if not self.has_checkpoint:
             raise ConfigError(self.path, "holds no checkpoint to resume from", "start without --resume")
         saved = settings.to_dict(settings.load(TrainingConfig, self.path / _SETTINGS))
         asked = settings.to_dict(config)

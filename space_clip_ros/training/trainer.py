@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
     first: bool
 
 
-def train(config: TrainingConfig, console: Console, resume: bool = False) -> Outcome:
+def train(config: TrainingConfig, console: Console, resume: bool | None = False) -> Outcome:
     """Train a model, alone or among the processes of ``torchrun``.
 
     SIGINT and SIGTERM end the run after the current step and save its state.
@@ -54,7 +54,7 @@ def train(config: TrainingConfig, console: Console, resume: bool = False) -> Out
     Args:
         config: the settings.
         console: shows messages and progress of the first process.
-        resume: whether to continue from the newest checkpoint of ``run.dir``.
+        resume: whether to continue from the newest checkpoint of ``run.dir``; None does so if there is one.
 
     Raises:
         ConfigError: the settings do not fit the data, the processes or the run to resume.
@@ -69,8 +69,11 @@ def train(config: TrainingConfig, console: Console, resume: bool = False) -> Out
         return _session(config, processes, console if processes.first else SilentConsole(), resume)
 
 
-def _session(config: TrainingConfig, processes: Processes, console: Console, resume: bool) -> Outcome:
+def _session(config: TrainingConfig, processes: Processes, console: Console, resume: bool | None) -> Outcome:
     folder = RunFolder(config.run.dir)
+    if resume is None:
+        # All do the same, also where only some machines see the folder: those say so.
+        resume = processes.any(folder.has_checkpoint)
     setup = assemble(config, processes, folder, console, resume)
     return Trainer(config, setup, processes, folder, console).fit()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from space_clip_ros import settings
 from space_clip_ros.errors import BackendError
+from space_clip_ros.model import load_checkpoint
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.trainer import train
 
@@ -100,6 +102,85 @@ def test_the_same_command_trains_under_torchrun(tiny, tmp_path):
     assert output.count("done after 3 steps; best weights") == 1
     assert (tmp_path / "run" / "best.safetensors").is_file()
     assert len((tmp_path / "run" / "evaluations.csv").read_text().splitlines()) == 3
+
+
+# Ends rank 1 with SIGKILL after its third step, the first time it runs.
+_LOSES_A_RANK = """
+import os, signal, sys
+from contextlib import contextmanager
+from pathlib import Path
+from space_clip_ros import settings
+from space_clip_ros.training import trainer
+from space_clip_ros.training_config import TrainingConfig
+
+config_file, marker = sys.argv[1], Path(sys.argv[2])
+report = trainer.Trainer._report
+def dying(self, *arguments):
+    report(self, *arguments)
+    if self._step == 3 and self._processes.rank == 1 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+trainer.Trainer._report = dying
+
+class Console:
+    def say(self, text): pass
+    @contextmanager
+    def bar(self, total, label): yield self
+    def advance(self, steps=1, note=""): pass
+
+outcome = trainer.train(settings.load(TrainingConfig, config_file), Console(), None)
+if outcome.first:
+    print("outcome", outcome.step, outcome.finished)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def on_two_machines(code: str, folder: Path, *arguments: str) -> list[str]:
+    """Run a script under two torchruns that meet as those of two machines do, one process each."""
+    script = folder / "script.py"
+    script.write_text(code)
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"),
+        *("--max-restarts", "3", "--rdzv-backend", "c10d", "--rdzv-id", "test"),
+        *("--rdzv-endpoint", f"127.0.0.1:{free_port()}", str(script), *arguments),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    machines = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [machine.communicate(timeout=170) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], outputs[0][1][-3000:] + outputs[1][1][-3000:]
+    return [output for output, _ in outputs]
+
+
+def test_two_machines_that_lose_a_process_end_as_if_nothing_had_been(tiny, tmp_path):
+    marker = tmp_path / "lost"
+    for name in ("unbroken", "broken"):
+        (tmp_path / f"{name}.yaml").write_text(settings.dump(tiny(run__dir=str(tmp_path / name))))
+    (tmp_path / "kept").touch()
+    under_torchrun(_LOSES_A_RANK, tmp_path, str(tmp_path / "unbroken.yaml"), str(tmp_path / "kept"))
+    outputs = on_two_machines(_LOSES_A_RANK, tmp_path, str(tmp_path / "broken.yaml"), str(marker))
+    assert marker.exists()
+    assert "".join(outputs).count("outcome 6 True") == 1
+    broken, unbroken = (
+        load_checkpoint(tmp_path / name / "last" / "model.safetensors") for name in ("broken", "unbroken")
+    )
+    for name, tensor in broken.state_dict().items():
+        assert torch.equal(tensor, unbroken.state_dict()[name]), name
+    for table in ("steps.csv", "evaluations.csv"):
+        left, right = ((tmp_path / name / table).read_text().splitlines() for name in ("broken", "unbroken"))
+        rate = left[0].split(",").index("samples_per_s") if table == "steps.csv" else None
+        assert [without(row, rate) for row in left] == [without(row, rate) for row in right]
+
+
+def without(row: str, column: int | None) -> list[str]:
+    return [value for index, value in enumerate(row.split(",")) if index != column]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny, listener, monkeypatch):
