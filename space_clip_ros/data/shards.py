@@ -28,7 +28,6 @@ INDEX = "index.json"
 FORMAT = 1
 _PNG = ".png"
 _NPZ = ".npz"
-_DEPTH = "depth"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def encode_depth(depth: Depth) -> tuple[str, bytes]:
     if np.array_equal(from_kitti_png(codes), depth, equal_nan=True):
         return _PNG, bytes(cv2.imencode(_PNG, codes)[1])
     stream = io.BytesIO()
-    np.savez_compressed(stream, **{_DEPTH: depth})
+    np.savez_compressed(stream, depth=depth)
     return _NPZ, stream.getvalue()
 
 
@@ -81,7 +80,7 @@ def decode_depth(suffix: str, data: bytes, what: str) -> Depth:
         return from_kitti_png(codes.astype(np.uint16, copy=False))
     try:
         with np.load(io.BytesIO(data)) as arrays:
-            return np.asarray(arrays[_DEPTH], np.float32)
+            return np.asarray(arrays["depth"], np.float32)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(what, f"its depth cannot be read ({error})", "copy the shard again") from error
     except Exception as error:  # a damaged ZIP archive raises nearly anything

@@ -29,4 +29,4 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the action."""
-    return _ACTIONS[args.action].run(args)
+    return int(_ACTIONS[args.action].run(args))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess as _Process
@@ -24,7 +24,7 @@ class LocalPool:
         """Keep the number; nothing is started yet."""
         self._workers = workers
 
-    def results(self, tasks: Sequence[BagTask]) -> Iterator[BagResult]:
+    def results(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
         """Yield the result of each task as it ends. Closing the iterator ends the tasks that run."""
         context = get_context("spawn")
         waiting = deque(tasks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from space_clip_ros.errors import BackendError, describe
@@ -41,7 +41,7 @@ class RayPool:
         self._address = address
         self._workers = workers
 
-    def results(self, tasks: Sequence[BagTask]) -> Iterator[BagResult]:
+    def results(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
         """Yield the result of each task as it ends. Closing the iterator ends the tasks that run.
 
         Raises:
@@ -65,10 +65,11 @@ class RayPool:
         except (OSError, RuntimeError, ValueError) as error:
             raise BackendError(f"Ray at {self._address}", f"cannot be used ({describe(error)})") from error
 
-    def _run(self, tasks: Sequence[BagTask]) -> Iterator[BagResult]:
+    def _run(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
         gpus = 1 if self._ray.cluster_resources().get("GPU", 0) else 0
         remote = self._ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_RETRIES)(run_task)
-        waiting, running = deque(tasks), {}
+        waiting = deque(tasks)
+        running: dict[Any, BagTask] = {}
         while waiting or running:
             while waiting and (not self._workers or len(running) < self._workers):
                 task = waiting.popleft()

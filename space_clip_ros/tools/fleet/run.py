@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ MANIFEST = "fleet.json"
 class Pool(Protocol):
     """Runs tasks side by side."""
 
-    def results(self, tasks: Sequence[BagTask]) -> Iterator[BagResult]:
+    def results(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
         """Yield the result of each task as it ends."""
         ...
 
@@ -60,7 +60,7 @@ class FleetRun:
             BagTask(bag, join(self._out, bag.name), options, threads) for bag in bags if bag.name not in self.done
         ]
 
-    def results(self, pool: Pool) -> Iterator[BagResult]:
+    def results(self, pool: Pool) -> Generator[BagResult, None, None]:
         """Yield the result of each bag that was left, as it ends."""
         return pool.results(self.tasks)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -120,7 +120,7 @@ class _Conversion:
                 self._write(dataset, first, steps)
         return Converted(dataset.lengths, self._fps, self._names, self._total - sum(dataset.lengths), self._too_far)
 
-    def _steps(self) -> Iterator[_Step]:
+    def _steps(self) -> Generator[_Step, None, None]:
         for path in self._bags:
             previous: int | None = None
             start = number = 0
@@ -150,9 +150,9 @@ class _Conversion:
         if stride:
             projector = Projector(frame.camera, stride)
             points = (*projector.shape, 3)
-        return CameraFeatures(
-            name, frame.image.shape[:2], frame.camera, frame.frame_id, self._options.depth_unit, points, stride
-        )
+        height, width = frame.image.shape[:2]
+        unit = self._options.depth_unit
+        return CameraFeatures(name, (height, width), frame.camera, frame.frame_id, unit, points, stride)
 
     def _write(self, dataset: DatasetWriter, first: _Step, steps: Iterator[_Step]) -> None:
         statistics = EpisodeStatistics()

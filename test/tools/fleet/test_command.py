@@ -150,7 +150,7 @@ def test_no_process_outlives_its_pool(fleet: Path, tmp_path: Path, tiny_model_fi
     results = run.results(LocalPool(2))
     next(results)
     assert multiprocessing.active_children()
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert not multiprocessing.active_children()
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
@@ -28,7 +29,7 @@ def rows(dataset: Path) -> list[dict[str, Any]]:
     return [row for file in sorted(dataset.glob("data/*/*.parquet")) for row in pq.read_table(file).to_pylist()]
 
 
-def decoded(cell: dict[str, Any]) -> np.ndarray:
+def decoded(cell: dict[str, Any]) -> NDArray[Any]:
     return np.asarray(cv2.imdecode(np.frombuffer(cell["bytes"], np.uint8), cv2.IMREAD_UNCHANGED))
 
 
@@ -36,7 +37,7 @@ def info(dataset: Path) -> dict[str, Any]:
     return dict(json.loads((dataset / "meta/info.json").read_text(encoding="utf-8")))
 
 
-def millimetres(depth: np.ndarray) -> np.ndarray:
+def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
     codes = np.rint(np.nan_to_num(depth) * np.float32(1000.0))
     return np.where(codes > 65535, 0, codes).astype(np.uint16)
 
