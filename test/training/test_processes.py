@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -140,43 +141,51 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def on_two_machines(code: str, folder: Path, *arguments: str) -> list[str]:
-    """Run a script under two torchruns that meet as those of two machines do, one process each."""
+def two_processes(code: str, folder: Path, *arguments: str) -> list[tuple[int, str, str]]:
+    """Run a script as torchrun starts it on two machines; return each process's status, output and errors."""
     script = folder / "script.py"
     script.write_text(code)
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"),
-        *("--max-restarts", "3", "--rdzv-backend", "c10d", "--rdzv-id", "test"),
-        *("--rdzv-endpoint", f"127.0.0.1:{free_port()}", str(script), *arguments),
+    meeting = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **meeting, "RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    machines = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    outputs = [machine.communicate(timeout=170) for machine in machines]
-    assert [machine.returncode for machine in machines] == [0, 0], outputs[0][1][-3000:] + outputs[1][1][-3000:]
-    return [output for output, _ in outputs]
+    outputs = [process.communicate(timeout=400) for process in processes]
+    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
 
 
-def test_two_machines_that_lose_a_process_end_as_if_nothing_had_been(tiny, tmp_path):
-    marker = tmp_path / "lost"
-    for name in ("unbroken", "broken"):
-        (tmp_path / f"{name}.yaml").write_text(settings.dump(tiny(run__dir=str(tmp_path / name))))
+# Six times PyTorch is imported here.
+@pytest.mark.timeout(600)
+def test_a_run_that_loses_a_process_ends_as_if_nothing_had_been(tiny, tmp_path):
+    runs = [tmp_path / name for name in ("broken", "unbroken")]
+    for run in runs:
+        (tmp_path / f"{run.name}.yaml").write_text(settings.dump(tiny(run__dir=str(run))))
+    broken, unbroken = (str(tmp_path / f"{run.name}.yaml") for run in runs)
     (tmp_path / "kept").touch()
-    under_torchrun(_LOSES_A_RANK, tmp_path, str(tmp_path / "unbroken.yaml"), str(tmp_path / "kept"))
-    outputs = on_two_machines(_LOSES_A_RANK, tmp_path, str(tmp_path / "broken.yaml"), str(marker))
-    assert marker.exists()
-    assert "".join(outputs).count("outcome 6 True") == 1
-    broken, unbroken = (
-        load_checkpoint(tmp_path / name / "last" / "model.safetensors") for name in ("broken", "unbroken")
-    )
-    for name, tensor in broken.state_dict().items():
-        assert torch.equal(tensor, unbroken.state_dict()[name]), name
+    whole = two_processes(_LOSES_A_RANK, tmp_path, unbroken, str(tmp_path / "kept"))
+    assert [status for status, _, _ in whole] == [0, 0], whole
+
+    (left, _, _), (killed, _, _) = two_processes(_LOSES_A_RANK, tmp_path, broken, str(tmp_path / "lost"))
+    # The other one ends too, instead of waiting for ever.
+    assert killed == -signal.SIGKILL and left not in (0, None)
+    assert int((runs[0] / "last").resolve().name) == 2
+    again = two_processes(_LOSES_A_RANK, tmp_path, broken, str(tmp_path / "lost"))
+    assert [status for status, _, _ in again] == [0, 0], again
+    assert "".join(output for _, output, _ in again).count("outcome 6 True") == 1
+
+    weights = [load_checkpoint(run / "last" / "model.safetensors").state_dict() for run in runs]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
     for table in ("steps.csv", "evaluations.csv"):
-        left, right = ((tmp_path / name / table).read_text().splitlines() for name in ("broken", "unbroken"))
-        rate = left[0].split(",").index("samples_per_s") if table == "steps.csv" else None
-        assert [without(row, rate) for row in left] == [without(row, rate) for row in right]
+        rows = [(run / table).read_text().splitlines() for run in runs]
+        rate = rows[0][0].split(",").index("samples_per_s") if table == "steps.csv" else None
+        assert [without(row, rate) for row in rows[0]] == [without(row, rate) for row in rows[1]]
 
 
 def without(row: str, column: int | None) -> list[str]:

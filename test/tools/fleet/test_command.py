@@ -169,6 +169,8 @@ def test_an_error_that_nobody_expected_is_the_bags_own(
     assert "fails" in result.trace
 
 
+# Ray itself is some ten processes.
+@pytest.mark.timeout(600)
 def test_ray_does_the_same_on_two_workers(
     fleet: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
