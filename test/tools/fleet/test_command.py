@@ -176,6 +176,8 @@ def test_ray_does_the_same_on_two_workers(
 ) -> None:
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # Workers are nicer than everything else by default, and would wait for ever on a busy machine.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     out = tmp_path / "out"
     arguments = ["predict", "--bag", str(fleet), "--out", str(out), *model, "--ray", "--workers", "2"]
     assert main(arguments) == 1
