@@ -23,6 +23,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         share("launch", "*.launch.py"),
         share("config"),
+        share("config/cluster"),
         share("config/nav2"),
         share("models"),
     ],
@@ -47,6 +48,9 @@ setup(
         "view": ["tornado>=6.1"],
         # Reads the queries that 'space_clip text' writes; with tokenizers, runs an exported text tower.
         "language": ["safetensors>=0.4", "tokenizers>=0.15"],
+        "lerobot": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'", "pyarrow>=14"],
+        # A bucket also needs its own file system: s3fs, gcsfs or adlfs.
+        "fleet": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'", "ray>=2.40", "fsspec>=2023.1"],
         # Needed to build engines. TensorRT itself comes with JetPack, or as the wheel tensorrt of the CUDA version.
         "engine": ["onnx>=1.16"],
         "nyu": ["h5py", "scipy"],
@@ -71,8 +75,10 @@ setup(
             "mcap",
             "mcap-ros2-support",
             "mypy",
+            "pyarrow",
             "pytest-cov",
             "pytest-rerunfailures",
+            "ray",
             "ruff",
             "setuptools",
             # whose architecture of Depth Anything V2 is adopted; without it that test is skipped

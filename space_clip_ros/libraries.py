@@ -31,6 +31,9 @@ _EXTRAS = {
     "backports": "bags",
     "tensorboard": "train",
     "tornado": "view",
+    "pyarrow": "lerobot",
+    "ray": "fleet",
+    "fsspec": "fleet",
     "h5py": "nyu",
     "scipy": "nyu",
 }

@@ -13,7 +13,7 @@ from typing import Any
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.settings import find_problems, group, parse, setting
 
-SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames", "cityscapes")
+SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames", "cityscapes", "shards")
 _ROW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PUBLISHED_LISTS = {
     "eigen_train": "kitti_list",
@@ -35,10 +35,14 @@ class SourceConfig:
 
     kind: str = setting(
         "kitti_raw",
-        "layout: raw drives, a list of KITTI or NYU files, a folder of frames, or Cityscapes (no depth)",
+        "layout: raw drives, a list of KITTI or NYU files, a folder of frames, Cityscapes (no depth), or shards",
         choices=SOURCE_KINDS,
     )
-    path: str = setting("", "drive, folder that holds drives or frames at any depth, or root of a list's images")
+    path: str = setting(
+        "",
+        "drive, folder that holds drives or frames at any depth, root of a list's images, or folder or address of "
+        "shards",
+    )
     depth_path: str = setting("", "root of a list's depth files; empty for the same as path")
     file_list: str = setting(
         "",
@@ -47,7 +51,7 @@ class SourceConfig:
     )
     split: str = setting("all", "Eigen split by its drives", choices=("all", "eigen_train", "eigen_test"))
     frames: tuple[int, ...] = setting(
-        (), "first frame and the one after the last, of each drive or of a folder; empty for all"
+        (), "first frame and the one after the last, of each drive or of a folder or its shards; empty for all"
     )
     step: int = setting(1, "take every n-th frame", minimum=1)
     truth: str = setting(

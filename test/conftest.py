@@ -39,7 +39,8 @@ _NEEDED = {
         "tools/benchmark/test_conversions.py",
         "tools/benchmark/test_end_to_end.py",
     ),
-    "rosbags": ("tools/bags/*", "tools/reporting/*"),
+    "rosbags": ("tools/bags/*", "tools/reporting/*", "tools/lerobot/*", "tools/fleet/*"),
+    "pyarrow": ("tools/lerobot/*",),
     "tornado": ("tools/live/*",),
     "torch": (
         *("export", "inference", "model", "training", "tools/benchmark"),

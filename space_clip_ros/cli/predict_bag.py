@@ -6,13 +6,16 @@ import argparse
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from space_clip_ros.cli.options import add_setting
+from space_clip_ros.cli.options import add_setting, positive
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import matches, nest, node_groups, parse, read_yaml
 from space_clip_ros.tools.bags.options import STORAGES
+
+if TYPE_CHECKING:
+    from space_clip_ros.tools.bags.prediction import PredictionOptions
 
 _SHARED = ("model", "backend", "device", "precision", "focal_scaling")
 """Settings that are options of their own, for image files and for bags."""
@@ -31,6 +34,8 @@ _ONLY_BAGS = {
     "query": "--query",
     "params_file": "--params-file",
     "scale_points": "--scale-points",
+    "workers": "--workers",
+    "ray": "--ray",
 }
 _NODE = "depth"
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
@@ -45,7 +50,13 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options for a bag."""
     bags = parser.add_argument_group("bags", "space_clip predict --bag drive_0005 --out drive_0005_depth --points")
-    bags.add_argument("--bag", type=Path, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
+    bags.add_argument(
+        "--bag",
+        nargs="+",
+        metavar="BAG",
+        help="rosbag2 folder, or one .mcap or .db3 file; or many of them: several, a folder with bags in it, a text "
+        "file with one a line, or an address such as s3://bucket/bags. Many go to folders of their own below --out",
+    )
     bags.add_argument("--image", nargs="+", metavar="TOPIC", help="image topics (default: the only one there is)")
     for name, topics in _OUTPUTS.items():
         bags.add_argument(f"--{name}", action="store_true", help=f"also add {', '.join(topics)}")
@@ -55,6 +66,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scale-points",
         metavar="TOPIC",
         help="point clouds for scale.mode ranges (default: scale/points beside the images)",
+    )
+    bags.add_argument(
+        "--workers", type=positive, metavar="N", help="of many bags, how many at once (default: 1; with --ray, all)"
+    )
+    bags.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="run many bags on Ray: local (default), auto for this machine's cluster, or ray://HOST:10001",
     )
     bags.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of depth_node, as ROS writes them")
 
@@ -72,24 +93,41 @@ def check_usage(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the new bag, and print what was added.
+    """Write the new bag, and print what was added; of many bags, each one's.
 
     Raises:
         SpaceClipError: the bag, its topics, the parameters or the model cannot be used, or the bag cannot be written.
     """
-    from space_clip_ros.cli.console import callback, complain, progress_bar, say
-    from space_clip_ros.cli.signals import ending_on_sigterm
-    from space_clip_ros.inference import load_predictor
-    from space_clip_ros.tools.bags.prediction import PredictionOptions, predict_bag
+    from space_clip_ros.tools.fleet.bags import is_fleet
+    from space_clip_ros.tools.fleet.command import run_fleet
+
+    options = _options(args)
+    if is_fleet(args.bag):
+        return run_fleet(args.bag, str(args.out), options, args.workers or 0, args.ray or "")
+    for name in ("workers", "ray"):
+        if getattr(args, name):
+            args.parser.error(f"--{name} is for many bags; {args.bag[0]} is one")
+    return _run_one(args, Path(args.bag[0]), options)
+
+
+def _options(args: argparse.Namespace) -> PredictionOptions:
+    from space_clip_ros.tools.bags.prediction import PredictionOptions
 
     settings = settings_of(args)
     outputs = ["depth/image", "depth/camera_info"]
     outputs += [topic for name, topics in _OUTPUTS.items() if getattr(args, name) for topic in topics]
     if args.scan and settings.scan.frame_id:
         raise ConfigError("scan.frame_id", "needs TF, which is not read from bags", "leave it empty")
-    options = PredictionOptions(
-        tuple(args.image or ()), tuple(outputs), args.storage, settings, args.scale_points or ""
-    )
+    return PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings, args.scale_points or "")
+
+
+def _run_one(args: argparse.Namespace, source: Path, options: PredictionOptions) -> int:
+    from space_clip_ros.cli.console import callback, complain, progress_bar, say
+    from space_clip_ros.cli.signals import ending_on_sigterm
+    from space_clip_ros.inference import load_predictor
+    from space_clip_ros.tools.bags.prediction import predict_bag
+
+    settings, out = options.settings, Path(args.out)
     with (
         ending_on_sigterm(),
         load_predictor(settings.model, **settings.running()) as predictor,
@@ -103,14 +141,14 @@ def run(args: argparse.Namespace) -> int:
         def show(stage: str, done: int, total: int) -> None:
             report(done, total, stage)
 
-        added = predict_bag(args.bag, args.out, predictor, options, show, complain)
+        added = predict_bag(source, out, predictor, options, show, complain)
     for topic, text in added.focal.items():
         say(f"{topic}: {text}")
     for topic, count in sorted(added.counts.items()):
         say(f"{count:6d}  {topic}")
     if added.left_out:
         say(f"{added.left_out} of {added.images} images left out")
-    say(f"{args.out}")
+    say(f"{out}")
     return 0
 
 

@@ -17,6 +17,7 @@ from space_clip_ros.data.frame_folder import FrameFolder
 from space_clip_ros.data.frames import FrameSource, RgbdFrame
 from space_clip_ros.data.kitti_raw_frames import open_raw_drives
 from space_clip_ros.data.listed_frames import ListedFrames, nyu_frames
+from space_clip_ros.data.shards import ShardedFrames
 from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.geometry.depth import from_kitti_png, to_kitti_png
 from space_clip_ros.geometry.focal_factor import TrainingCamera, focal_factor
@@ -185,6 +186,8 @@ def _open(config: SourceConfig) -> Sequence[FrameSource]:
         return [FrameFolder(config)]
     if config.kind == "cityscapes":
         return [CityscapesFrames(config)]
+    if config.kind == "shards":
+        return [ShardedFrames(config)]
     root = Path(config.path).expanduser()
     depth_root = Path(config.depth_path or config.path).expanduser()
     file_list = Path(config.file_list).expanduser()

@@ -185,9 +185,11 @@ def follows(before: Sequence[Path], now: Sequence[Path]) -> bool:
     """Return whether a frame comes right after another: its picture's name has the next number, in the same folder.
 
     Args:
-        before: the earlier frame's files, its picture first.
-        now: the later frame's files, its picture first.
+        before: the earlier frame's files, its picture first; none where it is in shards elsewhere.
+        now: the later frame's files, likewise.
     """
+    if not before or not now:
+        return False
     earlier, later = before[0], now[0]
     names = _NUMBERED.fullmatch(earlier.stem), _NUMBERED.fullmatch(later.stem)
     if earlier.parent != later.parent or names[0] is None or names[1] is None:

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.files import refuse_lfs_pointer, write_whole
+from space_clip_ros.files import LFS_POINTER, refuse_lfs_pointer, write_whole
 
 # How files of each format begin and end. Some decoder versions fill the missing part of a truncated file with black or
 # grey instead of failing.
 _ENDS = {b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
+
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -25,8 +27,20 @@ def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: the file is missing, truncated or not an image.
     """
-    bgr = read_image(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), dtype=np.uint8)
+    return _rgb(read_image(path, _AS_STORED))
+
+
+def decode_rgb(data: bytes, what: str | Path) -> npt.NDArray[np.uint8]:
+    """Return an image file's bytes as :func:`read_rgb` returns the file.
+
+    Args:
+        data: all bytes of the file.
+        what: what to call it in errors.
+
+    Raises:
+        DataError: they are truncated or not an image.
+    """
+    return _rgb(decode_image(data, _AS_STORED, what))
 
 
 def read_image(path: str | Path, flags: int) -> npt.NDArray[Any]:
@@ -39,16 +53,26 @@ def read_image(path: str | Path, flags: int) -> npt.NDArray[Any]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})") from error
+    if data.startswith(LFS_POINTER):
+        refuse_lfs_pointer(Path(path))
+    return decode_image(data, flags, path)
+
+
+def decode_image(data: bytes, flags: int, what: str | Path) -> npt.NDArray[Any]:
+    """Return an image file's bytes as :func:`read_image` returns the file.
+
+    Raises:
+        DataError: they are truncated or not an image.
+    """
     for start, end in _ENDS.items():
         if data.startswith(start) and data.rfind(end) < 0:
-            raise DataError(path, f"the image ends early, after {len(data)} bytes", "copy or download it again")
+            raise DataError(what, f"the image ends early, after {len(data)} bytes", "copy or download it again")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:
         image = None
     if image is None:
-        refuse_lfs_pointer(Path(path))
-        raise DataError(path, f"is not an image that OpenCV can read ({len(data)} bytes)")
+        raise DataError(what, f"is not an image that OpenCV can read ({len(data)} bytes)")
     return np.asarray(image)
 
 
@@ -62,3 +86,7 @@ def write_rgb(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
     if not encoded:
         raise DataError(path, f"an image of {rgb.shape[1]} x {rgb.shape[0]} pixels could not be encoded")
     write_whole(path, data.tobytes())
+
+
+def _rgb(bgr: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), dtype=np.uint8)

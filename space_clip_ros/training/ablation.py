@@ -151,7 +151,7 @@ def _finish(row: AblationRow, processes: Processes, console: Console) -> bool:
             folder.check_same(row.config)
             console.say("finished before")
         return True
-    resume = processes.any(processes.first and folder.resumable)
+    resume = processes.any(processes.first and folder.has_checkpoint)
     outcome = train_among(processes, row.config, console, resume)
     gc.collect()  # wrapped models lie in circles; the next row needs their memory
     if outcome.finished and processes.first:

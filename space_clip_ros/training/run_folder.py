@@ -50,8 +50,8 @@ class RunFolder:
         return self.path / "best.safetensors"
 
     @property
-    def resumable(self) -> bool:
-        """Whether there is a checkpoint to resume from."""
+    def has_checkpoint(self) -> bool:
+        """Whether there is a run to resume."""
         return self._last.is_symlink()
 
     def start(self, config: TrainingConfig) -> None:
@@ -61,7 +61,7 @@ class RunFolder:
             ConfigError: the folder already holds a run.
             DataError: the settings cannot be written.
         """
-        if self.resumable:
+        if self.has_checkpoint:
             raise ConfigError(self.path, "holds a run already", "give --resume to go on with it, or another run.dir")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / _SETTINGS, settings.dump(config).encode())
@@ -72,7 +72,7 @@ class RunFolder:
         Raises:
             ConfigError: there is no run to resume, or settings that change results differ; the error names them.
         """
-        if not self.resumable:
+        if not self.has_checkpoint:
             raise ConfigError(self.path, "holds no checkpoint to resume from", "start without --resume")
         saved = settings.to_dict(settings.load(TrainingConfig, self.path / _SETTINGS))
         asked = settings.to_dict(config)

@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
     first: bool
 
 
-def train(config: TrainingConfig, console: Console, resume: bool = False) -> Outcome:
+def train(config: TrainingConfig, console: Console, resume: bool | None = False) -> Outcome:
     """Train a model, alone or among the processes of ``torchrun``.
 
     SIGINT and SIGTERM end the run after the current step and save its state.
@@ -54,7 +54,7 @@ def train(config: TrainingConfig, console: Console, resume: bool = False) -> Out
     Args:
         config: the settings.
         console: shows messages and progress of the first process.
-        resume: whether to continue from the newest checkpoint of ``run.dir``.
+        resume: whether to continue from the newest checkpoint of ``run.dir``; None does so if there is one.
 
     Raises:
         ConfigError: the settings do not fit the data, the processes or the run to resume.
@@ -67,12 +67,15 @@ def train(config: TrainingConfig, console: Console, resume: bool = False) -> Out
         return train_among(processes, config, console, resume)
 
 
-def train_among(processes: Processes, config: TrainingConfig, console: Console, resume: bool = False) -> Outcome:
+def train_among(processes: Processes, config: TrainingConfig, console: Console, resume: bool | None = False) -> Outcome:
     """Train a model among processes that have joined already; arguments and errors as :func:`train`."""
     if config.runtime.threads:
         torch.set_num_threads(config.runtime.threads)
     folder = RunFolder(config.run.dir)
     console = console if processes.first else SilentConsole()
+    if resume is None:
+        # All do the same, also where only some machines see the folder: those say so.
+        resume = processes.any(folder.has_checkpoint)
     setup = assemble(config, processes, folder, console, resume)
     return Trainer(config, setup, processes, folder, console).fit()
 

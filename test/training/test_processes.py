@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import torch
 
 from space_clip_ros import settings
 from space_clip_ros.errors import BackendError
+from space_clip_ros.model import load_checkpoint
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.trainer import train
 
@@ -100,6 +103,93 @@ def test_the_same_command_trains_under_torchrun(tiny, tmp_path):
     assert output.count("done after 3 steps; best weights") == 1
     assert (tmp_path / "run" / "best.safetensors").is_file()
     assert len((tmp_path / "run" / "evaluations.csv").read_text().splitlines()) == 3
+
+
+# Ends rank 1 with SIGKILL after its third step, the first time it runs.
+_LOSES_A_RANK = """
+import os, signal, sys
+from contextlib import contextmanager
+from pathlib import Path
+from space_clip_ros import settings
+from space_clip_ros.training import trainer
+from space_clip_ros.training_config import TrainingConfig
+
+config_file, marker = sys.argv[1], Path(sys.argv[2])
+report = trainer.Trainer._report
+def dying(self, *arguments):
+    report(self, *arguments)
+    if self._step == 3 and self._processes.rank == 1 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+trainer.Trainer._report = dying
+
+class Console:
+    def say(self, text): pass
+    @contextmanager
+    def bar(self, total, label): yield self
+    def advance(self, steps=1, note=""): pass
+
+outcome = trainer.train(settings.load(TrainingConfig, config_file), Console(), None)
+if outcome.first:
+    print("outcome", outcome.step, outcome.finished)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def two_processes(code: str, folder: Path, *arguments: str) -> list[tuple[int, str, str]]:
+    """Run a script as torchrun starts it on two machines; return each process's status, output and errors."""
+    script = folder / "script.py"
+    script.write_text(code)
+    meeting = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **meeting, "RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [process.communicate(timeout=400) for process in processes]
+    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
+
+
+# Six times PyTorch is imported here.
+@pytest.mark.timeout(600)
+def test_a_run_that_loses_a_process_ends_as_if_nothing_had_been(tiny, tmp_path):
+    runs = [tmp_path / name for name in ("broken", "unbroken")]
+    for run in runs:
+        (tmp_path / f"{run.name}.yaml").write_text(settings.dump(tiny(run__dir=str(run))))
+    broken, unbroken = (str(tmp_path / f"{run.name}.yaml") for run in runs)
+    (tmp_path / "kept").touch()
+    whole = two_processes(_LOSES_A_RANK, tmp_path, unbroken, str(tmp_path / "kept"))
+    assert [status for status, _, _ in whole] == [0, 0], whole
+
+    (left, _, _), (killed, _, _) = two_processes(_LOSES_A_RANK, tmp_path, broken, str(tmp_path / "lost"))
+    # The other one ends too, instead of waiting for ever.
+    assert killed == -signal.SIGKILL and left not in (0, None)
+    assert int((runs[0] / "last").resolve().name) == 2
+    again = two_processes(_LOSES_A_RANK, tmp_path, broken, str(tmp_path / "lost"))
+    assert [status for status, _, _ in again] == [0, 0], again
+    assert "".join(output for _, output, _ in again).count("outcome 6 True") == 1
+
+    weights = [load_checkpoint(run / "last" / "model.safetensors").state_dict() for run in runs]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
+    for table in ("steps.csv", "evaluations.csv"):
+        rows = [(run / table).read_text().splitlines() for run in runs]
+        rate = rows[0][0].split(",").index("samples_per_s") if table == "steps.csv" else None
+        assert [without(row, rate) for row in rows[0]] == [without(row, rate) for row in rows[1]]
+
+
+def without(row: str, column: int | None) -> list[str]:
+    return [value for index, value in enumerate(row.split(",")) if index != column]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny, listener, monkeypatch):

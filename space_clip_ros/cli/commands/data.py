@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from space_clip_ros.cli import data_check
+from space_clip_ros.cli import data_check, data_shards
 
-_ACTIONS = {"check": data_check}
+_ACTIONS = {"check": data_check, "shards": data_shards}
 """Modules with ``add_parser`` and ``run``, as those of commands, by the action's name."""
 
 
@@ -15,7 +15,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand and its actions."""
     parser = subparsers.add_parser(
         "data",
-        help="check whether the frames of a settings file are there",
+        help="frames of a settings file: what is missing, and shards of them",
         description="Do something with the frames that a settings file names.",
         epilog="example: space_clip data check config/kitti.yaml --json missing.json",
     )

@@ -12,6 +12,7 @@ from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import add_setting, add_settings, positive
 from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
 from space_clip_ros.cli.semantic_evaluation import run_semantic
+from space_clip_ros.cli.shared_evaluation import shared_evaluation
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
@@ -129,7 +130,10 @@ def run(args: argparse.Namespace) -> int:
 
     config = load(TrainingConfig, args.data, args.overrides)
     protocol = _protocol(args, config)
-    with load_predictor(args.model, args.backend, args.device, args.precision) as predictor:
+    with (
+        shared_evaluation(args.device, args.temporal or args.scale is not None) as share,
+        load_predictor(args.model, args.backend, share.device, args.precision) as predictor,
+    ):
         frames = _frames(args.data, config)
         if args.semantic:
             return run_semantic(args, predictor, frames)
@@ -146,11 +150,16 @@ def run(args: argparse.Namespace) -> int:
                 consecutive = index > 0 and follows(frames.files(index - 1), frames.files(index))
                 steadiness.add(index, frame, depth, consecutive)
 
-        with progress_bar(len(frames), "evaluating") as bar:
+        own = share.own(frames)
+        with progress_bar(len(own), "evaluating") as bar:
             together = one_by_one(predict) if args.flip else _batched(predictor)
-            scores = evaluate(
-                together, frames, protocol, lambda scored: bar.update(), args.batch, args.edges, scaler, on_depth, scale
+            own_scores = evaluate(
+                together, own, protocol, lambda scored: bar.update(), args.batch, args.edges, scaler, on_depth, scale
             )
+        scores = share.all_scores(own_scores)
+        scaler.said = share.total(scaler.said)
+        if not share.first:
+            return 0
         report = EvaluationReport.from_scores(
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
         )
@@ -249,7 +258,11 @@ def _groups(by: str | None, frames: FrameCollection) -> list[str]:
     """Return the name of each frame's group; nothing if they are not grouped."""
     if by == "scene":
         return [frames.scene(index) for index in range(len(frames))]
-    return [str(frames.files(index)[0].parent) for index in range(len(frames))] if by else []
+    if by == "folder":
+        # Frames of shards that are somewhere else have no files here, but keep their names.
+        paths = (next(iter(frames.files(index)), Path(frames.label(index))) for index in range(len(frames)))
+        return [str(path.parent) for path in paths]
+    return []
 
 
 def _show(report: EvaluationReport, by: str | None) -> None:

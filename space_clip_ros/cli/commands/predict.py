@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "images", type=Path, nargs="*", metavar="IMAGE", help="image file (PNG, JPEG), or a folder of them"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder to write to (default: here); with --bag that of the new bag"
+        "--out", metavar="DIR", help="folder to write to (default: here); with --bag that of the new bag or bags"
     )
     predict_bag.add_shared(parser)
     parser.add_argument(
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     _check_usage(args)
     if args.bag:
         return predict_bag.run(args)
-    out = args.out or Path()
+    out = Path(args.out or "")
 
     from space_clip_ros.cli.camera_file import read_camera_file
     from space_clip_ros.cli.image_files import find_images

@@ -26,7 +26,14 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("config", metavar="CONFIG", help="YAML file of settings")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
-    parser.add_argument("--resume", action="store_true", help="resume from the newest checkpoint of run.dir")
+    resuming = parser.add_mutually_exclusive_group()
+    resuming.add_argument("--resume", action="store_true", help="resume from the newest checkpoint of run.dir")
+    resuming.add_argument(
+        "--resume-or-start",
+        action="store_true",
+        help="resume if run.dir has a checkpoint, else start: for torchrun, Slurm and Kubernetes, which repeat the "
+        "command after losing a process",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.training.trainer import train
 
     config = load_training(args.config, args.overrides)
-    outcome = train(config, TrainingConsole(), args.resume)
+    outcome = train(config, TrainingConsole(), None if args.resume_or_start else args.resume)
     if outcome.first:
         say(_summary(outcome, args))
     return 0 if outcome.finished else _INTERRUPTED

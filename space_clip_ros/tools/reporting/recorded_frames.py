@@ -41,6 +41,7 @@ class RecordedFrame(NamedTuple):
         camera: camera of the depth image, or None where unknown.
         uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid, or None.
         scan: what stands in the way, or None.
+        frame_id: the depth image's frame.
     """
 
     stamp_ns: int
@@ -50,6 +51,7 @@ class RecordedFrame(NamedTuple):
     camera: PinholeCamera | None
     uncertainty: Depth | None = None
     scan: PlanarScan | None = None
+    frame_id: str = ""
 
 
 def read_frames(
@@ -110,14 +112,15 @@ def _frame(bag: BagReader, topics: Topics, cameras: _Cameras, messages: dict[str
     if uncertainty is not None and uncertainty.shape != depth.shape:
         uncertainty = None
     scan = decoded("scan", lambda message, _: scan_from_laser_scan(message))
-    camera = cameras.of_depth(messages["depth"].header.frame_id, depth)
+    header = messages["depth"].header
+    camera = cameras.of_depth(header.frame_id, depth)
     if image is not None:
         view = cameras.of_image(messages["image"].header.frame_id, image)
         if view.rectifier is not None:
             image = np.asarray(view.rectifier(image), np.uint8)
         if camera is None and view.camera is not None:
             camera = view.camera.resized(depth.shape[1], depth.shape[0])
-    yield RecordedFrame(stamp_ns(messages["depth"]), depth, image, truth, camera, uncertainty, scan)
+    yield RecordedFrame(stamp_ns(messages["depth"]), depth, image, truth, camera, uncertainty, scan, header.frame_id)
 
 
 def _converted(bag: BagReader, read: Callable[[Any, str], T], message: Any, topic: str) -> T:

@@ -1,0 +1,68 @@
+"""``space_clip predict --bag`` of many bags: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from space_clip_ros.cli.console import complain, progress_bar, say
+from space_clip_ros.cli.signals import ending_on_sigterm
+from space_clip_ros.tools.bags.prediction import PredictionOptions
+from space_clip_ros.tools.fleet.bags import find_bags, refuse_inside
+from space_clip_ros.tools.fleet.local_pool import LocalPool
+from space_clip_ros.tools.fleet.run import FleetRun, Pool
+from space_clip_ros.tools.fleet.tasks import BagResult
+
+
+def run_fleet(sources: Sequence[str], out: str, options: PredictionOptions, workers: int, ray: str) -> int:
+    """Add depth to every bag; return 0 if all have it, and 1 if one failed.
+
+    Args:
+        sources: see :func:`~space_clip_ros.tools.fleet.bags.find_bags`.
+        out: path or address of the output folder.
+        options: what is added.
+        workers: bags at once; 0 for one on this machine, or for what a Ray cluster has room for.
+        ray: address of a Ray cluster, see :class:`~space_clip_ros.tools.fleet.ray_pool.RayPool`; empty for none.
+
+    Raises:
+        SpaceClipError: nothing can be done: a source, the output folder, the model or the cluster cannot be used.
+    """
+    bags = find_bags(sources)
+    refuse_inside(sources, bags, out)
+    # Workers share the cores: more threads than cores slow all of them down.
+    threads = 1 if ray else max((os.cpu_count() or 1) // max(workers, 1), 1) if workers > 1 else 0
+    run = FleetRun(bags, out, options, threads)
+    pool = _pool(workers, ray)
+    if run.done:
+        say(f"{len(run.done)} of {len(bags)} bags are done already")
+    failed: list[BagResult] = []
+    with ending_on_sigterm(), progress_bar(len(run.tasks), "bags") as bar:
+        for result in run.results(pool):
+            bar.update()
+            _report(result)
+            if result.problem:
+                failed.append(result)
+    for result in sorted(failed, key=lambda result: result.name):
+        complain(f"failed: {result.name}: {result.problem}")
+    say(f"{len(bags) - len(failed)} of {len(bags)} bags are in {out}")
+    if failed:
+        complain(f"{len(failed)} of {len(bags)} bags failed; run the command again to try only these")
+    return 1 if failed else 0
+
+
+def _pool(workers: int, ray: str) -> Pool:
+    if not ray:
+        return LocalPool(max(workers, 1))
+    from space_clip_ros.tools.fleet.ray_pool import RayPool
+
+    return RayPool(ray, workers)
+
+
+def _report(result: BagResult) -> None:
+    for note in result.notes:
+        complain(f"{result.name}: {note}")
+    if result.trace:
+        complain(result.trace.rstrip())
+    if not result.problem:
+        left_out = f", {result.left_out} left out" if result.left_out else ""
+        say(f"{result.name}: {result.images} images{left_out}")

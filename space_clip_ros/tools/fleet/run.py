@@ -1,0 +1,117 @@
+"""A fleet's run: which bags are left to do, and what became of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from space_clip_ros import __version__
+from space_clip_ros.errors import DataError
+from space_clip_ros.files import file_sha256, write_whole
+from space_clip_ros.inference import model_files
+from space_clip_ros.settings import to_dict
+from space_clip_ros.tools.bags.bag_folder import METADATA
+from space_clip_ros.tools.bags.prediction import PredictionOptions
+from space_clip_ros.tools.fleet.bags import FleetBag
+from space_clip_ros.tools.fleet.storage import Storage, is_url, join
+from space_clip_ros.tools.fleet.tasks import BagResult, BagTask
+
+MANIFEST = "fleet.json"
+"""What all results of a folder were made with; another run there must be the same."""
+
+
+class Pool(Protocol):
+    """Runs tasks side by side."""
+
+    def results(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
+        """Yield the result of each task as it ends."""
+        ...
+
+
+class FleetRun:
+    """Adds depth to bags, each to a folder of its own below the output folder.
+
+    A bag whose result is there is not done again, so the same call goes on after an interruption or a failure.
+
+    Args:
+        bags: the bags.
+        out: path or address of the output folder.
+        options: what is added.
+        threads: CPU threads of each task's model.
+
+    Attributes:
+        done: names of the bags that were finished earlier.
+        tasks: what is left to do.
+
+    Raises:
+        DataError: the folder holds results of other options or another model, or cannot be read or written.
+        ModelError: there is no such model.
+    """
+
+    def __init__(self, bags: Sequence[FleetBag], out: str, options: PredictionOptions, threads: int = 0) -> None:
+        """Find out what is left, and note what the results are made with."""
+        self._out = out if is_url(out) else str(Path(out).expanduser().absolute())
+        self._storage = Storage(out) if is_url(out) else None
+        self._check_manifest(options)
+        self.done = [bag.name for bag in bags if self._is_done(bag)]
+        self.tasks = [
+            BagTask(bag, join(self._out, bag.name), options, threads) for bag in bags if bag.name not in self.done
+        ]
+
+    def results(self, pool: Pool) -> Generator[BagResult, None, None]:
+        """Yield the result of each bag that was left, as it ends."""
+        return pool.results(self.tasks)
+
+    def _is_done(self, bag: FleetBag) -> bool:
+        result = join(self._out, bag.name)
+        return self._storage.exists(join(result, METADATA)) if self._storage else Path(result).exists()
+
+    def _check_manifest(self, options: PredictionOptions) -> None:
+        made_with = _made_with(options)
+        known = self._read_manifest()
+        if known is None:
+            self._write_manifest(json.dumps(made_with, indent=2).encode() + b"\n")
+            return
+        different = [name for name in made_with if known.get(name) != made_with[name]]
+        if different:
+            raise DataError(
+                self._out,
+                f"holds bags that were made with another {' and '.join(different)}",
+                "choose another folder",
+            )
+
+    def _read_manifest(self) -> dict[str, Any] | None:
+        place = join(self._out, MANIFEST)
+        if self._storage:
+            data = self._storage.read(place)
+        else:
+            file = Path(place)
+            data = file.read_bytes() if file.is_file() else None
+        if data is None:
+            return None
+        try:
+            return dict(json.loads(data))
+        except (ValueError, TypeError) as error:
+            raise DataError(place, f"cannot be read ({error})", "remove it, or choose another folder") from error
+
+    def _write_manifest(self, data: bytes) -> None:
+        if self._storage:
+            self._storage.write(join(self._out, MANIFEST), data)
+        else:
+            write_whole(Path(self._out, MANIFEST), data)
+
+
+def _made_with(options: PredictionOptions) -> dict[str, Any]:
+    settings = options.settings
+    plain = {
+        "version": __version__,
+        "choice of images": list(options.images),
+        "choice of outputs": list(options.outputs),
+        "storage": options.storage,
+        "set of parameters": to_dict(settings),
+        "topic of points": options.scan,
+        "model": file_sha256(model_files.resolve(settings.model, settings.precision)),
+    }
+    return dict(json.loads(json.dumps(plain)))

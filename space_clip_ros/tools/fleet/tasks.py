@@ -1,0 +1,92 @@
+"""One bag's task: plain data that goes to a worker, and what comes back."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from space_clip_ros.errors import DataError, SpaceClipError, describe
+from space_clip_ros.inference import load_predictor
+from space_clip_ros.tools.bags.prediction import PredictionOptions, predict_bag
+from space_clip_ros.tools.fleet.bags import FleetBag
+from space_clip_ros.tools.fleet.storage import Storage, is_url
+
+
+@dataclass(frozen=True)
+class BagTask:
+    """A bag to add depth to.
+
+    Attributes:
+        bag: the bag.
+        out: path or address of the new bag.
+        options: what is added.
+        threads: CPU threads of the model where its settings leave the choice; 0 for one per physical core.
+    """
+
+    bag: FleetBag
+    out: str
+    options: PredictionOptions
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class BagResult:
+    """How a task ended.
+
+    Attributes:
+        name: of the bag.
+        images: how many it has.
+        left_out: how many of them gave no depth.
+        notes: what is unusual about the bag.
+        problem: why there is no new bag; empty if there is one.
+        trace: where an error that nobody expected came from.
+    """
+
+    name: str
+    images: int = 0
+    left_out: int = 0
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    trace: str = field(default="", repr=False)
+
+
+def run_task(task: BagTask) -> BagResult:
+    """Add depth to one bag; every error becomes the result's problem."""
+    notes: list[str] = []
+    try:
+        settings = task.options.settings
+        running = settings.running()
+        running["threads"] = running["threads"] or task.threads
+        with (
+            load_predictor(settings.model, **running) as predictor,
+            tempfile.TemporaryDirectory(prefix="space_clip_fleet_") as scratch,
+        ):
+            source = _fetched(task.bag.source, Path(scratch))
+            stored = is_url(task.out)
+            out = Path(scratch, "out", Path(task.bag.name).name) if stored else Path(task.out)
+            added = predict_bag(source, out, predictor, task.options, warn=notes.append)
+            if stored:
+                Storage(task.out).put(out, task.out)
+    except SpaceClipError as error:
+        return BagResult(task.bag.name, notes=tuple(notes), problem=str(error))
+    except Exception as error:
+        # One bag's surprise must not cost the others.
+        trace = traceback.format_exc()
+        return BagResult(task.bag.name, notes=tuple(notes), problem=f"internal error, {describe(error)}", trace=trace)
+    return BagResult(task.bag.name, added.images, added.left_out, tuple(notes))
+
+
+def _fetched(source: str, scratch: Path) -> Path:
+    """Return a bag on this machine's disk."""
+    if not is_url(source):
+        return Path(source)
+    target = scratch / "bag" / source.rpartition("/")[2]
+    try:
+        free = shutil.disk_usage(scratch).free
+        Storage(source).fetch(source, target)
+    except OSError as error:
+        raise DataError(source, f"cannot be copied to {scratch} ({error.strerror}; {free >> 20} MB free)") from error
+    return target

@@ -1,0 +1,1 @@
+"""Bags with depth as data sets of LeRobot, which robot policies are trained on."""

@@ -1,0 +1,1 @@
+"""Commands of ``space_clip``; each module here is one."""

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.tools.fleet.bags import find_bags, is_fleet, refuse_inside
+
+ALL = ["broken", "monday/first", "monday/second", "tuesday"]
+
+
+def names(*sources: object) -> list[str]:
+    return [bag.name for bag in find_bags([str(source) for source in sources])]
+
+
+def test_bags_are_found_at_any_depth(fleet: Path) -> None:
+    assert names(fleet) == ALL
+    assert names(fleet / "monday", fleet / "tuesday") == ["first", "second", "tuesday"]
+    assert [bag.source for bag in find_bags([str(fleet)])] == [str(fleet / name) for name in ALL]
+
+
+def test_a_single_file_is_named_without_its_suffix(fleet: Path) -> None:
+    assert names(fleet / "tuesday" / "tuesday.mcap", fleet / "monday") == ["first", "second", "tuesday"]
+
+
+def test_a_list_names_bags_from_where_it_is(fleet: Path) -> None:
+    listed = fleet / "bags.txt"
+    listed.write_text(f"# today\ntuesday\n\n{fleet}/monday\n", encoding="utf-8")
+    assert names(listed) == ["first", "second", "tuesday"]
+
+
+def test_one_bag_is_no_fleet(fleet: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for one in (
+        fleet / "tuesday",
+        fleet / "tuesday" / "tuesday.mcap",
+        fleet / "broken",
+        "/nowhere",
+        tmp_path / "empty",
+    ):
+        assert not is_fleet([str(one)])
+    for many in ([fleet], [fleet / "tuesday", fleet / "broken"], ["s3://bucket/bags"]):
+        assert is_fleet([str(source) for source in many])
+
+
+def test_object_storage_is_searched_like_a_folder(fleet: Path) -> None:
+    pytest.importorskip("fsspec")
+    address = f"file://{fleet}"
+    found = find_bags([address])
+    assert [bag.name for bag in found] == ALL
+    assert found[-1].source == f"{address}/tuesday"
+    assert [bag.name for bag in find_bags([f"{address}/tuesday"])] == ["tuesday"]
+    assert [bag.name for bag in find_bags([f"{address}/tuesday/tuesday.mcap"])] == ["tuesday"]
+
+
+def test_what_has_no_bags_is_named(fleet: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="/empty: has no bags in it"):
+        find_bags([str(fleet), str(tmp_path / "empty")])
+    with pytest.raises(DataError, match="/nowhere: no such bag"):
+        find_bags([str(fleet), "/nowhere"])
+    (tmp_path / "list.txt").write_text("# none\n", encoding="utf-8")
+    with pytest.raises(DataError, match="names no bags; give one a line"):
+        find_bags([str(tmp_path / "list.txt")])
+    pytest.importorskip("fsspec")
+    with pytest.raises(DataError, match=r"nobody://x: is no address that can be read"):
+        find_bags(["nobody://x"])
+    with pytest.raises(DataError, match="has no files"):
+        find_bags([f"file://{tmp_path}/empty"])
+
+
+def test_two_results_of_one_name_are_refused(fleet: Path) -> None:
+    with pytest.raises(InputError, match=r"would both be written to tuesday; give a folder above both"):
+        find_bags([str(fleet / "tuesday"), f"{fleet}/tuesday/tuesday.mcap"])
+
+
+def test_results_may_not_lie_among_their_sources(fleet: Path, tmp_path: Path) -> None:
+    bags = find_bags([str(fleet)])
+    refuse_inside([str(fleet)], bags, str(tmp_path / "fleet_depth"))
+    with pytest.raises(InputError, match="lies where the bags of"):
+        refuse_inside([str(fleet)], bags, str(fleet / "depth"))
+    two = [str(fleet / "tuesday"), str(fleet / "broken")]
+    with pytest.raises(InputError, match="lies where the bags of"):
+        refuse_inside(two, find_bags(two), str(fleet))
