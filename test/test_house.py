@@ -169,7 +169,18 @@ NO_TORCH = ["torch", "torchvision", "open_clip", "timm", "onnx", "safetensors"]
 
 
 @pytest.mark.parametrize(
-    "room", ["geometry", "messages", "data", "synthetic", "inference", "perception", "evaluation", "tools/benchmark"]
+    "room",
+    [
+        "geometry",
+        "messages",
+        "data",
+        "synthetic",
+        "inference",
+        "language",
+        "perception",
+        "evaluation",
+        "tools/benchmark",
+    ],
 )
 def test_the_core_loads_without_ros_and_without_torch(room: str) -> None:
     needs_torch = re.compile(ONLY_IN["torch"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +9,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from open_clip.tokenizer import default_bpe
 
 from space_clip_ros.errors import ExportError, ModelError
 from space_clip_ros.export.trace import trace
 from space_clip_ros.files import written_whole
 from space_clip_ros.language.clip import Clip, template_sentences
-from space_clip_ros.language.clip_text import tokenized
+from space_clip_ros.language.clip_text import VOCABULARY, tokeniser_merges, tokenized
 from space_clip_ros.language.prompts import IMAGENET
 from space_clip_ros.language.text_encoder import TOKENS_NAME, VECTORS_NAME, TextEncoder, TextTowerFacts
 
-_VOCABULARY = 49408
-_BYTES, _SPECIAL = 256, 2
 _TOLERANCE = 1e-4
 _TRIALS = (
     "a photo of a car.",
@@ -48,8 +44,8 @@ def export_text(clip: Clip, path: str | Path, templates: str | Sequence[str] = I
         DataError: the file cannot be written.
     """
     path = Path(path)
-    if clip.settings.vocabulary != _VOCABULARY:
-        raise ModelError("text tower", f"has {clip.settings.vocabulary} tokens, CLIP's tokeniser has {_VOCABULARY}")
+    if clip.settings.vocabulary != VOCABULARY:
+        raise ModelError("text tower", f"has {clip.settings.vocabulary} tokens, CLIP's tokeniser has {VOCABULARY}")
     if not path.parent.is_dir():
         raise ExportError(path, f"cannot be written (there is no folder {path.parent})", "check the folder")
     tokens = tokenized(list(_TRIALS), clip.settings.context_length)
@@ -59,7 +55,7 @@ def export_text(clip: Clip, path: str | Path, templates: str | Sequence[str] = I
         clip.tower,
         clip.settings.embed_dim,
         clip.settings.context_length,
-        _merges(),
+        tokeniser_merges(),
         tuple(template_sentences(templates)),
     )
     with torch.inference_mode():
@@ -77,10 +73,3 @@ def export_text(clip: Clip, path: str | Path, templates: str | Sequence[str] = I
 def _write(graph: onnx.ModelProto, facts: TextTowerFacts, file: Path) -> None:
     onnx.helper.set_model_props(graph, facts.to_properties())
     file.write_bytes(graph.SerializeToString())
-
-
-def _merges() -> str:
-    """Return CLIP's list of merges, best first, one a line."""
-    lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")
-    # The first line is a title; the list is longer than the vocabulary.
-    return "\n".join(lines[1 : _VOCABULARY - 2 * _BYTES - _SPECIAL + 1])

@@ -77,7 +77,7 @@ def _read(source: str, settings: str | Path | None) -> Mapping[str, Any]:
         content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return content
     name = source.rpartition("/")[0] if not Path(source).exists() else ""
-    known = open_clip.get_model_config(name or DEFAULT_MODEL)
+    known: Mapping[str, Any] | None = open_clip.get_model_config(name or DEFAULT_MODEL)
     if known is None:
         raise ModelError(source, f"open_clip has no model {name}", "see open_clip.list_models()")
     return known

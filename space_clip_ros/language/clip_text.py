@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import gzip
+from pathlib import Path
+from typing import Any
 
 import torch
 from open_clip import tokenize
+from open_clip.tokenizer import default_bpe
 from open_clip.transformer import QuickGELU, TextTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from space_clip_ros.language.clip_settings import ClipSettings
 from space_clip_ros.model.encoder import run_clip_block
+
+VOCABULARY = 49408
+"""Tokens of CLIP's tokeniser."""
+_BYTES, _SPECIAL = 256, 2
 
 
 class TextTower(nn.Module):
@@ -44,9 +51,16 @@ class TextTower(nn.Module):
         states = tower.ln_final(states)
         end = tokens.argmax(dim=1)[:, None, None].expand(-1, 1, states.shape[2])
         last = states.gather(1, end).squeeze(1)
-        return cast(Tensor, functional.normalize(last @ tower.text_projection, dim=-1))
+        return functional.normalize(last @ tower.text_projection, dim=-1)
 
 
 def tokenized(texts: list[str], context_length: int) -> Tensor:
     """Return (N, context length) token numbers of open_clip's tokeniser for CLIP; longer texts are cut."""
     return torch.as_tensor(tokenize(texts, context_length=context_length))
+
+
+def tokeniser_merges() -> str:
+    """Return the pairs that CLIP's tokeniser merges, best first, one a line."""
+    lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")
+    # The first line is a title; the list is longer than the vocabulary.
+    return "\n".join(lines[1 : VOCABULARY - 2 * _BYTES - _SPECIAL + 1])

@@ -49,7 +49,8 @@ def windowed_dense(
     places = [
         (top, left) for top in window_starts(height, window, stride) for left in window_starts(width, window, stride)
     ]
-    total = count = np.zeros(0, np.float32)
+    total: NDArray[np.float32] = np.zeros((0, 0, 0), np.float32)
+    count = total
     for top, left in places:
         found = dense(image[top : top + window, left : left + window])
         step = window // found.shape[0]

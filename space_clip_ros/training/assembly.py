@@ -15,6 +15,8 @@ from space_clip_ros.data.file_check import check_files
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.geometry.focal_factor import TrainingCamera
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
+from space_clip_ros.model.joint_features import PROJECTION
+from space_clip_ros.model.language_head import LANGUAGE_HEAD
 from space_clip_ros.model.space_clip import UNCERTAINTY_HEAD
 from space_clip_ros.training.console import Console
 from space_clip_ros.training.ema import WeightAverage
@@ -24,6 +26,7 @@ from space_clip_ros.training.step import Stepper, build_optimizer
 from space_clip_ros.training.validation import Validator
 from space_clip_ros.training_config import TrainingConfig, sources
 
+_HEADS = (UNCERTAINTY_HEAD, LANGUAGE_HEAD)
 _NEW_RUN: dict[str, Any] = {"step": 0, "best_score": float("inf")}
 
 
@@ -149,7 +152,9 @@ def _new_model(config: TrainingConfig) -> SpaceClip:
     torch.manual_seed(config.seed)
     model = build(config.model, config.pretrained or None)
     if config.initial:
-        _load_initial_weights(model, config.initial)
+        _load_initial_weights(
+            model, config.initial, (*_HEADS, *([f"encoder.{PROJECTION}"] if config.pretrained else []))
+        )
     elif config.initial_depth:
         _set_initial_depth(model, config.initial_depth)
     return model
@@ -170,12 +175,13 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
         head.depth.bias.mul_(depth).add_(depth)
 
 
-def _load_initial_weights(model: SpaceClip, path: str) -> None:
+def _load_initial_weights(model: SpaceClip, path: str, may_lack: Sequence[str]) -> None:
+    """Load a checkpoint's weights; parts that it was trained without, and that may be new, keep those they have."""
     weights = load_checkpoint(path).state_dict()
     wanted = model.state_dict()
-    if not any(name.startswith(UNCERTAINTY_HEAD) for name in weights):
-        # A model trained without uncertainty; the new head keeps its first weights.
-        weights.update({name: tensor for name, tensor in wanted.items() if name.startswith(UNCERTAINTY_HEAD)})
+    for part in may_lack:
+        if not any(name.startswith(part) for name in weights):
+            weights.update({name: tensor for name, tensor in wanted.items() if name.startswith(part)})
     differing = [name for name in wanted.keys() | weights.keys() if _shape(wanted, name) != _shape(weights, name)]
     if differing:
         raise ModelError(
