@@ -22,6 +22,8 @@ from space_clip_ros.errors import ModelError
 from space_clip_ros.files import write_whole
 from space_clip_ros.inference.metadata import DECODER, ENCODER, OnnxMetadata, StageCost
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model.decoder import to_map
+from space_clip_ros.model.language_head import LANGUAGE_LEVEL
 from space_clip_ros.model.space_clip import UNCERTAINTY_LEVEL
 
 _NORMS = (nn.LayerNorm, nn.BatchNorm2d)
@@ -45,8 +47,11 @@ def network_cost(config: ModelConfig) -> dict[str, StageCost]:
         model.depth_head(features[-1])
         if model.uncertainty_head is not None:
             model.uncertainty_head(features[UNCERTAINTY_LEVEL])
+        if model.language_head is not None:
+            tokens = to_map(encoded.states[-1][:, model.encoder.prefix_tokens :], encoded.grid)
+            model.language_head(tokens, features[LANGUAGE_LEVEL])
         decoder = counter.get_total_flops() - encoder
-    heads = [head for head in (model.depth_head, model.uncertainty_head) if head is not None]
+    heads = [head for head in (model.depth_head, model.uncertainty_head, model.language_head) if head is not None]
     return {
         ENCODER: StageCost(encoder, _weights(model.encoder)),
         DECODER: StageCost(decoder, _weights(model.decoder) + sum(map(_weights, heads))),

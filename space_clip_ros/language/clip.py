@@ -115,7 +115,7 @@ class Clip(nn.Module):
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         device = next(self.parameters()).device
         tokens = tokenized(list(texts), self.settings.context_length).to(device)
-        return np.concatenate([self.text_tower(part).cpu().numpy() for part in tokens.split(_TEXTS_AT_ONCE)])
+        return np.concatenate([self.text_tower(part).cpu().numpy() for part in torch.split(tokens, _TEXTS_AT_ONCE)])
 
 
 def load_clip(name_or_file: str | Path, settings: str | Path | Mapping[str, Any] | None = None) -> Clip:

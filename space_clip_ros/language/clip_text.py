@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from open_clip import tokenize
@@ -51,7 +51,7 @@ class TextTower(nn.Module):
         states = tower.ln_final(states)
         end = tokens.argmax(dim=1)[:, None, None].expand(-1, 1, states.shape[2])
         last = states.gather(1, end).squeeze(1)
-        return cast(Tensor, functional.normalize(last @ tower.text_projection, dim=-1))
+        return functional.normalize(last @ tower.text_projection, dim=-1)
 
 
 def tokenized(texts: list[str], context_length: int) -> Tensor:

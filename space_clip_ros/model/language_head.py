@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -86,4 +85,4 @@ class LanguageHead(nn.Module):
 
 def image_embedding(dense: Tensor) -> Tensor:
     """Return the mean direction of (B, rows, columns, D) vectors: (B, D), of length 1."""
-    return cast(Tensor, functional.normalize(torch.mean(dense, dim=(1, 2)), dim=-1))
+    return functional.normalize(torch.mean(dense, dim=(1, 2)), dim=-1)

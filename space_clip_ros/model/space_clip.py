@@ -134,9 +134,7 @@ class SpaceClip(nn.Module):
             InputError: the images' shape or dtype does not fit.
         """
         encoded = self.encoder(images)
-        return SpaceClipFeatures(
-            encoded.states, encoded.context, *self.decoder(encoded), grid=encoded.grid, joint=encoded.joint
-        )
+        return SpaceClipFeatures(encoded.states, encoded.context, *self.decoder(encoded), encoded.grid, encoded.joint)
 
     def forward(
         self,

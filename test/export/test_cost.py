@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
+from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.export import cost
 from space_clip_ros.export.cost import network_cost
@@ -49,6 +49,22 @@ def test_one_encoder_block_by_hand() -> None:
     # Twice 64 more hidden units in 12 MLPs, for 197 tokens: 2 products of 64 x 64, two operations each.
     assert two.operations - one.operations == 12 * 2 * 2 * 197 * 64 * 64
     assert two.weights - one.weights == 12 * (2 * 64 * 64 + 64)
+
+
+def test_language_by_hand() -> None:
+    plain, width = network_cost(SMALL), 32
+    joint = network_cost(dataclasses.replace(SMALL, language=LanguageConfig(("embedding", "dense"), 24)))
+    # 8 patches attend to 9 tokens; the output projection; and the projection of the patches and of the class token.
+    dense = 2 * 2 * 8 * 9 * width + 2 * 8 * width * width + 2 * 9 * width * 24
+    assert joint[ENCODER].operations - plain[ENCODER].operations == dense
+    assert joint[ENCODER].weights - plain[ENCODER].weights == width * 24
+    assert joint[DECODER] == plain[DECODER]
+    closed = network_cost(dataclasses.replace(SMALL, language=LanguageConfig(("dense",), 2, ("road", "car"))))
+    # 64 hidden channels, from 8 tokens and from 12 channels of 8 x 16 places, where two names are told apart.
+    head = 2 * 64 * (8 * width + 8 * 16 * 12 + 8 * 16 * 2)
+    assert closed[DECODER].operations - plain[DECODER].operations == head
+    assert closed[DECODER].weights - plain[DECODER].weights == 64 * (width + 1) + 64 * 12 + 2 * 64 + 2
+    assert closed[ENCODER] == plain[ENCODER]
 
 
 def test_siglips_attention_by_hand() -> None:

@@ -66,8 +66,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         with load_predictor(args.model, device="cpu") as predictor:
             info = predictor.info
-        closed = info.language is not None and info.language.vocabulary
-        queries = closed_queries(args.queries, info.language) if closed else _encoded(args)
+        language = info.language
+        if language is not None and language.vocabulary:
+            queries = closed_queries(args.queries, language)
+        else:
+            queries = _encoded(args)
         model_queries(queries, info)
     queries.write(args.out)
     beside = f", beside {len(queries.background)} of background" if queries.background else ""
@@ -83,4 +86,5 @@ def _encoded(args: argparse.Namespace) -> QuerySet:
         return TextEncoder(args.clip).encode(args.queries, args.background)
     from space_clip_ros.language import load_clip
 
-    return load_clip(args.clip, args.clip_settings).queries(args.queries, args.background, args.templates)
+    queries: QuerySet = load_clip(args.clip, args.clip_settings).queries(args.queries, args.background, args.templates)
+    return queries

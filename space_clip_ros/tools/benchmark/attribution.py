@@ -18,6 +18,7 @@ _PREFIXES = {
     "/model/encoder/": ENCODER,
     "/model/decoder/": DECODER,
     "/model/depth_head/": DECODER,
+    "/model/language_head/": DECODER,
     "/model/": POSTPROCESS,
 }
 
