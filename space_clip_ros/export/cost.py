@@ -22,9 +22,6 @@ from space_clip_ros.errors import ModelError
 from space_clip_ros.files import write_whole
 from space_clip_ros.inference.metadata import DECODER, ENCODER, OnnxMetadata, StageCost
 from space_clip_ros.model import SpaceClip
-from space_clip_ros.model.decoder import to_map
-from space_clip_ros.model.language_head import LANGUAGE_LEVEL
-from space_clip_ros.model.space_clip import UNCERTAINTY_LEVEL
 
 _NORMS = (nn.LayerNorm, nn.BatchNorm2d)
 
@@ -41,16 +38,10 @@ def network_cost(config: ModelConfig) -> dict[str, StageCost]:
         image = torch.empty(1, 3, *config.input_size)
     # The counter does not know every fused attention; written out as matrix products it is counted on any PyTorch.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        encoded = model.encoder(image)
+        model.encoder(image)
         encoder = counter.get_total_flops()
-        features = model.decoder(encoded).semantic_decoder
-        model.depth_head(features[-1])
-        if model.uncertainty_head is not None:
-            model.uncertainty_head(features[UNCERTAINTY_LEVEL])
-        if model.language_head is not None:
-            tokens = to_map(encoded.states[-1][:, model.encoder.prefix_tokens :], encoded.grid)
-            model.language_head(tokens, features[LANGUAGE_LEVEL])
-        decoder = counter.get_total_flops() - encoder
+        model(image, auxiliary=False)
+        decoder = counter.get_total_flops() - 2 * encoder
     heads = [head for head in (model.depth_head, model.uncertainty_head, model.language_head) if head is not None]
     return {
         ENCODER: StageCost(encoder, _weights(model.encoder)),

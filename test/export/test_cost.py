@@ -60,10 +60,18 @@ def test_language_by_hand() -> None:
     assert joint[ENCODER].weights - plain[ENCODER].weights == width * 24
     assert joint[DECODER] == plain[DECODER]
     closed = network_cost(dataclasses.replace(SMALL, language=LanguageConfig(("dense",), 2, ("road", "car"))))
-    # 64 hidden channels, from 8 tokens and from 12 channels of 8 x 16 places, where two names are told apart.
-    head = 2 * 64 * (8 * width + 8 * 16 * 12 + 8 * 16 * 2)
-    assert closed[DECODER].operations - plain[DECODER].operations == head
-    assert closed[DECODER].weights - plain[DECODER].weights == 64 * (width + 1) + 64 * 12 + 2 * 64 + 2
+    # A patch grid of 2 x 4: so many places at one, two, four and eight times its size.
+    coarse, context, middle, fine = 8, 32, 128, 512
+    products = {
+        "edges": fine * 9 * 3 * 16,
+        "local": middle * 9 * 16 * 32,
+        "surroundings": context * 9 * (32 * 64 + 2 * 64 * 64),
+        "states and patches": coarse * (5 * width * 128 + 9 * 128 * 128 + 128 * 4 * 32),
+        "context": context * (9 * ((32 + 64) * 64 + 2 * 64 * 64) + 64 * 4 * 16),
+        "middle": middle * (9 * (16 + 32 + SMALL.decoder.channels[1]) * 32 + 32 * 4 * 8),
+        "fine": fine * (9 * (8 + 16 + SMALL.decoder.channels[2]) * 24 + 24 * 2),
+    }
+    assert closed[DECODER].operations - plain[DECODER].operations == 2 * sum(products.values())
     assert closed[ENCODER] == plain[ENCODER]
 
 
