@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.model.blocks import DepthHead, UncertaintyHead, resize_bilinear
-from space_clip_ros.model.decoder import Decoder, to_map
+from space_clip_ros.model.decoder import Decoder, DecoderOutput, to_map
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.joint_features import JointFeatures, is_joint, tower_hash
 from space_clip_ros.model.language_head import (
@@ -134,7 +134,8 @@ class SpaceClip(nn.Module):
             InputError: the images' shape or dtype does not fit.
         """
         encoded = self.encoder(images)
-        return SpaceClipFeatures(encoded.states, encoded.context, *self.decoder(encoded), encoded.grid, encoded.joint)
+        decoded: DecoderOutput = self.decoder(encoded)
+        return SpaceClipFeatures(encoded.states, encoded.context, *decoded, encoded.grid, encoded.joint)
 
     def forward(
         self,
