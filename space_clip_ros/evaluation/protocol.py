@@ -49,7 +49,7 @@ class EvaluationProtocol:
             height, width = self.size
             camera = None if frame.camera is None else frame.camera.resized(width, height)
             image, depth = resize_bicubic(frame.image, height, width), resize_nearest(frame.depth, width, height)
-            labels = None if frame.labels is None else resize_nearest(np.float32(frame.labels), width, height)
+            labels = None if frame.labels is None else resize_nearest(frame.labels.astype(np.float32), width, height)
             frame = RgbdFrame(image, depth, camera, None if labels is None else labels.astype(np.uint8))
         return frame
 

@@ -340,7 +340,7 @@ def _prove(
     precision, batch = sessions.metadata.precision, sessions.metadata.batch
     absolute = relative = mean = uncertain = deepest = 0.0
     for image, (depth, *more) in zip(trials, expected, strict=True):
-        found = sessions.estimate(np.repeat(image[None], batch or 1, axis=0))
+        found = list(sessions.estimate(np.repeat(image[None], batch or 1, axis=0)).values())
         if not (np.isfinite(found[0]).all() and np.isfinite(depth).all()):
             raise ExportError(file.name, "its depth is not finite", "check --output, --scale and --shift")
         absolute = max(absolute, float(np.abs(found[0][0] - depth).max()))

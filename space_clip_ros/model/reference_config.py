@@ -127,7 +127,7 @@ def _channels(tensors: Mapping[str, Tensor], pathway: str) -> tuple[int, ...]:
 
 def _with_states(path: Path, config: DecoderConfig, counts: Mapping[str, int], layers: int) -> DecoderConfig:
     """Name the states that the file was made with, wherever they are not those that an empty setting stands for."""
-    states = {}
+    states: dict[str, Any] = {}
     for pathway, count in counts.items():
         name = _STATES_NAMES[pathway]
         read = getattr(config, name) or _STATES[pathway] * bool(count)
