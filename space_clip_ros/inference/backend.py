@@ -126,8 +126,10 @@ class Backend(Protocol):
 
     info: ModelInfo
 
-    def run(self, image: Rgb) -> Prediction:
+    def run(self, image: Rgb, language: bool = True) -> Prediction:
         """Estimate depth for a (H, W, 3) uint8 RGB image of any memory layout; safe to call from several threads.
+
+        Without ``language``, nobody wants the language features, and the backend may leave them out.
 
         Raises:
             BackendError: the run failed.
@@ -144,7 +146,7 @@ class Backend(Protocol):
 class BatchBackend(Backend, Protocol):
     """A backend that runs several images at once, faster than one by one."""
 
-    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+    def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
         """Estimate depth for images of one size; as :meth:`Backend.run` for each.
 
         Raises:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from space_clip_ros.config import LANGUAGE_OUTPUTS
 from space_clip_ros.errors import BackendError, DeviceLostError, InputError, ModelError
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
@@ -99,8 +100,12 @@ class OnnxSessions:
         """
         return self._run(images, (OUTPUT_NAME,))[OUTPUT_NAME]
 
-    def estimate(self, images: Rgb) -> dict[str, Depth]:
+    def estimate(self, images: Rgb, language: bool = True) -> dict[str, Depth]:
         """Map contiguous (B, H, W, 3) uint8 RGB to everything that the file gives.
+
+        Args:
+            images: the images.
+            language: whether language features are wanted; if not, a CPU leaves out what only they need.
 
         Returns:
             By the outputs' names: ``depth``, (B, H, W) float32 metres; perhaps ``uncertainty``, (B, h, w) float32, one
@@ -111,10 +116,16 @@ class OnnxSessions:
             InputError: as :meth:`run`.
             BackendError: as :meth:`run`.
         """
-        return self._run(images, self.metadata.outputs)
+        wanted = [name for name in self.metadata.outputs if language or name not in LANGUAGE_OUTPUTS]
+        if len(wanted) == len(self.metadata.outputs) or self._device != "cpu":
+            return self._run(images, self.metadata.outputs)
+        return self.run_only(images, wanted)
 
-    def run_only(self, images: Rgb, names: Sequence[str]) -> None:
-        """Compute some outputs alone, leaving out whatever only others need; for measuring what each costs.
+    def run_only(self, images: Rgb, names: Sequence[str]) -> dict[str, Depth]:
+        """Compute some outputs alone, on a CPU, leaving out whatever only others need.
+
+        Returns:
+            By the outputs' names, as :meth:`estimate`.
 
         Raises:
             InputError: as :meth:`run`.
@@ -122,7 +133,7 @@ class OnnxSessions:
         """
         options = onnxruntime.RunOptions()
         options.only_execute_path_to_fetches = True
-        self._run(images, names, options)
+        return self._run(images, names, options)
 
     def check_placement(self, images: Rgb) -> None:
         """Run, and reject a file whose operators the GPU's provider leaves to the CPU.

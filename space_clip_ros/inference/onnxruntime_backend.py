@@ -65,17 +65,17 @@ class OnnxRuntimeBackend:
                 raise BackendError(file, "in int8 is for CPUs and TensorRT; ONNX Runtime has no int8 products on CUDA")
             self._sessions.check_placement(np.zeros((1, *(metadata.size or metadata.config.input_size), 3), np.uint8))
 
-    def run(self, image: Rgb) -> Prediction:
+    def run(self, image: Rgb, language: bool = True) -> Prediction:
         """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""
         start = perf_counter()
         images = np.ascontiguousarray(image)[None]
         copied = perf_counter()
-        maps = self._sessions.estimate(images)
+        maps = self._sessions.estimate(images, language)
         done = perf_counter()
         stages_ms = {"copy_in": (copied - start) * 1e3, "inference": (done - copied) * 1e3}
         return prediction({name: one[0] for name, one in maps.items()}, stages_ms)
 
-    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+    def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`.
 
         They run in batches of 8, 4, 2 and 1: few sizes, so that few sessions are made and kept.
@@ -86,7 +86,7 @@ class OnnxRuntimeBackend:
             start = perf_counter()
             stacked = np.stack(batch)
             copied = perf_counter()
-            maps = self._sessions.estimate(stacked)
+            maps = self._sessions.estimate(stacked, language)
             # copied, so that one image's depth does not keep the whole batch in memory
             estimates += [{name: one[index].copy() for name, one in maps.items()} for index in range(len(batch))]
             copy_in += (copied - start) * 1e3

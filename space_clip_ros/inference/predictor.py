@@ -99,11 +99,12 @@ class Predictor:
         """Whether :meth:`run_batch` is a single run of the model, and so faster than running images one by one."""
         return isinstance(self._backend, BatchBackend) and self.info.fixed_batch is None
 
-    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+    def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
         """Estimate depth of several images of one size: in one run if the backend can, else one by one.
 
         Args:
             images: each as :meth:`__call__` takes it.
+            language: whether language features are wanted, if the model gives any.
 
         Returns:
             One prediction per image, in their order; each has the stages of the whole run.
@@ -119,8 +120,8 @@ class Predictor:
             raise InputError("images", f"must be of one size to run together, got {sizes}")
         backend = self._open()
         if isinstance(backend, BatchBackend) and self.batches and len(images) > 1:
-            return backend.run_batch(images)
-        return [backend.run(image) for image in images]
+            return backend.run_batch(images, language)
+        return [backend.run(image, language) for image in images]
 
     def device_memory(self) -> int | None:
         """Return the bytes of device memory held for the model; None if it runs in the process's own memory."""

@@ -63,11 +63,11 @@ class TorchBackend:
             file=file,
         )
 
-    def run(self, image: Rgb) -> Prediction:
+    def run(self, image: Rgb, language: bool = True) -> Prediction:
         """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""
         return self.run_batch([image])[0]
 
-    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
+    def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`."""
         height, width = images[0].shape[:2]
         config = self._model.config

@@ -17,7 +17,7 @@ from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
-from space_clip_ros.perception.outputs import OUTPUTS
+from space_clip_ros.perception.outputs import OUTPUTS, need_features
 from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.semantics import LanguageFeatures
@@ -35,8 +35,8 @@ class DepthModel(Protocol):
         """The model's facts."""
         ...
 
-    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
-        """Estimate depth of images of one size."""
+    def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
+        """Estimate depth of images of one size, with language features unless nobody wants them."""
         ...
 
 
@@ -97,7 +97,8 @@ class DepthCore:
         for prepared in group:
             prepared.request.watch.restart()
         try:
-            predictions = self._model.run_batch([prepared.rgb for prepared in group])
+            language = any(need_features(prepared.request.outputs) for prepared in group)
+            predictions = self._model.run_batch([prepared.rgb for prepared in group], language)
         except Exception as error:
             return [error] * len(group)
         for prepared, prediction in zip(group, predictions, strict=True):

@@ -244,6 +244,11 @@ def need_queries(names: Iterable[str]) -> bool:
     return any(name in OUTPUTS and OUTPUTS[name].needs_queries for name in names)
 
 
+def need_features(names: Iterable[str]) -> bool:
+    """Return whether any of the outputs is made of language features."""
+    return any(name in OUTPUTS and OUTPUTS[name].needs_feature for name in names)
+
+
 def without_uncertainty(names: Collection[str], settings: NodeConfig, model: ModelInfo) -> str:
     """Return what has no effect because the model gives no uncertainty; empty if it does or nothing needs it."""
     if model.uncertainty:

@@ -57,6 +57,15 @@ def test_every_backend_gives_outputs_by_name(file: str, folder: Path) -> None:
             np.testing.assert_allclose(found.dense, dense, atol=1e-5)
 
 
+def test_onnx_runtime_leaves_out_what_nobody_wants(folder: Path) -> None:
+    with load_predictor(folder / "fixed.onnx", device="cpu", threads=1) as predict:
+        (all_of_it,), (without,) = (predict.run_batch([IMAGES[1]], language) for language in (True, False))
+        assert all_of_it.dense is not None and all_of_it.embedding is not None
+        assert without.dense is None and without.embedding is None
+        np.testing.assert_array_equal(without.depth, all_of_it.depth)
+        np.testing.assert_array_equal(without.relative_deviation, all_of_it.relative_deviation)
+
+
 def test_other_models_give_none(tmp_path: Path, tiny_model: Callable[..., SpaceClip]) -> None:
     save_checkpoint(tiny_model(), tmp_path / "plain.safetensors")
     with load_predictor(tmp_path / "plain.safetensors", device="cpu", threads=1) as predict:

@@ -208,7 +208,7 @@ class GpuBackend(OnnxRuntimeBackend):
         self.closed = False
         type(self).opened = self
 
-    def run(self, image: np.ndarray) -> Prediction:
+    def run(self, image: np.ndarray, language: bool = True) -> Prediction:
         self.sizes.append(image.shape[:2])
         if self.problem is not None:
             raise self.problem

@@ -33,7 +33,7 @@ class Constant:
         facts = dict(backend="fourth", device=request.device, precision="fp32", fixed_size=None, file=request.file)
         self.info = model_info(ModelConfig(name=a_library.NAME), **facts)
 
-    def run(self, image):
+    def run(self, image, language=True):
         if image.shape[0] > 50:
             return self.request.fallback().run(image)
         return Prediction(np.full(image.shape[:2], 7, np.float32), {"inference": 1.0})

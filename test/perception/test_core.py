@@ -38,12 +38,14 @@ class RecordedModel:
         self._predictor = load_predictor(file, threads=1)
         self.info = self._predictor.info
         self.runs: list[int] = []
+        self.language: list[bool] = []
         self.fault: Exception | None = None
 
-    def run_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def run_batch(self, images: Sequence[np.ndarray], language: bool = True) -> list[Prediction]:
         if self.fault is not None:
             raise self.fault
         self.runs.append(len(images))
+        self.language.append(language)
         stages = self._predictor.run_batch(images)[0].stages_ms
         metres = np.repeat(METRES[:, :1], images[0].shape[1], axis=1)[: images[0].shape[0]]
         return [Prediction(metres.copy(), dict(stages)) for _ in images]
@@ -321,6 +323,14 @@ def test_names_that_need_a_camera():
     assert makeable(["color", "points"], Available(camera=False)) == ("color",)
 
 
+def test_language_is_asked_of_the_model_only_for_outputs_of_language(model):
+    core = DepthCore(model)
+    plain = request()
+    for outputs in (("depth", "points"), ("depth", "labels")):
+        core.run([dataclasses.replace(plain, outputs=outputs)])
+    assert model.language[-2:] == [False, True]
+
+
 class UncertainModel(RecordedModel):
     """Its depth is off by a tenth on the left half, and by three tenths on the right."""
 
@@ -328,9 +338,9 @@ class UncertainModel(RecordedModel):
         super().__init__()
         self.info = dataclasses.replace(self.info, uncertainty=True)
 
-    def run_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def run_batch(self, images: Sequence[np.ndarray], language: bool = True) -> list[Prediction]:
         share = np.where(np.arange(WIDTH) < WIDTH // 2, np.float32(0.1), np.float32(0.3))[None]
-        return [one._replace(relative_deviation=share) for one in super().run_batch(images)]
+        return [one._replace(relative_deviation=share) for one in super().run_batch(images, language)]
 
 
 @pytest.fixture(scope="module")

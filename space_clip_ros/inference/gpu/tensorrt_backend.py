@@ -77,7 +77,7 @@ class TensorRtBackend:
         )
         self._ran_engines = self._ran_fallback = False
 
-    def run(self, image: Rgb) -> Prediction:
+    def run(self, image: Rgb, language: bool = True) -> Prediction:
         """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""
         size = (image.shape[0], image.shape[1])
         if size in self._entries:

@@ -82,8 +82,8 @@ class RecoveringModel:
             with contextlib.suppress(Exception):
                 self._predictor.warm_up(height, width, together)
 
-    def run_batch(self, images: Sequence[Rgb]) -> list[Prediction]:
-        """Estimate depth of images of one size.
+    def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
+        """Estimate depth of images of one size, with language features unless nobody wants them.
 
         Raises:
             InputError: an image that the model does not take; this is no failure of the model.
@@ -91,7 +91,7 @@ class RecoveringModel:
             Exception: whatever a failing library raises; counted.
         """
         try:
-            predictions = self._ready().run_batch(images)
+            predictions = self._ready().run_batch(images, language)
         except InputError:
             raise
         except DeviceLostError as error:

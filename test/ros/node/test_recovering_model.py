@@ -38,10 +38,10 @@ class Device:
         predictor = load_predictor(self.file, threads=1)
         working = predictor.run_batch
 
-        def run(images: Any) -> Any:
+        def run(images: Any, language: bool = True) -> Any:
             if self.broken:
                 raise self.failure
-            return working(images)
+            return working(images, language)
 
         predictor.run_batch = run  # type: ignore[method-assign]
         return predictor
