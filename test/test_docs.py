@@ -245,7 +245,7 @@ def check_training_script(words: list[str]) -> None:
     subprocess.run(["bash", "-n", "-c", script], check=True)
     parts = [shlex.split(line) for line in script.splitlines() if line.startswith("train ")]
     assert [name for _, name, *_ in parts] == [
-        f"road_tiny{part}" for part in ("", "_places", "_varied", "_uncertainty")
+        f"road_tiny{part}" for part in ("", "_places", "_varied", "_uncertainty", "_language")
     ]
     for _, _, config, *overrides in parts:
         load(TrainingConfig, ROOT / config, overrides)
