@@ -28,6 +28,7 @@ from space_clip_ros.inference.metadata import (
     OnnxMetadata,
 )
 from space_clip_ros.inference.onnx_gpu_session import OnnxGpuSession
+from space_clip_ros.inference.partial_graph import partial_graph
 from space_clip_ros.inference.providers import (
     CPU,
     Provider,
@@ -42,6 +43,7 @@ SESSIONS_KEPT = 8
 _ERRORS_ONLY = 3
 
 _Shape = tuple[int, int, int]
+_Key = tuple[_Shape, tuple[str, ...]]
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +79,7 @@ class OnnxSessions:
         self._threads = thread_count(threads)
         self._thread_spinning = thread_spinning
         self._device = device
-        self._sessions: OrderedDict[_Shape, onnxruntime.InferenceSession | OnnxGpuSession] = OrderedDict()
+        self._sessions: OrderedDict[_Key, onnxruntime.InferenceSession | OnnxGpuSession] = OrderedDict()
         self._lock = threading.Lock()
         available = onnxruntime.get_available_providers()
         check_available(device, available, tensorrt)
@@ -89,7 +91,7 @@ class OnnxSessions:
         self._graph_providers = None if device == "cpu" or tensorrt else providers(*described, graph=True)
         if device != "cpu":
             # Fail now, not at the first image, if the GPU cannot be used.
-            _open(file, _quiet_options(), self._providers)
+            _open(file, file, _quiet_options(), self._providers)
 
     def run(self, images: Rgb) -> Depth:
         """Map contiguous (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres.
@@ -105,7 +107,7 @@ class OnnxSessions:
 
         Args:
             images: the images.
-            language: whether language features are wanted; if not, a CPU leaves out what only they need.
+            language: whether language features are wanted; if not, what only they need is left out.
 
         Returns:
             By the outputs' names: ``depth``, (B, H, W) float32 metres; perhaps ``uncertainty``, (B, h, w) float32, one
@@ -116,13 +118,12 @@ class OnnxSessions:
             InputError: as :meth:`run`.
             BackendError: as :meth:`run`.
         """
-        wanted = [name for name in self.metadata.outputs if language or name not in LANGUAGE_OUTPUTS]
-        if len(wanted) == len(self.metadata.outputs) or self._device != "cpu":
-            return self._run(images, self.metadata.outputs)
-        return self.run_only(images, wanted)
+        return self.run_only(
+            images, [name for name in self.metadata.outputs if language or name not in LANGUAGE_OUTPUTS]
+        )
 
     def run_only(self, images: Rgb, names: Sequence[str]) -> dict[str, Depth]:
-        """Compute some outputs alone, on a CPU, leaving out whatever only others need.
+        """Compute some outputs alone, in a session without whatever only others need.
 
         Returns:
             By the outputs' names, as :meth:`estimate`.
@@ -131,9 +132,7 @@ class OnnxSessions:
             InputError: as :meth:`run`.
             BackendError: as :meth:`run`.
         """
-        options = onnxruntime.RunOptions()
-        options.only_execute_path_to_fetches = True
-        return self._run(images, names, options)
+        return self._run(images, names, tuple(names))
 
     def check_placement(self, images: Rgb) -> None:
         """Run, and reject a file whose operators the GPU's provider leaves to the CPU.
@@ -159,7 +158,7 @@ class OnnxSessions:
             options = self._options((len(images), images.shape[1], images.shape[2]))
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder, "run"))
-            session = _open(self._file, options, self._providers)
+            session = _open(self._file, self._file, options, self._providers)
             for _ in range(runs):
                 session.run(list(self.metadata.outputs), {INPUT_NAME: images})
             events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
@@ -170,16 +169,13 @@ class OnnxSessions:
         with self._lock:
             self._sessions.clear()
 
-    def _run(
-        self, images: Rgb, names: Sequence[str], options: onnxruntime.RunOptions | None = None
-    ) -> dict[str, Depth]:
+    def _run(self, images: Rgb, names: Sequence[str], computed: tuple[str, ...] | None = None) -> dict[str, Depth]:
+        """Return the named outputs of a session that computes ``computed``, or everything."""
         shape = (len(images), images.shape[1], images.shape[2])
         self._check(shape)
-        session = self._session(shape)
+        session = self._session(shape, computed or self.metadata.outputs)
         try:
-            # A session with bound memory computes everything, and takes no options.
-            extra = () if options is None else (options,)
-            maps = session.run(list(names), {INPUT_NAME: images}, *extra)
+            maps = session.run(list(names), {INPUT_NAME: images})
         except Exception as error:  # the library's own errors share no base class
             reason = f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}"
             raise cuda_error_in_text(self._file, reason) from error
@@ -201,32 +197,36 @@ class OnnxSessions:
                 f"export it again with --batch {batch}",
             )
 
-    def _session(self, shape: _Shape) -> onnxruntime.InferenceSession | OnnxGpuSession:
+    def _session(self, shape: _Shape, names: tuple[str, ...]) -> onnxruntime.InferenceSession | OnnxGpuSession:
+        key = (shape, names)
         with self._lock:
-            if shape not in self._sessions:
-                self._sessions[shape] = self._made(shape)
+            if key not in self._sessions:
+                self._sessions[key] = self._made(shape, names)
                 if len(self._sessions) > SESSIONS_KEPT:
                     self._sessions.popitem(last=False)
-            self._sessions.move_to_end(shape)
-            return self._sessions[shape]
+            self._sessions.move_to_end(key)
+            return self._sessions[key]
 
-    def _made(self, shape: _Shape) -> onnxruntime.InferenceSession | OnnxGpuSession:
+    def _made(self, shape: _Shape, names: tuple[str, ...]) -> onnxruntime.InferenceSession | OnnxGpuSession:
         """Open a session for a shape; on a GPU with memory of its own, and with a CUDA graph if that works."""
+        whole = names == self.metadata.outputs
+        model = self._file if whole else partial_graph(self._file.read_bytes(), names)
+        outputs = {name: self.metadata.config.outputs[name] for name in names}
         if self._device == "cpu":
-            return _open(self._file, self._options(shape), self._providers)
+            return _open(self._file, model, self._options(shape), self._providers)
         if self._graph_providers is not None:
             try:
-                session = _open(self._file, self._options(shape), self._graph_providers)
-                return OnnxGpuSession(session, shape, self.metadata.config.outputs, self._device, graph=True)
+                session = _open(self._file, model, self._options(shape), self._graph_providers)
+                return OnnxGpuSession(session, shape, outputs, self._device, graph=True)
             except Exception as error:  # the library's own errors share no base class
                 failure = cuda_error_in_text(self._file, str(error))
                 if isinstance(failure, DeviceLostError):
                     raise failure from error
                 first_line = str(error).strip().partition("\n")[0]
                 _log.warning("%s: no CUDA graph, which makes every run slower (%s)", self._device, first_line)
-        session = _open(self._file, self._options(shape), self._providers)
+        session = _open(self._file, model, self._options(shape), self._providers)
         try:
-            return OnnxGpuSession(session, shape, self.metadata.config.outputs, self._device, graph=False)
+            return OnnxGpuSession(session, shape, outputs, self._device, graph=False)
         except Exception as error:
             raise cuda_error_in_text(self._file, f"ONNX Runtime has no memory on {self._device}: {error}") from error
 
@@ -248,14 +248,16 @@ def _properties(file: Path) -> dict[str, str]:
     options = _quiet_options()
     # only the metadata is read here; the real sessions optimise once the image size is known
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return dict(_open(file, options, [CPU]).get_modelmeta().custom_metadata_map)
+    return dict(_open(file, file, options, [CPU]).get_modelmeta().custom_metadata_map)
 
 
 def _open(
-    file: Path, options: onnxruntime.SessionOptions, preferred: Sequence[Provider]
+    file: Path, model: Path | bytes, options: onnxruntime.SessionOptions, preferred: Sequence[Provider]
 ) -> onnxruntime.InferenceSession:
+    """Open a file, or what was cut out of it."""
     try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=list(preferred))
+        given = model if isinstance(model, bytes) else str(model)
+        session = onnxruntime.InferenceSession(given, options, providers=list(preferred))
     except Exception as error:  # the library's own errors share no base class
         first_line = str(error).splitlines()[0]
         if preferred[0] != CPU:

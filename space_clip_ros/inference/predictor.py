@@ -45,12 +45,17 @@ class Predictor:
             InputError: not an RGB image, or not of the size the model was exported for.
             BackendError: the run failed, or the predictor is closed.
         """
-        return self.run(rgb).depth
+        return self.run(rgb, language=False).depth
 
-    def run(self, rgb: Rgb) -> Prediction:
-        """Estimate depth as :meth:`__call__` does, and return how long each stage took, too."""
+    def run(self, rgb: Rgb, language: bool = True) -> Prediction:
+        """Estimate depth as :meth:`__call__` does, and return everything else that the model gives, too.
+
+        Args:
+            rgb: as :meth:`__call__` takes it.
+            language: whether language features are wanted, if the model gives any.
+        """
         check_image(rgb)
-        return self._open().run(rgb)
+        return self._open().run(rgb, language)
 
     def with_uncertainty(self, rgb: Rgb) -> tuple[Depth, Depth]:
         """Estimate depth and how far off it may be.
@@ -65,7 +70,7 @@ class Predictor:
             InputError: the model has no uncertainty (``info.uncertainty`` says so before), or as :meth:`__call__`.
             BackendError: as :meth:`__call__`.
         """
-        prediction = self.run(rgb)
+        prediction = self.run(rgb, language=False)
         uncertainty = prediction.uncertainty
         if uncertainty is None:
             raise no_uncertainty(self.info)
@@ -131,16 +136,18 @@ class Predictor:
     def warm_up(self, height: int, width: int, together: int = 1) -> None:
         """Run black images of a size, because the first images of a size take a second or so longer.
 
+        Language features are left out: the first image that they are wanted of takes longer once more.
+
         Args:
             height: of the images to come, pixels.
             width: of the images to come, pixels.
             together: how many images may run at once; 1, 2, 4 and so on are tried if the backend runs several.
         """
         black = np.zeros((height, width, 3), np.uint8)
-        self.run(black)
+        self.run(black, language=False)
         count = 2
         while self.batches and count <= together:
-            self.run_batch([black] * count)
+            self.run_batch([black] * count, language=False)
             count *= 2
 
     def close(self) -> None:

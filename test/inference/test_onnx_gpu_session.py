@@ -65,15 +65,15 @@ class OnGpu:
         self.problem: Exception | None = None
         opened = onnx_sessions._open
 
-        def open_here(file: Path, options: object, preferred: list[object]) -> object:
+        def open_here(file: Path, model: Path | bytes, options: object, preferred: list[object]) -> object:
             if preferred == [CPU]:
-                return opened(file, options, preferred)
+                return opened(file, model, options, preferred)
             (name, settings), *_ = preferred
             assert name == CUDA
             self.graphs.append(settings.get("enable_cuda_graph") == "1")
             if self.problem is not None and self.graphs[-1]:
                 raise self.problem
-            return opened(file, options, [CPU])
+            return opened(file, model, options, [CPU])
 
         made = onnxruntime.OrtValue.ortvalue_from_shape_and_type
         on_cpu = lambda shape, kind, device, index: made(shape, kind, "cpu", 0)  # noqa: E731

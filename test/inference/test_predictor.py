@@ -103,7 +103,7 @@ def test_warming_up_for_several_images_at_once(model_dir: Path) -> None:
         for predictor, counts in ((batching, [1, 2, 4]), (single, [1])):
             predictor.warm_up(20, 30, together=5)
             sessions = predictor._backend._sessions._sessions
-            assert list(sessions) == [(count, 20, 30) for count in counts]
+            assert [shape for shape, _ in sessions] == [(count, 20, 30) for count in counts]
 
 
 def test_more_sizes_than_are_kept(predict: Predictor) -> None:

@@ -35,6 +35,8 @@ _REPORT_S = 5.0
 _RECORDER_S = 60.0
 _TICK_S = 0.1
 _ASKED_FOR = ("car", "person")
+_SURE = {"semantic.threshold": 0.6, "semantic.min_patches": 24.0}
+"""Of what is found, only the larger and surer is shown: a list of names sees specks of cars everywhere."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,13 @@ class DemoRun:
             plan.view.start(self._children)
             self._terminal.say(f"live view: {plan.view.url}")
         given = {"model": plan.model, "backend": plan.backend, "image_transport": plan.source.transport}
-        node = self._children.start(DEPTH_NODE, {**given, **plan.parameters})
-        self._wait_until_ready(node)
+        node = self._children.start(DEPTH_NODE, {**given, **_SURE, **plan.parameters})
+        self._wait_until_active(node)
         uncertainty = self._gives_uncertainty()
         if uncertainty:
             self._subscriber.add_uncertainty()
         self._ask()
+        self._warm_up(node)
         evaluator = self._children.start(DEPTH_EVALUATOR, {"json": str(evaluation)})
         recorders = [] if plan.recording is None else [plan.recording.start(self._children, uncertainty)]
         self._wait_until_connected(node)
@@ -115,14 +118,17 @@ class DemoRun:
         inputs = self._plan.source.frames_at([frame.index for frame in kept])
         return [_report_frame(frame, image, truth) for frame, (image, truth) in zip(kept, inputs, strict=True)]
 
-    def _wait_until_ready(self, node: Child) -> None:
-        """Wait until the model is loaded and has processed an image."""
+    def _wait_until_active(self, node: Child) -> None:
+        """Wait until the model is loaded."""
         deadline = time.monotonic() + _START_S
         while not self._subscriber.node_is_active():
             self._check_node(node)
             self._terminal.show(f"loading {self._plan.model} ...")
             if time.monotonic() > deadline:
                 raise ChildError(node.name, f"is not active after {_START_S:g} s", f"see {node.log}")
+
+    def _warm_up(self, node: Child) -> None:
+        """Wait until the model has processed an image, with everything that is subscribed to."""
         self._terminal.show("warming up ...")
         if not self._subscriber.warm_up(*self._plan.source.first_image()):
             self._children.check()

@@ -181,7 +181,7 @@ def test_nothing_is_computed_that_nobody_subscribes_to(bench, until):
 def counted_runs(one: Bench) -> list[int]:
     predictor, runs = one.node._model._predictor, []
     original = predictor.run_batch
-    predictor.run_batch = lambda rgb: (runs.append(1), original(rgb))[1]
+    predictor.run_batch = lambda rgb, language: (runs.append(1), original(rgb, language))[1]
     return runs
 
 
@@ -274,11 +274,11 @@ def test_the_newest_frame_wins_and_older_ones_are_counted(running, until):
     original = predictor.run_batch
     seen: list[np.ndarray] = []
 
-    def slow(images: list[np.ndarray]) -> Any:
+    def slow(images: list[np.ndarray], language: bool) -> Any:
         seen.append(images[0].copy())
         entered.set()
         assert release.wait(30)
-        return original(images)
+        return original(images, language)
 
     predictor.run_batch = slow
     messages = [image_from_array(picture(seed), "rgb8", running.header()) for seed in range(5)]
@@ -299,7 +299,7 @@ def test_the_newest_frame_wins_and_older_ones_are_counted(running, until):
 def test_a_model_that_fails_costs_an_image_and_not_the_node(running):
     predictor = running.node._model._predictor
     original = predictor.run_batch
-    predictor.run_batch = lambda rgb: (_ for _ in ()).throw(RuntimeError("out of\nmemory"))
+    predictor.run_batch = lambda rgb, language: (_ for _ in ()).throw(RuntimeError("out of\nmemory"))
     running.send()
     assert running.dropped() == {"failed": 1}
     assert running.numbers.snapshot().problem == "RuntimeError: out of memory"

@@ -95,11 +95,11 @@ class Gate:
         predictor = node._model._predictor
         original = predictor.run_batch
 
-        def run(images: Any) -> Any:
+        def run(images: Any, language: bool) -> Any:
             self.sizes.append(len(images))
             self.entered.release()
             assert self.allowed.acquire(timeout=30)
-            return original(images)
+            return original(images, language)
 
         predictor.run_batch = run
 
@@ -195,7 +195,7 @@ def test_a_model_that_goes_on_failing_is_an_error_state_and_comes_back(start, un
     robot = start(engine_retries=1)
     predictor = robot.node._model._predictor
 
-    def fail(images: Any) -> Any:
+    def fail(images: Any, language: bool) -> Any:
         raise RuntimeError("device lost")
 
     predictor.run_batch = fail

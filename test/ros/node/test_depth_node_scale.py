@@ -55,7 +55,7 @@ class Bench:
         self.truth = scenes.street(*scenes.HOUSES, wall, camera=self.camera)
         self.stamp = 100
         until(lambda: self.node._state == "active", "the node to be active")
-        self.node._model._predictor.run_batch = lambda images: [
+        self.node._model._predictor.run_batch = lambda images, language: [
             Prediction(self.truth / np.float32(1.25), {}) for _ in images
         ]
         until(self.images.get_subscription_count, "the image to be matched")

@@ -145,7 +145,7 @@ def test_a_car_is_labelled_boxed_and_placed(start: Callable[..., Robot], scenes:
     assert text.text.startswith("car ")
 
     tokens = points_from_cloud(newest["semantic/tokens"])
-    assert tokens.shape == (64, 64) and tokens.dtype["feature"].shape == (4,)
+    assert tokens.shape == (128, 128) and tokens.dtype["feature"].shape == (4,)
     seen = tokens[tokens["feature"][..., CAR] == 1]
     assert np.nanmedian(seen["z"]) == pytest.approx(8.0, abs=0.2)
     embedding = np.array(newest["semantic/embedding"].data)
