@@ -68,7 +68,7 @@ class FramesOfTwoSizes(NumberedFrames):
     """Frames 0 to 4 are 4 pixels high, later ones 8."""
 
     def __getitem__(self, index: int) -> RgbdFrame:
-        image, depth, _ = super().__getitem__(index)
+        image, depth, *_ = super().__getitem__(index)
         height = 1 if index < 5 else 2
         return RgbdFrame(np.repeat(image, height, axis=0), np.repeat(depth, height, axis=0))
 
