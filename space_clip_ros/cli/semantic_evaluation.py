@@ -14,6 +14,9 @@ from space_clip_ros.errors import DataError, InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from space_clip_ros.config import LanguageConfig
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.evaluation.segmentation import SegmentationScores
@@ -22,6 +25,18 @@ if TYPE_CHECKING:
     from space_clip_ros.perception.object_errors import PlacedObjects
 
 _OBJECTS = ("car", "person")
+
+
+def window_size(text: str) -> tuple[int, int]:
+    """Read ``WIDTHxHEIGHT``.
+
+    Raises:
+        ArgumentTypeError: the text is something else.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 1120x560, got {text!r}")
+    return int(width), int(height)
 
 
 def run_semantic(args: argparse.Namespace, predictor: Predictor, frames: FrameCollection) -> int:
@@ -38,9 +53,10 @@ def run_semantic(args: argparse.Namespace, predictor: Predictor, frames: FrameCo
         raise DataError(args.data, "no validation source reads labels", "give it labels: [road, car, ...]")
     language = _language(predictor)
     queries = _queries(args.queries, names, language)
-    scores, objects = _measure(predictor, language, frames, queries)
+    scores, objects = _measure(predictor, language, frames, queries, args.windows)
     info = predictor.info
-    say(f"{info.name} ({info.backend}), {scores.pictures} pictures, {len(names)} classes, one pass")
+    passes = "one pass" if args.windows is None else f"windows over {args.windows[0]} x {args.windows[1]} pixels"
+    say(f"{info.name} ({info.backend}), {scores.pictures} pictures, {len(names)} classes, {passes}")
     say(f"  mIoU {scores.mean_iou:.4f}, {scores.accuracy:.1%} of the pixels")
     for name, value in scores.iou.items():
         say(f"  {value:9.4f}  {name}")
@@ -50,7 +66,7 @@ def run_semantic(args: argparse.Namespace, predictor: Predictor, frames: FrameCo
             f"distance off by {placed.distance_error:.1%} in the median"
         )
     if args.json:
-        report = {"model": info.name, "backend": info.backend, **dataclasses.asdict(scores)}
+        report = {"model": info.name, "backend": info.backend, "passes": passes, **dataclasses.asdict(scores)}
         report["objects"] = {name: dataclasses.asdict(placed) for name, placed in objects.items()}
         write_whole(args.json, json.dumps(report, indent=2).encode() + b"\n")
     return 0
@@ -83,15 +99,25 @@ def _queries(file: Path | None, names: tuple[str, ...], language: LanguageConfig
 
 
 def _measure(
-    predictor: Predictor, language: LanguageConfig, frames: FrameCollection, queries: QuerySet
+    predictor: Predictor,
+    language: LanguageConfig,
+    frames: FrameCollection,
+    queries: QuerySet,
+    windows: tuple[int, int] | None,
 ) -> tuple[SegmentationScores, dict[str, PlacedObjects]]:
     import numpy as np
 
+    from space_clip_ros.data.pillow_resize import resize_bicubic
     from space_clip_ros.evaluation.segmentation import ConfusionMatrix
     from space_clip_ros.language.queries import QuerySet
     from space_clip_ros.language.scores import patch_probabilities, sample
+    from space_clip_ros.language.windows import windowed_dense
     from space_clip_ros.perception.focal_scaling import focal_scaling
     from space_clip_ros.perception.object_errors import ObjectErrors
+
+    def seen(window: NDArray[np.uint8]) -> NDArray[np.float32]:
+        found = predictor.run(window).dense
+        return np.empty((0, 0, 0), np.float32) if found is None else found
 
     matrix = ConfusionMatrix(queries.names)
     counted = [name for name in _OBJECTS if name in queries.names]
@@ -107,10 +133,13 @@ def _measure(
             if frame.labels is None or prediction.dense is None:
                 raise DataError(frames.label(index), "has no labels", "give its source labels: [road, car, ...]")
             height, width = frame.labels.shape
-            patches = patch_probabilities(prediction.dense, queries, language.logit_scale)
+            dense = prediction.dense
+            if windows is not None:
+                dense = windowed_dense(seen, resize_bicubic(frame.image, windows[1], windows[0]))
+            patches = patch_probabilities(dense, queries, language.logit_scale)
             rows, columns = ((np.arange(size) + 0.5) / size for size in (height, width))
             matrix.add(sample(patches, rows, columns)[:-1].argmax(axis=0), frame.labels)
-            if counted and frame.camera is not None and np.isfinite(frame.depth).any():
+            if counted and windows is None and frame.camera is not None and np.isfinite(frame.depth).any():
                 factor = focal_scaling("auto", frame.camera, predictor.info.training_camera).factor
                 errors.add(
                     prediction.dense,

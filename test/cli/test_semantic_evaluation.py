@@ -88,3 +88,24 @@ def test_models_and_sources_without_names_are_refused(coded_depth, scene, tmp_pa
     closed = coded_depth.write_model(tmp_path / "closed.onnx", coded_depth.language_config(("road", "car")))
     assert evaluate(closed, settings) == 1
     assert "'sky' not known: this model has a closed list of names" in capsys.readouterr().err
+
+
+def test_windows_over_a_larger_picture_score_as_one_pass_does_where_patches_are_fine(
+    coded_depth, scene, tmp_path, capsys
+):
+    model = coded_depth.write_model(tmp_path / "model.onnx", coded_depth.language_config(size=4, tower="ab", side=512))
+    settings = cityscapes(coded_depth, tmp_path / "c", scene, scene)
+    file = str(tmp_path / "q.safetensors")
+    QuerySet(NAMES, (), np.eye(4, dtype=np.float32)[:3], "ab").write(file)
+    found = {}
+    for name, more in {"one pass": (), "windows over 448 x 224 pixels": ("--windows", "448x224")}.items():
+        assert evaluate(model, settings, "--queries", file, *more, "--json", str(tmp_path / "s.json")) == 0
+        report = json.loads((tmp_path / "s.json").read_text())
+        assert report["passes"] == name and f"3 classes, {name}" in capsys.readouterr().out
+        found[name] = report["mean_iou"]
+    assert min(found.values()) > 0.9 and abs(np.subtract(*found.values())) < 0.05
+    with pytest.raises(SystemExit):
+        evaluate(model, settings, "--windows", "large")
+    assert "must be WIDTHxHEIGHT in pixels, such as 1120x560, got 'large'" in capsys.readouterr().err
+    assert evaluate(model, settings, "--queries", file, "--windows", "300x200") == 1
+    assert "windows: need stride <= window <= size" in capsys.readouterr().err

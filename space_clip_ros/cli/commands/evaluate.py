@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import add_setting, add_settings, positive
 from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
-from space_clip_ros.cli.semantic_evaluation import run_semantic
+from space_clip_ros.cli.semantic_evaluation import run_semantic, window_size
 from space_clip_ros.cli.shared_evaluation import shared_evaluation
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.training_config import CROPS, PROTOCOLS
@@ -100,6 +100,13 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--queries", type=Path, metavar="FILE", help="with --semantic: the classes' vectors, of space_clip text"
+    )
+    parser.add_argument(
+        "--windows",
+        type=window_size,
+        metavar="WxH",
+        help="with --semantic: resize pictures to this size, and average windows of 224 pixels, 112 apart, as "
+        "published figures do (Cityscapes: 1120x560)",
     )
     parser.add_argument(
         "--temporal", action="store_true", help="also report how steady depth is from frame to consecutive frame"
