@@ -46,7 +46,8 @@ ARGUMENTS = {
 }
 # Arguments that become parameters of the node unless they are empty.
 TEXTS = ("model", "backend", "image_transport")
-RVIZ_TOPICS = ("image", *(f"depth/{name}" for name in ("image", "color", "points", "obstacles", "scan", "uncertainty")))
+_DEPTH = ("image", "color", "points", "obstacles", "scan", "uncertainty")
+RVIZ_TOPICS = ("image", *(f"depth/{name}" for name in _DEPTH), "semantic/markers")
 
 
 def generate_launch_description():

@@ -83,7 +83,7 @@ def test_a_car_is_found_where_it_is(bag: Path, tmp_path: Path, predictor: Predic
     assert [one.results[0].hypothesis.class_id for one in first.detections] == ["car"] and not second.detections
     assert first.detections[0].bbox.center.position.z == pytest.approx(8.0, rel=0.1)
     assert first.header == found["/image"][0].header
-    assert points_from_cloud(found["/semantic/tokens"][0])["feature"].shape == (64, 64, 3)
+    assert points_from_cloud(found["/semantic/tokens"][0])["feature"].shape == (128, 128, 3)
     with Reader(tmp_path / "out") as reader:
         (names,) = [one for one in reader.connections if one.topic == "/semantic/label_info"]
     assert qos.is_latched(names.ext.offered_qos_profiles)  # type: ignore[union-attr]
