@@ -256,11 +256,8 @@ def test_rviz_shows_topics_that_exist_and_follows_them(build: Callable[..., Buil
     moved = dict(rviz.named["remappings"])
     assert node.named["executable"] == "depth_node"
     assert rviz.named["namespace"] == "front"
-    assert (
-        shown
-        == {"/image", *(f"/depth/{name}" for name in ("color", "points", "obstacles", "scan", "uncertainty"))}
-        <= set(moved)
-    )
+    depth = (f"/depth/{name}" for name in ("color", "points", "obstacles", "scan", "uncertainty"))
+    assert shown == {"/image", *depth, "/semantic/markers"} <= set(moved)
     assert (moved["/image"], moved["/depth/points"]) == ("/cam/image", "depth/points")
 
 
