@@ -27,6 +27,9 @@ OUTPUTS = ("depth", "uncertainty", "embedding", "dense")
 """Names of what a model can give, in the order in which it gives them."""
 _LEAST_BLOCKS = 3
 LANGUAGE_OUTPUTS = OUTPUTS[2:]
+IMAGENET = "imagenet"
+TEMPLATE_SETS = (IMAGENET, "none")
+"""Prompt templates for names: the 80 sentences that CLIP was evaluated with on ImageNet, or the name alone."""
 FUSIONS = ("gates", "cross_attention")
 RESIZE_RULES = ("straight", "lower_bound", "upper_bound", "pad")
 """What happens to an image's shape before a network sees it: ``straight`` squeezes it into the size; ``lower_bound``

@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from space_clip_ros.language.prompts import IMAGENET, TEMPLATE_SETS
+from space_clip_ros.config import IMAGENET, TEMPLATE_SETS
 from space_clip_ros.settings import Declared, declared
 
 _LOWEST_HZ, _HIGHEST_HZ = 0.1, 200.0

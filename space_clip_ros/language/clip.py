@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from space_clip_ros.config import IMAGENET
 from space_clip_ros.errors import ModelError
 from space_clip_ros.language.clip_settings import NAMES, ClipSettings, clip_settings
 from space_clip_ros.language.clip_text import TextTower, tokenized
-from space_clip_ros.language.prompts import IMAGENET, averaged, query_set
+from space_clip_ros.language.prompts import averaged, query_set
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.language.windows import window_starts
 from space_clip_ros.model.encoder import Encoder

@@ -11,9 +11,6 @@ from space_clip_ros.errors import InputError
 from space_clip_ros.language.queries import QuerySet
 
 Vectors = NDArray[np.float32]
-NONE, IMAGENET = "none", "imagenet"
-TEMPLATE_SETS = (IMAGENET, NONE)
-"""The 80 sentences that CLIP was evaluated with on ImageNet, or the name alone."""
 
 
 def averaged(encode: Callable[[Sequence[str]], Vectors], texts: Sequence[str], templates: Sequence[str]) -> Vectors:
