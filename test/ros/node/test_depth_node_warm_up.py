@@ -48,7 +48,7 @@ class Announcing:
         predictor.warm_up = warm_up
 
     def sessions(self) -> set[tuple[int, int, int]]:
-        return set(self.node._model._predictor._backend._sessions._sessions)
+        return {shape for shape, _ in self.node._model._predictor._backend._sessions._sessions}
 
     def announce(self, camera: int, info: CameraInfo) -> None:
         info.header.stamp.sec += 1
