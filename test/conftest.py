@@ -46,7 +46,7 @@ _NEEDED = {
         *("export", "inference", "model", "training", "tools/benchmark"),
         *(
             f"cli/commands/test_{name}.py"
-            for name in ("adopt", "convert", "engine", "evaluate", "export", "predict", "text", "train")
+            for name in ("ablate", "adopt", "convert", "engine", "evaluate", "export", "predict", "text", "train")
         ),
         *("cli/test_drive_evidence.py", "data/test_dataset.py"),
     ),
