@@ -27,6 +27,8 @@ OUTPUTS = ("depth", "uncertainty", "embedding", "dense")
 """Names of what a model can give, in the order in which it gives them."""
 _LEAST_BLOCKS = 3
 LANGUAGE_OUTPUTS = OUTPUTS[2:]
+UNLABELLED = 255
+"""Value of label maps' pixels that are of no class."""
 IMAGENET = "imagenet"
 TEMPLATE_SETS = (IMAGENET, "none")
 """Prompt templates for names: the 80 sentences that CLIP was evaluated with on ImageNet, or the name alone."""
@@ -286,7 +288,7 @@ class ModelConfig:
             yield f"language.outputs: {reason}, so its features are in no space that text shares; leave it empty"
 
     def _left_joint_space(self) -> str:
-        """Return why the tower's features are no longer those of CLIP's joint space; empty if they are."""
+        """Return why the tower's features are not in CLIP's joint space; empty if they are."""
         encoder = self.encoder
         if encoder.kind != "clip":
             return f"encoder.kind is {encoder.kind}, which has no projection from patches to its text's space"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from space_clip_ros.config import LanguageConfig
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.evaluation.segmentation import SegmentationScores
+    from space_clip_ros.inference.backend import Prediction
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.language.queries import QuerySet
     from space_clip_ros.perception.object_errors import PlacedObjects
@@ -109,15 +110,17 @@ def _measure(
 
     from space_clip_ros.data.pillow_resize import resize_bicubic
     from space_clip_ros.evaluation.segmentation import ConfusionMatrix
+    from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
     from space_clip_ros.language.queries import QuerySet
     from space_clip_ros.language.scores import patch_probabilities, sample
     from space_clip_ros.language.windows import windowed_dense
     from space_clip_ros.perception.focal_scaling import focal_scaling
     from space_clip_ros.perception.object_errors import ObjectErrors
 
-    def seen(window: NDArray[np.uint8]) -> NDArray[np.float32]:
-        found = predictor.run(window).dense
-        return np.empty((0, 0, 0), np.float32) if found is None else found
+    def features(prediction: Prediction) -> NDArray[np.float32]:
+        if prediction.dense is None:  # run_semantic has refused such models
+            raise InputError(f"model {predictor.info.name}", "gave no features of patches")
+        return prediction.dense
 
     matrix = ConfusionMatrix(queries.names)
     counted = [name for name in _OBJECTS if name in queries.names]
@@ -129,20 +132,21 @@ def _measure(
     with progress_bar(len(frames), "evaluating") as bar:
         for index in range(len(frames)):
             frame = frames[index]
-            prediction = predictor.run(frame.image)
-            if frame.labels is None or prediction.dense is None:
+            if frame.labels is None:
                 raise DataError(frames.label(index), "has no labels", "give its source labels: [road, car, ...]")
-            height, width = frame.labels.shape
-            dense = prediction.dense
-            if windows is not None:
-                dense = windowed_dense(seen, resize_bicubic(frame.image, windows[1], windows[0]))
+            if windows is None:
+                prediction = predictor.run(frame.image)
+                dense = features(prediction)
+            else:
+                larger = resize_bicubic(frame.image, windows[1], windows[0])
+                dense = windowed_dense(lambda window: features(predictor.run(window)), larger)
             patches = patch_probabilities(dense, queries, language.logit_scale)
-            rows, columns = ((np.arange(size) + 0.5) / size for size in (height, width))
-            matrix.add(sample(patches, rows, columns)[:-1].argmax(axis=0), frame.labels)
+            pixels = EVERY_PIXEL.shares(*frame.labels.shape)
+            matrix.add(sample(patches, *pixels)[:-1].argmax(axis=0), frame.labels)
             if counted and windows is None and frame.camera is not None and np.isfinite(frame.depth).any():
                 factor = focal_scaling("auto", frame.camera, predictor.info.training_camera).factor
                 errors.add(
-                    prediction.dense,
+                    dense,
                     split,
                     language.logit_scale,
                     prediction.depth * np.float32(factor),

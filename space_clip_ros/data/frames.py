@@ -18,7 +18,7 @@ class RgbdFrame(NamedTuple):
         image: (H, W, 3) uint8 RGB.
         depth: (H, W) float32 metres, NaN where unknown.
         camera: the camera that took the image, in pixels of the image; None where it is not known.
-        labels: (H, W) uint8 class of each pixel, :data:`~space_clip_ros.data.labels.UNLABELLED` where unknown; None
+        labels: (H, W) uint8 class of each pixel, :data:`~space_clip_ros.config.UNLABELLED` where unknown; None
             where there are none, or nobody asked.
     """
 

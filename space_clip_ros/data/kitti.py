@@ -159,7 +159,7 @@ class KittiDrive:
         return self._file(self._scans, index, "laser scan", "velodyne_points/data")
 
     def label_file(self, index: int) -> Path:
-        """Return the file of frame ``index``'s label map, which synthetic drives may have.
+        """Return the file of frame ``index``'s label map; only synthetic drives have them.
 
         Raises:
             DataError: this frame has none.

@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import UNLABELLED
 from space_clip_ros.errors import ConfigError, DataError
 from space_clip_ros.geometry.image_file import read_image
-
-UNLABELLED = 255
-"""Value of pixels whose class is not known or not asked for."""
 
 
 class Label(IntEnum):

@@ -41,7 +41,7 @@ class ShardFiles:
 
     @property
     def local(self) -> Path | None:
-        """The folder's path; None if it is somewhere else."""
+        """The folder, if it is on this machine; else None."""
         return None if self._scheme else Path(self._place).expanduser()
 
     def address(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Counts what a network of others costs, from the shapes that ONNX Runtime's profiler saw in one run."""
+"""Counts the operations of somebody else's network, from the shapes that ONNX Runtime's profiler saw in one run."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, floa
     "minus_one_to_one": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "bytes": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
-"""Mean and standard deviation of RGB in [0, 1] by a name; ``bytes`` leaves 0 to 255 as it is."""
+"""Mean and standard deviation of RGB in [0, 1], by name; ``bytes`` leaves 0 to 255 unchanged."""
 
 Triple = tuple[float, float, float]
 

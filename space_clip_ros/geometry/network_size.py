@@ -26,7 +26,7 @@ class NetworkSize:
 
     @property
     def nominal(self) -> tuple[int, int]:
-        """Height and width of images that it takes as they are."""
+        """Height and width of the images that it takes without resizing."""
         return self.height, self.width
 
     def content(self, height: int, width: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.detections import robust_box
 from space_clip_ros.geometry.focal_factor import SAME_CAMERA, focal_factor
+from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
 from space_clip_ros.inference.backend import Depth, ModelInfo, Prediction
 from space_clip_ros.language.queries import QuerySet, closed_queries
 from space_clip_ros.language.scores import label, patch_probabilities, sample
@@ -98,8 +99,7 @@ def located(
         raise InputError(f"model {info.name}", "gave no features of patches")
     depth = prediction.depth * np.float32(_focal_factor(camera, info))
     patches = patch_probabilities(prediction.dense, queries, info.language.logit_scale)
-    rows, columns = ((np.arange(size) + 0.5) / size for size in (height, width))
-    labels, _ = label(sample(patches, rows, columns), threshold)
+    labels, _ = label(sample(patches, *EVERY_PIXEL.shares(height, width)), threshold)
     found = []
     for number, name in enumerate(queries.names):
         mask = labels == number

@@ -1,4 +1,4 @@
-"""Words and what a model sees in one space: queries, their scores on patches, and CLIP's text side."""
+"""Language: queries, how well patches match them, and CLIP's text side."""
 
 from __future__ import annotations
 

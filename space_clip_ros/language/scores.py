@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import UNLABELLED
 from space_clip_ros.errors import InputError
 from space_clip_ros.language.queries import QuerySet
 
-UNLABELLED = 255
-"""Label of pixels that show none of the queries."""
 MOST_QUERIES = 255
 """Labels are bytes, and one of them is :data:`UNLABELLED`."""
 

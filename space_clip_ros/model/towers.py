@@ -125,7 +125,7 @@ def _whole_patches(size: int, patch: int) -> int:
 
 
 def _ratio(hidden: int, width: int) -> float:
-    """Return the ratio whose product with the width, cut to a whole number, is the hidden width."""
+    """Return the MLP ratio: times the width, rounded down, it gives the hidden width."""
     ratio = hidden / width
     return ratio if int(width * ratio) == hidden else math.nextafter(ratio, math.inf)
 

@@ -12,6 +12,7 @@ from space_clip_ros.config import SemanticConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.detections import DetectedObject
+from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.perception.semantics import SemanticGrid
 
@@ -81,9 +82,7 @@ class ObjectErrors:
             settings: of the detections.
         """
         projector = Projector(camera, _STRIDE)
-        height, width = labels.shape
-        rows, columns = (np.arange(0, size, _STRIDE) + 0.5 for size in (height, width))
-        grid = (rows / height, columns / width)
+        grid = EVERY_PIXEL.shares(labels.shape[0], labels.shape[1], _STRIDE)
         picked = np.minimum(labels[::_STRIDE, ::_STRIDE], len(self._names))
         exact = SemanticGrid(
             self._truth.vectors[picked], self._truth, SemanticConfig(min_patches=_SMALLEST_PIXELS), 100.0, *grid
@@ -96,9 +95,10 @@ class ObjectErrors:
             self._true[name] += len(wanted)
             self._detections[name] += len(offered)
             for one in wanted:
-                nearest = min(offered, key=lambda other, one=one: _angle(one, other), default=None)  # type: ignore[misc]
                 distance = float(np.linalg.norm(one.center))
-                if nearest is not None and _angle(one, nearest) <= max(_MOST_APART, one.size[0] / 2 / distance):
+                apart = [_angle(one, other) for other in offered]
+                if apart and min(apart) <= max(_MOST_APART, one.size[0] / 2 / distance):
+                    nearest = offered[int(np.argmin(apart))]
                     self._errors[name].append(abs(float(np.linalg.norm(nearest.center)) / distance - 1.0))
 
     def result(self) -> dict[str, PlacedObjects]:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.config import LanguageConfig, NodeConfig, PointsConfig, SemanticConfig
+from space_clip_ros.config import UNLABELLED, LanguageConfig, NodeConfig, PointsConfig, SemanticConfig
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.language.queries import closed_queries
-from space_clip_ros.language.scores import UNLABELLED
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling

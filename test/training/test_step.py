@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from space_clip_ros.config import UNLABELLED
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, collate
 from space_clip_ros.data.frames import RgbdFrame
-from space_clip_ros.data.labels import UNLABELLED
 from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.model import SpaceClip, build, load_checkpoint

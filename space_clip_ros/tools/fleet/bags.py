@@ -64,7 +64,7 @@ def find_bags(sources: Sequence[str]) -> list[FleetBag]:
 
 
 def refuse_inside(sources: Sequence[str], bags: Sequence[FleetBag], out: str) -> None:
-    """Refuse an output folder that lies in a source: its bags would be found as sources the next time.
+    """Refuse an output folder inside a source: the next run would take its bags for sources.
 
     Args:
         sources: as for :func:`find_bags`.

@@ -1,4 +1,4 @@
-"""``space_clip predict --bag`` of many bags, on processes of this machine and on a Ray of two workers."""
+"""Tests ``space_clip predict --bag`` with many bags, on local processes and on Ray with two workers."""
 
 from __future__ import annotations
 
