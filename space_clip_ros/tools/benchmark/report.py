@@ -120,7 +120,9 @@ def _stages(case: Mapping[str, Any]) -> str:
     rows = [(stage, *_times(found), "in the run") for stage, found in case["stages_ms"].items()]
     rows += [(stage, *_times(found), case["separated_by"]) for stage, found in case["separated_ms"].items()]
     rows.append(("cloud (every pixel, coloured)", *_times(case["cloud_ms"]), "by itself"))
-    rows += [(f"{name} (every second pixel)", *_times(found), "by itself") for name, found in _obstacles(case)]
+    rows += [
+        (f"{name} (pixels of the network's grid)", *_times(found), "by itself") for name, found in _obstacles(case)
+    ]
     return table(("stage, ms", *_TIMES, "measured"), rows)
 
 
