@@ -211,9 +211,8 @@ def _sample(depth: Depth, camera: PinholeCamera, up: Vector, min_slope: float) -
         every = slice(None, None, max(1, len(rows) // _SAMPLES))
         rows, columns = rows[every], columns[every]
         z = depth[rows, columns]
-        rays = np.ones((len(z), 3), np.float32)
-        rays[:, 0] = (columns - camera.cx) / camera.fx
-        rays[:, 1] = (rows - camera.cy) / camera.fy
+        x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
+        rays = np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
     else:
         rays, z = _grid_rays(camera, first, stride), grid.ravel()
     kept = (rays @ -up.astype(np.float32) > min_slope) & valid(z)

@@ -144,7 +144,10 @@ def _floor(floor: Mapping[str, Any]) -> str:
 
 def _end_to_end(part: Mapping[str, Any]) -> str:
     width, height = part["size"]
-    received = f"{part['frames_received']} of {part['frames_sent']} images answered with both at {part['rate_hz']:g} Hz"
+    answered = "both" if len(part["latency_ms"]) == 2 else "all outputs"
+    received = (
+        f"{part['frames_received']} of {part['frames_sent']} images answered with {answered} at {part['rate_hz']:g} Hz"
+    )
     latencies = [
         (output, *_times(found)) if found else (output, *["never"] * len(_TIMES))
         for output, found in part["latency_ms"].items()
