@@ -109,7 +109,8 @@ def count_errors(
 def _count_pixels(
     errors: ObstacleErrors, frame: CourseFrame, obstacles: Obstacles | None, limits: ObstacleLimits, grid: PixelGrid
 ) -> None:
-    distance, ground, standing = (grid.of(one) for one in (frame.distance, frame.ground, _standing(frame, limits)))
+    distance = grid.of(frame.distance)
+    ground, standing = grid.of(frame.ground), grid.of(_standing(frame, limits))
     called = np.zeros(ground.shape, np.bool_)
     if obstacles is not None:
         called.ravel()[obstacles.pixels] = True
