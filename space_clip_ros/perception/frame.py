@@ -181,12 +181,11 @@ class DepthFrame:
     @functools.cached_property
     def uncertainty(self) -> NDArray[np.float32] | None:
         """(h, w) float32, one standard deviation of :attr:`depth`, metres, NaN where depth is; None where unknown."""
-        share = self._deviation_share
-        if share is None:
+        if self._relative_deviation is None:
             return None
         out = self.request.allocate("uncertainty", self._metres.shape, np.float32)
         # NaN where depth is NaN.
-        return np.multiply(self.depth, share, out=out)
+        return np.multiply(self.depth, self._share_of(self._relative_deviation, out), out=out)
 
     def without_uncertain(self, depth: NDArray[np.float32], max_share: float) -> NDArray[np.float32]:
         """Return (h, w) depth with NaN where its standard deviation is a larger share of it than ``max_share``.
@@ -301,10 +300,14 @@ class DepthFrame:
 
     @functools.cached_property
     def _deviation_share(self) -> NDArray[np.float32] | None:
-        if self._relative_deviation is None:
-            return None
+        return None if self._relative_deviation is None else self._share_of(self._relative_deviation)
+
+    def _share_of(self, deviation: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return a deviation of any size for the pixels of depth; ``out`` may be written to."""
         height, width = self._image.shape[:2]
-        return self._grid.of(resize_bilinear(self._relative_deviation, width, height))
+        if self._grid == EVERY_PIXEL:
+            return resize_bilinear(deviation, width, height, out=out)
+        return self._grid.of(resize_bilinear(deviation, width, height))
 
     def _cut(self, max_depth: float, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)
