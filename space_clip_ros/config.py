@@ -446,7 +446,7 @@ class ScanConfig:
     )
     angle_increment: float = setting(
         0.0087,
-        "angle from one bearing to the next, radians; at least that of points.stride pixels",
+        "angle from one bearing to the next, radians; at least that of the pixels that are looked at",
         minimum=0.0005,
         maximum=0.5,
     )
