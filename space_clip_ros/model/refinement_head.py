@@ -14,13 +14,15 @@ from space_clip_ros.model.fine_features import FINE_CHANNELS, FineFeatures
 
 REFINEMENT_HEAD = "refinement_head."
 """What the names of the head's tensors begin with."""
+_PATCH = 16
+"""Places a side for each patch, where depth is corrected: twice those of the features."""
 _MOST = 2.0
 _SMALLEST_DEPTH = 0.01
 _USUAL_LOG_DEPTH = 2.5
 
 
 class RefinementHead(FineFeatures):
-    """A factor on the decoder's depth, from :class:`FineFeatures` and that depth.
+    """A factor on the decoder's depth within each patch, from :class:`FineFeatures` and that depth.
 
     The features may start from a head of names (see ``train_only: refinement``), which can already tell things apart.
     The last layer starts at zero, so a new head leaves depth as it is.
@@ -52,6 +54,8 @@ class RefinementHead(FineFeatures):
         known = resize_bilinear(depth, fine.shape[2:]).clamp(min=_SMALLEST_DEPTH).log() - _USUAL_LOG_DEPTH
         compared = self.compare(torch.cat([fine, known.to(fine.dtype)], dim=1))
         correction = functional.pixel_shuffle(self.correction(compared), 2).float()
+        # A patch's mean depth stays the decoder's, which knows more of real pictures than this head.
+        correction = correction - resize_bilinear(functional.avg_pool2d(correction, _PATCH), correction.shape[2:])
         if correction.shape[2:] != depth.shape[2:]:
             correction = resize_bilinear(correction, depth.shape[2:])
         return depth * correction.clamp(-_MOST, _MOST).exp()

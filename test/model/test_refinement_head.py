@@ -44,15 +44,18 @@ def test_depth_keeps_its_size_whatever_the_blocks(
     assert depth.shape == (2, 1, 32, 32) and bool((depth >= 0).all())
 
 
-def test_it_multiplies_the_decoder_s_depth_by_at_most_e_squared(config: ModelConfig, images: torch.Tensor) -> None:
+def test_a_patch_s_mean_stays_the_decoder_s(config: ModelConfig, images: torch.Tensor) -> None:
+    """What the correction has in common over a patch and its neighbours is taken off; what is left has a limit."""
     model = trained(refined(config))
-    assert model.refinement_head is not None
-    model.refinement_head.correction.bias.data.fill_(100.0)
+    assert model.refinement_head is not None and model.config.depth_grid == (32, 32)
     with torch.inference_mode():
-        found = model(images).depth
         decoded = model.depth_head(model.features(images).semantic_decoder[-1])
-    assert model.config.depth_grid == (32, 32)
-    torch.testing.assert_close(found, decoded * torch.tensor(2.0).exp())
+        corrected = (model(images).depth / decoded).log()
+        assert float(corrected.abs().max()) > 0.01
+        model.refinement_head.correction.bias += 50.0
+        torch.testing.assert_close((model(images).depth / decoded).log(), corrected, rtol=1e-3, atol=1e-4)
+        model.refinement_head.correction.weight *= 1e4
+        assert float((model(images).depth / decoded).log().abs().max()) == pytest.approx(2.0, rel=1e-4)
 
 
 def test_it_trains_is_kept_in_a_checkpoint_folds_its_norms_and_runs_in_half(
