@@ -23,7 +23,7 @@ from space_clip_ros.model.space_clip import SpaceClip
 
 _FLOAT32_PRODUCTS = re.compile(
     r"(decoder\.film\.\d+|depth_head\.depth|uncertainty_head\.log_scale|encoder\.(tower\.)?attn_pool"
-    r"|encoder\.projection(_\d+)?|language_head\.names)(\.|$)"
+    r"|encoder\.projection(_\d+)?|language_head\.names|refinement_head\.correction)(\.|$)"
 )
 _QUICK_GELU = 1.702
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
