@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import itertools
 import os
@@ -201,7 +202,31 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def tiny_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Fills a folder for all processes of a run: ``made_once(name, make)`` has one of them call ``make(folder)``.
+
+    No test may write there.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shelf = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made_once"
+    shelf.mkdir(exist_ok=True)
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path, draft = shelf / name, shelf / f"{name}.draft"
+        with (shelf / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+                draft.mkdir()
+                make(draft)
+                draft.rename(path)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model_file(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """An exported model of random weights that takes any image size; depth is some metres everywhere."""
     # Interpreters without PyTorch to make one are given this one's (see test_interpreters.py), or that of an earlier
     # day, which test/export/test_tiny_model.py compares with today's.
@@ -209,6 +234,10 @@ def tiny_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(ready_made)
     if not importlib.util.find_spec("torch"):
         return ROOT / "test" / "tiny_random.onnx"
+    return made_once("tiny_random", _export_tiny_random) / "tiny_random.onnx"
+
+
+def _export_tiny_random(folder: Path) -> None:
     import torch
 
     from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
@@ -228,9 +257,7 @@ def tiny_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         # Random weights may end below zero, where the last ReLU would make all depth invalid.
         model.depth_head.depth.bias.fill_(5.0)
-    path = tmp_path_factory.mktemp("model") / "tiny_random.onnx"
-    export(model, path)
-    return path
+    export(model, folder / "tiny_random.onnx")
 
 
 @pytest.fixture
