@@ -262,13 +262,17 @@ def _export_tiny_random(folder: Path) -> None:
 
 @pytest.fixture
 def domain() -> int:
-    """A ROS domain that no other test of this run, and hardly one of another, uses.
+    """A ROS domain that nobody on this machine uses: no test of another run, and no demo that a test started.
 
     With pytest-xdist each of its processes has every n-th domain to itself.
     """
+    from space_clip_ros.ros.common.dds import is_unused
+
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return 1 + own + (os.getpid() * 7 + next(_DOMAINS)) % (100 // workers) * workers
+    each = 100 // workers
+    candidates = (1 + own + (os.getpid() * 7 + next(_DOMAINS)) % each * workers for _ in range(each))
+    return next(filter(is_unused, candidates), 1 + own)
 
 
 @pytest.fixture
