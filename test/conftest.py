@@ -226,38 +226,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 
 @pytest.fixture(scope="session")
-def tiny_model_file(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """An exported model of random weights that takes any image size; depth is some metres everywhere."""
-    # Interpreters without PyTorch to make one are given this one's (see test_interpreters.py), or that of an earlier
-    # day, which test/export/test_tiny_model.py compares with today's.
-    if ready_made := os.environ.get("SPACE_CLIP_TINY_MODEL"):
-        return Path(ready_made)
-    if not importlib.util.find_spec("torch"):
-        return ROOT / "test" / "tiny_random.onnx"
-    return made_once("tiny_random", _export_tiny_random) / "tiny_random.onnx"
+def tiny_model_file() -> Path:
+    """An exported model of random weights that takes any image size; depth is some metres everywhere.
 
-
-def _export_tiny_random(folder: Path) -> None:
-    import torch
-
-    from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
-    from space_clip_ros.export.onnx import export
-    from space_clip_ros.model import build
-
-    torch.manual_seed(7)
-    encoder = EncoderConfig(width=24, heads=2, patch_size=16, image_size=64)
-    config = ModelConfig(
-        name="tiny_random",
-        encoder=encoder,
-        decoder=DecoderConfig(channels=(16, 12, 8, 8), film_hidden=8),
-        input_size=(64, 64),
-        training_camera=(640.0, 480.0, 500.0, 500.0),
-    )
-    model = build(config).eval()
-    with torch.no_grad():
-        # Random weights may end below zero, where the last ReLU would make all depth invalid.
-        model.depth_head.depth.bias.fill_(5.0)
-    export(model, folder / "tiny_random.onnx")
+    ``test/export/test_tiny_model.py`` makes it, and compares it with today's.
+    """
+    return ROOT / "test" / "tiny_random.onnx"
 
 
 @pytest.fixture
