@@ -143,7 +143,8 @@ def export(
     # simplifications save operations on a CPU, but mean more and smaller kernels on an accelerator
     accelerated = precision == "fp16" or symmetric
     network = with_merged_adapters(model) if accelerated else simplify(model, quantised=precision == "int8")
-    traced = _traced(network, size, batch, bands=1 if accelerated else RESIZE_BANDS)
+    bands = 1 if accelerated else RESIZE_BANDS
+    traced = _traced(network, size, batch, bands, half_resize=precision == "fp16")
     with _named(path):
         graph = convert(traced, precision, evidence, size, batch, symmetric)
     metadata = dataclasses.replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
@@ -204,13 +205,18 @@ def _trials(
 
 
 def _traced(
-    network: SpaceClip, size: tuple[int, int] | None, batch: int | None, bands: int = RESIZE_BANDS
+    network: SpaceClip,
+    size: tuple[int, int] | None,
+    batch: int | None,
+    bands: int = RESIZE_BANDS,
+    half_resize: bool = False,
 ) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
     # 2, if it takes any number: tracing would treat a size of 1 as one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
-    return trace(ImageToEstimate(network, size, bands).eval(), example, INPUT_NAME, network.config.outputs, symbolic)
+    pipeline = ImageToEstimate(network, size, bands, half_resize).eval()
+    return trace(pipeline, example, INPUT_NAME, network.config.outputs, symbolic)
 
 
 def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:

@@ -96,6 +96,8 @@ def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
             if not keeps_float32(name):
                 module.to(dtype)
             module.register_forward_pre_hook(_cast_inputs)
+    if model.decoder.film_bank is not None:
+        model.decoder.film_bank.stored = dtype
     if model.config.encoder.kind == "clip":
         for block in tower.transformer.resblocks:
             _halve_packed(block.attn, dtype)
