@@ -249,7 +249,7 @@ def _run_clip(tower: Any, images: Tensor) -> tuple[EncoderOutput, Heads]:
 
 
 def _with_class_token(tower: Any, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return the tokens of the patches (B, N, width) behind the class token, with their positions: (B, 1 + N, width)."""
+    """Return the class token and those of the patches (B, N, width), with positions: (B, 1 + N, width)."""
     trained = tower.positional_embedding
     if hasattr(tower, "fixed_class_token"):
         class_token = tower.fixed_class_token.expand(tokens.shape[0], -1, -1)

@@ -19,6 +19,29 @@ class _ResizeWeights(NamedTuple):
     columns: tuple[ResizeBand, ...]
 
 
+class HalfResize(nn.Module):
+    """The resize of an image with weights that half precision holds exactly; computed in float32 here.
+
+    :func:`space_clip_ros.export.fp16.to_fp16` computes it in half precision.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, image_size: tuple[int, int], input_size: tuple[int, int], device: torch.device) -> None:
+        """Compute the weights from one size to the other, height and width."""
+        super().__init__()
+        axes = zip(image_size, input_size, strict=True)
+        rows, columns = (half_weights(resize_bands(*axis, 1, device)[0].weights).float() for axis in axes)
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("columns", columns, persistent=False)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Map (B, 3, H, W) uint8 grey levels to (B, 3, height, width), less :data:`CENTRE`."""
+        small = resize_centred(planes.float() - CENTRE, self.rows, self.columns)
+        return small.clamp(-CENTRE, 255.0 - CENTRE)
+
+
 class ImageToDepth(nn.Module):
     """Resizes as Pillow does, normalises, estimates depth, resizes back; uint8 in, float32 metres out.
 
@@ -43,13 +66,13 @@ class ImageToDepth(nn.Module):
             image_size: height and width of all images, pixels; the resize's weights are then constants. None computes
                 the weights from each image's size.
             bands: number of pieces that each axis of the resize is cut into.
-            half_resize: resize images of a fixed size in half precision if they shrink, for a network in half
-                precision; in one band.
+            half_resize: if images of a fixed size shrink, resize them by a :class:`HalfResize`, which a graph's
+                conversion to half precision finds by its name.
         """
         super().__init__()
         self.model = model
-        self.half_resize = half_resize and image_size is not None and shrinks(image_size, model.config.input_size)
-        self.bands = 1 if self.half_resize else bands
+        self.half_resize: HalfResize | None = None
+        self.bands = bands
         device = next(model.parameters()).device
         # (x / 255 - mean) / std as one multiplication and one addition.
         mean = torch.tensor(model.config.mean, dtype=torch.float64, device=device).reshape(1, 3, 1, 1)
@@ -57,9 +80,8 @@ class ImageToDepth(nn.Module):
         self.register_buffer("gain", (1.0 / (255.0 * std)).float(), persistent=False)
         self.register_buffer("offset", (-mean / std).float(), persistent=False)
         self._fixed = None if image_size is None else self._weights(*image_size, device)
-        if self.half_resize and self._fixed is not None:
-            halves = ((axis[0]._replace(weights=half_weights(axis[0].weights)),) for axis in self._fixed)
-            self._fixed = _ResizeWeights(*halves)
+        if half_resize and image_size is not None and shrinks(image_size, model.config.input_size):
+            self.half_resize = HalfResize(image_size, model.config.input_size, device)
 
     def forward(self, image: Tensor) -> Tensor:
         """Estimate depth.
@@ -77,10 +99,8 @@ class ImageToDepth(nn.Module):
         """Return the model's input, (B, 3, *input_size) float32, normalised, for image (B, H, W, 3) uint8 RGB."""
         rows, columns = self._fixed or self._weights(image.shape[1], image.shape[2], image.device)
         planes = image.permute(0, 3, 1, 2)
-        if self.half_resize:
-            centred = (planes.float() - CENTRE).half()
-            small = resize_centred(centred, rows[0].weights, columns[0].weights).float()
-            return (small.clamp(-CENTRE, 255.0 - CENTRE) + CENTRE) * self.gain + self.offset
+        if self.half_resize is not None:
+            return (self.half_resize(planes) + CENTRE) * self.gain + self.offset
         # Width first: shrinking the longer axis first costs less.
         narrow = torch.cat([planes[..., band.begin : band.end].float() @ band.weights.T for band in columns], dim=3)
         narrow = narrow.clamp(0.0, 255.0)

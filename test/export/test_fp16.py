@@ -184,6 +184,8 @@ def test_the_images_resize_is_fp16_where_it_shrinks(model: SpaceClip) -> None:
     resize = [node for node in half.graph.node if not node.name.startswith("/model/") and node.op_type == "MatMul"]
     assert len(resize) == 2
     assert {known[name] for node in resize for name in (*node.input, *node.output)} == {TensorProto.FLOAT16}
+    (normalised,) = (node for node in half.graph.node if node.name == "/Add_1")
+    assert {known[name] for name in (*normalised.input, *normalised.output)} == {TensorProto.FLOAT}
     image = synthetic_images(60, 100)[1][None]
     expected = run(_traced(network, (60, 100), 1, bands=1), image)
     np.testing.assert_allclose(run(half, image), expected, rtol=0.02)
