@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -18,7 +17,7 @@ from space_clip_ros import __version__
 from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.cost import network_cost
-from space_clip_ros.export.language_proof import Vectors
+from space_clip_ros.export.language_proof import Vectors, query_vectors
 from space_clip_ros.export.precision import Evidence, Proof, check_evidence, convert, proof_steps, prove
 from space_clip_ros.export.simplify import simplify, with_merged_adapters
 from space_clip_ros.export.trace import OPSET, trace
@@ -177,9 +176,7 @@ def _with_proof(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None)
 
 def _query_vectors(language: LanguageConfig, queries: QuerySet | None) -> Vectors | None:
     """Return the vectors that language features are judged with; None for some of the features themselves."""
-    if queries is not None:
-        return queries.vectors
-    return np.eye(language.embed_dim, dtype=np.float32) if language.vocabulary else None
+    return query_vectors(language) if queries is None else queries.vectors
 
 
 def _checked_size(height: int | None, width: int | None, batch: int | None) -> tuple[int, int] | None:
