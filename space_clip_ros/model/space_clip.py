@@ -200,7 +200,11 @@ class SpaceClip(nn.Module):
                 [to_map(state[:, self.encoder.prefix_tokens :].detach(), features.grid) for state in states],
                 [features.semantic_decoder[level].detach() for level in LANGUAGE_LEVELS],
             )
-            found: tuple[Tensor, Tensor | None] = (image_embedding(dense), dense)
+            wanted = self.config.language.outputs
+            found: tuple[Tensor | None, Tensor | None] = (
+                image_embedding(dense) if "embedding" in wanted else None,
+                dense,
+            )
         elif features.joint is not None:
             found = features.joint
         else:

@@ -1,4 +1,4 @@
-"""NVIDIA's own tools read the graphs for TensorRT: Polygraphy inspects them, and what it sanitises computes the same."""
+"""NVIDIA's tools read the graphs for TensorRT: Polygraphy inspects them, and what it sanitises computes the same."""
 
 from __future__ import annotations
 
