@@ -192,6 +192,7 @@ class SpaceClip(nn.Module):
 
     def _language_features(self, images: Tensor, features: SpaceClipFeatures) -> tuple[Tensor | None, Tensor | None]:
         """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""
+        wanted = self.config.language.outputs
         if self.language_head is not None:
             # Detached: whatever this head learns, the features that depth is made of stay as they are.
             states = [features.states[number] for number in states_read(self.config.encoder.layers)]
@@ -200,17 +201,12 @@ class SpaceClip(nn.Module):
                 [to_map(state[:, self.encoder.prefix_tokens :].detach(), features.grid) for state in states],
                 [features.semantic_decoder[level].detach() for level in LANGUAGE_LEVELS],
             )
-            wanted = self.config.language.outputs
-            found: tuple[Tensor | None, Tensor | None] = (
-                image_embedding(dense) if "embedding" in wanted else None,
-                dense,
-            )
+            embedding = image_embedding(dense) if "embedding" in wanted else None
         elif features.joint is not None:
-            found = features.joint
+            embedding, dense = features.joint
         else:
             return None, None
-        embedding, wanted = found[0], self.config.language.outputs
-        return embedding if "embedding" in wanted else None, found[1] if "dense" in wanted else None
+        return embedding if "embedding" in wanted else None, dense if "dense" in wanted else None
 
     def relative_deviation(self, output: SpaceClipOutput) -> Tensor | None:
         """Return one standard deviation as a share of depth, (B, 1, h, w) as ``laplace_scale``; None without it.
