@@ -137,7 +137,7 @@ class FusedSemanticBlock(nn.Module):
     def forward(self, low: Tensor, semantic: Tensor, structural: Tensor | None) -> Tensor:
         """Map low (B, in_channels, h, w) and skips of any size to (B, channels, 2h, 2w)."""
         high: Tensor = self.upsample(low)
-        gates = torch.sigmoid(self.gates(high)).split(self.channels, dim=1)
+        gates = torch.split(torch.sigmoid(self.gates(high)), self.channels, dim=1)
         skips = [semantic] if structural is None else [semantic, structural]
         sized = [skip if skip.shape[2:] == high.shape[2:] else resize_bilinear(skip, high.shape[2:]) for skip in skips]
         gated = [torch.addcmul(skip, skip, gate) for skip, gate in zip(sized, gates, strict=False)]

@@ -100,7 +100,8 @@ class ImageToDepth(nn.Module):
         rows, columns = self._fixed or self._weights(image.shape[1], image.shape[2], image.device)
         planes = image.permute(0, 3, 1, 2)
         if self.half_resize is not None:
-            return (self.half_resize(planes) + CENTRE) * self.gain + self.offset
+            centred: Tensor = self.half_resize(planes)
+            return (centred + CENTRE) * self.gain + self.offset
         # Width first: shrinking the longer axis first costs less.
         narrow = torch.cat([planes[..., band.begin : band.end].float() @ band.weights.T for band in columns], dim=3)
         narrow = narrow.clamp(0.0, 255.0)

@@ -86,7 +86,8 @@ def half_weights(weights: Tensor) -> Tensor:
     order = exact.abs().argsort(dim=1, descending=True)[:, : int((weights != 0).sum(dim=1).max())]
     rounded = torch.zeros_like(weights, dtype=torch.float16)
     missing = exact.new_zeros(len(exact), 1)
-    for column in order.split(1, dim=1):
+    for place in range(order.shape[1]):
+        column = order[:, place : place + 1]
         value = exact.gather(1, column)
         wanted = torch.where(value == 0, value, value + missing)
         found = wanted.to(torch.float16)
