@@ -75,6 +75,9 @@ setup(
             "mcap",
             "mcap-ros2-support",
             "mypy",
+            # NVIDIA's, which read the graphs that TensorRT is given; without them that test is skipped
+            "onnx-graphsurgeon",
+            "polygraphy",
             "pyarrow",
             "pytest-cov",
             "pytest-rerunfailures",

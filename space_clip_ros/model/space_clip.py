@@ -193,19 +193,19 @@ class SpaceClip(nn.Module):
 
     def _language_features(self, images: Tensor, features: SpaceClipFeatures) -> tuple[Tensor | None, Tensor | None]:
         """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""
+        wanted = self.config.language.outputs
         if self.language_head is not None:
             if self.training and self._only_head == "refinement_head":
                 return None, None
             # Detached: whatever this head learns, the features that depth is made of stay as they are.
             states, blocks = ([read.detach() for read in maps] for maps in self._finely_read(features))
             dense = self.language_head(images, states, blocks)
-            found: tuple[Tensor, Tensor | None] = (image_embedding(dense), dense)
+            embedding = image_embedding(dense) if "embedding" in wanted else None
         elif features.joint is not None:
-            found = features.joint
+            embedding, dense = features.joint
         else:
             return None, None
-        embedding, wanted = found[0], self.config.language.outputs
-        return embedding if "embedding" in wanted else None, found[1] if "dense" in wanted else None
+        return embedding if "embedding" in wanted else None, dense if "dense" in wanted else None
 
     def _finely_read(self, features: SpaceClipFeatures) -> tuple[list[Tensor], list[Tensor]]:
         """Return the tower's states, as maps, and the decoder's blocks that the heads with fine features read."""
