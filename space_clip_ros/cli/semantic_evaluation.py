@@ -81,8 +81,8 @@ def _show_boxes(boxes: BoxErrors, by_band: bool) -> None:
             every = placed.bands[ALL]
             say(
                 f"  {name}: {every.found} of {every.true} found among {placed.detections} detections, "
-                f"distance off by {every.distance_error:.1%} in the median, {every.distance_bias:+.1%} to one side"
-                + (f" (labels: {labels}, depth: {depth})" if by_band else "")
+                f"distance off by {every.distance_error:.1%} in the median (bias {every.distance_bias:+.1%})"
+                + (f", {labels} labels and {depth} depth" if by_band else "")
             )
             for band, objects in placed.bands.items() if by_band else ():
                 if band != ALL:
