@@ -121,6 +121,14 @@ def foreign_models() -> Any:
 
 
 @pytest.fixture(scope="session")
+def toy_clip() -> Any:
+    """A CLIP that learns coloured shapes by name, and depth on it (``toy_clip.py``)."""
+    for library in ("torch", "open_clip"):
+        pytest.importorskip(library)
+    return _beside("toy_clip")
+
+
+@pytest.fixture(scope="session")
 def tiny_model() -> Callable[..., Any]:
     """Makes small models with random weights (``tiny_model.py``), the same ones every time."""
     return _beside("tiny_model").tiny_model

@@ -266,7 +266,7 @@ class DepthFrame:
         projector = self.projector(self.settings.points.stride)
         if projector is None:
             raise ValueError("boxes need their camera")
-        return self.semantics.objects(projector.project(self.solid_depth, tested=True))
+        return self.semantics.objects(projector.project(self.solid_depth, tested=True), self.ground.plane)
 
     @functools.cached_property
     def tokens(self) -> Tokens:
