@@ -81,6 +81,17 @@ class GroundPlane:
         """Angle between the normal and a level camera's up, degrees."""
         return math.degrees(math.acos(min(1.0, -self.normal[1])))
 
+    def heights(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return the heights of points above the plane.
+
+        Args:
+            points: (..., 3) x y z in the camera's optical frame, metres, NaN where invalid.
+
+        Returns:
+            (...) float32 metres, NaN where invalid.
+        """
+        return np.asarray(points @ np.asarray(self.normal, np.float32) + np.float32(self.height_m), np.float32)
+
     def scaled(self, factor: float) -> GroundPlane:
         """Return the plane of the same depth map times a factor."""
         return replace(self, height_m=self.height_m * factor, height_std_m=self.height_std_m * factor)

@@ -36,7 +36,7 @@ def frame(
     pose: np.ndarray | str | None = None,
     deviation: np.ndarray | None = None,
     detail: PixelGrid = EVERY_PIXEL,
-    scale: ScaleRequest | None = None,
+    scale_request: ScaleRequest | None = None,
     estimate: ScaleEstimate | None = None,
     **settings: Any,
 ) -> DepthFrame:
@@ -50,7 +50,7 @@ def frame(
         stamp_s=stamp,
         ground=tracker or GroundTracker(),
         scan_pose=pose,
-        scale=scale,
+        scale=scale_request,
     )
     return DepthFrame(
         request, rgb, depth, 1.0, Projector, FocalScaling(), estimate, relative_deviation=deviation, detail=detail
@@ -111,14 +111,14 @@ def test_the_plane_that_the_scale_was_found_by_is_not_fitted_again(scenes: Any) 
     raw = depth / np.float32(1.4)
     estimate = request.scale.estimate(raw, scenes.CAMERA, request.known)
     assert isinstance(estimate.ground, GroundPlane) and estimate.ground.height_m == pytest.approx(1.65 / 1.4, rel=1e-3)
-    one = frame(scenes, raw * np.float32(estimate.factor), scale=request, estimate=estimate)
+    one = frame(scenes, raw * np.float32(estimate.factor), scale_request=request, estimate=estimate)
     fitted = frame(scenes, raw * np.float32(estimate.factor)).ground.plane
     assert one.ground.plane == estimate.ground.scaled(estimate.factor)
     assert fitted is not None and one.ground.plane is not None
     assert one.ground.plane.height_m == pytest.approx(fitted.height_m, rel=1e-4)
     np.testing.assert_allclose(one.ground.plane.normal, fitted.normal, atol=1e-5)
     unseen = dataclasses.replace(estimate, ground=NoGround.TOO_SMALL)
-    assert frame(scenes, depth, scale=request, estimate=unseen).ground.problem == NoGround.TOO_SMALL.value
+    assert frame(scenes, depth, scale_request=request, estimate=unseen).ground.problem == NoGround.TOO_SMALL.value
 
 
 def test_without_ground_nothing_is_made_and_the_reason_is_kept(scenes: Any) -> None:
