@@ -61,6 +61,23 @@ def write_whole(path: Path, data: bytes, durable: bool = False) -> None:
         draft.write_bytes(data)
 
 
+def made_folder(path: Path) -> Path:
+    """Return a folder, and make it and those above it if they do not exist.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        taken = next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), None)
+        if taken is not None:
+            raise DataError(taken, "is a file, and results need a folder there", "give another folder") from error
+        reason = f"this folder cannot be made ({error.strerror or error})"
+        raise DataError(path, reason, "give another folder") from error
+    return path
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal.
 
