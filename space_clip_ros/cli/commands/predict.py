@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from space_clip_ros.perception.calibration import RectifiedView
     from space_clip_ros.perception.frame import DepthFrame
 
-_DARK = 24
 _DARK_REMEDY = "if its camera stores 10 or 12 bits in 16, spread them over all 16 first"
 
 
@@ -78,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     from space_clip_ros.cli.camera_file import read_camera_file
     from space_clip_ros.cli.image_files import find_images
-    from space_clip_ros.geometry.image_file import read_rgb
+    from space_clip_ros.geometry.image_file import ALMOST_BLACK, read_rgb
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.perception.calibration import RectifiedView
     from space_clip_ros.perception.core import DepthCore
@@ -105,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
                 left_out += 1
                 complain(f"left out: {error}")
                 continue
-            if rgb.max() < _DARK:
+            if rgb.max() < ALMOST_BLACK:
                 complain(f"{file}: almost black, brightest value {rgb.max()} of 255; {_DARK_REMEDY}")
             view = _view(rgb, calibration, file) if calibration else RectifiedView()
             (frame,) = core.run([DepthRequest(rgb, view, settings, outputs=())])

@@ -27,7 +27,7 @@ from space_clip_ros.tools.processes import Child, ChildError, Children
 from space_clip_ros.tools.terminal import Terminal
 
 _START_S = 180.0
-_CONNECT_S = 20.0
+_CONNECT_S = 60.0
 _WATCHER_S = 20.0
 _STRAGGLERS_S = 3.0
 _RECENT = 50
@@ -155,11 +155,13 @@ class DemoRun:
 
     def _wait_until_connected(self, node: Child) -> None:
         recorded = self._plan.recording is not None
+        self._terminal.show("waiting until all processes have found each other ...")
         if not self._subscriber.spin(_CONNECT_S, lambda: self._subscriber.is_connected(recorded)):
             self._children.check()
             raise ChildError(
                 f"the processes did not find each other within {_CONNECT_S:g} s",
-                remedy=f"see the logs in {node.log.parent}, and check that nothing blocks UDP on this machine",
+                remedy=f"see the logs in {node.log.parent}; check that nothing blocks UDP on this machine, and that it "
+                "is not too busy to start them",
             )
 
     def _wait_until_watched(self) -> None:
