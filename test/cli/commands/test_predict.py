@@ -192,7 +192,7 @@ def test_of_several_pictures_those_that_cannot_be_read_are_left_out(
 def test_twelve_bits_in_sixteen_are_said_to_be_dark(
     model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    grey = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE).astype(np.uint16)
+    grey = np.asarray(cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)).astype(np.uint16)
     for shift, dark in ((4, True), (8, False)):
         cv2.imwrite(str(picture), grey << shift)
         run(picture, "--model", model_file, "--out", tmp_path)
