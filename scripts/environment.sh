@@ -35,9 +35,16 @@ check_space() {
   fi
 }
 
+# Says every 20 s that pip is still at work, which is silent, until it is killed or the script ends.
+say_still_installing() {
+  while sleep 20 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+    echo "still installing, $SECONDS s so far ..."
+  done
+}
+
 # make_environment FOLDER EXTRAS GIGABYTES: sets up FOLDER with this project and its extras, at the pinned versions.
 make_environment() {
-  local folder=$1 extras=$2 gigabytes=$3 release=${SPACE_CLIP_ROS:-jazzy} python kind constraints options wanted log
+  local folder=$1 extras=$2 gigabytes=$3 release=${SPACE_CLIP_ROS:-jazzy} python kind constraints options wanted log watcher
   read -r python kind < <(find_python) || true
   [ -n "${python:-}" ] || exit 1
   if [ "$kind" = system ]; then
@@ -59,17 +66,22 @@ make_environment() {
   "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
     fail "$("$python" -V) has no venv module; sudo apt install $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
   check_space "$gigabytes"
-  echo "Setting up $folder ($("$python" -V), ROS 2 $([ "$kind" = system ] && echo "$ROS_DISTRO" || echo "$release from wheels")); this is done once."
+  echo "Setting up $folder ($("$python" -V), ROS 2 $([ "$kind" = system ] && echo "$ROS_DISTRO" || echo "$release from wheels")); this is done once and takes some minutes."
   rm -f "$folder/.ready"
   log=$(mktemp)
+  say_still_installing &
+  watcher=$!
+  disown "$watcher"
   if ! { "$python" -m venv --clear $options "$folder" &&
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --progress-bar off \
       -c "$constraints" -e ".${extras:+[$extras]}"; } >"$log" 2>&1; then
+    kill "$watcher" 2>/dev/null || true
     grep -v '^WARNING: ' "$log" | tail -n 15 >&2
     rm -f "$log"
     check_space 1
     fail "the set-up of $folder did not succeed (its last lines are above); check the network and run again"
   fi
+  kill "$watcher" 2>/dev/null || true
   rm -f "$log"
   echo "$wanted" >"$folder/.ready"
 }

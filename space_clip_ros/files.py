@@ -61,6 +61,25 @@ def write_whole(path: Path, data: bytes, durable: bool = False) -> None:
         draft.write_bytes(data)
 
 
+def made_folder(path: Path) -> Path:
+    """Return a folder, and make it and those above it if they do not exist.
+
+    Raises:
+        DataError: it cannot be made, or not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next(part for part in (path, *path.parents) if part.exists() and not part.is_dir())
+        raise DataError(file, "is a file, and results need a folder there", "give another folder") from error
+    except OSError as error:
+        reason = f"this folder cannot be made ({error.strerror or error})"
+        raise DataError(path, reason, "give another folder") from error
+    if not os.access(path, os.W_OK, effective_ids=True):
+        raise DataError(path, "this folder cannot be written to", "give another folder, or change its permissions")
+    return path
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal.
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from space_clip_ros.errors import DataError, ModelError
-from space_clip_ros.files import file_sha256, refuse_lfs_pointer, share_folders, shared_file, write_whole, written_whole
+from space_clip_ros.files import (
+    file_sha256,
+    made_folder,
+    refuse_lfs_pointer,
+    share_folders,
+    shared_file,
+    write_whole,
+    written_whole,
+)
 
 
 def mode(path: Path) -> int:
@@ -50,6 +60,33 @@ def test_a_path_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match=r"file/depth\.bin: cannot be written \(.+\)"):
         write_whole(tmp_path / "file" / "depth.bin", b"")
+
+
+@pytest.fixture
+def closed_folder() -> Iterator[Path]:
+    """A folder that may be read only, for a user to whom permissions apply."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        yield Path(name)
+        os.seteuid(user)
+        Path(name).chmod(0o755)
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_made(closed_folder: Path) -> None:
+    with pytest.raises(DataError, match=r": this folder cannot be written to; give another folder"):
+        made_folder(closed_folder)
+    with pytest.raises(
+        DataError, match=r"below: this folder cannot be made \(Permission denied\); give another folder"
+    ):
+        made_folder(closed_folder / "below")
+
+
+def test_a_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
+    assert made_folder(tmp_path / "a" / "b").is_dir()
+    assert made_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
 
 
 def test_a_checksum_is_that_of_the_bytes(tmp_path: Path) -> None:

@@ -133,6 +133,25 @@ def test_a_failed_installation_says_so_and_is_tried_again(tree: Path) -> None:
     assert not (tree / ".venv" / ".ready").exists()
 
 
+def test_a_long_installation_says_that_it_goes_on(tree: Path) -> None:
+    sleep = shutil.which("sleep")
+    add_tool(tree, "sleep", f"exec {sleep} 0.1")
+    add_tool(
+        tree,
+        "python3",
+        'case "$*" in\n'
+        '  *"import rclpy"*|"-m space_clip_ros"*) exit 0 ;;\n'
+        '  "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;\n'
+        f'  "-m pip"*) {sleep} 2; exit 0 ;;\n'
+        f'esac\nexec {sys.executable} "$@"',
+    )
+    result = run(tree, "demo.sh", ROS_DISTRO="humble")
+    assert (result.returncode, result.stderr) == (0, "")
+    first, *others = result.stdout.splitlines()
+    assert first.endswith("this is done once and takes some minutes.")
+    assert others and all(re.fullmatch(r"still installing, \d+ s so far \.\.\.", line) for line in others)
+
+
 def fake_python(tree: Path) -> Path:
     """Puts a python3 on PATH that writes down what it is asked to install and run, and does none of it."""
     log = tree / "calls"

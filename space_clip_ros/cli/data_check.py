@@ -82,6 +82,9 @@ def _lines(check: SourceCheck) -> Iterator[str]:
     yield f"{check.where}: {of} frames{against} in {check.path}"
     if check.without_depth:
         yield f"  {check.without_depth} more of the published list have no annotated depth and are not counted"
+    if not check.present and not Path(check.path).exists():
+        yield f"  {check.path}: no such folder"
+        return
     lacking = [scene for scene in check.scenes if scene.missing]
     for scene in lacking[:_SCENES_SHOWN]:
         yield f"  {scene.name}: {scene.present} of {scene.wanted}; {_named(scene)}"

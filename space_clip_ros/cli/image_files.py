@@ -12,6 +12,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", "
 
 _RESULTS = ("_depth", "_color")
 _BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".zstd")
+_FILM_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif")
+_FRAMES_OF_FILM = "take its frames out first: mkdir frames && ffmpeg -i {} frames/%06d.png"
 _MOST_NAMED = 8
 
 
@@ -32,13 +34,17 @@ def find_images(paths: Sequence[Path], note: Callable[[str], None]) -> list[Name
         note: called once for each folder of which something was left out.
 
     Raises:
-        DataError: a folder cannot be read or holds no images.
-        InputError: a bag is named, or results of two images would have the same name.
+        DataError: a file is not there, or a folder cannot be read or holds no images.
+        InputError: a bag or a film is named, or results of two images would have the same name.
     """
     files: dict[Path, Path] = {}
     for path in paths:
+        if not path.exists():
+            raise DataError(path, "no such file or folder", "check the path")
         if path.suffix in _BAG_SUFFIXES and not path.is_dir():
             raise InputError(path, "is a bag, not an image", "give it with --bag")
+        if _is_film(path):
+            raise InputError(path, "is a film, not an image", _FRAMES_OF_FILM.format(path))
         for file in _in_folder(path, note) if path.is_dir() else [path]:
             files.setdefault(file.absolute(), file)
     groups: dict[str, list[Path]] = {}
@@ -79,6 +85,10 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
+def _is_film(path: Path) -> bool:
+    return path.suffix.lower() in _FILM_SUFFIXES and path.is_file()
+
+
 def _base(image: Path, ending: str) -> str | None:
     """Return the name of the image that this file is a result of, or None."""
     return image.stem.removesuffix(ending) if image.suffix == ".png" and image.stem.endswith(ending) else None
@@ -88,6 +98,8 @@ def _instead(entries: Iterable[Path]) -> str:
     entries = list(entries)
     if any(entry.suffix in _BAG_SUFFIXES for entry in entries):
         return "give a bag with --bag"
+    if film := next(filter(_is_film, entries), None):
+        return f"it has a film: {_FRAMES_OF_FILM.format(film)}"
     below = [entry for entry in entries if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
     return f"give the folders below it: {', '.join(map(str, below[:_MOST_NAMED]))}" if below else ""
 

@@ -125,9 +125,10 @@ def _run_one(args: argparse.Namespace, source: Path, options: PredictionOptions)
     from space_clip_ros.cli.console import callback, complain, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.inference import load_predictor
-    from space_clip_ros.tools.bags.prediction import predict_bag
+    from space_clip_ros.tools.bags.prediction import check_places, predict_bag
 
     settings, out = options.settings, Path(args.out)
+    check_places(source, out)
     with (
         ending_on_sigterm(),
         load_predictor(settings.model, **settings.running()) as predictor,

@@ -16,6 +16,9 @@ from space_clip_ros.files import LFS_POINTER, refuse_lfs_pointer, write_whole
 # grey instead of failing.
 _ENDS = {b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 
+ALMOST_BLACK = 24
+"""A picture without a value above this, of 255, shows nothing that depth could be told from."""
+
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
-from space_clip_ros.messages.images import known_encoding, stored_pixels
+from space_clip_ros.messages.images import LAYOUTS, known_encoding, stored_pixels
 
 _CONVERSIONS = {
     "bgr8": cv2.COLOR_BGR2RGB,
@@ -32,6 +32,7 @@ _CONVERSIONS = {
     "nv21": cv2.COLOR_YUV2RGB_NV21,
 }
 _DEPTH_ONLY = ("32FC1", "16UC1")
+_COLORS = tuple(name for name in LAYOUTS if name not in _DEPTH_ONLY)
 UNORDERED = ("8UC3", "8UC4")
 """Encodings that do not say in which order their channels are; they are taken as BGR, as OpenCV has it."""
 
@@ -53,9 +54,8 @@ def image_to_rgb(msg: Any, what: str = "image") -> NDArray[np.uint8]:
         InputError: the message does not hold together (see :func:`stored_pixels`), holds depth instead of colour, or
             its encoding needs a library that is not installed.
     """
-    encoding = known_encoding(msg, what)
-    if encoding in _DEPTH_ONLY:
-        raise InputError(what, f"encoding {encoding} holds depth, not colour", "give the camera's image topic")
+    encoding = known_encoding(msg, what, _COLORS)
+    refuse_depth(encoding, what)
     pixels = stored_pixels(msg, what)
     if encoding == "rgb8":
         return pixels
@@ -63,6 +63,12 @@ def image_to_rgb(msg: Any, what: str = "image") -> NDArray[np.uint8]:
     if code is not None:
         return cast("NDArray[np.uint8]", cv2.cvtColor(pixels, code))
     return _convert_with_library(pixels, encoding, msg, what)
+
+
+def refuse_depth(encoding: str, what: str) -> None:
+    """Raise an InputError for an encoding that only depth has."""
+    if encoding in _DEPTH_ONLY:
+        raise InputError(what, f"encoding {encoding} holds depth, not colour", "give the camera's image topic")
 
 
 def _convert_with_library(pixels: NDArray[Any], encoding: str, msg: Any, what: str) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,14 +64,27 @@ LAYOUTS: dict[str, Layout] = {
     "nv21": Layout("uint8", 1, rows=1.5, even=True),
 }
 _BY_LOWER_CASE = {name.lower(): name for name in LAYOUTS}
+_ELSEWHERE = {
+    **dict.fromkeys(("mono", "gray", "grey", "gray8", "grey8", "y8", "y800"), "mono8"),
+    **dict.fromkeys(("gray16", "grey16", "y16"), "mono16"),
+    **{name: f"{name[:3]}8" for name in ("rgb", "rgb24", "rgb888", "bgr", "bgr24", "bgr888")},
+    **{name: f"{name[:4]}8" for name in ("rgba", "rgba32", "bgra", "bgra32")},
+    "yuy2": "yuv422_yuy2",
+}
+"""What ROS calls the encodings that others name so, for hints."""
 _DEPTH_ENCODINGS = ("32FC1", "16UC1", "mono16")
 _WRITTEN = ("16UC1", "32FC1", "mono8", "rgb8")
 _JPEG_QUALITY = 95
 _PNG_LEVEL = 1
 
 
-def known_encoding(msg: Any, what: str = "image") -> str:
+def known_encoding(msg: Any, what: str = "image", usable: Iterable[str] = tuple(LAYOUTS)) -> str:
     """Return a message's encoding as :data:`LAYOUTS` has it; some drivers write RGB8, or leave a blank behind it.
+
+    Args:
+        msg: any object with an ``encoding``.
+        what: what to call it in errors.
+        usable: the encodings that an error may propose.
 
     Raises:
         InputError: an unknown encoding.
@@ -81,8 +95,10 @@ def known_encoding(msg: Any, what: str = "image") -> str:
     plain = encoding[:40].strip("\0 ").lower()
     if plain in _BY_LOWER_CASE:
         return _BY_LOWER_CASE[plain]
-    close = difflib.get_close_matches(plain, _BY_LOWER_CASE, n=1)
-    hint = f"did you mean {_BY_LOWER_CASE[close[0]]}?" if close else f"known are {', '.join(LAYOUTS)}"
+    names = {name.lower(): name for name in usable}
+    names |= {name: ours for name, ours in _ELSEWHERE.items() if ours in names.values()}
+    close = difflib.get_close_matches(plain, names, n=1)
+    hint = f"did you mean {names[close[0]]}?" if close else f"known are {', '.join(dict.fromkeys(names.values()))}"
     raise InputError(what, f"unknown encoding {encoding[:40]!r}", hint)
 
 
@@ -155,7 +171,7 @@ def depth_from_image(msg: Any, what: str = "depth image") -> NDArray[np.float32]
     Raises:
         InputError: another encoding, or whatever :func:`stored_pixels` finds wrong.
     """
-    if known_encoding(msg, what) not in _DEPTH_ENCODINGS:
+    if known_encoding(msg, what, _DEPTH_ENCODINGS) not in _DEPTH_ENCODINGS:
         raise InputError(what, f"encoding {msg.encoding[:40]!r} holds no depth", f"use {' or '.join(_DEPTH_ENCODINGS)}")
     pixels = stored_pixels(msg, what)
     if pixels.dtype == np.uint16:

@@ -16,6 +16,7 @@ from space_clip_ros.geometry.rectification import Rectifier
 _FRAMES = 16
 # A broken message may repeat megabytes of its own content in an error.
 _LONGEST_REASON = 300
+_LEAST_SEEN = 0.25
 
 
 class Rectification(str, enum.Enum):
@@ -162,6 +163,10 @@ class CalibrationStore:
         rectifier = calibration.rectifier(width, height)
         if rectifier.identity:
             return RectifiedView(rectifier.camera, rectification=Rectification.ALREADY, note=note)
+        seen = 1.0 if rectifier.outside is None else 1.0 - float(rectifier.outside.mean())
+        if seen < _LEAST_SEEN:
+            little = f"camera_info on {self._topic} leaves {seen:.0%} of the rectified image; check D, K and P"
+            note = f"{note}; {little}" if note else little
         return RectifiedView(rectifier.camera, rectifier, rectification=Rectification.HERE, note=note)
 
 

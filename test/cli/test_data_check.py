@@ -75,7 +75,12 @@ def test_the_shipped_settings_want_the_published_test_frames(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["data", "check", str(project_root / "config" / f"{name}.yaml"), "data.train=[]"]) == 1
+    command = ["data", "check", str(project_root / "config" / f"{name}.yaml"), "data.train=[]"]
+    assert main(command) == 1
+    out = capsys.readouterr().out
+    assert out.count("\n") <= 5 and ": no such folder" in out and f"`space_clip download {name}` fetches them" in out
+    (tmp_path / "data" / name / {"kitti": "raw", "nyu": "test"}[name]).mkdir(parents=True)
+    assert main(command) == 1
     out = capsys.readouterr().out
     assert f"incomplete: 0 of {wanted} frames are there" in out and f"{scene}: 0 of " in out
     assert "; … and " in out and f"`space_clip download {name}` fetches them" in out

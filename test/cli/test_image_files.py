@@ -63,6 +63,7 @@ def test_names_that_cannot_be_kept_apart_are_refused(tmp_path: Path) -> None:
     [
         (("notes.txt",), r"holds no images \(.png, .jpg, .*\)$"),
         (("run.mcap", "metadata.yaml"), "holds no images .*; give a bag with --bag"),
+        (("walk.MP4",), "holds no images .*; it has a film: take its frames out first: .*ffmpeg -i .*walk.MP4 frames/"),
         (("left/0.png", "right/0.png"), "holds no images .*; give the folders below it: .*left, .*right"),
     ],
 )
@@ -76,5 +77,16 @@ def test_a_bag_is_no_image(tmp_path: Path) -> None:
         find_images([touch(tmp_path, "run.mcap") / "run.mcap"], lambda _: None)
 
 
-def test_files_are_left_to_whoever_reads_them(tmp_path: Path) -> None:
-    assert found(tmp_path / "missing.png", tmp_path / "odd.raw") == {"missing": "missing.png", "odd": "odd.raw"}
+def test_a_film_is_no_image(tmp_path: Path) -> None:
+    film = touch(tmp_path, "walk.mp4") / "walk.mp4"
+    with pytest.raises(InputError, match=r"walk.mp4: is a film, not an image; take its frames out first: .*ffmpeg"):
+        find_images([film], lambda _: None)
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing.png: no such file or folder; check the path"):
+        find_images([touch(tmp_path, "street.png") / "street.png", tmp_path / "missing.png"], lambda _: None)
+
+
+def test_other_files_are_left_to_whoever_reads_them(tmp_path: Path) -> None:
+    assert found(touch(tmp_path, "odd.raw") / "odd.raw") == {"odd": "odd.raw"}

@@ -155,6 +155,17 @@ def test_errors_are_one_line(bag: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert list(tmp_path.iterdir()) == []
 
 
+def test_wrong_places_are_found_before_the_model_is_loaded(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source, out, message in (
+        (tmp_path, tmp_path / "out", "is not a rosbag2 folder"),
+        (bag, bag, "exists already; remove it or choose another folder"),
+    ):
+        assert main(["predict", "--model", "nothing", "--bag", str(source), "--out", str(out)]) == 1
+        assert message in capsys.readouterr().err
+
+
 def test_a_bag_with_edited_qos_is_read_whole(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(bag, tmp_path / "in")
     file = tmp_path / "in" / "metadata.yaml"

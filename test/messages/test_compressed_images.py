@@ -88,10 +88,34 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + b"IEND"
 
 
+@pytest.mark.parametrize(("extension", "dtype"), [(".png", np.uint8), (".png", np.uint16), (".jpg", np.uint8)])
+def test_a_compressed_bayer_pattern_gets_its_colours(extension, dtype):
+    # An RGGB mosaic that sees pure red: every red site is bright, every other dark.
+    mosaic = np.zeros((64, 64), dtype)
+    mosaic[::2, ::2] = 200 * (np.iinfo(dtype).max // 255)
+    form = f"bayer_rggb8; {extension[1:]} compressed "
+    red, green, blue = compressed_to_rgb(message(encoded(extension, mosaic), form))[32, 32].astype(int)
+    assert red > green + 100 and red > blue + 100
+    grey = compressed_to_rgb(message(encoded(extension, mosaic), "mono8; png compressed "))[32, 32].tolist()
+    assert grey[0] == grey[1] == grey[2]
+
+
+def test_colours_that_keep_the_name_of_their_bayer_pattern_are_colours():
+    form = "bayer_rggb8; png compressed bgr8"
+    np.testing.assert_array_equal(compressed_to_rgb(message(encoded(".png"), form)), picture())
+
+
+@pytest.mark.parametrize("form", ["16UC1; png compressed ", "16UC1; compressedDepth png", "32FC1; compressedDepth"])
+def test_compressed_depth_is_no_picture(form):
+    deep = encoded(".png", np.full((6, 4), 4000, np.uint16))
+    with pytest.raises(InputError, match=r"encoding (16U|32F)C1 holds depth, not colour; give the camera"):
+        compressed_to_rgb(message(deep, form))
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"", "neither JPEG nor PNG"),
+        (b"", "empty, 0 bytes of format 'jpeg'"),
         (b"BM" + bytes(100), "neither JPEG nor PNG"),
         (encoded(".jpg")[:-40], "truncated"),
         (encoded(".jpg")[:100], "no JPEG frame header"),

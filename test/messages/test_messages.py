@@ -79,6 +79,29 @@ def test_a_near_miss_is_named():
         messages.image_to_rgb(msg)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("gray8", "mono8"), ("RGB", "rgb8"), ("bgra", "bgra8"), ("CV_8UC3", "8UC3"), ("Y16", "mono16")],
+)
+def test_names_from_elsewhere_are_understood_in_the_hint(written, meant):
+    msg = message("rgb8")
+    msg.encoding = written
+    with pytest.raises(InputError, match=rf"unknown encoding '{written}'; did you mean {meant}\?$"):
+        messages.image_to_rgb(msg)
+
+
+def test_a_hint_proposes_only_what_can_be_used():
+    msg = message("rgb8")
+    for encoding in ("32FC3", "h264"):
+        msg.encoding = encoding
+        with pytest.raises(InputError) as caught:
+            messages.image_to_rgb(msg)
+        assert "rgb8" in caught.value.remedy and "32FC1" not in caught.value.remedy
+        with pytest.raises(InputError) as caught:
+            messages.depth_from_image(msg)
+        assert "32FC1" in caught.value.remedy and "rgb8" not in caught.value.remedy
+
+
 @pytest.mark.parametrize("size", [(7, 9), (8, 9), (7, 10), (3, 3)])
 @pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
 def test_bayer_images_of_odd_sizes(order, size):

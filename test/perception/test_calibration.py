@@ -150,3 +150,10 @@ def test_an_image_without_a_frame_belongs_to_none_of_several_cameras(store):
     store.update("left", PLAIN)
     store.update("right", PLAIN)
     assert store.view("", 64, 48, "auto").camera is None
+
+
+def test_a_distortion_that_leaves_nearly_nothing_is_noted(store):
+    for first, noted in ((-0.2, False), (1e6, True)):
+        store.update("camera", replace(PLAIN, D=(first, 0.0, 0.0, 0.0, 0.0)))
+        note = store.view("camera", 64, 48, "auto").note
+        assert note.endswith("% of the rectified image; check D, K and P") is noted

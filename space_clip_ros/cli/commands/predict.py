@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli import predict_bag
-from space_clip_ros.cli.console import progress, say
+from space_clip_ros.cli.console import complain, progress, say
 from space_clip_ros.config import ColorConfig
-from space_clip_ros.errors import InputError
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.files import made_folder
 
 if TYPE_CHECKING:
     from space_clip_ros.geometry.calibration import CameraCalibration
     from space_clip_ros.inference.backend import Rgb
     from space_clip_ros.perception.calibration import RectifiedView
     from space_clip_ros.perception.frame import DepthFrame
+
+_DARK_REMEDY = "if its camera stores 10 or 12 bits in 16, spread them over all 16 first"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,16 +68,16 @@ def run(args: argparse.Namespace) -> int:
     """Predict every image file, or every image of a bag.
 
     Raises:
-        SpaceClipError: an image, the bag, the camera or the model cannot be used, or a file cannot be written.
+        SpaceClipError: an image, the bag, the camera or the model cannot be used, or a file cannot be written. Of
+            several images, those that cannot be read are left out first.
     """
     _check_usage(args)
     if args.bag:
         return predict_bag.run(args)
-    out = Path(args.out or "")
 
     from space_clip_ros.cli.camera_file import read_camera_file
     from space_clip_ros.cli.image_files import find_images
-    from space_clip_ros.geometry.image_file import read_rgb
+    from space_clip_ros.geometry.image_file import ALMOST_BLACK, read_rgb
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.perception.calibration import RectifiedView
     from space_clip_ros.perception.core import DepthCore
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
     images = find_images(args.images, say)
     calibration = read_camera_file(args.camera) if args.camera else None
-    out.mkdir(parents=True, exist_ok=True)
+    out = made_folder(Path(args.out or ""))
     settings = predict_bag.settings_of(args)
     with load_predictor(settings.model, **settings.running()) as predictor:
         info = predictor.info
@@ -91,9 +94,18 @@ def run(args: argparse.Namespace) -> int:
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
         if info.units_text:
             say(info.units_text)
-        said = ""
+        said, left_out = "", 0
         for file, name in progress(images, len(images), "depth"):
-            rgb = read_rgb(file)
+            try:
+                rgb = read_rgb(file)
+            except DataError as error:
+                if len(images) == 1:
+                    raise
+                left_out += 1
+                complain(f"left out: {error}")
+                continue
+            if rgb.max() < ALMOST_BLACK:
+                complain(f"{file}: almost black, brightest value {rgb.max()} of 255; {_DARK_REMEDY}")
             view = _view(rgb, calibration, file) if calibration else RectifiedView()
             (frame,) = core.run([DepthRequest(rgb, view, settings, outputs=())])
             if isinstance(frame, Exception):
@@ -102,11 +114,13 @@ def run(args: argparse.Namespace) -> int:
                 raise InputError(settings.model, frame.focal.problem, "give --focal-scaling auto")
             if frame.focal.text != said:
                 said = frame.focal.text
-                say(said)
+                say(said if calibration or settings.focal_scaling == "never" else f"{said}; --camera gives them")
             result = _Result(out / name, frame)
             result.write(args.format)
             if args.ply is not False:
                 result.write_cloud()
+    if left_out:
+        raise DataError(f"{left_out} of {len(images)} images", "could not be read, and have no depth")
     return 0
 
 

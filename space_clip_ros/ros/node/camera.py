@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.image_file import ALMOST_BLACK
 from space_clip_ros.geometry.rigid import Matrix
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.color_images import UNORDERED
@@ -214,6 +215,12 @@ class Camera:
                 "channels",
                 f"{self.image_topic}: {message.encoding} does not say in which order its "
                 "channels are; they are taken as BGR, OpenCV's order (bgr8 and rgb8 say it)",
+            )
+        if not self._compressed and message.encoding.endswith("16") and rgb.max() < ALMOST_BLACK:
+            self._log.once(
+                "dark",
+                f"{self.image_topic}: {message.encoding} is almost black, brightest value {rgb.max()} of 255 once 16 "
+                "bits are 8; a camera of 10 or 12 bits has to spread them over all 16",
             )
         height, width = rgb.shape[:2]
         view = self.calibrations.view(message.header.frame_id, width, height, settings.rectify)

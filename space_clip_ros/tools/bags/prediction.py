@@ -25,6 +25,7 @@ from space_clip_ros.perception.outputs import lacking_features, need_queries
 from space_clip_ros.perception.queries import find_queries
 from space_clip_ros.settings import to_dict
 from space_clip_ros.tools.bags import qos
+from space_clip_ros.tools.bags.bag_folder import find_files
 from space_clip_ros.tools.bags.depth_camera import BagImage, DepthCamera, check_outputs
 from space_clip_ros.tools.bags.image_topics import ImageTopic, choose_images
 from space_clip_ros.tools.bags.read_ahead import batches, read_ahead
@@ -83,6 +84,23 @@ class Added:
     focal: dict[str, str]
 
 
+def check_places(bag: str | Path, out: str | Path) -> Path:
+    """Return the new bag's absolute path; check, before a model loads, what needs no look into the old one.
+
+    Args:
+        bag: a rosbag2 folder, or one .mcap or .db3 file.
+        out: the folder of the new bag.
+
+    Raises:
+        DataError: there is no bag, or ``out`` exists.
+    """
+    result = Path(out).expanduser().absolute()
+    if result.exists():
+        raise DataError(result, "exists already", "remove it or choose another folder")
+    find_files(Path(bag))
+    return result
+
+
 def predict_bag(
     bag: str | Path,
     out: str | Path,
@@ -113,9 +131,7 @@ def predict_bag(
             of a model that gives none; or labels or boxes without usable queries.
     """
     options = options or PredictionOptions()
-    result = Path(out).expanduser().absolute()
-    if result.exists():
-        raise DataError(result, "exists already", "remove it or choose another folder")
+    result = check_places(bag, out)
     if TOPICS["uncertainty"].topic in options.outputs and not predictor.info.uncertainty:
         raise no_uncertainty(predictor.info)
     with BagReader(bag) as source:

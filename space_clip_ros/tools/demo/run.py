@@ -27,7 +27,6 @@ from space_clip_ros.tools.processes import Child, ChildError, Children
 from space_clip_ros.tools.terminal import Terminal
 
 _START_S = 180.0
-_CONNECT_S = 20.0
 _WATCHER_S = 20.0
 _STRAGGLERS_S = 3.0
 _RECENT = 50
@@ -154,13 +153,17 @@ class DemoRun:
             raise ChildError(node.name, self._subscriber.message(DepthValues))
 
     def _wait_until_connected(self, node: Child) -> None:
+        """Wait until every process has found the others; on a busy machine they take long to start."""
         recorded = self._plan.recording is not None
-        if not self._subscriber.spin(_CONNECT_S, lambda: self._subscriber.is_connected(recorded)):
+        deadline = time.monotonic() + _START_S
+        while not self._subscriber.spin(_TICK_S, lambda: self._subscriber.is_connected(recorded)):
             self._children.check()
-            raise ChildError(
-                f"the processes did not find each other within {_CONNECT_S:g} s",
-                remedy=f"see the logs in {node.log.parent}, and check that nothing blocks UDP on this machine",
-            )
+            self._terminal.show("waiting until the processes have found each other ...")
+            if time.monotonic() > deadline:
+                raise ChildError(
+                    f"the processes did not find each other within {_START_S:g} s",
+                    remedy=f"see the logs in {node.log.parent}, and check that nothing blocks UDP on this machine",
+                )
 
     def _wait_until_watched(self) -> None:
         """Give whoever wants the live view some time to open it, as a drive may be over in seconds."""

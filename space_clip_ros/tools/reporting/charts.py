@@ -38,7 +38,9 @@ def line_chart(
     every_x = np.concatenate([np.asarray(x, np.float64) for _, x, _ in lines])
     every_y = np.concatenate([np.asarray(y, np.float64) for y in (*(y for _, _, y in lines), *(band or ()))])
     bottom, top = _nice_range(every_y) if band else (0.0, _TICKS * _nice_step(_highest(every_y)))
-    low, high = float(every_x.min()), float(max(every_x.max(), every_x.min() + 1e-9))
+    low, high = float(every_x.min()), float(every_x.max())
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
 
     def to_pixel(x: float, y: float) -> tuple[float, float]:
         return _LEFT + (x - low) / (high - low) * _inner_width(), _TOP + (top - y) / (top - bottom) * _inner_height()
@@ -140,12 +142,14 @@ def _thinned(x: Values, y: Values) -> tuple[Values, Values]:
 
 def _path(x: Values, y: Values, to_pixel: ToPixel) -> str:
     commands, pen = [], "M"
-    for x_value, y_value in zip(x.tolist(), y.tolist(), strict=True):
+    heights = [*y.tolist(), math.nan]
+    for x_value, y_value, following in zip(x.tolist(), heights, heights[1:], strict=False):
         if math.isnan(y_value):
             pen = "M"
             continue
         column, row = to_pixel(x_value, y_value)
-        commands.append(f"{pen}{column:.1f} {row:.1f}")
+        # A line of no length, with its round ends, is a dot: a point between gaps.
+        commands.append(f"{pen}{column:.1f} {row:.1f}{'h0' if pen == 'M' and math.isnan(following) else ''}")
         pen = "L"
     return "".join(commands)
 

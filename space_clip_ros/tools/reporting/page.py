@@ -77,15 +77,16 @@ def cards(named: Sequence[tuple[str, str]]) -> str:
     return f'<div class="cards">{items}</div>'
 
 
-def scale(ramp: str, ticks: Sequence[tuple[float, str]]) -> str:
-    """Return a colour scale from the HTML of its ramp, and position in percent and label of each tick."""
+def scale(ramp: str, ticks: Sequence[tuple[float, str]], what: str = "") -> str:
+    """Return a colour scale from the HTML of its ramp, position in percent and label of each tick, and a heading."""
     # Labels are centred on their tick, except near the ends of the scale, where they must not stick out.
     marks = "".join(
         f'<span style="left:{at:.1f}%;transform:translateX(-{0 if at < 4 else 100 if at > 96 else 50}%)">'
         f"{escape(label)}</span>"
         for at, label in ticks
     )
-    return f'<div class="scale">{ramp}<div class="ticks">{marks}</div></div>'
+    heading = f"<p>{escape(what)}</p>" if what else ""
+    return f'<div class="scale">{heading}{ramp}<div class="ticks">{marks}</div></div>'
 
 
 def comparison(below: str, above: str, what: str) -> str:

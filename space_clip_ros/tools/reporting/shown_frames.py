@@ -65,16 +65,20 @@ def show_frames(
     """
     figures = {frame.stamp_ns: frame for frame in statistics.frames}
     ramp, ticks = depth_scale(node, _TICKS_M)
-    scales = [page.scale(page.picture(ramp, "colours of depth, near to far"), ticks)]
+    scales = [page.scale(page.picture(ramp, "colours of depth, near to far"), ticks, "Depth")]
     if statistics.metrics:
         full = f"{FULL_ERROR:.0%}"
         ends = [(0.0, f"{full} too near"), (50.0, "exact"), (100.0, f"{full} too far")]
         scales.append(
-            page.scale(f'<div class="ramp" style="background:linear-gradient(90deg,{error_gradient()})"></div>', ends)
+            page.scale(
+                f'<div class="ramp" style="background:linear-gradient(90deg,{error_gradient()})"></div>',
+                ends,
+                "Error of depth",
+            )
         )
     if any(frame.uncertainty is not None for frame in frames):
         ramp, ticks = uncertainty_scale()
-        scales.append(page.scale(page.picture(ramp, "colours of uncertainty, sure to unsure"), ticks))
+        scales.append(page.scale(page.picture(ramp, "colours of uncertainty, sure to unsure"), ticks, "Uncertainty"))
     blocks = [_block(frame, labels[frame.stamp_ns], figures[frame.stamp_ns], node) for frame in frames]
     hint = '<p class="soft">Drag across a picture to go from image to depth.</p>'
     return page.section("Frames", hint, *scales, *blocks)

@@ -171,9 +171,38 @@ def test_a_camera_of_another_resolution_is_scaled(
     assert "street.png: the camera of 160x120 pixels is scaled to 80x60" in capsys.readouterr().out
 
 
-def test_a_picture_that_is_not_there(model_file: Path, tmp_path: Path) -> None:
+def test_a_picture_that_is_not_there_is_found_before_the_model_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"missing\.png"):
-        run(tmp_path / "missing.png", "--model", model_file, "--out", tmp_path)
+        run(tmp_path / "missing.png", "--model", "nothing", "--out", tmp_path)
+
+
+def test_of_several_pictures_those_that_cannot_be_read_are_left_out(
+    model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "alley.png"
+    broken.write_bytes(picture.read_bytes()[:-20])
+    with pytest.raises(DataError, match="1 of 2 images: could not be read, and have no depth"):
+        run(broken, picture, "--model", model_file, "--out", tmp_path / "out")
+    assert "left out: " in (said := capsys.readouterr().err) and "alley.png: the image ends early" in said
+    assert (tmp_path / "out" / "street_depth.png").exists()
+    with pytest.raises(DataError, match=r"alley.png: the image ends early"):
+        run(broken, "--model", model_file, "--out", tmp_path / "out")
+
+
+def test_twelve_bits_in_sixteen_are_said_to_be_dark(
+    model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = np.asarray(cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)).astype(np.uint16)
+    for shift, dark in ((4, True), (8, False)):
+        cv2.imwrite(str(picture), grey << shift)
+        run(picture, "--model", model_file, "--out", tmp_path)
+        assert ("street.png: almost black, brightest value" in capsys.readouterr().err) is dark
+
+
+def test_a_file_where_results_go(model_file: Path, picture: Path) -> None:
+    for out in (picture, picture / "below"):
+        with pytest.raises(DataError, match=r"street.png: is a file, and results need a folder there; give another"):
+            run(picture, "--model", model_file, "--out", out)
 
 
 def test_a_model_that_is_not_there(picture: Path, tmp_path: Path) -> None:
@@ -195,6 +224,13 @@ def test_depth_is_scaled_for_the_cameras_field_of_view(
     assert "depth is not scaled for the field of view: focal_scaling is never" in said
     np.testing.assert_array_equal(depths["auto"], depths["always"])
     np.testing.assert_allclose(depths["auto"], depths["never"] * 0.9557, rtol=1e-3, atol=1e-3)
+
+
+def test_without_a_camera_it_says_how_to_give_one(
+    model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(picture, "--model", model_file, "--out", tmp_path)
+    assert "this camera's intrinsics are not known; --camera gives them" in capsys.readouterr().out
 
 
 def test_always_needs_a_camera(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -191,6 +191,13 @@ def with_fields(message: Any, **fields: Any) -> Any:
     return message
 
 
+def test_twelve_bits_in_sixteen_are_said_to_be_dark(running, capfd):
+    deep = np.repeat(picture().max(axis=2)[..., None].astype(np.uint16) << 4, 3, axis=2)
+    message = running.send(with_fields(image_from_array(deep, "rgb16", running.header())))
+    running.answer("depth/image", message)
+    running.until(lambda: "rgb16 is almost black, brightest value" in capfd.readouterr().err, "the log to say it")
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [

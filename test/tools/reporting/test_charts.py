@@ -62,6 +62,15 @@ def test_a_long_recording_keeps_its_peaks_in_few_points() -> None:
     assert min(float(y) for _, y in points) == 12.0
 
 
+def test_a_point_between_gaps_is_a_dot_and_one_value_of_x_has_an_axis() -> None:
+    chart = line_chart([("a", [3.0], [5.0])], "seconds", "Hz")
+    assert re.search(r' d="M[\d.]+ [\d.]+h0"', chart)
+    ticks = re.findall(r">([\d.]+)</text>", chart)
+    assert {"2.6", "3", "3.4"} <= set(ticks)
+    gaps = line_chart([("a", [0.0, 1.0, 2.0, 3.0], [1.0, math.nan, 1.0, 2.0])], "seconds", "Hz")
+    assert re.search(r' d="M[\d.]+ [\d.]+h0M[\d.]+ [\d.]+L[\d.]+ [\d.]+"', gaps)
+
+
 def test_a_single_point_and_zeros_can_be_drawn() -> None:
     for chart in (line_chart([("a", [3.0], [0.0])], "s", "ms"), bar_chart([("0-5", math.nan)], "m", "abs_rel")):
         assert "nan" not in chart

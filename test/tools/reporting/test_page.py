@@ -27,5 +27,6 @@ def test_the_page_forbids_itself_any_network() -> None:
 
 
 def test_scale_labels_stay_on_the_scale() -> None:
-    scale = page.scale("", [(0.0, "near"), (50.0, "middle"), (100.0, "far")])
+    scale = page.scale("", [(0.0, "near"), (50.0, "middle"), (100.0, "far")], "Depth <m>")
     assert [scale.count(f"translateX(-{share}%)") for share in (0, 50, 100)] == [1, 1, 1]
+    assert "<p>Depth &lt;m&gt;</p>" in scale and "<p>" not in page.scale("", [(0.0, "near")])
