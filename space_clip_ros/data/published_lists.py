@@ -39,7 +39,7 @@ def published_frames(name: str) -> Mapping[str, PublishedFrames]:
     """Return the frames of a published list by drive (``<date>_drive_NNNN_sync``) or scene, in alphabetical order.
 
     Raises:
-        InputError: no such list; the error names those there are.
+        InputError: no such list; the error names the known ones.
     """
     if name not in PUBLISHED_LISTS:
         raise InputError(f"the published lists are {', '.join(PUBLISHED_LISTS)}, not {name!r}")

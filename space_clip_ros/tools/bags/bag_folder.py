@@ -168,7 +168,7 @@ def _without_metadata(folder: Path) -> BagFolder:
 def _no_bag(folder: Path) -> DataError:
     below = sorted(found.parent.name for found in folder.glob(f"*/{METADATA}"))
     if below:
-        return DataError(folder, "is not a bag but a folder above", f"bags in it: {_some(below)}")
+        return DataError(folder, "is a folder of bags, not a bag", f"bags in it: {_some(below)}")
     old = sorted(folder.glob("*.bag"))
     if old:
         return DataError(folder, f"holds bags of ROS 1 ({_some([file.name for file in old])})", convert_ros1(old[0]))
