@@ -1,4 +1,4 @@
-"""The two evaluation protocols: that of the SPACE-CLIP paper, and the one that depth papers usually compare by."""
+"""The two evaluation protocols: the SPACE-CLIP paper's, and the one that most depth papers use."""
 
 from __future__ import annotations
 

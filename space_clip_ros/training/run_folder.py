@@ -62,7 +62,7 @@ class RunFolder:
             DataError: the settings cannot be written.
         """
         if self.has_checkpoint:
-            raise ConfigError(self.path, "holds a run already", "give --resume to go on with it, or another run.dir")
+            raise ConfigError(self.path, "holds a run already", "give --resume to continue it, or another run.dir")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / _SETTINGS, settings.dump(config).encode())
 

@@ -182,13 +182,13 @@ class Validator:
         if sigma is not None:
             estimates = [one._replace(uncertainty=of) for one, of in zip(estimates, _maps(sigma), strict=True)]
         if dense is not None and self._config.model.language.vocabulary:
-            named = [_named(one, frame.depth.shape) for one, (_, frame) in zip(dense, batch, strict=True)]
+            named = [_likeliest_classes(one, frame.depth.shape) for one, (_, frame) in zip(dense, batch, strict=True)]
             estimates = [one._replace(labels=labels) for one, labels in zip(estimates, named, strict=True)]
         return estimates
 
 
-def _named(dense: Tensor, size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return the likeliest name of each pixel, (H, W) uint8, of features (rows, columns, D)."""
+def _likeliest_classes(dense: Tensor, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the likeliest class of each pixel, (H, W) uint8, by features (rows, columns, D)."""
     likely = resize_bilinear(dense.float().permute(2, 0, 1)[None], size)[0].argmax(dim=0)
     return np.asarray(likely.to(torch.uint8).cpu().numpy(), np.uint8)
 
