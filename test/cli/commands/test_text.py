@@ -42,8 +42,8 @@ def test_words_of_clip(clip_options: list[object], tmp_path: Path, capsys: pytes
     found = QuerySet.read(out)
     assert (found.names, found.background, found.tower) == (("traffic cone", "Tür"), ("sky",), clip.tower)
     np.testing.assert_allclose(found.vectors, clip.text(["traffic cone", "Tür", "sky"]).numpy(), atol=1e-6)
-    found = f"{out}: traffic cone, Tür, against 1 in the background"
-    said = f"{found}; 48 numbers each, for tower {clip.tower[:12]}\n"
+    written = f"{out}: traffic cone, Tür, against 1 in the background"
+    said = f"{written}; 48 numbers each, for tower {clip.tower[:12]}\n"
     assert capsys.readouterr().out == said
 
 
