@@ -1,4 +1,4 @@
-"""Which files make up a bag, and what its ``metadata.yaml`` says about its topics."""
+"""Finds the files that make up a bag, and what its ``metadata.yaml`` says about its topics."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class DeclaredTopic:
-    """A topic as ``metadata.yaml`` has it.
+    """A topic as declared in ``metadata.yaml``.
 
     Attributes:
         kind: message type.
         count: number of messages.
-        offered: the QoS profiles of its publishers; None where the file does not say.
-        type_hash: of the type; empty where the file does not say, as before Iron.
+        offered: the QoS profiles of its publishers; None if the file has none.
+        type_hash: hash of the type; empty if the file has none, as before Iron.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class BagFolder:
 def find_files(path: Path) -> BagFolder:
     """Return the files of a bag.
 
-    The format of each file is told by its suffix; ``storage_identifier`` is empty in bags that Humble has reindexed.
+    A file's suffix gives its format, because ``storage_identifier`` is empty in bags that Humble has reindexed.
 
     Args:
         path: a rosbag2 folder, with or without ``metadata.yaml``, or one storage file.

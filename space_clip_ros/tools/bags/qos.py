@@ -44,7 +44,8 @@ def recorded_profiles(value: Any, what: str) -> tuple[Qos, ...]:
     """Return the profiles that ``offered_qos_profiles`` of a ``metadata.yaml`` holds.
 
     rosbag2 writes a list as text with numbers (up to Humble and Iron) or a list with names (since Jazzy). People edit
-    both, so policies may be names or numbers, one profile need not be in a list, and what is left out is ROS's default.
+    both, so policies may be names or numbers, a single profile need not be in a list, and missing values are ROS's
+    defaults.
 
     Args:
         value: what the file holds.
@@ -70,10 +71,10 @@ def is_latched(offered: Sequence[Qos]) -> bool:
 
 
 SENSOR = profile(10)
-"""Cameras and laser scanners, as ``kitti_player`` offers them."""
+"""For cameras and laser scanners, as in ``kitti_player``."""
 
 LATCHED = profile(1, latched=True)
-"""What changes rarely, such as the names of labels."""
+"""For values that change rarely, such as the names of labels."""
 
 TF = profile(100)
 STATIC_TF = profile(1, latched=True)

@@ -1,4 +1,4 @@
-"""Read rosbag2 folders, and single .mcap and .db3 files, without rosbag2."""
+"""Reads rosbag2 folders, and single .mcap and .db3 files, without rosbag2."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from space_clip_ros.tools.bags.storage_file import (
     storage_suffix,
 )
 
-# The type hash of a type whose hash is not known.
+# Stands for an unknown type hash.
 _NO_HASH = f"RIHS01_{64 * '0'}"
 _ENCODING = "cdr"
-# How schemas may be encoded in an MCAP file that also holds messages that are not ROS 2's (https://mcap.dev/spec/registry).
+# Schema encodings of an MCAP file that also holds messages from outside ROS 2 (https://mcap.dev/spec/registry).
 _FOREIGN_SCHEMAS = ("protobuf", "flatbuffer", "jsonschema", "ros1msg", "omgidl")
 
 
@@ -46,7 +46,7 @@ class Topic:
         kind: message type, such as ``sensor_msgs/msg/Image``.
         count: number of messages.
         offered: the QoS profiles of its publishers, if they were recorded.
-        definition: of its type; its text is empty if the bag has none and the type is not one of ROS's own.
+        definition: definition of its type; empty if the bag has none and the type is not one of ROS's own.
     """
 
     name: str
@@ -72,10 +72,10 @@ class BagReader:
         start_ns: stamp of the first message, nanoseconds since 1970.
         end_ns: stamp of the last message.
         storage: ``mcap`` or ``sqlite3``.
-        notes: what is unusual about the bag but no reason to refuse it, one sentence each.
+        notes: what is unusual about the bag but acceptable, one sentence each.
 
     Raises:
-        DataError: on entering, if it is missing, is not a bag, is damaged or not whole, or is empty.
+        DataError: on entering, if it is missing, not a bag, damaged, incomplete or empty.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -135,7 +135,7 @@ class BagReader:
         try:
             return TYPES.deserialize_cdr(data, self.topics[topic].kind)
         except Exception as error:
-            # The library raises nearly anything here too; see _guard.
+            # The library may raise any exception here too; see _guard.
             raise DataError(self.path, f"a message of {topic} is damaged ({_reason(error)})") from error
 
     def _open(self, file: Path, opened: contextlib.ExitStack) -> Reader:
@@ -158,7 +158,7 @@ class BagReader:
         self, reader: Reader, topics: Collection[str], start_ns: int | None, stop_ns: int | None
     ) -> Iterator[tuple[str, int, bytes]]:
         wanted: list[Connection] = [connection for connection in reader.connections if connection.topic in topics]
-        # The library takes no connections for all of them.
+        # The library treats an empty list of connections as all of them.
         if wanted:
             with self._guard(self.path):
                 for connection, stamp, data in reader.messages(wanted, start_ns, stop_ns):
@@ -198,7 +198,7 @@ class BagReader:
         return topics
 
     def _add(self, name: str, new: Topic) -> None:
-        """Add what a file or ``metadata.yaml`` has of a topic to what is known of it."""
+        """Merge what a file or ``metadata.yaml`` says about a topic into what is known."""
         known = self.topics.get(name)
         if known is None:
             self.topics[name] = new
@@ -224,7 +224,7 @@ class BagReader:
             if isinstance(error, KeyError) and error.args[0] in Qos._fields:
                 reason = f"the QoS profiles inside it lack {error.args[0]!r}"
                 raise DataError(path, reason, "write it again with `ros2 bag convert`") from error
-            # A damaged bag makes the library raise nearly anything, not only the errors it documents.
+            # With a damaged bag the library may raise any exception, not only those it documents.
             raise DataError(path, f"cannot be read as a bag ({_reason(error)})", COPY_AGAIN) from error
 
 

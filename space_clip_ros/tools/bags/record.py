@@ -27,7 +27,7 @@ _CLOSE_S = 10.0
 # The QoS to ask for where there is no publisher yet.
 _EXPECTED = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 _RESERVE_BYTES = 256 << 20
-# Every node publishes on these; they are recorded only when named.
+# Every node publishes these topics; they are recorded only if they are named.
 _FROM_EVERY_NODE = ("/rosout", "/parameter_events")
 
 

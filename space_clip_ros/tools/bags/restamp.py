@@ -1,4 +1,4 @@
-"""Change the stamps of serialized messages, in the bytes, without decoding the rest."""
+"""Changes the stamps of serialized messages in place, without decoding the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of bags in object storage, through fsspec; the only place that knows it."""
+"""Folders of bags in object storage, through fsspec."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _WRITTEN_LAST = "metadata.yaml"
 
 
 def is_url(place: str) -> bool:
-    """Return whether a place is an address, such as ``s3://bucket/bags``, and not a path."""
+    """Return whether a place is an address such as ``s3://bucket/bags``, not a path."""
     return _URL.match(place) is not None
 
 
 def join(place: str, *names: str) -> str:
-    """Return what lies below a folder that is a path or an address."""
+    """Return the path or address of something below a folder."""
     return "/".join([place.rstrip("/"), *names]) if is_url(place) else str(Path(place, *names))
 
 
@@ -53,7 +53,7 @@ class Storage:
         """Return the addresses of all files below the folder, sorted; of a file, its own.
 
         Raises:
-            DataError: there is nothing, or it cannot be read.
+            DataError: there are no files, or they cannot be read.
         """
         with self._guard(self.address):
             found = sorted(self._files.find(self._root))
@@ -80,7 +80,7 @@ class Storage:
                 self._files.get_file(path, str(local))
 
     def put(self, folder: Path, address: str) -> None:
-        """Copy a folder's files to an address; the file that says that all are there goes last.
+        """Copy a folder's files to an address; the file that marks them as complete goes last.
 
         Raises:
             DataError: they cannot be read or written.
@@ -127,7 +127,7 @@ class Storage:
         except DataError:
             raise
         except Exception as error:
-            # Every provider's library raises its own.
+            # Every provider's library has its own errors.
             reason: Any = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             raise DataError(
                 address, f"cannot be read or written ({reason})", "check address and credentials"

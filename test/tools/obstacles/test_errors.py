@@ -9,7 +9,7 @@ import pytest
 
 from space_clip_ros.geometry.obstacles import ObstacleLimits
 from space_clip_ros.synthetic.obstacle_course import CourseFrame
-from space_clip_ros.tools.obstacles.errors import ObstacleErrors, Share, count_errors
+from space_clip_ros.tools.obstacles.errors import ObstacleErrors, Tally, count_errors
 from space_clip_ros.tools.obstacles.table import bearing_table, pixel_table
 
 LIMITS = ObstacleLimits()
@@ -64,8 +64,8 @@ def test_sky_that_the_depth_calls_near_is_counted(scenes: Any, course: CourseFra
 
 def test_the_tables() -> None:
     errors = ObstacleErrors(frames=3, without_ground=1)
-    errors.found[0], errors.false[0] = Share(9, 10), Share(1, 10_000)
-    errors.bearings_found, errors.bearings_false = Share(1, 4), Share(0, 7)
+    errors.found[0], errors.false[0] = Tally(9, 10), Tally(1, 10_000)
+    errors.bearings_found, errors.bearings_false = Tally(1, 4), Tally(0, 7)
     errors.range_errors = [0.1, 0.1, 0.2]
     assert pixel_table({"flat": errors}).splitlines() == [
         "| course | 0 to 10 m | 10 to 15 m | 15 to 20 m | 20 to 25 m | sky | frames without ground |",
