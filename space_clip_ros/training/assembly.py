@@ -175,7 +175,7 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
 
 
 def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) -> None:
-    """Load a checkpoint's weights; optional parts that only one of the two has are ignored."""
+    """Load a checkpoint's weights; optional parts that one of the two lacks are left as they are, or left out."""
     finished = load_checkpoint(path)
     weights, wanted = finished.state_dict(), model.state_dict()
     if finished.uncertainty_head is not None and model.uncertainty_head is not None:

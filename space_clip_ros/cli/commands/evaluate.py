@@ -109,7 +109,7 @@ def add_parser(subparsers: Any) -> None:
         "published figures do (Cityscapes: 1120x560)",
     )
     parser.add_argument(
-        "--temporal", action="store_true", help="also report how steady depth is between consecutive frames"
+        "--temporal", action="store_true", help="also report how steady depth is from frame to consecutive frame"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per image here")
