@@ -6,6 +6,8 @@ the built-in exception a Python caller would expect, so ``except ValueError`` ke
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SpaceClipError(Exception):
     """Base of every error this package raises on purpose.
@@ -70,3 +72,9 @@ class DownloadError(SpaceClipError):
 def describe(error: BaseException) -> str:
     """Return any exception as one line: its type, and its text with line breaks as spaces."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names with commas between them: the first ``most``, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

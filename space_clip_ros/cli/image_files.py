@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.errors import DataError, InputError, listed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 _RESULTS = ("_depth", "_color")
 _BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".zstd")
-_MOST_NAMED = 8
 
 
 class NamedImage(NamedTuple):
@@ -89,7 +88,7 @@ def _remedy(entries: Iterable[Path]) -> str:
     if any(entry.suffix in _BAG_SUFFIXES for entry in entries):
         return "give a bag with --bag"
     below = [entry for entry in entries if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
-    return f"give the folders below it: {', '.join(map(str, below[:_MOST_NAMED]))}" if below else ""
+    return f"give the folders below it: {listed([str(entry) for entry in below])}" if below else ""
 
 
 def _names_apart(stem: str, files: Sequence[Path], taken: set[str]) -> dict[Path, str]:

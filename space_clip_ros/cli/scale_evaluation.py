@@ -143,7 +143,7 @@ class ScaleMeasurement:
         self.factors[index] = estimate.factor
         self._used += bool(estimate.evidence)
         if estimate.problem:
-            self._problems[_kind(estimate.problem)] += 1
+            self._problems[_without_numbers(estimate.problem)] += 1
         errors = [
             _abs_rel(*protocol.compared(one, truth))
             for protocol, one in ((self._protocol, depth), (self._protocol, scaled), (self._median, depth))
@@ -224,6 +224,6 @@ def _abs_rel(prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> f
     return float(np.mean(np.abs(prediction - truth) / truth)) if truth.size else math.nan
 
 
-def _kind(problem: str) -> str:
+def _without_numbers(problem: str) -> str:
     """Return a problem without its numbers, so that equal problems are counted together."""
     return " ".join(word for word in problem.split() if not any(letter.isdigit() for letter in word))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from space_clip_ros.data.frames import RgbdFrame
-from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.errors import DataError, InputError, listed
 from space_clip_ros.files import refuse_lfs_pointer
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import read_depth_png
@@ -292,6 +292,5 @@ def _any_fits(patterns: Iterable[str], name: str) -> bool:
 def _check_known(root: Path, option: str, what: str, patterns: Iterable[str], names: Sequence[str]) -> None:
     for pattern in patterns:
         if not any(_any_fits((pattern,), name) for name in names):
-            known = ", ".join(repr(name) for name in names[:_MOST_NAMED])
-            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            raise DataError(root, f"no frame has the {what} {pattern!r} ({option})", f"there are {known}{more}")
+            known = listed([repr(name) for name in names], _MOST_NAMED)
+            raise DataError(root, f"no frame has the {what} {pattern!r} ({option})", f"there are {known}")

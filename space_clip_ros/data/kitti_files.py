@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.data.kitti_calibration import CAMERAS_FILE
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, listed
 from space_clip_ros.files import refuse_lfs_pointer
 
 Scan = npt.NDArray[np.float32]
@@ -39,7 +39,6 @@ ANNOTATED_FOLDERS = (
 _NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_(\d{4})(_sync|_extract)?")
 _DAY = re.compile(r"\d{4}_\d\d_\d\d")
 _LEVELS = 3
-_MOST_NAMED = 8
 
 
 def drive_folder(path: str | Path) -> Path:
@@ -59,9 +58,7 @@ def drive_folder(path: str | Path) -> Path:
         return drive
     below = [str(found.relative_to(drive)) for found in find_drives(drive)]
     if below:
-        names = ", ".join(below[:_MOST_NAMED])
-        more = f" and {len(below) - _MOST_NAMED} more" if len(below) > _MOST_NAMED else ""
-        raise DataError(path, "is a folder of drives, not a drive", f"drives in it: {names}{more}")
+        raise DataError(path, "is a folder of drives, not a drive", f"drives in it: {listed(below)}")
     above = next((folder for folder in drive.parents[:2] if _is_drive(folder)), None)
     remedy = f"give {above}" if above else ""
     if (drive / "image_2").is_dir():

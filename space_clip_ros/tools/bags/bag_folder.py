@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from rosbags.interfaces import Qos
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, listed
 from space_clip_ros.files import refuse_lfs_pointer
 from space_clip_ros.tools.bags.qos import recorded_profiles
 from space_clip_ros.tools.bags.storage_file import ZSTD_SUFFIXES, convert_ros1, storage_suffix
@@ -22,7 +22,6 @@ _INFORMATION = "rosbag2_bagfile_information"
 _WITHOUT_IT = "correct it, or remove it: the bag can be read without it"
 _KINDS = "give a rosbag2 folder or an .mcap or .db3 file"
 _NUMBER = re.compile(r"_(\d+)$")
-_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -123,10 +122,10 @@ def _listed_file(folder: Path, name: str) -> Path:
     for candidate in (path, *(bare.with_name(bare.name + suffix) for suffix in ZSTD_SUFFIXES), bare):
         if candidate.is_file():
             return candidate
-    there = _some([file.name for file in _storage_files(folder)]) or "no other"
+    found = listed([file.name for file in _storage_files(folder)]) or "no other"
     raise DataError(
         path,
-        f"is missing, though {METADATA} lists it (the folder has {there})",
+        f"is missing, though {METADATA} lists it (the folder has {found})",
         f"copy it there; to go on without it, take it out of {METADATA}",
     )
 
@@ -156,7 +155,7 @@ def _without_metadata(folder: Path) -> BagFolder:
     if not files:
         raise _no_bag(folder)
     bases = {_NUMBER.sub("", _stem(file)) for file in files}
-    names = _some([file.name for file in files])
+    names = listed([file.name for file in files])
     if len(bases) > 1 or len({storage_suffix(file) for file in files}) > 1:
         raise DataError(folder, f"has no {METADATA} and several recordings ({names})", "give one of these files")
     numbers = [_number(file) for file in files]
@@ -168,10 +167,10 @@ def _without_metadata(folder: Path) -> BagFolder:
 def _no_bag(folder: Path) -> DataError:
     below = sorted(found.parent.name for found in folder.glob(f"*/{METADATA}"))
     if below:
-        return DataError(folder, "is a folder of bags, not a bag", f"bags in it: {_some(below)}")
+        return DataError(folder, "is a folder of bags, not a bag", f"bags in it: {listed(below)}")
     old = sorted(folder.glob("*.bag"))
     if old:
-        return DataError(folder, f"holds bags of ROS 1 ({_some([file.name for file in old])})", convert_ros1(old[0]))
+        return DataError(folder, f"holds bags of ROS 1 ({listed([file.name for file in old])})", convert_ros1(old[0]))
     return DataError(folder, f"is not a rosbag2 folder (no {METADATA}, no .mcap or .db3 file)", _KINDS)
 
 
@@ -191,8 +190,3 @@ def _number(file: Path) -> int:
 
 def _stem(file: Path) -> str:
     return file.name.partition(storage_suffix(file))[0]
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
