@@ -69,6 +69,11 @@ class DownloadError(SpaceClipError):
     """A download that failed, did not match its checksum, or does not fit on the disk."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return an exception's text with line breaks as spaces; its type if it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def describe(error: BaseException) -> str:
     """Return any exception as one line: its type, and its text with line breaks as spaces."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

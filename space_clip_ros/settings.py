@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from space_clip_ros.errors import ConfigError, SpaceClipError
+from space_clip_ros.errors import ConfigError, SpaceClipError, one_line
 
 T = TypeVar("T")
 
@@ -171,7 +171,7 @@ def parse_yaml(path: Path, text: str, error: type[SpaceClipError] = ConfigError)
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as failure:
-        raise error(path, f"is not valid YAML: {' '.join(str(failure).split())}") from failure
+        raise error(path, f"is not valid YAML: {one_line(failure)}") from failure
 
 
 def to_dict(settings: Any) -> dict[str, Any]:

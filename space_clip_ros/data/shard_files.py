@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros import __version__
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, one_line
 from space_clip_ros.libraries import import_error
 
 ATTEMPTS = 4
@@ -88,8 +88,7 @@ class ShardFiles:
                     isinstance(error, urllib.error.HTTPError) and error.code in _FINAL_STATUS
                 )
                 if final or attempt == ATTEMPTS:
-                    reason = " ".join(str(error).split()) or type(error).__name__
-                    raise DataError(self.address(name), f"cannot be read ({reason})") from error
+                    raise DataError(self.address(name), f"cannot be read ({one_line(error)})") from error
                 time.sleep(_PAUSE_S * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 

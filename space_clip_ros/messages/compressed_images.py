@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.errors import InputError
+from space_clip_ros.errors import InputError, one_line
 from space_clip_ros.messages.images import MAX_PIXELS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -50,7 +50,7 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise InputError(what, f"could not be decoded: {' '.join(str(error).split())}") from error
+        raise InputError(what, f"could not be decoded: {one_line(error)}") from error
     if bgr is None:
         raise InputError(what, f"{len(data)} bytes could not be decoded; the picture is damaged")
     return cast("NDArray[np.uint8]", cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr))

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from rosbags.interfaces import Qos
 
-from space_clip_ros.errors import DataError, listed
+from space_clip_ros.errors import DataError, listed, one_line
 from space_clip_ros.files import refuse_lfs_pointer
 from space_clip_ros.tools.bags.qos import recorded_profiles
 from space_clip_ros.tools.bags.storage_file import ZSTD_SUFFIXES, convert_ros1, storage_suffix
@@ -87,7 +87,7 @@ def _load(file: Path) -> Any:
     except OSError as error:
         raise DataError(file, f"cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(file, f"is not valid YAML ({' '.join(str(error).split())})", _WITHOUT_IT) from error
+        raise DataError(file, f"is not valid YAML ({one_line(error)})", _WITHOUT_IT) from error
 
 
 def _with_metadata(folder: Path, content: Any) -> BagFolder:

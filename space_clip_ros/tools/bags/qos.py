@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, one_line
 
 Policy = TypeVar("Policy", bound=Enum)
 
@@ -58,7 +58,7 @@ def recorded_profiles(value: Any, what: str) -> tuple[Qos, ...]:
         try:
             value = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise DataError(what, f"is not valid YAML ({' '.join(str(error).split())})", _CORRECT) from error
+            raise DataError(what, f"is not valid YAML ({one_line(error)})", _CORRECT) from error
     listed = [value] if isinstance(value, Mapping) else value or []
     if not isinstance(listed, list) or not all(isinstance(one, Mapping) for one in listed):
         raise DataError(what, "is not a list of QoS profiles", _CORRECT)

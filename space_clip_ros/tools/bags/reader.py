@@ -15,7 +15,7 @@ from typing import Any, cast
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2 import Reader
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, one_line
 from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.tools.bags.bag_folder import METADATA, BagFolder, find_files
 from space_clip_ros.tools.bags.definitions import Definition, known_definition
@@ -136,7 +136,7 @@ class BagReader:
             return TYPES.deserialize_cdr(data, self.topics[topic].kind)
         except Exception as error:
             # The library may raise any exception here too; see _guard.
-            raise DataError(self.path, f"a message of {topic} is damaged ({_reason(error)})") from error
+            raise DataError(self.path, f"a message of {topic} is damaged ({one_line(error)})") from error
 
     def _open(self, file: Path, opened: contextlib.ExitStack) -> Reader:
         check_storage_file(file)
@@ -225,7 +225,7 @@ class BagReader:
                 reason = f"the QoS profiles inside it lack {error.args[0]!r}"
                 raise DataError(path, reason, "write it again with `ros2 bag convert`") from error
             # With a damaged bag the library may raise any exception, not only those it documents.
-            raise DataError(path, f"cannot be read as a bag ({_reason(error)})", COPY_AGAIN) from error
+            raise DataError(path, f"cannot be read as a bag ({one_line(error)})", COPY_AGAIN) from error
 
 
 def _temporary(opened: contextlib.ExitStack) -> Path:
@@ -243,7 +243,3 @@ def _definition(connection: Connection) -> Definition:
 
 def _known_or_empty(kind: str) -> Definition:
     return known_definition(kind) if kind in TYPES.fielddefs else Definition("", _NO_HASH)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -6,9 +6,8 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, one_line
 from space_clip_ros.libraries import import_error
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
@@ -128,7 +127,7 @@ class Storage:
             raise
         except Exception as error:
             # Every provider's library has its own errors.
-            reason: Any = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            reason = getattr(error, "strerror", None) or one_line(error)
             raise DataError(
                 address, f"cannot be read or written ({reason})", "check address and credentials"
             ) from error
