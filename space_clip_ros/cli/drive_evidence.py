@@ -21,7 +21,7 @@ CALIBRATION_FRAMES = 16
 """Largest number of frames that set the int8 scales; more would change them little."""
 HELD_OUT_FRAMES = 32
 """Largest number of frames that an export is tested on."""
-_HELD_OUT_FRACTION = 6  # one frame in so many
+_HELD_OUT_FRACTION = 6  # one frame in six
 _MIN_FRAMES = 6
 
 

@@ -103,7 +103,7 @@ class StepSampler(Sampler[list[Draw]]):
 
     Args:
         weights: the weight of each frame of the collection.
-        batch_size: samples a step, over all processes together.
+        batch_size: samples per step, over all processes together.
         seed: seed of the order.
         rank: this process's number, from 0.
         processes: number of processes.

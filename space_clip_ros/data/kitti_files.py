@@ -1,7 +1,7 @@
 """Finds and reads the files of a KITTI raw drive: numbered frames, time stamps, laser scans.
 
 KITTI's own layout is ``<root>/<date>/<date>_drive_NNNN_sync``. Copies of it differ: links, pictures converted to JPEG,
-no ``_sync``, no folder of the day, each archive unpacked into a folder of its own.
+no ``_sync``, no folder of the day, each archive unpacked into its own folder.
 """
 
 from __future__ import annotations

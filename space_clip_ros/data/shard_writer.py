@@ -1,4 +1,4 @@
-"""Writes the frames of sources into shards; an interrupted run goes on where it stopped."""
+"""Writes the frames of sources into shards; an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 

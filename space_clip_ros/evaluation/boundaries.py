@@ -93,7 +93,7 @@ def _counts(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> NDArra
 
     Args:
         predicted: differences of the logarithms of the predicted depth; NaN for no contour.
-        true: the same of the truth; NaN where unknown.
+        true: differences of the logarithms of the true depth; NaN where unknown.
 
     Returns:
         (3, thresholds): contours of the prediction, of the truth, and of both between the same pixels.

@@ -34,7 +34,7 @@ class OutputTopic:
         kind: its message type.
         build: makes the message from the output's value, a header and message types.
         latched: whether it is published only when it changes, and late subscribers get the newest message.
-        optional: whether its message package may be missing; then the other outputs go on without it.
+        optional: whether its message package may be missing; then the other outputs are published without it.
     """
 
     topic: str

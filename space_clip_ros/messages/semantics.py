@@ -1,6 +1,6 @@
 """ROS messages about things found by name: names of labels, boxes, markers and embeddings.
 
-``vision_msgs`` is a package of its own that a robot may lack; markers need only packages that come with every ROS 2.
+``vision_msgs`` is a separate package that a robot may lack; markers need only packages that come with every ROS 2.
 """
 
 from __future__ import annotations

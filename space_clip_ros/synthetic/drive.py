@@ -88,8 +88,8 @@ def write_drive(
 
     Layout: ``<out_dir>/<date>/`` with the calibration and ``<date>_drive_NNNN_sync/``, which holds ``image_02``,
     ``velodyne_points`` and ``proj_depth/groundtruth/image_02`` (uint16 metres * 256; 0 for the sky and from 256 m on).
-    Scans cover the 90 degrees ahead. A day has one calibration, so a drive with a camera of its own also gets a day of
-    its own: ``<date>`` is 2026_01_01, or 2027_01_01 plus ``seed`` days where ``vary`` names the camera. Every file
+    Scans cover the 90 degrees ahead. A day has one calibration, so a drive with its own camera also gets its own
+    day: ``<date>`` is 2026_01_01, or 2027_01_01 plus ``seed`` days where ``vary`` names the camera. Every file
     appears whole or not at all, and a frame's image last, so an interrupted drive holds only whole frames.
     Writing it again starts over.
 

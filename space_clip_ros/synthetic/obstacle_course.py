@@ -145,7 +145,7 @@ def _build(course: str, rng: Rng) -> Scene:
 
 
 def _add_background(scene: Scene) -> None:
-    """Close the view with woods, beside the street and at its end, so that no land ends in the sky."""
+    """Close the view with woods beside the street and at its end, so that the land does not end in the sky."""
     rng, edge = scene.rng, _LAND - 6
     for side in (-1, 1):
         for s in np.arange(10.0, _LENGTH - 20, 40.0).tolist():

@@ -21,8 +21,8 @@ class WandbWriter:
     """Writes scalars and pictures of one run; writes nothing without a project.
 
     Args:
-        folder: the run's folder: its name is the run's name, and the log is kept in it. A resumed run goes on in the
-            same log.
+        folder: the run's folder: its name is the run's name, and the log is kept in it. A resumed run continues
+            the same log.
         project: name of the project; empty to write nothing.
         settings: of the run, kept with it.
 

@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="+",
         default=[],
         metavar="WHAT",
-        help="camera: another height, tilt and lens each drive, in a day's folder of its own; streets: more kinds of"
+        help="camera: another height, tilt and lens for each drive, in its own day's folder; streets: more kinds of"
         " streets, weather and close road users (default: neither)",
     )
     parser.add_argument(

@@ -40,7 +40,7 @@ def installed() -> Iterator[Fact]:
 
 
 def loaded(name: str, library: str) -> Probe:
-    """Return the probe that loads a library in a process of its own.
+    """Return the probe that loads a library in its own process.
 
     Args:
         name: of the fact.
