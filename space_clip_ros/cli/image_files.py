@@ -1,4 +1,4 @@
-"""The images that a command line gives, singly or as folders, and the names of their results."""
+"""The images that a command line names, one by one or by their folder, and what their results are called."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from space_clip_ros.errors import DataError, InputError, listed
+from space_clip_ros.errors import DataError, InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 _RESULTS = ("_depth", "_color")
 _BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".zstd")
+_MOST_NAMED = 8
 
 
 class NamedImage(NamedTuple):
@@ -22,13 +23,13 @@ class NamedImage(NamedTuple):
 
 
 def find_images(paths: Sequence[Path], note: Callable[[str], None]) -> list[NamedImage]:
-    """Return the given images, and those in the given folders, sorted; subfolders are not searched.
+    """Return the images named, folders replaced by the images in them, sorted; subfolders are not searched.
 
-    Results begin with the image's name without suffix. The suffix or the folder's name tells equal names apart.
+    Results begin with the image's name without suffix. Where that repeats, the suffix or the folder's name is added.
 
     Args:
         paths: images and folders.
-        note: called once for each folder that also holds other files.
+        note: called once for each folder of which something was left out.
 
     Raises:
         DataError: a folder cannot be read or holds no images.
@@ -58,7 +59,7 @@ def _in_folder(folder: Path, note: Callable[[str], None]) -> list[Path]:
     known = {name for image in images for name in (image.stem, _with_suffix(image))}
     chosen = [image for image in images if not any(_base(image, ending) in known for ending in _RESULTS)]
     if not chosen:
-        raise DataError(folder, f"holds no images ({', '.join(SUFFIXES)})", _remedy(entries))
+        raise DataError(folder, f"holds no images ({', '.join(SUFFIXES)})", _instead(entries))
     counts = {
         "other file": sum(entry.is_file() for entry in entries) - len(images),
         "result": len(images) - len(chosen),
@@ -83,12 +84,12 @@ def _base(image: Path, ending: str) -> str | None:
     return image.stem.removesuffix(ending) if image.suffix == ".png" and image.stem.endswith(ending) else None
 
 
-def _remedy(entries: Iterable[Path]) -> str:
+def _instead(entries: Iterable[Path]) -> str:
     entries = list(entries)
     if any(entry.suffix in _BAG_SUFFIXES for entry in entries):
         return "give a bag with --bag"
     below = [entry for entry in entries if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
-    return f"give the folders below it: {listed([str(entry) for entry in below])}" if below else ""
+    return f"give the folders below it: {', '.join(map(str, below[:_MOST_NAMED]))}" if below else ""
 
 
 def _names_apart(stem: str, files: Sequence[Path], taken: set[str]) -> dict[Path, str]:

@@ -118,6 +118,6 @@ class ShardFiles:
             except ImportError as error:
                 raise import_error(error) from error
             except ValueError as error:
-                raise DataError(self._place, f"is no address that can be read ({error})") from error
+                raise DataError(self._place, f"is not an address that can be read ({error})") from error
             self._storage = (os.getpid(), system)
         return system

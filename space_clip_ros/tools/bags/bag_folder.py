@@ -126,7 +126,7 @@ def _listed_file(folder: Path, name: str) -> Path:
     raise DataError(
         path,
         f"is missing, though {METADATA} lists it (the folder has {found})",
-        f"copy it there; to go on without it, take it out of {METADATA}",
+        f"copy it there; to continue without it, remove it from {METADATA}",
     )
 
 

@@ -33,7 +33,7 @@ class ImageTopic:
 
     @property
     def namespace(self) -> str:
-        """The namespace of the topic, with a slash at the end, in which its ``camera_info`` and outputs lie."""
+        """The topic's namespace, with a slash at the end; its ``camera_info`` and outputs are in it, too."""
         base = self.name.removesuffix("/compressed") if self.compressed else self.name
         return f"{base.rpartition('/')[0]}/"
 

@@ -73,7 +73,7 @@ class Recorder(Node):
         return sum(self._bag.counts.values())
 
     def close(self) -> str:
-        """Return a line about what was recorded; whoever opened the bag finishes it."""
+        """Return a line about what was recorded; the caller, who opened the bag, finishes it."""
         counts = self._bag.counts
         silent = sorted(name for name in self._wanted | set(counts) if not counts.get(name))
         if silent:

@@ -93,7 +93,7 @@ def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str],
 def _frame(frame: ReportFrame, node: NodeConfig) -> Rgb:
     """Draw a frame: pictures two by two, then the cloud and the views from above.
 
-    An odd picture shares its row with the cloud; otherwise the cloud has a row of its own, which is higher.
+    An odd picture shares its row with the cloud; otherwise the cloud has its own, higher row.
     """
     height = round(_PANEL_WIDTH * frame.image.shape[0] / frame.image.shape[1])
     size = (_PANEL_WIDTH, height)

@@ -120,7 +120,7 @@ def _listed(file: Path) -> Iterator[FleetBag]:
         raise DataError(file, f"cannot be read ({error})") from error
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
-        raise DataError(file, "names no bags", "give one a line")
+        raise DataError(file, "names no bags", "give one per line")
     for name in names:
         # Paths in a list are relative to the list's folder.
         yield from _bags(name if is_url(name) else str(file.parent / Path(name).expanduser()))

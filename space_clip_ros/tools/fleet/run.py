@@ -31,7 +31,7 @@ class Pool(Protocol):
 
 
 class FleetRun:
-    """Adds depth to bags, each to a folder of its own below the output folder.
+    """Adds depth to bags, each in its own folder below the output folder.
 
     Finished bags are skipped, so the same call continues after an interruption or a failure.
 

@@ -46,7 +46,7 @@ class Storage:
         except ImportError as error:
             raise import_error(error) from error
         except ValueError as error:
-            raise DataError(address, f"is no address that can be read ({error})") from error
+            raise DataError(address, f"is not an address that can be read ({error})") from error
 
     def files(self) -> list[str]:
         """Return the addresses of all files below the folder, sorted; of a file, its own.
