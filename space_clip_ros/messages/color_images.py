@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.errors import InputError, one_line
+from space_clip_ros.errors import InputError
 from space_clip_ros.messages.images import known_encoding, stored_pixels
 
 _CONVERSIONS = {
@@ -83,7 +83,7 @@ def _convert_with_library(pixels: NDArray[Any], encoding: str, msg: Any, what: s
         rgb = converter(plain)
     except Exception as error:
         # Neither library documents its errors, and OpenCV's pass through; whatever comes, the message is at fault.
-        raise InputError(what, f"{encoding} could not be converted: {one_line(error)}") from error
+        raise InputError(what, f"{encoding} could not be converted: {' '.join(str(error).split())}") from error
     return np.ascontiguousarray(rgb, dtype=np.uint8)
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.errors import InputError, one_line
+from space_clip_ros.errors import InputError
 from space_clip_ros.messages.images import MAX_PIXELS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -24,7 +24,7 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
     """Decode a ``sensor_msgs/CompressedImage``.
 
     Args:
-        msg: the message, or any object with its fields; ``format`` is ignored in favour of the data's own header.
+        msg: the message, or any object with its fields; ``format`` is not trusted, the data's own header is.
         what: what to call it in errors, usually the topic.
 
     Returns:
@@ -50,7 +50,7 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise InputError(what, f"could not be decoded: {one_line(error)}") from error
+        raise InputError(what, f"could not be decoded: {' '.join(str(error).split())}") from error
     if bgr is None:
         raise InputError(what, f"{len(data)} bytes could not be decoded; the picture is damaged")
     return cast("NDArray[np.uint8]", cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr))

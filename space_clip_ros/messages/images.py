@@ -70,7 +70,7 @@ _PNG_LEVEL = 1
 
 
 def known_encoding(msg: Any, what: str = "image") -> str:
-    """Return a message's encoding as spelled in :data:`LAYOUTS`; some drivers write RGB8, or add a blank.
+    """Return a message's encoding as :data:`LAYOUTS` has it; some drivers write RGB8, or leave a blank behind it.
 
     Raises:
         InputError: an unknown encoding.
