@@ -319,7 +319,7 @@ class TrainingConfig:
     )
     train_only: str = setting(
         "all",
-        "parts to train: all, or only the uncertainty or language head (on a finished checkpoint given as initial; "
+        "what is trained: all, or the uncertainty or language head alone (on a finished checkpoint given as initial; "
         "everything else is frozen, batch norm statistics included)",
         choices=TRAINED,
     )
@@ -333,7 +333,7 @@ class TrainingConfig:
     run: RunConfig = group(RunConfig, "what is written, and where")
 
     def problems(self) -> Iterator[str]:
-        """Yield each setting that conflicts with another."""
+        """Yield what does not fit together."""
         if self.train_only == "uncertainty" and not self.model.uncertainty:
             yield "train_only: uncertainty needs model.uncertainty: true"
         vocabulary = self.model.language.vocabulary
