@@ -1,4 +1,4 @@
-"""Messages that only the bag of a KITTI drive has: its transforms, IMU and GPS."""
+"""Builds messages for bags: headers and images, and the transforms, IMU and GPS of a KITTI drive."""
 
 from __future__ import annotations
 
