@@ -207,15 +207,15 @@ class ScaleMeasurement:
 
 def lines(result: ScaleResult) -> list[str]:
     """Return the result as lines of text."""
-    way = "" if result.share is None else f": {result.share:.0%} of the way"
-    alone = f"a drive at {result.rate:g} Hz" if result.rate else "each frame alone"
-    said = [
-        f"scale {result.scale}, {alone}: used in {result.used} of {result.frames} frames, "
+    gain = "" if result.share is None else f": {result.share:.0%} of the way"
+    frames = f"a drive at {result.rate:g} Hz" if result.rate else "each frame alone"
+    text = [
+        f"scale {result.scale}, {frames}: used in {result.used} of {result.frames} frames, "
         f"factor {result.factor_p50:.3f} ({result.factor_p5:.3f} to {result.factor_p95:.3f})",
         f"  abs_rel {result.unscaled:.4f} unscaled, {result.scaled:.4f} scaled, "
-        f"{result.median:.4f} by the truth's median{way}",
+        f"{result.median:.4f} by the truth's median{gain}",
     ]
-    return said + [f"  not used in {count}: {problem}" for problem, count in result.problems.items()]
+    return text + [f"  not used in {count}: {problem}" for problem, count in result.problems.items()]
 
 
 def _abs_rel(prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> float:

@@ -141,14 +141,15 @@ class TemporalAverage:
     def _compare(self, before: _KnownDepth, now: _KnownDepth) -> None:
         if before.truth.shape != now.truth.shape:
             return
-        here, there = partners(before.truth, now.truth)
-        start = before.truth.ravel()[here].astype(np.float64)
-        truth = np.log(now.truth.ravel()[there] / start)
+        start_pixels, end_pixels = partners(before.truth, now.truth)
+        start = before.truth.ravel()[start_pixels].astype(np.float64)
+        truth = np.log(now.truth.ravel()[end_pixels] / start)
         static = np.abs(truth) <= STATIC
         if not static.any():
             return
-        here, there, start, truth = here[static], there[static], start[static], truth[static]
-        prediction = np.log(now.prediction.ravel()[there].astype(np.float64) / before.prediction.ravel()[here])
+        start, truth = start[static], truth[static]
+        earlier = before.prediction.ravel()[start_pixels[static]]
+        prediction = np.log(now.prediction.ravel()[end_pixels[static]].astype(np.float64) / earlier)
         change = prediction - truth
         places = np.digitize(start, EDGES_M)
         columns = (np.ones(change.size), np.abs(change), np.abs(prediction), np.abs(truth))
@@ -177,8 +178,8 @@ def partners(before: Depth, now: Depth) -> tuple[NDArray[np.intp], NDArray[np.in
     # OpenCV numbers the known pixels itself; each pixel's number can be read from the label map.
     nearest = np.zeros(int(labels.max()) + 1, np.intp)
     nearest[labels[known]] = np.flatnonzero(known)
-    here = np.flatnonzero(~np.isnan(before) & (distance <= REACH_PX))
-    return here, nearest[labels.ravel()[here]]
+    pixels = np.flatnonzero(~np.isnan(before) & (distance <= REACH_PX))
+    return pixels, nearest[labels.ravel()[pixels]]
 
 
 def follows(before: Sequence[Path], now: Sequence[Path]) -> bool:

@@ -375,8 +375,8 @@ def _check_batch(sessions: OnnxSessions, file: Path, image: Rgb) -> None:
     except Exception as error:
         raise ExportError(file.name, f"fails on two images at once ({error})", "give --batch 1") from error
     for index in range(2):
-        alone = sessions.run(pair[index : index + 1])[0]
-        if float(_relative(together[index], alone, False).mean()) > TOLERANCES["fp16"][0]:
+        single = sessions.run(pair[index : index + 1])[0]
+        if float(_relative(together[index], single, False).mean()) > TOLERANCES["fp16"][0]:
             raise ExportError(file.name, "gives other depth for two images at once", "give --batch 1")
 
 

@@ -153,26 +153,26 @@ def _content(b: GraphBuilder, recipe: Recipe, height: Dim, width: Dim) -> tuple[
     ratio = b.add("Max" if network.rule == "lower_bound" else "Min", *ratios)
     sides = [b.add("Mul", b.double(side), ratio) for side in (height, width)]
     if network.rule == "pad":
-        whole = [b.add("Floor", b.add("Add", side, b.constant(1e-6, np.float64))) for side in sides]
+        rounded = [b.add("Floor", b.add("Add", side, b.constant(1e-6, np.float64))) for side in sides]
     else:
-        whole = [
+        rounded = [
             _rounded(b, side, bound, network.multiple, network.rule)
             for side, bound in zip(sides, (network.height, network.width), strict=True)
         ]
-    first, second = (b.cast(b.add("Max", side, b.constant(1.0, np.float64)), TensorProto.INT64) for side in whole)
+    first, second = (b.cast(b.add("Max", side, b.constant(1.0, np.float64)), TensorProto.INT64) for side in rounded)
     return first, second
 
 
 def _rounded(b: GraphBuilder, side: str, bound: int, multiple: int, rule: str) -> str:
     one, step = b.constant(1.0, np.float64), b.constant(float(multiple), np.float64)
     limit = b.constant(float(bound), np.float64)
-    whole = b.add("Max", b.add("Round", b.add("Div", side, step)), one)
-    pixels = b.add("Mul", whole, step)
+    multiples = b.add("Max", b.add("Round", b.add("Div", side, step)), one)
+    pixels = b.add("Mul", multiples, step)
     if rule == "lower_bound":
-        changed = b.add("Where", b.add("Less", pixels, limit), b.add("Add", whole, one), whole)
+        changed = b.add("Where", b.add("Less", pixels, limit), b.add("Add", multiples, one), multiples)
     else:
-        less = b.add("Max", b.add("Sub", whole, one), one)
-        changed = b.add("Where", b.add("Greater", pixels, limit), less, whole)
+        less = b.add("Max", b.add("Sub", multiples, one), one)
+        changed = b.add("Where", b.add("Greater", pixels, limit), less, multiples)
     return b.add("Mul", changed, step)
 
 

@@ -105,8 +105,8 @@ def _stand(
     for _ in range(_TRIES):
         t = scene.ego.t + side * rng.uniform(*_SIDEWAYS_M)
         s = _along(scene, pose, distance, t)
-        alone = mesh.placed(scene.road.ground(s, t), float(scene.road.heading(s)))
-        own = _depth(alone, scene.atlas, camera, pose)
+        placed = mesh.placed(scene.road.ground(s, t), float(scene.road.heading(s)))
+        own = _depth(placed, scene.atlas, camera, pose)
         mask = own < np.nan_to_num(street, nan=np.inf)
         if mask.sum() < _LEAST_VISIBLE * max(np.isfinite(own).sum(), 1) or not _is_free(mask, street, camera, distance):
             continue

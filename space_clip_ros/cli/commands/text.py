@@ -73,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
             queries = _encoded(args)
         model_queries(queries, info)
     queries.write(args.out)
-    beside = f", against {len(queries.background)} in the background" if queries.background else ""
+    background = f", against {len(queries.background)} in the background" if queries.background else ""
     space = f"tower {queries.tower[:12]}" if queries.tower else "a closed list of names"
-    say(f"{args.out}: {', '.join(queries.names)}{beside}; {queries.vectors.shape[1]} numbers each, for {space}")
+    say(f"{args.out}: {', '.join(queries.names)}{background}; {queries.vectors.shape[1]} numbers each, for {space}")
     return 0
 
 

@@ -140,16 +140,16 @@ class BagReader:
 
     def _open(self, file: Path, opened: contextlib.ExitStack) -> Reader:
         check_storage_file(file)
-        whole = file
+        stored = file
         if file.suffix in ZSTD_SUFFIXES:
-            whole = decompressed(file, _temporary(opened))
-            check_storage_file(whole)
-        if whole.suffix == ".db3" and is_no_sqlite_path(whole.absolute()):
+            stored = decompressed(file, _temporary(opened))
+            check_storage_file(stored)
+        if stored.suffix == ".db3" and is_no_sqlite_path(stored.absolute()):
             link = _temporary(opened) / "bag.db3"
-            link.symlink_to(whole.absolute())
-            whole = link
+            link.symlink_to(stored.absolute())
+            stored = link
         with self._guard(file):
-            reader = Reader(whole)
+            reader = Reader(stored)
             reader.open()
         opened.callback(reader.close)
         return reader

@@ -136,26 +136,27 @@ def _check_mcap(path: Path, start: bytes, end: bytes) -> None:
 
 def _check_sqlite(path: Path, start: bytes, size: int) -> None:
     name = quote(str(path))
-    beside = {ending: path.with_name(path.name + ending) for ending in ("-wal", "-journal")}
-    if _starts(beside["-wal"]):
+    side_files = {ending: path.with_name(path.name + ending) for ending in ("-wal", "-journal")}
+    if _starts(side_files["-wal"]):
         raise DataError(
             path,
-            f"its last messages lie in {beside['-wal'].name}: the recorder was killed, or still records",
+            f"its last messages lie in {side_files['-wal'].name}: the recorder was killed, or still records",
             f'`sqlite3 {name} "PRAGMA wal_checkpoint(TRUNCATE)"` brings them in',
         )
-    if _starts(beside["-journal"]).startswith(_JOURNAL_MAGIC):
+    if _starts(side_files["-journal"]).startswith(_JOURNAL_MAGIC):
         raise DataError(
             path,
-            f"was left in the middle of a write ({beside['-journal'].name}): the recorder was killed, or still records",
+            f"was left in the middle of a write ({side_files['-journal'].name}): the recorder was killed, "
+            "or still records",
             f'`sqlite3 {name} "PRAGMA integrity_check"` undoes that write',
         )
     # https://www.sqlite.org/fileformat.html, 1.3: page size, and the number of pages if it is kept up to date.
     page_bytes, pages = int.from_bytes(start[16:18], "big"), int.from_bytes(start[28:32], "big")
-    whole = (65536 if page_bytes == 1 else page_bytes) * (pages if start[24:28] == start[92:96] else 0)
-    if size < whole:
+    expected = (65536 if page_bytes == 1 else page_bytes) * (pages if start[24:28] == start[92:96] else 0)
+    if size < expected:
         raise DataError(
             path,
-            f"ends early, after {size} of {whole} bytes: the copy is incomplete or the disk was full",
+            f"ends early, after {size} of {expected} bytes: the copy is incomplete or the disk was full",
             f"{COPY_AGAIN}; `sqlite3 {name} .recover | sqlite3 recovered.db3` saves what is there",
         )
 
