@@ -85,6 +85,20 @@ class EvaluationProtocol:
         return resize_bilinear(prediction, truth.shape[1], truth.shape[0])
 
 
+def named_protocol(
+    name: str,
+    min_depth: float,
+    max_depth: float,
+    crop: str = "garg",
+    kitti_crop: bool = False,
+    median_scaling: bool = False,
+) -> EvaluationProtocol:
+    """Return :func:`reference_protocol` or :func:`standard_protocol` by name; the crops are for the latter."""
+    if name == "reference":
+        return reference_protocol(min_depth, max_depth, median_scaling)
+    return standard_protocol(crop, kitti_crop, min_depth, max_depth, median_scaling)
+
+
 def reference_protocol(
     min_depth: float = 0.001, max_depth: float = 80.0, median_scaling: bool = False
 ) -> EvaluationProtocol:

@@ -21,7 +21,7 @@ from space_clip_ros.evaluation.evaluator import (
     score_frame,
 )
 from space_clip_ros.evaluation.pictures import comparison
-from space_clip_ros.evaluation.protocol import EvaluationProtocol, reference_protocol, standard_protocol
+from space_clip_ros.evaluation.protocol import EvaluationProtocol, named_protocol
 from space_clip_ros.evaluation.segmentation import ConfusionMatrix
 from space_clip_ros.evaluation.uncertainty import fitted_factor, mean_uncertainty
 from space_clip_ros.model import SpaceClip
@@ -65,10 +65,8 @@ class Validation(NamedTuple):
 
 def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
     """Return the evaluation protocol of the settings, over the model's depth range."""
-    low, high = config.model.min_depth, config.model.max_depth
-    if config.validation.protocol == "reference":
-        return reference_protocol(low, high)
-    return standard_protocol(config.validation.crop, min_depth=low, max_depth=high)
+    chosen, model = config.validation, config.model
+    return named_protocol(chosen.protocol, model.min_depth, model.max_depth, chosen.crop)
 
 
 def best_criterion(config: TrainingConfig) -> str:

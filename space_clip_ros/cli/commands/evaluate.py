@@ -226,13 +226,11 @@ def _batched(predictor: Predictor) -> PredictBatch:
 
 
 def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationProtocol:
-    from space_clip_ros.evaluation.protocol import reference_protocol, standard_protocol
+    from space_clip_ros.evaluation.protocol import named_protocol
 
     low = config.model.min_depth if args.min_depth is None else args.min_depth
     high = config.model.max_depth if args.max_depth is None else args.max_depth
-    if args.protocol == "reference":
-        return reference_protocol(low, high, args.median_scaling)
-    return standard_protocol(args.crop, args.kitti_crop, low, high, args.median_scaling)
+    return named_protocol(args.protocol, low, high, args.crop, args.kitti_crop, args.median_scaling)
 
 
 def _scale(
