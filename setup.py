@@ -4,7 +4,7 @@ from setuptools import find_packages, setup
 
 NAME = "space_clip_ros"
 ROS = ["rosbags-image>=0.9"]  # in cv_bridge's place, which is no wheel
-TEST = ["hypothesis", "pytest", "pytest-timeout"]
+TEST = ["hypothesis", "pytest", "pytest-timeout", "pytest-xdist"]
 
 
 def share(folder, pattern="*"):
@@ -66,7 +66,7 @@ setup(
         "wandb": ["wandb>=0.19"],
         # What the tests of every interpreter need, and those of ./test.sh --quick; the whole suite needs dev.
         "test": TEST,
-        "quick": [*TEST, "mcap", "mcap-ros2-support", "pytest-rerunfailures", "pytest-xdist", "ruff"],
+        "quick": [*TEST, "mcap", "mcap-ros2-support", "pytest-rerunfailures", "ruff"],
         "dev": [
             *TEST,
             "colcon-core",
@@ -75,6 +75,9 @@ setup(
             "mcap",
             "mcap-ros2-support",
             "mypy",
+            # NVIDIA's, which read the graphs that TensorRT is given; without them that test is skipped
+            "onnx-graphsurgeon",
+            "polygraphy",
             "pyarrow",
             "pytest-cov",
             "pytest-rerunfailures",

@@ -16,11 +16,12 @@ fi
 export PATH="$PWD/$folder/bin:$PATH"
 ruff check .
 ruff format --check .
+# Each process of pytest keeps to one core, and to a ROS domain of its own; -n 0 runs all tests in one process.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 if [ "$folder" != .venv-test ]; then
-  # Most of these tests wait for messages and processes, not for the processor, and need no threads of NumPy's.
-  export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+  # Most of these tests wait for messages and processes, not for the processor.
   exec python -m pytest -n 4 --dist loadfile "$@"
 fi
 stubs=$(scripts/type_stubs.sh "$folder")
 MYPYPATH=$stubs mypy
-exec python -m pytest "$@"
+exec python -m pytest -n logical --maxprocesses 4 --dist loadfile "$@"

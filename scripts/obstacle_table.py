@@ -14,9 +14,11 @@ from collections.abc import Callable
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.depth import Depth, invalidate
+from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.perception.frame import obstacle_limits
+from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.synthetic.calibration import drawing_camera
 from space_clip_ros.synthetic.drive import KITTI_CAMERA
 from space_clip_ros.synthetic.obstacle_course import COURSES, CourseFrame, course_frame
@@ -35,16 +37,20 @@ def main() -> None:
     seeds = range(args.seed, args.seed + args.frames)
     frames = {course: [course_frame(course, seed, camera) for seed in seeds] for course in COURSES}
 
-    def report(title: str, estimate: Callable[[CourseFrame], Depth]) -> None:
-        limits, stride = obstacle_limits(settings), settings.points.stride
-        errors = {course: count_errors(shown, camera, estimate, limits, stride) for course, shown in frames.items()}
+    limits, size = obstacle_limits(settings), (camera.height, camera.width)
+
+    def report(title: str, estimate: Callable[[CourseFrame], Depth], detail: PixelGrid) -> None:
+        grid = detail.at_least(settings.points.stride)
+        errors = {course: count_errors(shown, camera, estimate, limits, grid) for course, shown in frames.items()}
         sys.stdout.write(f"## {title}\n\n{pixel_table(errors)}\n\n{bearing_table(errors)}\n\n")
         sys.stdout.flush()
 
-    report("Exact depth", lambda frame: frame.depth)
+    report("Exact depth", lambda frame: frame.depth, EVERY_PIXEL)
     for name in args.model:
         with load_predictor(name) as predictor:
-            report(f"Depth of `{name}`", by_model(predictor, settings))
+            info = predictor.info
+            detail = depth_grid("network", size, info.depth_grid or info.input_size)
+            report(f"Depth of `{name}`", by_model(predictor, settings), detail)
 
 
 def by_model(predictor: Predictor, settings: NodeConfig) -> Callable[[CourseFrame], Depth]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the bundled model from nothing and exports it, in five parts; each part that is finished is not done again.
+# Trains the bundled model from nothing and exports it, in six parts; each part that is finished is not done again.
 #   scripts/train_road_tiny.sh [PYTHON]
 # It needs the training extra, and KITTI frames where the settings in config/road_tiny*.yaml look for them.
 set -euo pipefail
@@ -37,7 +37,8 @@ train road_tiny_uncertainty config/road_tiny_varied.yaml model.uncertainty=true 
   initial=runs/road_tiny_varied/best.safetensors optimizer.epochs=3 optimizer.lr=3e-3 optimizer.ema_decay=0.99 \
   augmentation.splice=0 augmentation.spectrum=0 augmentation.erase=0 run.dir=runs/road_tiny_uncertainty
 train road_tiny_language config/road_tiny_language.yaml
-best=runs/road_tiny_language/best.safetensors
+train road_tiny_refinement config/road_tiny_refinement.yaml
+best=runs/road_tiny_refinement/best.safetensors
 "${space_clip[@]}" convert "$best" --out models/road_tiny.safetensors --half
 for precision in fp32 fp16 int8; do
   name=road_tiny_$precision

@@ -218,6 +218,7 @@ class ModelConfig:
     )
     min_depth: float = setting(0.001, "smallest depth trained for, metres", minimum=0.0)
     max_depth: float = setting(80.0, "largest depth trained for, metres", minimum=0.0)
+    refinement: bool = setting(False, "a head corrects depth where things are finer than the decoder can draw them")
     uncertainty: bool = setting(
         False, "also predict how far off depth may be: the scale of a Laplace distribution over log depth"
     )
@@ -283,8 +284,12 @@ class ModelConfig:
             yield f"min_depth: must be below max_depth {self.max_depth:g}, got {self.min_depth:g}"
         if len(self.training_camera) not in (0, 4) or not all(self.training_camera):
             yield f"training_camera: must be empty or width, height, fx, fy above 0, got {list(self.training_camera)}"
-        if self.language.vocabulary and len(self.decoder.channels) < _LEAST_BLOCKS:
-            yield f"language.vocabulary: needs {_LEAST_BLOCKS} decoder blocks, got {len(self.decoder.channels)}"
+        for setting_name, wanted in (
+            ("language.vocabulary", self.language.vocabulary),
+            ("refinement", self.refinement),
+        ):
+            if wanted and len(self.decoder.channels) < _LEAST_BLOCKS:
+                yield f"{setting_name}: needs {_LEAST_BLOCKS} decoder blocks, got {len(self.decoder.channels)}"
         if self.language.outputs and not self.language.vocabulary and (reason := self._left_joint_space()):
             yield f"language.outputs: {reason}, so its features are in no space that text shares; leave it empty"
 
@@ -447,7 +452,7 @@ class ScanConfig:
     )
     angle_increment: float = setting(
         0.0087,
-        "angle from one bearing to the next, radians; at least that of points.stride pixels",
+        "angle from one bearing to the next, radians; at least that of the pixels that are looked at",
         minimum=0.0005,
         maximum=0.5,
     )

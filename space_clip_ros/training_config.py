@@ -25,7 +25,7 @@ PUBLISHED_LISTS = {
 PROTOCOLS = ("reference", "standard")
 CROPS = ("none", "garg", "eigen")
 GEOMETRIES = ("reference", "consistent")
-TRAINED = ("all", "uncertainty", "language")
+TRAINED = ("all", "uncertainty", "language", "refinement")
 SCHEDULES = ("warmup_cosine", "cosine", "step")
 
 
@@ -319,8 +319,8 @@ class TrainingConfig:
     )
     train_only: str = setting(
         "all",
-        "what is trained: all, or the uncertainty or language head alone (on a finished checkpoint given as initial; "
-        "everything else is frozen, batch norm statistics included)",
+        "what is trained: all, or the uncertainty, language or refinement head alone (on a finished checkpoint, given "
+        "as initial; everything else is frozen, batch norm statistics included)",
         choices=TRAINED,
     )
     model: ModelConfig = group(ModelConfig, "network")
@@ -334,8 +334,9 @@ class TrainingConfig:
 
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""
-        if self.train_only == "uncertainty" and not self.model.uncertainty:
-            yield "train_only: uncertainty needs model.uncertainty: true"
+        for head, given in (("uncertainty", self.model.uncertainty), ("refinement", self.model.refinement)):
+            if self.train_only == head and not given:
+                yield f"train_only: {head} needs model.{head}: true"
         vocabulary = self.model.language.vocabulary
         if self.train_only == "language" and not vocabulary:
             yield "train_only: language needs model.language.vocabulary"

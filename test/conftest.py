@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import itertools
 import os
@@ -120,6 +121,14 @@ def foreign_models() -> Any:
 
 
 @pytest.fixture(scope="session")
+def toy_clip() -> Any:
+    """A CLIP that learns coloured shapes by name, and depth on it (``toy_clip.py``)."""
+    for library in ("torch", "open_clip"):
+        pytest.importorskip(library)
+    return _beside("toy_clip")
+
+
+@pytest.fixture(scope="session")
 def tiny_model() -> Callable[..., Any]:
     """Makes small models with random weights (``tiny_model.py``), the same ones every time."""
     return _beside("tiny_model").tiny_model
@@ -201,47 +210,51 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def tiny_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported model of random weights that takes any image size; depth is some metres everywhere."""
-    # Interpreters without PyTorch to make one are given this one's (see test_interpreters.py), or that of an earlier
-    # day, which test/export/test_tiny_model.py compares with today's.
-    if ready_made := os.environ.get("SPACE_CLIP_TINY_MODEL"):
-        return Path(ready_made)
-    if not importlib.util.find_spec("torch"):
-        return ROOT / "test" / "tiny_random.onnx"
-    import torch
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Fills a folder for all processes of a run: ``made_once(name, make)`` has one of them call ``make(folder)``.
 
-    from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
-    from space_clip_ros.export.onnx import export
-    from space_clip_ros.model import build
+    No test may write there.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shelf = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made_once"
+    shelf.mkdir(exist_ok=True)
 
-    torch.manual_seed(7)
-    encoder = EncoderConfig(width=24, heads=2, patch_size=16, image_size=64)
-    config = ModelConfig(
-        name="tiny_random",
-        encoder=encoder,
-        decoder=DecoderConfig(channels=(16, 12, 8, 8), film_hidden=8),
-        input_size=(64, 64),
-        training_camera=(640.0, 480.0, 500.0, 500.0),
-    )
-    model = build(config).eval()
-    with torch.no_grad():
-        # Random weights may end below zero, where the last ReLU would make all depth invalid.
-        model.depth_head.depth.bias.fill_(5.0)
-    path = tmp_path_factory.mktemp("model") / "tiny_random.onnx"
-    export(model, path)
-    return path
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path, draft = shelf / name, shelf / f"{name}.draft"
+        with (shelf / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+                draft.mkdir()
+                make(draft)
+                draft.rename(path)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model_file() -> Path:
+    """An exported model of random weights that takes any image size; depth is some metres everywhere.
+
+    ``test/export/test_tiny_model.py`` makes it, and compares it with today's.
+    """
+    return ROOT / "test" / "tiny_random.onnx"
 
 
 @pytest.fixture
 def domain() -> int:
-    """A ROS domain that no other test of this run, and hardly one of another, uses.
+    """A ROS domain that nobody on this machine uses: no test of another run, and no demo that a test started.
 
     With pytest-xdist each of its processes has every n-th domain to itself.
     """
+    from space_clip_ros.ros.common.dds import is_unused
+
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return 1 + own + (os.getpid() * 7 + next(_DOMAINS)) % (100 // workers) * workers
+    each = 100 // workers
+    candidates = (1 + own + (os.getpid() * 7 + next(_DOMAINS)) % each * workers for _ in range(each))
+    return next(filter(is_unused, candidates), 1 + own)
 
 
 @pytest.fixture

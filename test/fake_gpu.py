@@ -41,6 +41,7 @@ class Gpu:
         name, compute_capability, multiprocessors: of the device.
         devices: number of devices.
         distortion, tf32_distortion: factor on every depth that an engine returns, and on that of one with TF32.
+        turned: outputs whose vectors an engine returns turned round.
         fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run;
             or what TensorRT does not make: runtime, builder, network, parser, config.
         logger: the one logger of the process, which is the first that TensorRT is given.
@@ -65,6 +66,7 @@ class Gpu:
         self.name, self.compute_capability, self.multiprocessors, self.devices = "Fake Orin", (8, 7), 8, 1
         self.refused_timings: set[bytes] = set()
         self.distortion = self.tf32_distortion = 1.0
+        self.turned: set[str] = set()
         self.fails = ""
         self.logger: Any = None
         self.errors: dict[str, list[int]] = {}
@@ -336,6 +338,8 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
             found = self._session.run(None, {given.name: image})
             distortion = gpu.distortion * (gpu.tf32_distortion if self._tf32 else 1.0)
             for wanted, values in zip(self._session.get_outputs(), found, strict=True):
+                if wanted.name in gpu.turned:
+                    values = np.roll(values, 1, axis=-1)
                 view(self._addresses[wanted.name], wanted.shape, np.float32)[:] = values * distortion
 
     class Engine:

@@ -43,7 +43,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(install: Path) -> dict[str, str]:
     """What sourcing the workspace gives: its packages first, and no trace of the source tree."""
     site = next(install.glob("lib/python3*/site-packages"))
-    return {**os.environ, "PYTHONPATH": str(site), "AMENT_PREFIX_PATH": str(install), "ROS_DOMAIN_ID": "87"}
+    return {**os.environ, "PYTHONPATH": str(site), "AMENT_PREFIX_PATH": str(install)}
 
 
 def test_share_holds_what_a_robot_needs(install: Path) -> None:
@@ -65,12 +65,12 @@ def test_ros2_run_finds_every_executable(install: Path, name: str) -> None:
 
 
 def test_the_installed_node_loads_the_installed_model_and_ends_on_sigint(
-    install: Path, environment: dict[str, str], tmp_path: Path
+    install: Path, environment: dict[str, str], tmp_path: Path, domain: int
 ) -> None:
     process = subprocess.Popen(
         [install / "lib" / "space_clip_ros" / "depth_node"],
         cwd=tmp_path,
-        env=environment,
+        env={**environment, "ROS_DOMAIN_ID": str(domain)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

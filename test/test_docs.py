@@ -372,9 +372,11 @@ print(json.dumps({"topics": {name: kinds[0].replace("/msg/", "/") for name, kind
 """
 
 
-def test_the_page_on_nodes_has_every_topic_and_service_of_the_node() -> None:
+def test_the_page_on_nodes_has_every_topic_and_service_of_the_node(domain: int) -> None:
     pytest.importorskip("rclpy")
-    result = subprocess.run([sys.executable, "-c", GRAPH], capture_output=True, text=True, check=True, cwd=ROOT)
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
+    command = [sys.executable, "-c", GRAPH]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     graph = json.loads(result.stdout.splitlines()[-1])
     page = (ROOT / "docs" / "nodes.md").read_text(encoding="utf-8")
     section = re.split(r"^## ", page, flags=re.MULTILINE)[2]

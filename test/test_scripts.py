@@ -193,6 +193,23 @@ def test_the_quick_tests_have_an_environment_without_pytorch(tree: Path, release
     assert calls[2] == "-m pytest -n 4 --dist loadfile -k cloud"
 
 
+@pytest.mark.parametrize("words", [(), ("-n", "0", "test/geometry")])
+def test_all_tests_share_the_cores_unless_told_otherwise(tree: Path, words: tuple[str, ...]) -> None:
+    log = fake_python(tree)
+    add_tool(tree, "df", "echo head; echo /dev/x 99999999 0 99999999 0% /")
+    stubs = tree / ".venv-test" / "stubs" / ".version"
+    stubs.parent.mkdir(parents=True)
+    versions = re.search(
+        r"^tensorrt=(\S+) rclpy=(\S+)$", (tree / "scripts" / "type_stubs.sh").read_text(), re.MULTILINE
+    )
+    assert versions
+    stubs.write_text("{} {}\n".format(*versions.groups()), encoding="utf-8")
+    result = run(tree, "test.sh", *words)
+    assert result.returncode == 0, result.stderr
+    last = log.read_text(encoding="utf-8").splitlines()[-1]
+    assert last == " ".join(("-m pytest -n logical --maxprocesses 4 --dist loadfile", *words))
+
+
 @pytest.mark.parametrize("release", ["jazzy", "kilted"])
 def test_every_ros_package_is_pinned_exactly_and_nothing_twice(release: str) -> None:
     lines = (ROOT / "constraints" / f"{release}.txt").read_text(encoding="utf-8").splitlines()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from space_clip_ros.inference.backend import Prediction
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.language.queries import QuerySet
-    from space_clip_ros.perception.object_errors import PlacedObjects
+    from space_clip_ros.perception.object_errors import BoxErrors, PlacedObjects
 
 _OBJECTS = ("car", "person")
 
@@ -54,23 +54,44 @@ def run_semantic(args: argparse.Namespace, predictor: Predictor, frames: FrameCo
         raise DataError(args.data, "no validation source reads labels", "give it labels: [road, car, ...]")
     language = _language(predictor)
     queries = _queries(args.queries, names, language)
-    scores, objects = _measure(predictor, language, frames, queries, args.windows)
+    scores, boxes = _measure(predictor, language, frames, queries, args.windows, args.boxes)
     info = predictor.info
     passes = "one pass" if args.windows is None else f"windows over {args.windows[0]} x {args.windows[1]} pixels"
     say(f"{info.name} ({info.backend}), {scores.pictures} pictures, {len(names)} classes, {passes}")
     say(f"  mIoU {scores.mean_iou:.4f}, {scores.accuracy:.1%} of the pixels")
     for name, value in scores.iou.items():
         say(f"  {value:9.4f}  {name}")
-    for name, placed in objects.items():
-        say(
-            f"  {name}: {placed.found} of {placed.true} found among {placed.detections} detections, "
-            f"distance off by {placed.distance_error:.1%} in the median"
-        )
+    _show_boxes(boxes, args.boxes)
     if args.json:
         report = {"model": info.name, "backend": info.backend, "passes": passes, **dataclasses.asdict(scores)}
-        report["objects"] = {name: dataclasses.asdict(placed) for name, placed in objects.items()}
+        report["objects"] = [
+            {"labels": labels, "depth": depth, "name": name, **dataclasses.asdict(placed)}
+            for (labels, depth), classes in boxes.result().items()
+            for name, placed in classes.items()
+        ]
         write_whole(args.json, json.dumps(report, indent=2).encode() + b"\n")
     return 0
+
+
+def _show_boxes(boxes: BoxErrors, by_band: bool) -> None:
+    from space_clip_ros.perception.object_errors import ALL
+
+    for (labels, depth), classes in boxes.result().items():
+        for name, placed in classes.items():
+            every = placed.bands[ALL]
+            say(
+                f"  {name}: {every.found} of {every.true} found among {placed.detections} detections, "
+                f"distance off by {every.distance_error:.1%} in the median (bias {every.distance_bias:+.1%})"
+                + (f", {labels} labels and {depth} depth" if by_band else "")
+            )
+            for band, objects in placed.bands.items() if by_band else ():
+                if band != ALL:
+                    say(f"    {band:<8} {_figures(objects)}")
+
+
+def _figures(objects: PlacedObjects) -> str:
+    errors = f"{objects.distance_error:6.1%} {objects.distance_bias:+7.1%}" if objects.found else f"{'-':>6} {'-':>7}"
+    return f"{objects.found:>5} of {objects.true:<5} {errors}"
 
 
 def _language(predictor: Predictor) -> LanguageConfig:
@@ -109,7 +130,8 @@ def _measure(
     frames: FrameCollection,
     queries: QuerySet,
     windows: tuple[int, int] | None,
-) -> tuple[SegmentationScores, dict[str, PlacedObjects]]:
+    split: bool,
+) -> tuple[SegmentationScores, BoxErrors]:
     import numpy as np
 
     from space_clip_ros.data.pillow_resize import resize_bicubic
@@ -119,7 +141,8 @@ def _measure(
     from space_clip_ros.language.scores import patch_probabilities, sample
     from space_clip_ros.language.windows import windowed_dense
     from space_clip_ros.perception.focal_scaling import focal_scaling
-    from space_clip_ros.perception.object_errors import ObjectErrors
+    from space_clip_ros.perception.object_errors import BoxErrors, LabelledPicture
+    from space_clip_ros.perception.semantics import LanguageFeatures
 
     def features(prediction: Prediction) -> NDArray[np.float32]:
         if prediction.dense is None:  # run_semantic has refused such models
@@ -128,11 +151,11 @@ def _measure(
 
     matrix = ConfusionMatrix(queries.names)
     counted = [name for name in _OBJECTS if name in queries.names]
-    errors = ObjectErrors(queries.names, counted)
+    errors = BoxErrors(queries.names, counted, split)
     asked = [queries.names.index(name) for name in counted]
     others = [index for index in range(len(queries.names)) if index not in asked]
     background = tuple(queries.names[index] for index in others)
-    split = QuerySet(tuple(counted), background, queries.vectors[[*asked, *others]], queries.tower)
+    wanted = QuerySet(tuple(counted), background, queries.vectors[[*asked, *others]], queries.tower)
     with progress_bar(len(frames), "evaluating") as bar:
         for index in range(len(frames)):
             frame = frames[index]
@@ -148,17 +171,14 @@ def _measure(
             pixels = EVERY_PIXEL.shares(*frame.labels.shape)
             matrix.add(sample(patches, *pixels)[:-1].argmax(axis=0), frame.labels)
             if counted and windows is None and frame.camera is not None and np.isfinite(frame.depth).any():
-                factor = focal_scaling("auto", frame.camera, predictor.info.training_camera).factor
+                trained = predictor.info.trained_for(frame.camera.width, frame.camera.height)
+                factor = focal_scaling("auto", frame.camera, trained).factor
                 errors.add(
-                    dense,
-                    split,
-                    language.logit_scale,
+                    LabelledPicture(frame.labels, frame.depth, frame.camera),
+                    LanguageFeatures(None, dense, language.logit_scale),
+                    wanted,
                     prediction.depth * np.float32(factor),
-                    frame.labels,
-                    frame.depth,
-                    frame.camera,
                     SemanticConfig(),
                 )
             bar.update()
-    placed = {name: found for name, found in errors.result().items() if found.true}
-    return matrix.scores(), placed
+    return matrix.scores(), errors

@@ -42,7 +42,7 @@ def network_cost(config: ModelConfig) -> dict[str, StageCost]:
         encoder = counter.get_total_flops()
         model(image, auxiliary=False)
         decoder = counter.get_total_flops() - 2 * encoder
-    heads = [head for head in (model.depth_head, model.uncertainty_head, model.language_head) if head is not None]
+    heads = [head for name, head in model.named_children() if name.endswith("_head")]
     return {
         ENCODER: StageCost(encoder, _weights(model.encoder)),
         DECODER: StageCost(decoder, _weights(model.decoder) + sum(map(_weights, heads))),

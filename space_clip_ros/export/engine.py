@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from space_clip_ros.config import LANGUAGE_OUTPUTS
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.interruptible import interruptible
+from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, language_problem, query_vectors
 from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.export.tensorrt import BuildOptions, Progress, build_plan, check_version
 from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.gpu.cuda import Cuda
-from space_clip_ros.inference.gpu.engine_cache import AGREEMENT, MODEL, CacheEntry, EngineCache
+from space_clip_ros.inference.gpu.engine_cache import AGREEMENT, LANGUAGE, MODEL, CacheEntry, EngineCache
 from space_clip_ros.inference.gpu.engine_key import TF32, EngineKey, engine_precisions
 from space_clip_ros.inference.gpu.open_cuda import open_cuda
 from space_clip_ros.inference.gpu.tensorrt_runtime import engine_key, make_runner
-from space_clip_ros.inference.metadata import OnnxMetadata
+from space_clip_ros.inference.metadata import OUTPUT_NAME, OnnxMetadata
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.inference.self_check import Agreement, check_pictures, compare_runs
@@ -35,12 +37,14 @@ class EngineReport:
         key: what it was built for.
         built: whether it was built now, rather than found in the cache.
         agreement: how much its depth differs from ONNX Runtime's.
+        language: how much its language features do; None if it gives none.
     """
 
     path: Path
     key: EngineKey
     built: bool
     agreement: Agreement
+    language: LanguageDifference | None = None
 
 
 def build_engine(
@@ -100,10 +104,12 @@ def build_engine(
             say(f"building for {key.gpu} (compute capability {key.compute_capability}) with TensorRT {key.tensorrt}")
             plan = _built(key, static_graph(file, metadata, size), cache, cuda, progress)
             say("comparing with ONNX Runtime")
-            agreement = _agreement(plan, device, sessions, pictures)
+            agreement, language = _compared(plan, device, sessions, pictures)
             problem = agreement.problem(key.precision)
+            if not problem and language is not None:
+                problem = language_problem(language, key.precision)
             if not problem:
-                return _report(cache.store(key, plan, _facts(agreement, metadata)), built=True)
+                return _report(cache.store(key, plan, _facts(agreement, language, metadata)), built=True)
             cache.refuse(key, problem, agreement.to_dict())
             if kind != kinds[-1]:
                 say(f"in {kind} {problem}; building again in {kinds[-1]}")
@@ -127,9 +133,10 @@ def _built(key: EngineKey, graph: bytes, cache: EngineCache, cuda: Cuda, progres
     return plan
 
 
-def _facts(agreement: Agreement, metadata: OnnxMetadata) -> dict[str, object]:
+def _facts(agreement: Agreement, language: LanguageDifference | None, metadata: OnnxMetadata) -> dict[str, object]:
     """Return what is kept with an engine: its check, and its file's metadata, which checkpoints are compared with."""
-    return {AGREEMENT: agreement.to_dict(), MODEL: metadata.to_properties()}
+    judged = None if language is None else asdict(language)
+    return {AGREEMENT: agreement.to_dict(), LANGUAGE: judged, MODEL: metadata.to_properties()}
 
 
 def _check_precision(file: Path, asked: str, own: str) -> None:
@@ -141,16 +148,35 @@ def _check_precision(file: Path, asked: str, own: str) -> None:
         )
 
 
-def _agreement(plan: bytes, device: str, sessions: OnnxSessions, pictures: Sequence[Rgb]) -> Agreement:
+def _compared(
+    plan: bytes, device: str, sessions: OnnxSessions, pictures: Sequence[Rgb]
+) -> tuple[Agreement, LanguageDifference | None]:
+    """Run an engine and ONNX Runtime on the same images, and compare depth and language features."""
+    metadata = sessions.metadata
+    names = [name for name in metadata.outputs if name in LANGUAGE_OUTPUTS]
+    seen = LanguageSeen(query_vectors(metadata.config.language))
+    expected: dict[str, Depth] = {}
+
     def reference(image: Rgb) -> Depth:
-        return np.asarray(sessions.run(np.ascontiguousarray(image)[None])[0], dtype=np.float32)
+        expected.update(sessions.estimate(np.ascontiguousarray(image)[None]))
+        return np.asarray(expected[OUTPUT_NAME][0], dtype=np.float32)
+
+    def candidate(image: Rgb) -> Depth:
+        # Called after the reference, on the same image.
+        found = runner.run(image)
+        for name in names:
+            seen.add(name, getattr(found, name)[None], expected[name])
+        return found.depth
 
     runner = make_runner(plan, open_cuda(device))
     try:
-        return compare_runs(lambda image: runner.run(image).depth, reference, pictures)
+        agreement = compare_runs(candidate, reference, pictures)
     finally:
         runner.close()
+    return agreement, seen.difference(len(pictures), "ONNX Runtime") if names else None
 
 
 def _report(entry: CacheEntry, built: bool) -> EngineReport:
-    return EngineReport(entry.path, entry.key, built, Agreement(**entry.facts[AGREEMENT]))
+    judged = entry.facts.get(LANGUAGE)
+    language = None if judged is None else LanguageDifference(**judged)
+    return EngineReport(entry.path, entry.key, built, Agreement(**entry.facts[AGREEMENT]), language)

@@ -21,6 +21,8 @@ from space_clip_ros.model.half import keeps_float32
 LARGEST = float(np.finfo(np.float16).max)
 """65504; larger values become infinite."""
 _NETWORK = "/model/"
+_RESIZE = "/half_resize/"
+"""What the names of the nodes of :class:`space_clip_ros.model.image_to_depth.HalfResize` begin with."""
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _COMPUTED_IN_FLOAT32 = ("LayerNormalization", "Resize", "Softmax")
 
@@ -36,7 +38,8 @@ def to_fp16(
     Args:
         graph: float32, as :func:`space_clip_ros.export.trace.trace` returns it for a model that is not simplified: the
             simplifications help CPUs only, and would turn resampling into matrix products.
-        network: what the names of the network's nodes begin with; products outside it stay float32.
+        network: what the names of the network's nodes begin with; products outside it stay float32, except those of
+            a :class:`~space_clip_ros.model.image_to_depth.HalfResize`.
         keeps: whether the products of a module of the network stay float32, by the module's dotted name.
         around: what the names of nodes begin with that stay float32 whatever their inputs are.
 
@@ -65,6 +68,8 @@ class _Conversion:
         self._stored_half: set[str] = set()
         self._converted_names: set[str] = set()
         self._added_weights: list[TensorProto] = []
+        resizing = (node for node in graph.graph.node if node.name.startswith(_RESIZE))
+        self._resized = {name for node in resizing for name in node.output}
 
     def run(self) -> onnx.ModelProto:
         result = onnx.ModelProto()
@@ -109,6 +114,10 @@ class _Conversion:
         """Return whether PyTorch would store the node's result as fp16 in the halved model."""
         if node.op_type == "Cast" or node.name.startswith(self._around):
             return False
+        if node.name.startswith(_RESIZE) and node.op_type in _PRODUCTS:
+            return True
+        if not node.name.startswith(_RESIZE) and not self._resized.isdisjoint(node.input):
+            return False  # Normalised in float32: around 0 grey levels are finer than around 128.
         if node.op_type in _PRODUCTS:
             scope = node.name.removeprefix(self._network).replace("/", ".")
             return node.name.startswith(self._network) and not self._keeps(scope)

@@ -25,7 +25,7 @@ from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Rgb
 from space_clip_ros.inference.metadata import INPUT_NAME
 
-_CONVOLUTIONS = ("/model/encoder/", "/model/decoder/", "/model/language_head/")
+_CONVOLUTIONS = ("/model/encoder/", "/model/decoder/", "/model/language_head/", "/model/refinement_head/")
 _MATRICES = ("/model/encoder/",)
 _PROJECTION = "/model/encoder/projection"
 _PREPARED = {"onnx.infer": "onnxruntime.quant", "onnx.quant.pre_process": "onnxruntime.quant"}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ExportError
 from space_clip_ros.inference.metadata import DENSE_NAME
 
@@ -18,25 +19,27 @@ _SEED = 7
 
 @dataclass(frozen=True)
 class LanguageDifference:
-    """How much a file's language features differ from PyTorch's.
+    """How much language features differ from those of another run.
 
     Attributes:
-        mean_cosine: of the vectors' cosines with PyTorch's, over the worst image.
+        mean_cosine: of the vectors' cosines with the other run's, over the worst image.
         least_cosine: of any vector.
         agreement: share of dense vectors whose best query is the same, over all images; 1 without dense features.
         images: how many images were compared.
+        reference: what made the other run.
     """
 
     mean_cosine: float
     least_cosine: float
     agreement: float
     images: int
+    reference: str = "PyTorch"
 
     def __str__(self) -> str:
         """Return the numbers as text."""
         return (
-            f"language features: cosine with PyTorch's {self.mean_cosine:.5f} on average, {self.least_cosine:.4f} at "
-            f"the worst patch; {self.agreement:.2%} of labels the same"
+            f"language features: cosine with {self.reference}'s {self.mean_cosine:.5f} on average, "
+            f"{self.least_cosine:.4f} at the worst patch; {self.agreement:.2%} of labels the same"
         )
 
 
@@ -47,10 +50,11 @@ class _Tolerance(NamedTuple):
 
 TOLERANCES = {
     "fp32": _Tolerance(0.99999, 0.995),
+    "tf32": _Tolerance(0.99999, 0.995),
     "fp16": _Tolerance(0.999, 0.98),
     "int8": _Tolerance(0.97, 0.9),
 }
-"""The least mean cosine with PyTorch's features, and the least share of equal labels."""
+"""The least mean cosine with the other run's features, and the least share of equal labels."""
 
 
 class LanguageSeen:
@@ -69,7 +73,8 @@ class LanguageSeen:
 
     def add(self, name: str, exported: Vectors, expected: Vectors) -> None:
         """Compare an output's vectors, (..., D)."""
-        cosines = (exported * expected).sum(axis=-1)
+        # A number that is not finite would be lost in the minimum.
+        cosines = np.nan_to_num((exported * expected).sum(axis=-1), nan=-1.0, posinf=-1.0, neginf=-1.0)
         self._mean = min(self._mean, float(cosines.reshape(len(cosines), -1).mean(axis=1).min()))
         self._least = min(self._least, float(cosines.min()))
         if name == DENSE_NAME:
@@ -80,9 +85,23 @@ class LanguageSeen:
             self._same += int((labels == correct).sum())
             self._labels += labels.size
 
-    def difference(self, images: int) -> LanguageDifference:
+    def difference(self, images: int, reference: str = "PyTorch") -> LanguageDifference:
         """Return what was seen."""
-        return LanguageDifference(self._mean, self._least, self._same / max(self._labels, 1) or 1.0, images)
+        agreement = self._same / self._labels if self._labels else 1.0
+        return LanguageDifference(self._mean, self._least, agreement, images, reference)
+
+
+def query_vectors(language: LanguageConfig) -> Vectors | None:
+    """Return what labels the features of a model with a closed list of names: its names; None for other models."""
+    return np.eye(language.embed_dim, dtype=np.float32) if language.vocabulary else None
+
+
+def language_problem(difference: LanguageDifference, precision: str) -> str:
+    """Return why language features of this precision are rejected, with the numbers; empty if they are accepted."""
+    tolerance = TOLERANCES[precision]
+    if difference.mean_cosine >= tolerance.mean_cosine and difference.agreement >= tolerance.agreement:
+        return ""
+    return f"{difference}; wanted are {tolerance.mean_cosine:g} on average and {tolerance.agreement:.1%}"
 
 
 def check_language(difference: LanguageDifference, precision: str) -> None:
@@ -91,10 +110,5 @@ def check_language(difference: LanguageDifference, precision: str) -> None:
     Raises:
         ExportError: they do, with the numbers.
     """
-    tolerance = TOLERANCES[precision]
-    if difference.mean_cosine < tolerance.mean_cosine or difference.agreement < tolerance.agreement:
-        raise ExportError(
-            f"{difference}; wanted are {tolerance.mean_cosine:g} on average and {tolerance.agreement:.1%}",
-            "",
-            "export in another precision, or depth alone with --outputs depth",
-        )
+    if problem := language_problem(difference, precision):
+        raise ExportError(problem, "", "export in another precision, or depth alone with --outputs depth")

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -18,7 +17,7 @@ from space_clip_ros import __version__
 from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.cost import network_cost
-from space_clip_ros.export.language_proof import Vectors
+from space_clip_ros.export.language_proof import Vectors, query_vectors
 from space_clip_ros.export.precision import Evidence, Proof, check_evidence, convert, proof_steps, prove
 from space_clip_ros.export.simplify import simplify, with_merged_adapters
 from space_clip_ros.export.trace import OPSET, trace
@@ -143,7 +142,8 @@ def export(
     # simplifications save operations on a CPU, but mean more and smaller kernels on an accelerator
     accelerated = precision == "fp16" or symmetric
     network = with_merged_adapters(model) if accelerated else simplify(model, quantised=precision == "int8")
-    traced = _traced(network, size, batch, bands=1 if accelerated else RESIZE_BANDS)
+    bands = 1 if accelerated else RESIZE_BANDS
+    traced = _traced(network, size, batch, bands, half_resize=precision == "fp16")
     with _named(path):
         graph = convert(traced, precision, evidence, size, batch, symmetric)
     metadata = dataclasses.replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
@@ -176,9 +176,7 @@ def _with_proof(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None)
 
 def _query_vectors(language: LanguageConfig, queries: QuerySet | None) -> Vectors | None:
     """Return the vectors that language features are judged with; None for some of the features themselves."""
-    if queries is not None:
-        return queries.vectors
-    return np.eye(language.embed_dim, dtype=np.float32) if language.vocabulary else None
+    return query_vectors(language) if queries is None else queries.vectors
 
 
 def _checked_size(height: int | None, width: int | None, batch: int | None) -> tuple[int, int] | None:
@@ -204,13 +202,18 @@ def _trials(
 
 
 def _traced(
-    network: SpaceClip, size: tuple[int, int] | None, batch: int | None, bands: int = RESIZE_BANDS
+    network: SpaceClip,
+    size: tuple[int, int] | None,
+    batch: int | None,
+    bands: int = RESIZE_BANDS,
+    half_resize: bool = False,
 ) -> onnx.ModelProto:
     names = {0: None if batch else BATCH_NAME, 1: None if size else HEIGHT_NAME, 2: None if size else WIDTH_NAME}
     symbolic = {axis: name for axis, name in names.items() if name is not None}
     # 2, if it takes any number: tracing would treat a size of 1 as one that broadcasts
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
-    return trace(ImageToEstimate(network, size, bands).eval(), example, INPUT_NAME, network.config.outputs, symbolic)
+    pipeline = ImageToEstimate(network, size, bands, half_resize).eval()
+    return trace(pipeline, example, INPUT_NAME, network.config.outputs, symbolic)
 
 
 def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:

@@ -137,6 +137,13 @@ class Projector:
             raise InputError("clearing needs a finite max_range above 0")
 
 
+def packed_colors(rgb: Rgb) -> npt.NDArray[np.float32]:
+    """Return the colours of (H, W, 3) uint8 RGB as a cloud has them: (H, W) float32 whose bits are 0x00RRGGBB."""
+    words = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).view(np.uint32)[..., 0]
+    words &= 0x00FFFFFF
+    return words.view(np.float32)
+
+
 def finite_points(cloud: Cloud) -> tuple[Cloud, Rgb | None]:
     """Return a cloud's valid points, (N, 3) float32 metres, and their colours, (N, 3) uint8 RGB or None.
 

@@ -154,13 +154,25 @@ def resize_nearest(depth: Depth, width: int, height: int) -> Depth:
     return _resize(depth, width, height, cv2.INTER_NEAREST_EXACT)
 
 
-def resize_bilinear(depth: Depth, width: int, height: int) -> Depth:
+def resize_bilinear(depth: Depth, width: int, height: int, *, out: Depth | None = None) -> Depth:
     """Resize a dense map bilinearly without antialiasing (``align_corners=False``); NaN spreads to neighbours.
 
+    Args:
+        depth: (H, W) floating point.
+        width: of the result, pixels.
+        height: of the result, pixels.
+        out: contiguous float32 array of the result's shape to write into and return; None for a new one.
+
     Raises:
-        InputError: ``depth`` is not (H, W) floating point, or a side is below one pixel.
+        InputError: ``depth`` is not (H, W) floating point, a side is below one pixel, or ``out`` does not fit.
     """
-    return _resize(depth, width, height, cv2.INTER_LINEAR)
+    if out is None:
+        return _resize(depth, width, height, cv2.INTER_LINEAR)
+    check_map(depth)
+    if out.shape != (height, width) or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise InputError(f"out must be contiguous float32 of shape {(height, width)}, got {out.dtype} of {out.shape}")
+    cv2.resize(depth.astype(np.float32, copy=False), (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+    return out
 
 
 def check_float(depth: npt.NDArray[np.generic]) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from space_clip_ros.geometry.ground_plane import GroundPlane, height_above
 
 _SMALLEST_M = 0.01
 _OUTLIER = 3 * 1.4826
@@ -15,6 +19,13 @@ _TIGHTEST = 0.02
 _PERCENTILES = (5, 95)
 _ENOUGH = 1000
 """Points of which medians and percentiles are taken; more cost time and change them little."""
+
+
+_ON_GROUND = 0.1
+"""A region is ground itself if its median height above it is at most this share of the camera's: 16 cm at 1.65 m."""
+
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Centre and size, metres."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +49,61 @@ class DetectedObject:
     patches: float
 
 
-def robust_box(
-    points: NDArray[np.float32],
-) -> tuple[tuple[float, float, float], tuple[float, float, float]] | None:
+class Region(NamedTuple):
+    """A connected region of a mask.
+
+    Attributes:
+        window: the rows and columns around it.
+        mask: (h, w) bool, its pixels in that window.
+        area: how many they are.
+    """
+
+    window: tuple[slice, slice]
+    mask: NDArray[np.bool_]
+    area: int
+
+
+def connected_regions(mask: NDArray[np.bool_]) -> list[Region]:
+    """Return the connected regions of an (H, W) mask; pixels that touch at a corner are connected."""
+    count, regions, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    found = []
+    for region in range(1, count):
+        left, top, width, height, area = (int(value) for value in facts[region])
+        window = (slice(top, top + height), slice(left, left + width))
+        found.append(Region(window, regions[window] == region, area))
+    return found
+
+
+def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: GroundPlane | None) -> Box | None:
+    """Return the box of what the camera sees of a thing.
+
+    Networks draw depth as if it were soft: that of a thing's upper parts leans back towards what is behind it, while
+    its foot has the depth of the ground it stands on. Things stand upright, so each column of the region is taken to be
+    as far away as its nearest pixel, and :func:`robust_box` does the rest. A region that is the ground itself, such as
+    the road, stays as it is.
+
+    Args:
+        points: (h, w, 3) float32 x y z in metres in an optical frame, organised as the image is, NaN where invalid.
+        mask: (h, w) bool, the thing's pixels.
+        ground: the ground in the same frame; None where unknown, and every region is taken to stand.
+
+    Returns:
+        Centre and size, metres; None without a finite point.
+    """
+    chosen = points[mask]
+    if ground is not None and _is_ground(chosen, ground):
+        return robust_box(chosen)
+    nearest = np.fmin.reduce(np.where(mask, points[..., 2], np.float32(np.nan)), axis=0)
+    return robust_box(chosen * (nearest[np.nonzero(mask)[1]] / chosen[:, 2])[:, None])
+
+
+def _is_ground(points: NDArray[np.float32], ground: GroundPlane) -> bool:
+    heights = height_above(ground, points)
+    heights = heights[np.isfinite(heights)]
+    return heights.size > 0 and float(np.median(np.abs(heights))) <= _ON_GROUND * ground.height_m
+
+
+def robust_box(points: NDArray[np.float32]) -> Box | None:
     """Return the box of most of an object's points, along the axes.
 
     Around an object its label also covers some of what is behind it. So points whose depth is further from the median

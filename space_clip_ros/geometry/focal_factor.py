@@ -34,6 +34,17 @@ def focal_factor(camera: PinholeCamera, trained: TrainingCamera) -> float:
     return math.sqrt(area / trained_area)
 
 
+def applied_factor(camera: PinholeCamera, trained: TrainingCamera | None) -> float:
+    """Return what depth is multiplied by: the :func:`focal_factor`, or 1 where the cameras are the same or unknown.
+
+    Args:
+        camera: the camera in use.
+        trained: the training camera; None where unknown.
+    """
+    factor = 1.0 if trained is None else focal_factor(camera, trained)
+    return 1.0 if abs(factor - 1.0) <= SAME_CAMERA else factor
+
+
 def training_camera_at(trained: TrainingCamera, network: NetworkSize, width: int, height: int) -> TrainingCamera:
     """Return the training camera that :func:`focal_factor` compares with images whose shape the network keeps.
 

@@ -1,4 +1,4 @@
-"""Finds the ground in a depth map, and measures heights above it.
+"""Finds the ground in a depth map.
 
 In the camera's optical frame (x right, y down, z forward) the ground is n . X + h = 0: n is its unit normal, pointing
 up, and h the camera's height above it. A pixel's ray is r = ((u - cx) / fx, (v - cy) / fy, 1), and X = z r, so inverse
@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,6 @@ class NoGround(str, enum.Enum):
     TOO_SMALL = "the level plane in view is too small"
     TOO_SHORT = "the level plane in view is only a band"
     UNDERCUT = "too much lies below the level plane in view"
-    OTHER_HEIGHT = "the level plane in view is not at the expected height"
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,10 @@ class GroundPlane:
         """Angle between the normal and a level camera's up, degrees."""
         return math.degrees(math.acos(min(1.0, -self.normal[1])))
 
+    def scaled(self, factor: float) -> GroundPlane:
+        """Return the plane of the same depth map times a factor."""
+        return replace(self, height_m=self.height_m * factor, height_std_m=self.height_std_m * factor)
+
 
 @dataclass(frozen=True)
 class _Samples:
@@ -108,8 +111,6 @@ def fit_ground_plane(
     *,
     up: npt.ArrayLike = LEVEL,
     tolerance_deg: float = 8.0,
-    expected_height_m: float | None = None,
-    height_ratio: float = 3.0,
     min_slope: float = 0.04,
     min_share: float = 0.25,
 ) -> GroundPlane | NoGround:
@@ -123,8 +124,6 @@ def fit_ground_plane(
         camera: its camera.
         up: direction up in the optical frame, of any length; see :func:`up_vector`.
         tolerance_deg: largest angle between the plane's normal and ``up``, degrees.
-        expected_height_m: the camera's height, where it and the depth map's scale are known; None for any height.
-        height_ratio: by which factor the height may differ from the expected one.
         min_slope: look only at pixels whose rays fall by more than this per metre forward, so at ground nearer than
             the camera's height over ``min_slope``: 41 m at 1.65 m.
         min_share: share of the sampled pixels that look down and have depth that must lie on the plane.
@@ -139,7 +138,7 @@ def fit_ground_plane(
     if depth.shape != (camera.height, camera.width):
         raise InputError(f"depth must have the camera's shape {(camera.height, camera.width)}, got {depth.shape}")
     upward = _unit(up)
-    _check(tolerance_deg, expected_height_m, height_ratio, min_slope, min_share)
+    _check(tolerance_deg, min_slope, min_share)
     samples = _sample(depth, camera, upward, min_slope)
     if len(samples.rays) < _FEWEST:
         return NoGround.OUT_OF_VIEW
@@ -156,14 +155,11 @@ def fit_ground_plane(
         return NoGround.NO_PLANE
     if inliers < _FEWEST or share < min_share:
         return NoGround.TOO_SMALL
-    fall = samples.rays[on_plane] @ -normal
-    near, far = np.percentile(fall, (90, 10))
-    if near < _SHORTEST * far:
+    fall = np.sort((samples.rays @ -normal.astype(np.float32))[on_plane])
+    if fall[-1 - inliers // 10] < _SHORTEST * fall[inliers // 10]:
         return NoGround.TOO_SHORT
     if np.count_nonzero(residual < -2 * _TOLERANCE) > _BELOW * inliers:
         return NoGround.UNDERCUT
-    if expected_height_m is not None and not 1 / height_ratio <= height / expected_height_m <= height_ratio:
-        return NoGround.OTHER_HEIGHT
     std = height * math.sqrt(float(normal @ covariance @ normal)) * height
     x, y, z = (float(value) for value in normal)
     return GroundPlane((x, y, z), height, std, inliers, share, float(residual[on_plane].std()))
@@ -188,71 +184,9 @@ def ground_pixels(
     return samples.rays[kept], samples.points[kept, 2]
 
 
-def height_above(plane: GroundPlane, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Return the heights of points above the plane.
-
-    Args:
-        plane: the ground.
-        points: (..., 3) x y z in the camera's optical frame, metres, NaN where invalid.
-
-    Returns:
-        (...) float32 metres, NaN where invalid.
-
-    Raises:
-        InputError: another shape.
-    """
-    if points.shape[-1:] != (3,):
-        raise InputError(f"points must have shape (..., 3), got {points.shape}")
-    heights = points.astype(np.float32, copy=False) @ np.asarray(plane.normal, np.float32)
-    heights += np.float32(plane.height_m)
-    return np.asarray(heights, np.float32)
-
-
-def height_map(
-    plane: GroundPlane,
-    depth: Depth,
-    camera: PinholeCamera,
-    stride: int = 1,
-    out: npt.NDArray[np.float32] | None = None,
-) -> npt.NDArray[np.float32]:
-    """Return the height above the plane of every ``stride``-th pixel of a depth map, without making its points.
-
-    Args:
-        plane: the ground.
-        depth: (H, W) float32 metres, of the camera's size, NaN where invalid.
-        camera: its camera.
-        stride: take every n-th pixel in both directions, starting at the top left, as a cloud does.
-        out: float32 array of the result's shape to write into; None for a new one.
-
-    Returns:
-        (h, w) float32 metres, NaN where invalid.
-
-    Raises:
-        InputError: depth that is no float map of the camera's size, or a stride below 1.
-    """
-    check_map(depth)
-    if depth.shape != (camera.height, camera.width):
-        raise InputError(f"depth must have the camera's shape {(camera.height, camera.width)}, got {depth.shape}")
-    if stride < 1:
-        raise InputError(f"stride must be at least 1, got {stride}")
-    nx, ny, nz = plane.normal
-    columns = (nx * (np.arange(0, camera.width, stride) - camera.cx) / camera.fx + nz).astype(np.float32)
-    rows = (ny * (np.arange(0, camera.height, stride) - camera.cy) / camera.fy).astype(np.float32)
-    heights = np.add(rows[:, None], columns, out=out)
-    heights *= depth[::stride, ::stride]
-    heights += np.float32(plane.height_m)
-    return heights
-
-
-def _check(
-    tolerance_deg: float, expected_height_m: float | None, height_ratio: float, min_slope: float, min_share: float
-) -> None:
+def _check(tolerance_deg: float, min_slope: float, min_share: float) -> None:
     if not 0 < tolerance_deg < 90:
         raise InputError(f"tolerance_deg must be between 0 and 90, got {tolerance_deg}")
-    if expected_height_m is not None and not 0 < expected_height_m < math.inf:
-        raise InputError(f"expected_height_m must be above 0 metres, got {expected_height_m}")
-    if not height_ratio >= 1:
-        raise InputError(f"height_ratio must be at least 1, got {height_ratio}")
     if not min_slope > 0:
         raise InputError(f"min_slope must be above 0, got {min_slope}")
     if not 0 <= min_share <= 1:
@@ -277,16 +211,23 @@ def _sample(depth: Depth, camera: PinholeCamera, up: Vector, min_slope: float) -
         every = slice(None, None, max(1, len(rows) // _SAMPLES))
         rows, columns = rows[every], columns[every]
         z = depth[rows, columns]
+        x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
+        rays = np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
     else:
-        rows, columns = (index.ravel() for index in np.indices(grid.shape) * stride + first)
-        z = grid.ravel()
-    rays = np.empty((len(z), 3), np.float32)
-    rays[:, 0] = (columns - camera.cx) / camera.fx
-    rays[:, 1] = (rows - camera.cy) / camera.fy
-    rays[:, 2] = 1.0
+        rays, z = _grid_rays(camera, first, stride), grid.ravel()
     kept = (rays @ -up.astype(np.float32) > min_slope) & valid(z)
     looking_down = rays[kept]
     return _Samples(looking_down, looking_down * z[kept, None])
+
+
+@functools.lru_cache(maxsize=8)
+def _grid_rays(camera: PinholeCamera, first: int, stride: int) -> npt.NDArray[np.float32]:
+    """Return the rays (N, 3), with z 1, of every ``stride``-th pixel from the ``first`` on, row by row."""
+    rows, columns = np.arange(first, camera.height, stride), np.arange(first, camera.width, stride)
+    rays = np.ones((rows.size, columns.size, 3), np.float32)
+    rays[..., 0] = (columns - camera.cx) / camera.fx
+    rays[..., 1] = ((rows - camera.cy) / camera.fy)[:, None]
+    return rays.reshape(-1, 3)
 
 
 def _residuals(samples: _Samples, q: Vector) -> npt.NDArray[np.float32]:
@@ -323,24 +264,25 @@ def _propose(samples: _Samples, up: Vector, cosine: float) -> Vector | None:
 
 def _refine(samples: _Samples, q: Vector) -> tuple[Vector, float, npt.NDArray[np.float64]]:
     """Refine q by least squares with Tukey's weights; return it, the residuals' spread, and q's covariance."""
-    reach = _TOLERANCE
+    reach = spread = _TOLERANCE
     points = samples.points.astype(np.float64)
-    normal_matrix, spread = np.eye(3), _TOLERANCE
     for _ in range(_ROUNDS):
         residual = 1 - points @ q
-        weight = np.square(np.clip(1 - np.square(residual / (1.5 * reach)), 0, None))
+        weight = np.square(residual * (1 / (1.5 * reach)))
+        np.maximum(np.subtract(1, weight, out=weight), 0, out=weight)
+        np.square(weight, out=weight)
         weighted = points * weight[:, None]
         normal_matrix = weighted.T @ points
         # The smallest ridge that keeps a degenerate view solvable; it pulls towards the last round.
-        ridge = 1e-9 * np.trace(normal_matrix) * np.eye(3)
-        step = np.linalg.solve(normal_matrix + ridge, weighted.T @ residual)
+        ridged = normal_matrix + 1e-9 * np.trace(normal_matrix) * np.eye(3)
+        step = np.linalg.solve(ridged, weighted.T @ residual)
         q = q + step
-        near = np.abs(residual[weight > 0])
-        spread = 1.4826 * float(np.median(near)) if near.size else _TOLERANCE
+        near = np.sort(np.abs(residual[weight > 0]))
+        spread = 1.4826 * float(near[near.size // 2]) if near.size else _TOLERANCE
         reach = _reach(spread)
         if np.abs(points @ step).max() < 1e-4:
             break
     # Samples within one patch share their error, so they count as one.
     repeated = max(1.0, _SAMPLES / _PATCHES)
-    covariance = np.linalg.inv(normal_matrix + 1e-9 * np.trace(normal_matrix) * np.eye(3)) * repeated
+    covariance = np.linalg.inv(ridged) * repeated
     return q, spread, covariance * max(spread, _FINEST) ** 2

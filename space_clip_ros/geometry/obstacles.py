@@ -17,7 +17,7 @@ import numpy.typing as npt
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, check_map
-from space_clip_ros.geometry.ground_plane import GroundPlane, height_map
+from space_clip_ros.geometry.ground_plane import GroundPlane
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -26,16 +26,16 @@ Places = npt.NDArray[np.intp]
 STEEPEST = 0.5
 """Largest slope that can be asked for: what is steeper never looks level."""
 
-_CELL_COLUMNS = 160
-"""Columns along which the ground is followed."""
-_ROW_SHARE, _FINEST_ROWS, _FEWEST_ROWS = 1 / 9, 4, 32
-"""From one row that the ground is followed over to the next, as a share of the distance from the horizon, at least
-four rows of the image, and at most a part of its height."""
+_ROW_SHARE, _FINEST_PART, _COARSEST_PART = 1 / 9, 1 / 96, 1 / 32
+"""From one row that the ground is followed over to the next: a share of the distance from the horizon, at least and at
+most a part of the map's height."""
 _SIGMAS = 2.0
 _NOISE_REACH_M = 10.0
 """The noise that the plane was fitted with holds up to here; beyond, it is taken to grow in proportion to depth."""
-_EVIDENCE_ROWS = 4
-"""Look for open directions in every n-th row of the grid: ground is never one row high."""
+_EVIDENCE_ROWS = 2
+"""Look for open directions in every n-th row: ground is never one row high."""
+_MAPS = 7
+"""Maps that are kept for a camera, so that none is made anew for an image."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Obstacles:
 
     Attributes:
         points: (n, 3) float32 x y z of the obstacles' pixels in the camera's optical frame, metres.
-        pixels: (n,) their places in the flattened grid of every ``stride``-th pixel.
+        pixels: (n,) their places in the flattened map.
         open_points: (m, 3) float32 x y z of ground that is seen, and of places at ``max_range`` that are seen through.
-            They come from every fourth row of the grid and show which directions are open.
+            They come from every second row of the map and show which directions are open.
     """
 
     points: Floats
@@ -90,145 +90,216 @@ class Obstacles:
     open_points: Floats
 
 
-def find_obstacles(
-    depth: Depth,
-    camera: PinholeCamera,
-    plane: GroundPlane,
-    limits: ObstacleLimits,
-    stride: int = 1,
-    uncertainty: Depth | None = None,
-) -> Obstacles:
-    """Find what stands above the ground.
+class ObstacleFinder:
+    """Finds what stands above the ground in one camera's depth maps; keeps rays and buffers between calls.
 
-    Noise must not turn ground into obstacles, so the lowest height grows by two standard deviations of the ground's
-    heights about the plane, and from 10 m on that part grows with depth.
+    Not thread-safe: calls share buffers. The caller owns what is returned.
 
     Args:
-        depth: (H, W) float32 metres, of the camera's size, NaN where invalid. Invalid pixels are never obstacles.
-        camera: its camera.
-        plane: the ground near the camera.
-        limits: what counts.
-        stride: take every n-th pixel in both directions, starting at the top left, as a cloud does.
-        uncertainty: (H, W) float32 standard deviation of ``depth``, metres. Pixels where it is NaN, or a larger share
-            of depth than ``limits.max_uncertainty``, are no obstacles. None where it is unknown: that limit is ignored.
-
-    Raises:
-        InputError: a map that is not of the camera's size, or a stride below 1.
+        camera: the depth maps' camera.
     """
-    height = height_map(plane, depth, camera, stride)
-    z = np.ascontiguousarray(depth[::stride, ::stride], np.float32)
-    cells = _Cells(z.shape, _Rays(camera, plane, stride), limits.max_slope)
-    lowest = _lowest(z, plane, limits)
-    ground, inverse_depth = (cells.spread(one) for one in _followed_ground(cells, height, z, plane, limits))
-    # What is nearer than the ground that was seen in its column stands on ground in between.
-    inverse_depth *= z
-    ground *= np.minimum(inverse_depth, np.float32(1), out=inverse_depth)
-    height -= ground
-    reach = np.float32(limits.max_range) / cells.spread(cells.run)
-    standing = (height > lowest) & (height < np.float32(limits.max_height)) & (z <= reach)
-    if uncertainty is not None and limits.max_uncertainty:
-        standing &= _certain(uncertainty, depth, limits.max_uncertainty)[::stride, ::stride]
-    rows = slice(None, None, _EVIDENCE_ROWS)
-    level = np.abs(height[rows]) <= lowest[rows]
-    pixels = np.flatnonzero(standing)
-    points = cells.rays.points(pixels, z.ravel()[pixels])
-    return Obstacles(points, pixels, _open_points(level, z[rows], reach[rows], cells.rays, plane, limits))
+
+    def __init__(self, camera: PinholeCamera) -> None:
+        """Compute the rays."""
+        self._rays = _Rays(camera)
+        self._memory = np.empty((_MAPS, camera.height, camera.width), np.float32)
+
+    def find(
+        self, depth: Depth, plane: GroundPlane, limits: ObstacleLimits, uncertainty: Depth | None = None
+    ) -> Obstacles:
+        """Find what stands above the ground.
+
+        Noise must not turn ground into obstacles, so the lowest height grows by two standard deviations of the ground's
+        heights about the plane, and from 10 m on that part grows with depth.
+
+        Args:
+            depth: (H, W) float32 metres, of the camera's size, NaN where invalid. Invalid pixels are never obstacles.
+                The time it takes is that of its pixels;
+                :meth:`~space_clip_ros.geometry.pixel_grid.PixelGrid.nearest` takes no more of them than a network has
+                estimated.
+            plane: the ground near the camera.
+            limits: what counts.
+            uncertainty: (H, W) float32 standard deviation of ``depth``, metres. Pixels where it is NaN, or a larger
+                share of depth than ``limits.max_uncertainty``, are no obstacles. None where it is unknown: that limit
+                is ignored.
+
+        Raises:
+            InputError: a map that is not of the camera's size.
+        """
+        check_map(depth)
+        size = self._memory.shape[1:]
+        if depth.shape != size:
+            raise InputError(f"depth must have the camera's shape {size}, got {depth.shape}")
+        view = _View(np.ascontiguousarray(depth, np.float32), self._rays, self._memory, plane, limits)
+        view.take_off_ground()
+        standing = view.height > view.lowest
+        standing &= view.height < np.float32(limits.max_height)
+        standing &= view.distance <= np.float32(limits.max_range)
+        if uncertainty is not None and limits.max_uncertainty:
+            standing &= _certain(uncertainty, depth, limits.max_uncertainty)
+        pixels = np.flatnonzero(standing)
+        return Obstacles(self._rays.points(pixels, view.z.ravel()[pixels]), pixels, view.open_points())
 
 
 class _Rays:
-    """The rays of every ``stride``-th pixel, (x, y, 1) in the optical frame, next to the ground plane."""
+    """The rays of a camera's pixels, (x, y, 1) in the optical frame."""
 
-    def __init__(self, camera: PinholeCamera, plane: GroundPlane, stride: int) -> None:
-        self.x = ((np.arange(0, camera.width, stride) - camera.cx) / camera.fx).astype(np.float32)
-        self.y = ((np.arange(0, camera.height, stride) - camera.cy) / camera.fy).astype(np.float32)
-        self.stride = stride
-        self.per_row = camera.fy / stride
-        """Rows of the grid per unit of slope, near the optical axis."""
-        self._normal = plane.normal
-        _, ny, nz = plane.normal
-        # A camera that looks straight down has its horizon far above the picture.
-        self.horizon = (camera.cy - camera.fy * nz / min(ny, -1e-3)) / stride
-        """Row of the grid in which the middle column's rays are level."""
+    def __init__(self, camera: PinholeCamera) -> None:
+        self.camera = camera
+        self._x = ((np.arange(camera.width) - camera.cx) / camera.fx).astype(np.float32)
+        self._y = ((np.arange(camera.height) - camera.cy) / camera.fy).astype(np.float32)
+        self._square = np.square(self._y)[:, None] + (np.square(self._x) + 1)
+        xyz = np.ones((camera.height, camera.width, 3), np.float32)
+        xyz[..., 0], xyz[..., 1] = self._x, self._y[:, None]
+        self._xyz = xyz.reshape(-1, 3)
+
+    def along(self, plane: GroundPlane, rise: Floats, run: Floats) -> None:
+        """Write how far each ray rises above a plane and how far it leads away along it, per metre of depth."""
+        nx, ny, nz = (np.float32(value) for value in plane.normal)
+        np.add((ny * self._y)[:, None], nx * self._x + nz, out=rise)
+        np.square(rise, out=run)
+        np.subtract(self._square, run, out=run)
+        np.maximum(run, np.float32(1e-6), out=run)
+        np.sqrt(run, out=run)
 
     def points(self, pixels: Places, z: Floats) -> Floats:
-        """Return (n, 3) points at depths ``z`` of pixels of the flattened grid."""
-        row = pixels // self.x.size
-        column = pixels - row * self.x.size
-        points = np.empty((pixels.size, 3), np.float32)
-        points[:, 2] = z
-        np.multiply(self.x[column], z, out=points[:, 0])
-        np.multiply(self.y[row], z, out=points[:, 1])
+        """Return (n, 3) points at depths ``z`` of pixels of the flattened map."""
+        points = self._xyz.take(pixels, axis=0)
+        points *= z[:, None]
         return points
 
-    def rise(self, rows: Places | slice, columns: Places | slice) -> Floats:
-        """Return how far the rays of some rows and columns rise above the plane per metre of depth."""
-        nx, ny, nz = (np.float32(value) for value in self._normal)
-        return np.asarray(ny * self.y[rows][:, None] + (nx * self.x[columns] + nz), np.float32)
 
-    def run(self, rows: Places, columns: Places, rise: Floats) -> Floats:
-        """Return how far those rays lead away along the plane per metre of depth."""
-        square = np.square(self.y[rows])[:, None] + (np.square(self.x[columns]) + 1) - np.square(rise)
-        return np.asarray(np.sqrt(np.maximum(square, np.float32(1e-6))))
+class _View:
+    """A depth map above a plane.
 
+    Attributes:
+        z: (H, W) depth, metres.
+        height: (H, W) above the plane, metres; after :meth:`take_off_ground` above the ground.
+        distance: (H, W) along the plane, metres.
+        lowest: (H, W) height above the ground from which on a pixel is an obstacle, metres.
+    """
 
-def _middles(size: int, count: int) -> Places:
-    """Return the middles of ``count`` equal parts of ``size`` pixels."""
-    return ((np.arange(count) + 0.5) * size / count).astype(np.intp)
+    def __init__(self, z: Floats, rays: _Rays, memory: Floats, plane: GroundPlane, limits: ObstacleLimits) -> None:
+        self.z = z
+        self._rays = rays
+        self._plane = plane
+        self._limits = limits
+        self._rise, self._run, self.height, self.distance, self.lowest, *self._spare = memory
+        rays.along(plane, self._rise, self._run)
+        np.multiply(z, self._rise, out=self.height)
+        self.height += np.float32(plane.height_m)
+        np.multiply(z, self._run, out=self.distance)
+        noise = _SIGMAS * math.hypot(plane.height_std_m, plane.residual_std * plane.height_m)
+        np.multiply(z, np.float32(noise / _NOISE_REACH_M), out=self.lowest)
+        np.maximum(self.lowest, np.float32(noise), out=self.lowest)
+        self.lowest += np.float32(limits.min_height)
 
+    def take_off_ground(self) -> None:
+        """Take the height of the ground that each pixel stands on off its height."""
+        rows = self._rows()
+        heights, distances = self._follow(rows)
+        between, (ground, share) = _Between(rows, len(self.z)), self._spare
+        between.spread(heights, ground)
+        # What is nearer than the ground that was seen in its column stands on ground in between. Inverse depth is
+        # linear in the picture, so it is what interpolates well.
+        between.spread(self._run[rows] / np.maximum(distances, np.float32(1e-3)), share)
+        share *= self.z
+        ground *= np.minimum(share, np.float32(1), out=share)
+        self.height -= ground
 
-class _Cells:
-    """Sampled pixels in columns, from the bottom row up: the nearer to the horizon, the closer their rows lie."""
+    def open_points(self) -> Floats:
+        """Return ground that is seen, and the places at ``max_range`` that are seen through below ``max_height``."""
+        rows = slice(None, None, _EVIDENCE_ROWS)
+        z = self.z[rows]
+        reach = np.float32(self._limits.max_range) / self._run[rows]
+        passed = reach * self._rise[rows]
+        through = passed <= np.float32(self._limits.max_height - self._plane.height_m)
+        through &= z > reach
+        through |= np.abs(self.height[rows]) <= self.lowest[rows]
+        seen = np.flatnonzero(through)
+        width = z.shape[1]
+        pixels = seen + seen // width * ((_EVIDENCE_ROWS - 1) * width)
+        return self._rays.points(pixels, np.minimum(z, reach).ravel()[seen])
 
-    def __init__(self, shape: tuple[int, ...], rays: _Rays, max_slope: float) -> None:
-        self.rays = rays
-        self._shape = shape
-        rows, columns = self._rows(max_slope), _middles(shape[1], min(shape[1], _CELL_COLUMNS))
-        self._places = np.ix_(rows, columns)
-        self._column = np.arange(shape[1]) * len(columns) // shape[1]
-        self.rise = rays.rise(rows, columns)
-        self.run = rays.run(rows, columns, self.rise)
-        # Every row of the grid lies between two rows of cells.
-        grid = np.arange(shape[0])
-        after = np.searchsorted(rows[::-1], grid, side="right").clip(1, max(len(rows) - 1, 1))
-        self._upper, self._lower = len(rows) - after, len(rows) - 1 - after
-        span = np.maximum(rows[self._lower] - rows[self._upper], 1)[:, None]
-        self._weight = np.clip((grid[:, None] - rows[self._upper][:, None]) / span, 0, 1).astype(np.float32)
+    def _rows(self) -> Places:
+        """Return the rows to follow the ground over, from the bottom up.
 
-    def of(self, grid: Floats) -> Floats:
-        """Return a grid's values in the cells."""
-        return grid[self._places]
-
-    def spread(self, values: Floats) -> Floats:
-        """Return the cells' values for every pixel of the grid: interpolated along columns, alike within a column."""
-        # OpenCV's resize takes rows of equal distance only.
-        wide = values.take(self._column, axis=1)
-        upper, spread = wide[self._upper], wide[self._lower]
-        spread -= upper
-        spread *= self._weight
-        spread += upper
-        return np.asarray(spread, np.float32)
-
-    def _rows(self, max_slope: float) -> Places:
-        """Return the rows from the bottom up to where every ray rises above the steepest ground."""
-        size, horizon, climb = self._shape[0], self.rays.horizon, max_slope * self.rays.per_row
-        finest, row, rows = max(_FINEST_ROWS / self.rays.stride, 1), float(size - 1), [size - 1]
-        edges = np.array([0, self._shape[1] - 1])
-        steep = np.flatnonzero(self.rays.rise(slice(None), edges).min(axis=1) > max_slope)
-        last = int(steep.max()) if steep.size else 0
+        Above them, rays reach beyond the range before they meet the steepest ground that rises from below the camera.
+        """
+        camera = self._rays.camera
+        steepest = self._limits.max_slope - self._plane.height_m / self._limits.max_range
+        size, climb = camera.height, max(steepest, 0) * camera.fy
+        _, ny, nz = self._plane.normal
+        # The row in which the middle column's rays are level. A camera that looks straight down has it far above.
+        horizon = camera.cy - camera.fy * nz / min(ny, -1e-3)
+        finest, row, rows = max(size * _FINEST_PART, 1), float(size - 1), [size - 1]
+        steep = np.flatnonzero(np.minimum(self._rise[:, 0], self._rise[:, -1]) > steepest)
+        last = int(steep[-1]) if steep.size else 0
         while row > last:
             away = max(row - horizon, horizon - climb - row, 0)
-            row = max(row - max(min(away * _ROW_SHARE, size / _FEWEST_ROWS), finest), 0)
+            row = max(row - max(min(away * _ROW_SHARE, size * _COARSEST_PART), finest), 0)
             rows.append(int(row))
         # Two rows at least, to interpolate between.
         return np.unique([*rows, max(size - 2, 0)])[::-1]
 
+    def _follow(self, rows: Places) -> tuple[Floats, Floats]:
+        """Return the ground seen last in each of the rows and columns, from below: its height and its distance."""
+        surface, away = self.height[rows], self.distance[rows]
+        # From each row to the next one up, ground is about level and leads away from the camera. NaN is never level.
+        level = np.abs(np.diff(surface, axis=0)) <= STEEPEST * np.diff(away, axis=0)
+        # What lies beyond the range need not be followed.
+        level &= away[:-1] <= np.float32(self._limits.max_range)
+        tolerance = np.where(level, self.lowest[rows[:-1]], np.float32(-np.inf))
+        busy = np.flatnonzero(level.any(axis=1))
+        heights = np.zeros((len(busy) + 1, surface.shape[1]), np.float32)
+        distances = np.empty_like(heights)
+        # The plane is the ground up to where the view begins.
+        rise, start = self._rise[rows[0]], self._run[rows[0]] * np.float32(self._plane.height_m)
+        np.divide(start, np.maximum(-rise, np.float32(1e-6)), out=distances[0])
+        distances[0][rise >= 0] = 0
+        # A few hundred numbers a row: NumPy's calls cost more than its work, and these are its quickest.
+        zero, slope = np.zeros_like(start), np.full_like(start, self._limits.max_slope)
+        leeway, step, size, most = (np.empty_like(start) for _ in range(4))
+        found = np.empty(start.shape, np.bool_)
+        now, seen = heights[0].copy(), distances[0].copy()
+        steps = zip(surface[busy], away[busy], tolerance[busy], heights[1:], distances[1:], strict=True)
+        for surface_here, away_here, tolerance_here, height, distance in steps:
+            np.subtract(away_here, seen, leeway)
+            np.multiply(leeway, slope, leeway)
+            np.maximum(leeway, zero, leeway)
+            np.subtract(surface_here, now, step)
+            np.abs(step, size)
+            np.add(tolerance_here, leeway, most)
+            np.less_equal(size, most, found)
+            # As far as the slope allows.
+            np.minimum(size, leeway, size)
+            np.copysign(size, step, step)
+            np.add(now, step, step)
+            np.putmask(now, found, step)
+            np.putmask(seen, found, away_here)
+            height[:], distance[:] = now, seen
+        last = np.searchsorted(busy, np.arange(len(rows)), side="right")
+        return heights[last], distances[last]
 
-def _lowest(z: Floats, plane: GroundPlane, limits: ObstacleLimits) -> Floats:
-    """Return the height above the ground from which on a pixel is an obstacle, metres."""
-    noise = _SIGMAS * math.hypot(plane.height_std_m, plane.residual_std * plane.height_m)
-    lowest = np.maximum(z * np.float32(noise / _NOISE_REACH_M), np.float32(noise))
-    lowest += np.float32(limits.min_height)
-    return np.asarray(lowest, np.float32)
+
+class _Between:
+    """Interpolates between rows of a map, which are given from the bottom up."""
+
+    def __init__(self, rows: Places, height: int) -> None:
+        # OpenCV's resize takes rows of equal distance only.
+        grid, count = np.arange(height), len(rows)
+        after = np.searchsorted(rows[::-1], grid, side="right").clip(1, max(count - 1, 1))
+        self._upper, self._lower = count - after, count - 1 - after
+        span = np.maximum(rows[self._lower] - rows[self._upper], 1)
+        self._weight = np.clip((grid - rows[self._upper]) / span, 0, 1).astype(np.float32)[:, None]
+
+    def spread(self, values: Floats, out: Floats) -> None:
+        """Write the rows' values for every row of the map."""
+        upper = values.take(self._upper, axis=0)
+        values.take(self._lower, axis=0, out=out, mode="clip")
+        out -= upper
+        out *= self._weight
+        out += upper
 
 
 def _certain(uncertainty: Depth, depth: Depth, max_uncertainty: float) -> Mask:
@@ -236,57 +307,3 @@ def _certain(uncertainty: Depth, depth: Depth, max_uncertainty: float) -> Mask:
     if uncertainty.shape != depth.shape:
         raise InputError(f"uncertainty must have depth's shape {depth.shape}, got {uncertainty.shape}")
     return np.asarray(uncertainty <= np.float32(max_uncertainty) * depth)
-
-
-def _followed_ground(
-    cells: _Cells, height: Floats, z: Floats, plane: GroundPlane, limits: ObstacleLimits
-) -> tuple[Floats, Floats]:
-    """Return the ground seen last in every cell's column, from below: its height above the plane, and inverse depth."""
-    surface, depth = cells.of(height), cells.of(z)
-    lowest, distance = _lowest(depth, plane, limits), depth * cells.run
-    # From each cell to the next one up, ground is about level and leads away from the camera. NaN is never level.
-    level = np.zeros(surface.shape, np.bool_)
-    level[:-1] = np.abs(np.diff(surface, axis=0)) <= STEEPEST * np.diff(distance, axis=0)
-    # The plane is the ground up to where the view begins.
-    fall = np.maximum(-cells.rise[0], np.float32(1e-6))
-    seen_at = np.where(cells.rise[0] < 0, cells.run[0] * np.float32(plane.height_m) / fall, np.float32(0))
-    now = np.zeros(surface.shape[1], np.float32)
-    ground, seen = np.empty(surface.shape, np.float32), np.empty(surface.shape, np.float32)
-    slope = np.float32(limits.max_slope)
-    leeway, step = np.empty_like(now), np.empty_like(now)
-    for row in range(len(surface)):
-        np.subtract(distance[row], seen_at, out=leeway)
-        np.maximum(leeway, 0, out=leeway)
-        np.multiply(leeway, slope, out=leeway)
-        np.subtract(surface[row], now, out=step)
-        found = np.abs(step) <= lowest[row] + leeway
-        found &= level[row]
-        np.minimum(step, leeway, out=step)
-        np.maximum(step, np.negative(leeway, out=leeway), out=step)
-        np.add(now, step, out=now, where=found)
-        np.copyto(seen_at, distance[row], where=found)
-        ground[row], seen[row] = now, seen_at
-    # Inverse depth is linear in the picture, so it is what interpolates well.
-    return ground, cells.run / np.maximum(seen, np.float32(1e-3))
-
-
-def _open_points(
-    ground: Mask, z: Floats, reach: Floats, rays: _Rays, plane: GroundPlane, limits: ObstacleLimits
-) -> Floats:
-    """Return ground that is seen, and the places at ``max_range`` that are seen through below ``max_height``.
-
-    Args:
-        ground: (r, w) which pixels show ground, in the rows for evidence.
-        z: (r, w) depth in those rows, metres.
-        reach: (r, w) depth of ``max_range`` in those rows, metres.
-        rays: of the whole grid.
-        plane: the ground near the camera.
-        limits: what counts.
-    """
-    rise = rays.rise(slice(None, None, _EVIDENCE_ROWS), slice(None))
-    passed = np.float32(plane.height_m) + reach * rise
-    through = (z > reach) & (passed <= np.float32(limits.max_height))
-    seen = np.flatnonzero(ground | through)
-    skipped = (_EVIDENCE_ROWS - 1) * rays.x.size
-    pixels = seen + seen // rays.x.size * skipped
-    return rays.points(pixels, np.minimum(z, reach).ravel()[seen])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth
 
 S = TypeVar("S", bound=np.generic)
 
@@ -46,6 +47,30 @@ class PixelGrid:
             return np.ascontiguousarray(rows[:, first :: self.columns])
         # Copies whole pixels; a slice would copy each of a pixel's values by itself, in twice the time.
         return rows.take(np.arange(first, image.shape[1], self.columns), axis=1)
+
+    def at_least(self, step: int) -> PixelGrid:
+        """Return the grid whose distances are at least ``step`` pixels, and these where they are larger."""
+        return PixelGrid(max(self.rows, step), max(self.columns, step))
+
+    def nearest(self, depth: Depth) -> Depth:
+        """Return the least depth of each block's picked row, (h, w) float32, NaN where all of them are.
+
+        So what is thinner than a block, such as a post, is not lost between two pixels that are picked. Rows are picked
+        and not searched: the ground is nearer in each lower one.
+
+        Args:
+            depth: (H, W) float32 metres, NaN where invalid.
+        """
+        if self == EVERY_PIXEL:
+            return depth
+        rows, first = depth[_first(self.rows) :: self.rows], _first(self.columns)
+        least = np.ascontiguousarray(rows[:, first :: self.columns])
+        for column in range(self.columns):
+            if column != first:
+                others = rows[:, column :: self.columns][:, : least.shape[1]]
+                beside = least[:, : others.shape[1]]
+                np.fmin(beside, others, out=beside)
+        return least
 
     def shares(self, height: int, width: int, stride: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return where the picked pixels lie in an image: their middles as shares of its height and of its width.

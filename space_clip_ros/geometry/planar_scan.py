@@ -6,6 +6,7 @@ towards y.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -77,21 +78,19 @@ def planar_scan(
     range_max: float,
     range_min: float = 0.0,
     angle_increment: float = math.radians(0.5),
-    stride: int = 1,
 ) -> PlanarScan:
     """Return the scan of what a camera sees.
 
-    The bearings are those of the camera's field of view. The increment is at least that of ``stride`` pixels, because
-    finer bearings would fall between pixels.
+    The bearings are those of the camera's field of view. The increment is at least that of a pixel, because finer
+    bearings would fall between pixels.
 
     Args:
         obstacles: what stands in the way, and where the view is open.
-        camera: the camera.
+        camera: the camera of the map that the obstacles are from.
         pose: (4, 4) its pose in the scan's frame, whose z points up.
         range_max: furthest distance, metres; what is further is free.
         range_min: nearest distance, metres; what is nearer is left out.
         angle_increment: from one bearing to the next, radians.
-        stride: the obstacles' own.
 
     Raises:
         InputError: a pose of another shape, or an increment or ranges that make no scan.
@@ -104,24 +103,28 @@ def planar_scan(
             f"got {angle_increment:g}, {range_min:g} and {range_max:g}"
         )
     heading, first, last = _field_of_view(camera, pose[:3, :3])
-    increment = max(angle_increment, stride / camera.fx)
+    increment = max(angle_increment, 1 / camera.fx)
     count = round((last - first) / increment) + 1
     # Turned so that the camera looks along x: bearings then never wrap around within the field of view.
     cosine, sine = math.cos(heading), math.sin(heading)
-    across = np.array([[cosine, sine], [-sine, cosine]]) @ pose[:2]
+    across = (np.array([[cosine, sine], [-sine, cosine]]) @ pose[:2]).astype(np.float32)
 
-    def polar(points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        x, y = across[:, :3].astype(np.float32) @ points.T + across[:, 3:].astype(np.float32)
-        place = np.rint((np.arctan2(y, x) - np.float32(first)) * np.float32(1 / increment)).astype(np.int32)
-        distance = np.sqrt(x * x + y * y)
-        inside = (place >= 0) & (place < count) & (distance >= np.float32(range_min))
-        return place[inside], distance[inside]
+    def polar(points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        x, y = across[:, :3] @ points.T + across[:, 3:]
+        place = np.arctan2(y, x)
+        place -= np.float32(first)
+        place *= np.float32(1 / increment)
+        square = np.square(x, out=x)
+        square += np.square(y, out=y)
+        place = np.rint(place, out=place).astype(np.intp)
+        inside = (place >= 0) & (place < count) & (square >= np.float32(range_min**2))
+        return place[inside], square[inside]
 
     ranges = np.full(count, np.nan, np.float32)
     ranges[polar(obstacles.open_points)[0]] = np.inf
     nearest = np.full(count, np.inf, np.float32)
-    place, distance = polar(obstacles.points)
-    np.minimum.at(nearest, place, distance)
+    np.minimum.at(nearest, *polar(obstacles.points))
+    np.sqrt(nearest, out=nearest)
     hit = nearest <= np.float32(range_max)
     ranges[hit] = nearest[hit]
     return PlanarScan(ranges, heading + first, increment, range_min, range_max, pose)
@@ -133,15 +136,21 @@ def _field_of_view(camera: PinholeCamera, rotation: Pose) -> tuple[float, float,
     if math.hypot(ahead[0], ahead[1]) < _DEGENERATE:
         ahead = rotation @ np.array([0.0, -1.0, 0.0])
     heading = math.atan2(ahead[1], ahead[0])
+    rays = _border(camera)
+    x, y = (rays @ rotation.T)[:, :2].T
+    bearing = np.arctan2(y, x) - heading
+    bearing = (bearing + math.pi) % (2 * math.pi) - math.pi
+    return heading, float(bearing.min()), float(bearing.max())
+
+
+@functools.lru_cache(maxsize=8)
+def _border(camera: PinholeCamera) -> Pose:
+    """Return rays (n, 3), with z 1, around a camera's picture."""
     u, v = np.linspace(0, camera.width - 1, _BORDER), np.linspace(0, camera.height - 1, _BORDER)
     border = np.concatenate(
         [np.stack(np.broadcast_arrays(u, row), -1) for row in (v[0], v[-1])]
         + [np.stack(np.broadcast_arrays(column, v), -1) for column in (u[0], u[-1])]
     )
-    rays = np.column_stack(
+    return np.column_stack(
         [(border[:, 0] - camera.cx) / camera.fx, (border[:, 1] - camera.cy) / camera.fy, np.ones(len(border))]
     )
-    x, y = (rays @ rotation.T)[:, :2].T
-    bearing = np.arctan2(y, x) - heading
-    bearing = (bearing + math.pi) % (2 * math.pi) - math.pi
-    return heading, float(bearing.min()), float(bearing.max())

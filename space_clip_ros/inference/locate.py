@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.detections import robust_box
-from space_clip_ros.geometry.focal_factor import SAME_CAMERA, focal_factor
+from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.depth import invalidate
+from space_clip_ros.geometry.detections import Box, connected_regions, visible_box
+from space_clip_ros.geometry.focal_factor import applied_factor
+from space_clip_ros.geometry.ground_plane import GroundPlane, fit_ground_plane
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
-from space_clip_ros.inference.backend import Depth, ModelInfo, Prediction
+from space_clip_ros.inference.backend import ModelInfo, Prediction
 from space_clip_ros.language.queries import QuerySet, closed_queries
 from space_clip_ros.language.scores import label, patch_probabilities, sample
 
@@ -97,32 +99,22 @@ def located(
         )
     if prediction.dense is None or info.language is None:
         raise InputError(f"model {info.name}", "gave no features of patches")
-    depth = prediction.depth * np.float32(_focal_factor(camera, info))
+    depth = prediction.depth * np.float32(applied_factor(camera, info.trained_for(width, height)))
+    depth = invalidate(depth, info.min_depth, info.max_depth)
+    cloud, ground = Projector(camera).project(depth, tested=True), fit_ground_plane(depth, camera)
+    plane = ground if isinstance(ground, GroundPlane) else None
     patches = patch_probabilities(prediction.dense, queries, info.language.logit_scale)
     labels, _ = label(sample(patches, *EVERY_PIXEL.shares(height, width)), threshold)
     found = []
     for number, name in enumerate(queries.names):
         mask = labels == number
-        box = _box(mask, depth, camera, info)
+        box = _largest_box(mask, cloud, plane)
         center, size = (None, None) if box is None else box
         found.append(LocatedQuery(name, float(patches[number].max()), mask, center, size))
     return found
 
 
-def _focal_factor(camera: PinholeCamera, info: ModelInfo) -> float:
-    factor = 1.0 if info.training_camera is None else focal_factor(camera, info.training_camera)
-    return 1.0 if abs(factor - 1.0) <= SAME_CAMERA else factor
-
-
-def _box(
-    mask: NDArray[np.bool_], depth: Depth, camera: PinholeCamera, info: ModelInfo
-) -> tuple[tuple[float, float, float], tuple[float, float, float]] | None:
+def _largest_box(mask: NDArray[np.bool_], cloud: NDArray[np.float32], ground: GroundPlane | None) -> Box | None:
     """Return the box of a mask's largest connected region; None without one, or without depth there."""
-    count, regions, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count < 2:
-        return None
-    v, u = np.nonzero(regions == 1 + int(facts[1:, cv2.CC_STAT_AREA].argmax()))
-    z = depth[v, u]
-    z = np.where((z >= info.min_depth) & (z <= info.max_depth), z, np.nan)
-    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=-1)
-    return robust_box(points.astype(np.float32))
+    largest = max(connected_regions(mask), key=lambda region: region.area, default=None)
+    return None if largest is None else visible_box(cloud[largest.window], largest.mask, ground)

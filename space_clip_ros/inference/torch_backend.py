@@ -19,8 +19,10 @@ from space_clip_ros.inference.torch_errors import torch_error
 from space_clip_ros.inference.torch_runner import CudaStream, HostStream, TorchRunner
 from space_clip_ros.model import SpaceClip, load_checkpoint
 from space_clip_ros.model.encoder import fix_input_size
+from space_clip_ros.model.fused import fuse
+from space_clip_ros.model.gpu_pipeline import HalfImageToEstimate, fold_normalisation
 from space_clip_ros.model.half import fold_norms, fuse_quick_gelu, halve
-from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToEstimate
+from space_clip_ros.model.image_to_depth import ImageToEstimate
 
 RUNNERS_KEPT = 4
 
@@ -97,9 +99,9 @@ class TorchBackend:
         with self._lock:
             if shape not in self._runners:
                 cuda = self._device.type == "cuda"
-                graph = ImageToEstimate(self._model, shape[1:], 1 if cuda else RESIZE_BANDS).eval()
+                graph = gpu_graph(self._model, shape[1:]) if cuda else ImageToEstimate(self._model, shape[1:])
                 stream = CudaStream(self._device) if cuda else HostStream()
-                self._runners[shape] = TorchRunner(lambda images: _joined(graph(images)), shape, stream)
+                self._runners[shape] = TorchRunner(lambda images: joined(graph(images)), shape, stream)
                 if len(self._runners) > RUNNERS_KEPT:
                     self._runners.popitem(last=False)
             self._runners.move_to_end(shape)
@@ -116,12 +118,21 @@ def prepare_for_gpu(model: SpaceClip, half: bool) -> None:
     fix_input_size(model.encoder, model.config.input_size)
     fold_norms(model)
     fuse_quick_gelu(model)
+    fuse(model)
+    if half:
+        fold_normalisation(model)
     # Half-precision convolutions are fastest in channels-last layout, which the encoder's tokens have already.
     for weight in model.parameters():
         if weight.ndim == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     if half:
         halve(model)
+
+
+def gpu_graph(model: SpaceClip, size: tuple[int, int]) -> ImageToEstimate:
+    """Return the pipeline for images of one size, height and width, of a model after :func:`prepare_for_gpu`."""
+    half = next(iter(model.decoder.semantic_blocks.parameters())).dtype == torch.float16
+    return (HalfImageToEstimate(model, size) if half else ImageToEstimate(model, size, bands=1)).eval()
 
 
 def _device(asked: str) -> torch.device:
@@ -134,13 +145,13 @@ def _device(asked: str) -> torch.device:
     return device
 
 
-def _joined(maps: Sequence[Tensor]) -> Tensor:
+def joined(maps: Sequence[Tensor]) -> Tensor:
     """Return (B, numbers), so that all maps of an image are downloaded in one copy."""
     return maps[0].flatten(1) if len(maps) == 1 else torch.cat([one.flatten(1) for one in maps], dim=1)
 
 
 def _split(numbers: Depth, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Depth]:
-    """Return the maps that :func:`_joined` joined, of these names and shapes."""
+    """Return the maps that :func:`joined` joined, of these names and shapes."""
     ends = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
     parts = np.split(numbers.reshape(-1), ends)
     return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}

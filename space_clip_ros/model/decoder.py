@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ class Decoder(nn.Module):
         prefix_tokens: number of tokens before the patches.
         semantic_states: the hidden states that the semantic pathway reads, deep to shallow.
         structural_states: those that the structural pathway reads; empty without one.
+        film_bank: stands for ``film`` in a model made ready for a GPU (:mod:`space_clip_ros.model.fused`); else None.
     """
 
     def __init__(self, width: int, layers: int, prefix_tokens: int, config: DecoderConfig) -> None:
@@ -56,6 +57,7 @@ class Decoder(nn.Module):
         rest = (0,) * (len(channels) - len(fine))
         modulated = self.semantic_states if config.use_film else ()
         self.film = nn.ModuleList(Film(width, config.film_hidden) for _ in modulated)
+        self.film_bank: Any = None
         self.semantic_projections = nn.ModuleList(nn.Conv2d(width, count, kernel_size=1) for count in channels)
         self.structural_projections = nn.ModuleList(nn.Conv2d(width, count, kernel_size=1) for count in fine)
         self.structural_blocks = nn.ModuleList(
@@ -84,13 +86,13 @@ class Decoder(nn.Module):
         return DecoderOutput(tuple(semantic), tuple(structural_projected), tuple(features), tuple(structural))
 
     def _semantic_maps(self, encoded: EncoderOutput) -> list[Tensor]:
-        maps = []
-        for level, project in enumerate(self.semantic_projections):
-            tokens = self._patches(encoded, self.semantic_states[level])
-            if self.film:
-                tokens = self.film[level](tokens, encoded.context)
-            maps.append(project(to_map(tokens, encoded.grid)))
-        return maps
+        states = [self._patches(encoded, index) for index in self.semantic_states]
+        if self.film_bank is not None:
+            states = self.film_bank(states, encoded.context)
+        elif self.film:
+            states = [film(tokens, encoded.context) for film, tokens in zip(self.film, states, strict=True)]
+        maps = [to_map(tokens, encoded.grid) for tokens in states]
+        return [project(grid_map) for project, grid_map in zip(self.semantic_projections, maps, strict=True)]
 
     def _structural_features(self, encoded: EncoderOutput) -> tuple[list[Tensor], list[Tensor]]:
         if not self.structural_states:

@@ -16,7 +16,13 @@ from torch.nn import functional
 from space_clip_ros.config import EncoderConfig, LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.model.adapters import adapter_parameters, add_adapters, packed_addition
-from space_clip_ros.model.joint_features import JointFeatures, is_joint, joint_features, neighbour_attention
+from space_clip_ros.model.joint_features import (
+    JointFeatures,
+    gaussian_nearness,
+    is_joint,
+    joint_features,
+    neighbour_attention,
+)
 from space_clip_ros.model.stem import ConvolutionalStem
 
 _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
@@ -123,9 +129,11 @@ class Encoder(nn.Module):
 
     def _dense_tokens(self, heads: Heads, grid: tuple[int, int]) -> Tensor:
         tower = self.tower
-        tokens = neighbour_attention(
-            tower.transformer.resblocks[-1].attn, heads.key, heads.value, grid, self.language.sigma
-        )
+        nearness = getattr(self, "fixed_nearness", None)
+        if nearness is None:
+            nearness = gaussian_nearness(grid, self.language.sigma, heads.key)
+        attention = tower.transformer.resblocks[-1].attn
+        tokens = neighbour_attention(attention, heads.key, heads.value, nearness.to(heads.key.dtype))
         # Half-precision products give halves; the norm is in float32.
         return cast(Tensor, tower.ln_post(tokens.to(tower.ln_post.weight.dtype)))
 
@@ -162,9 +170,10 @@ def resize_position_embedding(embedding: Tensor, side: int, grid: tuple[int, int
 
 @torch.no_grad()
 def fix_input_size(encoder: Encoder, size: tuple[int, int]) -> None:
-    """Interpolate the position embedding once, in place, for images of one size; for inference only.
+    """Compute what depends on the images' size alone once, in place, for images of one size; for inference only.
 
-    Otherwise every run with another size than ``config.image_size`` interpolates it again.
+    That is the position embedding, with the class token added to it, and how near the patches are to each other.
+    Otherwise every run computes it again.
 
     Args:
         encoder: its checkpoint can no longer be written afterwards.
@@ -176,6 +185,10 @@ def fix_input_size(encoder: Encoder, size: tuple[int, int]) -> None:
         trained, side = tower.positional_embedding, tower.grid_size[0]
         fixed = torch.cat([trained[:1], resize_position_embedding(trained[1:], side, grid)])
         tower.positional_embedding, tower.grid_size = nn.Parameter(fixed, requires_grad=False), grid
+        tower.register_buffer("fixed_class_token", (tower.class_embedding + fixed[0])[None, None], persistent=False)
+        if encoder.projection is not None and "dense" in encoder.language.outputs:
+            nearness = gaussian_nearness(grid, encoder.language.sigma, fixed)
+            encoder.register_buffer("fixed_nearness", nearness, persistent=False)
     else:
         embedding, side = tower.pos_embed[0], tower.patch_embed.grid_size[0]
         fixed = resize_position_embedding(embedding, side, grid)
@@ -228,14 +241,21 @@ def _run_clip(tower: Any, images: Tensor) -> tuple[EncoderOutput, Heads]:
     if hasattr(tower, "stem"):
         patches = patches + tower.stem(images)
     tokens, grid = _patch_tokens(patches)
-    tokens = torch.cat([tower.class_embedding.expand(tokens.shape[0], 1, -1), tokens], dim=1)
-    trained = tower.positional_embedding
-    tokens = tower.ln_pre(tokens + torch.cat([trained[:1], _position_embedding(trained[1:], tower.grid_size, grid)]))
-    states = [tokens]
+    states = [tower.ln_pre(_with_class_token(tower, tokens, grid))]
     for block in tower.transformer.resblocks:
         state, heads = run_clip_block(block, states[-1])
         states.append(state)
     return EncoderOutput(tuple(states), tower.ln_post(states[-1][:, 0]), grid), heads
+
+
+def _with_class_token(tower: Any, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return the class token and those of the patches (B, N, width), with positions: (B, 1 + N, width)."""
+    trained = tower.positional_embedding
+    if hasattr(tower, "fixed_class_token"):
+        class_token = tower.fixed_class_token.expand(tokens.shape[0], -1, -1)
+        return torch.cat([class_token, tokens + trained[1:]], dim=1)
+    tokens = torch.cat([tower.class_embedding.expand(tokens.shape[0], 1, -1), tokens], dim=1)
+    return tokens + torch.cat([trained[:1], _position_embedding(trained[1:], tower.grid_size, grid)])
 
 
 def _run_siglip(tower: Any, images: Tensor) -> EncoderOutput:

@@ -4,7 +4,8 @@ Weights and the activations between products are in half precision, which GPUs c
 float32, where half precision would cost accuracy: the tower's residual stream (the decoder reads every state again, and
 the largest channels exceed half's precision), norms, FiLM (its gains multiply those states), SigLIP's pooling, the last
 convolutions of the depth and uncertainty heads and everything after them (at 80 m, half precision resolves only 6 cm),
-the last product before language features, and the resize of the image before the tower. Softmax, sigmoid and bilinear
+and the last product before language features. An image that shrinks is resized in half precision
+(:mod:`space_clip_ros.model.resize`). Softmax, sigmoid and bilinear
 resampling store half precision and compute in float32 inside PyTorch's kernels.
 """
 
@@ -23,7 +24,7 @@ from space_clip_ros.model.space_clip import SpaceClip
 
 _FLOAT32_PRODUCTS = re.compile(
     r"(decoder\.film\.\d+|depth_head\.depth|uncertainty_head\.log_scale|encoder\.(tower\.)?attn_pool"
-    r"|encoder\.projection(_\d+)?|language_head\.names)(\.|$)"
+    r"|encoder\.projection(_\d+)?|language_head\.names|refinement_head\.correction)(\.|$)"
 )
 _QUICK_GELU = 1.702
 _PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -96,6 +97,8 @@ def halve(model: SpaceClip, dtype: torch.dtype = torch.float16) -> None:
             if not keeps_float32(name):
                 module.to(dtype)
             module.register_forward_pre_hook(_cast_inputs)
+    if model.decoder.film_bank is not None:
+        model.decoder.film_bank.stored = dtype
     if model.config.encoder.kind == "clip":
         for block in tower.transformer.resblocks:
             _halve_packed(block.attn, dtype)

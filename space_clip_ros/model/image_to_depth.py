@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from space_clip_ros.model import SpaceClip
-from space_clip_ros.model.resize import ResizeBand, resize_bands
+from space_clip_ros.model.resize import CENTRE, ResizeBand, half_weights, resize_bands, resize_centred, shrinks
 
 RESIZE_BANDS = 8
 """Bands of the resize on a CPU: 0.10 instead of 0.74 GFLOP for 1242 x 375 pixels. On a GPU use 1: fewer kernels."""
@@ -17,6 +17,29 @@ RESIZE_BANDS = 8
 class _ResizeWeights(NamedTuple):
     rows: tuple[ResizeBand, ...]
     columns: tuple[ResizeBand, ...]
+
+
+class HalfResize(nn.Module):
+    """The resize of an image with weights that half precision holds exactly; computed in float32 here.
+
+    :func:`space_clip_ros.export.fp16.to_fp16` computes it in half precision.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, image_size: tuple[int, int], input_size: tuple[int, int], device: torch.device) -> None:
+        """Compute the weights from one size to the other, height and width."""
+        super().__init__()
+        axes = zip(image_size, input_size, strict=True)
+        rows, columns = (half_weights(resize_bands(*axis, 1, device)[0].weights).float() for axis in axes)
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("columns", columns, persistent=False)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Map (B, 3, H, W) uint8 grey levels to (B, 3, height, width), less :data:`CENTRE`."""
+        small = resize_centred(planes.float() - CENTRE, self.rows, self.columns)
+        return small.clamp(-CENTRE, 255.0 - CENTRE)
 
 
 class ImageToDepth(nn.Module):
@@ -29,7 +52,13 @@ class ImageToDepth(nn.Module):
     gain: Tensor
     offset: Tensor
 
-    def __init__(self, model: SpaceClip, image_size: tuple[int, int] | None = None, bands: int = RESIZE_BANDS) -> None:
+    def __init__(
+        self,
+        model: SpaceClip,
+        image_size: tuple[int, int] | None = None,
+        bands: int = RESIZE_BANDS,
+        half_resize: bool = False,
+    ) -> None:
         """Prepare for one image size, or for any.
 
         Args:
@@ -37,9 +66,12 @@ class ImageToDepth(nn.Module):
             image_size: height and width of all images, pixels; the resize's weights are then constants. None computes
                 the weights from each image's size.
             bands: number of pieces that each axis of the resize is cut into.
+            half_resize: if images of a fixed size shrink, resize them by a :class:`HalfResize`, which a graph's
+                conversion to half precision finds by its name.
         """
         super().__init__()
         self.model = model
+        self.half_resize: HalfResize | None = None
         self.bands = bands
         device = next(model.parameters()).device
         # (x / 255 - mean) / std as one multiplication and one addition.
@@ -48,6 +80,8 @@ class ImageToDepth(nn.Module):
         self.register_buffer("gain", (1.0 / (255.0 * std)).float(), persistent=False)
         self.register_buffer("offset", (-mean / std).float(), persistent=False)
         self._fixed = None if image_size is None else self._weights(*image_size, device)
+        if half_resize and image_size is not None and shrinks(image_size, model.config.input_size):
+            self.half_resize = HalfResize(image_size, model.config.input_size, device)
 
     def forward(self, image: Tensor) -> Tensor:
         """Estimate depth.
@@ -65,6 +99,9 @@ class ImageToDepth(nn.Module):
         """Return the model's input, (B, 3, *input_size) float32, normalised, for image (B, H, W, 3) uint8 RGB."""
         rows, columns = self._fixed or self._weights(image.shape[1], image.shape[2], image.device)
         planes = image.permute(0, 3, 1, 2)
+        if self.half_resize is not None:
+            centred: Tensor = self.half_resize(planes)
+            return (centred + CENTRE) * self.gain + self.offset
         # Width first: shrinking the longer axis first costs less.
         narrow = torch.cat([planes[..., band.begin : band.end].float() @ band.weights.T for band in columns], dim=3)
         narrow = narrow.clamp(0.0, 255.0)

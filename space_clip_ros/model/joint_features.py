@@ -56,20 +56,18 @@ def joint_features(
     return JointFeatures(embedding, dense.reshape(dense.shape[0], *grid, -1))
 
 
-def neighbour_attention(attention: Any, key: Tensor, value: Tensor, grid: tuple[int, int], sigma: float) -> Tensor:
+def neighbour_attention(attention: Any, key: Tensor, value: Tensor, nearness: Tensor) -> Tensor:
     """Return what NACLIP makes of the patches in place of a block's attention.
 
     Args:
         attention: the block's, for its output projection.
         key: (B, heads, 1 + patches, head width), the class token's first.
         value: likewise.
-        grid: rows and columns of the patches.
-        sigma: of the Gaussian, in patches.
+        nearness: of :func:`gaussian_nearness`, in the key's type.
 
     Returns:
         (B, patches, width).
     """
-    nearness = gaussian_nearness(grid, sigma, key)
     attended = functional.scaled_dot_product_attention(key[:, :, 1:], key, value, attn_mask=nearness)
     batch, _, patches, _ = attended.shape
     joined: Tensor = attention.out_proj(attended.transpose(1, 2).reshape(batch, patches, -1))

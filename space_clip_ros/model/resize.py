@@ -16,6 +16,10 @@ _SUPPORT = 2.0
 _KEYS_A = -0.5
 
 
+CENTRE = 128.0
+"""Grey level that becomes 0 in half precision, which has finer steps around 0: of 1/16 below 128, but of 1/8 above."""
+
+
 class ResizeBand(NamedTuple):
     """The weights of neighbouring output pixels along one axis.
 
@@ -44,6 +48,52 @@ def resize_bands(size_in: int | Tensor, size_out: int, bands: int, device: torch
     """
     edges = [size_out * band // bands for band in range(bands + 1)]
     return tuple(_band(size_in, size_out, slice(*edge), device) for edge in pairwise(edges))
+
+
+def shrinks(image_size: tuple[int, int], input_size: tuple[int, int]) -> bool:
+    """Return whether an image is resized in half precision: if no axis grows.
+
+    From 720p to 224 x 224 pixels the result is within 0.06 grey levels of float32's, and within 0.07 where an axis
+    hardly shrinks; half of that is the last rounding. Enlarging would move noise by 0.16, so it is done in float32.
+    """
+    return all(before >= after for before, after in zip(image_size, input_size, strict=True))
+
+
+def resize_centred(centred: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Resize with a product for each axis, in half precision too: GPUs accumulate in float32.
+
+    Args:
+        centred: (B, 3, H, W) grey levels less :data:`CENTRE`, which are exact in half precision.
+        rows: (height, H) weights, perhaps with a factor; of :func:`half_weights` in half precision.
+        columns: (width, W) weights.
+
+    Returns:
+        (B, 3, height, width), grey levels less :data:`CENTRE`, times the factor of ``rows``; the second product may
+        overshoot the range of grey levels.
+    """
+    # Width first: shrinking the longer axis first costs less.
+    narrow = (centred @ columns.T).clamp(-CENTRE, 255.0 - CENTRE)
+    return rows @ narrow
+
+
+def half_weights(weights: Tensor) -> Tensor:
+    """Round (outputs, inputs) weights to float16 so that the sum of each row stays what it was.
+
+    Each weight, the largest first, also makes up for the rounding of those before it. Rounded one by one, weights that
+    sum up to 1.0004 would move every grey level.
+    """
+    exact = weights.to(torch.float64)
+    order = exact.abs().argsort(dim=1, descending=True)[:, : int((weights != 0).sum(dim=1).max())]
+    rounded = torch.zeros_like(weights, dtype=torch.float16)
+    missing = exact.new_zeros(len(exact), 1)
+    for place in range(order.shape[1]):
+        column = order[:, place : place + 1]
+        value = exact.gather(1, column)
+        wanted = torch.where(value == 0, value, value + missing)
+        found = wanted.to(torch.float16)
+        missing = torch.where(value == 0, missing, wanted - found)
+        rounded.scatter_(1, column, found)
+    return rounded
 
 
 def _band(size_in: int | Tensor, size_out: int, outputs: slice, device: torch.device) -> ResizeBand:

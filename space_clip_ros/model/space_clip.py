@@ -16,15 +16,11 @@ from space_clip_ros.errors import ConfigError
 from space_clip_ros.model.blocks import DepthHead, UncertaintyHead, resize_bilinear
 from space_clip_ros.model.decoder import Decoder, DecoderOutput, to_map
 from space_clip_ros.model.encoder import Encoder
+from space_clip_ros.model.fine_features import FINE_LEVELS, states_read
 from space_clip_ros.model.joint_features import JointFeatures, is_joint, tower_hash
-from space_clip_ros.model.language_head import (
-    LANGUAGE_HEAD,
-    LANGUAGE_LEVELS,
-    LanguageHead,
-    image_embedding,
-    states_read,
-)
+from space_clip_ros.model.language_head import LANGUAGE_HEAD, LanguageHead, image_embedding
 from space_clip_ros.model.pretrained import load_pretrained
+from space_clip_ros.model.refinement_head import RefinementHead
 
 _SMALLEST_AUXILIARY_HIDDEN = 16
 _UNCERTAINTY_HIDDEN = 8
@@ -120,11 +116,13 @@ class SpaceClip(nn.Module):
             with torch.random.fork_rng(devices=[]):
                 self.uncertainty_head = UncertaintyHead(channels[UNCERTAINTY_LEVEL], _UNCERTAINTY_HIDDEN)
         self.language_head: LanguageHead | None = None
-        if config.language.outputs and config.language.vocabulary:
-            with torch.random.fork_rng(devices=[]):
-                self.language_head = LanguageHead(
-                    config.encoder.width, [channels[level] for level in LANGUAGE_LEVELS], config.language.embed_dim
-                )
+        self.refinement_head: RefinementHead | None = None
+        width, read = config.encoder.width, [channels[level] for level in FINE_LEVELS if level < len(channels)]
+        with torch.random.fork_rng(devices=[]):
+            if config.language.outputs and config.language.vocabulary:
+                self.language_head = LanguageHead(width, read, config.language.embed_dim)
+            if config.refinement:
+                self.refinement_head = RefinementHead(width, read)
         self._only_head = ""
 
     def features(self, images: Tensor) -> SpaceClipFeatures:
@@ -158,7 +156,10 @@ class SpaceClip(nn.Module):
         """
         size = images.shape[2:] if output_size is None else output_size
         features = self.features(images)
-        depth = resize_bilinear(self.depth_head(features.semantic_decoder[-1]), size)
+        depth = self.depth_head(features.semantic_decoder[-1])
+        if self.refinement_head is not None:
+            depth = self.refinement_head(images, *self._finely_read(features), depth)
+        depth = resize_bilinear(depth, size)
         heads = zip(self.auxiliary_heads, features.semantic_decoder, strict=False) if auxiliary else ()
         coarse = tuple(resize_bilinear(head(feature), size) for head, feature in heads)
         embedding, dense = self._language_features(images, features)
@@ -192,21 +193,26 @@ class SpaceClip(nn.Module):
 
     def _language_features(self, images: Tensor, features: SpaceClipFeatures) -> tuple[Tensor | None, Tensor | None]:
         """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""
+        wanted = self.config.language.outputs
         if self.language_head is not None:
+            if self.training and self._only_head == "refinement_head":
+                return None, None
             # Detached: whatever this head learns, the features that depth is made of stay as they are.
-            states = [features.states[number] for number in states_read(self.config.encoder.layers)]
-            dense = self.language_head(
-                images,
-                [to_map(state[:, self.encoder.prefix_tokens :].detach(), features.grid) for state in states],
-                [features.semantic_decoder[level].detach() for level in LANGUAGE_LEVELS],
-            )
-            found: tuple[Tensor, Tensor | None] = (image_embedding(dense), dense)
+            states, blocks = ([read.detach() for read in maps] for maps in self._finely_read(features))
+            dense = self.language_head(images, states, blocks)
+            embedding = image_embedding(dense) if "embedding" in wanted else None
         elif features.joint is not None:
-            found = features.joint
+            embedding, dense = features.joint
         else:
             return None, None
-        embedding, wanted = found[0], self.config.language.outputs
-        return embedding if "embedding" in wanted else None, found[1] if "dense" in wanted else None
+        return embedding if "embedding" in wanted else None, dense if "dense" in wanted else None
+
+    def _finely_read(self, features: SpaceClipFeatures) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the tower's states, as maps, and the decoder's blocks that the heads with fine features read."""
+        prefix = self.encoder.prefix_tokens
+        states = [features.states[number] for number in states_read(self.config.encoder.layers)]
+        maps = [to_map(state[:, prefix:], features.grid) for state in states]
+        return maps, [features.semantic_decoder[level] for level in FINE_LEVELS]
 
     def relative_deviation(self, output: SpaceClipOutput) -> Tensor | None:
         """Return one standard deviation as a share of depth, (B, 1, h, w) as ``laplace_scale``; None without it.
@@ -223,18 +229,18 @@ class SpaceClip(nn.Module):
         relative = self.relative_deviation(output)
         return None if relative is None else output.depth * resize_bilinear(relative, output.depth.shape[2:])
 
-    def freeze_depth(self, trained: str) -> None:
-        """Freeze everything but one head, batch norm statistics included, so that depth stays as it is.
+    def freeze_all_but(self, trained: str) -> None:
+        """Freeze everything but one head, batch norm statistics included.
 
         Args:
-            trained: ``uncertainty`` or ``language``.
+            trained: ``uncertainty`` or ``language``, which leave depth as it is, or ``refinement``.
 
         Raises:
             ConfigError: the model has no such head.
         """
-        head = self.uncertainty_head if trained == "uncertainty" else self.language_head
+        head: nn.Module | None = getattr(self, f"{trained}_head")
         if head is None:
-            setting, value = ("uncertainty", "true") if trained == "uncertainty" else ("language.vocabulary", "given")
+            setting, value = ("language.vocabulary", "given") if trained == "language" else (trained, "true")
             raise ConfigError(f"model.{setting}", f"must be {value} to train the {trained} head")
         self.requires_grad_(False)
         head.requires_grad_(True)
@@ -242,7 +248,7 @@ class SpaceClip(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> SpaceClip:
-        """Set training mode; after :meth:`freeze_depth` only its head trains."""
+        """Set training mode; after :meth:`freeze_all_but` only its head trains."""
         super().train(mode)
         if mode and self._only_head:
             for name, module in self.named_children():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.obstacles import ObstacleFinder
 from space_clip_ros.geometry.pixel_grid import PixelGrid
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
 from space_clip_ros.perception.calibration import RectifiedView
@@ -57,6 +58,7 @@ class DepthCore:
         """Keep the model."""
         self._model = model
         self._projector = functools.lru_cache(maxsize=_PROJECTORS)(Projector)
+        self._finder = functools.lru_cache(maxsize=_PROJECTORS)(ObstacleFinder)
 
     def run(self, requests: Sequence[DepthRequest]) -> list[DepthFrame | Exception]:
         """Estimate depth; images of one size run together.
@@ -90,8 +92,10 @@ class DepthCore:
         return self._model.info
 
     def _grid(self, settings: NodeConfig, image_size: tuple[int, int]) -> PixelGrid:
-        info = self._model.info
-        return depth_grid(settings.depth_resolution, image_size, info.depth_grid or info.input_size)
+        return depth_grid(settings.depth_resolution, image_size, self._network_grid())
+
+    def _network_grid(self) -> tuple[int, int]:
+        return self._model.info.depth_grid or self._model.info.input_size
 
     def _estimate(self, group: Sequence[_Prepared]) -> list[DepthFrame | Exception]:
         for prepared in group:
@@ -133,6 +137,8 @@ class DepthCore:
             grid,
             prediction.relative_deviation,
             self._features(prediction),
+            depth_grid("network", (metres.shape[0], metres.shape[1]), self._network_grid()),
+            self._finder,
         )
 
     def _features(self, prediction: Prediction) -> LanguageFeatures | None:

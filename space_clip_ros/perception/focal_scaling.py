@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.focal_factor import SAME_CAMERA, TrainingCamera, focal_factor
+from space_clip_ros.geometry.focal_factor import TrainingCamera, applied_factor
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ def focal_scaling(mode: str, camera: PinholeCamera | None, trained: TrainingCame
         )
         text = f"depth is not scaled for the field of view: {missing}"
         return FocalScaling(text=text, problem=f"focal_scaling is always, but {text}" if mode == "always" else "")
-    factor = focal_factor(camera, trained)
+    factor = applied_factor(camera, trained)
     width, height, fx, fy = trained
     seen = f"{_field_of_view(camera.width, camera.fx)} x {_field_of_view(camera.height, camera.fy)} degrees"
     learnt = f"{_field_of_view(width, fx)} x {_field_of_view(height, fy)}"
-    if abs(factor - 1.0) <= SAME_CAMERA:
+    if factor == 1.0:
         return FocalScaling(text=f"depth needs no focal factor: this camera sees {seen}, the training camera {learnt}")
     return FocalScaling(
         factor, f"depth x {factor:.3f} for the field of view: this camera sees {seen}, the training camera {learnt}"

@@ -16,7 +16,8 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector, without_discontinuities
 from space_clip_ros.geometry.depth import invalidate, resize_bilinear
 from space_clip_ros.geometry.detections import DetectedObject
-from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
+from space_clip_ros.geometry.obstacles import ObstacleFinder, ObstacleLimits, Obstacles
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.perception.calibration import RectifiedView
@@ -32,6 +33,9 @@ Allocate: TypeAlias = Callable[[str, tuple[int, ...], DTypeLike], NDArray[Any]]
 
 MakeProjector: TypeAlias = Callable[[PinholeCamera, int], Projector]
 """Returns the projector of a camera and a stride."""
+
+MakeFinder: TypeAlias = Callable[[PinholeCamera], ObstacleFinder]
+"""Returns what finds the obstacles of a camera."""
 
 
 def new_array(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -111,6 +115,8 @@ class DepthFrame:
         relative_deviation: float32, one standard deviation as a share of depth, a map of any size over the whole image;
             None where the model gives none.
         features: what the model says of the image in a space that it shares with words; None if nothing.
+        detail: the pixels of ``metres`` that the network has estimated: nothing finer is in it.
+        finder: makes what finds obstacles.
 
     Attributes:
         request: as given.
@@ -133,6 +139,8 @@ class DepthFrame:
         grid: PixelGrid = EVERY_PIXEL,
         relative_deviation: NDArray[np.float32] | None = None,
         features: LanguageFeatures | None = None,
+        detail: PixelGrid = EVERY_PIXEL,
+        finder: MakeFinder = ObstacleFinder,
     ) -> None:
         """Keep the arguments."""
         self.request = request
@@ -145,6 +153,8 @@ class DepthFrame:
         self.left_out: dict[str, str] = {}
         self._metres = metres
         self._relative_deviation = relative_deviation
+        self._detail = detail
+        self._finder = finder
         self._projector = projector
 
     @functools.cached_property
@@ -171,12 +181,11 @@ class DepthFrame:
     @functools.cached_property
     def uncertainty(self) -> NDArray[np.float32] | None:
         """(h, w) float32, one standard deviation of :attr:`depth`, metres, NaN where depth is; None where unknown."""
-        share = self._deviation_share
-        if share is None:
+        if self._relative_deviation is None:
             return None
         out = self.request.allocate("uncertainty", self._metres.shape, np.float32)
         # NaN where depth is NaN.
-        return np.multiply(self.depth, share, out=out)
+        return np.multiply(self.depth, self._share_of(self._relative_deviation, out), out=out)
 
     def without_uncertain(self, depth: NDArray[np.float32], max_share: float) -> NDArray[np.float32]:
         """Return (h, w) depth with NaN where its standard deviation is a larger share of it than ``max_share``.
@@ -199,21 +208,38 @@ class DepthFrame:
         Raises:
             ValueError: the camera is unknown.
         """
-        request = self.request
+        request, mount = self.request, self._mount()
         if self.camera is None:
             raise ValueError("the ground needs its camera")
-        max_age = self.settings.obstacles.ground_max_age
-        return request.ground.update(self.depth, self.camera, request.stamp_s, max_age, self._mount())
+        found: GroundPlane | NoGround
+        if self.estimate is None or self.estimate.ground is None:
+            found = fit_ground_plane(self.depth, self.camera, up=mount.up)
+        else:
+            found = self.estimate.ground
+            found = found if isinstance(found, NoGround) else found.scaled(self.estimate.factor)
+        return request.ground.update(found, request.stamp_s, self.settings.obstacles.ground_max_age, mount)
+
+    @functools.cached_property
+    def obstacle_grid(self) -> PixelGrid:
+        """The pixels of :attr:`depth` in which :attr:`obstacles` are looked for.
+
+        They are every ``points.stride``-th, as in the cloud, but no more than the network has estimated.
+        """
+        return self._detail.at_least(self.settings.points.stride)
 
     @functools.cached_property
     def obstacles(self) -> Obstacles | None:
-        """What stands above :attr:`ground`, of every ``points.stride``-th pixel; None where there is no ground."""
-        plane, camera = self.ground.plane, self.camera
+        """What stands above :attr:`ground`, of the pixels of :attr:`obstacle_grid`; None where there is no ground."""
+        plane, camera, grid = self.ground.plane, self.camera, self.obstacle_grid
         if plane is None or camera is None:
             return None
         limits = obstacle_limits(self.settings)
-        return find_obstacles(
-            self.solid_depth, camera, plane, limits, self.settings.points.stride, uncertainty=self.uncertainty
+        uncertainty = self.uncertainty if limits.max_uncertainty else None
+        return self._finder(grid.camera(camera)).find(
+            grid.nearest(self.solid_depth),
+            plane,
+            limits,
+            None if uncertainty is None else grid.of(uncertainty),
         )
 
     @functools.cached_property
@@ -240,7 +266,7 @@ class DepthFrame:
         projector = self.projector(self.settings.points.stride)
         if projector is None:
             raise ValueError("boxes need their camera")
-        return self.semantics.objects(projector.project(self.solid_depth, tested=True))
+        return self.semantics.objects(projector.project(self.solid_depth, tested=True), self.ground.plane)
 
     @functools.cached_property
     def tokens(self) -> Tokens:
@@ -274,10 +300,14 @@ class DepthFrame:
 
     @functools.cached_property
     def _deviation_share(self) -> NDArray[np.float32] | None:
-        if self._relative_deviation is None:
-            return None
+        return None if self._relative_deviation is None else self._share_of(self._relative_deviation)
+
+    def _share_of(self, deviation: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return a deviation of any size for the pixels of depth; ``out`` may be written to."""
         height, width = self._image.shape[:2]
-        return self._grid.of(resize_bilinear(self._relative_deviation, width, height))
+        if self._grid == EVERY_PIXEL:
+            return resize_bilinear(deviation, width, height, out=out)
+        return self._grid.of(resize_bilinear(deviation, width, height))
 
     def _cut(self, max_depth: float, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)

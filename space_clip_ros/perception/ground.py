@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.depth import Depth
-from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround
 from space_clip_ros.perception.camera_mount import CameraMount
 
 _SMOOTHING_S = 0.3
 _HEIGHT_JUMP = 1.25
 _TILT_JUMP_DEG = 3.0
+_MOUNT_RATIO = 3.0
+"""By which factor a plane's height may differ from the mount's: depth's scale may be off, and a table is no ground."""
 _UNKNOWN_PERIOD_S = 0.1
 """Taken between two frames whose stamps do not tell."""
 _MOUNT_TOLERANCE_DEG = 1.0
@@ -53,7 +53,7 @@ class Ground:
 
 
 class GroundTracker:
-    """Fits the ground of each frame of one camera, smooths it, and holds it over frames that show none.
+    """Takes the ground of each frame of one camera, smooths it, and holds it over frames that show none.
 
     A plane that jumps is more likely a truck's bed or a table than the ground, so it counts as none. If it stays, it
     becomes the ground once the old one is too old. Not for several threads at once.
@@ -71,8 +71,7 @@ class GroundTracker:
 
     def update(
         self,
-        depth: Depth,
-        camera: PinholeCamera,
+        found: GroundPlane | NoGround,
         stamp_s: float | None,
         max_age_s: float,
         mount: CameraMount | None = None,
@@ -80,8 +79,7 @@ class GroundTracker:
         """Return the ground of the next frame.
 
         Args:
-            depth: (H, W) float32 metres, NaN where invalid.
-            camera: its camera.
+            found: the plane fitted to its depth, or why there is none.
             stamp_s: when it was taken, seconds; None where unknown. If time goes backwards, the ground is forgotten.
             max_age_s: for how long a plane is held, seconds.
             mount: what is known about the camera; None for a level one at any height.
@@ -89,12 +87,12 @@ class GroundTracker:
         mount = mount or CameraMount()
         interval = self._advance(stamp_s)
         now = self._now or 0.0
-        expected = mount.height_m or None
-        found = fit_ground_plane(depth, camera, up=mount.up, expected_height_m=expected)
         problem = ""
         held = self._plane if now - self._fitted_at <= max_age_s else None
         if isinstance(found, NoGround):
             problem = found.value
+        elif mount.height_m and not 1 / _MOUNT_RATIO <= found.height_m / mount.height_m <= _MOUNT_RATIO:
+            problem = "the level plane in view is not at the camera's height"
         elif held is not None and _jumps(held, found):
             problem = "the level plane in view is not the ground of the frames before"
         else:

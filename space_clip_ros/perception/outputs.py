@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.geometry.cloud import without_discontinuities
+from space_clip_ros.geometry.cloud import packed_colors, without_discontinuities
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
 from space_clip_ros.geometry.detections import DetectedObject
@@ -124,11 +124,10 @@ def obstacles(frame: DepthFrame) -> NDArray[np.float32] | None:
         return None
     if not frame.settings.points.color:
         return found.points
-    stride = frame.settings.points.stride
-    row, column = np.divmod(found.pixels, -(-frame.rgb.shape[1] // stride))
-    red, green, blue = frame.rgb[row * stride, column * stride].astype(np.uint32).T
-    packed = (red << 16 | green << 8 | blue).view(np.float32)
-    return np.column_stack([found.points, packed])
+    cloud = np.empty((len(found.points), 4), np.float32)
+    cloud[:, :3] = found.points
+    cloud[:, 3] = packed_colors(frame.obstacle_grid.of(frame.rgb)).ravel()[found.pixels]
+    return cloud
 
 
 def scan(frame: DepthFrame) -> PlanarScan | None:
@@ -148,12 +147,11 @@ def scan(frame: DepthFrame) -> PlanarScan | None:
         return None
     made = planar_scan(
         found,
-        camera,
+        frame.obstacle_grid.camera(camera),
         pose if settings.scan.frame_id and isinstance(pose, np.ndarray) else level_pose(plane),
         range_min=settings.min_depth,
         range_max=obstacle_limits(settings).max_range,
         angle_increment=settings.scan.angle_increment,
-        stride=settings.points.stride,
     )
     return replace(made, frame_id=settings.scan.frame_id, scan_time=frame.ground.interval_s)
 

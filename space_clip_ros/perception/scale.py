@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
 from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.scale_evidence import (
     CAMERA_HEIGHT,
@@ -46,6 +47,7 @@ class ScaleEstimate:
         age_s: seconds since evidence was last used; None before that.
         evidence: what was used of this frame, such as ``camera height``; empty if nothing was.
         problem: why evidence that was asked for was not used; empty if all was.
+        ground: the plane fitted to depth as it was before the factor, or why there is none; None where none was needed.
     """
 
     factor: float
@@ -53,6 +55,7 @@ class ScaleEstimate:
     age_s: float | None
     evidence: str
     problem: str
+    ground: GroundPlane | NoGround | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,10 @@ class MetricScale:
             self._filter.reset()
             self._tilts.clear()
         self._base, self._stamp_s = base, known.stamp_s
-        found = self._gather(depth, camera, known)
+        ground = None
+        if camera is not None and isinstance(known.mount, CameraMount):
+            ground = fit_ground_plane(depth, camera, up=known.mount.up)
+        found = self._gather(ground, depth, camera, known)
         evidence = [one for one in found if isinstance(one, Evidence)]
         problems = [f"{one.source}: {one.reason}" for one in found if isinstance(one, NoEvidence)]
         self._filter.step(known.stamp_s, evidence, known.max_rate)
@@ -125,9 +131,16 @@ class MetricScale:
             self._filter.age_s,
             ", ".join(dict.fromkeys(used)),
             "; ".join(problems),
+            ground,
         )
 
-    def _gather(self, depth: Depth, camera: PinholeCamera | None, known: FrameEvidence) -> list[Evidence | NoEvidence]:
+    def _gather(
+        self,
+        ground: GroundPlane | NoGround | None,
+        depth: Depth,
+        camera: PinholeCamera | None,
+        known: FrameEvidence,
+    ) -> list[Evidence | NoEvidence]:
         asked = [
             source for source, what in ((CAMERA_HEIGHT, known.mount), (RANGES, known.measured)) if what is not None
         ]
@@ -136,8 +149,10 @@ class MetricScale:
         found: list[Evidence | NoEvidence] = []
         if isinstance(known.mount, str):
             found.append(NoEvidence(CAMERA_HEIGHT, known.mount))
-        elif known.mount is not None:
-            found.append(self._unless_tilted(ground_evidence(depth, camera, known.mount)))
+        elif isinstance(ground, NoGround):
+            found.append(NoEvidence(CAMERA_HEIGHT, ground.value))
+        elif known.mount is not None and ground is not None:
+            found.append(self._unless_tilted(ground_evidence(ground, depth, camera, known.mount)))
         if isinstance(known.measured, str):
             found.append(NoEvidence(RANGES, known.measured))
         else:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, valid
-from space_clip_ros.geometry.ground_plane import NoGround, fit_ground_plane, ground_pixels
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, ground_pixels
 from space_clip_ros.geometry.rigid import Matrix, moved
 from space_clip_ros.perception.camera_mount import CameraMount
 
@@ -32,8 +32,9 @@ _MOUNT_STD = math.radians(1.0)
 """Standard deviation of the camera's tilt against the road: suspension, slope, and how well the mount is known."""
 _MOST_TILT_DEG = 3.0
 """Largest difference in pitch between the ground in the depth map and the mount."""
-_ROLLED_DEG = 8.0
-"""Largest angle between the two normals: roads are cambered, and their camber matters little."""
+_LEAST_SHARE = 0.4
+"""Share of the pixels below the told horizon that must be ground. A mount that looks further up than it was told has
+walls and cars there, and a network may still see level ground among them."""
 _MIN_SLOPE, _MAX_SLOPE = 0.04, 0.5
 _BANDS = 8
 _FEWEST_IN_BAND = 8
@@ -47,6 +48,9 @@ _GROUND_LASTS_S = 5.0
 
 # Ranges.
 _NEAREST_M = 0.5
+_RANGE_BANDS = (0.0, 5.0, 8.0, 12.0, 18.0, 27.0, 40.0)
+"""Where bands of distance begin, metres."""
+_FEWEST_IN_RANGE_BAND = 5
 _FEWEST_RANGES = 12
 _MOST_POINTS = 20_000
 _CELLS = 10
@@ -120,7 +124,9 @@ class MeasuredCone:
     to_camera: Matrix
 
 
-def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> Evidence | NoEvidence:
+def ground_evidence(
+    plane: GroundPlane, depth: Depth, camera: PinholeCamera, mount: CameraMount
+) -> Evidence | NoEvidence:
     """Compare the ground in a depth map with where the camera's mount says that it is.
 
     A plane fitted to the depth map tells which pixels are ground. How far away the ground is in them follows from the
@@ -131,6 +137,8 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
     bands more than near ones, so they weigh less. Where the bands disagree, less is corrected than their mean.
 
     Args:
+        plane: the plane fitted to ``depth`` within 8 degrees of the mount's: roads are cambered, and that matters
+            little.
         depth: (H, W) float32 metres, without the factor that is looked for.
         camera: its camera.
         mount: how the camera stands.
@@ -141,10 +149,9 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
     if not mount.height_m:
         raise InputError("the camera's height above the ground must be above 0 metres, got 0")
     up = np.asarray(mount.up, np.float64)
-    plane = fit_ground_plane(depth, camera, up=up, tolerance_deg=_ROLLED_DEG, min_slope=_MIN_SLOPE)
-    if isinstance(plane, NoGround):
-        return NoEvidence(CAMERA_HEIGHT, plane.value)
     tilt = _pitch_deg(np.asarray(plane.normal)) - _pitch_deg(up)
+    if plane.inlier_share < _LEAST_SHARE:
+        return NoEvidence(CAMERA_HEIGHT, f"only {plane.inlier_share:.0%} of what looks down is level ground", tilt)
     if abs(tilt) > _MOST_TILT_DEG:
         return NoEvidence(CAMERA_HEIGHT, f"the ground in view is tilted by {tilt:+.1f} degrees", tilt)
     rays, z = ground_pixels(plane, depth, camera, _MIN_SLOPE)
@@ -153,7 +160,8 @@ def ground_evidence(depth: Depth, camera: PinholeCamera, mount: CameraMount) -> 
     if len(bands) < 2:
         return NoEvidence(CAMERA_HEIGHT, NoGround.TOO_SHORT.value, tilt)
     slopes, logs = np.array(bands).T
-    tilt_errors = _MOUNT_STD / slopes
+    # The more the plane's pitch differs from the mount's, the less is known which of them is right.
+    tilt_errors = math.hypot(_MOUNT_STD, math.radians(tilt)) / slopes
     weights = np.exp(-logs) / (_MODEL_STD**2 + tilt_errors**2)
     weights /= weights.sum()
     mean = float(weights @ logs)
@@ -203,6 +211,8 @@ def compared_evidence(
 
     The factor f has the least mean of |f depth - truth| / truth: it is the median of truth / depth, each weighted by
     depth / truth. Too far is a larger error than too near, so where the ratios differ it lies below the plain median.
+    Where near and far ask for different factors, it depends on how many pixels there happen to be of each, so the
+    variance of the bands' mean is added to that of the patches.
 
     Args:
         depth: (H, W) float32 metres.
@@ -220,8 +230,19 @@ def compared_evidence(
     # A network's errors are the same over whole patches, so ranges in one patch count as one.
     height, width = depth.shape
     patches = np.unique(rows[known] * _CELLS // height * _CELLS + columns[known] * _CELLS // width).size
-    variance = math.pi / 2 * max(spread, _MODEL_STD) ** 2 / patches + _FLOOR**2
+    variance = math.pi / 2 * max(spread, _MODEL_STD) ** 2 / patches + _disagreement(truth[known], ratio) + _FLOOR**2
     return Evidence(RANGES, median, variance, _RANGES_LAST_S)
+
+
+def _disagreement(truth: NDArray[np.floating], ratio: NDArray[np.floating]) -> float:
+    """Return the variance of the mean over bands of distance of their median log ratios; 0 of a single band."""
+    band = np.searchsorted(_RANGE_BANDS, truth)
+    medians = [
+        float(np.median(ratio[band == one]))
+        for one in np.unique(band)
+        if np.count_nonzero(band == one) >= _FEWEST_IN_RANGE_BAND
+    ]
+    return float(np.var(medians)) / len(medians) if medians else 0.0
 
 
 def cone_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredCone) -> Evidence | NoEvidence:

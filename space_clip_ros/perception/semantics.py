@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.config import UNLABELLED, SemanticConfig
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.detections import DetectedObject, robust_box
+from space_clip_ros.geometry.detections import DetectedObject, connected_regions, visible_box
+from space_clip_ros.geometry.ground_plane import GroundPlane
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.language.scores import label, patch_probabilities, sample
 
@@ -74,33 +74,29 @@ class SemanticGrid:
         """(h, w) uint8, 255 times the probability of the label; 0 where unlabelled."""
         return self._labelled[1]
 
-    def objects(self, cloud: NDArray[np.float32]) -> list[DetectedObject]:
+    def objects(self, cloud: NDArray[np.float32], ground: GroundPlane | None = None) -> list[DetectedObject]:
         """Return the connected regions of each query, with boxes; those that are too small or without depth left out.
+
+        A box holds what the camera sees of its region (:func:`visible_box`).
 
         Args:
             cloud: (h, w, 3) float32 x y z of the grid's pixels, metres, NaN where invalid.
+            ground: the ground in the cloud; None where it is not known.
         """
         height, width = self.labels.shape
         patch = height * width / (self._dense.shape[0] * self._dense.shape[1])
         found = []
         for number in np.unique(self.labels[self.labels != UNLABELLED]):
-            mask = (self.labels == number).astype(np.uint8)
-            count, regions, facts, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-            for region in range(1, count):
-                area = facts[region, cv2.CC_STAT_AREA] / patch
+            for region in connected_regions(self.labels == number):
+                area = region.area / patch
                 if area < self._settings.min_patches:
                     continue
-                left, top = facts[region, cv2.CC_STAT_LEFT], facts[region, cv2.CC_STAT_TOP]
-                window = np.s_[
-                    top : top + facts[region, cv2.CC_STAT_HEIGHT], left : left + facts[region, cv2.CC_STAT_WIDTH]
-                ]
-                chosen = regions[window] == region
-                points = cloud[window][chosen]
-                box = robust_box(points)
-                if box is None or np.isfinite(points[:, 2]).mean() < _LEAST_DEPTH:
+                points = cloud[region.window]
+                box = visible_box(points, region.mask, ground)
+                if box is None or np.isfinite(points[..., 2][region.mask]).mean() < _LEAST_DEPTH:
                     continue
-                score = float(self.confidence[window][chosen].mean()) / 255
-                found.append(DetectedObject(int(number), self._queries.names[number], score, *box, float(area)))
+                score = float(self.confidence[region.window][region.mask].mean()) / 255
+                found.append(DetectedObject(int(number), self._queries.names[number], score, *box, area))
         return found
 
     @functools.cached_property

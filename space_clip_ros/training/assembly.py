@@ -17,6 +17,8 @@ from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.geometry.focal_factor import TrainingCamera
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.joint_features import PROJECTION
+from space_clip_ros.model.language_head import LANGUAGE_HEAD
+from space_clip_ros.model.refinement_head import REFINEMENT_HEAD
 from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
 from space_clip_ros.training.console import Console
 from space_clip_ros.training.ema import WeightAverage
@@ -175,7 +177,10 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
 
 
 def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) -> None:
-    """Load a checkpoint's weights; optional parts that one of the two lacks are left as they are, or left out."""
+    """Load a checkpoint's weights; optional parts that one of the two lacks are left as they are, or left out.
+
+    A new refinement head starts from the checkpoint's head of names, if there is one.
+    """
     finished = load_checkpoint(path)
     weights, wanted = finished.state_dict(), model.state_dict()
     if finished.uncertainty_head is not None and model.uncertainty_head is not None:
@@ -184,6 +189,10 @@ def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) 
         if any(name.startswith(part) for name in weights) != any(name.startswith(part) for name in wanted):
             weights = {name: tensor for name, tensor in weights.items() if not name.startswith(part)}
             weights |= {name: tensor for name, tensor in wanted.items() if name.startswith(part)}
+    if finished.refinement_head is None and model.refinement_head is not None:
+        weights |= {name: tensor for name, tensor in wanted.items() if name.startswith(REFINEMENT_HEAD)}
+        named = {name.replace(LANGUAGE_HEAD, REFINEMENT_HEAD): tensor for name, tensor in finished.state_dict().items()}
+        weights |= {name: named[name] for name in wanted if name.startswith(REFINEMENT_HEAD) and name in named}
     differing = [name for name in wanted.keys() | weights.keys() if _shape(wanted, name) != _shape(weights, name)]
     if differing:
         raise ModelError(

@@ -60,7 +60,7 @@ def build_optimizer(model: SpaceClip, config: TrainingConfig) -> torch.optim.Ada
         ConfigError: only one head is to be trained, and the model has no such head.
     """
     if config.train_only != "all":
-        model.freeze_depth(config.train_only)
+        model.freeze_all_but(config.train_only)
     for index, head in enumerate(model.auxiliary_heads):
         if index >= len(config.loss.auxiliary) or not config.loss.auxiliary[index]:
             head.requires_grad_(False)
@@ -145,7 +145,7 @@ class Stepper:
             output = self._network(inputs, depth.shape[2:], auxiliary=only == "all")
         near, far = config.model.min_depth, config.model.max_depth
         losses: dict[str, Tensor] = {"total": depth.new_zeros(())}
-        if only == "all":
+        if only in ("all", "refinement"):
             losses = depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far)
         if output.laplace_scale is not None and only in ("all", "uncertainty"):
             scale = resize_bilinear(output.laplace_scale, depth.shape[2:])

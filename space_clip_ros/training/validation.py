@@ -71,7 +71,7 @@ def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
 
 def best_criterion(config: TrainingConfig) -> str:
     """Return the metric by which the best weights are chosen, the smaller the better."""
-    return {"all": "abs_rel", "uncertainty": "nll", "language": LABEL_ERROR}[config.train_only]
+    return {"uncertainty": "nll", "language": LABEL_ERROR}.get(config.train_only, "abs_rel")
 
 
 class Validator:

@@ -109,3 +109,25 @@ def test_windows_over_a_larger_picture_score_as_one_pass_does_where_patches_are_
     assert "must be WIDTHxHEIGHT in pixels, such as 1120x560, got 'large'" in capsys.readouterr().err
     assert evaluate(model, settings, "--queries", file, "--windows", "300x200") == 1
     assert "windows: need stride <= window <= size" in capsys.readouterr().err
+
+
+def test_boxes_tell_errors_of_labels_from_errors_of_depth(tmp_path, capsys):
+    drive = ["synthesize", "--out", str(tmp_path / "d"), "--frames", "1", "--seed", "3", "--scale", "0.25"]
+    assert main([*drive, "--labels", "--no-scans"]) == 0
+    settings = tmp_path / "data.yaml"
+    settings.write_text(
+        f"data: {{validation: [{{path: {tmp_path / 'd'}, labels: [road, sky, person, car=car+truck]}}]}}\n"
+    )
+    file = tmp_path / "s.json"
+    command = ["evaluate", "--model", "road_tiny", "--data", str(settings), "--protocol", "standard", "--semantic"]
+    assert main([*command, "--boxes", "--json", str(file)]) == 0
+    text = capsys.readouterr().out
+    cars = {(one["labels"], one["depth"]): one for one in json.loads(file.read_text())["objects"]}
+    assert set(cars) == {(labels, depth) for labels in ("exact", "model") for depth in ("exact", "model")}
+    exact, model = (cars[way]["bands"]["all"] for way in (("exact", "exact"), ("exact", "model")))
+    assert exact["true"] == exact["found"] == 1
+    assert exact["distance_error"] < 0.05 < model["distance_error"]
+    assert "1 of 1 found among 1 detections" in text and "exact labels and model depth" in text
+    assert main([*command, "--json", str(file)]) == 0
+    (alone,) = json.loads(file.read_text())["objects"]
+    assert alone == cars["model", "model"]

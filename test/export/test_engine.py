@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import BackendError, ExportError, InputError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
@@ -214,3 +215,32 @@ def test_refusals_before_anything_is_built(
     with pytest.raises(InputError, match="image: must have shape"):
         build(fixed, images=[np.zeros((3, 4), np.uint8)])
     assert build(fixed, precision="fp32").built and fake_gpu.builds == 1
+
+
+NAMES = LanguageConfig(outputs=("embedding", "dense"), embed_dim=3, vocabulary=("road", "sky", "car"))
+
+
+@pytest.fixture(scope="module")
+def naming(tiny_model: Callable[..., SpaceClip], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("engine") / "naming.onnx"
+    export(tiny_model(language=NAMES), file, 60, 100)
+    return file
+
+
+def test_language_features_are_judged_too(naming: Path, build: Build, fake_gpu: Any) -> None:
+    report = build(naming)
+    assert (report.language.images, report.language.agreement) == (3, 1.0)
+    assert report.language.mean_cosine == pytest.approx(1.0, abs=1e-5)
+    assert build(naming).language == report.language  # kept with the engine
+    fake_gpu.turned = {"dense"}
+    with pytest.raises(
+        ExportError, match=r"language features: cosine with ONNX Runtime's -0\.3.*; wanted are 0\.99999 on"
+    ):
+        build(naming, force=True)
+    assert not list(EngineCache().engines())
+    assert all("of labels the same" in one.facts["reason"] for one in EngineCache().refusals())
+
+
+def test_without_language_features_depth_alone_is_judged(fixed: Path, build: Build, fake_gpu: Any) -> None:
+    fake_gpu.turned = {"dense", "embedding"}
+    assert build(fixed).language is None

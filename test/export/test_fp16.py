@@ -16,6 +16,7 @@ from onnx import TensorProto
 from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.fp16 import to_fp16
+from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.onnx import _traced
 from space_clip_ros.export.simplify import with_merged_adapters
 from space_clip_ros.export.trial_images import synthetic_images
@@ -173,3 +174,26 @@ def test_uncertainty_stays_fp32_from_its_last_convolution_on(tiny_model: Callabl
     assert {known[name] for node in last for name in node.output} == {TensorProto.FLOAT}
     assert {known[name] for node in refined for name in node.output} == {TensorProto.FLOAT16}
     assert known["uncertainty"] == TensorProto.FLOAT
+
+
+def test_the_images_resize_is_fp16_where_it_shrinks(model: SpaceClip) -> None:
+    network = with_merged_adapters(model)
+    half = to_fp16(_traced(network, (60, 100), 1, bands=1, half_resize=True))
+    assert {node.op_type for node in half.graph.node} <= TENSORRT
+    known = types(half)
+    resize = [node for node in half.graph.node if not node.name.startswith("/model/") and node.op_type == "MatMul"]
+    assert len(resize) == 2
+    assert {known[name] for node in resize for name in (*node.input, *node.output)} == {TensorProto.FLOAT16}
+    (normalised,) = (node for node in half.graph.node if node.name == "/Add_1")
+    assert {known[name] for name in (*normalised.input, *normalised.output)} == {TensorProto.FLOAT}
+    image = synthetic_images(60, 100)[1][None]
+    expected = run(_traced(network, (60, 100), 1, bands=1), image)
+    np.testing.assert_allclose(run(half, image), expected, rtol=0.02)
+    # grey levels less 128 and everything after them stay in range
+    emulated = EmulatedSession(half)
+    np.testing.assert_allclose(emulated.run(image), expected, rtol=0.02)
+    assert emulated.largest < 65504
+    enlarged = to_fp16(_traced(network, (20, 100), 1, bands=1, half_resize=True))
+    known = types(enlarged)
+    resize = [node for node in enlarged.graph.node if not node.name.startswith("/model/") and node.op_type == "MatMul"]
+    assert {known[node.output[0]] for node in resize} == {TensorProto.FLOAT}

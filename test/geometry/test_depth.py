@@ -182,3 +182,12 @@ def test_rejects_empty_sizes() -> None:
         resize_nearest(metres(1), 0, 2)
     with pytest.raises(InputError, match="shape"):
         resize_bilinear(np.ones((0, 2), np.float32), 2, 2)
+
+
+def test_a_resized_map_is_written_where_it_is_asked_for() -> None:
+    depth = np.random.default_rng(3).uniform(1, 9, (5, 7)).astype(np.float32)
+    out = np.empty((10, 21), np.float32)
+    assert resize_bilinear(depth, 21, 10, out=out) is out
+    np.testing.assert_array_equal(out, resize_bilinear(depth, 21, 10))
+    with pytest.raises(InputError, match="contiguous float32 of shape"):
+        resize_bilinear(depth, 21, 10, out=out[:, ::2])

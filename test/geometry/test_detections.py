@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from space_clip_ros.geometry.detections import robust_box
+from space_clip_ros.geometry.detections import connected_regions, robust_box, visible_box
+from space_clip_ros.geometry.ground_plane import LEVEL, GroundPlane
 
 RANDOM = np.random.default_rng(0)
 
@@ -40,3 +41,60 @@ def test_points_without_depth_are_left_out_and_nothing_is_no_box() -> None:
     assert robust_box(nan) is None and robust_box(nan[:0]) is None
     car = side()
     assert robust_box(np.concatenate([nan, car])) == robust_box(car)
+
+
+def test_connected_regions() -> None:
+    mask = np.zeros((8, 12), bool)
+    mask[2:6, 1:7] = mask[1:3, 9:11] = mask[0, 11] = True  # The last one touches the second at a corner.
+    first, second = sorted(connected_regions(mask), key=lambda region: -region.area)
+    assert (first.area, first.window) == (24, np.s_[2:6, 1:7]) and first.mask.all()
+    assert (second.area, second.window) == (5, np.s_[0:3, 9:12])
+    np.testing.assert_array_equal(second.mask, mask[0:3, 9:12])
+    assert connected_regions(np.zeros_like(mask)) == []
+
+
+def leaning(lean: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return points of a person 1.7 m tall on the ground 10 m ahead, and his mask; depth grows by ``lean`` upwards."""
+    v, u = np.mgrid[0:60:1, 0:30:1]
+    rays = np.stack([(u - 14.5) / 300.0, (v - 10.0) / 300.0, np.ones_like(u)], axis=-1)
+    depth = 10.0 * (1 + lean * (59 - v) / 59)
+    mask = np.zeros((60, 30), bool)
+    mask[8:, 8:22] = True
+    return (rays * depth[..., None]).astype(np.float32), mask
+
+
+def test_a_standing_thing_is_as_far_away_as_its_foot() -> None:
+    upright, mask = leaning(0.0)
+    expected = visible_box(upright, mask, None)
+    np.testing.assert_allclose(expected, robust_box(upright[mask]), atol=1e-5)
+    for sky in (0.0, np.nan):
+        points, _ = leaning(0.6)
+        points[:12] += sky  # Some of the head may have no depth.
+        center, size = visible_box(points, mask, None)
+        assert center[2] == pytest.approx(10.0, abs=0.01) and size[2] == pytest.approx(0.01)
+        assert center == pytest.approx(expected[0], abs=0.1) and size == pytest.approx(expected[1], abs=0.15)
+    assert robust_box(points[mask])[0][2] > 12.0
+
+
+def test_a_wall_along_the_road_keeps_its_length() -> None:
+    u = np.arange(40)
+    depth = np.linspace(5.0, 20.0, 40)
+    rays = np.stack([(u - 60.0) / 60.0, np.zeros(40), np.ones(40)], axis=-1)
+    points = np.repeat((rays * depth[:, None])[None], 10, axis=0).astype(np.float32)
+    _, size = visible_box(points, np.ones((10, 40), bool), None)
+    assert size[2] == pytest.approx(15.0 * 0.9, rel=0.05)
+
+
+def test_the_ground_itself_does_not_stand() -> None:
+    v, u = np.mgrid[20:60, 0:30]
+    rays = np.stack([(u - 14.5) / 60.0, (v - 10.0) / 60.0, np.ones_like(u)], axis=-1)
+    road = (rays * (1.5 / rays[..., 1:2])).astype(np.float32)
+    ground = GroundPlane(LEVEL, 1.5, 0.01, 100, 1.0, 0.01)
+    mask = np.ones(road.shape[:2], bool)
+    assert visible_box(road, mask, ground) == robust_box(road[mask])
+    _, size = visible_box(road, mask, None)
+    assert size[2] < 0.1 < robust_box(road[mask])[1][2]
+
+
+def test_a_region_without_depth_has_no_box() -> None:
+    assert visible_box(np.full((4, 4, 3), np.nan, np.float32), np.ones((4, 4), bool), None) is None

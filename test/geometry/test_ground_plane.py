@@ -2,20 +2,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from space_clip_ros.errors import InputError
-from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.ground_plane import (
     GroundPlane,
     NoGround,
     fit_ground_plane,
-    height_above,
-    height_map,
     up_vector,
 )
 
@@ -125,7 +121,6 @@ def test_each_reason_is_given(scenes: Any) -> None:
         "small": fit_ground_plane(level, scenes.CAMERA, min_share=0.99),
         "band": fit_ground_plane(band, scenes.CAMERA, min_share=0.0),
         "table": fit_ground_plane(table, scenes.CAMERA),
-        "height": fit_ground_plane(level, scenes.CAMERA, expected_height_m=0.5),
     }
     assert found == {
         "view": NoGround.OUT_OF_VIEW,
@@ -133,37 +128,16 @@ def test_each_reason_is_given(scenes: Any) -> None:
         "small": NoGround.TOO_SMALL,
         "band": NoGround.TOO_SHORT,
         "table": NoGround.UNDERCUT,
-        "height": NoGround.OTHER_HEIGHT,
     }
 
 
-def test_a_height_within_the_ratio_of_the_expected_one_is_taken(
-    scenes: Any, fitted: Callable[..., GroundPlane]
-) -> None:
-    assert fitted(scenes.street(), expected_height_m=0.6).height_m == pytest.approx(1.65, rel=1e-4)
-
-
-def test_heights_match_values_worked_out_by_hand() -> None:
-    points = np.array([[0, 1.65, 8], [3, 0.65, 20], [1, -1, 4], [NAN, NAN, NAN]], np.float32)
-    np.testing.assert_allclose(height_above(PLANE, points), [0, 1, 2.65, NAN], atol=1e-6)
-    # A camera that looks down by 30 degrees from 2 m: 4 m along its axis is the ground.
-    tilted = replace(PLANE, normal=up_vector(0, 30), height_m=2.0)
-    np.testing.assert_allclose(height_above(tilted, np.array([[0, 0, 4], [0, 0, 2]], np.float32)), [0, 1], atol=1e-6)
-
-
-@pytest.mark.parametrize("stride", [1, 2, 3])
-def test_a_height_map_is_the_heights_of_the_clouds_points(
-    scenes: Any, fitted: Callable[..., GroundPlane], stride: int
-) -> None:
-    depth = scenes.street(scenes.CAR, *scenes.HOUSES, pitch_deg=2, roll_deg=1)
-    plane = fitted(depth)
-    heights = height_map(plane, depth, scenes.CAMERA, stride)
-    cloud = Projector(scenes.CAMERA, stride).project(depth)
-    assert heights.dtype == np.float32 and heights.shape == cloud.shape[:2]
-    np.testing.assert_allclose(heights, height_above(plane, cloud), atol=2e-4)
-    out = np.empty_like(heights)
-    assert height_map(plane, depth, scenes.CAMERA, stride, out=out) is out
-    np.testing.assert_array_equal(out, heights)
+def test_the_plane_of_scaled_depth_is_the_scaled_plane(scenes: Any, fitted: Callable[..., GroundPlane]) -> None:
+    depth = scenes.street(*scenes.HOUSES, scenes.CAR, pitch_deg=2)
+    plane, scaled = fitted(depth), fitted(depth * np.float32(1.3))
+    np.testing.assert_allclose(scaled.normal, plane.scaled(1.3).normal, atol=1e-6)
+    assert plane.scaled(1.3).height_m == pytest.approx(scaled.height_m, rel=1e-5)
+    assert plane.scaled(1.3).height_std_m == pytest.approx(scaled.height_std_m, rel=1e-2)
+    assert plane.scaled(1.3).residual_std == plane.residual_std
 
 
 @pytest.mark.parametrize(
@@ -172,8 +146,6 @@ def test_a_height_map_is_the_heights_of_the_clouds_points(
         ({"up": (0, 0, 0)}, "not all 0"),
         ({"up": (0, 1)}, "three finite numbers"),
         ({"tolerance_deg": 0.0}, "tolerance_deg"),
-        ({"expected_height_m": -1.0}, "expected_height_m"),
-        ({"height_ratio": 0.5}, "height_ratio"),
         ({"min_slope": 0.0}, "min_slope"),
         ({"min_share": 1.5}, "min_share"),
     ],
@@ -183,14 +155,8 @@ def test_bad_arguments_are_named(scenes: Any, options: dict[str, Any], problem: 
         fit_ground_plane(scenes.street(), scenes.CAMERA, **options)
 
 
-def test_bad_points_and_maps_are_named(scenes: Any) -> None:
+def test_bad_maps_are_named(scenes: Any) -> None:
     with pytest.raises(InputError, match="camera's shape"):
         fit_ground_plane(np.ones((3, 4), np.float32), scenes.CAMERA)
     with pytest.raises(InputError, match="float32 metres"):
         fit_ground_plane(np.ones((188, 621), np.uint16), scenes.CAMERA)
-    with pytest.raises(InputError, match=r"\(\.\.\., 3\)"):
-        height_above(PLANE, np.zeros((4, 2), np.float32))
-    with pytest.raises(InputError, match="camera's shape"):
-        height_map(PLANE, np.ones((3, 4), np.float32), scenes.CAMERA)
-    with pytest.raises(InputError, match="stride"):
-        height_map(PLANE, scenes.street(), scenes.CAMERA, 0)

@@ -10,18 +10,23 @@ import pytest
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.ground_plane import GroundPlane, fit_ground_plane, up_vector
-from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
+from space_clip_ros.geometry.obstacles import ObstacleFinder, ObstacleLimits, Obstacles
+from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 
 LIMITS = ObstacleLimits()
 EXACT = GroundPlane((0.0, -1.0, 0.0), 1.65, 0.0, 900, 0.9, 0.0)
 
 
 def found(
-    scenes: Any, depth: np.ndarray, limits: ObstacleLimits = LIMITS, plane: GroundPlane = EXACT, stride: int = 1
+    scenes: Any,
+    depth: np.ndarray,
+    limits: ObstacleLimits = LIMITS,
+    plane: GroundPlane = EXACT,
+    grid: PixelGrid = EVERY_PIXEL,
 ) -> tuple[np.ndarray, Obstacles]:
     """Return which pixels of the grid are obstacles, and the rest."""
-    obstacles = find_obstacles(depth, scenes.CAMERA, plane, limits, stride)
-    mask = np.zeros(depth[::stride, ::stride].shape, bool)
+    obstacles = ObstacleFinder(grid.camera(scenes.CAMERA)).find(grid.nearest(depth), plane, limits)
+    mask = np.zeros(grid.of(depth).shape, bool)
     mask.ravel()[obstacles.pixels] = True
     return mask, obstacles
 
@@ -153,15 +158,41 @@ def test_noise_of_the_ground_makes_no_obstacles(scenes: Any, share: float) -> No
     assert mask[(height > 0.7) & (height < 1.4) & (truth < 15)].mean() > 0.95
 
 
-def test_the_grid_of_a_stride(scenes: Any) -> None:
-    depth = scenes.street(scenes.CAR)
+def test_a_coarser_grid_finds_the_same(scenes: Any) -> None:
+    depth, grid = scenes.street(scenes.CAR), PixelGrid(3, 3)
     whole, _ = found(scenes, depth)
-    every_third, obstacles = found(scenes, depth, stride=3)
-    assert (every_third != whole[::3, ::3]).mean() < 1e-3
+    every_third, obstacles = found(scenes, depth, grid=grid)
+    missed, more = whole[1::3, 1::3] & ~every_third, every_third & ~whole[1::3, 1::3]
+    assert not missed.any()
+    # One column beside each edge: a block is as near as its nearest pixel.
+    assert more.sum() < 2 * every_third.any(axis=1).sum()
     row, column = np.divmod(obstacles.pixels, every_third.shape[1])
-    np.testing.assert_allclose(obstacles.points[:, 2], depth[row * 3, column * 3])
-    x = (column * 3 - scenes.CAMERA.cx) / scenes.CAMERA.fx * obstacles.points[:, 2]
+    np.testing.assert_array_equal(obstacles.points[:, 2], grid.nearest(depth)[row, column])
+    x = (column * 3 + 1 - scenes.CAMERA.cx) / scenes.CAMERA.fx * obstacles.points[:, 2]
     np.testing.assert_allclose(obstacles.points[:, 0], x, atol=1e-5)
+
+
+@pytest.mark.parametrize("offset", range(4))
+def test_a_post_that_is_thinner_than_the_grid_is_not_lost(scenes: Any, offset: int) -> None:
+    """One pixel wide, 10 m ahead, in any column of a block of four."""
+    depth = scenes.street()
+    column = 400 + offset
+    post = (heights(scenes, np.full_like(depth, 10.0))[:, column] < 1.0) & ~(depth[:, column] < 10.0)
+    depth[post, column] = 10.0
+    mask, obstacles = found(scenes, depth, grid=PixelGrid(4, 4))
+    assert mask.any(axis=0).nonzero()[0].tolist() == [100]
+    assert (obstacles.points[:, 2] == 10.0).all() and len(obstacles.points) > 5
+
+
+def test_a_finder_keeps_nothing_of_the_frame_before(scenes: Any) -> None:
+    finder = ObstacleFinder(scenes.CAMERA)
+    first = finder.find(scenes.street(scenes.CAR), EXACT, LIMITS)
+    points = first.points.copy()
+    finder.find(scenes.street(scenes.WALL), replace(EXACT, height_m=1.7), LIMITS)
+    again = finder.find(scenes.street(scenes.CAR), EXACT, LIMITS)
+    np.testing.assert_array_equal(again.points, points)
+    np.testing.assert_array_equal(first.points, points)
+    np.testing.assert_array_equal(again.open_points, first.open_points)
 
 
 def test_uncertain_pixels_are_left_out_if_asked_for(scenes: Any) -> None:
@@ -170,7 +201,7 @@ def test_uncertain_pixels_are_left_out_if_asked_for(scenes: Any) -> None:
     strict = replace(LIMITS, max_uncertainty=0.1)
 
     def columns(limits: ObstacleLimits, known: np.ndarray | None) -> np.ndarray:
-        obstacles = find_obstacles(depth, scenes.CAMERA, EXACT, limits, uncertainty=known)
+        obstacles = ObstacleFinder(scenes.CAMERA).find(depth, EXACT, limits, uncertainty=known)
         return obstacles.pixels % depth.shape[1]
 
     everything = columns(LIMITS, uncertainty)
@@ -203,10 +234,8 @@ def test_limits_that_make_no_sense_are_refused(change: dict[str, float], message
 
 
 def test_maps_of_another_size_are_refused(scenes: Any) -> None:
-    depth = scenes.street()
+    depth, finder = scenes.street(), ObstacleFinder(scenes.CAMERA)
     with pytest.raises(InputError, match="camera's shape"):
-        find_obstacles(depth[:-1], scenes.CAMERA, EXACT, LIMITS)
+        finder.find(depth[:-1], EXACT, LIMITS)
     with pytest.raises(InputError, match="uncertainty must have depth's shape"):
-        find_obstacles(depth, scenes.CAMERA, EXACT, replace(LIMITS, max_uncertainty=0.1), uncertainty=depth[:, :-1])
-    with pytest.raises(InputError, match="stride"):
-        find_obstacles(depth, scenes.CAMERA, EXACT, LIMITS, stride=0)
+        finder.find(depth, EXACT, replace(LIMITS, max_uncertainty=0.1), uncertainty=depth[:, :-1])

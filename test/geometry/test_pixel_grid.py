@@ -28,6 +28,22 @@ def test_every_pixel_is_the_array_itself() -> None:
     assert PixelGrid(2, 2).of(image).flags.c_contiguous
 
 
+def test_the_nearest_of_each_block_of_the_picked_row() -> None:
+    nan = float("nan")
+    depth = np.array([[1, 1, 1, 1, 1], [9, 5, 7, 3, nan], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [nan, nan, nan, 4, 2]])
+    nearest = PixelGrid(3, 3).nearest(depth.astype(np.float32))
+    np.testing.assert_array_equal(nearest, np.array([[5, 3], [nan, 2]], np.float32))
+    # The last block of five columns has none of its middle pixel, so it is not picked.
+    np.testing.assert_array_equal(PixelGrid(3, 4).nearest(depth.astype(np.float32)), [[3], [4]])
+    assert PixelGrid(3, 4).of(depth).shape == (2, 1)
+    assert EVERY_PIXEL.nearest(depth) is depth
+
+
+def test_a_grid_of_larger_steps() -> None:
+    assert PixelGrid(1, 4).at_least(2) == PixelGrid(2, 4)
+    assert PixelGrid(3, 4).at_least(1) == PixelGrid(3, 4)
+
+
 def test_the_camera_of_half_the_pixels() -> None:
     # Pixels 0, 2, 4 and 6 of 8: the principal point, at 3.5, lies at 1.75 among them.
     assert PixelGrid(2, 2).camera(CAMERA) == PinholeCamera(4, 3, 2.0, 2.5, 1.75, 1.25)

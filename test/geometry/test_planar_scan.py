@@ -11,7 +11,7 @@ import pytest
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.ground_plane import GroundPlane, up_vector
-from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
+from space_clip_ros.geometry.obstacles import ObstacleFinder, ObstacleLimits, Obstacles
 from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
 
 PLANE = GroundPlane((0.0, -1.0, 0.0), 1.65, 0.0, 900, 0.9, 0.0)
@@ -33,7 +33,7 @@ def points(*xyz: tuple[float, float, float]) -> np.ndarray:
 
 
 def scanned(scenes: Any, depth: np.ndarray, pose: np.ndarray | None = None, **options: Any) -> PlanarScan:
-    obstacles = find_obstacles(depth, scenes.CAMERA, PLANE, LIMITS)
+    obstacles = ObstacleFinder(scenes.CAMERA).find(depth, PLANE, LIMITS)
     options = {"range_max": LIMITS.max_range, **options}
     return planar_scan(obstacles, scenes.CAMERA, level_pose(PLANE) if pose is None else pose, **options)
 
@@ -125,7 +125,7 @@ def test_a_tilted_camera_sees_the_same_scan(scenes: Any) -> None:
     expected = scanned(scenes, scenes.street(scenes.CAR))
     plane = replace(PLANE, normal=up_vector(3, 8))
     depth = scenes.street(scenes.CAR, roll_deg=3, pitch_deg=8)
-    obstacles = find_obstacles(depth, scenes.CAMERA, plane, LIMITS)
+    obstacles = ObstacleFinder(scenes.CAMERA).find(depth, plane, LIMITS)
     scan = planar_scan(obstacles, scenes.CAMERA, level_pose(plane), range_max=30.0)
     for bearing in np.linspace(-0.35, -0.2, 12).tolist():
         assert at(scan, bearing) == pytest.approx(at(expected, bearing), rel=0.01)

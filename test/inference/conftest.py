@@ -13,32 +13,38 @@ from space_clip_ros.export.onnx import export
 from space_clip_ros.files import file_sha256
 from space_clip_ros.model import SpaceClip, save_checkpoint
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
 
 @pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
+def model_dir(made_once: MadeOnce, tiny_model: Callable[..., SpaceClip]) -> Path:
     """Holds any.onnx, one.onnx (any size, one image per run), fixed.onnx (100 x 60 pixels), pair.onnx (two of them at
     once), checkpoint.safetensors, and half.onnx (100 x 60 pixels, fp16), which says it was exported from that."""
-    model = tiny_model(max_depth=60.0, training_camera=(1242.0, 375.0, 721.5, 722.5))
-    folder = tmp_path_factory.mktemp("models")
-    save_checkpoint(model, folder / "checkpoint.safetensors")
-    export(model, folder / "any.onnx")
-    export(model, folder / "one.onnx", batch=1)
-    export(model, folder / "fixed.onnx", 60, 100)
-    source = file_sha256(folder / "checkpoint.safetensors")
-    export(model, folder / "half.onnx", 60, 100, precision="fp16", source_sha256=source)
-    export(model, folder / "pair.onnx", 60, 100, batch=2)
-    return folder
+
+    def make(folder: Path) -> None:
+        model = tiny_model(max_depth=60.0, training_camera=(1242.0, 375.0, 721.5, 722.5))
+        save_checkpoint(model, folder / "checkpoint.safetensors")
+        export(model, folder / "any.onnx")
+        export(model, folder / "one.onnx", batch=1)
+        export(model, folder / "fixed.onnx", 60, 100)
+        source = file_sha256(folder / "checkpoint.safetensors")
+        export(model, folder / "half.onnx", 60, 100, precision="fp16", source_sha256=source)
+        export(model, folder / "pair.onnx", 60, 100, batch=2)
+
+    return made_once("models", make)
 
 
 @pytest.fixture(scope="session")
-def uncertain_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
+def uncertain_dir(made_once: MadeOnce, tiny_model: Callable[..., SpaceClip]) -> Path:
     """Holds any.onnx, fixed.onnx (100 x 60 pixels) and checkpoint.safetensors of a model with uncertainty."""
-    model = tiny_model(uncertainty=True, uncertainty_factor=1.5)
-    folder = tmp_path_factory.mktemp("uncertain")
-    save_checkpoint(model, folder / "checkpoint.safetensors")
-    export(model, folder / "any.onnx")
-    export(model, folder / "fixed.onnx", 60, 100)
-    return folder
+
+    def make(folder: Path) -> None:
+        model = tiny_model(uncertainty=True, uncertainty_factor=1.5)
+        save_checkpoint(model, folder / "checkpoint.safetensors")
+        export(model, folder / "any.onnx")
+        export(model, folder / "fixed.onnx", 60, 100)
+
+    return made_once("uncertain", make)
 
 
 @pytest.fixture(

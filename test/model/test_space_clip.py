@@ -152,9 +152,9 @@ def test_the_standard_deviation_by_hand(config: ModelConfig, images: torch.Tenso
 
 def test_a_frozen_depth_stays_in_evaluation_mode(config: ModelConfig) -> None:
     model = build(dataclasses.replace(config, uncertainty=True))
-    model.freeze_depth("uncertainty")
+    model.freeze_all_but("uncertainty")
     model.eval().train()
     training = {name.partition(".")[0] for name, module in model.named_modules() if module.training and name}
     assert training == {"uncertainty_head"}
     with pytest.raises(ConfigError, match=r"model\.uncertainty"):
-        build(config).freeze_depth("uncertainty")
+        build(config).freeze_all_but("uncertainty")

@@ -369,6 +369,16 @@ def test_points_are_thinned_by_uncertainty(uncertain):
     np.testing.assert_array_equal(made["depth"], DEPTH)
 
 
+def test_obstacles_are_looked_for_where_the_network_has_estimated_depth(model: RecordedModel) -> None:
+    """``road_tiny`` estimates 320 columns, so 4 of 1280 share one; rows are fewer than its own."""
+    view, rgb = RectifiedView(PinholeCamera(1280, HEIGHT, 640.0, 640.0, 639.5, 2.5)), picture(HEIGHT, 1280)
+    core = DepthCore(model)
+    (one,) = core.run([request(view, rgb)])
+    assert isinstance(one, DepthFrame) and one.obstacle_grid == PixelGrid(2, 4), "every second row, as in the cloud"
+    (few,) = core.run([request(view, rgb, depth_resolution="network", points=PointsConfig(stride=1))])
+    assert isinstance(few, DepthFrame) and few.obstacle_grid == PixelGrid(1, 1)
+
+
 def test_half_of_the_pixels_have_half_of_the_uncertainty(uncertain):
     (one,) = DepthCore(uncertain).run([request(depth_resolution="half")])
     assert one.uncertainty.shape == one.depth.shape == (HEIGHT // 2, WIDTH // 2)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.geometry.ground_plane import up_vector
+from space_clip_ros.geometry.ground_plane import fit_ground_plane, up_vector
 from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.ground import Ground, GroundSource, GroundTracker
 
@@ -20,7 +20,9 @@ def nothing(scenes: Any) -> np.ndarray:
 
 
 def updated(scenes: Any, tracker: GroundTracker, depth: np.ndarray, stamp: float | None, **mount: Any) -> Ground:
-    return tracker.update(depth, scenes.CAMERA, stamp, MAX_AGE_S, CameraMount(**mount) if mount else None)
+    known = CameraMount(**mount)
+    found = fit_ground_plane(depth, scenes.CAMERA, up=known.up)
+    return tracker.update(found, stamp, MAX_AGE_S, known if mount else None)
 
 
 def height(ground: Ground) -> float:
@@ -86,6 +88,13 @@ def test_a_known_height_takes_the_place_of_ground_that_was_never_seen(scenes: An
     np.testing.assert_allclose(ground.plane.normal, up, atol=1e-9)
     # It may be off by a degree, so 10 m away by 17 cm.
     assert ground.plane.residual_std * 0.6 == pytest.approx(0.1746, abs=1e-3)
+
+
+def test_a_plane_that_is_not_at_the_known_height_is_not_the_ground(scenes: Any) -> None:
+    ground = updated(scenes, GroundTracker(), scenes.street(height=1.65), 7.0, height_m=0.5)
+    assert ground.source is GroundSource.MOUNT
+    assert ground.problem == "the level plane in view is not at the camera's height"
+    assert height(updated(scenes, GroundTracker(), scenes.street(height=1.65), 7.0, height_m=0.6)) > 1.6
 
 
 def test_a_known_direction_finds_the_ground_of_a_camera_that_looks_down(scenes: Any) -> None:

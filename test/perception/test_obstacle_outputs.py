@@ -11,13 +11,17 @@ import pytest
 
 from space_clip_ros.config import NodeConfig, ObstaclesConfig, PointsConfig, ScaleConfig, ScanConfig
 from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround
+from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.perception.calibration import RectifiedView
+from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
-from space_clip_ros.perception.frame import DepthFrame, DepthRequest
+from space_clip_ros.perception.frame import DepthFrame, DepthRequest, ScaleRequest
 from space_clip_ros.perception.ground import GroundSource, GroundTracker
 from space_clip_ros.perception.outputs import need_ground
+from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
 
 WHOLE = PointsConfig(stride=1, color=False)
 BOTH = ("obstacles", "scan")
@@ -31,6 +35,9 @@ def frame(
     stamp: float | None = 1.0,
     pose: np.ndarray | str | None = None,
     deviation: np.ndarray | None = None,
+    detail: PixelGrid = EVERY_PIXEL,
+    scale: ScaleRequest | None = None,
+    estimate: ScaleEstimate | None = None,
     **settings: Any,
 ) -> DepthFrame:
     config = dataclasses.replace(NodeConfig(), **{"points": WHOLE, **settings})
@@ -43,8 +50,11 @@ def frame(
         stamp_s=stamp,
         ground=tracker or GroundTracker(),
         scan_pose=pose,
+        scale=scale,
     )
-    return DepthFrame(request, rgb, depth, 1.0, Projector, FocalScaling(), relative_deviation=deviation)
+    return DepthFrame(
+        request, rgb, depth, 1.0, Projector, FocalScaling(), estimate, relative_deviation=deviation, detail=detail
+    )
 
 
 def nearest(scan: PlanarScan, bearing: float) -> float:
@@ -74,9 +84,41 @@ def test_colours_are_those_of_the_pixels(scenes: Any) -> None:
     packed = np.ascontiguousarray(cloud[:, 3]).view(np.uint32)
     column = np.rint(cloud[:, 0] / cloud[:, 2] * scenes.CAMERA.fx + scenes.CAMERA.cx).astype(int)
     row = np.rint(cloud[:, 1] / cloud[:, 2] * scenes.CAMERA.fy + scenes.CAMERA.cy).astype(int)
-    assert not (row % 3).any() and not (column % 3).any()
+    # The middle pixel of each three by three.
+    assert (row % 3 == 1).all() and (column % 3 == 1).all()
     red, green, blue = one.rgb[row, column].astype(np.uint32).T
     np.testing.assert_array_equal(packed, red << 16 | green << 8 | blue)
+
+
+def test_obstacles_have_no_more_pixels_than_the_network(scenes: Any) -> None:
+    depth = scenes.street(scenes.CAR)
+    coarse = frame(scenes, depth, detail=PixelGrid(4, 4))
+    assert coarse.obstacle_grid == PixelGrid(4, 4)
+    made, fine = dict(made_outputs(coarse)), dict(made_outputs(frame(scenes, depth)))
+    assert len(made["obstacles"]) == pytest.approx(len(fine["obstacles"]) / 16, rel=0.15)
+    bearing = -math.atan2(2.4, 8)
+    assert nearest(made["scan"], bearing) == pytest.approx(nearest(fine["scan"], bearing), rel=0.01)
+    # A cloud that is thinner still is followed.
+    thin = frame(scenes, depth, detail=PixelGrid(4, 2), points=PointsConfig(stride=3))
+    assert thin.obstacle_grid == PixelGrid(4, 3)
+
+
+def test_the_plane_that_the_scale_was_found_by_is_not_fitted_again(scenes: Any) -> None:
+    """The scale saw the depth as it was before its factor; the ground is that of the published depth."""
+    depth = scenes.street(scenes.CAR)
+    mount = CameraMount(1.65)
+    request = ScaleRequest(MetricScale(at_once=True), FrameEvidence(0.0, 1.0, mount=mount))
+    raw = depth / np.float32(1.4)
+    estimate = request.scale.estimate(raw, scenes.CAMERA, request.known)
+    assert isinstance(estimate.ground, GroundPlane) and estimate.ground.height_m == pytest.approx(1.65 / 1.4, rel=1e-3)
+    one = frame(scenes, raw * np.float32(estimate.factor), scale=request, estimate=estimate)
+    fitted = frame(scenes, raw * np.float32(estimate.factor)).ground.plane
+    assert one.ground.plane == estimate.ground.scaled(estimate.factor)
+    assert fitted is not None and one.ground.plane is not None
+    assert one.ground.plane.height_m == pytest.approx(fitted.height_m, rel=1e-4)
+    np.testing.assert_allclose(one.ground.plane.normal, fitted.normal, atol=1e-5)
+    unseen = dataclasses.replace(estimate, ground=NoGround.TOO_SMALL)
+    assert frame(scenes, depth, scale=request, estimate=unseen).ground.problem == NoGround.TOO_SMALL.value
 
 
 def test_without_ground_nothing_is_made_and_the_reason_is_kept(scenes: Any) -> None:

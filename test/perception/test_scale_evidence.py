@@ -11,7 +11,7 @@ import pytest
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.cloud import Projector, finite_points
-from space_clip_ros.geometry.ground_plane import up_vector
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane, up_vector
 from space_clip_ros.geometry.rigid import pose_from_angles
 from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.scale_evidence import (
@@ -30,10 +30,15 @@ MOUNT = CameraMount(1.65)
 SENSOR = pose_from_angles((0.0, -0.5, -0.3, math.pi / 2, -math.pi / 2, 0.0))
 
 
+def said(scenes: Any, depth: np.ndarray, mount: CameraMount = MOUNT) -> Evidence | NoEvidence | NoGround:
+    plane = fit_ground_plane(depth, scenes.CAMERA, up=mount.up)
+    return plane if isinstance(plane, NoGround) else ground_evidence(plane, depth, scenes.CAMERA, mount)
+
+
 @pytest.fixture
 def ground(scenes: Any) -> Callable[..., Evidence]:
     def evidence(depth: np.ndarray, mount: CameraMount = MOUNT) -> Evidence:
-        found = ground_evidence(depth, scenes.CAMERA, mount)
+        found = said(scenes, depth, mount)
         assert isinstance(found, Evidence), found
         return found
 
@@ -74,6 +79,23 @@ def test_the_stated_error_covers_a_tilt_of_one_degree(scenes: Any, ground: Calla
         assert abs(found.log_factor) < 1.5 * math.sqrt(found.variance)
 
 
+def test_the_more_a_planes_pitch_differs_from_the_mounts_the_less_certain_it_is(
+    scenes: Any, ground: Callable[..., Evidence]
+) -> None:
+    spreads = [math.sqrt(ground(scenes.street(*scenes.HOUSES, pitch_deg=pitch)).variance) for pitch in (0, 1.5, 2.7)]
+    assert spreads[0] < 0.15 and spreads[1] > 1.4 * spreads[0] and spreads[2] > 1.4 * spreads[1]
+
+
+def test_ground_that_is_little_of_what_looks_down_says_nothing_about_the_scale(scenes: Any) -> None:
+    depth = scenes.street()
+    # All but a strip of the road stands 6 m ahead.
+    depth[:, 220:] = np.fmin(depth[:, 220:], 6.0)
+    plane = fit_ground_plane(depth, scenes.CAMERA)
+    assert isinstance(plane, GroundPlane) and 0.25 < plane.inlier_share < 0.4
+    found = said(scenes, depth)
+    assert isinstance(found, NoEvidence) and "of what looks down is level ground" in found.reason
+
+
 def test_a_correction_of_a_few_percent_is_left_out(scenes: Any, ground: Callable[..., Evidence]) -> None:
     depth = scenes.street(*scenes.HOUSES)
     asked = (0.92, 1.08, 1.15, 1.25)
@@ -97,16 +119,15 @@ def test_what_is_no_level_ground_says_why_and_nothing_else(
     scenes: Any, scene: Callable[[Any], np.ndarray], reason: str
 ) -> None:
     for depth in (scene(scenes), scenes.noisy(scene(scenes), 0.03, patch=20)):
-        found = ground_evidence(depth, scenes.CAMERA, MOUNT)
-        assert isinstance(found, NoEvidence), found
-    exact = ground_evidence(scene(scenes), scenes.CAMERA, MOUNT)
-    assert isinstance(exact, NoEvidence)
-    assert reason in exact.reason
+        assert isinstance(said(scenes, depth), NoEvidence | NoGround)
+    exact = said(scenes, scene(scenes))
+    assert isinstance(exact, NoEvidence | NoGround)
+    assert reason in (exact.value if isinstance(exact, NoGround) else exact.reason)
 
 
 def test_a_mount_needs_a_height(scenes: Any) -> None:
     with pytest.raises(InputError, match="above 0 metres, got 0"):
-        ground_evidence(scenes.street(), scenes.CAMERA, CameraMount())
+        said(scenes, scenes.street(), CameraMount())
 
 
 def scanned(scenes: Any, depth: np.ndarray, every: int = 7) -> MeasuredPoints:
@@ -162,6 +183,15 @@ def test_points_that_say_nothing(scenes: Any, points: np.ndarray, reason: str) -
 # Sensors that look sideways, and up by 7 degrees, which is the sky.
 SIDEWAYS = pose_from_angles((0, 0, 0, 0, 0, 0))
 UPWARDS = SENSOR @ pose_from_angles((0, 0, 0, 0, -0.12, 0))
+
+
+def test_ranges_that_ask_for_other_factors_near_and_far_are_less_certain(scenes: Any) -> None:
+    depth = scenes.street(*scenes.HOUSES)
+    measured = scanned(scenes, depth)
+    bent = (depth / 10) ** np.float32(0.8) * 10
+    straight, torn = (range_evidence(one, scenes.CAMERA, measured) for one in (depth, bent.astype(np.float32)))
+    assert isinstance(straight, Evidence) and isinstance(torn, Evidence)
+    assert straight.variance < 0.03**2 and torn.variance > 0.05**2
 
 
 def cone(distance: float, angle: float = 0.2, pose: Any = SENSOR) -> MeasuredCone:

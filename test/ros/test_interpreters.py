@@ -42,7 +42,7 @@ SUBSET = (
 # As they are imported, the wheels of ROS 2 put their libraries, which are for one Python, on the last two, and say so.
 _OF_THIS_PYTHON = (
     *("PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH"),
-    "_ROS_WHEELS_BOOTSTRAP_COMPLETE",
+    *("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"),
 )
 PROBE = "import ensurepip, sys, venv; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
 SET_UP = 'cd "$0" && . scripts/environment.sh && make_environment "$1" ros,bags,view,test "$2"'
@@ -56,7 +56,7 @@ def test_what_it_runs_is_there(path: str) -> None:
 @pytest.mark.every_interpreter
 @pytest.mark.timeout(SET_UP_AND_RUN_S)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_on(version: str, tiny_model_file: Path) -> None:
+def test_on(version: str) -> None:
     if version == "{}.{}".format(*sys.version_info):
         pytest.skip("the whole suite runs on it")
     if os.environ.get("ROS_DISTRO"):
@@ -66,8 +66,9 @@ def test_on(version: str, tiny_model_file: Path) -> None:
         pytest.skip(f"no CPython {version} with venv on PATH or among pyenv's versions")
     folder = ROOT / f".venv-test-{version}"
     finished(["bash", "-c", SET_UP, str(ROOT), folder.name, str(GIGABYTES)], PYTHON=python)
-    command = [folder / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *SUBSET]
-    said = finished(command, SPACE_CLIP_TINY_MODEL=str(tiny_model_file))
+    options = ("-q", "-p", "no:cacheprovider", "-n", "4", "--dist", "loadfile")
+    command = [folder / "bin" / "python", "-m", "pytest", *options, *SUBSET]
+    said = finished(command, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     assert " passed" in said
 
 

@@ -34,6 +34,23 @@ def test_heads_that_the_checkpoint_lacks_keep_their_first_weights(
     assert all(torch.equal(after[name], tensor) for name, tensor in plain.state_dict().items())
 
 
+def test_a_new_refinement_head_starts_from_the_head_of_names(
+    tiny_model: Callable[..., SpaceClip], tmp_path: Path
+) -> None:
+    named = tiny_model(language=CLOSED)
+    torch.nn.init.normal_(named.language_head.fine.conv.weight)
+    save_checkpoint(named, tmp_path / "named.safetensors")
+    model = tiny_model(language=CLOSED, refinement=True)
+    _load_initial_weights(model, str(tmp_path / "named.safetensors"), HEADS_BESIDE_DEPTH)
+    assert torch.equal(model.refinement_head.fine.conv.weight, named.language_head.fine.conv.weight)
+    assert not model.refinement_head.correction.weight.any()
+    image = torch.randn(1, 3, 32, 64)
+    assert torch.equal(model.eval()(image).depth, named.eval()(image).depth)
+    save_checkpoint(model, tmp_path / "refined.safetensors")
+    with pytest.raises(ModelError, match=r"differing tensors: refinement_head\."):
+        _load_initial_weights(named, str(tmp_path / "refined.safetensors"), HEADS_BESIDE_DEPTH)
+
+
 def test_a_projection_comes_from_pretrained_weights(tiny_model: Callable[..., SpaceClip], tmp_path: Path) -> None:
     save_checkpoint(tiny_model(), tmp_path / "depth.safetensors")
     with pytest.raises(ModelError, match=r"differing tensors: encoder\.projection\.weight"):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,31 @@ from space_clip_ros.model import load_checkpoint
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.trainer import train
 
+# Starts two ranks as torchrun does on two machines, but forks them, so that PyTorch is imported once. Returns how they
+# ended.
+_FORKED = """
+import multiprocessing, os, socket
+
+def forked(target, *arguments):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+    os.environ.update(WORLD_SIZE="2", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    ranks = []
+    for rank in range(2):
+        os.environ["RANK"] = str(rank)
+        ranks.append(multiprocessing.get_context("fork").Process(target=target, args=arguments))
+        ranks[-1].start()
+    for process in ranks:
+        process.join()
+    return [process.exitcode for process in ranks]
+"""
+
 # Two real processes over gloo. Each writes the gradient of its own share of the batch, the averaged gradient that the
 # step used, and its weights.
 _TWO_STEPS = """
 import copy, sys, torch
 from pathlib import Path
-from contextlib import contextmanager
 from space_clip_ros import settings
 from space_clip_ros.training.assembly import assemble
 from space_clip_ros.training.console import SilentConsole
@@ -29,28 +49,31 @@ from space_clip_ros.training.processes import joined
 from space_clip_ros.training.run_folder import RunFolder
 from space_clip_ros.training_config import TrainingConfig
 
-torch.set_num_threads(1)
-config = settings.load(TrainingConfig, sys.argv[1])
-seen = []
-with joined("cpu") as processes:
-    setup = assemble(config, processes, RunFolder(config.run.dir), SilentConsole(), False)
-    for _, batch in zip(range(3), setup.loader):
-        own = copy.deepcopy(setup.model)
-        from space_clip_ros.training.step import to_input
-        from space_clip_ros.training.losses import depth_loss
-        out = own(to_input(batch.images, config.model).contiguous(memory_format=torch.channels_last),
-                  batch.depth.shape[2:], auxiliary=True)
-        depth_loss(out.depth, out.auxiliary, batch.depth, config.loss, 0.001, 80.0)["total"].backward()
-        setup.stepper.take(batch, 1e-3)
-        named = list(setup.model.named_parameters())
-        seen.append({
-            "frames": batch.frames,
-            "own": {n: p.grad for n, p in own.named_parameters() if p.grad is not None},
-            "used": {n: p.grad.clone() for n, p in named if p.grad is not None},
-            "weights": {n: t.clone() for n, t in setup.model.state_dict().items()},
-            "average": {n: t.clone() for n, t in setup.average.state_dict().items()},
-        })
-    torch.save(seen, Path(sys.argv[2]) / f"{processes.rank}.pt")
+from space_clip_ros.training.losses import depth_loss
+from space_clip_ros.training.step import to_input
+
+def train(config, folder):
+    torch.set_num_threads(1)
+    seen = []
+    with joined("cpu") as processes:
+        setup = assemble(config, processes, RunFolder(config.run.dir), SilentConsole(), False)
+        for _, batch in zip(range(3), setup.loader):
+            own = copy.deepcopy(setup.model)
+            out = own(to_input(batch.images, config.model).contiguous(memory_format=torch.channels_last),
+                      batch.depth.shape[2:], auxiliary=True)
+            depth_loss(out.depth, out.auxiliary, batch.depth, config.loss, 0.001, 80.0)["total"].backward()
+            setup.stepper.take(batch, 1e-3)
+            named = list(setup.model.named_parameters())
+            seen.append({
+                "frames": batch.frames,
+                "own": {n: p.grad for n, p in own.named_parameters() if p.grad is not None},
+                "used": {n: p.grad.clone() for n, p in named if p.grad is not None},
+                "weights": {n: t.clone() for n, t in setup.model.state_dict().items()},
+                "average": {n: t.clone() for n, t in setup.average.state_dict().items()},
+            })
+        torch.save(seen, Path(folder) / f"{processes.rank}.pt")
+
+sys.exit(any(forked(train, settings.load(TrainingConfig, sys.argv[1]), sys.argv[2])))
 """
 
 _RUN = """
@@ -62,18 +85,16 @@ sys.exit(train.run(parser.parse_args(sys.argv[1:])))
 """
 
 
-def under_torchrun(code: str, folder: Path, *arguments: str) -> str:
-    script = folder / "script.py"
-    script.write_text(code)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run(
-        [*command, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
+def script(folder: Path, code: str) -> list[str]:
+    """Write a script; return the command that runs it."""
+    (folder / "script.py").write_text(code)
+    return [sys.executable, str(folder / "script.py")]
+
+
+def finished(command: list[str]) -> str:
+    """Run a command to its good end; return its output."""
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=one_thread, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -81,7 +102,7 @@ def under_torchrun(code: str, folder: Path, *arguments: str) -> str:
 def test_two_processes_average_their_gradients_and_hold_the_same_weights(tiny, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(settings.dump(tiny(optimizer__clip_norm=1e9, model__decoder__dropout=0.0)))
-    under_torchrun(_TWO_STEPS, tmp_path, str(config), str(tmp_path))
+    finished([*script(tmp_path, _FORKED + _TWO_STEPS), str(config), str(tmp_path)])
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert len(first) == 3
     for left, right in zip(first, second, strict=True):
@@ -99,85 +120,82 @@ def test_two_processes_average_their_gradients_and_hold_the_same_weights(tiny, t
 def test_the_same_command_trains_under_torchrun(tiny, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(settings.dump(tiny(optimizer__epochs=1)))
-    output = under_torchrun(_RUN, tmp_path, "train", str(config))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    output = finished([*torchrun, *script(tmp_path, _RUN)[1:], "train", str(config)])
     assert output.count("done after 3 steps; best weights") == 1
     assert (tmp_path / "run" / "best.safetensors").is_file()
     assert len((tmp_path / "run" / "evaluations.csv").read_text().splitlines()) == 3
 
 
-# Ends rank 1 with SIGKILL after its third step, the first time it runs.
+# For each line with a run's settings and a marker: trains in two processes, of which rank 1 ends itself with SIGKILL
+# after its third step unless the marker is there, and writes how they ended.
 _LOSES_A_RANK = """
-import os, signal, sys
-from contextlib import contextmanager
+import json, signal, sys
 from pathlib import Path
 from space_clip_ros import settings
 from space_clip_ros.training import trainer
+from space_clip_ros.training.console import SilentConsole
 from space_clip_ros.training_config import TrainingConfig
 
-config_file, marker = sys.argv[1], Path(sys.argv[2])
 report = trainer.Trainer._report
-def dying(self, *arguments):
-    report(self, *arguments)
-    if self._step == 3 and self._processes.rank == 1 and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-trainer.Trainer._report = dying
 
-class Console:
-    def say(self, text): pass
-    @contextmanager
-    def bar(self, total, label): yield self
-    def advance(self, steps=1, note=""): pass
+def train(config_file, marker):
+    def dying(self, *arguments):
+        report(self, *arguments)
+        if self._step == 3 and self._processes.rank == 1 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    trainer.Trainer._report = dying
+    outcome = trainer.train(settings.load(TrainingConfig, config_file), SilentConsole(), None)
+    if outcome.first:
+        print("outcome", outcome.step, outcome.finished)
 
-outcome = trainer.train(settings.load(TrainingConfig, config_file), Console(), None)
-if outcome.first:
-    print("outcome", outcome.step, outcome.finished)
+for line in sys.stdin:
+    config_file, marker = json.loads(line)
+    print(json.dumps(forked(train, config_file, Path(marker))), flush=True)
 """
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+@pytest.fixture
+def trained(tmp_path: Path) -> Iterator[Callable[[Path, Path], tuple[list[int], list[str]]]]:
+    """Trains in two processes: ``trained(settings, marker)`` returns their statuses and what they said."""
+    with subprocess.Popen(
+        script(tmp_path, _FORKED + _LOSES_A_RANK),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin and process.stdout
+        told, said = process.stdin, process.stdout
+
+        def run(config: Path, marker: Path) -> tuple[list[int], list[str]]:
+            told.write(json.dumps([str(config), str(marker)]) + "\n")
+            told.flush()
+            lines = []
+            for line in said:
+                if line.startswith("["):
+                    return json.loads(line), lines
+                lines.append(line.strip())
+            raise AssertionError("the script ended, see its error above")
+
+        yield run
 
 
-def two_processes(code: str, folder: Path, *arguments: str) -> list[tuple[int, str, str]]:
-    """Run a script as torchrun starts it on two machines; return each process's status, output and errors."""
-    script = folder / "script.py"
-    script.write_text(code)
-    meeting = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), *arguments],
-            env={**os.environ, "OMP_NUM_THREADS": "1", **meeting, "RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    outputs = [process.communicate(timeout=400) for process in processes]
-    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
-
-
-# Six times PyTorch is imported here.
-@pytest.mark.timeout(600)
-def test_a_run_that_loses_a_process_ends_as_if_nothing_had_been(tiny, tmp_path):
+@pytest.mark.timeout(400)
+def test_a_run_that_loses_a_process_ends_as_if_nothing_had_been(tiny, trained, tmp_path):
     runs = [tmp_path / name for name in ("broken", "unbroken")]
     for run in runs:
         (tmp_path / f"{run.name}.yaml").write_text(settings.dump(tiny(run__dir=str(run))))
-    broken, unbroken = (str(tmp_path / f"{run.name}.yaml") for run in runs)
+    broken, unbroken = (tmp_path / f"{run.name}.yaml" for run in runs)
     (tmp_path / "kept").touch()
-    whole = two_processes(_LOSES_A_RANK, tmp_path, unbroken, str(tmp_path / "kept"))
-    assert [status for status, _, _ in whole] == [0, 0], whole
+    assert trained(unbroken, tmp_path / "kept") == ([0, 0], ["outcome 6 True"])
 
-    (left, _, _), (killed, _, _) = two_processes(_LOSES_A_RANK, tmp_path, broken, str(tmp_path / "lost"))
+    (left, killed), said = trained(broken, tmp_path / "lost")
     # The other one ends too, instead of waiting for ever.
-    assert killed == -signal.SIGKILL and left not in (0, None)
+    assert killed == -signal.SIGKILL and left not in (0, None) and not said
     assert int((runs[0] / "last").resolve().name) == 2
-    again = two_processes(_LOSES_A_RANK, tmp_path, broken, str(tmp_path / "lost"))
-    assert [status for status, _, _ in again] == [0, 0], again
-    assert "".join(output for _, output, _ in again).count("outcome 6 True") == 1
+    assert trained(broken, tmp_path / "lost") == ([0, 0], ["outcome 6 True"])
 
     weights = [load_checkpoint(run / "last" / "model.safetensors").state_dict() for run in runs]
     for name, tensor in weights[0].items():

@@ -263,6 +263,28 @@ def test_the_uncertainty_head_alone_learns_where_depth_is_noisy(tiny):
     assert changed and {name.partition(".")[0] for name in changed} == {"uncertainty_head"}
 
 
+def test_the_refinement_head_alone_learns_a_thin_thing(tiny):
+    """A bright line of one pixel, nearer than what is around it; everything else stays as it was."""
+    torch.manual_seed(0)
+    changes = {"model__refinement": True, "train_only": "refinement", "loss__silog": 0.0, "loss__log_l1": 1.0}
+    model = build(tiny(**changes).model)
+    with torch.no_grad():
+        model.depth_head.depth.weight.zero_()
+        model.depth_head.depth.bias.fill_(10.0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    steps, _ = stepper(model, **changes)
+    inputs, depth = torch.zeros(2, 3, 32, 48), torch.full((2, 1, 32, 48), 10.0)
+    for image, column in enumerate((11, 30)):
+        inputs[image, :, :, column], depth[image, :, :, column] = 2.0, 5.0
+    losses = [steps.take_prepared(inputs, depth, 1e-2).losses for _ in range(60)]
+    assert {"log_l1", "total"} <= set(losses[0]) and "uncertainty" not in losses[0]
+    with torch.no_grad():
+        found = model.eval()(inputs).depth
+    assert float(found[0, 0, 8:24, 11].mean()) < 8.0 and float(found[0, 0, 8:24, 36:].mean()) > 9.0
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed and {name.partition(".")[0] for name in changed} == {"refinement_head"}
+
+
 LANGUAGE = {"outputs": ["dense"], "embed_dim": 2, "vocabulary": ["dark", "bright"], "logit_scale": 8.0}
 
 

@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     key = report.key
     say(f"{report.path}: {key.size_text} pixels, {key.precision}, {'built' if report.built else 'was there already'}")
     say(f"difference from ONNX Runtime: {report.agreement}")
+    if report.language is not None:
+        say(str(report.language))
     return 0
 
 

@@ -109,6 +109,12 @@ def add_parser(subparsers: Any) -> None:
         "published figures do (Cityscapes: 1120x560)",
     )
     parser.add_argument(
+        "--boxes",
+        action="store_true",
+        help="with --semantic: also place cars and people with the true labels, the true depth or both in place of the "
+        "model's, by distance, to tell which of them limits boxes; needs dense truth",
+    )
+    parser.add_argument(
         "--temporal", action="store_true", help="also report how steady depth is from frame to consecutive frame"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")

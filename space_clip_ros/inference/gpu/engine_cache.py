@@ -20,8 +20,9 @@ from space_clip_ros.inference.gpu.engine_key import EngineKey
 from space_clip_ros.inference.metadata import SOURCE_PROPERTY
 from space_clip_ros.inference.model_files import user_folder
 
-AGREEMENT, MODEL = "agreement", "model"
-"""Facts of an engine: the numbers of its check, and the ``space_clip.*`` metadata of its ONNX file."""
+AGREEMENT, LANGUAGE, MODEL = "agreement", "language", "model"
+"""Facts of an engine: the numbers of its check, those of its language features (None for none), and the
+``space_clip.*`` metadata of its ONNX file."""
 _FORMAT = 2
 _ENGINE = ".engine"
 _REFUSED = ".refused"
@@ -35,7 +36,7 @@ class CacheEntry:
         path: the file.
         key: what it was built for.
         plan_sha256: hash of the plan; empty for a refusal.
-        facts: :data:`AGREEMENT` and :data:`MODEL`; or the numbers of a refusal, with its ``reason``.
+        facts: :data:`AGREEMENT`, :data:`LANGUAGE` and :data:`MODEL`; or the numbers of a refusal, with its ``reason``.
     """
 
     path: Path

@@ -130,9 +130,14 @@ def unused_domain() -> int:
     generator = random.SystemRandom()
     for _ in range(_TRIES):
         domain = generator.randint(1, _LAST_DOMAIN)
-        if all(_free_port(7400 + 250 * domain + offset) for offset in (0, 10, 12, 14)):
+        if is_unused(domain):
             return domain
     return generator.randint(1, _LAST_DOMAIN)
+
+
+def is_unused(domain: int) -> bool:
+    """Return whether nobody on this machine listens on the first discovery ports of a ROS domain."""
+    return all(_free_port(7400 + 250 * domain + offset) for offset in (0, 10, 12, 14))
 
 
 def _free_port(port: int) -> bool:

@@ -19,6 +19,7 @@ _PREFIXES = {
     "/model/decoder/": DECODER,
     "/model/depth_head/": DECODER,
     "/model/language_head/": DECODER,
+    "/model/refinement_head/": DECODER,
     "/model/": POSTPROCESS,
 }
 

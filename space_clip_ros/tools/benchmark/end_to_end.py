@@ -38,7 +38,8 @@ from space_clip_ros.tools.processes import Child, ChildError, Children
 from space_clip_ros.tools.terminal import Terminal
 
 _OUTPUTS: dict[str, Any] = {"depth/image": Image, "depth/points": PointCloud2}
-"""Outputs of the node that are subscribed to."""
+"""Outputs of the node that are always subscribed to."""
+_UNCERTAINTY = "depth/uncertainty"
 _PROCESSES = 3
 _WARM_UP_FRAMES = 10
 _START_TIMEOUT_S = 180.0
@@ -78,6 +79,7 @@ def over_engine_ms(latency_ms: Mapping[str, float] | None, stages_ms: Mapping[st
 
 def _measure(options: argparse.Namespace, terminal: Terminal) -> list[dict[str, Any]]:
     results = []
+    outputs = {**_OUTPUTS, **dict.fromkeys(options.also, Image)}
     # Timed before anything is sent: messages that wait while this process converts would count as late.
     conversions = [time_conversions(width, height, options.stride, _CONVERSION_RUNS) for width, height in options.size]
     with tempfile.TemporaryDirectory(prefix="space_clip_end_to_end_") as name:
@@ -85,7 +87,7 @@ def _measure(options: argparse.Namespace, terminal: Terminal) -> list[dict[str, 
         for number, (size, converted) in enumerate(zip(options.size, conversions, strict=True)):
             folder = Path(name, str(number))
             folder.mkdir()
-            with running(lambda: ArrivalNode("end_to_end", _OUTPUTS)) as receiver, Children(folder) as children:
+            with running(lambda: ArrivalNode("end_to_end", outputs)) as receiver, Children(folder) as children:
                 run = _Run(options, size, receiver, children, terminal)
                 results.append({**run.measure(), "conversions_ms": converted, "dds_profile": _without_folder(profile)})
     terminal.clear()
@@ -130,9 +132,11 @@ class _Run:
             values = self._receiver.values(DepthValues)
             if values.failure or values.model_problem:
                 raise ChildError(node.name, self._receiver.message(DepthValues))
+            if values.uncertainty is False and _UNCERTAINTY in self._options.also:
+                raise ChildError(node.name, f"the model gives no uncertainty; leave out --also {_UNCERTAINTY}")
             return len(self._receiver.arrivals.complete()) >= _WARM_UP_FRAMES
 
-        self._wait(warm, f"{node.name}'s first depth and cloud", _START_TIMEOUT_S)
+        self._wait(warm, f"{node.name}'s first outputs", _START_TIMEOUT_S)
 
     def _wait(self, condition: Any, what: str, seconds: float) -> None:
         width, height = self._size
@@ -152,7 +156,8 @@ class _Run:
         arrivals = receiver.arrivals
         values = receiver.values(DepthValues)
         stages_ms = dict(values.stages_ms)
-        latency_ms = {output: percentiles(arrivals.latencies_ms(output, stamps)) for output in _OUTPUTS}
+        outputs = (*_OUTPUTS, *options.also)
+        latency_ms = {output: percentiles(arrivals.latencies_ms(output, stamps)) for output in outputs}
         return {
             "size": list(self._size),
             "rate_hz": options.rate,

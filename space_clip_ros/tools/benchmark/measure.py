@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import Projector
-from space_clip_ros.geometry.ground_plane import NoGround, fit_ground_plane
-from space_clip_ros.geometry.obstacles import find_obstacles
-from space_clip_ros.geometry.planar_scan import level_pose, planar_scan
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
+from space_clip_ros.geometry.obstacles import ObstacleFinder, Obstacles
+from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
+from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb
 from space_clip_ros.perception.frame import obstacle_limits
+from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.tools.benchmark.floor import floor, run_cost
 from space_clip_ros.tools.benchmark.measured_model import MeasuredModel, check_size
 from space_clip_ros.tools.benchmark.output_costs import outputs_ms
@@ -29,6 +30,7 @@ _WARM_UP = 3
 _ROUNDS = 5
 _SEPARATED_RUNS = 20
 _CLOUD_RUNS = 30
+_OBSTACLE_RUNS = 60
 _OUTPUT_RUNS = 50
 
 
@@ -127,7 +129,9 @@ def measure(
         "separated_ms": summarize_stages(model.separate(images, min(case.runs, _SEPARATED_RUNS))),
         "separated_by": model.separated_by,
         "cloud_ms": summarize(_cloud_ms(depth[0], images[0])),
-        "obstacles_ms": {name: summarize(times) for name, times in _obstacles_ms(case.width, case.height).items()},
+        "obstacles_ms": {
+            name: summarize(times) for name, times in _obstacles_ms(model.info, case.width, case.height).items()
+        },
         "outputs_ms": outputs_ms(model, images, min(case.runs, _OUTPUT_RUNS)),
         "floor": None if roofline is None else _floor(model, roofline, case, total["p50"]),
         "eager": None
@@ -174,21 +178,40 @@ def _cloud_ms(depth: npt.NDArray[np.float32], rgb: npt.NDArray[np.uint8]) -> lis
     return times
 
 
-def _obstacles_ms(width: int, height: int) -> dict[str, list[float]]:
-    """Time the ground, the obstacles and the scan of a street at the node's defaults, milliseconds."""
+def _obstacles_ms(info: ModelInfo, width: int, height: int) -> dict[str, list[float]]:
+    """Time the ground, the obstacles and the scan of a street at the node's defaults, milliseconds.
+
+    Each by itself, and as the node makes both outputs of an image.
+    """
     settings, depth, camera = NodeConfig(), placeholder_street(width, height), placeholder_camera(width, height)
-    limits, stride = obstacle_limits(settings), settings.points.stride
+    limits = obstacle_limits(settings)
+    detail = depth_grid("network", (height, width), info.depth_grid or info.input_size)
+    grid = detail.at_least(settings.points.stride)
+    finder = ObstacleFinder(grid.camera(camera))
     plane = fit_ground_plane(depth, camera)
     if isinstance(plane, NoGround):  # too small a picture to show ground
         return {}
-    obstacles, pose = find_obstacles(depth, camera, plane, limits, stride), level_pose(plane)
+
+    def find(plane: GroundPlane) -> Obstacles:
+        return finder.find(grid.nearest(depth), plane, limits)
+
+    def scan(obstacles: Obstacles, plane: GroundPlane) -> PlanarScan:
+        return planar_scan(obstacles, grid.camera(camera), level_pose(plane), range_max=limits.max_range)
+
+    def together() -> None:
+        fitted = fit_ground_plane(depth, camera)
+        if isinstance(fitted, GroundPlane):
+            scan(find(fitted), fitted)
+
+    obstacles = find(plane)
     steps: dict[str, Callable[[], object]] = {
         "ground plane": lambda: fit_ground_plane(depth, camera),
-        "obstacles": lambda: find_obstacles(depth, camera, plane, limits, stride),
-        "scan": lambda: planar_scan(obstacles, camera, pose, range_max=limits.max_range, stride=stride),
+        "obstacles": lambda: find(plane),
+        "scan": lambda: scan(obstacles, plane),
+        "ground, obstacles and scan": together,
     }
     found: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(_CLOUD_RUNS):
+    for _ in range(_OBSTACLE_RUNS):
         for name, step in steps.items():
             start = perf_counter()
             step()

@@ -7,6 +7,9 @@ import argparse
 from space_clip_ros.cli.options import add_setting, add_settings, positive, rate_hz
 from space_clip_ros.config import RUNNING, NodeConfig
 
+ALSO = ("depth/color", "depth/uncertainty")
+"""Outputs that can be subscribed to beside depth and cloud, end to end."""
+
 _SETTINGS = ("model", *RUNNING)
 _RATE_HZ = 10.0
 _FRAMES = 100
@@ -31,6 +34,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_setting(
         parser, NodeConfig, "depth_resolution", help="end to end: pixels that are published (default: %(default)s)"
     )
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        choices=ALSO,
+        default=[],
+        metavar="TOPIC",
+        help=f"end to end: subscribe to these beside depth and cloud: {', '.join(ALSO)}",
+    )
 
 
 def command_line(args: argparse.Namespace) -> list[str]:
@@ -42,4 +53,4 @@ def command_line(args: argparse.Namespace) -> list[str]:
             words += [option] if value else []
         else:
             words += [option, str(value)]
-    return words
+    return [*words, "--also", *args.also] if args.also else words

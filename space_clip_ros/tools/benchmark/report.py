@@ -120,7 +120,9 @@ def _stages(case: Mapping[str, Any]) -> str:
     rows = [(stage, *_times(found), "in the run") for stage, found in case["stages_ms"].items()]
     rows += [(stage, *_times(found), case["separated_by"]) for stage, found in case["separated_ms"].items()]
     rows.append(("cloud (every pixel, coloured)", *_times(case["cloud_ms"]), "by itself"))
-    rows += [(f"{name} (every second pixel)", *_times(found), "by itself") for name, found in _obstacles(case)]
+    rows += [
+        (f"{name} (pixels of the network's grid)", *_times(found), "by itself") for name, found in _obstacles(case)
+    ]
     return table(("stage, ms", *_TIMES, "measured"), rows)
 
 
@@ -142,7 +144,10 @@ def _floor(floor: Mapping[str, Any]) -> str:
 
 def _end_to_end(part: Mapping[str, Any]) -> str:
     width, height = part["size"]
-    received = f"{part['frames_received']} of {part['frames_sent']} images answered with both at {part['rate_hz']:g} Hz"
+    answered = "both" if len(part["latency_ms"]) == 2 else "all outputs"
+    received = (
+        f"{part['frames_received']} of {part['frames_sent']} images answered with {answered} at {part['rate_hz']:g} Hz"
+    )
     latencies = [
         (output, *_times(found)) if found else (output, *["never"] * len(_TIMES))
         for output, found in part["latency_ms"].items()

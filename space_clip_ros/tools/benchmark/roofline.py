@@ -57,7 +57,7 @@ def measure_cpu(threads: int) -> Roofline:
         BackendError: the measuring process failed.
     """
     environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
-    rates = _measure([__name__, str(threads)], environment)
+    rates = _measure([__name__, str(threads), str(_MEASURE_S)], environment)
     return Roofline(**rates, threads=threads, measured_by=f"NumPy {np.__version__}")
 
 
@@ -96,10 +96,10 @@ def _measure(command: Sequence[str], environment: Mapping[str, str]) -> dict[str
     return rates
 
 
-def best_rate(amount: float, act: Callable[[], object], seconds: float = _MEASURE_S) -> float:
+def best_rate(amount: float, act: Callable[[], object], seconds: float | None = None) -> float:
     """Return the best ``amount`` per second of ``act``, repeated for ``seconds`` after one run that does not count."""
     act()
-    best, end = float("inf"), time.perf_counter() + seconds
+    best, end = float("inf"), time.perf_counter() + (_MEASURE_S if seconds is None else seconds)
     while time.perf_counter() < end:
         start = time.perf_counter()
         act()
@@ -107,23 +107,23 @@ def best_rate(amount: float, act: Callable[[], object], seconds: float = _MEASUR
     return amount / best
 
 
-def _matrix_gflops() -> float:
-    return max(_product_gflops(side) for side in _SIDES)
+def _matrix_gflops(seconds: float) -> float:
+    return max(_product_gflops(side, seconds) for side in _SIDES)
 
 
-def _product_gflops(side: int) -> float:
+def _product_gflops(side: int, seconds: float) -> float:
     generator = np.random.default_rng(0)
     left, right = (generator.random((side, side), np.float32) for _ in range(2))
     out = np.empty_like(left)
-    return best_rate(2.0 * side**3, lambda: np.matmul(left, right, out=out)) / 1e9
+    return best_rate(2.0 * side**3, lambda: np.matmul(left, right, out=out), seconds) / 1e9
 
 
-def _copy_gbytes(threads: int) -> float:
+def _copy_gbytes(threads: int, seconds: float) -> float:
     source = np.zeros(_COPY_BYTES, np.uint8)
     target = np.ones_like(source)
     # Copying releases the interpreter's lock, so threads copy at the same time.
     parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
-    return best_rate(2.0 * _COPY_BYTES, lambda: _copy_at_once(parts)) / 1e9
+    return best_rate(2.0 * _COPY_BYTES, lambda: _copy_at_once(parts), seconds) / 1e9
 
 
 def _copy_at_once(parts: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]) -> None:
@@ -136,9 +136,10 @@ def _copy_at_once(parts: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]
 
 
 def main() -> None:
-    """Measure with the number of threads on the command line, and write one line of JSON."""
-    threads = int(sys.argv[1])
-    json.dump({"gflops": round(_matrix_gflops(), 1), "gbytes": round(_copy_gbytes(threads), 2)}, sys.stdout)
+    """Measure with the number of threads and the seconds a rate on the command line, and write one line of JSON."""
+    threads, seconds = int(sys.argv[1]), float(sys.argv[2])
+    rates = {"gflops": round(_matrix_gflops(seconds), 1), "gbytes": round(_copy_gbytes(threads, seconds), 2)}
+    json.dump(rates, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth
-from space_clip_ros.geometry.ground_plane import GroundPlane
-from space_clip_ros.geometry.obstacles import ObstacleLimits, Obstacles, find_obstacles
+from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
+from space_clip_ros.geometry.obstacles import ObstacleFinder, ObstacleLimits, Obstacles
+from space_clip_ros.geometry.pixel_grid import PixelGrid
 from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
-from space_clip_ros.perception.ground import GroundTracker
 from space_clip_ros.synthetic.obstacle_course import CourseFrame
 
 DISTANCES_M = (0.0, 10.0, 15.0, 20.0, 25.0)
@@ -76,7 +76,7 @@ class ObstacleErrors:
 
 
 def count_errors(
-    frames: Iterable[CourseFrame], camera: PinholeCamera, estimate: Estimate, limits: ObstacleLimits, stride: int
+    frames: Iterable[CourseFrame], camera: PinholeCamera, estimate: Estimate, limits: ObstacleLimits, grid: PixelGrid
 ) -> ObstacleErrors:
     """Find the obstacles of each frame by itself, and compare them with the truth.
 
@@ -87,36 +87,37 @@ def count_errors(
         camera: their camera.
         estimate: returns a frame's depth.
         limits: what counts as an obstacle.
-        stride: as in :func:`~space_clip_ros.geometry.obstacles.find_obstacles`.
+        grid: the pixels that are looked at.
     """
-    errors = ObstacleErrors()
+    errors, finder = ObstacleErrors(), ObstacleFinder(grid.camera(camera))
     for frame in frames:
         errors.frames += 1
         depth = estimate(frame)
-        plane = GroundTracker().update(depth, camera, None, 0.0).plane
-        obstacles = None if plane is None else find_obstacles(depth, camera, plane, limits, stride)
-        errors.without_ground += plane is None
-        _count_pixels(errors, frame, obstacles, limits, stride)
-        scan = None
-        if plane is not None and obstacles is not None:
-            scan = _scan(obstacles, camera, plane, limits, stride)
-        _count_bearings(errors, frame, camera, scan, limits, stride)
+        plane = fit_ground_plane(depth, camera)
+        if isinstance(plane, NoGround):
+            errors.without_ground += 1
+            obstacles = scan = None
+        else:
+            obstacles = finder.find(grid.nearest(depth), plane, limits)
+            scan = planar_scan(obstacles, grid.camera(camera), level_pose(plane), range_max=limits.max_range)
+        _count_pixels(errors, frame, obstacles, limits, grid)
+        _count_bearings(errors, frame, camera, scan, limits)
     return errors
 
 
 def _count_pixels(
-    errors: ObstacleErrors, frame: CourseFrame, obstacles: Obstacles | None, limits: ObstacleLimits, stride: int
+    errors: ObstacleErrors, frame: CourseFrame, obstacles: Obstacles | None, limits: ObstacleLimits, grid: PixelGrid
 ) -> None:
-    grid = slice(None, None, stride), slice(None, None, stride)
-    called = np.zeros(frame.ground[grid].shape, np.bool_)
+    distance = grid.of(frame.distance)
+    ground, standing = grid.of(frame.ground), grid.of(_standing(frame, limits))
+    called = np.zeros(ground.shape, np.bool_)
     if obstacles is not None:
         called.ravel()[obstacles.pixels] = True
-    distance, ground, standing = frame.distance[grid], frame.ground[grid], _standing(frame, limits)[grid]
     for index, (near, far) in enumerate(itertools.pairwise(DISTANCES_M)):
         band = (distance >= near) & (distance < far)
         errors.found[index].add(called[band & standing])
         errors.false[index].add(called[band & ground])
-    errors.sky.add(called[np.isnan(frame.depth[grid])])
+    errors.sky.add(called[np.isnan(grid.of(frame.depth))])
 
 
 def _standing(frame: CourseFrame, limits: ObstacleLimits) -> Mask:
@@ -129,9 +130,8 @@ def _count_bearings(
     camera: PinholeCamera,
     scan: PlanarScan | None,
     limits: ObstacleLimits,
-    stride: int,
 ) -> None:
-    truth = _true_scan(frame, camera, limits, stride)
+    truth = _true_scan(frame, camera, limits)
     bearings = truth.angle_min + truth.angle_increment * np.arange(len(truth.ranges))
     ranges = np.full(len(bearings), np.nan)
     if scan is not None:
@@ -145,20 +145,13 @@ def _count_bearings(
     errors.range_errors += (np.abs(ranges[both] - truth.ranges[both]) / truth.ranges[both]).tolist()
 
 
-def _true_scan(frame: CourseFrame, camera: PinholeCamera, limits: ObstacleLimits, stride: int) -> PlanarScan:
-    """Return the scan of the true obstacles, in the frame that is truly level."""
-    grid = slice(None, None, stride), slice(None, None, stride)
+def _true_scan(frame: CourseFrame, camera: PinholeCamera, limits: ObstacleLimits) -> PlanarScan:
+    """Return the scan of the true obstacles, all pixels of them, in the frame that is truly level."""
     x, y, z = (float(value) for value in frame.camera_to_level[2])
     level = GroundPlane((x, y, z), 1.0, 0.0, 0, 0.0, 0.0)
-    v, u = (index[grid] for index in np.indices(frame.depth.shape))
-    depth = frame.depth[grid]
-    points = np.stack([(u - camera.cx) / camera.fx * depth, (v - camera.cy) / camera.fy * depth, depth], axis=-1)
-    standing = _standing(frame, limits)[grid] & (frame.distance[grid] < limits.max_range)
-    seen = points[standing].astype(np.float32), np.flatnonzero(standing), points[frame.ground[grid]].astype(np.float32)
-    return _scan(Obstacles(*seen), camera, level, limits, stride)
-
-
-def _scan(
-    obstacles: Obstacles, camera: PinholeCamera, plane: GroundPlane, limits: ObstacleLimits, stride: int
-) -> PlanarScan:
-    return planar_scan(obstacles, camera, level_pose(plane), range_max=limits.max_range, stride=stride)
+    v, u = np.indices(frame.depth.shape, np.float32)
+    rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=-1)
+    points = (rays * frame.depth[..., None]).astype(np.float32)
+    standing = _standing(frame, limits) & (frame.distance < limits.max_range)
+    seen = Obstacles(points[standing], np.flatnonzero(standing), points[frame.ground])
+    return planar_scan(seen, camera, level_pose(level), range_max=limits.max_range)

@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from std_msgs.msg import Float32MultiArray, Header, String
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Float32MultiArray, Header
 from visualization_msgs.msg import MarkerArray
 
 from space_clip_ros.language.queries import QuerySet
-from space_clip_ros.messages import camera_info_from_camera, image_from_array, points_from_cloud, stored_pixels
-from space_clip_ros.messages.diagnostics import DepthValues, Level, status_texts
-from space_clip_ros.ros.node.depth_node import DepthNode
+from space_clip_ros.messages import points_from_cloud, stored_pixels
+from space_clip_ros.messages.diagnostics import Level
 
 NAMES = ("road", "car", "person", "sky")
 ROAD, CAR, PERSON, SKY = range(4)
@@ -34,63 +31,17 @@ TOPICS = {
 }
 
 
-class Robot:
-    """The node under test, a camera that shows it scenes, and what it publishes."""
+def heard(robot: Any, *topics: str) -> None:
+    robot.hear({topic: TOPICS[topic] for topic in topics})
 
-    def __init__(self, node: DepthNode, spinning: Callable[..., Any], until: Callable[..., None], coded: Any) -> None:
-        self.until = until
-        self.node = node
-        self._coded = coded
-        self._seconds = 10
-        self.robot = spinning(Node("robot"))
-        self.received: dict[str, list[Any]] = {topic: [] for topic in TOPICS}
-        self.reports: list[DiagnosticArray] = []
-        self._images = self.robot.create_publisher(Image, "image", 1)
-        self._infos = self.robot.create_publisher(CameraInfo, "camera_info", 1)
-        self._queries = self.robot.create_publisher(String, "semantic/query", 1)
-        self.robot.create_subscription(DiagnosticArray, "/diagnostics", self.reports.append, 10)
-        until(self._images.get_subscription_count, "the image subscription")
-        until(self._infos.get_subscription_count, "the camera_info subscription")
 
-    def hear(self, *topics: str) -> None:
-        for topic in topics:
-            self.robot.create_subscription(TOPICS[topic], topic, self.received[topic].append, 10)
-        publishers = self.node._pipeline.cameras[0].publishers
-        self.until(lambda: len(publishers.wanted()) == len(topics), "the outputs to be matched")
-
-    def show(self, scenes: Any, *cars: Any) -> Header:
-        """Show a street with cars."""
-        depth, empty = scenes.street(*cars, camera=scenes.SMALL), scenes.street(camera=scenes.SMALL)
-        labels = np.where(np.isnan(empty), SKY, ROAD)
-        labels[np.nan_to_num(depth) != np.nan_to_num(empty)] = CAR
-        header = Header(frame_id="camera_optical")
-        self._seconds += 1
-        header.stamp.sec = self._seconds
-        if not self.node._pipeline.cameras[0].calibrations.frames:
-            self._infos.publish(camera_info_from_camera(scenes.SMALL, header))
-            self.until(lambda: self.node._pipeline.cameras[0].calibrations.frames, "the camera_info")
-        self._images.publish(image_from_array(self._coded.picture(depth, labels), "rgb8", header))
-        return header
-
-    def ask(self, text: str) -> None:
-        self.until(self._queries.get_subscription_count, "the query subscription")
-        self._queries.publish(String(data=text))
-
-    def next(self, topic: str) -> Any:
-        before = len(self.received[topic])
-        self.until(lambda: len(self.received[topic]) > before, topic)
-        return self.received[topic][-1]
-
-    def looking_for(self, *names: str) -> None:
-        current = self.node._pipeline.queries
-        self.until(lambda: (current.current.names if current.current else ()) == names, f"queries {names}")
-
-    def status(self) -> Any:
-        self.until(lambda: self.reports, "a report")
-        return self.reports[-1].status[0]
-
-    def values(self) -> DepthValues:
-        return DepthValues.read(status_texts(self.status()))
+def show(robot: Any, scenes: Any, *cars: Any) -> Header:
+    """Show a street with cars."""
+    depth, empty = scenes.street(*cars, camera=scenes.SMALL), scenes.street(camera=scenes.SMALL)
+    labels = np.where(np.isnan(empty), SKY, ROAD)
+    labels[np.nan_to_num(depth) != np.nan_to_num(empty)] = CAR
+    header: Header = robot.show(scenes.SMALL, depth, labels)
+    return header
 
 
 @pytest.fixture(scope="module")
@@ -105,25 +56,19 @@ def models(coded_depth: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 @pytest.fixture
-def start(
-    spinning: Callable[..., Any], until: Callable[..., None], coded_depth: Any, models: dict[str, Path]
-) -> Callable[..., Robot]:
-    def make(model: str = "closed", **parameters: Any) -> Robot:
-        values = {"model": str(models[model]), "threads": 1, "diagnostics.period": 0.1, "points.color": False}
-        values |= {name.replace("__", "."): value for name, value in parameters.items()}
-        node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        spinning(node)
-        until(lambda: node._state == "active", "the node to be active")
-        return Robot(node, spinning, until, coded_depth)
+def start(start_robot: Callable[..., Any], models: dict[str, Path]) -> Callable[..., Any]:
+    def make(model: str = "closed", **parameters: Any) -> Any:
+        given = {name.replace("__", "."): value for name, value in parameters.items()}
+        return start_robot(models[model], {"points.color": False, **given})
 
     return make
 
 
-def test_a_car_is_labelled_boxed_and_placed(start: Callable[..., Robot], scenes: Any) -> None:
+def test_a_car_is_labelled_boxed_and_placed(start: Callable[..., Any], scenes: Any) -> None:
     robot = start(semantic__queries=["person", "car"])
     robot.looking_for("person", "car")
-    robot.hear(*TOPICS)
-    header = robot.show(scenes, scenes.CAR)
+    heard(robot, *TOPICS)
+    header = show(robot, scenes, scenes.CAR)
     robot.until(lambda: all(robot.received.values()), "every output")
     newest = {topic: messages[-1] for topic, messages in robot.received.items()}
 
@@ -157,14 +102,14 @@ def test_a_car_is_labelled_boxed_and_placed(start: Callable[..., Robot], scenes:
 
 
 def test_queries_change_at_run_time_and_wrong_ones_change_nothing(
-    start: Callable[..., Robot], scenes: Any, capfd: pytest.CaptureFixture[str]
+    start: Callable[..., Any], scenes: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     robot = start(semantic__queries=["car"])
-    robot.hear("semantic/labels")
+    heard(robot, "semantic/labels")
     robot.looking_for("car")
     robot.ask("person, road")
     robot.looking_for("person", "road")
-    robot.show(scenes, scenes.CAR)
+    show(robot, scenes, scenes.CAR)
     assert set(np.unique(stored_pixels(robot.next("semantic/labels")))) == {1, 255}
 
     robot.ask("cat")
@@ -172,7 +117,7 @@ def test_queries_change_at_run_time_and_wrong_ones_change_nothing(
     problem = "queries: 'cat' not known: this model has a closed list of names; choose from road, car, person, sky"
     assert str(robot.values().queries_problem).startswith(problem)
     robot.looking_for("person", "road")
-    robot.show(scenes, scenes.CAR)
+    show(robot, scenes, scenes.CAR)
     assert set(np.unique(stored_pixels(robot.next("semantic/labels")))) == {1, 255}
     robot.until(lambda: problem in robot.status().message, "the message")
     assert robot.status().level == bytes([Level.WARN])
@@ -189,10 +134,10 @@ def test_queries_change_at_run_time_and_wrong_ones_change_nothing(
     robot.looking_for("road")
 
 
-def test_nothing_asked_gives_no_labels_and_says_so(start: Callable[..., Robot], scenes: Any) -> None:
+def test_nothing_asked_gives_no_labels_and_says_so(start: Callable[..., Any], scenes: Any) -> None:
     robot = start()
-    robot.hear("semantic/labels")
-    robot.show(scenes)
+    heard(robot, "semantic/labels")
+    show(robot, scenes)
     robot.until(lambda: robot.values().semantic_problem, "the reason")
     assert robot.values().semantic_problem == (
         "nothing is looked for: set semantic.queries, or publish names on semantic/query"
@@ -201,28 +146,28 @@ def test_nothing_asked_gives_no_labels_and_says_so(start: Callable[..., Robot], 
     assert not robot.received["semantic/labels"] and robot.values().queries is None
     robot.ask("car")
     robot.looking_for("car")
-    robot.show(scenes)
+    show(robot, scenes)
     robot.next("semantic/labels")
     robot.until(lambda: "nothing is looked for" not in str(robot.values().semantic_problem), "the reason to be gone")
 
 
-def test_tokens_and_the_embedding_need_no_queries(start: Callable[..., Robot], scenes: Any) -> None:
+def test_tokens_and_the_embedding_need_no_queries(start: Callable[..., Any], scenes: Any) -> None:
     robot = start()
-    robot.hear("semantic/tokens", "semantic/embedding")
-    robot.show(scenes)
+    heard(robot, "semantic/tokens", "semantic/embedding")
+    show(robot, scenes)
     robot.until(lambda: robot.received["semantic/tokens"] and robot.received["semantic/embedding"], "both")
     assert robot.values().semantic_problem is None
 
 
-def test_a_file_of_queries_for_a_joint_space(start: Callable[..., Robot], scenes: Any, tmp_path: Path) -> None:
+def test_a_file_of_queries_for_a_joint_space(start: Callable[..., Any], scenes: Any, tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
     axes = np.eye(8, dtype=np.float32)
     file = tmp_path / "queries.safetensors"
     QuerySet(("a car", "somebody"), ("road", "sky"), axes[[CAR, PERSON, ROAD, SKY]], "ab12").write(file)
     robot = start("joint", semantic__query_file=str(file))
     robot.looking_for("a car", "somebody")
-    robot.hear("semantic/labels")
-    robot.show(scenes, scenes.CAR)
+    heard(robot, "semantic/labels")
+    show(robot, scenes, scenes.CAR)
     assert set(np.unique(stored_pixels(robot.next("semantic/labels")))) == {0, 255}
     # A file for another tower: what is in use stays.
     other = tmp_path / "other.safetensors"
@@ -233,13 +178,13 @@ def test_a_file_of_queries_for_a_joint_space(start: Callable[..., Robot], scenes
 
 
 def test_a_model_without_language_says_so_and_depth_goes_on(
-    start: Callable[..., Robot], scenes: Any, capfd: pytest.CaptureFixture[str]
+    start: Callable[..., Any], scenes: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     robot = start("plain", semantic__queries=["car"])
     said = "model coded_depth: gives no features of patches, so nothing can be found by name"
     robot.until(lambda: said in str(robot.values().queries_problem), "the problem")
-    robot.hear("semantic/labels", "depth/image")
-    robot.show(scenes)
+    heard(robot, "semantic/labels", "depth/image")
+    show(robot, scenes)
     robot.next("depth/image")
     robot.until(lambda: robot.values().semantic_problem, "the reason")
     assert robot.values().semantic_problem == "model coded_depth gives no language features: semantic/labels left out"
@@ -248,11 +193,11 @@ def test_a_model_without_language_says_so_and_depth_goes_on(
 
 
 def test_a_plain_depth_node_says_nothing_of_language(
-    start: Callable[..., Robot], scenes: Any, capfd: pytest.CaptureFixture[str]
+    start: Callable[..., Any], scenes: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     robot = start("plain")
-    robot.hear("depth/image")
-    robot.show(scenes)
+    heard(robot, "depth/image")
+    show(robot, scenes)
     robot.next("depth/image")
     values = robot.values()
     assert (values.queries, values.queries_problem, values.semantic_problem) == (None, None, None)
@@ -262,7 +207,7 @@ def test_a_plain_depth_node_says_nothing_of_language(
 
 
 def test_without_vision_msgs_the_other_outputs_go_on(
-    start: Callable[..., Robot],
+    start: Callable[..., Any],
     scenes: Any,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -272,18 +217,18 @@ def test_without_vision_msgs_the_other_outputs_go_on(
     robot = start(semantic__queries=["car"])
     said = "semantic/label_info and semantic/detections left out: vision_msgs: is not installed"
     robot.until(lambda: str(robot.values().semantic_problem).startswith(said), "the reason")
-    robot.hear("semantic/markers")
-    robot.show(scenes, scenes.CAR)
+    heard(robot, "semantic/markers")
+    show(robot, scenes, scenes.CAR)
     assert len(robot.next("semantic/markers").markers) == 3
     robot.ask("person")
     robot.looking_for("person")
     assert capfd.readouterr().err.count("vision_msgs") == 1
 
 
-def test_nobody_asks_and_nothing_is_computed(start: Callable[..., Robot], scenes: Any) -> None:
+def test_nobody_asks_and_nothing_is_computed(start: Callable[..., Any], scenes: Any) -> None:
     robot = start(semantic__queries=["car"])
-    robot.hear("depth/image")
-    robot.show(scenes, scenes.CAR)
+    heard(robot, "depth/image")
+    show(robot, scenes, scenes.CAR)
     robot.next("depth/image")
     robot.until(lambda: robot.values().stages_ms, "the stages")
     assert not [name for name in robot.values().stages_ms if "semantic" in name]

@@ -12,17 +12,27 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.model import SpaceClip, save_checkpoint
 from space_clip_ros.settings import nest, parse
 from space_clip_ros.synthetic.drive import write_drive
+from space_clip_ros.tools.benchmark import roofline
 from space_clip_ros.training_config import TrainingConfig
 
 
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's limits come from a few tries each; nothing here depends on their figures."""
+    monkeypatch.setattr(roofline, "_MEASURE_S", 0.02)
+
+
 @pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., SpaceClip]) -> Path:
+def model_dir(made_once: Callable[[str, Callable[[Path], object]], Path], tiny_model: Callable[..., SpaceClip]) -> Path:
     """Holds any.onnx, pair.onnx (two images of 100 x 60 pixels at once), tiny.safetensors."""
-    model, folder = tiny_model(), tmp_path_factory.mktemp("models")
-    save_checkpoint(model, folder / "tiny.safetensors")
-    export(model, folder / "any.onnx")
-    export(model, folder / "pair.onnx", 60, 100, batch=2)
-    return folder
+
+    def make(folder: Path) -> None:
+        model = tiny_model()
+        save_checkpoint(model, folder / "tiny.safetensors")
+        export(model, folder / "any.onnx")
+        export(model, folder / "pair.onnx", 60, 100, batch=2)
+
+    return made_once("measured", make)
 
 
 @pytest.fixture(scope="session")

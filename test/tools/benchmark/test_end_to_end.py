@@ -38,13 +38,14 @@ def test_latency_over_the_engines_time() -> None:
 
 def test_a_few_frames(tiny_model_file: Path, tmp_path: Path) -> None:
     file = tmp_path / "end_to_end.json"
-    done = measure("--model", tiny_model_file, "--size", "96x64", "--frames", 4, "--rate", 4, "--json", file)
+    options = ("--size", "96x64", "--frames", 4, "--rate", 4, "--also", "depth/color")
+    done = measure("--model", tiny_model_file, *options, "--json", file)
     assert done.returncode == 0, done.stderr
     (part,) = json.loads(file.read_text(encoding="utf-8"))
     assert (part["size"], part["rate_hz"], part["stride"], part["frames_sent"]) == ([96, 64], 4.0, 1, 4)
     assert part["depth_resolution"] == "image"
     assert 1 <= part["frames_received"] <= 4
-    assert set(part["latency_ms"]) == {"depth/image", "depth/points"}
+    assert set(part["latency_ms"]) == {"depth/image", "depth/points", "depth/color"}
     for times in part["latency_ms"].values():
         assert 0 < times["p50"] <= times["p95"] <= times["p99"] <= times["max"]
     assert {"convert", "engine", "depth/image", "depth/points"} <= set(part["stages_ms"])
@@ -53,6 +54,13 @@ def test_a_few_frames(tiny_model_file: Path, tmp_path: Path) -> None:
     assert (part["model"], part["backend"]) == ("tiny_random", "onnxruntime")
     assert part["rmw"] and part["dds_profile"].startswith("fastdds.xml")
     assert "points to cloud" in part["conversions_ms"]
+
+
+def test_uncertainty_of_a_model_without_it_is_one_line(tiny_model_file: Path, tmp_path: Path) -> None:
+    options = ("--size", "96x64", "--also", "depth/uncertainty", "--json", tmp_path / "a.json")
+    done = measure("--model", tiny_model_file, *options)
+    assert done.returncode == 1
+    assert "the model gives no uncertainty; leave out --also depth/uncertainty" in done.stderr.strip().splitlines()[-1]
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_a_case_next_to_floor_and_eager(model_dir: Path) -> None:
     assert set(found["stages_ms"]) == {"copy_in", "inference"}
     assert {"preprocess", "encoder", "decoder", "postprocess"} < set(found["separated_ms"])
     assert found["stages_ms"]["inference"]["p50"] <= found["total_ms"]["max"]
+    assert list(found["obstacles_ms"]) == ["ground plane", "obstacles", "scan", "ground, obstacles and scan"]
     floor = found["floor"]
     assert floor["compute_ms"] == pytest.approx(floor["gigaoperations"] / 100 * 1e3, rel=0.05)
     assert floor["share"] == pytest.approx(floor["ms"] / found["total_ms"]["p50"], abs=1e-3)

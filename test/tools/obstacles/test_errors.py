@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.geometry.obstacles import ObstacleLimits
+from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
 from space_clip_ros.synthetic.obstacle_course import CourseFrame
 from space_clip_ros.tools.obstacles.errors import ObstacleErrors, Tally, count_errors
 from space_clip_ros.tools.obstacles.table import bearing_table, pixel_table
@@ -28,7 +29,7 @@ def course(scenes: Any) -> CourseFrame:
 
 
 def counted(scenes: Any, course: CourseFrame, depth: np.ndarray) -> ObstacleErrors:
-    return count_errors([course], scenes.CAMERA, lambda frame: depth, LIMITS, 1)
+    return count_errors([course], scenes.CAMERA, lambda frame: depth, LIMITS, EVERY_PIXEL)
 
 
 def test_exact_depth_finds_everything(scenes: Any, course: CourseFrame) -> None:

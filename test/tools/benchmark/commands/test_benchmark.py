@@ -55,11 +55,12 @@ def run(*arguments: object) -> int:
 
 
 def test_figures_on_the_terminal_in_json_and_in_markdown(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = tmp_path / "new" / "b.json", tmp_path / "new" / "b.md"
     arguments = ["--model", folder / "tiny.onnx", "--frames", 3, "--threads", 1, "--thread-spinning"]
     arguments += ["--json", files[0], "--markdown", files[1]]
+    monkeypatch.setattr(sys, "argv", ["/bin/space_clip", "benchmark", "--frames", "3"])
     assert run(*arguments, "--eager", folder / "tiny.safetensors") == 0
     said = capsys.readouterr().out
     assert "tiny on onnxruntime, cpu, fp32, 1 threads that spin" in said
@@ -67,7 +68,7 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
     result = json.loads(files[0].read_text(encoding="utf-8"))
     assert result["schema"] == SCHEMA
     assert {"created", "command", "machine", "model", "roof", "cases", "end_to_end"} < set(result)
-    assert result["command"].startswith("space_clip ")
+    assert result["command"] == "space_clip benchmark --frames 3"
     assert (result["model"]["name"], result["model"]["file"]) == ("tiny", "tiny.onnx")
     assert result["model"]["threads"] == 1 and result["model"]["thread_spinning"] is True
     assert result["roof"]["gflops"] > 0 and result["end_to_end"] == []

@@ -1,0 +1,108 @@
+"""A robot whose camera shows the node scenes that the model reads depth and names from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header, String
+
+from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.messages import camera_info_from_camera, image_from_array
+from space_clip_ros.messages.diagnostics import DepthValues, status_texts
+from space_clip_ros.ros.node.depth_node import DepthNode
+
+FRAME = "camera_optical"
+
+
+class Robot:
+    """The node under test, a camera that shows it scenes, and what it publishes.
+
+    Attributes:
+        node: the node.
+        received: messages of each topic, in their order.
+        reports: what came on /diagnostics.
+    """
+
+    def __init__(self, node: DepthNode, spinning: Callable[..., Any], until: Callable[..., None], coded: Any) -> None:
+        self.until = until
+        self.node = node
+        self._coded = coded
+        self._seconds = 10
+        self._robot = spinning(Node("robot"))
+        self.received: dict[str, list[Any]] = {}
+        self.reports: list[DiagnosticArray] = []
+        self._images = self._robot.create_publisher(Image, "image", 1)
+        self._infos = self._robot.create_publisher(CameraInfo, "camera_info", 1)
+        self._queries = self._robot.create_publisher(String, "semantic/query", 1)
+        self._robot.create_subscription(DiagnosticArray, "/diagnostics", self.reports.append, 10)
+        until(self._images.get_subscription_count, "the image subscription")
+        until(self._infos.get_subscription_count, "the camera_info subscription")
+
+    def hear(self, topics: Mapping[str, type]) -> None:
+        """Subscribe to topics, each of its type, and wait until the node knows."""
+        for topic, kind in topics.items():
+            self._robot.create_subscription(kind, topic, self.received.setdefault(topic, []).append, 10)
+        publishers = self.node._pipeline.cameras[0].publishers
+        self.until(lambda: len(publishers.wanted()) == len(self.received), "the outputs to be matched")
+
+    def show(self, camera: PinholeCamera, depth: np.ndarray, labels: np.ndarray | None = None) -> Header:
+        """Publish a picture of a scene, before the first one the camera's calibration; return its header."""
+        header = Header(frame_id=FRAME)
+        self._seconds += 1
+        header.stamp.sec = self._seconds
+        calibrations = self.node._pipeline.cameras[0].calibrations
+        if not calibrations.frames:
+            self._infos.publish(camera_info_from_camera(camera, header))
+            self.until(lambda: calibrations.frames, "the camera_info")
+        picture = self._coded.picture(depth) if labels is None else self._coded.picture(depth, labels)
+        self._images.publish(image_from_array(picture, "rgb8", header))
+        return header
+
+    def ask(self, text: str) -> None:
+        self.until(self._queries.get_subscription_count, "the query subscription")
+        self._queries.publish(String(data=text))
+
+    def looking_for(self, *names: str) -> None:
+        current = self.node._pipeline.queries
+        self.until(lambda: (current.current.names if current.current else ()) == names, f"queries {names}")
+
+    def next(self, topic: str) -> Any:
+        """Wait for the next message of a topic that is heard."""
+        before = len(self.received[topic])
+        self.until(lambda: len(self.received[topic]) > before, topic)
+        return self.received[topic][-1]
+
+    def message(self) -> str:
+        """Return the latest report's message; empty before the first."""
+        return str(self.reports[-1].status[0].message) if self.reports else ""
+
+    def status(self) -> Any:
+        self.until(lambda: self.reports, "a report")
+        return self.reports[-1].status[0]
+
+    def values(self) -> DepthValues:
+        return DepthValues.read(status_texts(self.status()))
+
+
+@pytest.fixture
+def start_robot(
+    spinning: Callable[..., Any], until: Callable[..., None], coded_depth: Any
+) -> Callable[[Path, Mapping[str, Any]], Robot]:
+    """Return a function that starts a node with a model and parameters, and a robot around it."""
+
+    def start(model: Path, parameters: Mapping[str, Any]) -> Robot:
+        values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, **parameters}
+        node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
+        spinning(node)
+        until(lambda: node._state == "active", "the node to be active")
+        return Robot(node, spinning, until, coded_depth)
+
+    return start
