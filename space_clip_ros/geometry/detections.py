@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.geometry.ground_plane import GroundPlane, height_above
+from space_clip_ros.geometry.ground_plane import GroundPlane
 
 _SMALLEST_M = 0.01
 _OUTLIER = 3 * 1.4826
@@ -98,7 +98,7 @@ def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: Gr
 
 
 def _is_ground(points: NDArray[np.float32], ground: GroundPlane) -> bool:
-    heights = height_above(ground, points)
+    heights = points @ np.asarray(ground.normal, np.float32) + np.float32(ground.height_m)
     heights = heights[np.isfinite(heights)]
     return heights.size > 0 and float(np.median(np.abs(heights))) <= _ON_GROUND * ground.height_m
 
