@@ -24,19 +24,19 @@ COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
 SCALE_MODES = ("none", "auto", "camera_height", "ranges")
 ADAPTED = ("query", "key", "value", "output", "mlp_in", "mlp_out")
 OUTPUTS = ("depth", "uncertainty", "embedding", "dense")
-"""Names of what a model can give, in the order in which it gives them."""
+"""Names of a model's outputs, in their order."""
 _LEAST_BLOCKS = 3
 LANGUAGE_OUTPUTS = OUTPUTS[2:]
 UNLABELLED = 255
-"""Value of label maps' pixels that are of no class."""
+"""Value of unlabelled pixels in label maps."""
 IMAGENET = "imagenet"
 TEMPLATE_SETS = (IMAGENET, "none")
 """Prompt templates for names: the 80 sentences that CLIP was evaluated with on ImageNet, or the name alone."""
 FUSIONS = ("gates", "cross_attention")
 RESIZE_RULES = ("straight", "lower_bound", "upper_bound", "pad")
-"""What happens to an image's shape before a network sees it: ``straight`` squeezes it into the size; ``lower_bound``
-keeps it, and neither side gets shorter than the size's; ``upper_bound`` keeps it, and neither gets longer; ``pad``
-keeps it and fills the rest of the size with a border."""
+"""How an image is fitted to a network's size: ``straight`` squeezes it into the size; ``lower_bound`` keeps its shape,
+with neither side shorter than the size's; ``upper_bound`` keeps its shape, with neither side longer; ``pad`` keeps its
+shape and fills the rest of the size with a border."""
 RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
 """Settings of :class:`NodeConfig` that say how a model runs; ``load_predictor`` takes arguments of the same names."""
 _PAPER_LAYERS = 12
@@ -80,8 +80,8 @@ class EncoderConfig:
     adapters: AdapterConfig = group(AdapterConfig, "low-rank adapters")
     tower: str = setting(
         "",
-        "open_clip's name of a model, such as ViT-L-14-quickgelu: the settings left out above, and the model's "
-        "input_size, mean and std, are then that model's; empty for those above",
+        "name of a model in open_clip, such as ViT-L-14-quickgelu, which gives the settings left out above and the "
+        "model's input_size, mean and std; empty for none",
     )
 
     def problems(self) -> Iterator[str]:
@@ -140,7 +140,7 @@ class DecoderConfig:
     )
 
     def states(self, layers: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the states that the semantic and the structural pathway read of a tower with so many layers."""
+        """Return the states of a tower of ``layers`` layers that the semantic and the structural pathway read."""
         blocks = len(self.channels)
         semantic = self.semantic_states or tuple(_nearest(layers * (blocks - block), blocks) for block in range(blocks))
         if not self.use_structural_pathway:
@@ -173,13 +173,13 @@ class DecoderConfig:
 
 
 def _nearest(numerator: int, denominator: int) -> int:
-    """Return the whole number nearest to a quotient, the upper one in the middle."""
+    """Return a quotient rounded to the nearest whole number, halves up."""
     return (2 * numerator + denominator) // (2 * denominator)
 
 
 @dataclass(frozen=True)
 class LanguageConfig:
-    """What a model says in a space that it shares with words, beside depth."""
+    """A model's language features: vectors in a space that it shares with words."""
 
     outputs: tuple[str, ...] = setting(
         (), "embedding (one vector for the image), dense (one for each patch), or both; empty for depth alone"
@@ -187,10 +187,10 @@ class LanguageConfig:
     embed_dim: int = setting(0, "length of the vectors", minimum=0)
     vocabulary: tuple[str, ...] = setting(
         (),
-        "the only names that the vectors know, in their order: vector i is the i-th axis. Empty for the joint space of "
-        "CLIP, where any text has a vector",
+        "closed list of names: the i-th axis of a vector stands for the i-th name. Empty for CLIP's joint space, where "
+        "any text has a vector",
     )
-    tower: str = setting("", "hash of the vision tower and its projection; a text's vector is for one of them")
+    tower: str = setting("", "hash of the vision tower and its projection, for which texts must be encoded")
     logit_scale: float = setting(40.0, "cosines are multiplied by this before the softmax over queries", minimum=0.1)
     sigma: float = setting(5.0, "NACLIP's Gaussian over the patches' distance, in patches", minimum=0.1)
 
@@ -255,15 +255,16 @@ class ModelConfig:
 
     @property
     def dense_grid(self) -> tuple[int, int]:
-        """Rows and columns of the dense language features: of the patches, or of the decoder's block for a closed list.
+        """Rows and columns of the dense language features.
 
-        That block is the third, which has doubled the patch grid three times.
+        They are those of the patches; for a closed list those of the decoder's third block, which has doubled the
+        patch grid three times.
         """
         return self._grid(8 if self.language.vocabulary else 1)
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...] | None]:
-        """What the model gives for each image: names, in order, and shapes; None for depth's, which is the image's."""
+        """The model's outputs for each image: names, in order, and shapes; None for depth, which has the image's."""
         length = self.language.embed_dim
         shapes = (None, self.uncertainty_grid, (length,), (*self.dense_grid, length))
         given = (OUTPUTS[0], *OUTPUTS[1:2] * self.uncertainty, *self.language.outputs)
@@ -312,38 +313,38 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class AdoptedConfig:
-    """Somebody else's network, as ``space_clip adopt`` wraps it: what is known of it, and how it sees images."""
+    """A third-party network, wrapped by ``space_clip adopt``: what is known about it, and how it takes images."""
 
     name: str = setting("adopted", "name shown in files and diagnostics")
     source: str = setting("", "where the network comes from, and who made it")
     licence: str = setting("", "licence of its weights, as its authors state it")
     metric: bool = setting(True, "depth is in metres; if not, it is right up to a factor that scale.mode must find")
-    input_size: tuple[int, int] = setting((518, 518), "height and width that the resize rule is about", minimum=1)
-    resize_rule: str = setting("straight", "what happens to an image's shape", choices=RESIZE_RULES)
+    input_size: tuple[int, int] = setting((518, 518), "height and width for the resize rule", minimum=1)
+    resize_rule: str = setting("straight", "how an image is fitted to that size", choices=RESIZE_RULES)
     multiple: int = setting(1, "both sides of the resized image are multiples of this, pixels", minimum=1)
     mean: tuple[float, float, float] = setting((0.0, 0.0, 0.0), "RGB mean of inputs in [0, 1]")
     std: tuple[float, float, float] = setting((1.0, 1.0, 1.0), "RGB standard deviation of inputs", minimum=1e-6)
     min_depth: float = setting(0.001, "smallest depth trained for, metres", minimum=0.0)
     max_depth: float = setting(80.0, "largest depth trained for, metres", minimum=0.0)
-    uncertainty: bool = setting(False, "an output says how far off depth may be")
+    uncertainty: bool = setting(False, "whether an output is uncertainty")
     training_camera: tuple[float, ...] = setting(
         (), "width, height, fx, fy of the camera trained on, pixels; empty where unknown", minimum=0.0
     )
-    recipe: str = setting("", "how its inputs and outputs are read, in one line")
+    recipe: str = setting("", "how inputs and outputs are read, in one line")
 
     @property
     def depth_grid(self) -> None:
-        """Rows and columns of depth are those of the resized image."""
+        """None: depth has the rows and columns of the resized image."""
         return
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...] | None]:
-        """What it gives for each image, as :attr:`ModelConfig.outputs`; no shape is known before it runs."""
+        """The outputs, as in :attr:`ModelConfig.outputs`; no shape is known before a run."""
         return dict.fromkeys(OUTPUTS[: 1 + self.uncertainty])
 
     @property
     def language(self) -> LanguageConfig:
-        """It says nothing in words."""
+        """No language features."""
         return LanguageConfig()
 
     def problems(self) -> Iterator[str]:
@@ -387,8 +388,8 @@ class PointsConfig:
     )
     max_uncertainty: float = setting(
         0.0,
-        "remove points whose depth has a larger standard deviation than this share of it; 0 keeps them, and it is "
-        "ignored with models that give no uncertainty",
+        "remove points whose standard deviation of depth exceeds this share of depth; 0 keeps all. Ignored with models "
+        "that give no uncertainty",
         minimum=0.0,
         maximum=100.0,
     )
@@ -409,13 +410,13 @@ class ObstaclesConfig:
 
     min_height: float = setting(
         0.2,
-        "lowest obstacle, metres above the ground; noise of the ground's depth is added to it",
+        "lowest obstacle, metres above the ground; the noise of the ground's depth is added",
         minimum=0.01,
         maximum=100.0,
     )
     max_height: float = setting(
         2.0,
-        "highest obstacle, metres above the ground; a robot passes below what is higher",
+        "highest obstacle, metres above the ground; the robot passes below anything higher",
         minimum=0.02,
         maximum=100.0,
     )
@@ -424,30 +425,30 @@ class ObstaclesConfig:
     )
     max_slope: float = setting(
         0.1,
-        "steepest ground, metres of rise per metre; what rises faster is an obstacle once it is min_height high",
+        "steepest ground, metres of rise per metre; anything steeper is an obstacle once it is min_height high",
         minimum=0.0,
         maximum=0.5,
     )
     max_uncertainty: float = setting(
         0.0,
-        "leave out pixels whose depth has a larger standard deviation than this share of it; 0 for none, and ignored "
-        "with models that give no uncertainty",
+        "leave out pixels whose standard deviation of depth exceeds this share of depth; 0 keeps all. Ignored with "
+        "models that give no uncertainty",
         minimum=0.0,
         maximum=100.0,
     )
     ground_max_age: float = setting(
-        2.0, "hold the ground for this long while images show none, seconds", minimum=0.0, maximum=3600.0
+        2.0, "keep the last ground for this long while images show none, seconds", minimum=0.0, maximum=3600.0
     )
 
 
 @dataclass(frozen=True)
 class ScanConfig:
-    """How ``depth/scan`` lies."""
+    """Frame and resolution of ``depth/scan``."""
 
     frame_id: str = setting(
         "",
-        "frame of the scan, whose z points up, e.g. base_link; it must be in TF. Empty for the camera's level frame: "
-        "the images' frame_id and _level, at the camera, x where it looks, z away from the ground",
+        "frame of the scan, e.g. base_link; its z must point up, and it must be in TF. Empty for the camera's level "
+        "frame, named like the images' frame_id with _level appended: at the camera, x forward, z away from the ground",
     )
     angle_increment: float = setting(
         0.0087,
@@ -466,12 +467,12 @@ class ColorConfig:
 
 @dataclass(frozen=True)
 class ScaleConfig:
-    """What corrects the scale of depth while the node runs."""
+    """How the scale of depth is corrected while the node runs."""
 
     mode: str = setting(
         "none",
-        "evidence for the scale: none, camera_height (the ground in view against the camera's height above it), ranges "
-        "(scale/points and scale/range), or auto for all that there is",
+        "evidence for the scale: none, camera_height (the ground in view and the camera's known height), ranges "
+        "(scale/points and scale/range), or auto (whatever there is)",
         choices=SCALE_MODES,
     )
     camera_height: float = setting(
@@ -479,18 +480,18 @@ class ScaleConfig:
     )
     camera_pitch: float = setting(
         0.0,
-        "how far the camera looks down, radians; with camera_height",
+        "pitch of the camera, positive looks down, radians; used with camera_height",
         minimum=-1.5,
         maximum=1.5,
     )
     camera_roll: float = setting(
         0.0,
-        "how far the camera is turned clockwise, seen from behind it, radians; with camera_height",
+        "roll of the camera, positive is clockwise seen from behind it, radians; used with camera_height",
         minimum=-3.2,
         maximum=3.2,
     )
     ground_frame: str = setting(
-        "base_footprint", "TF frame whose x y plane is the ground, where camera_height is 0; empty for no TF"
+        "base_footprint", "TF frame whose x y plane is the ground, used if camera_height is 0; empty for no TF"
     )
     extrinsics: tuple[float, ...] = setting(
         (),
@@ -498,17 +499,17 @@ class ScaleConfig:
         "take it from TF",
     )
     max_rate: float = setting(
-        0.2, "the factor changes by at most this share of itself within a second", minimum=0.001, maximum=100.0
+        0.2, "largest change of the factor within a second, as a share of it", minimum=0.001, maximum=100.0
     )
 
     @property
     def wants_height(self) -> bool:
-        """Whether the ground is evidence."""
+        """Whether the ground is used as evidence."""
         return self.mode in ("auto", "camera_height")
 
     @property
     def wants_ranges(self) -> bool:
-        """Whether measured ranges are evidence."""
+        """Whether measured ranges are used as evidence."""
         return self.mode in ("auto", "ranges")
 
     def problems(self) -> Iterator[str]:
@@ -521,10 +522,11 @@ class ScaleConfig:
 
 @dataclass(frozen=True)
 class SemanticConfig:
-    """What is looked for by name, with models that give language features."""
+    """Queries by name, for models with language features."""
 
     queries: tuple[str, ...] = setting(
-        (), "what to look for, e.g. [car, person]; semantic/query changes it at run time. Empty for all of query_file"
+        (),
+        "names to look for, e.g. [car, person]; semantic/query changes them at run time. Empty for all of query_file",
     )
     query_file: str = setting(
         "",
@@ -533,8 +535,8 @@ class SemanticConfig:
     )
     background: tuple[str, ...] = setting(
         (),
-        "what queries compete with and is never reported, e.g. [road, sky, wall]; empty for query_file's own and its "
-        "other names. With a closed list of names it is always the names that are not asked for",
+        "names that compete with the queries but are never reported, e.g. [road, sky, wall]; empty for query_file's "
+        "background and its other names. With a closed list of names, always those that are not queried",
     )
     threshold: float = setting(
         0.5,
@@ -619,7 +621,7 @@ class NodeConfig:
     rectify: str = setting(
         "auto",
         "auto: undistort images whose camera_info has distortion; never: images are rectified already, P describes "
-        "them (off and false are taken as never)",
+        "them (off and false mean never)",
         choices=("auto", "never"),
         # YAML reads off as false.
         aliases={False: "never", "off": "never"},
@@ -630,14 +632,14 @@ class NodeConfig:
     depth_scale: float = setting(1.0, "every depth is multiplied by this", minimum=0.001, maximum=1000.0)
     depth_resolution: str = setting(
         "image",
-        "pixels that depth, camera_info, cloud and colours are published for: image (all), half (every second row and "
-        "column) or network (about as many as the network estimates)",
+        "resolution of depth, camera_info, cloud and colours: image (every pixel), half (every second row and column) "
+        "or network (about that of the network's own depth)",
         choices=("image", "half", "network"),
     )
     focal_scaling: str = setting(
         "auto",
         "multiply depth by this camera's focal length over the training camera's: auto (where both are known), always "
-        "(warn where one is not) or never (true and false are taken as always and never)",
+        "(warn where one is not) or never (true and false mean always and never)",
         choices=("auto", "always", "never"),
         aliases={True: "always", False: "never"},
     )
@@ -652,7 +654,7 @@ class NodeConfig:
     autostart: bool = setting(True, "configure and activate at start, without a lifecycle manager", read_only=True)
 
     def running(self) -> dict[str, Any]:
-        """Return the arguments of :func:`space_clip_ros.inference.load_predictor` but the model."""
+        """Return the arguments of :func:`space_clip_ros.inference.load_predictor` other than the model."""
         return {name: getattr(self, name) for name in RUNNING}
 
     def problems(self) -> Iterator[str]:
@@ -688,12 +690,20 @@ class PlayerConfig:
     rate: float = setting(1.0, "playback speed; 1 is the drive's own", minimum=0.01, maximum=100.0, read_only=True)
     loop: bool = setting(False, "start again at the end", read_only=True)
     clock: bool = setting(False, "publish /clock with the drive's time", read_only=True)
-    stamps: str = setting("drive", "stamps: the drive's own, or now", choices=("drive", "now"), read_only=True)
+    stamps: str = setting(
+        "drive",
+        "stamps of the messages: the drive's own, or the current time",
+        choices=("drive", "now"),
+        read_only=True,
+    )
     frame_id: str = setting("camera_color_optical_frame", "frame of images and ground truth", read_only=True)
     scan_frame_id: str = setting("velodyne", "frame of velodyne_points", read_only=True)
     frames: int = setting(0, "play only this many frames of the drive; 0 for all", minimum=0, read_only=True)
     wait_for_subscribers: float = setting(
-        10.0, "seconds to wait for an image subscriber before the first frame; 0 for none", minimum=0.0, read_only=True
+        10.0,
+        "seconds to wait for an image subscriber before the first frame; 0 does not wait",
+        minimum=0.0,
+        read_only=True,
     )
     subscribers: int = setting(1, "how many image subscribers to wait for", minimum=1, maximum=100, read_only=True)
     wait_for_depth: float = setting(

@@ -1,10 +1,12 @@
-"""One family of errors. Every error says what is concerned, what is wrong with it, and what to do.
+"""One family of errors. Every error names the thing concerned, what is wrong with it, and what to do.
 
 Command-line tools print an error as one line and exit with status 1; the node logs it. Each class also derives from
 the built-in exception a Python caller would expect, so ``except ValueError`` keeps working.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class SpaceClipError(Exception):
@@ -13,13 +15,13 @@ class SpaceClipError(Exception):
     Its text is ``what: reason; remedy``, without the parts that are empty.
 
     Attributes:
-        what: what is concerned: a file, a parameter, a topic, a device.
+        what: the thing concerned: a file, a parameter, a topic, a device.
         reason: what is wrong with it.
-        remedy: what to do about it; empty where the reason says so by itself.
+        remedy: what to do about it; empty if the reason makes that clear.
     """
 
     def __init__(self, what: object, reason: str = "", remedy: str = "") -> None:
-        """Keep the parts."""
+        """Keep the parts of the text."""
         self.what = str(what)
         self.reason = reason
         self.remedy = remedy
@@ -27,11 +29,11 @@ class SpaceClipError(Exception):
 
     @property
     def problem(self) -> str:
-        """The text without the remedy."""
+        """The error's text without the remedy."""
         return f"{self.what}: {self.reason}" if self.reason else self.what
 
     def __str__(self) -> str:
-        """Return the whole text."""
+        """Return the error's whole text."""
         return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
 
@@ -67,6 +69,17 @@ class DownloadError(SpaceClipError):
     """A download that failed, did not match its checksum, or does not fit on the disk."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return an exception's text with line breaks as spaces; its type if it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def describe(error: BaseException) -> str:
-    """Return any exception as one line: its type, and its text without line breaks."""
+    """Return any exception as one line: its type, and its text with line breaks as spaces."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names with commas between them: the first ``most``, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

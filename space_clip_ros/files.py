@@ -1,4 +1,4 @@
-"""Files this package reads and writes: whole or not at all, their checksums, and the folders it is installed in."""
+"""Writes files whole or not at all, computes checksums, and finds the package's installed files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from space_clip_ros.errors import DataError, SpaceClipError
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
-"""How the text begins that Git has in place of a large file until Git LFS has fetched it."""
+"""Start of the text that stands in place of a large file until Git LFS has fetched it."""
 
 _PACKAGE = "space_clip_ros"
 _CHUNK = 1 << 20
@@ -21,14 +21,14 @@ _CHUNK = 1 << 20
 
 @contextlib.contextmanager
 def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
-    """Give a draft's path to write to, and rename the draft to ``path`` once the block succeeds.
+    """Yield the path of a draft to write to, and rename the draft to ``path`` once the block succeeds.
 
-    So nobody ever reads half a file. The draft lies beside ``path``, hidden, with the same suffix; it is removed when
+    So nobody ever reads half a file. The draft is a hidden file beside ``path`` with the same suffix, and is removed if
     the block fails. The file gets the permissions that the umask gives to new files, whoever wrote the draft.
 
     Args:
         path: the file; its folder is made if it does not exist.
-        durable: wait until the file is on the disk, so that it is whole after a power cut, too.
+        durable: wait until the file is on the disk, so that it survives a power cut.
 
     Raises:
         DataError: the file cannot be written.
@@ -94,7 +94,7 @@ def file_sha256(path: Path) -> str:
 
 
 def refuse_lfs_pointer(path: Path, error: type[SpaceClipError] = DataError) -> None:
-    """Raise ``error`` if a file is a Git LFS pointer; a file that cannot be read is left to whoever reads it next."""
+    """Raise ``error`` if a file is a Git LFS pointer; a file that cannot be read passes, and fails when it is read."""
     try:
         with path.open("rb") as file:
             start = file.read(len(LFS_POINTER))
@@ -105,10 +105,10 @@ def refuse_lfs_pointer(path: Path, error: type[SpaceClipError] = DataError) -> N
 
 
 def share_folders(package: str = _PACKAGE) -> list[Path]:
-    """Return the folders where a ROS package may keep its shared files, the first to be searched first.
+    """Return the folders that may hold the shared files of a ROS package, in the order to search them.
 
-    These are ``share/PACKAGE`` of every prefix in ``AMENT_PREFIX_PATH``, for this package the source tree, and
-    ``share/PACKAGE`` of Python's own prefix. None of them need exist.
+    These are ``share/PACKAGE`` of every prefix in ``AMENT_PREFIX_PATH``, the source tree (only for this package), and
+    ``share/PACKAGE`` of Python's own prefix. They need not exist.
     """
     prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
     source_tree = [Path(__file__).resolve().parents[1]] if package == _PACKAGE else []
@@ -139,7 +139,7 @@ def synchronise(path: Path) -> None:
 
 
 def _umask() -> int:
-    # Python can only read the umask by setting it; Linux also shows it, and other threads are not disturbed by that.
+    # Python can read the umask only by setting it, which disturbs other threads; Linux also shows it in a file.
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)

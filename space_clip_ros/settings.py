@@ -1,4 +1,4 @@
-"""Typed settings: frozen dataclasses that know their own help text, range and choices.
+"""Typed settings: frozen dataclasses whose fields carry help text, range and choices.
 
 A setting is declared once, with :func:`setting`. YAML files, ``key=value`` overrides, ROS parameters and command-line
 options are all checked against that declaration. :func:`parse` reports every problem at once.
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from space_clip_ros.errors import ConfigError, SpaceClipError
+from space_clip_ros.errors import ConfigError, SpaceClipError, one_line
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Declared:
     aliases: Mapping[Any, Any] = dataclasses.field(default_factory=dict)
 
     def convert(self, value: Any) -> tuple[Any, str]:
-        """Return ``value`` as this setting's type, and what is wrong with it; empty if nothing is."""
+        """Return ``value`` as this setting's type, and what is wrong with it (empty if nothing)."""
         converted, problem = _convert(_without_alias(value, self.aliases), self.type)
         return converted, problem or out_of_range(converted, vars(self))
 
@@ -116,17 +116,17 @@ def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
     """Read a YAML file, apply ``key.path=value`` overrides and check the result.
 
     Raises:
-        ConfigError: the file is missing, is not YAML or not a mapping, an override is not ``key=value``, or
-            :func:`parse` found problems.
+        ConfigError: the file is missing or is not a YAML mapping, an override is not ``key=value``, or :func:`parse`
+            found problems.
     """
     return parse(cls, read_values(path, overrides), str(path))
 
 
 def read_values(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the nested values of a YAML file with ``key.path=value`` overrides, not checked yet.
+    """Return the nested values of a YAML file with ``key.path=value`` overrides, still unchecked.
 
     Raises:
-        ConfigError: the file is missing, is not YAML or not a mapping, or an override is not ``key=value``.
+        ConfigError: the file is missing or is not a YAML mapping, or an override is not ``key=value``.
     """
     values = read_yaml(Path(path), "give the path of a YAML file")
     if values is None:
@@ -144,16 +144,16 @@ def read_yaml(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError
     Args:
         path: the file.
         remedy: what to do if it cannot be read.
-        error: class of the errors.
+        error: class of the error to raise.
 
     Raises:
-        SpaceClipError: the ``error`` given; the file cannot be read, or is not YAML.
+        SpaceClipError: of the class ``error``; the file cannot be read, or is not YAML.
     """
     return parse_yaml(path, read_text(path, remedy, error), error)
 
 
 def read_text(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError) -> str:
-    """Return the text of a YAML file; arguments and errors as :func:`read_yaml`."""
+    """Return the text of a YAML file; arguments and errors are those of :func:`read_yaml`."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as failure:
@@ -163,15 +163,15 @@ def read_text(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError
 
 
 def parse_yaml(path: Path, text: str, error: type[SpaceClipError] = ConfigError) -> Any:
-    """Return what the text of a YAML file holds.
+    """Return the content of a YAML file from its text.
 
     Raises:
-        SpaceClipError: the ``error`` given; the text is not YAML.
+        SpaceClipError: of the class ``error``; the text is not YAML.
     """
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as failure:
-        raise error(path, f"is not valid YAML: {' '.join(str(failure).split())}") from failure
+        raise error(path, f"is not valid YAML: {one_line(failure)}") from failure
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def to_dict(settings: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a nested value with lists for tuples, as YAML and JSON give it."""
+    """Return a nested value with lists in place of tuples, as YAML and JSON have them."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
@@ -192,7 +192,7 @@ def dump(settings: Any) -> str:
 
 
 def find_problems(cls: type, values: Mapping[str, Any]) -> list[str]:
-    """Return what :func:`parse` would report about the values: one line a problem, without the source's name."""
+    """Return the problems that :func:`parse` would report, one line each, without the source's name."""
     problems: list[str] = []
     _parse(cls, values, "", problems)
     return problems
@@ -248,12 +248,12 @@ def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
 
 
 def _without_alias(value: Any, aliases: Mapping[Any, Any]) -> Any:
-    """Return the choice that a value stands for; text and truth values may stand for one."""
+    """Return the choice that a text or boolean value is an alias of, or the value itself."""
     return aliases.get(value, value) if isinstance(value, (str, bool)) else value
 
 
 def _convert(value: Any, hint: Any) -> tuple[Any, str]:
-    """Return ``value`` as the type ``hint``, and what is wrong with it; empty if nothing is."""
+    """Return ``value`` as the type ``hint``, and what is wrong with it (empty if nothing)."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None:
@@ -288,7 +288,7 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
-    """Return how a value breaks the choices and bounds of its field's metadata; empty where it keeps them."""
+    """Return how a value violates the choices and bounds of its field's metadata; empty if it does not."""
     if value is None:
         return ""
     for item in value if isinstance(value, tuple) else (value,):
@@ -304,11 +304,11 @@ def out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
 
 
 def node_groups(content: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the full name of each node in a parameter file, or its pattern, and the node's ``ros__parameters``.
+    """Yield each node's full name or pattern in a parameter file, and its ``ros__parameters``.
 
     Args:
         content: the file's content; namespaces may be levels of their own.
-        prefix: the namespace it is in.
+        prefix: the namespace of the content.
     """
     if not isinstance(content, dict):
         return
@@ -321,7 +321,7 @@ def node_groups(content: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[s
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Return whether a pattern, in which ``*`` is one level and ``**`` any number, fits a node's full name."""
+    """Return whether a pattern fits a node's full name; ``*`` is one level and ``**`` any number of levels."""
     return _fits(pattern.strip("/").split("/"), name.strip("/").split("/"))
 
 

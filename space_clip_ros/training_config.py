@@ -70,12 +70,12 @@ class SourceConfig:
     weight: float = setting(1.0, "how often an epoch uses each frame, on average", minimum=0.0)
     labels: tuple[str, ...] = setting(
         (),
-        "classes of the label maps to read, in the order of model.language.vocabulary; name=a+b makes one of several. "
+        "classes of the label maps to read, in the order of model.language.vocabulary; name=a+b merges several. "
         "Kinds kitti_raw (space_clip synthesize --labels; empty for none) and cityscapes (empty for all 19)",
     )
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         if not self.path:
             yield "path: must be given"
         if self.kind.endswith("_list") and not self.file_list:
@@ -112,7 +112,7 @@ class DataConfig:
     canonical: bool = setting(
         False,
         "divide training depth by the focal factor between a frame's camera and model.training_camera, so that frames "
-        "of any lens teach what the training camera would see; focal_scaling multiplies it again",
+        "from any lens look like the training camera's; focal_scaling multiplies by it again",
     )
     occlusion: float = setting(
         0.0,
@@ -126,7 +126,7 @@ class DataConfig:
     scan: bool = setting(True, "check every file before training")
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         for name in ("train", "validation"):
             for index, values in enumerate(getattr(self, name)):
                 yield from (f"{name}[{index}]: {problem}" for problem in find_problems(SourceConfig, values))
@@ -147,8 +147,8 @@ class AugmentationConfig:
     )
     do_nyu_crop: bool = setting(
         False,
-        "cut the white border off NYU's 640 x 480 pictures first, which leaves 563 x 431; a larger crop then stretches "
-        "what is left to its size",
+        "first cut the white border off NYU's 640 x 480 pictures, which leaves 563 x 431; they are then stretched to a "
+        "larger crop",
     )
     rotation: float = setting(1.0, "largest rotation either way, degrees", minimum=0.0, maximum=45.0)
     crop: tuple[int, ...] = setting(
@@ -165,9 +165,9 @@ class AugmentationConfig:
     )
     narrow: float = setting(
         1.0,
-        "largest factor by which a frame is cut narrower and stretched back to its width, so that pictures of other "
-        "shapes teach too; half of the frames stay whole; depth is divided by the factor's square root, which is the "
-        "focal factor between the cut and the whole frame",
+        "largest factor by which a frame is cut narrower and stretched back to its width, as training for pictures of "
+        "other shapes; half of the frames stay whole; depth is divided by the factor's square root, which is the focal "
+        "factor between the cut and the whole frame",
         minimum=1.0,
     )
     contrast: tuple[float, float] = setting((1.0, 1.0), "range of the contrast factor", minimum=0.0)
@@ -176,7 +176,10 @@ class AugmentationConfig:
     noise: float = setting(0.0, "largest standard deviation of pixel noise, grey levels", minimum=0.0)
     erase: float = setting(0.0, "probability of painting a rectangle of the image grey", minimum=0.0, maximum=1.0)
     splice: float = setting(
-        0.0, "probability of replacing the part beside a random column by another frame's", minimum=0.0, maximum=1.0
+        0.0,
+        "probability of replacing the part on one side of a random column with another frame's",
+        minimum=0.0,
+        maximum=1.0,
     )
     spectrum: float = setting(
         0.0,
@@ -200,7 +203,7 @@ class AugmentationConfig:
         return self.truth_size or self.crop
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         for name in ("crop", "truth_size"):
             if len(getattr(self, name)) not in (0, 2):
                 yield f"{name}: must be empty or [height, width], got {list(getattr(self, name))}"
@@ -230,7 +233,7 @@ class LossConfig:
     )
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         terms = (self.silog, self.ssim, self.gradient, self.log_l1, self.bands, self.log_gradient, self.far)
         if not any((*terms, *self.auxiliary)):
             yield "silog: at least one loss term needs a weight above 0"
@@ -240,7 +243,7 @@ class LossConfig:
 class OptimizerConfig:
     """AdamW, its schedule and the moving average of the weights."""
 
-    batch_size: int = setting(64, "samples a step, over all processes together", minimum=1)
+    batch_size: int = setting(64, "samples per step, over all processes together", minimum=1)
     epochs: int = setting(20, "passes over the training frames", minimum=1)
     lr: float = setting(1e-4, "peak learning rate", minimum=0.0)
     final_lr: float = setting(1e-6, "learning rate at the end of the cosine", minimum=0.0)
@@ -248,7 +251,7 @@ class OptimizerConfig:
     warmup: float = setting(0.05, "share of the steps with a rising learning rate", minimum=0.0, maximum=1.0)
     schedule: str = setting(
         "warmup_cosine",
-        "learning rate over the run: warmup_cosine (the paper's), or one rate an epoch without warm-up: cosine (down "
+        "learning rate over the run: warmup_cosine (the paper's), or one rate per epoch without warm-up: cosine (down "
         "to final_lr) or step (times step_factor every step_epochs)",
         choices=SCHEDULES,
     )
@@ -305,7 +308,7 @@ class TrainingConfig:
     pretrained: str = setting(
         "",
         "weights of the vision tower: a file (from a checkpoint of this package, only the tower is used), a model's "
-        "folder as Hugging Face keeps it, or one of open_clip's names, such as openai; empty for random weights",
+        "folder in Hugging Face's layout, or one of open_clip's names, such as openai; empty for random weights",
     )
     initial: str = setting("", "checkpoint whose weights the whole model starts from; empty for none")
     initial_depth: float = setting(
@@ -361,14 +364,16 @@ class AblationRowConfig:
 class AblationConfig:
     """A table of training runs that differ from one base by a few settings each."""
 
-    base: str = setting("", "YAML file of training settings that every row starts from, seen from the ablation's file")
+    base: str = setting(
+        "", "YAML file of training settings that every row starts from, relative to the ablation's file"
+    )
     dir: str = setting("runs/ablation", "folder for the runs, each in a folder of its row's name, and for the table")
     rows: tuple[dict[str, Any], ...] = setting(
-        (), "the rows, each a group of AblationRowConfig; the first is compared to"
+        (), "the rows, each a group of AblationRowConfig; the others are compared with the first"
     )
 
     def problems(self) -> Iterator[str]:
-        """Yield what does not fit together."""
+        """Yield each setting that conflicts with another."""
         if not self.base:
             yield "base: must name a YAML file of training settings"
         if not self.rows:

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from space_clip_ros.errors import BackendError, InputError, SpaceClipError, describe
+from space_clip_ros.errors import BackendError, InputError, SpaceClipError, describe, listed, one_line
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,11 @@ def test_callers_may_catch_what_python_has() -> None:
 
 def test_any_exception_becomes_one_line() -> None:
     assert describe(RuntimeError("CUDA\n  failed")) == "RuntimeError: CUDA failed"
+    assert one_line(RuntimeError("CUDA\n  failed")) == "CUDA failed"
+    assert one_line(TimeoutError()) == "TimeoutError"
+
+
+def test_a_long_list_of_names_is_cut() -> None:
+    assert listed([]) == ""
+    assert listed(["a", "b"], 2) == "a, b"
+    assert listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"

@@ -1,4 +1,4 @@
-"""``space_clip data check``: counts the frames on the disk against the splits of a run, and names what is missing."""
+"""``space_clip data check``: compares the frames on disk with a run's splits, and names the missing files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_parser(actions: Any) -> None:
     parser = actions.add_parser(
         "check",
         help="check whether the data of a training run is complete",
-        description="Count the frames on the disk against the lists and splits of a training run, and name the files "
+        description="Compare the frames on disk with the lists and splits of a training run, and name the files "
         "that are missing or broken, by drive or scene. Exits with 0 if nothing is missing and with 1 otherwise.",
         epilog="example: space_clip data check config/kitti.yaml --json missing.json",
     )
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     wanted, present = sum(check.wanted for check in checks), sum(check.present for check in checks)
     say(f"complete: {wanted} frames" if complete else f"incomplete: {present} of {wanted} frames are there")
     for name in dict.fromkeys(PUBLISHED_LISTS[check.frames] for check in checks if _lacks_published(check)):
-        say(f"`space_clip download {name.removesuffix('_list')}` fetches them; docs/training.md says where to")
+        say(f"`space_clip download {name.removesuffix('_list')}` fetches them; docs/training.md says where to put them")
     if args.json:
         found = [check.to_dict() for check in checks]
         report = {"complete": complete, "wanted": wanted, "present": present, "sources": found}
@@ -87,12 +87,12 @@ def _lines(check: SourceCheck) -> Iterator[str]:
         return
     lacking = [scene for scene in check.scenes if scene.missing]
     for scene in lacking[:_SCENES_SHOWN]:
-        yield f"  {scene.name}: {scene.present} of {scene.wanted}; {_named(scene)}"
+        yield f"  {scene.name}: {scene.present} of {scene.wanted}; {_missing_files(scene)}"
     if len(lacking) > _SCENES_SHOWN:
-        yield f"  … and {len(lacking) - _SCENES_SHOWN} more with missing files; --json FILE names all"
+        yield f"  … and {len(lacking) - _SCENES_SHOWN} more with missing files; --json FILE lists all"
 
 
-def _named(scene: SceneCheck) -> str:
+def _missing_files(scene: SceneCheck) -> str:
     shown = "; ".join(f"{file.path}: {file.reason}" for file in scene.missing[:_FILES_SHOWN])
     more = len(scene.missing) - _FILES_SHOWN
     return f"{shown}; … and {more} more" if more > 0 else shown

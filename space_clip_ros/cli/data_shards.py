@@ -19,8 +19,8 @@ def add_parser(subparsers: Any) -> None:
         help="write frames into shards",
         description="Write the frames of data.train and data.validation into shards: plain tar files in WebDataset's "
         "layout, with an index, to be read from a disk, an HTTP server or object storage by sources of kind shards. "
-        "Nothing is lost, and training on them is the same to the bit. Run the command again to go on after an "
-        "interruption.",
+        "Nothing is lost, and training on them is the same to the bit. Run the command again to continue after "
+        "an interruption.",
         epilog="example: space_clip data shards config/kitti.yaml --out data/kitti_shards",
     )
     parser.add_argument("config", metavar="CONFIG", help="YAML file of settings")

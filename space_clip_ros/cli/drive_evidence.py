@@ -1,4 +1,4 @@
-"""Splits a drive's frames for an export: the earlier ones to calibrate on, the last ones to judge the result by."""
+"""Splits a drive's frames for an export: the earlier ones to calibrate on, the last ones to test on."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 CALIBRATION_FRAMES = 16
 """Largest number of frames that set the int8 scales; more would change them little."""
 HELD_OUT_FRAMES = 32
-"""Largest number of frames that an export is judged by."""
-_HELD_OUT_FRACTION = 6  # one frame in so many
+"""Largest number of frames that an export is tested on."""
+_HELD_OUT_FRACTION = 6  # one frame in six
 _MIN_FRAMES = 6
 
 
@@ -47,8 +47,8 @@ def drive_evidence(drive: Path, model: ModelConfig | AdoptedConfig) -> Evidence:
     Consecutive frames look alike, so a random choice would put near-copies on both sides.
 
     Args:
-        drive: a KITTI raw drive, or a folder of drives, which are taken one after the other.
-        model: gives the range of depths that are compared.
+        drive: a KITTI raw drive, or a folder of drives, which are joined.
+        model: its depth range limits the comparison.
 
     Raises:
         DataError: there is no such drive, it has too few frames with depth, or a frame is damaged. Calling ``abs_rel``

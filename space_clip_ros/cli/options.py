@@ -1,4 +1,4 @@
-"""Command-line options: those of declared settings, and the types of values that several commands take."""
+"""Command-line options of declared settings, and types of values that several commands take."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def add_setting(parser: argparse.ArgumentParser, settings: type, name: str, **ch
     Args:
         parser: takes the option ``--name``, with dashes for underscores.
         settings: a dataclass of :mod:`space_clip_ros.config`.
-        name: of a text, number, or switch that is off by default.
-        **changes: arguments of ``add_argument`` that replace those of the declaration; with a default of None, which
-            tells what was not given, the help still shows the declaration's.
+        name: of the setting: text, a number, or a switch that is off by default.
+        **changes: arguments of ``add_argument`` that replace those of the declaration. A default of None marks an
+            option that was not given; the help still shows the declared default.
     """
     (setting,) = (item for item in declared(settings) if item.name == name)
     help = setting.help.replace("%", "%%")
@@ -43,12 +43,12 @@ def add_setting(parser: argparse.ArgumentParser, settings: type, name: str, **ch
 
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a CLIP and of what is made of texts with it."""
+    """Add the options that choose a CLIP and its prompt templates."""
     parser.add_argument(
         "--templates",
         choices=TEMPLATE_SETS,
         default=IMAGENET,
-        help="sentences that names are put into, and averaged over: CLIP's 80 for ImageNet, or the name alone "
+        help="sentences that each name is put into and averaged over: CLIP's 80 for ImageNet, or the name alone "
         "(default: %(default)s)",
     )
     parser.add_argument(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from space_clip_ros.tools.bags.prediction import PredictionOptions
 
 _SHARED = ("model", "backend", "device", "precision", "focal_scaling")
-"""Settings that are options of their own, for image files and for bags."""
+"""Settings with options of their own, for both image files and bags."""
 _ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
 _OUTPUTS = {
     **{name: (f"depth/{name}",) for name in ("points", "color", "uncertainty", "obstacles", "scan")},
@@ -54,13 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bag",
         nargs="+",
         metavar="BAG",
-        help="rosbag2 folder, or one .mcap or .db3 file; or many of them: several, a folder with bags in it, a text "
-        "file with one a line, or an address such as s3://bucket/bags. Many go to folders of their own below --out",
+        help="rosbag2 folder, or one .mcap or .db3 file. For many bags: several of these, a folder of bags, a text "
+        "file with one per line, or an address such as s3://bucket/bags; each gets its own folder below --out",
     )
     bags.add_argument("--image", nargs="+", metavar="TOPIC", help="image topics (default: the only one there is)")
     for name, topics in _OUTPUTS.items():
         bags.add_argument(f"--{name}", action="store_true", help=f"also add {', '.join(topics)}")
-    bags.add_argument("--query", nargs="+", metavar="NAME", help="what labels and detections look for")
+    bags.add_argument("--query", nargs="+", metavar="NAME", help="names for labels and detections to look for")
     bags.add_argument("--storage", choices=STORAGES, help="file format of the new bag (default: the bag's own)")
     bags.add_argument(
         "--scale-points",
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="point clouds for scale.mode ranges (default: scale/points beside the images)",
     )
     bags.add_argument(
-        "--workers", type=positive, metavar="N", help="of many bags, how many at once (default: 1; with --ray, all)"
+        "--workers", type=positive, metavar="N", help="number of bags at once, of many (default: 1; with --ray, all)"
     )
     bags.add_argument(
         "--ray",
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="run many bags on Ray: local (default), auto for this machine's cluster, or ray://HOST:10001",
     )
-    bags.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of depth_node, as ROS writes them")
+    bags.add_argument("--params-file", type=Path, metavar="FILE", help="ROS parameter file of depth_node")
 
 
 def check_usage(args: argparse.Namespace) -> None:
@@ -93,7 +93,7 @@ def check_usage(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the new bag, and print what was added; of many bags, each one's.
+    """Write the new bag or bags, and print what was added to each.
 
     Raises:
         SpaceClipError: the bag, its topics, the parameters or the model cannot be used, or the bag cannot be written.
@@ -168,14 +168,14 @@ def settings_of(args: argparse.Namespace) -> NodeConfig:
 
 def _read(path: Path) -> NodeConfig:
     groups = list(node_groups(read_yaml(path, "give a file of ROS parameters")))
-    # Wildcards first: what names the node itself overrides them.
+    # Wildcards first, so that the node's own parameters override them.
     found = sorted((group for group in groups if _is_depth(group[0])), key=lambda group: "*" not in group[0])
     named = [name for name, _ in found if "*" not in name]
     if not found:
         has = ", ".join(name for name, _ in groups) or "no node"
         raise ConfigError(path, f"has parameters for {has} and none for {_NODE}", "see config/depth.yaml")
     if len(named) > 1:
-        raise ConfigError(path, f"has parameters for {', '.join(named)}", "leave one of them")
+        raise ConfigError(path, f"has parameters for {', '.join(named)}", "keep only one of them")
     values: dict[str, Any] = {}
     for name, parameters in found:
         if not isinstance(parameters, dict):
@@ -186,12 +186,12 @@ def _read(path: Path) -> NodeConfig:
 
 
 def _is_depth(pattern: str) -> bool:
-    """Return whether a name or pattern fits ``depth`` in its namespace, which a bag does not tell."""
+    """Return whether a name or pattern fits ``depth`` in some namespace; a bag does not say which."""
     return matches(pattern, pattern.rpartition("/")[0].replace("*", "any") + f"/{_NODE}")
 
 
 def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return parameters by their dotted names; a ROS parameter file may nest them or dot them."""
+    """Return parameters by their dotted names; a ROS parameter file may nest them or write dots."""
     flat: dict[str, Any] = {}
     for name, value in parameters.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}

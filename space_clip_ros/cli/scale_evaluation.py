@@ -1,4 +1,4 @@
-"""``evaluate --scale``: brings depth to the scale that evidence gives, and measures how far that helps."""
+"""``evaluate --scale``: scales depth by evidence such as the camera's height, and measures how much that helps."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ CAMERA_HEIGHT, RANGES = "camera_height", "ranges"
 
 
 class ScaleSpec(NamedTuple):
-    """What to take as evidence.
+    """The evidence to use.
 
     Attributes:
         kind: ``camera_height`` or ``ranges``.
-        value: the height in metres, or of how many rows of the truth one is evidence.
+        value: the height in metres; or n, if every n-th row of the truth is evidence.
     """
 
     kind: str
@@ -57,18 +57,18 @@ def scale_spec(text: str) -> ScaleSpec:
 
 @dataclasses.dataclass(frozen=True)
 class ScaleResult:
-    """What a scale did to the error.
+    """The error with and without the scale.
 
     Attributes:
         scale: the option's value.
-        rate: frames a second of a drive, or 0 if each frame stood alone.
-        frames: how many were compared.
-        used: how many had evidence that was used.
+        rate: frames per second of a drive, or 0 if each frame was scaled by itself.
+        frames: number of frames compared.
+        used: number of frames whose evidence was used.
         factor_p5, factor_p50, factor_p95: percentiles of the factors.
-        unscaled: abs_rel without the factor, of the same pixels.
-        scaled: abs_rel with it.
+        unscaled: abs_rel of the same pixels without the factors.
+        scaled: abs_rel with the factors.
         median: abs_rel with each frame scaled to the truth's median.
-        problems: why evidence was not used, and how often.
+        problems: how often evidence was not used, by reason.
     """
 
     scale: str
@@ -85,20 +85,20 @@ class ScaleResult:
 
     @property
     def share(self) -> float | None:
-        """Share of the way from unscaled to the truth's median; None where that is no way."""
-        way = self.unscaled - self.median
-        return (self.unscaled - self.scaled) / way if way > 0.02 * self.unscaled else None
+        """Achieved share of the improvement that scaling to the truth's median gives; None if that improves nothing."""
+        possible = self.unscaled - self.median
+        return (self.unscaled - self.scaled) / possible if possible > 0.02 * self.unscaled else None
 
 
 class ScaleMeasurement:
-    """Scales depth by the evidence of its frame, and keeps count.
+    """Scales each frame's depth by its evidence, and collects the results.
 
     Args:
         spec: the evidence.
         protocol: how depth is compared.
         folders: the folder of each frame; with a rate, a filter starts anew in each folder and for each camera.
-        rate: frames a second, if the frames of a folder follow each other: one filter follows them as in the node.
-            0 for frames that stand alone: each is scaled by its own evidence, weighed against the model's.
+        rate: frames per second if the frames of a folder are a drive, which one filter follows as in the node. 0
+            scales each frame by its own evidence, weighed against the model's.
         max_rate: the filter's limit, with a rate.
         metric: whether the model's depth is in metres.
     """
@@ -128,7 +128,7 @@ class ScaleMeasurement:
         self.factors: dict[int, float] = {}
 
     def __call__(self, index: int, depth: Depth, frame: RgbdFrame) -> tuple[Depth, Depth]:
-        """Return scaled depth, and the truth to compare it with, which lacks what was evidence.
+        """Return scaled depth, and the truth without the pixels that were used as evidence.
 
         Raises:
             InputError: the frame's camera is not known.
@@ -143,7 +143,7 @@ class ScaleMeasurement:
         self.factors[index] = estimate.factor
         self._used += bool(estimate.evidence)
         if estimate.problem:
-            self._problems[_kind(estimate.problem)] += 1
+            self._problems[_without_numbers(estimate.problem)] += 1
         errors = [
             _abs_rel(*protocol.compared(one, truth))
             for protocol, one in ((self._protocol, depth), (self._protocol, scaled), (self._median, depth))
@@ -206,16 +206,16 @@ class ScaleMeasurement:
 
 
 def lines(result: ScaleResult) -> list[str]:
-    """Return the result as lines for people."""
-    way = "" if result.share is None else f": {result.share:.0%} of the way"
-    alone = f"a drive at {result.rate:g} Hz" if result.rate else "each frame alone"
-    said = [
-        f"scale {result.scale}, {alone}: used in {result.used} of {result.frames} frames, "
+    """Return the result as lines of text."""
+    gain = "" if result.share is None else f": {result.share:.0%} of the way"
+    frames = f"a drive at {result.rate:g} Hz" if result.rate else "each frame alone"
+    text = [
+        f"scale {result.scale}, {frames}: used in {result.used} of {result.frames} frames, "
         f"factor {result.factor_p50:.3f} ({result.factor_p5:.3f} to {result.factor_p95:.3f})",
         f"  abs_rel {result.unscaled:.4f} unscaled, {result.scaled:.4f} scaled, "
-        f"{result.median:.4f} by the truth's median{way}",
+        f"{result.median:.4f} by the truth's median{gain}",
     ]
-    return said + [f"  not used in {count}: {problem}" for problem, count in result.problems.items()]
+    return text + [f"  not used in {count}: {problem}" for problem, count in result.problems.items()]
 
 
 def _abs_rel(prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> float:
@@ -224,6 +224,6 @@ def _abs_rel(prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> f
     return float(np.mean(np.abs(prediction - truth) / truth)) if truth.size else math.nan
 
 
-def _kind(problem: str) -> str:
-    """Return a problem without its numbers, so that the same ones are counted together."""
+def _without_numbers(problem: str) -> str:
+    """Return a problem without its numbers, so that equal problems are counted together."""
     return " ".join(word for word in problem.split() if not any(letter.isdigit() for letter in word))

@@ -1,4 +1,4 @@
-"""``evaluate --semantic``: how well a model's language features name what is in view, and place it."""
+"""``evaluate --semantic``: scores the classes that language features give the pixels, and the places of objects."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run_semantic(args: argparse.Namespace, predictor: Predictor, frames: FrameCo
 
     Raises:
         DataError: the frames have no labels.
-        InputError: the model has no features of patches, or they have no names for the classes.
+        InputError: the model has no dense features, or there are no vectors for the classes.
     """
     from space_clip_ros.files import write_whole
 
@@ -110,12 +110,16 @@ def _queries(file: Path | None, names: tuple[str, ...], language: LanguageConfig
     if language.vocabulary:
         found = closed_queries(names, language)
     elif file is None:
-        raise InputError("--queries", "is needed: this model's classes can be any text", "make it with space_clip text")
+        raise InputError(
+            "--queries", "is needed, because this model has no classes of its own", "make it with space_clip text"
+        )
     else:
         found = QuerySet.read(file)
         found.check(language)
         if missing := [name for name in names if name not in (*found.names, *found.background)]:
-            raise InputError(file, f"has no query {', '.join(map(repr, missing))}", "make it with all classes' names")
+            raise InputError(
+                file, f"has no query {', '.join(map(repr, missing))}", "make it with the names of all classes"
+            )
     order = [(*found.names, *found.background).index(name) for name in names]
     return QuerySet(names, (), found.vectors[order], found.tower)
 

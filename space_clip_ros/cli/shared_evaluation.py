@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from space_clip_ros.training.processes import Processes
 
 
-class Share:
-    """This process's part of an evaluation; the whole of it outside ``torchrun``.
+class EvaluationPart:
+    """This process's part of an evaluation; all of it outside ``torchrun``.
 
     Attributes:
         device: device of this process, as ``load_predictor`` takes it.
@@ -25,7 +25,7 @@ class Share:
     """
 
     def __init__(self, device: str, processes: Processes | None = None) -> None:
-        """Keep the place among the processes; None for one that is alone."""
+        """Keep the processes; None for a single process."""
         self.device = device if processes is None else str(processes.device)
         self.first = processes is None or processes.first
         self._processes = processes
@@ -48,26 +48,26 @@ class Share:
 
 
 @contextmanager
-def shared_evaluation(device: str, needs_order: bool) -> Iterator[Share]:
+def shared_evaluation(device: str, needs_order: bool) -> Iterator[EvaluationPart]:
     """Join the processes that ``torchrun`` started, if any, for the duration of the block.
 
     Args:
-        device: as ``--device`` has it.
-        needs_order: whether frames must be seen one after the other, by one process.
+        device: value of ``--device``.
+        needs_order: whether one process must see all frames in order.
 
     Raises:
-        InputError: they must, and there are several processes.
+        InputError: it must, and there are several processes.
         BackendError: the device does not exist.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Share(device)
+        yield EvaluationPart(device)
         return
     if needs_order:
         raise InputError("--temporal and --scale", "need all frames in order", "run them without torchrun")
     from space_clip_ros.training.processes import joined
 
     with joined(device) as processes:
-        yield Share(device, processes)
+        yield EvaluationPart(device, processes)
 
 
 class _EveryNth:

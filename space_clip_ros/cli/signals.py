@@ -1,4 +1,4 @@
-"""Turns SIGTERM into an exception, so that a command that is told to stop removes its unfinished files."""
+"""Turns SIGTERM into an exception, so that a stopped command removes its unfinished files."""
 
 from __future__ import annotations
 

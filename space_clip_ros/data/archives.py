@@ -93,7 +93,7 @@ def _checked(
 
 
 def _shortened(entries: _Entries, levels: int, archive: Path) -> _Entries:
-    """Return the entries with the last folders of their paths only."""
+    """Return the entries with only the last ``levels`` folders of their paths."""
     if not levels:
         return entries
     shortened = [(entry, PurePosixPath(*path.parts[-levels - 1 :])) for entry, path in entries]

@@ -40,7 +40,7 @@ class CropTransform(NamedTuple):
     size: tuple[int, int]
 
     def resized(self, size: tuple[int, ...]) -> CropTransform:
-        """Return the transform to the same crop at another size, (height, width) pixels; empty for its own."""
+        """Return the transform to the same crop at another size, (height, width) pixels; an empty one keeps its own."""
         height, width = size or self.size
         matrix = self.matrix.copy()
         scale = np.array([width / self.size[1], height / self.size[0]])
@@ -93,10 +93,10 @@ def without_nyu_border(frame: RgbdFrame) -> RgbdFrame:
 
 
 def splice(frame: RgbdFrame, other: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
-    """Return a frame whose part to one side of a random column comes from another frame of the same sizes.
+    """Join two frames of the same sizes at a random column: one gives the left part, the other the right.
 
-    A road picture's depth follows from the row, the ground and what stands there, so both parts stay plausible, and
-    few real places make many pictures (CutMix, Yun et al., 2019, for depth).
+    On a road, depth depends mainly on the image row, so both parts stay plausible, and a few real places give many
+    pictures (CutMix, Yun et al., 2019, applied to depth).
     """
     share = rng.uniform(*_SPLICED_SHARE)
     left, right = (frame, other) if rng.random() < 0.5 else (other, frame)
@@ -107,23 +107,23 @@ def splice(frame: RgbdFrame, other: RgbdFrame, rng: np.random.Generator) -> Rgbd
 
     labels = None
     if left.labels is not None or right.labels is not None:
-        labels = joined(labels_or_none_known(left), labels_or_none_known(right))
+        labels = joined(labels_or_unlabelled(left), labels_or_unlabelled(right))
     return RgbdFrame(joined(left.image, right.image), joined(left.depth, right.depth), labels=labels)
 
 
-def labels_or_none_known(frame: RgbdFrame) -> NDArray[np.uint8]:
-    """Return a frame's labels, (H, W) uint8; where it has none, every pixel is unlabelled."""
+def labels_or_unlabelled(frame: RgbdFrame) -> NDArray[np.uint8]:
+    """Return a frame's labels, (H, W) uint8; all pixels are unlabelled if it has none."""
     return np.full(frame.depth.shape, UNLABELLED, np.uint8) if frame.labels is None else frame.labels
 
 
 def without_occluded(depth: NDArray[np.float32], tolerance: float) -> NDArray[np.float32]:
     """Return sparse depth without the points that lie behind near neighbours.
 
-    A scanner above the camera sees what the camera does not, and its points show through near objects.
+    A scanner above the camera looks past near objects; in the image, those points seem to lie inside the objects.
 
     Args:
         depth: (H, W) float32 metres, NaN where unknown.
-        tolerance: a point goes if it is farther than the nearest point around it by more than this share.
+        tolerance: drop points farther than the nearest depth around them by more than this share.
 
     Returns:
         The same shape; dense depth is returned as it is.
@@ -138,7 +138,7 @@ def without_occluded(depth: NDArray[np.float32], tolerance: float) -> NDArray[np
 def random_crop(source: tuple[int, ...], config: AugmentationConfig, rng: np.random.Generator) -> CropTransform:
     """Choose a rotation, zoom, narrowing, crop and flip for a frame whose shape is ``source`` (height, width).
 
-    With ``config.do_nyu_crop``, a frame smaller than the crop is stretched to it whole, as the reference does.
+    With ``config.do_nyu_crop``, a frame smaller than the crop is stretched to its size, as the reference does.
 
     Raises:
         InputError: the frame is smaller than the crop.

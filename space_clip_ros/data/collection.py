@@ -34,8 +34,8 @@ class FrameCollection:
     Args:
         sources: the sources, in order.
         resolution: height and width that frames are shrunk to; empty to keep their size.
-        skip_broken: return the next readable frame instead of a broken one, and log it, rather than raising.
-        training_camera: divide depth by the focal factor of each frame's camera against this one; None for no change.
+        skip_broken: log a broken frame and return the next readable one, instead of raising.
+        training_camera: divide depth by each frame's focal factor relative to this camera; None for no change.
         occlusion: drop sparse depth behind near neighbours, as :func:`without_occluded` does; 0 keeps everything.
 
     Attributes:

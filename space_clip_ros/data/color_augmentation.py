@@ -39,15 +39,14 @@ def augment_color(image: NDArray[np.uint8], config: AugmentationConfig, rng: np.
 
 
 def borrow_spectrum(image: NDArray[np.uint8], other: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return the image with the low frequencies' amplitudes of another, and its own phases.
+    """Give an image the low-frequency amplitudes of another image; its phases stay.
 
-    It then has the other's colours, brightness and haze on its own shapes (FDA, Yang and Soatto, 2020,
-    arXiv:2004.05498).
+    Its shapes then have the other's colours, brightness and haze (FDA, Yang and Soatto, 2020, arXiv:2004.05498).
 
     Args:
         image: (H, W, 3) uint8 RGB.
         other: (any height, any width, 3) uint8 RGB.
-        rng: the only source of randomness; it draws how many frequencies are taken, and how much of them.
+        rng: the only source of randomness; it decides how many frequencies are taken, and how much of them.
 
     Returns:
         (H, W, 3) uint8 RGB.

@@ -1,4 +1,4 @@
-"""Counts the frames on the disk against those that the sources of a run should have, and names the missing files."""
+"""Compares the frames on disk with those that a run's sources should have, and names the missing files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PART = 64
 
 
 class MissingFile(NamedTuple):
-    """A file of a frame that cannot be used, and why; where the frame's whole drive is missing, the drive."""
+    """A file that cannot be used, and why; the drive's folder if the whole drive is missing."""
 
     path: str
     reason: str
@@ -35,9 +35,9 @@ class SceneCheck:
 
     Attributes:
         name: KITTI's name of the drive, or the scene's.
-        wanted: number of frames that there should be.
-        present: number of frames of which every file is there and complete.
-        missing: what the others lack.
+        wanted: number of frames that it should have.
+        present: number of frames whose files are all present and complete.
+        missing: the missing or broken files of the other frames.
     """
 
     name: str
@@ -54,7 +54,7 @@ class SourceCheck:
         where: place of the source in the settings, such as ``data.train[0]``.
         frames: the list or split that it was counted against; empty if it has none.
         path: folder that it reads.
-        without_depth: frames of the published list that nobody has annotated depth for; not wanted.
+        without_depth: number of frames of the published list that have no annotated depth; ``wanted`` excludes them.
         scenes: its drives or scenes, in alphabetical order.
         problem: why it cannot be opened at all; empty if it can.
     """
@@ -68,7 +68,7 @@ class SourceCheck:
 
     @property
     def wanted(self) -> int:
-        """Number of frames that there should be."""
+        """Number of frames that it should have."""
         return sum(scene.wanted for scene in self.scenes)
 
     @property
@@ -91,7 +91,7 @@ class SourceCheck:
 
 
 class _Frame(NamedTuple):
-    """A frame that there should be: its drive or scene, and a function that returns its files."""
+    """An expected frame: its drive or scene, and a function that returns its files."""
 
     scene: str
     files: Callable[[], tuple[Path, ...]]
@@ -106,7 +106,7 @@ def check_source(where: str, config: SourceConfig, on_frame: Callable[[int, int]
     Args:
         where: place of the source in the settings.
         config: the source.
-        on_frame: called now and then with (frames checked, frames in all).
+        on_frame: called after every few frames with (frames checked, total frames).
     """
     split = config.split if config.kind == "kitti_raw" and config.split != "all" else ""
     name = config.file_list or split
@@ -142,7 +142,7 @@ def _raw_frames(config: SourceConfig, name: str) -> Iterator[_Frame]:
 
 
 def _raw_files(path: Path, config: SourceConfig) -> Callable[[int], tuple[Path, ...]]:
-    """Return a function that returns the files of a drive's frame by its number."""
+    """Return a function from a frame number of the drive to the frame's files."""
     try:
         drive = KittiDrive(path, annotated_root=config.depth_path or None)
     except DataError as error:

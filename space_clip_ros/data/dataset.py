@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from space_clip_ros.data.augmentation import augment, labels_or_none_known, splice
+from space_clip_ros.data.augmentation import augment, labels_or_unlabelled, splice
 from space_clip_ros.data.collection import FrameCollection
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import ConfigError
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     """A batch from the loader.
 
     Attributes:
-        images: (B, H, W, 3) uint8 RGB; with consistent geometry of the network's input size.
+        images: (B, H, W, 3) uint8 RGB; at the network's input size if the geometry is ``consistent``.
         depth: (B, 1, h, w) float32 metres, NaN where unknown.
         frames: (B,) int64 indices into the collection.
         labels: (B, h, w) uint8 classes, :data:`~space_clip_ros.config.UNLABELLED` where unknown; None if no frame
@@ -83,8 +83,8 @@ class AugmentedFrames(Dataset[tuple[RgbdFrame, int]]):
 
     def _varied(self, index: int, rng: np.random.Generator) -> RgbdFrame:
         config = self._augmentation
-        lent = config.spectrum and rng.random() < config.spectrum
-        other = self._frames[self._partner(rng)] if lent else None
+        borrows = config.spectrum and rng.random() < config.spectrum
+        other = self._frames[self._partner(rng)] if borrows else None
         return augment(self._frames[index], config, rng, other)
 
     def _partner(self, rng: np.random.Generator) -> int:
@@ -103,7 +103,7 @@ class StepSampler(Sampler[list[Draw]]):
 
     Args:
         weights: the weight of each frame of the collection.
-        batch_size: samples a step, over all processes together.
+        batch_size: samples per step, over all processes together.
         seed: seed of the order.
         rank: this process's number, from 0.
         processes: number of processes.
@@ -154,7 +154,7 @@ class StepSampler(Sampler[list[Draw]]):
     def _order(self, epoch: int) -> NDArray[np.intp]:
         rng = np.random.default_rng((self._seed, epoch))
         shuffled = rng.permutation(len(self._weights))
-        # Systematic sampling: every frame comes floor(weight) or ceil(weight) times, and the total stays the sum.
+        # Systematic sampling: every frame appears floor(weight) or ceil(weight) times, and the total stays the sum.
         edges = np.floor(np.cumsum(self._weights[shuffled]) + rng.random() + 1e-9)
         counts = np.diff(edges, prepend=0.0).astype(np.intp)
         return rng.permutation(np.repeat(shuffled, counts))
@@ -207,6 +207,6 @@ def collate(samples: Sequence[tuple[RgbdFrame, int]]) -> Batch:
             )
     labels = None
     if any(frame.labels is not None for frame in frames):
-        labels = torch.from_numpy(np.stack([labels_or_none_known(frame) for frame in frames]))
+        labels = torch.from_numpy(np.stack([labels_or_unlabelled(frame) for frame in frames]))
     truth = torch.from_numpy(np.stack(depths))[:, None]
     return Batch(torch.from_numpy(np.stack(images)), truth, torch.tensor(indices), labels)

@@ -139,7 +139,7 @@ def _required(file: RemoteFile) -> list[str]:
 def _fetch(
     file: RemoteFile, path: Path, earlier: DownloadRecord | None, progress: StepProgress | None, pause_s: float
 ) -> DownloadRecord:
-    """Download a file from the first of its addresses that gives it; an interrupted download goes on where it was."""
+    """Download a file from the first of its addresses that serves it, resuming an interrupted download."""
     *first, last = sorted(file.urls, key=lambda url: url != interrupted_address(path))
     for url in first:
         with contextlib.suppress(UnavailableError):
@@ -150,7 +150,7 @@ def _fetch(
         if not file.holds:
             raise
         remedy = f"fetch it in a browser from {' or '.join(file.urls)}, save it as {path} and run the command again"
-        raise UnavailableError(file.name, f"cannot be had now ({error.problem})", remedy) from error
+        raise UnavailableError(file.name, f"is not available now ({error.problem})", remedy) from error
 
 
 def _fetch_from(
@@ -161,7 +161,7 @@ def _fetch_from(
     progress: StepProgress | None,
     pause_s: float,
 ) -> DownloadRecord:
-    # What such an archive holds is checked instead, and the one before may have been refused for it.
+    # An archive with `holds` is checked by its content. An earlier one that failed that check sets no checksum.
     same = earlier is not None and earlier.url == url and (earlier.unpacked or not file.holds)
     expected = file.sha256 or (earlier.sha256 if earlier is not None and same else None)
     try:

@@ -13,6 +13,6 @@ TEST_DRIVES = frozenset(published_frames("eigen_test"))
 def in_split(drive: str, split: str) -> bool:
     """Return whether a drive (by its folder's name) belongs to ``all``, ``eigen_train`` or ``eigen_test``.
 
-    Every drive that is not a test drive counts as a training drive, also one that the training list lacks.
+    Every drive that is not a test drive counts as a training drive, even if the training list lacks it.
     """
     return split == "all" or (drive in TEST_DRIVES) == (split == "eigen_test")

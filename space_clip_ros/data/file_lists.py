@@ -1,13 +1,13 @@
 """Reads file lists of KITTI and NYU, one sample a line.
 
-The lines that are read:
+Accepted lines:
 
 * BTS, AdaBins, NeWCRFs and NYU: ``image depth focal``, ``None`` for no depth, the focal length optional;
 * monodepth2: ``2011_09_26/2011_09_26_drive_0022_sync 473 r``;
 * SfMLearner: ``2011_09_26_drive_0022_sync_03 0000000473``;
 * Eigen et al. and monodepth: the picture of a KITTI drive, alone or with the right camera's picture.
 
-The last three name no depth; it is the annotated depth of the same frame.
+The last three name no depth; the frame's annotated depth is used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ListedSample(NamedTuple):
         depth: path of the depth PNG, relative to the depth root.
         focal: focal length in pixels; NaN if the line has none.
         line: line number, from 1.
-        names_depth: whether the line itself names the depth; otherwise it is where KITTI's annotated depth would be.
+        names_depth: whether the line names the depth; if not, ``depth`` is where KITTI's annotated depth would be.
     """
 
     image: str
@@ -49,7 +49,7 @@ class ListedSample(NamedTuple):
 
 
 def read_file_list(path: str | Path) -> list[ListedSample]:
-    """Read a file list, skipping blank lines, and with a warning images without ground truth (whose depth is ``None``).
+    """Read a file list, skipping blank lines. Images without ground truth (depth ``None``) are skipped with a warning.
 
     Raises:
         DataError: the file cannot be read, holds no sample, or a line is none of those above.
@@ -111,7 +111,7 @@ def kitti_sample(drive: str, camera: str, frame: int, line: int) -> ListedSample
     """Return a frame of KITTI raw with its annotated depth, as the lists of BTS and AdaBins name both.
 
     Args:
-        drive: KITTI's name of it, ``<date>_drive_NNNN_sync``.
+        drive: its KITTI name, ``<date>_drive_NNNN_sync``.
         camera: ``02`` is the left colour camera, ``03`` the right one.
         frame: number of the frame.
         line: its place in the list, from 1.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from space_clip_ros.data.frames import RgbdFrame
-from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.errors import DataError, InputError, listed
 from space_clip_ros.files import refuse_lfs_pointer
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import read_depth_png
@@ -46,7 +46,7 @@ class FrameDescription(NamedTuple):
 
 @dataclass
 class _Files:
-    """The files of one frame that exist, and its description where that can be read."""
+    """The files found for one frame, and its description if that can be read."""
 
     stem: Path
     pictures: list[Path] = field(default_factory=list)
@@ -74,8 +74,8 @@ class FrameFolder:
         weight: how often an epoch shows each frame, on average.
 
     Raises:
-        DataError: the folder is missing or has no frames, a scene or kind of truth does not occur in it, or nothing
-            is left of it.
+        DataError: the folder is missing or has no frames, a scene or kind of truth does not occur in it, or no
+            frame is left.
     """
 
     def __init__(self, config: SourceConfig) -> None:
@@ -119,13 +119,13 @@ class FrameFolder:
         """
         files = self._frames[index]
         stem = files.stem
-        there = ", ".join(path.name for path in (*files.pictures, files.depth, files.json) if path is not None)
+        present = ", ".join(path.name for path in (*files.pictures, files.depth, files.json) if path is not None)
         if not files.pictures:
             raise DataError(
-                stem, f"has no picture ({stem.name}.png or .jpg) for {there}", "add it, or remove these files"
+                stem, f"has no picture ({stem.name}.png or .jpg) for {present}", "add it, or remove these files"
             )
         if len(files.pictures) > 1:
-            raise DataError(stem, f"has {len(files.pictures)} pictures ({there})", "keep one")
+            raise DataError(stem, f"has {len(files.pictures)} pictures ({present})", "keep one")
         if files.depth is None:
             raise DataError(
                 files.pictures[0], f"has no depth ({stem.name}{_DEPTH}.png) beside it", "add it, or remove the picture"
@@ -218,7 +218,7 @@ def _text(values: dict[str, Any], key: str, path: Path) -> str:
 
 
 def _find_frames(root: Path) -> Iterator[_Files]:
-    """Yield the frames below a folder, sorted by path; a folder reached by several links, once."""
+    """Yield the frames below a folder, sorted by path; a folder that several links reach is searched once."""
     seen: set[Path] = set()
     for name, folders, names in os.walk(root, followlinks=True):
         folder = Path(name)
@@ -262,7 +262,7 @@ def _description_if_readable(path: Path) -> FrameDescription | None:
 def _chosen(listed: Sequence[_Files], root: Path, config: SourceConfig) -> list[_Files]:
     """Return the frames of the wanted scenes and kinds of truth.
 
-    Frames without a readable description stay: they can never be used, and must be reported whatever was chosen.
+    Frames without a readable description stay: they can never be used, so they must be reported whatever was chosen.
     """
     described = [files for files in listed if files.description]
     scenes = sorted({files.scene for files in described})
@@ -284,7 +284,7 @@ def _chosen(listed: Sequence[_Files], root: Path, config: SourceConfig) -> list[
 
 
 def _any_fits(patterns: Iterable[str], name: str) -> bool:
-    """Return whether a name fits one of the patterns, in which only ``*`` has a meaning: any text."""
+    """Return whether a name fits one of the patterns, where only ``*`` is special and stands for any text."""
     expressions = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
     return any(re.fullmatch(expression, name, re.DOTALL) for expression in expressions)
 
@@ -292,6 +292,5 @@ def _any_fits(patterns: Iterable[str], name: str) -> bool:
 def _check_known(root: Path, option: str, what: str, patterns: Iterable[str], names: Sequence[str]) -> None:
     for pattern in patterns:
         if not any(_any_fits((pattern,), name) for name in names):
-            known = ", ".join(repr(name) for name in names[:_MOST_NAMED])
-            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            raise DataError(root, f"no frame has the {what} {pattern!r} ({option})", f"there are {known}{more}")
+            known = listed([repr(name) for name in names], _MOST_NAMED)
+            raise DataError(root, f"no frame has the {what} {pattern!r} ({option})", f"there are {known}")

@@ -1,4 +1,4 @@
-"""An image with its true depth, and the interface of everything that such frames are read from."""
+"""An image with its true depth, and the interface of the sources that such frames come from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RgbdFrame(NamedTuple):
         depth: (H, W) float32 metres, NaN where unknown.
         camera: the camera that took the image, in pixels of the image; None where it is not known.
         labels: (H, W) uint8 class of each pixel, :data:`~space_clip_ros.config.UNLABELLED` where unknown; None
-            where there are none, or nobody asked.
+            if the source has none or the settings ask for none.
     """
 
     image: NDArray[np.uint8]

@@ -160,7 +160,7 @@ class _Transfer:
             raise _InterruptedTransferError(str(reason) or type(error).__name__) from error
 
     def failure(self, reason: str, remedy: str = "") -> DownloadError:
-        """Return the error of a server that gives no more."""
+        """Return the error to raise when the server refuses: unavailable if nothing has been downloaded."""
         return (DownloadError if self.received else UnavailableError)(self.url, reason, remedy)
 
     def discard(self) -> None:
@@ -185,7 +185,7 @@ class _Transfer:
     def _receive(self, response: http.client.HTTPResponse) -> _Version:
         if response.headers.get_content_type() == "text/html" and self.path.suffix not in _PAGES:
             raise self.failure(
-                "the server sends a web page in the file's place",
+                "the server sends a web page instead of the file",
                 "open the address in a browser to see why, or try again later",
             )
         if response.status == 206:
@@ -218,9 +218,9 @@ class _Transfer:
                 self._progress(self.received, total)
 
     def _check_continuation(self, response: http.client.HTTPResponse) -> None:
-        """Check that a partial response starts where our .part ends, and is of a file as long as ours.
+        """Check that a partial response starts where our .part ends, and that the file is as long as ours.
 
-        Some servers, such as Google Drive's, say nothing else by which to recognise a version.
+        Some servers, such as Google Drive's, send no ETag or date that would identify a version.
         """
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
         total = self._version.total if self._version is not None else 0

@@ -2,8 +2,8 @@
 
 Layout: ``<root>/<date>/`` holds ``calib_cam_to_cam.txt``, ``calib_velo_to_cam.txt`` and the drives
 ``<date>_drive_NNNN_sync/``, each with ``image_02/data/NNNNNNNNNN.png``, ``image_02/timestamps.txt`` and
-``velodyne_points/data/NNNNNNNNNN.bin``. Frames are matched by number: some drives lack a few scans. How copies may
-differ from that layout is in :mod:`space_clip_ros.data.kitti_files`.
+``velodyne_points/data/NNNNNNNNNN.bin``. Frames are matched by number: some drives lack a few scans. Other layouts that
+copies have are described in :mod:`space_clip_ros.data.kitti_files`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class KittiDrive:
 
     Attributes:
         path: the drive's folder.
-        name: its name, ``<date>_drive_NNNN_sync`` also where the folder's lacks a part of that.
+        name: its KITTI name, ``<date>_drive_NNNN_sync``, even if the folder's name is shorter.
         day: the folder with the calibration of its day.
         camera: the rectified camera.
         projection: P_rect of that camera, (3, 4) float64.
@@ -87,7 +87,7 @@ class KittiDrive:
         """Stamps of the frames, (frames,) int64 nanoseconds since 1970; read when first asked for.
 
         Raises:
-            DataError: the drive has none, as many copies made for training have not.
+            DataError: the drive has none, like many copies made for training.
         """
         return read_stamps(self._stamps, self.frame_ids)
 
@@ -134,7 +134,7 @@ class KittiDrive:
         Args:
             index: which frame.
             annotated: return the denser depth of the annotated set (Uhrig et al., 3DV 2017) instead of projecting this
-                frame's scan. KITTI's lacks the first and last five frames of a drive; a synthetic drive's is exact.
+                frame's scan. KITTI has none for a drive's first and last five frames; a synthetic drive's is exact.
 
         Raises:
             DataError: this frame has none, or its file is damaged or not of the image's size.

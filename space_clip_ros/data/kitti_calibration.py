@@ -1,4 +1,4 @@
-"""Reads KITTI raw's calibration files (Geiger et al., IJRR 2013), of which each day has its own."""
+"""Reads KITTI raw's calibration files (Geiger et al., IJRR 2013); each day has its own."""
 
 from __future__ import annotations
 

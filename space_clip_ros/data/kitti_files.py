@@ -1,7 +1,7 @@
 """Finds and reads the files of a KITTI raw drive: numbered frames, time stamps, laser scans.
 
 KITTI's own layout is ``<root>/<date>/<date>_drive_NNNN_sync``. Copies of it differ: links, pictures converted to JPEG,
-no ``_sync``, no folder of the day, each archive unpacked into a folder of its own.
+no ``_sync``, no folder of the day, each archive unpacked into its own folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.data.kitti_calibration import CAMERAS_FILE
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, listed
 from space_clip_ros.files import refuse_lfs_pointer
 
 Scan = npt.NDArray[np.float32]
@@ -24,7 +24,7 @@ POINT_BYTES = 16
 """Bytes of one point of a scan: x, y, z and reflectance as float32."""
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
-"""Of a frame's picture; where there are several, the first of these is taken."""
+"""Suffixes of a frame's picture, in order of preference."""
 
 ANNOTATED_FOLDERS = (
     "",
@@ -34,12 +34,11 @@ ANNOTATED_FOLDERS = (
     "data_depth_annotated/val",
     "data_depth_annotated",
 )
-"""Where in a folder the drives of the annotated depth set may lie, depending on what it was unpacked into."""
+"""Subfolders that may hold the drives of the annotated depth set, depending on where it was unpacked."""
 
 _NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_(\d{4})(_sync|_extract)?")
 _DAY = re.compile(r"\d{4}_\d\d_\d\d")
 _LEVELS = 3
-_MOST_NAMED = 8
 
 
 def drive_folder(path: str | Path) -> Path:
@@ -59,9 +58,7 @@ def drive_folder(path: str | Path) -> Path:
         return drive
     below = [str(found.relative_to(drive)) for found in find_drives(drive)]
     if below:
-        names = ", ".join(below[:_MOST_NAMED])
-        more = f" and {len(below) - _MOST_NAMED} more" if len(below) > _MOST_NAMED else ""
-        raise DataError(path, "is not a drive but a folder above", f"drives in it: {names}{more}")
+        raise DataError(path, "is a folder of drives, not a drive", f"drives in it: {listed(below)}")
     above = next((folder for folder in drive.parents[:2] if _is_drive(folder)), None)
     remedy = f"give {above}" if above else ""
     if (drive / "image_2").is_dir():
@@ -70,7 +67,7 @@ def drive_folder(path: str | Path) -> Path:
 
 
 def find_drives(root: Path) -> Iterator[Path]:
-    """Yield the drives at ``root`` or up to three levels below it, sorted by path; one reached by several links, once.
+    """Yield the drives at ``root`` or up to three levels below it, sorted by path; links never repeat one.
 
     An ``_extract`` drive is left out where its ``_sync`` version lies beside it.
     """
@@ -83,9 +80,9 @@ def find_drives(root: Path) -> Iterator[Path]:
 
 
 def drive_name(drive: Path) -> str:
-    """Return a drive's name as KITTI has it, ``<date>_drive_NNNN_sync``; the folder's name if it is not one of KITTI's.
+    """Return a drive's KITTI name, ``<date>_drive_NNNN_sync``; the folder's name if it is not one of KITTI's.
 
-    Known are folders without ``_sync``, folders ``<date>/NNNN``, and links of any name to either.
+    Recognises folders without ``_sync``, folders ``<date>/NNNN``, and links of any name to these.
     """
     for path in (drive, drive.resolve()):
         found = _NAME.fullmatch(path.name) or _NAME.fullmatch(f"{path.parent.name}_drive_{path.name}")
@@ -100,7 +97,7 @@ def is_drive_name(name: str) -> bool:
 
 
 def calibration_folder(drive: Path) -> Path:
-    """Return the folder that holds the calibration of a drive's day; where there is none, the folder of the drive.
+    """Return the folder with the calibration of a drive's day; the drive's parent folder if there is none.
 
     Raises:
         DataError: the only calibration lies beside drives of several days.
@@ -123,7 +120,7 @@ def numbered_files(folder: Path, *suffixes: str) -> dict[int, Path]:
 
     Args:
         folder: where they are.
-        suffixes: of the files; where a frame has several, the first of these is taken.
+        suffixes: accepted suffixes, in order of preference.
     """
     found: dict[int, Path] = {}
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -206,6 +203,6 @@ def _check_one_day(folder: Path) -> None:
     if len(days) > 1 and not _DAY.fullmatch(folder.name):
         raise DataError(
             folder / CAMERAS_FILE,
-            f"is of one day, but beside it are drives of {', '.join(sorted(days))}",
+            f"belongs to one day, but the drives beside it are of {', '.join(sorted(days))}",
             f"put each day's calibration into a folder of its name, such as {folder / min(days)}",
         )

@@ -28,7 +28,7 @@ class KittiRawFrames:
     Args:
         drive: the drive.
         config: which frames, and which depth.
-        listed: the drive's frames in a published list, to take no others; None to take all.
+        listed: the drive's frames in a published list, the only ones to take; None to take all.
 
     Attributes:
         weight: how often an epoch shows each frame, on average.
@@ -119,7 +119,7 @@ def _in_split(drive: Path, split: str) -> bool:
     if split != "all" and not is_drive_name(name):
         raise DataError(
             drive,
-            f"is not named as KITTI's drives are, so whether it is of split {split} is unknown",
+            f"is not named like a KITTI drive, so it is unknown whether it belongs to split {split}",
             "name it <date>_drive_NNNN_sync, or set split to all",
         )
     return in_split(name, split)

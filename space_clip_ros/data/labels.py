@@ -1,4 +1,4 @@
-"""Label maps: the class of every pixel, and the classes of synthetic drives, whose one table this is."""
+"""Label maps, which give the class of every pixel, and the classes of synthetic drives."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class LabelReader:
     """Reads label maps, and numbers their classes as the settings list them.
 
     Args:
-        wanted: the classes to tell apart, in order: a name, or ``name=a+b`` where several of the maps' are one.
+        wanted: the classes to tell apart, in order: a name, or ``name=a+b`` to merge several of the maps' classes.
         known: the maps' own names, by their numbers.
 
     Attributes:
         names: the classes, in order.
 
     Raises:
-        ConfigError: a class is not among the maps' names, or stands in two places.
+        ConfigError: a class is not among the maps' names, or is listed twice.
     """
 
     def __init__(self, wanted: Sequence[str], known: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ class LabelReader:
                 if member not in known:
                     raise ConfigError("labels", f"{text!r}: no class {member!r}", f"choose from {', '.join(known)}")
                 if self._numbers[known.index(member)] != UNLABELLED:
-                    raise ConfigError("labels", f"class {member!r} stands in two places")
+                    raise ConfigError("labels", f"class {member!r} is listed twice")
                 self._numbers[known.index(member)] = number
 
     def read(self, path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:

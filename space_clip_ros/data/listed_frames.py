@@ -32,8 +32,8 @@ class ListedFrames:
         weight: how often an epoch shows each frame, on average.
 
     Raises:
-        DataError: the list cannot be read, is KITTI's but depth is read as millimetres, or none of its frames has the
-            depth that the list does not name.
+        DataError: the list cannot be read, is KITTI's but depth is read as millimetres, or none of its frames has
+            annotated depth although the list names no other.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ListedFrames:
         return _first_file(*(self._depth_root / folder / sample.depth for folder in ANNOTATED_FOLDERS))
 
     def _with_depth(self, samples: list[ListedSample]) -> list[ListedSample]:
-        """Return the samples whose depth the list names, or that have annotated depth."""
+        """Return the samples whose depth is named by the list, or that have annotated depth."""
         for sample in samples:
             if self._format != "kitti" and (not sample.names_depth or "/proj_depth/" in sample.depth):
                 where = f"{self._list}, line {sample.line}"

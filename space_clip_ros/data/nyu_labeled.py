@@ -20,7 +20,7 @@ from space_clip_ros.geometry.depth import write_depth_png
 from space_clip_ros.geometry.image_file import write_rgb
 
 TEST_LIST = "nyu_labeled_test.txt"
-"""List of the test frames; it is written last, so where it is, everything has been converted."""
+"""List of the test frames. It is written last, so if it exists, the conversion is complete."""
 
 # Outside this window the registered colour pictures are white; in the commonly used test pictures they are black.
 _CONTENT_ROWS, _CONTENT_COLUMNS = slice(7, 474), slice(7, 632)
@@ -31,7 +31,7 @@ def convert_labeled(
 ) -> list[Path]:
     """Write ``<folder>/<train|test>/<scene type>/rgb_NNNNN.jpg`` with ``sync_depth_NNNNN.png``, and the two lists.
 
-    Depth is the sensor's raw one (``rawDepths``), which is what is evaluated: uint16 millimetres, 0 where unknown.
+    Depth is the sensor's raw depth (``rawDepths``), as the benchmark evaluates it: uint16 millimetres, 0 where unknown.
 
     Args:
         labeled: ``nyu_depth_v2_labeled.mat``.

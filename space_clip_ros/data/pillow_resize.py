@@ -1,4 +1,4 @@
-"""Pillow's antialiased bicubic resize of 8-bit images, bit by bit the same, without needing Pillow."""
+"""Pillow's antialiased bicubic resize of 8-bit images, bit for bit the same, without needing Pillow."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The frames of the published KITTI and NYU Depth V2 splits, as tables in ``splits/``.
 
 A line of a table names a drive or scene and its frames, in ascending order: numbers and ranges (``5``, ``5-102``,
-``6-63:3`` for every third from 6 to 63), or one bit a frame as hexadecimal digits after an ``x``, frame 0 first. Frames
-after an exclamation mark have no annotated depth.
+``6-63:3`` for every third from 6 to 63), or one bit per frame as hexadecimal digits after an ``x``, frame 0 first.
+Frames after an exclamation mark have no annotated depth.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def published_frames(name: str) -> Mapping[str, PublishedFrames]:
     """Return the frames of a published list by drive (``<date>_drive_NNNN_sync``) or scene, in alphabetical order.
 
     Raises:
-        InputError: no such list; the error names those there are.
+        InputError: no such list; the error names the known ones.
     """
     if name not in PUBLISHED_LISTS:
         raise InputError(f"the published lists are {', '.join(PUBLISHED_LISTS)}, not {name!r}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros import __version__
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, one_line
 from space_clip_ros.libraries import import_error
 
 ATTEMPTS = 4
@@ -24,7 +24,7 @@ _FINAL_STATUS = (400, 401, 403, 404, 405, 410, 416)
 
 
 class ShardFiles:
-    """The files of one folder, of which parts are read.
+    """Reads parts of the files in one folder.
 
     Nothing is kept open, so that reading processes can be forked at any time.
 
@@ -83,13 +83,12 @@ class ShardFiles:
             except (DataError, ImportError):
                 raise
             except Exception as error:
-                # Every provider's library raises its own; what does not pass, fails again.
+                # Every provider's library has its own errors; a lasting one comes again.
                 final = isinstance(error, FileNotFoundError | PermissionError) or (
                     isinstance(error, urllib.error.HTTPError) and error.code in _FINAL_STATUS
                 )
                 if final or attempt == ATTEMPTS:
-                    reason = " ".join(str(error).split()) or type(error).__name__
-                    raise DataError(self.address(name), f"cannot be read ({reason})") from error
+                    raise DataError(self.address(name), f"cannot be read ({one_line(error)})") from error
                 time.sleep(_PAUSE_S * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
@@ -99,7 +98,7 @@ class ShardFiles:
             headers["Range"] = f"bytes={start}-{start + size - 1}"
         with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=_TIMEOUT_S) as answer:
             if size is not None and answer.status != 206:
-                raise DataError(address, "comes from a server that sends no parts of files", "use another server")
+                raise DataError(address, "comes from a server that cannot send parts of files", "use another server")
             data: bytes = answer.read()
         return data
 
@@ -109,7 +108,7 @@ class ShardFiles:
         return data
 
     def _file_system(self) -> Any:
-        """Return this process's own file system: those of fsspec do not survive a fork."""
+        """Return this process's own file system, because fsspec's do not survive a fork."""
         process, system = self._storage
         if process != os.getpid():
             try:
@@ -119,6 +118,6 @@ class ShardFiles:
             except ImportError as error:
                 raise import_error(error) from error
             except ValueError as error:
-                raise DataError(self._place, f"is no address that can be read ({error})") from error
+                raise DataError(self._place, f"is not an address that can be read ({error})") from error
             self._storage = (os.getpid(), system)
         return system

@@ -1,4 +1,4 @@
-"""Writes the frames of sources into shards; an interrupted run goes on where it stopped."""
+"""Writes the frames of sources into shards; an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Written:
-    """What lies in a folder of shards.
+    """The content of a folder of shards.
 
     Attributes:
         frames: how many.
@@ -53,13 +53,13 @@ def write_shards(
 ) -> Written:
     """Write the frames of sources, in their order, as shards with an index.
 
-    A shard appears once it is whole. The index is written last; until then the same call goes on with the shards that
-    are not there yet.
+    A shard appears once it is whole. The index is written last; until then the same call continues with the
+    missing shards.
 
     Args:
         sources: the frames.
         out: the folder.
-        on_frame: called after each frame, those of shards that are there included.
+        on_frame: called for each frame, including those of finished shards.
         frames_a_shard: how many frames a shard holds.
 
     Raises:
@@ -95,7 +95,7 @@ def write_shards(
 
 
 def _check_job(out: Path, items: Sequence[tuple[FrameSource, int]], frames_a_shard: int) -> None:
-    """Note which frames are written, or refuse to go on with shards of others, and labels, which shards cannot hold."""
+    """Record which frames are written; refuse labels, and unfinished shards of other frames."""
     if named := next((source.label(index) for source, index in items if source.classes), ""):
         raise DataError(named, "has labels, which shards cannot hold", "leave labels out of the sources to shard")
     labels = hashlib.sha256("\n".join(source.label(index) for source, index in items).encode()).hexdigest()
@@ -144,7 +144,7 @@ def _add_member(tar: tarfile.TarFile, name: str, data: bytes) -> int:
 
 
 def _encoded_image(frame: RgbdFrame, files: Sequence[Path]) -> tuple[str, bytes]:
-    """Return the suffix and bytes of the picture's own file where the frame shows all of it, else of a PNG."""
+    """Return suffix and bytes of the picture's own file if the frame shows all of it, otherwise of a PNG."""
     for file in files:
         suffix = file.suffix.lower()
         if suffix in _PICTURES and _shows(file, frame):

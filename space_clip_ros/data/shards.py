@@ -88,7 +88,7 @@ def decode_depth(suffix: str, data: bytes, what: str) -> Depth:
 
 
 def camera_values(camera: PinholeCamera | None) -> tuple[float, ...]:
-    """Return a camera as the index has it."""
+    """Return a camera as the index stores it."""
     return () if camera is None else tuple(asdict(camera).values())
 
 
@@ -102,7 +102,7 @@ class ShardedFrames:
         weight: how often an epoch shows each frame, on average.
 
     Raises:
-        DataError: there is no index, it is damaged or of another version, or no frame is left of it.
+        DataError: there is no index, it is damaged or of another version, or no frame is left.
         LibraryError: what this kind of address needs is not installed.
     """
 

@@ -4,11 +4,11 @@ Two neighbouring pixels i and j have an occluding contour between them, i in fro
 threshold t, over all pairs of neighbours in the four directions, precision is the share of the prediction's contours
 that the truth has too, recall the share of the truth's that the prediction has too, and F1 their harmonic mean. The
 result is the average over ten thresholds from 5 to 25 percent. Depth Pro gives larger thresholds more weight; as in its
-authors' program, the weights are proportional to 1 + t / 100. Unlike there, pairs of all directions are pooled before
+authors' code, the weights are proportional to 1 + t / 100. Unlike that code, pairs of all directions are pooled before
 precision and recall are taken, as in the paper's equation (3).
 
-A contour counts only between the same two pixels: a boundary that is off by one pixel is missed, and one that is spread
-over several pixels passes only the thresholds that one of its steps passes. A factor on all depth changes nothing.
+A contour counts only between the same two pixels: a boundary that is off by one pixel is missed, and a blurred one
+passes only the thresholds that one of its steps passes. A factor on all depth changes nothing.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _counts(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> NDArra
 
     Args:
         predicted: differences of the logarithms of the predicted depth; NaN for no contour.
-        true: the same of the truth; NaN where unknown.
+        true: differences of the logarithms of the true depth; NaN where unknown.
 
     Returns:
         (3, thresholds): contours of the prediction, of the truth, and of both between the same pixels.

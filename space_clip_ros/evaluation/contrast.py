@@ -1,4 +1,4 @@
-"""Does an object stand out in depth from what is behind it."""
+"""How clearly an object stands out in depth from its background."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from space_clip_ros.evaluation.metrics import Map
 from space_clip_ros.geometry.depth import Mask
 
 FARTHER = 1.2
-"""What counts as behind an object is at least so much farther than it is; a factor on its depth."""
+"""The background is at least this factor farther away than the object."""
 
 
 class Contrast(NamedTuple):
-    """An object's depth and that of what is behind it.
+    """An object's depth and its background's.
 
     Attributes:
         object_m: median true depth of the object, metres.
-        behind_m: median true depth of what is behind it, metres.
-        predicted_object_m: the same of the prediction.
-        predicted_behind_m: the same of the prediction.
+        behind_m: median true depth of the background, metres.
+        predicted_object_m: median predicted depth of the object, metres.
+        predicted_behind_m: median predicted depth of the background, metres.
     """
 
     object_m: float
@@ -42,7 +42,7 @@ class Contrast(NamedTuple):
 
 
 def beside(mask: Mask, depth: Map, gap: int, reach: int) -> Mask:
-    """Return the pixels beside an object, in its rows, that show what is behind it.
+    """Return the background pixels beside an object, in its rows.
 
     Args:
         mask: (H, W) bool, the object; not empty.
@@ -65,21 +65,21 @@ def beside(mask: Mask, depth: Map, gap: int, reach: int) -> Mask:
 
 
 def contrast(prediction: Map, truth: Map, mask: Mask, behind: Mask, max_depth: float) -> Contrast:
-    """Compare an object's depth with that of what is behind it.
+    """Compare an object's depth with its background's.
 
     Args:
         prediction: (H, W) metres, above 0; depth beyond ``max_depth`` counts as that.
-        truth: (H, W) metres, treated the same.
+        truth: (H, W) metres, limited likewise.
         mask: (H, W) bool, the object.
-        behind: (H, W) bool, what is behind it, see :func:`beside`.
+        behind: (H, W) bool, its background, see :func:`beside`.
         max_depth: metres.
 
     Raises:
-        InputError: the object or what is behind it has no pixels, a median is NaN or not above 0, or in truth the one
-            is not nearer than the other.
+        InputError: the object or its background has no pixels, a median is NaN or not above 0, or the true object is
+            not nearer than its background.
     """
     if not mask.any() or not behind.any():
-        raise InputError("the object and what is behind it must have pixels")
+        raise InputError("the object and its background must have pixels")
     medians = [
         float(np.median(np.minimum(depth[pixels], max_depth)))
         for depth in (truth, prediction)
@@ -87,5 +87,5 @@ def contrast(prediction: Map, truth: Map, mask: Mask, behind: Mask, max_depth: f
     ]
     found = Contrast(*medians)
     if not all(median > 0 for median in medians) or not found.object_m < found.behind_m:
-        raise InputError(f"depth must be above 0 and grow from the object to what is behind it, got {found}")
+        raise InputError(f"depth must be above 0 and grow from the object to its background, got {found}")
     return found

@@ -1,4 +1,4 @@
-"""Errors by distance: is depth too near or too far, and where."""
+"""Errors by distance: how far depth is off, and in which direction."""
 
 from __future__ import annotations
 

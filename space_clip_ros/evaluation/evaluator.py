@@ -27,12 +27,12 @@ Predict = Callable[[Image], Depth]
 
 
 class Estimate(NamedTuple):
-    """What a model says about one image.
+    """A model's result for one image.
 
     Attributes:
         depth: (H, W) float32 metres.
-        uncertainty: (H, W) float32, one standard deviation of it, metres; None if the model gives none.
-        labels: (H, W) uint8 class of each pixel; None if the model has no closed list of them.
+        uncertainty: (H, W) float32, one standard deviation of depth, metres; None if the model gives none.
+        labels: (H, W) uint8 class of each pixel; None if the model has no closed list of classes.
     """
 
     depth: Depth
@@ -42,7 +42,7 @@ class Estimate(NamedTuple):
 
 PredictBatch = Callable[[Sequence[Image]], list[Estimate]]
 Correct = Callable[[RgbdFrame, Estimate], Estimate]
-"""Returns what to compare, of a frame and what was predicted of it, such as depth scaled for its camera."""
+"""Corrects a frame's estimate before it is compared, for example by scaling depth for the frame's camera."""
 Rescale = Callable[[int, Depth, RgbdFrame], tuple[Depth, Depth]]
 """Maps a frame's index, its depth at the truth's size and the frame to the depth and the truth to compare."""
 
@@ -73,8 +73,8 @@ class FrameScore(NamedTuple):
         bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
             pixels; None if no pixel could be compared.
         boundaries: how well contours fit; None if not asked for, or the truth is not dense.
-        sky: what is said of the sky; None if not asked for, or no sky is known.
-        uncertainty: how well it fits the errors; None if there is none, or no pixel could be compared.
+        sky: how near the sky is; None if not asked for, or no sky is known.
+        uncertainty: how well the uncertainty fits the errors; None without uncertainty or comparable pixels.
     """
 
     number: int
@@ -143,7 +143,7 @@ def evaluate(
         edges: also score boundaries and sky, over the whole picture.
         correct: called with each frame, as the protocol prepares it, and its predicted depth.
         on_depth: called with each frame's index, the prepared frame and the depth that is compared, in order.
-        rescale: what to do with each depth map before it is compared, in the frames' order.
+        rescale: called with each depth map, in the frames' order; returns the depth and the truth to compare.
 
     Raises:
         DataError: a frame cannot be read.
@@ -165,14 +165,14 @@ def evaluate(
 
 
 def one_by_one(predict: Predict) -> PredictBatch:
-    """Return a predictor of several images that calls a predictor of one image for each."""
+    """Turn a predictor of one image into one of several images, which calls it for each."""
     return lambda images: [Estimate(predict(image)) for image in images]
 
 
 def _rescaled(
     rescale: Rescale, index: int, estimate: Estimate, frame: RgbdFrame, protocol: EvaluationProtocol
 ) -> tuple[Estimate, Depth]:
-    """Return a rescaled estimate, whose uncertainty stays the same share of its depth, and the truth to compare."""
+    """Return the rescaled estimate and the truth to compare; uncertainty stays the same share of depth."""
     fitted = protocol.fit(estimate.depth, frame.depth)
     depth, truth = rescale(index, fitted, frame)
     if estimate.uncertainty is None:

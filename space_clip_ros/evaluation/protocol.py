@@ -1,4 +1,4 @@
-"""The two evaluation protocols: that of the SPACE-CLIP paper, and the one that depth papers usually compare by."""
+"""The two evaluation protocols: the SPACE-CLIP paper's, and the one that most depth papers use."""
 
 from __future__ import annotations
 
@@ -83,6 +83,20 @@ class EvaluationProtocol:
     def fit(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prediction, (h, w) float32 metres, resized to the truth's size."""
         return resize_bilinear(prediction, truth.shape[1], truth.shape[0])
+
+
+def named_protocol(
+    name: str,
+    min_depth: float,
+    max_depth: float,
+    crop: str = "garg",
+    kitti_crop: bool = False,
+    median_scaling: bool = False,
+) -> EvaluationProtocol:
+    """Return :func:`reference_protocol` or :func:`standard_protocol` by name; the crops are for the latter."""
+    if name == "reference":
+        return reference_protocol(min_depth, max_depth, median_scaling)
+    return standard_protocol(crop, kitti_crop, min_depth, max_depth, median_scaling)
 
 
 def reference_protocol(

@@ -40,7 +40,7 @@ class Summary(NamedTuple):
         metrics: averaged metrics, by name; empty if no image could be compared.
         bands: errors by distance, by those names in :data:`~space_clip_ros.evaluation.distance_bands.BANDS` that have
             pixels.
-        edges: boundaries and sky, as in :func:`mean_edges`; empty if not asked for.
+        edges: boundary and sky scores, as in :func:`mean_edges`; empty if not asked for.
     """
 
     frames: int
@@ -63,12 +63,12 @@ def summarize(scores: Sequence[FrameScore]) -> Summary:
 
 
 def mean_edges(scores: Sequence[FrameScore]) -> dict[str, dict[str, float]]:
-    """Average what frames show of boundaries and sky, each frame with the same weight.
+    """Average the boundary and sky scores of frames, each with the same weight.
 
     Returns:
         ``boundaries`` with the means of :class:`~space_clip_ros.evaluation.boundaries.BoundaryScores` and ``sky`` with
-        those of :class:`~space_clip_ros.evaluation.sky.SkyShares`, both with the number of their ``frames``; without
-        those that no frame has.
+        those of :class:`~space_clip_ros.evaluation.sky.SkyShares`, both with the number of their ``frames``. Scores
+        that no frame has are left out.
     """
     means = {}
     for name in ("boundaries", "sky"):
@@ -109,12 +109,12 @@ class EvaluationReport:
         skipped: number of images in which no pixel could be compared.
         metrics: averaged metrics, by name.
         bands: errors by distance, as in :class:`Summary`.
-        edges: boundaries and sky, as in :class:`Summary`.
+        edges: boundary and sky scores, as in :class:`Summary`.
         groups: the same for groups of frames, by their names; empty if not asked for.
-        focal_scaling: what was done about cameras' fields of view, and for how many frames.
+        focal_scaling: number of frames by what focal scaling did to them.
         temporal: how steady depth is; None if not asked for.
-        uncertainty: how well it fits the errors; None if the model gives none.
-        scale: what evidence for the scale did to the error; None if not asked for.
+        uncertainty: how well the uncertainty fits the errors; None if the model gives none.
+        scale: the error with and without evidence for the scale; None if not asked for.
     """
 
     model: str
@@ -191,7 +191,7 @@ def write_worst(
 ) -> Iterator[Path]:
     """Predict and draw frames again, in the order given, and yield the paths of the pictures.
 
-    ``factors`` are those on the depth of some frames, by their index.
+    ``factors`` holds a factor on depth for some frames, by their index.
 
     Raises:
         DataError: a frame cannot be read or a picture cannot be written.

@@ -1,4 +1,4 @@
-"""How well labels fit: intersection over union of each class."""
+"""Scores of predicted labels: intersection over union of each class."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class SegmentationScores:
 
 
 class ConfusionMatrix:
-    """Counts which class was called which, as the benchmarks of PASCAL VOC and Cityscapes do.
+    """Counts pixels by true and predicted class, as the benchmarks of PASCAL VOC and Cityscapes do.
 
     Args:
-        names: of the classes, by their numbers.
+        names: names of the classes, by their numbers.
 
     Attributes:
         pictures: how many were counted.
@@ -48,8 +48,8 @@ class ConfusionMatrix:
         """Count a picture.
 
         Args:
-            predicted: (H, W) a class of each pixel.
-            truth: (H, W) uint8 true classes; numbers beyond the names' are not labelled and do not count.
+            predicted: (H, W) the class of each pixel.
+            truth: (H, W) uint8 true classes; numbers without a name are unlabelled and do not count.
 
         Raises:
             InputError: the sizes differ, or a predicted class has no name.

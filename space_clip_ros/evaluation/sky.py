@@ -1,4 +1,4 @@
-"""Is the sky far: the share of its pixels that a prediction calls near."""
+"""How much of the sky a prediction calls near."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEAR_M = 40.0
 
 
 class SkyShares(NamedTuple):
-    """What a prediction says of the sky.
+    """How near a prediction puts the sky.
 
     Attributes:
         share: share of the picture that is sky.
@@ -28,7 +28,7 @@ class SkyShares(NamedTuple):
 
 
 def sky_shares(prediction: Map, truth: Map, max_depth: float) -> SkyShares | None:
-    """Return what a prediction says of the sky; None if the picture shows none, or the truth does not say where it is.
+    """Return how near a prediction puts the sky; None if the truth shows no sky.
 
     Sky is where the truth is :data:`~space_clip_ros.data.kitti_raw_frames.FARTHEST_M` or more, as sources with
     ``unknown: far`` give it. A prediction that is NaN there is right: it claims no distance.

@@ -73,11 +73,11 @@ class TemporalAverage:
     """Compares each frame with the one before, and averages over all pairs of consecutive frames.
 
     A pixel counts if the truth of the earlier frame is known there, and that of the later frame at most
-    :data:`REACH_PX` away; the nearest such pixel is its partner. So exact depth is compared pixel by pixel, and lines
-    of a scanner with the nearest point of the next scan. The prediction is read at the same two pixels as the truth, so
-    that a slope between them cancels out. Pixels whose truth changes by more than :data:`STATIC` do not count: moving
-    things, depth edges, and what the camera approaches fast. On a moving camera's flat road, depth at a pixel stays
-    the same.
+    :data:`REACH_PX` away; the nearest such pixel is its partner. Dense depth is thus compared pixel by pixel, and a
+    scanner's point with the nearest point of the next scan. The prediction is read at the same two pixels as the
+    truth, so that a slope between them cancels out. Pixels whose truth changes by more than :data:`STATIC` do not
+    count: moving things, depth edges, and what the camera approaches fast. On a moving camera's flat road, depth at a
+    pixel stays the same.
 
     Args:
         protocol: resizes and crops frames, and limits their depth.
@@ -141,14 +141,15 @@ class TemporalAverage:
     def _compare(self, before: _KnownDepth, now: _KnownDepth) -> None:
         if before.truth.shape != now.truth.shape:
             return
-        here, there = partners(before.truth, now.truth)
-        start = before.truth.ravel()[here].astype(np.float64)
-        truth = np.log(now.truth.ravel()[there] / start)
+        start_pixels, end_pixels = partners(before.truth, now.truth)
+        start = before.truth.ravel()[start_pixels].astype(np.float64)
+        truth = np.log(now.truth.ravel()[end_pixels] / start)
         static = np.abs(truth) <= STATIC
         if not static.any():
             return
-        here, there, start, truth = here[static], there[static], start[static], truth[static]
-        prediction = np.log(now.prediction.ravel()[there].astype(np.float64) / before.prediction.ravel()[here])
+        start, truth = start[static], truth[static]
+        earlier = before.prediction.ravel()[start_pixels[static]]
+        prediction = np.log(now.prediction.ravel()[end_pixels[static]].astype(np.float64) / earlier)
         change = prediction - truth
         places = np.digitize(start, EDGES_M)
         columns = (np.ones(change.size), np.abs(change), np.abs(prediction), np.abs(truth))
@@ -158,7 +159,7 @@ class TemporalAverage:
 
 
 def partners(before: Depth, now: Depth) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return pixels with depth before, and the nearest pixel with depth now of each, at most :data:`REACH_PX` away.
+    """Pair each pixel with depth before with the nearest pixel with depth now, at most :data:`REACH_PX` away.
 
     Args:
         before: (H, W) float32 metres, NaN where unknown.
@@ -174,11 +175,11 @@ def partners(before: Depth, now: Depth) -> tuple[NDArray[np.intp], NDArray[np.in
     distance, labels = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    # OpenCV numbers the known pixels itself; what number each has can be read off at the pixel.
+    # OpenCV numbers the known pixels itself; each pixel's number can be read from the label map.
     nearest = np.zeros(int(labels.max()) + 1, np.intp)
     nearest[labels[known]] = np.flatnonzero(known)
-    here = np.flatnonzero(~np.isnan(before) & (distance <= REACH_PX))
-    return here, nearest[labels.ravel()[here]]
+    pixels = np.flatnonzero(~np.isnan(before) & (distance <= REACH_PX))
+    return pixels, nearest[labels.ravel()[pixels]]
 
 
 def follows(before: Sequence[Path], now: Sequence[Path]) -> bool:

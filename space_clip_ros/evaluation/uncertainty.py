@@ -1,4 +1,4 @@
-"""How good predicted uncertainty is: whether it ranks errors, and whether its size is right."""
+"""How good predicted uncertainty is: whether it ranks the errors, and whether its size is right."""
 
 from __future__ import annotations
 

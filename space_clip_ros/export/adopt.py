@@ -1,4 +1,4 @@
-"""Makes a file of ours from somebody else's ONNX depth model, compared with running it by hand."""
+"""Wraps a third-party ONNX depth model in this package's format, and compares the result with the original."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import check_image
 
 TOLERANCES = {"fp32": (1e-3, 1e-2), "fp16": (1e-2, 2e-1), "int8": (5e-2, math.inf)}
-"""Largest relative differences from running it by hand, by the file's precision: of an image's mean, of a pixel."""
+"""Largest relative differences from the original, by the file's precision: an image's mean, and a single pixel's."""
 MEDIAN_M = 10.0
 """Median that relative depth is scaled to over the images, so that ``scale.mode`` begins near a factor of 1."""
 _FLOOR = 0.01
@@ -39,16 +39,16 @@ _FLOOR = 0.01
 
 @dataclass(frozen=True)
 class AdoptionProof:
-    """The largest differences from running the file by hand.
+    """The largest differences from the original model.
 
     Attributes:
         absolute: of depth, metres.
-        relative: of depth (of one over depth where that is what the network gives), as a share of it, or of 1 % of the
-            image's mean if that is more.
+        relative: of depth (or of inverse depth if the network gives that), as a share of it, or of 1 % of the image's
+            mean if that is more.
         mean: mean relative difference over the pixels of the worst image.
-        uncertainty: the same mean, of the uncertainty; None if there is none.
-        images: how many images were compared.
-        real: how many of them the caller gave.
+        uncertainty: the same mean for uncertainty; None without it.
+        images: number of images compared.
+        real: number of those that the caller gave.
     """
 
     absolute: float
@@ -59,12 +59,12 @@ class AdoptionProof:
     real: int
 
 
-class LowerFacts(NamedTuple):
-    """What judging a file of lower precision found; as in :class:`~space_clip_ros.inference.metadata.OnnxMetadata`.
+class PrecisionFacts(NamedTuple):
+    """The test results of a file of lower precision, as in :class:`~space_clip_ros.inference.metadata.OnnxMetadata`.
 
     Attributes:
-        drive: the frames; empty for none.
-        abs_rel: before and after; None without frames.
+        drive: name of the frames tested on; empty for none.
+        abs_rel: before and after the conversion; None without frames.
         largest_fp16: largest magnitude of an fp16 tensor; None for int8.
     """
 
@@ -73,8 +73,8 @@ class LowerFacts(NamedTuple):
     largest_fp16: float | None
 
 
-class Lower(Protocol):
-    """Converts the wrapped graph; :class:`space_clip_ros.export.adopt_precision.LowerPrecision`, which needs PyTorch.
+class PrecisionConverter(Protocol):
+    """Converts the wrapped graph, as :class:`~space_clip_ros.export.adopt_precision.LowerPrecision` does with PyTorch.
 
     Attributes:
         precision: fp16 or int8.
@@ -93,8 +93,8 @@ class Lower(Protocol):
         original: onnx.ModelProto,
         trials: Sequence[Rgb],
         expected: Sequence[Depth],
-    ) -> LowerFacts:
-        """Judge a written file, or raise an ExportError."""
+    ) -> PrecisionFacts:
+        """Test a written file; raise an ExportError if it fails."""
         ...
 
 
@@ -105,10 +105,10 @@ class AdoptionReport:
     Attributes:
         path: the file.
         bytes: its size.
-        recipe: as it was carried out.
+        recipe: the recipe that was used.
         metadata: the file's metadata.
-        proof: how much it differs from running the model by hand.
-        notes: what was decided that the caller did not ask for.
+        proof: how much it differs from the original model.
+        notes: decisions that the caller did not ask for.
     """
 
     path: Path
@@ -127,34 +127,34 @@ def adopt(
     width: int | None = None,
     batch: int | None = None,
     *,
-    lower: Lower | None = None,
+    lower: PrecisionConverter | None = None,
     images: Sequence[Rgb] = (),
     keep_rule: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> AdoptionReport:
-    """Write somebody else's ONNX depth model as a file of ours: ``image`` uint8 (B, H, W, 3) in, ``depth`` metres out.
+    """Write a third-party ONNX depth model in our format: ``image`` uint8 (B, H, W, 3) in, ``depth`` metres out.
 
-    The file appears only after it has given, on synthetic images and on those given, what the model itself gives with
-    its pre- and postprocessing done by hand.
+    The file appears only once its depth agrees, on synthetic images and on those given, with that of the original
+    model, whose pre- and postprocessing is computed separately for this.
 
     Args:
         file: the model, of opset 11 to 21, fp32, fp16 or quantised; external weights lie beside it.
         path: the file to write; its folder must exist.
         recipe: what is known about the model.
-        height: height of every image to come, pixels; with width a graph of static shapes, which TensorRT needs.
-        width: width of every image to come, pixels.
+        height: height of every image, pixels; with width the graph has static shapes, which TensorRT needs.
+        width: width of every image, pixels.
         batch: images per run. Without it, as many as the model takes; 1 with height and width.
         lower: makes it fp16 or int8; None to keep the model's numbers.
         images: real (H, W, 3) uint8 RGB images to compare on as well, of any size.
-        keep_rule: fail, rather than squeeze images into the one size that a file takes, if the recipe keeps their
-            shape.
+        keep_rule: if the recipe keeps the images' shape, fail rather than squeeze them into the only size that a file
+            takes.
         progress: called with (steps done, number of steps).
 
     Raises:
         ModelError: the file is missing, damaged, or ONNX Runtime cannot run it.
         InputError: the recipe lacks something, or does not fit the file.
-        ExportError: the wrapped graph does not give what the model gives, with the numbers; it would be over 2 GB; the
-            opset is another; the model's depth proves nothing. Nothing is left behind.
+        ExportError: the wrapped graph disagrees with the model (the error has the numbers) or would be over 2 GB, the
+            opset is not supported, or the model's depth is useless as a test. Nothing is left behind.
     """
     file, path = Path(file), Path(path)
     if (height is None) != (width is None) or min(height or 1, width or 1, batch or 1) < 1:
@@ -181,7 +181,7 @@ def adopt(
         expected.append(by_hand(bare, foreign, recipe, image))
         progress(2 + number, steps)
     del bare
-    if size is None:  # what an image costs depends on its shape then; count for the recipe's own
+    if size is None:  # the cost then depends on the image's shape; count it for the recipe's own
         pixels = network_input(foreign, recipe, synthetic_images(*recipe.network_size.nominal)[1])
     cost = network_cost(profile(foreign, pixels), _weight_count(foreign))
     metadata = _metadata(foreign, recipe, size, batch, cost)
@@ -220,7 +220,7 @@ def adopt(
 def _fitted(
     foreign: Foreign, recipe: Recipe, size: tuple[int, int] | None, keep_rule: bool
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """Return the recipe for the sizes that the file takes, and what was changed."""
+    """Return the recipe adapted to the sizes that the file takes, and notes on what was changed."""
     notes: list[str] = []
     if foreign.size is not None:
         if recipe.rule in ("lower_bound", "upper_bound"):
@@ -257,7 +257,7 @@ def _batch(foreign: Foreign, size: tuple[int, int] | None, batch: int | None) ->
 
 
 def _trials(images: Sequence[Rgb], size: tuple[int, int] | None) -> list[Rgb]:
-    """Return the images to compare on: a synthetic one of each size, and the caller's."""
+    """Return the images to compare on: a synthetic one for each size, and the caller's."""
     synthetic = [synthetic_images(*one)[1] for one in (ANY_SIZES if size is None else (size,))]
     return [*synthetic, *(image if size is None else fit(image, size) for image in images)]
 
@@ -283,7 +283,7 @@ def _scaled(bare: BareModel, foreign: Foreign, recipe: Recipe, images: Sequence[
     median = median_output(bare, foreign, recipe, list(images))
     if not median > 0.0:
         raise ExportError(
-            foreign.file, f"its median output is {median:.3g}, which is no relative depth", "give --scale"
+            foreign.file, f"its median output is {median:.3g}, which cannot be relative depth", "give --scale"
         )
     return replace(recipe, scale=1.0 / (median * MEDIAN_M) if recipe.inverse else MEDIAN_M / median)
 
@@ -331,7 +331,7 @@ def _prove(
     real: int,
     advance: Callable[[], None],
 ) -> AdoptionProof:
-    """Compare a written file with what the model gave by hand.
+    """Compare a written file with the original model's results.
 
     Raises:
         ExportError: it differs by more than the tolerance, or depth is not finite or 0 everywhere.
@@ -359,7 +359,7 @@ def _prove(
     if mean > most_mean or relative > most or uncertain > most_mean:
         raise ExportError(
             file.name.removeprefix("."),
-            f"not written: it differs from running the model by hand by {mean:.2g} relative on average and "
+            f"not written: it differs from the original model by {mean:.2g} relative on average and "
             f"{relative:.2g} at most ({absolute:.2g} m), more than {most_mean:g} and {most:g}"
             + (f"; its uncertainty by {uncertain:.2g}" if uncertain > most_mean else ""),
         )
@@ -368,15 +368,15 @@ def _prove(
 
 
 def _check_batch(sessions: OnnxSessions, file: Path, image: Rgb) -> None:
-    """Reject a file that says it takes any number of images and does not, or mixes them up."""
+    """Reject a file that claims to take any number of images but fails on two, or mixes them up."""
     pair = np.stack([image, np.roll(image, image.shape[1] // 3, axis=1)])
     try:
         together = sessions.run(pair)
     except Exception as error:
         raise ExportError(file.name, f"fails on two images at once ({error})", "give --batch 1") from error
     for index in range(2):
-        alone = sessions.run(pair[index : index + 1])[0]
-        if float(_relative(together[index], alone, False).mean()) > TOLERANCES["fp16"][0]:
+        single = sessions.run(pair[index : index + 1])[0]
+        if float(_relative(together[index], single, False).mean()) > TOLERANCES["fp16"][0]:
             raise ExportError(file.name, "gives other depth for two images at once", "give --batch 1")
 
 

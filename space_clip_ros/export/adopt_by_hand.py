@@ -1,6 +1,6 @@
-"""Runs somebody else's file as it is, with its pre- and postprocessing in NumPy and OpenCV.
+"""Runs the original third-party file, with its pre- and postprocessing in NumPy and OpenCV.
 
-It is what the wrapped graph is compared with, so it shares no code with it but Pillow's resize matrix.
+The wrapped graph is compared with this, so the two share no code except Pillow's resize matrix.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
 
 class BareModel:
-    """The foreign file in ONNX Runtime, on the CPU."""
+    """The original file in ONNX Runtime, on the CPU."""
 
     def __init__(self, foreign: Foreign, threads: int = 0, profile_folder: str = "") -> None:
         """Open the file.
@@ -41,7 +41,7 @@ class BareModel:
         if profile_folder:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(profile_folder, "run"))
-            # as written, so that every product is one operator
+            # no optimisation, so that every product stays one operator
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = onnxruntime.InferenceSession(str(foreign.file), options, providers=["CPUExecutionProvider"])
@@ -73,7 +73,7 @@ class BareModel:
 
 
 def network_input(foreign: Foreign, recipe: Recipe, image: Rgb) -> NDArray[np.generic]:
-    """Return the network's input for one image, (H, W, 3) uint8 RGB; repeated where it takes several."""
+    """Return the network's input for one image, (H, W, 3) uint8 RGB, repeated if the network takes several."""
     rows, columns = recipe.network_size.content(*image.shape[:2])
     pixels = _resized(image.astype(np.float32), rows, columns, recipe)
     if recipe.rule == "pad":
@@ -107,7 +107,7 @@ def by_hand(bare: BareModel, foreign: Foreign, recipe: Recipe, image: Rgb) -> li
 
 
 def median_output(bare: BareModel, foreign: Foreign, recipe: Recipe, images: list[Rgb]) -> float:
-    """Return the median of the depth output over images; of relative networks, to choose a scale by."""
+    """Return the median of the depth output over images, by which relative networks get a scale."""
     maps = [
         _map(
             bare.run(network_input(foreign, recipe, image)),
@@ -192,7 +192,7 @@ def _share(second: NDArray[np.float64], raw: NDArray[np.float64], recipe: Recipe
 
 
 def profile(foreign: Foreign, pixels: NDArray[np.generic]) -> list[dict[str, Any]]:
-    """Return the profile's events of one run, every operator as it is written in the file."""
+    """Return the profile's events of one run, with every operator as in the file."""
     with TemporaryDirectory(prefix="space_clip_adopt_") as folder:
         bare = BareModel(foreign, profile_folder=folder)
         bare.run(pixels)

@@ -1,4 +1,4 @@
-"""Counts the operations of somebody else's network, from the shapes that ONNX Runtime's profiler saw in one run."""
+"""Counts a third-party network's operations, from the shapes that ONNX Runtime's profiler saw in one run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def network_cost(events: Iterable[Mapping[str, Any]], weights: int) -> dict[str,
     """Return the cost of one run: two operations for each multiply-add of convolutions and matrix products.
 
     Args:
-        events: the profile's, of a run without optimisations, so that every product is an operator of its own.
-        weights: numbers that the network holds.
+        events: events of the profile, from a run without optimisations, so that every product is a separate operator.
+        weights: number of the network's weights.
     """
     operations = 0
     for event in events:
@@ -32,7 +32,7 @@ def _shapes(described: Iterable[Mapping[str, Sequence[int]]]) -> list[Sequence[i
 
 
 def _operations(operator: str, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> int:
-    """Return the operations of one operator of these shapes; 0 for those that are no products."""
+    """Return the operations of one operator with these shapes; 0 if it is not a product."""
     if operator == "Conv":  # weight (out, in / groups, kernel)
         return 2 * math.prod(outputs[0]) * math.prod(inputs[1][1:])
     if operator == "ConvTranspose":  # weight (in, out / groups, kernel)

@@ -1,4 +1,4 @@
-"""Reads somebody else's ONNX file: which input takes the image and how, and what the outputs are."""
+"""Reads a third-party ONNX file: which input takes the image and how, and what the outputs are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from space_clip_ros.files import file_sha256
 
 OPSETS = range(11, 22)
 LARGEST_FILE = 2**31 - 1
-"""The most bytes that protobuf, and so one ONNX file, can hold."""
+"""Largest size of a protobuf message, and so of one ONNX file, bytes."""
 _IMAGE_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8)
 _QUANTISED = {"QuantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul"}
 _OURS = "space_clip."
@@ -27,18 +27,18 @@ _OURS = "space_clip."
 
 @dataclass(frozen=True)
 class Foreign:
-    """A network of others.
+    """A third-party network.
 
     Attributes:
-        file: where it was read from.
+        file: the file that it was read from.
         model: the graph, with its weights in it.
         image: name of the input that takes the image.
         element: element type of that input, one of onnx.TensorProto's.
         rank: number of its axes: 3 (no batch), 4, or 5 (batch and number of images).
-        layout: ``NCHW`` or ``NHWC``; where its channels are.
+        layout: ``NCHW`` or ``NHWC``.
         size: height and width of the only input it takes, pixels; None if it takes several.
         batch: images per run; None if it takes any number.
-        constants: the arrays of the inputs beside the image, by name.
+        constants: arrays for the inputs other than the image, by name.
         outputs: names of the outputs.
         precision: fp32, fp16 or int8, as most of its weights are.
         sha256: hash of the file and of its external weights.
@@ -72,7 +72,7 @@ def read_foreign(file: Path, recipe: Recipe) -> Foreign:
     """Read a file and find the input that takes the image.
 
     Raises:
-        ModelError: no such file, or it is no whole ONNX file.
+        ModelError: no such file, or it is not a complete ONNX file.
         ExportError: it is over 2 GB with its weights, or of an opset outside 11 to 21.
         InputError: it is one of ours already, its inputs cannot be told apart, or none takes an image.
     """
@@ -80,10 +80,10 @@ def read_foreign(file: Path, recipe: Recipe) -> Foreign:
         raise ModelError(file, "no such model file", "check the path")
     model = _loaded(file)
     if any(entry.key.startswith(_OURS) for entry in model.metadata_props):
-        raise InputError(file, "is a file of this package already", "use it as it is")
+        raise InputError(file, "is already a model of this package", "use it as it is")
     if opset_of(model) not in OPSETS:
         raise ExportError(
-            file, f"uses opset {opset_of(model)}, and 11 to 21 are taken", "export it again, for example in opset 17"
+            file, f"uses opset {opset_of(model)}; 11 to 21 are supported", "export it again, for example in opset 17"
         )
     if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE:
         raise ExportError(file, "holds over 2 GB of weights, which one ONNX file cannot", "take a smaller or fp16 file")
@@ -92,7 +92,7 @@ def read_foreign(file: Path, recipe: Recipe) -> Foreign:
     element = image.type.tensor_type.elem_type
     if len(dims) not in (3, 4, 5) or element not in _IMAGE_TYPES:
         raise InputError(
-            file, f"its input {image.name!r} {_shape(image)} takes no image", "3 to 5 axes, float or uint8"
+            file, f"its input {image.name!r} {_shape(image)} takes no image", "it must have 3 to 5 axes, float or uint8"
         )
     layout = "NHWC" if dims[-1] == 3 and dims[-3] != 3 else "NCHW"
     if dims[-1 if layout == "NHWC" else -3] not in (0, 3):
@@ -189,7 +189,7 @@ def _weights(model: onnx.ModelProto) -> Iterator[tuple[int, int]]:
 
 
 def external_files(file: Path) -> list[str]:
-    """Return the names of the files beside an ONNX file that hold weights of it; none if it cannot be read."""
+    """Return the names of the files beside an ONNX file that hold its weights; none if it cannot be read."""
     try:
         header = onnx.load(file, load_external_data=False)
     except DecodeError:

@@ -1,4 +1,4 @@
-"""Adopted networks in fp16 or int8: converted as our own are, and judged by what they change."""
+"""Adopted networks in fp16 or int8: converted like our own, and tested for what the conversion changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import AttributeProto
 
 from space_clip_ros.errors import ExportError
-from space_clip_ros.export.adopt import LowerFacts
+from space_clip_ros.export.adopt import PrecisionFacts
 from space_clip_ros.export.adopt_wrap import AFTER_PREFIX, BEFORE_PREFIX, NETWORK_PREFIX
 from space_clip_ros.export.constant_folding import fold_graph
 from space_clip_ros.export.fp16 import LARGEST, to_fp16
@@ -26,18 +26,18 @@ from space_clip_ros.inference.onnx_sessions import OnnxSessions
 
 
 class LowerPrecision:
-    """Converts a wrapped float32 graph, and judges the result.
+    """Converts a wrapped float32 graph, and tests the result.
 
     Attributes:
         precision: fp16 or int8.
     """
 
     def __init__(self, precision: str, evidence: Evidence | None = None, symmetric: bool = False) -> None:
-        """Keep what is wanted.
+        """Check and keep the arguments.
 
         Args:
             precision: fp16 or int8.
-            evidence: frames of a drive; int8 is calibrated on some, and judged on others.
+            evidence: frames of a drive; int8 is calibrated on some, and tested on others.
             symmetric: make int8 symmetric, for TensorRT.
 
         Raises:
@@ -84,26 +84,26 @@ class LowerPrecision:
         original: onnx.ModelProto,
         trials: Sequence[Rgb],
         expected: Sequence[Depth],
-    ) -> LowerFacts:
-        """Judge a written file beyond the comparison with the model by hand.
+    ) -> PrecisionFacts:
+        """Test a written file beyond the comparison with the original model.
 
         Args:
             file: the file, with its metadata.
             graph: the graph in it.
             original: the graph before it was converted.
             trials: images of its size, if it has one.
-            expected: the model's depth of each by hand.
+            expected: the original model's depth of each.
 
         Raises:
             ExportError: beyond a tolerance, with the numbers.
         """
         largest = self._emulated(graph, trials, expected) if self.precision == "fp16" else None
         if self._evidence is None:
-            return LowerFacts("", None, largest)
-        return LowerFacts(self._evidence.source, self._judged(file, original, self._evidence), largest)
+            return PrecisionFacts("", None, largest)
+        return PrecisionFacts(self._evidence.source, self._judged(file, original, self._evidence), largest)
 
     def _emulated(self, graph: onnx.ModelProto, trials: Sequence[Rgb], expected: Sequence[Depth]) -> float:
-        """Return the largest fp16 value, and reject what fp16 hardware would get wrong: CPUs compute in float32."""
+        """Return the largest fp16 value; reject a graph that fp16 hardware would get wrong, as CPUs would not."""
         emulated = EmulatedSession(graph)
         batch = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
         worst = 0.0

@@ -1,4 +1,4 @@
-"""How somebody else's depth network is to be used: what its input wants and what its output means."""
+"""How to use a third-party depth network: what its input expects and what its output means."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What must be known to run a network on a camera's images. None is what is not known yet.
+    """What must be known to run a network on a camera's images; None stands for what is not known yet.
 
     Attributes:
-        name: the model's.
-        source: where it comes from.
-        licence: of its weights.
-        size: height and width that ``rule`` is about, pixels; taken from a file that has only one.
+        name: name of the model.
+        source: where the model comes from.
+        licence: licence of its weights.
+        size: height and width for ``rule``, pixels; taken from the file if it takes only one size.
         rule: one of :data:`space_clip_ros.config.RESIZE_RULES`.
         multiple: the sides of the network's input are multiples of this.
         interpolation: one of :data:`INTERPOLATIONS`, as OpenCV and PyTorch do it.
@@ -54,11 +54,11 @@ class Recipe:
         uncertainty_output: name of a second output; empty for none.
         uncertainty: one of :data:`UNCERTAINTIES`.
         uncertainty_scale: factor on it.
-        min_depth: smallest depth that makes sense, metres.
-        max_depth: largest depth, metres.
+        min_depth: smallest valid depth, metres.
+        max_depth: largest valid depth, metres.
         training_camera: width, height, fx, fy of the camera trained on, pixels; empty where unknown.
-        canonical_focal: focal length that its depth is made for, in pixels of the network's input; 0 for none.
-        constants: values of inputs beside the image, by name.
+        canonical_focal: focal length that its depth assumes, in pixels of the network's input; 0 for none.
+        constants: values of the inputs other than the image, by name.
     """
 
     name: str = ""
@@ -133,7 +133,7 @@ class Recipe:
 
 
 def check_recipe(recipe: Recipe, fixed_size: tuple[int, int] | None) -> None:
-    """Reject a recipe that lacks something or contradicts itself; everything that is missing is named at once.
+    """Reject a recipe that is incomplete or contradicts itself; the error names everything that is missing.
 
     Args:
         recipe: to check.
@@ -152,7 +152,7 @@ def check_recipe(recipe: Recipe, fixed_size: tuple[int, int] | None) -> None:
     if recipe.max_depth is None and not recipe.relative:
         missing.append("--max-depth METRES")
     if missing:
-        raise InputError("what is known of the model", f"lacks {'; '.join(missing)}", "give them, or --preset")
+        raise InputError("the recipe", f"lacks {'; '.join(missing)}", "give them, or --preset")
     for name, value, choices in _choices(recipe):
         if value not in choices:
             raise InputError(f"--{name}", f"must be one of {', '.join(choices)}, got {value!r}")

@@ -1,4 +1,4 @@
-"""Wraps a network of others into a graph of ours: uint8 RGB at the camera's size in, depth at that size out."""
+"""Wraps a third-party network in a graph of ours: uint8 RGB at the camera's size in, depth at that size out."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from space_clip_ros.inference.metadata import (
 )
 
 NETWORK_PREFIX = "/network/"
-"""What the names of the adopted network's nodes and tensors begin with."""
+"""Prefix of the names of the adopted network's nodes and tensors."""
 BEFORE_PREFIX, AFTER_PREFIX = "/before_", "/after_"
-"""The same for what is put around it."""
+"""Prefix of the names of the nodes that follow the network."""
 _SMALLEST = 1e-6
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -40,7 +40,7 @@ class MapLayout:
 
     Attributes:
         squeezed: axes of length 1 that are dropped first.
-        channel_axis: axis of the channels behind that, negative; None for none.
+        channel_axis: axis of the channels after that, negative; None if there is none.
         batched: whether the first axis is then the batch.
         size: height and width that a run on the recipe's size gave, pixels.
     """
@@ -56,8 +56,8 @@ def map_layout(foreign: Foreign, name: str, shape: Sequence[int], channel: int |
 
     Args:
         foreign: the network.
-        name: of the output.
-        shape: of the output in a run on one image (or the file's number of images).
+        name: name of the output.
+        shape: shape of the output in a run on one image (or the file's number of images).
         channel: which of several channels; None for the only one.
 
     Raises:
@@ -78,7 +78,7 @@ def map_layout(foreign: Foreign, name: str, shape: Sequence[int], channel: int |
     if len(kept) != 2:
         raise InputError(
             f"output {name}",
-            f"has shape {tuple(shape)}, which is no map of one value a pixel",
+            f"has shape {tuple(shape)}, which is not a map of one value per pixel",
             f"give --channel, or another output with --depth-output; outputs: {', '.join(foreign.outputs)}",
         )
     from_end = None if channel_axis is None else channel_axis - len(shape)
@@ -92,13 +92,13 @@ def wrap(
     size: tuple[int, int] | None = None,
     batch: int | None = None,
 ) -> onnx.ModelProto:
-    """Return the wrapped graph. The foreign model's graph becomes part of it and cannot be used any more.
+    """Return the wrapped graph. The foreign model's graph becomes part of it; do not use it afterwards.
 
     Args:
         foreign: the network; its graph is changed.
         recipe: a checked one.
-        shapes: of its outputs in one run, by name.
-        size: height and width of every image to come, pixels; None for any.
+        shapes: shapes of its outputs in one run, by name.
+        size: height and width of every image, pixels; None for any.
         batch: images per run; None for any.
 
     Raises:
@@ -126,7 +126,7 @@ def wrap(
 
 
 def _named(model: onnx.ModelProto) -> None:
-    """Give every node a name, which profiles and quantisation go by."""
+    """Give every node a name, because profiles and quantisation identify nodes by name."""
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type.lower()}_{index}"
 
@@ -153,26 +153,26 @@ def _content(b: GraphBuilder, recipe: Recipe, height: Dim, width: Dim) -> tuple[
     ratio = b.add("Max" if network.rule == "lower_bound" else "Min", *ratios)
     sides = [b.add("Mul", b.double(side), ratio) for side in (height, width)]
     if network.rule == "pad":
-        whole = [b.add("Floor", b.add("Add", side, b.constant(1e-6, np.float64))) for side in sides]
+        rounded = [b.add("Floor", b.add("Add", side, b.constant(1e-6, np.float64))) for side in sides]
     else:
-        whole = [
+        rounded = [
             _rounded(b, side, bound, network.multiple, network.rule)
             for side, bound in zip(sides, (network.height, network.width), strict=True)
         ]
-    first, second = (b.cast(b.add("Max", side, b.constant(1.0, np.float64)), TensorProto.INT64) for side in whole)
+    first, second = (b.cast(b.add("Max", side, b.constant(1.0, np.float64)), TensorProto.INT64) for side in rounded)
     return first, second
 
 
 def _rounded(b: GraphBuilder, side: str, bound: int, multiple: int, rule: str) -> str:
     one, step = b.constant(1.0, np.float64), b.constant(float(multiple), np.float64)
     limit = b.constant(float(bound), np.float64)
-    whole = b.add("Max", b.add("Round", b.add("Div", side, step)), one)
-    pixels = b.add("Mul", whole, step)
+    multiples = b.add("Max", b.add("Round", b.add("Div", side, step)), one)
+    pixels = b.add("Mul", multiples, step)
     if rule == "lower_bound":
-        changed = b.add("Where", b.add("Less", pixels, limit), b.add("Add", whole, one), whole)
+        changed = b.add("Where", b.add("Less", pixels, limit), b.add("Add", multiples, one), multiples)
     else:
-        less = b.add("Max", b.add("Sub", whole, one), one)
-        changed = b.add("Where", b.add("Greater", pixels, limit), less, whole)
+        less = b.add("Max", b.add("Sub", multiples, one), one)
+        changed = b.add("Where", b.add("Greater", pixels, limit), less, multiples)
     return b.add("Mul", changed, step)
 
 
@@ -247,7 +247,7 @@ def _map(
     planes = layout.batched and layout.channel_axis is None and layout.squeezed == (1,)  # (B, 1, h, w) as it is
     found = f"{NETWORK_PREFIX}{name}" if planes else b.axes("Squeeze", f"{NETWORK_PREFIX}{name}", layout.squeezed)
     if layout.channel_axis is not None:
-        # the squeezed axes are in front of the channels, or behind them
+        # the squeezed axes lie before or after the channels
         rank = len(shapes[name]) - len(layout.squeezed)
         behind = sum(axis > layout.channel_axis + len(shapes[name]) for axis in layout.squeezed)
         axis = rank + layout.channel_axis + behind

@@ -1,4 +1,4 @@
-"""What is known about families of depth models, so that ``space_clip adopt --preset`` need not be told.
+"""Recipes for known families of depth models, for ``space_clip adopt --preset``.
 
 Only what their authors publish is stated: preprocessing and meaning of the output from their code, licences from their
 repositories, training cameras from the data sets. Sources are named in each preset; docs/models.md lists them.
@@ -24,10 +24,10 @@ class Preset:
     """A family of models.
 
     Attributes:
-        about: what it is, in one line.
-        camera: the camera it was trained on, in words.
-        recipe: what is known; None in it is what the user must say.
-        note: what to know before it is used; empty for nothing.
+        about: description in one line.
+        camera: the camera that the family was trained on, in words.
+        recipe: what is known; the user must give what is None in it.
+        note: what to know before using it; may be empty.
     """
 
     about: str
@@ -189,11 +189,11 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def preset(name: str) -> Preset:
-    """Return the preset of a name.
+    """Return the preset with a name.
 
     Raises:
         InputError: there is none; the known ones are listed.
     """
     if name not in PRESETS:
-        raise InputError("--preset", f"{name!r} is none of {', '.join(PRESETS)}")
+        raise InputError("--preset", f"must be one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]

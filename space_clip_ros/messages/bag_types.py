@@ -7,9 +7,9 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
-"""Message types as Humble has them; those used here have been the same on the wire ever since."""
+"""Humble's message types; those used here have not changed on the wire since."""
 
-# vision_msgs is none of ROS's own packages. Fields as in its versions 4.0 and 4.1, of Humble and later.
+# vision_msgs is not a core package of ROS. Fields as in its versions 4.0 and 4.1, which Humble and later have.
 _VISION = {
     "BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size",
     "Detection3D": "std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox3D bbox\nstring id",
@@ -24,7 +24,7 @@ for _name, _fields in _VISION.items():
 
 
 class BagTypes:
-    """Makes messages as ``rosbags`` has them; their arrays share memory with what they are made from."""
+    """Makes messages of the classes of ``rosbags``, which share memory with the arrays given."""
 
     def make(self, kind: str, **fields: Any) -> Any:
         """Return a message; every field must be given. See :class:`~space_clip_ros.messages.types.MessageTypes`."""

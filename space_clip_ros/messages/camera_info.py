@@ -16,7 +16,7 @@ def camera_info_from_camera(camera: PinholeCamera, header: Any, offset: float = 
 
     Args:
         camera: intrinsics for exactly that image.
-        header: the image's ``std_msgs/Header``, shared and not copied.
+        header: the image's ``std_msgs/Header``, shared, not copied.
         offset: P's Tx, -fx * baseline for the right camera of a stereo pair, pixels * metres.
         types: where the message's class comes from.
 

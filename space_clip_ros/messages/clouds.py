@@ -26,7 +26,7 @@ def cloud_from_points(points: NDArray[np.float32], header: Any, types: MessageTy
     Args:
         points: (h, w, 3) float32 x y z in metres, NaN where invalid, for an organised cloud; or (n, 3), all of them
             valid, for a dense one of one row. With 4 in place of 3 the bits of the fourth value are 0x00RRGGBB, which
-            becomes the field ``rgb`` as PCL has it.
+            becomes the field ``rgb`` as in PCL.
         header: ``std_msgs/Header`` to put into the message, shared and not copied.
         types: where the message's class comes from. ROS's own messages hold a copy of the points.
 
@@ -95,8 +95,8 @@ def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
         ``points["x"]``; a read-only view on the message's memory, in the message's byte order.
 
     Raises:
-        InputError: fields that overlap the point's end, repeat or have unknown types; steps that are too small; or
-            fewer bytes than height and row step ask for.
+        InputError: fields that reach beyond the point, repeat or have unknown types; steps that are too small; or
+            fewer bytes than height and row step need.
     """
     height, width, point_step, row_step = int(msg.height), int(msg.width), int(msg.point_step), int(msg.row_step)
     dtype = _point_dtype(msg, point_step, what)

@@ -25,7 +25,7 @@ _CONVERSIONS = {
     "bgra8": cv2.COLOR_BGRA2RGB,
     "mono8": cv2.COLOR_GRAY2RGB,
     "8UC1": cv2.COLOR_GRAY2RGB,
-    # OpenCV's own order: what its users publish under its type names.
+    # Whoever publishes OpenCV's type names has OpenCV's channel order.
     "8UC3": cv2.COLOR_BGR2RGB,
     "8UC4": cv2.COLOR_BGRA2RGB,
     "nv12": cv2.COLOR_YUV2RGB_NV12,
@@ -34,7 +34,7 @@ _CONVERSIONS = {
 _DEPTH_ONLY = ("32FC1", "16UC1")
 _COLORS = tuple(name for name in LAYOUTS if name not in _DEPTH_ONLY)
 UNORDERED = ("8UC3", "8UC4")
-"""Encodings that do not say in which order their channels are; they are taken as BGR, as OpenCV has it."""
+"""Encodings that do not name their channel order; they are read as BGR, OpenCV's order."""
 
 Converter = Callable[[Any], NDArray[Any]]
 
@@ -44,7 +44,7 @@ def image_to_rgb(msg: Any, what: str = "image") -> NDArray[np.uint8]:
 
     Args:
         msg: a ``sensor_msgs/Image``, or any object with its fields: rgb8, bgr8, rgba8, bgra8, mono8, mono16, their
-            16-bit kin, bayer_* of 8 and 16 bits, yuv422, yuv422_yuy2, nv12, nv21.
+            16-bit variants, bayer_* of 8 and 16 bits, yuv422, yuv422_yuy2, nv12, nv21.
         what: what to call it in errors, usually the topic.
 
     Returns:
@@ -88,7 +88,7 @@ def _convert_with_library(pixels: NDArray[Any], encoding: str, msg: Any, what: s
     try:
         rgb = converter(plain)
     except Exception as error:
-        # Neither library documents what it raises, and OpenCV's errors come through; the message is at fault.
+        # Neither library documents its errors, and OpenCV's pass through; whatever comes, the message is at fault.
         raise InputError(what, f"{encoding} could not be converted: {' '.join(str(error).split())}") from error
     return np.ascontiguousarray(rgb, dtype=np.uint8)
 

@@ -48,7 +48,7 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
     elif data.startswith(_JPEG):
         width, height, scan = _jpeg_size(data, what)
         # Cameras pad their buffers, so the end may lie well before the last byte; inside a scan it cannot occur.
-        # Without an end, nothing tells a whole picture from one whose last rows the decoder would make up.
+        # Without an end marker, missing last rows would go unnoticed, because the decoder fills them in.
         complete = data.find(_JPEG_END, scan) > 0
     else:
         reason = f"{len(data)} bytes of format {msg.format[:40]!r} are neither JPEG nor PNG"

@@ -43,12 +43,12 @@ class Drop(str, enum.Enum):
 
 
 def value(form: str = "{}") -> Any:
-    """Declare an optional value that is left out while unknown; ``form`` is how its text is made."""
+    """Declare an optional value that is left out while unknown; ``form`` formats it as text."""
     return dataclasses.field(default=None, metadata={"form": form})
 
 
 def group(prefix: str, form: str = "{}") -> Any:
-    """Declare a mapping, each entry of which is a value of its own: its key goes behind ``prefix``."""
+    """Declare a mapping whose entries become values of their own, under ``prefix`` and their key."""
     return dataclasses.field(default_factory=dict, metadata={"form": form, "prefix": prefix})
 
 
@@ -57,7 +57,7 @@ class Values:
     """Values of a diagnostic status: a field's name is its key.
 
     Attributes:
-        PART: last words of the status's name, behind the node's name.
+        PART: the status's name after the node's name.
     """
 
     PART: ClassVar[str] = ""
@@ -76,10 +76,10 @@ class Values:
 
     @classmethod
     def read(cls: type[T], texts: Mapping[str, str]) -> T:
-        """Return the values that a status's texts hold; keys that are not declared here are passed over.
+        """Return the values that a status's texts hold; undeclared keys are ignored.
 
         Raises:
-            ValueError: a text that is not of its key's type.
+            ValueError: a text does not fit its key's type.
         """
         hints = typing.get_type_hints(cls)
         values: dict[str, Any] = {}
@@ -103,53 +103,53 @@ class DepthValues(Values):
     Attributes:
         state: the node's lifecycle state.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
-        failure: why its last transition failed; empty if it did not.
-        model: the loaded model's name, or the parameter while none is loaded.
-        backend: what runs it.
-        device: where it runs.
-        precision: its numbers.
-        uncertainty: whether it says how far off depth may be.
-        metric: whether its depth is in metres; if not, only ``scale.mode`` makes it so.
-        model_problem: why it does not run; empty while it does.
-        model_given_up: whether that is reported as an error, because it failed too often in a row.
+        failure: why the node's last transition failed; empty if it did not.
+        model: name of the loaded model, or the parameter ``model`` while none is loaded.
+        backend: library that runs the model.
+        device: device that the model runs on.
+        precision: number format that the model runs in.
+        uncertainty: whether the model estimates its uncertainty.
+        metric: whether the model's depth is in metres; if not, only ``scale.mode`` can make it so.
+        model_problem: why the model does not run; empty while it does.
+        model_given_up: whether that is reported as an error, because the model failed too often in a row.
         depth_factor: the factor on the newest image's depth.
-        depth_scale: the parameter.
-        focal_factor: the part of ``depth_factor`` that is for the camera's field of view.
+        depth_scale: the parameter ``depth_scale``.
+        focal_factor: the part of ``depth_factor`` that corrects for the camera's field of view.
         focal_scaling: that factor and its reason, or why there is none.
         scale_mode: the parameter ``scale.mode``.
-        scale_factor: the factor found while running, on the newest image's depth.
-        scale_sigma: its standard deviation, as a share of it.
+        scale_factor: the scale found while running, applied to the newest image's depth.
+        scale_sigma: standard deviation of ``scale_factor``, as a share of it.
         scale_age_s: seconds from the evidence last used to the newest image.
-        scale_evidence: what was used of the newest image; empty if nothing was.
-        scale_problem: why evidence that was asked for was not used; empty if all was.
+        scale_evidence: evidence used from the newest image; empty if none was.
+        scale_problem: why requested evidence was not used; empty if all was.
         camera_info_frames: the frame_ids whose camera_info is known, with commas between.
         rectification: how the images' distortion is handled.
         ground: where the newest image's ground comes from, while obstacles or the scan are subscribed to.
-        ground_problem: why that image alone gave no ground; empty if it did.
-        ground_age_s: since the ground was last fitted.
-        ground_height_m: the camera's height above it.
-        ground_tilt_deg: angle between it and the camera's own level.
-        obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
+        ground_problem: why no ground was found in that image; empty if it was.
+        ground_age_s: seconds since the ground was last fitted.
+        ground_height_m: the camera's height above the ground.
+        ground_tilt_deg: angle between the ground and the camera's own level.
+        obstacles_note: requested settings that obstacles cannot follow; empty if none.
         vocabulary: the closed list of names that the model knows, with commas between; left out if it has none.
-        queries: what is looked for by name, with commas between; left out if nothing.
-        queries_problem: what is wrong with the newest query, so that those before it stay; left out if nothing.
-        semantic_problem: why outputs of language do not come out; left out if they do.
+        queries: names that are looked for, with commas between; left out if there are none.
+        queries_problem: why the newest query was rejected and the earlier ones stay; left out if it was accepted.
+        semantic_problem: why language outputs are not published; left out if they are.
         memory_mib: resident memory of the process, MiB.
         device_memory_mib: device memory held for the model, MiB.
-        image_topic: resolved name.
-        image_publishers: how many there are.
-        camera_info_topic: resolved name.
-        camera_info_publishers: how many there are.
-        output_subscribers: how many all outputs have together.
-        received: images received since the numbers began.
-        received_hz: images a second, over the last 5 s.
-        seconds_since_image: since the last image.
-        published: images whose outputs are out.
-        published_hz: those a second, over the last 5 s.
-        age_ms_p50: from an image's stamp to its last output, median, milliseconds.
+        image_topic: resolved name of the image topic.
+        image_publishers: number of its publishers.
+        camera_info_topic: resolved name of the camera_info topic.
+        camera_info_publishers: number of its publishers.
+        output_subscribers: number of subscribers of all outputs together.
+        received: images received since counting began.
+        received_hz: images received per second, over the last 5 s.
+        seconds_since_image: seconds since the last image.
+        published: images whose outputs were published.
+        published_hz: images published per second, over the last 5 s.
+        age_ms_p50: median time from an image's stamp to its last output, milliseconds.
         age_ms_p95: its 95th percentile.
         dropped: images without outputs.
-        dropped_by: those by reason.
+        dropped_by: dropped images by reason.
         stages_ms: median duration of each stage, milliseconds.
     """
 
@@ -239,7 +239,7 @@ class EvaluationValues(Values):
         latest_a1: of the newest frame.
         frames: pairs compared.
         skipped: pairs without a pixel to compare.
-        unpaired: images that left without a partner.
+        unpaired: images dropped without a partner.
         broken: pairs that could not be read.
         problem: why nothing was compared so far; empty once something was.
         pixels: pixels compared.
@@ -278,11 +278,11 @@ def status(name: str, level: Level, message: str, texts: Mapping[str, str], hard
     """Return a ``diagnostic_msgs/DiagnosticStatus``.
 
     Args:
-        name: the node's name and its part, as REP 107 has it.
-        level: how it goes.
+        name: the node's name and its part, as in REP 107.
+        level: severity.
         message: one line for people.
-        texts: its values, of :meth:`Values.texts`.
-        hardware_id: what it is about.
+        texts: its values, from :meth:`Values.texts`.
+        hardware_id: the hardware that it is about.
     """
     pairs = [ROS.make("diagnostic_msgs/msg/KeyValue", key=key, value=value) for key, value in texts.items()]
     return ROS.make(

@@ -32,7 +32,7 @@ class Layout:
         dtype: NumPy name of one stored value, without byte order.
         channels: values stored per pixel.
         rows: stored rows per image row; 1.5 for YUV 4:2:0 in two planes.
-        even: whether the image's size must be even, as neighbours share colour.
+        even: whether width and height must be even, because neighbouring pixels share colour.
     """
 
     dtype: str
@@ -115,7 +115,7 @@ def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
 
     Raises:
         InputError: unknown encoding, size of zero or above :data:`MAX_PIXELS`, a row step too small for the width or
-            no multiple of the value's size, or fewer bytes than step and height ask for.
+            no multiple of the value's size, or fewer bytes than step and height need.
     """
     encoding = known_encoding(msg, what)
     layout = LAYOUTS[encoding]

@@ -13,7 +13,7 @@ _LEVEL = "_level"
 
 
 def level_frame(image_frame: str) -> str:
-    """Return the name of a camera's level frame: that of its images' frame, and ``_level``."""
+    """Return the name of a camera's level frame: its images' frame with ``_level`` appended."""
     return f"{image_frame}{_LEVEL}"
 
 
@@ -22,12 +22,12 @@ def laser_scan_from_scan(scan: PlanarScan, header: Any, types: MessageTypes = RO
 
     Args:
         scan: the scan.
-        header: the image's ``std_msgs/Header``. The scan takes its stamp. Its frame is the scan's own, or the level
-            frame of the image's.
+        header: the image's ``std_msgs/Header``. The message takes its stamp, and its level frame
+            unless the scan names a frame.
         types: where the messages' classes come from.
 
     Returns:
-        A message whose rays are all of one time. After REP 117, a range is inf where nothing is within ``range_max``
+        A message whose rays all have one time. As in REP 117, a range is inf where nothing is within ``range_max``
         and NaN where nothing is known.
     """
     frame_id = scan.frame_id or level_frame(header.frame_id)

@@ -1,6 +1,6 @@
-"""The topics that depth goes out on, and the messages made of the core's arrays.
+"""The output topics, and the messages built from the core's arrays.
 
-To add an output, give its name, which :mod:`space_clip_ros.perception.outputs` computes, a row in :data:`TOPICS`.
+To add an output that :mod:`space_clip_ros.perception.outputs` computes, give its name a row in :data:`TOPICS`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class OutputTopic:
     Attributes:
         topic: relative name of the topic.
         kind: its message type.
-        build: makes the message of the output's value, a header and message types.
-        latched: whether late subscribers get the newest message: it is published when it changes, not with each image.
-        optional: whether its message package may be missing; then the other outputs go on without it.
+        build: makes the message from the output's value, a header and message types.
+        latched: whether it is published only when it changes, and late subscribers get the newest message.
+        optional: whether its message package may be missing; then the other outputs are published without it.
     """
 
     topic: str
@@ -60,7 +60,7 @@ def _tokens(tokens: Any, header: Any, types: MessageTypes) -> Any:
 
 
 CAMERA_INFO = "camera_info"
-"""The output that is a camera and no array: it is known before depth is."""
+"""The output that is a camera, not an array; it is known before depth."""
 LABEL_INFO = "label_info"
 """The output that names the labels: it changes with the queries, not with the images."""
 
@@ -87,7 +87,7 @@ TOPICS: dict[str, OutputTopic] = {
 
 
 class OutputMessages:
-    """Makes one camera's messages. Arrays that get their memory here are published without another copy.
+    """Makes one camera's messages. Arrays allocated here are published without another copy.
 
     Publishing serialises before it returns, so one message serves all images of a thread.
 
@@ -101,7 +101,7 @@ class OutputMessages:
         self._kept: dict[str, tuple[Any, NDArray[Any]]] = {}
 
     def allocate(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Return an output's memory: its last message's, as long as shape and dtype stay the same."""
+        """Return an output's array, in the memory of its last message while shape and dtype stay the same."""
         kept = self._kept.get(name)
         if kept is None or kept[1].shape != shape or kept[1].dtype != dtype:
             message = TOPICS[name].build(np.zeros(shape, dtype), header_at(0, "", self._types), self._types)
@@ -109,7 +109,7 @@ class OutputMessages:
         return kept[1]
 
     def message(self, name: str, value: Any, header: Any) -> Any:
-        """Return an output's message; where :meth:`allocate` gave its memory, the next image overwrites it.
+        """Return an output's message; if :meth:`allocate` made its array, the next image overwrites it.
 
         Args:
             name: one of :data:`TOPICS`.

@@ -1,6 +1,6 @@
-"""What was found by name to ROS messages: names of labels, boxes, markers and embeddings.
+"""ROS messages about things found by name: names of labels, boxes, markers and embeddings.
 
-``vision_msgs`` is a package of its own that a robot may lack; markers need only what comes with every ROS 2.
+``vision_msgs`` is a separate package that a robot may lack; markers need only packages that come with every ROS 2.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class LabelNames(NamedTuple):
     """The names of labels.
 
     Attributes:
-        names: label i has the i-th.
+        names: the i-th is the name of label i.
         threshold: least probability of a label.
     """
 
@@ -34,7 +34,7 @@ class LabelNames(NamedTuple):
 
 
 def label_info_from_names(labels: LabelNames, header: Any, types: MessageTypes = ROS) -> Any:
-    """Build a ``vision_msgs/LabelInfo``. What 255 means, unlabelled, is no class and so not in it.
+    """Build a ``vision_msgs/LabelInfo``. It leaves out 255, which means unlabelled and is no class.
 
     Args:
         labels: the names.
@@ -52,7 +52,7 @@ def detections_from_objects(objects: Sequence[DetectedObject], header: Any, type
     """Build a ``vision_msgs/Detection3DArray``: boxes along the axes of the header's frame, ``class_id`` is the name.
 
     Args:
-        objects: what was found.
+        objects: the objects found.
         header: the image's, shared.
         types: where the messages' classes come from.
     """
@@ -68,10 +68,10 @@ def detections_from_objects(objects: Sequence[DetectedObject], header: Any, type
 
 
 def markers_from_objects(objects: Sequence[DetectedObject], header: Any, types: MessageTypes = ROS) -> Any:
-    """Build a ``visualization_msgs/MarkerArray``: a box and a text for each object, in place of all before.
+    """Build a ``visualization_msgs/MarkerArray``: a box and a text for each object, replacing all earlier ones.
 
     Args:
-        objects: what was found.
+        objects: the objects found.
         header: the image's, shared.
         types: where the messages' classes come from.
     """
@@ -199,5 +199,5 @@ def _rgba(values: Sequence[float], types: MessageTypes) -> Any:
 
 
 def _color(label: int) -> tuple[float, float, float]:
-    """Return a label's colour, red, green, blue; neighbouring numbers differ much, and a number's never changes."""
+    """Return a label's colour (red, green, blue): fixed for its number, and far from its neighbours'."""
     return colorsys.hsv_to_rgb(label * _GOLDEN % 1.0, 0.85, 1.0)

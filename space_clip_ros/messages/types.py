@@ -1,4 +1,4 @@
-"""Message classes: those of the ROS that is installed, or any others of the same fields."""
+"""Message classes: those of the installed ROS, or others with the same fields."""
 
 from __future__ import annotations
 

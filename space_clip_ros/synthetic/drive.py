@@ -38,13 +38,13 @@ DATE = "2026_01_01"
 """Day of the drives that share one camera."""
 
 VARIATIONS = ("camera", "streets")
-"""What :func:`write_drive` can vary from drive to drive, beyond what it always does."""
+"""What :func:`write_drive` can vary from drive to drive on request."""
 
 _FIRST_OWN_DAY = datetime.date(2027, 1, 1)
 _OWN_DAYS = 1_000_000
 
 LABEL_FOLDER = "proj_label/image_02"
-"""Where in a drive's folder the label maps lie."""
+"""Folder of the label maps in a drive."""
 
 _FOLDERS = ("image_02", "proj_depth/groundtruth/image_02", LABEL_FOLDER, "velodyne_points")
 
@@ -88,8 +88,8 @@ def write_drive(
 
     Layout: ``<out_dir>/<date>/`` with the calibration and ``<date>_drive_NNNN_sync/``, which holds ``image_02``,
     ``velodyne_points`` and ``proj_depth/groundtruth/image_02`` (uint16 metres * 256; 0 for the sky and from 256 m on).
-    Scans cover the 90 degrees ahead. A day has one calibration, so a drive with a camera of its own also gets a day of
-    its own: ``<date>`` is 2026_01_01, or 2027_01_01 plus ``seed`` days where ``vary`` names the camera. Every file
+    Scans cover the 90 degrees ahead. A day has one calibration, so a drive with its own camera also gets its own
+    day: ``<date>`` is 2026_01_01, or 2027_01_01 plus ``seed`` days where ``vary`` names the camera. Every file
     appears whole or not at all, and a frame's image last, so an interrupted drive holds only whole frames.
     Writing it again starts over.
 
@@ -101,15 +101,15 @@ def write_drive(
             files: the image's first pixel has its centre at (1, 1).
         stride: take every n-th frame of a 10 Hz drive.
         layout: kind of road, a name in :data:`~space_clip_ros.synthetic.layouts.LAYOUTS`; None draws one by seed.
-        speed: of the car, metres/second; None draws one by seed.
+        speed: speed of the car, metres/second; None draws one by seed.
         scans: write laser scans too.
         vary: which of :data:`VARIATIONS` to add. ``camera``: height, pitch, roll and lens of the camera
             (:func:`~space_clip_ros.synthetic.rig.random_rig`). ``streets``: more kinds of streets, weather and road
             users, many of them close (:func:`~space_clip_ros.synthetic.scene_builder.build_scene`).
         labels: write label maps too: ``proj_label/image_02``, uint8, a
             :class:`~space_clip_ros.data.labels.Label` for every pixel.
-        scale: of the picture, from 0.1 to 1: smaller pictures take less time. The same view with fewer pixels; blur
-            and noise shrink with it.
+        scale: size of the pictures relative to the camera's, from 0.1 to 1; small ones are faster. The view stays the
+            same; blur and noise shrink with it.
         progress: called with (frames done, frames) after each frame.
 
     Returns:

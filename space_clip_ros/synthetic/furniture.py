@@ -37,8 +37,8 @@ def board(atlas: Atlas, rng: Rng) -> Mesh:
     return concatenate([*posts, quads(face, texture, kind=CUTOUT)]).labelled(Label.POLE)
 
 
-def traffic_light(atlas: Atlas, rng: Rng, reach: float = 0.0) -> Mesh:
-    """Return a traffic light, with a second one over the road, ``reach`` metres to the left, unless that is 0."""
+def traffic_light(atlas: Atlas, reach: float = 0.0) -> Mesh:
+    """Return a traffic light; with ``reach``, a second one hangs over the road, that many metres to the left."""
     metal, lamps = atlas.index("dark_metal"), atlas.index("traffic_light")
     head = box((0.3, 0.32, 0.9), metal, ends=lamps)
     parts = [prism(0.07, 3.4, metal), head.placed((-0.2, 0, 2.4), 0.0)]
@@ -141,7 +141,7 @@ def underpass(atlas: Atlas, rng: Rng, length: float, half: float) -> Mesh:
 
 
 def delineator(atlas: Atlas, rng: Rng) -> Mesh:
-    """Return a white post with a black band, as they stand along country roads."""
+    """Return a white post with a black band, as found along country roads."""
     white, black = (rng.uniform(0.6, 1.0),) * 3, (0.02, 0.02, 0.02)
     paint = atlas.index("car_paint")
     parts = [(0.0, 0.68, white), (0.68, 0.2, black), (0.88, 0.14, white)]
@@ -158,7 +158,7 @@ def post(atlas: Atlas, rng: Rng) -> Mesh:
 
 
 def barrier(atlas: Atlas, rng: Rng) -> Mesh:
-    """Return a road works' beacon or cone in red and white."""
+    """Return a red and white beacon or cone, as used at road works."""
     stripes, paint = atlas.index("stripes_red"), atlas.index("car_paint")
     if rng.random() < 0.6:
         foot = box((0.4, 0.8, 0.12), atlas.index("rubber"))

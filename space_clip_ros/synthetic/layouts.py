@@ -29,7 +29,7 @@ class RoadLayout:
         street_trees: chance of a row of trees.
         rails: chance of guard rails on a side.
         traffic: typical distance between vehicles in a lane, metres.
-        zones: what may line the road, and how likely each is.
+        zones: kinds of zones along the road, and how likely each is.
     """
 
     name: str

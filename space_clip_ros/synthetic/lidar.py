@@ -34,7 +34,7 @@ _DROPOUT = 0.04
 _NEAREST = 0.9
 
 SCAN_CAMERA = PinholeCamera(705, 255, 350.0, 350.0, 352.0, 20.0)
-"""Camera of the image that shows which quad each beam hits: sees all beams, a column and two rows or more for each."""
+"""Camera of the image that shows which quad each beam hits. It sees every beam in a column and at least two rows."""
 
 _TO_SCANNER = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 

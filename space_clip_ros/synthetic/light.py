@@ -28,7 +28,7 @@ class Light:
         haze: share of light lost to haze, 1/metres.
         clouds: share of the sky that clouds cover, 0 to 1.
         cloud_field: (S, S) noise that the clouds are made of.
-        occlusion: share of the sky's light that is missing where the sun is hidden: what hides it hides sky, too.
+        occlusion: share of the sky's light that is missing in shadows, because what hides the sun hides sky, too.
         soft_shadows: whether shadows have soft edges.
     """
 
@@ -75,7 +75,7 @@ def random_light(rng: Rng) -> Light:
 
 
 def varied_light(rng: Rng) -> Light:
-    """Return weather of a wider range than :func:`random_light`'s.
+    """Return weather from a wider range than :func:`random_light`'s.
 
     Hard sun under a sky that may be far too bright for the camera, a low sun, thin and thick cloud, dusk, mist.
     """

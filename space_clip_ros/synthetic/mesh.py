@@ -141,7 +141,7 @@ def _wall(start: Sequence[float], end: Sequence[float], height: float) -> list[S
 
 
 def _tiled(across: float, down: float) -> list[tuple[float, float]]:
-    """Return texture coordinates that repeat a texture so often across and down a quad."""
+    """Return texture coordinates that repeat a texture ``across`` and ``down`` times over a quad."""
     return [(0, down), (across, down), (across, 0), (0, 0)]
 
 
@@ -206,7 +206,7 @@ def loft(
     tint: Color = WHITE,
     repeat: tuple[float, float] = (1.0, 1.0),
 ) -> Mesh:
-    """Return a tube through level rings, open at both ends: limbs, bodies, leaning trunks.
+    """Return a tube through level rings, open at both ends, for limbs, bodies and leaning trunks.
 
     Args:
         rings: x, y, z of each ring's middle and its radius along y, metres, from the lowest up.

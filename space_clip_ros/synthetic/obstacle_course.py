@@ -1,4 +1,4 @@
-"""Streets of a known ground with obstacles on it: pictures with exact depth, ground and heights, to judge by."""
+"""Test streets with obstacles on a known ground: pictures with exact depth, ground and heights."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def course_frame(course: str, seed: int, camera: PinholeCamera) -> CourseFrame:
 
     Args:
         course: one of :data:`COURSES`.
-        seed: of everything random.
+        seed: seed of everything random.
         camera: intrinsics, pixel centres at integer coordinates counted from 0.
 
     Raises:
@@ -97,7 +97,7 @@ def _profile(course: str) -> Callable[[NDArray[np.floating]], NDArray[np.floatin
 
 
 def _section(course: str) -> tuple[Edge, ...]:
-    """Return the ground's cross-section from right to left; the texture is of the strip to the left of its edge."""
+    """Return the ground's cross-section from right to left; an edge's texture covers the strip to its left."""
     kerb = KERB_M if course == "kerb" else 0.0
     return (
         Edge(-_LAND, kerb, "grass", 9.0),
@@ -145,7 +145,7 @@ def _build(course: str, rng: Rng) -> Scene:
 
 
 def _add_background(scene: Scene) -> None:
-    """Close the view with woods, beside the street and at its end, so that no land ends in the sky."""
+    """Close the view with woods beside the street and at its end, so that the land does not end in the sky."""
     rng, edge = scene.rng, _LAND - 6
     for side in (-1, 1):
         for s in np.arange(10.0, _LENGTH - 20, 40.0).tolist():

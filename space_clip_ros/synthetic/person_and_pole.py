@@ -1,4 +1,4 @@
-"""Streets with a person at 10 m and a pole at 8 m, to see whether a model tells them from what is behind them."""
+"""Streets with a person at 10 m and a pole at 8 m, to test whether a model separates them from the background."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class StreetView:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        depth: (H, W) float32 metres,
-            :data:`~space_clip_ros.data.kitti_raw_frames.FARTHEST_M` for the sky and what is beyond that.
+        depth: (H, W) float32 metres, at most :data:`~space_clip_ros.data.kitti_raw_frames.FARTHEST_M`, which also
+            stands for the sky.
         objects: (H, W) bool masks of ``person`` and ``pole``.
         camera: intrinsics, pixel centres at integer coordinates counted from 0.
     """
@@ -100,13 +100,13 @@ def _pole(atlas: Atlas, rng: Rng) -> Mesh:
 def _stand(
     scene: Scene, rng: Rng, mesh: Mesh, street: Depth, camera: PinholeCamera, distance: float, side: int
 ) -> Mask | None:
-    """Place an object where it is in sight and stands in front of something; return its pixels, None if nowhere."""
+    """Place an object in sight, in front of something; return its pixels, or None if no place is free."""
     pose = scene.camera_pose(0.0)
     for _ in range(_TRIES):
         t = scene.ego.t + side * rng.uniform(*_SIDEWAYS_M)
         s = _along(scene, pose, distance, t)
-        alone = mesh.placed(scene.road.ground(s, t), float(scene.road.heading(s)))
-        own = _depth(alone, scene.atlas, camera, pose)
+        placed = mesh.placed(scene.road.ground(s, t), float(scene.road.heading(s)))
+        own = _depth(placed, scene.atlas, camera, pose)
         mask = own < np.nan_to_num(street, nan=np.inf)
         if mask.sum() < _LEAST_VISIBLE * max(np.isfinite(own).sum(), 1) or not _is_free(mask, street, camera, distance):
             continue
@@ -124,7 +124,7 @@ def _along(scene: Scene, pose: NDArray[np.float64], distance: float, t: float) -
 
 
 def _is_free(mask: Mask, street: Depth, camera: PinholeCamera, distance: float) -> bool:
-    """Return whether the object is wholly beside the edges of the picture, in front of something farther away."""
+    """Return whether the object is wholly inside the picture and in front of something farther away."""
     columns = np.flatnonzero(mask.any(axis=0))
     around = round(_AROUND_M * camera.fx / distance)
     left, right = columns[0] - around, columns[-1] + around + 1

@@ -1,4 +1,4 @@
-"""Exact rasterisation of planar quads: which pixel centres each covers, without clipping or loops over quads.
+"""Exact rasterisation: finds the pixel centres that each planar quad covers, without clipping or loops over quads.
 
 A convex quad in perspective covers the rays inside the pyramid of its four edge planes, and its inverse depth is affine
 in the image. Both are linear functions of pixel coordinates, also for corners behind the camera (Olano and Greer,

@@ -47,13 +47,13 @@ class CameraRig:
 
 
 def random_rig(seed: int, camera: PinholeCamera) -> CameraRig:
-    """Return a camera of another lens, mounted elsewhere; the same arguments always return the same one.
+    """Return a camera with another lens, mounted elsewhere; the same arguments always return the same one.
 
     Focal lengths are drawn evenly on a logarithmic scale from 0.6 to 1.2 times ``camera``'s at the same picture size.
     Heights lie from 1.2 to 2.2 m, most of them near KITTI's.
 
     Args:
-        seed: of the drive.
+        seed: seed of the drive.
         camera: the camera to vary.
     """
     rng = np.random.default_rng([seed, _STREAM])

@@ -30,7 +30,7 @@ class Mover:
         s: position along the road at time 0, metres.
         t: metres left of the centre line.
         speed: metres/second along the road; negative for oncoming.
-        drift: metres/second to the left, for those who cross.
+        drift: metres/second to the left, for road users who cross.
     """
 
     mesh: Mesh
@@ -84,7 +84,7 @@ class Scene:
         sensor: the colour camera's traits.
         ego: the car that carries the sensors.
         movers: road users.
-        varied: draw people with volume and tall trees, and other things of the wider range.
+        varied: draw from the wider range of things, such as people with volume and tall trees.
     """
 
     rng: Rng

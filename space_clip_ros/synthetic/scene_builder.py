@@ -26,8 +26,8 @@ from space_clip_ros.synthetic.variety import add_variety
 from space_clip_ros.synthetic.vehicle_textures import add_more_vehicles, add_vehicles
 
 DRIVES_PER_ATLAS = 16
-"""How many seeds with varied streets in a row share textures, the road's aside: painting them takes longer than drawing
-a short drive."""
+"""Number of consecutive seeds whose varied streets share textures, except the road's: painting them takes longer than
+drawing a short drive."""
 
 _TEXTURES = 0xA71A5  # keeps the textures' random numbers apart from the scene's
 _ROAD_BEHIND_M, _ROAD_AHEAD_M = 40.0, 280.0
@@ -54,7 +54,7 @@ def build_scene(
     name = layout or str(rng.choice([kind.name for kind in kinds], p=shares))
     kind = LAYOUTS[name]
     plan = random_plan(kind, rng)
-    random_speed = rng.uniform(*kind.speed)  # drawn in any case, to keep the sequence of random numbers
+    random_speed = rng.uniform(*kind.speed)  # always drawn, so that the later random numbers stay the same
     speed = random_speed if speed is None else speed
     length = _ROAD_BEHIND_M + speed * duration + _ROAD_AHEAD_M
     road = Road(
@@ -91,7 +91,7 @@ def build_scene(
     add_traffic(scene, plan, lane)
     _add_background(scene, plan)
     if varied:
-        add_variety(scene, plan, lane, duration)
+        add_variety(scene, plan, duration)
     return scene
 
 
@@ -167,7 +167,7 @@ def _add_kerbside(scene: Scene, plan: RoadPlan, side: int) -> None:
 def _add_traffic_lights(scene: Scene, plan: RoadPlan) -> None:
     for crossing in scene.road.crossings:
         if scene.rng.random() < 0.4:
-            light = furniture.traffic_light(scene.atlas, scene.rng, float(scene.rng.choice([0.0, 3.0, 4.5])))
+            light = furniture.traffic_light(scene.atlas, float(scene.rng.choice([0.0, 3.0, 4.5])))
             scene.place(light, crossing.start - 2, -plan.half_width - _KERB_M)
 
 

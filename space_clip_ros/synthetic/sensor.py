@@ -40,9 +40,9 @@ class Sensor:
     grain: NDArray[np.int16] = field(default_factory=lambda: np.zeros((*_NOISE_FRAME, 3), np.int16))
 
     def scaled(self, factor: float) -> Sensor:
-        """Return what this camera gives after its pictures are made smaller by ``factor`` (below 1).
+        """Return the camera's traits once its pictures are shrunk by ``factor`` (below 1).
 
-        Blur and noise shrink with the picture. What remains of the blur is at least what averaging over pixels does.
+        Blur and noise shrink with the picture, the blur down to that of averaging over a pixel.
         """
         grain = np.rint(self.grain * np.float32(factor)).astype(np.int16)
         blur = float(np.hypot(self.blur * factor, _PIXEL_BLUR))
@@ -67,7 +67,7 @@ def random_sensor(rng: Rng) -> Sensor:
 
 
 def varied_sensor(rng: Rng) -> Sensor:
-    """Return a camera of a wider range than :func:`random_sensor`'s: most of hard contrast and sharp, like KITTI's."""
+    """Return a camera from a wider range than :func:`random_sensor`; most are sharp and contrasty, like KITTI's."""
     noise = float(np.exp(rng.uniform(np.log(0.5), np.log(5.0))))
     warm = rng.normal(0, 0.06)
     return Sensor(
@@ -124,7 +124,7 @@ def _unit_grain() -> NDArray[np.float32]:
 
 
 def _grain(rng: Rng, noise: float) -> NDArray[np.int16]:
-    """Return noise of a standard deviation, byte values, part of it the same in all channels."""
+    """Return noise whose standard deviation is ``noise`` byte values; part of it is the same in all channels."""
     grain = rng.standard_normal((*_NOISE_FRAME, 3), dtype=np.float32)
     shared = rng.standard_normal((*_NOISE_FRAME, 1), dtype=np.float32)
     for part in (grain, shared):

@@ -31,7 +31,7 @@ def add_parked_cars(scene: Scene, plan: RoadPlan) -> None:
 
 
 def add_traffic(scene: Scene, plan: RoadPlan, ego_lane: int) -> None:
-    """Fill every lane with vehicles; all in a lane share one speed, in ours the ego car's, so that nobody collides."""
+    """Fill every lane with vehicles. A lane has one speed, ours that of the ego car, so that nobody collides."""
     rng, ego = scene.rng, scene.ego
     jam = plan.layout in (AVENUE, CITY) and rng.random() < 0.3
     heavy = rng.uniform(0, 0.3) if plan.layout not in (RESIDENTIAL, OLD_TOWN, PARKING, WOODS) else 0.05
@@ -57,7 +57,7 @@ def add_traffic(scene: Scene, plan: RoadPlan, ego_lane: int) -> None:
 
 
 def _add_leader(scene: Scene, t: float, s: float) -> float:
-    """Put a lorry, bus or van close ahead or leave the lane free for long, sometimes; return where traffic goes on."""
+    """Sometimes put a large vehicle close ahead or leave the lane free for a while; return where traffic continues."""
     rng, ego = scene.rng, scene.ego
     draw = rng.random()
     if draw < 0.35:

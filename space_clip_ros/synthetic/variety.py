@@ -1,4 +1,4 @@
-"""What drives with varied streets have more of: people, cyclists, vehicles and posts close to the camera, tunnels."""
+"""Adds what only varied streets have: people, cyclists, vehicles and posts close to the camera, and tunnels."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from space_clip_ros.synthetic.mesh import Mesh
 from space_clip_ros.synthetic.road_plan import RoadPlan
 from space_clip_ros.synthetic.scene import Mover, Scene
 
-_AHEAD_M = 60.0  # beyond the end of the drive, where things are still near enough to matter
+_AHEAD_M = 60.0  # beyond the end of the drive, where things are still close enough to see
 _CLEARANCE_M = 1.4  # between the middle of the ego car's path and those who have crossed it
 _WALKING = (0.6, 2.2)
 
 
-def add_variety(scene: Scene, plan: RoadPlan, lane: int, duration: float) -> None:
+def add_variety(scene: Scene, plan: RoadPlan, duration: float) -> None:
     """Add close road users and street furniture along the ego car's way.
 
     Args:
-        scene: to fill; its road, zones and traffic are there already.
-        plan: of its road.
-        lane: the ego car's.
-        duration: of the drive, seconds.
+        scene: the scene; it has its road, zones and traffic already.
+        plan: the road's plan.
+        duration: length of the drive, seconds.
     """
     urban = plan.layout in URBAN
     end = min(scene.ego.s + scene.ego.speed * duration + _AHEAD_M, scene.road.length - 10)
@@ -143,9 +142,9 @@ def _add_crossing(scene: Scene, plan: RoadPlan, duration: float, urban: bool) ->
 
 
 def _cross(scene: Scene, mesh: Mesh, when: float, near: float, across: float, pace: float) -> None:
-    """Let a road user be ``near`` metres ahead and ``across`` metres left of our path at a time; or leave it out."""
+    """Add a road user ``near`` metres ahead and ``across`` metres left at time ``when``, unless we would hit it."""
     ego = scene.ego
-    # Whoever walks towards our path has the way to its middle to go, too.
+    # A road user who walks towards our path must first reach its middle.
     need = _CLEARANCE_M + abs(across) * (1 if across * pace < 0 else -1)
     if need > abs(pace) * near / max(ego.speed, 0.1):
         return

@@ -38,7 +38,7 @@ def bus(atlas: Atlas, rng: Rng) -> Mesh:
     length, width, height = rng.uniform(9, 16), 2.5, rng.uniform(2.9, 3.4)
     color = PAINTS[rng.integers(3, len(PAINTS))]
     paint = atlas.index("car_paint")
-    # Only scenes with varied streets have a texture of their own for the rear.
+    # Only scenes with varied streets have a separate texture for the rear.
     rear = atlas.index("bus_rear") if atlas.family("bus_rear") else None
     body = box((length, width, height - 0.3), atlas.index("bus_side"), paint, ends=rear, tint=color, base=0.3)
     wheels = [wheel(atlas, at, width / 2, 0.48) for at in (-length * 0.3, length * 0.32)]

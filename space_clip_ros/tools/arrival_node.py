@@ -55,7 +55,7 @@ class ArrivalNode(Node):
             self.create_subscription(kind, output, self._listener(output), QOS)
 
     def restart(self) -> None:
-        """Forget all arrivals; what was stamped before now no longer counts."""
+        """Forget all arrivals, and ignore messages stamped before now."""
         self._since_ns = time.time_ns()
         self.arrivals = ArrivalLog(self._outputs)
         self.sent: list[int] = []
@@ -64,7 +64,7 @@ class ArrivalNode(Node):
         """Process messages for ``seconds`` or until a condition holds; return whether it does."""
         deadline = time.monotonic() + seconds
         while not (reached := until()) and time.monotonic() < deadline:
-            # Keep the timeout the same: when it changes, rclpy starts its round over, and topics late in it starve.
+            # Keep the timeout the same: when it changes, rclpy restarts its round, and late topics starve.
             self._executor.spin_once(timeout_sec=_WAKE_S)
         return reached
 
@@ -77,7 +77,7 @@ class ArrivalNode(Node):
         return self._messages.get(kind, "")
 
     def close(self) -> None:
-        """Leave the network."""
+        """Destroy the node."""
         self._executor.shutdown()
         self.destroy_node()
 

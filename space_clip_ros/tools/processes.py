@@ -163,7 +163,7 @@ class Children:
         """Check that every child still runs.
 
         Args:
-            may_end: those that may have ended with status 0.
+            may_end: children that may have ended with status 0.
 
         Raises:
             ChildError: for the first one that failed or ended too early.

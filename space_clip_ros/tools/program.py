@@ -1,4 +1,4 @@
-"""What the tools that run as ROS nodes share: their own options, then ROS's, and errors as one fatal line."""
+"""Shared by the tools that run as ROS nodes: parses their options, then ROS's, and logs an error as one fatal line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def carry_large_messages() -> None:
 
 
 def split_arguments(args: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """Split a command line, None for the process's own, at the point where ROS's own arguments begin."""
+    """Split a command line (None: the process's own) where ROS's arguments begin."""
     words = list(sys.argv[1:] if args is None else args)
     start = words.index("--ros-args") if "--ros-args" in words else len(words)
     return words[:start], words[start:]
@@ -58,7 +58,7 @@ class NodeProgram(Generic[Options]):
         self._nodes: list[ToolNode] = []
 
     def main(self, act: Callable[[Options], int], args: Sequence[str] | None) -> int:
-        """Call ``act`` with the options; return its status, or 1 after an error, also one that ended a node.
+        """Call ``act`` with the options; return its status, or 1 after an error, including one that ended a node.
 
         Args:
             act: opens what the node needs, then calls :meth:`run`.

@@ -1,4 +1,4 @@
-"""Options of a program, declared once as a dataclass: its checks, its parser and a child's command line follow."""
+"""Options of a program, declared once as a dataclass that gives checks, a parser, and a child's command line."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def option(
     Args:
         default: its default, or :data:`REQUIRED`. A ``bool`` field is a flag, a ``tuple`` field takes several values.
         help: one line for ``--help``; the default is added to it.
-        metavar: what stands for the value in ``--help``.
-        positional: whether it is given by its place instead of by ``--name``.
+        metavar: placeholder of the value in ``--help``.
+        positional: whether it is a positional argument instead of ``--name``.
         parse: converts the text of the command line; None for the field's type.
         limits: ``minimum``, ``maximum`` and ``choices`` of :func:`space_clip_ros.settings.setting`.
     """
@@ -107,7 +107,7 @@ def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
     if hint is bool:
         return {"action": "store_true", "help": help}
     several = typing.get_origin(hint) is tuple
-    # The items of a tuple, or what an optional value is where it is given.
+    # The type of a tuple's items, or of an optional value that is given.
     kind = next(iter(typing.get_args(hint)), hint)
     argument = {
         "type": declared["parse"] or kind,

@@ -14,7 +14,7 @@ _LOG_S = 2.0
 class Terminal:
     """Writes lines and one status line. A terminal redraws the status in place; a log gets it every few seconds.
 
-    tqdm does only the first half: into a log it writes carriage returns, too.
+    tqdm cannot do this: it writes carriage returns into a log, too.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:

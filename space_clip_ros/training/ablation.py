@@ -49,7 +49,7 @@ class Ablation(NamedTuple):
 
 @dataclass(frozen=True)
 class RowResult:
-    """What a finished row gave.
+    """The result of a finished row.
 
     Attributes:
         name: the row's name.
@@ -58,7 +58,7 @@ class RowResult:
         parameters: number of the model's weights.
         trained_parameters: number of those that were trained.
         epoch: the epoch with the smallest abs_rel, from 1.
-        weights: whose abs_rel that was: raw, or ema, the moving average.
+        weights: which weights had it: raw, or ema, the moving average.
         metrics: on the validation frames then, by name.
     """
 
@@ -73,7 +73,7 @@ class RowResult:
 
 
 class AblationOutcome(NamedTuple):
-    """How a session ended: what is finished by now, whether that is all, and whether this process reports."""
+    """How a session ended: the finished rows, whether these are all, and whether this process reports."""
 
     results: list[RowResult]
     finished: bool
@@ -142,18 +142,18 @@ def run_ablation(
 
 
 def _finish(row: AblationRow, processes: Processes, console: Console) -> bool:
-    """Train a row to its end, unless it has been; return False if a signal came before."""
+    """Train a row to its end if it is not finished yet; return False if a signal interrupted it."""
     folder = RunFolder(row.config.run.dir)
     file = folder.path / _RESULT
-    # What is on the first process's disk counts; the folder need not be shared to begin a row.
+    # The first process's disk decides; the other processes may not see the folder.
     if processes.any(processes.first and file.is_file()):
         if processes.first:
             folder.check_same(row.config)
-            console.say("finished before")
+            console.say("already finished")
         return True
     resume = processes.any(processes.first and folder.has_checkpoint)
     outcome = train_among(processes, row.config, console, resume)
-    gc.collect()  # wrapped models lie in circles; the next row needs their memory
+    gc.collect()  # wrapped models are reference cycles; the next row needs their memory
     if outcome.finished and processes.first:
         text = json.dumps(asdict(_result(row, outcome.best)), indent=1)
         write_whole(file, f"{text}\n".encode(), durable=True)

@@ -102,7 +102,7 @@ def assemble(
         loader=training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda"),
         validator=Validator(model, average, validation, processes, config) if validation is not None else None,
         step=state["step"],
-        # runs begun with earlier versions name it after the only criterion there was
+        # checkpoints of earlier versions store it under the name of their only criterion
         best_score=state["best_score"] if "best_score" in state else state["best_abs_rel"],
     )
 
@@ -197,7 +197,7 @@ def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) 
     if differing:
         raise ModelError(
             "initial",
-            f"{path} is of another model than the settings' {model.config.name}; "
+            f"{path} holds another model than {model.config.name} in the settings; "
             f"differing tensors: {', '.join(sorted(differing)[:8])}",
         )
     model.load_state_dict(weights)

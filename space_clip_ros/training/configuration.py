@@ -1,4 +1,4 @@
-"""Reads the settings of a training run, with the vision tower that they name filled in."""
+"""Reads the settings of a training run, and fills in those of the vision tower that they name."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from space_clip_ros.training_config import TrainingConfig
 def load_training(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConfig:
     """Read a run's settings as :func:`space_clip_ros.settings.load` does, and fill in ``model.encoder.tower``.
 
-    With a tower, ``pretrained`` may be the tag alone of open_clip's weights for it.
+    With a tower, ``pretrained`` may be just the tag of open_clip's weights for it.
 
     Raises:
         ConfigError: the file or an override cannot be used, or settings have problems.
         ModelError: open_clip has no such tower, or it is one that this package cannot build.
     """
     values = settings.read_values(path, overrides)
-    return settings.parse(TrainingConfig, filled_in(values), str(path))
+    return settings.parse(TrainingConfig, with_tower_settings(values), str(path))
 
 
-def filled_in(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings of a run with ``model.encoder.tower`` replaced by what it stands for.
+def with_tower_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings of a run with ``model.encoder.tower`` replaced by the settings of that tower.
 
     Raises:
         ModelError: there is no such tower.

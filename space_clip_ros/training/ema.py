@@ -57,12 +57,12 @@ class WeightAverage:
         """Load a saved average.
 
         Raises:
-            ModelError: it is of another model; the error names differing tensors.
+            ModelError: it belongs to another model; the error names differing tensors.
         """
         differing = sorted(state.keys() ^ self._average.keys())
         if differing:
             names = ", ".join(differing[:8])
-            raise ModelError("the saved average", f"is of another model; differing tensors: {names}")
+            raise ModelError("the saved average", f"belongs to another model; differing tensors: {names}")
         for name, tensor in state.items():
             self._average[name].copy_(tensor)
 

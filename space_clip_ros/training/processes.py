@@ -97,7 +97,7 @@ def joined(device: str) -> Iterator[Processes]:
         distributed.barrier()
     finally:
         # A wrapped model still holds the group. Without this, it would be destroyed at interpreter shutdown, where its
-        # threads wait for the interpreter's lock for ever.
+        # threads wait forever for the interpreter's lock.
         gc.collect()
         distributed.destroy_process_group()
 
@@ -114,6 +114,6 @@ def _choose(device: str, local_rank: int) -> torch.device:
     if chosen.type == "cuda":
         if not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count():
             count = torch.cuda.device_count()
-            raise BackendError("runtime.device", f"{device} is not there ({count} GPUs)", "use cpu")
+            raise BackendError("runtime.device", f"{device} does not exist ({count} GPUs)", "use cpu")
         torch.cuda.set_device(chosen)
     return chosen

@@ -62,7 +62,7 @@ class RunFolder:
             DataError: the settings cannot be written.
         """
         if self.has_checkpoint:
-            raise ConfigError(self.path, "holds a run already", "give --resume to go on with it, or another run.dir")
+            raise ConfigError(self.path, "holds a run already", "give --resume to continue it, or another run.dir")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / _SETTINGS, settings.dump(config).encode())
 
@@ -75,8 +75,8 @@ class RunFolder:
         if not self.has_checkpoint:
             raise ConfigError(self.path, "holds no checkpoint to resume from", "start without --resume")
         saved = settings.to_dict(settings.load(TrainingConfig, self.path / _SETTINGS))
-        asked = settings.to_dict(config)
-        differing = [name for name in _differing_settings(saved, asked) if name.partition(".")[0] not in _MAY_DIFFER]
+        wanted = settings.to_dict(config)
+        differing = [name for name in _differing_settings(saved, wanted) if name.partition(".")[0] not in _MAY_DIFFER]
         if differing:
             raise ConfigError(
                 self.path, f"a resumed run needs its own settings, but these differ: {', '.join(sorted(differing))}"

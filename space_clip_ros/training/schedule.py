@@ -11,9 +11,8 @@ from space_clip_ros.training_config import OptimizerConfig
 def scheduled_rate(config: OptimizerConfig, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of step ``step`` (the first is 0) by the schedule of ``config``.
 
-    Like the reference implementation's, ``cosine`` and ``step`` keep one rate through an epoch and have no warm-up:
-    those of PyTorch's ``CosineAnnealingLR`` (over all epochs, down to ``final_lr``) and ``StepLR``, stepped once an
-    epoch.
+    ``cosine`` and ``step`` keep one rate through an epoch and have no warm-up, as in the reference implementation:
+    PyTorch's ``CosineAnnealingLR`` (over all epochs, down to ``final_lr``) and ``StepLR``, stepped once an epoch.
 
     Args:
         config: rates and schedule.

@@ -26,8 +26,8 @@ class StepResult(NamedTuple):
 
     Attributes:
         losses: each loss term and ``total``, by name.
-        grad_norm: norm of the gradient before clipping; without those of the heads beside depth, which are clipped on
-            their own, unless one of them alone is trained.
+        grad_norm: norm of the gradient before clipping. Heads other than depth are clipped separately and not counted,
+            unless such a head is all that is trained.
         skipped: whether the step was skipped because its loss or gradient was not finite.
     """
 
@@ -178,7 +178,7 @@ class Stepper:
 
 
 def _clipped_together(model: SpaceClip) -> list[list[nn.Parameter]]:
-    """Return the trained parameters by the norm they are clipped by: no head beside depth must shorten its gradient."""
+    """Group the trained parameters by joint clipping norm, so that no other head shortens the gradient of depth."""
     groups: dict[str, list[nn.Parameter]] = {"": [], **{head: [] for head in HEADS_BESIDE_DEPTH}}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

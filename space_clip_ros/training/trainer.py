@@ -74,7 +74,7 @@ def train_among(processes: Processes, config: TrainingConfig, console: Console, 
     folder = RunFolder(config.run.dir)
     console = console if processes.first else SilentConsole()
     if resume is None:
-        # All do the same, also where only some machines see the folder: those say so.
+        # All processes must agree even if only some machines see the folder.
         resume = processes.any(folder.has_checkpoint)
     setup = assemble(config, processes, folder, console, resume)
     return Trainer(config, setup, processes, folder, console).fit()

@@ -21,7 +21,7 @@ from space_clip_ros.evaluation.evaluator import (
     score_frame,
 )
 from space_clip_ros.evaluation.pictures import comparison
-from space_clip_ros.evaluation.protocol import EvaluationProtocol, reference_protocol, standard_protocol
+from space_clip_ros.evaluation.protocol import EvaluationProtocol, named_protocol
 from space_clip_ros.evaluation.segmentation import ConfusionMatrix
 from space_clip_ros.evaluation.uncertainty import fitted_factor, mean_uncertainty
 from space_clip_ros.model import SpaceClip
@@ -65,10 +65,8 @@ class Validation(NamedTuple):
 
 def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
     """Return the evaluation protocol of the settings, over the model's depth range."""
-    low, high = config.model.min_depth, config.model.max_depth
-    if config.validation.protocol == "reference":
-        return reference_protocol(low, high)
-    return standard_protocol(config.validation.crop, min_depth=low, max_depth=high)
+    chosen, model = config.validation, config.model
+    return named_protocol(chosen.protocol, model.min_depth, model.max_depth, chosen.crop)
 
 
 def best_criterion(config: TrainingConfig) -> str:
@@ -182,13 +180,13 @@ class Validator:
         if sigma is not None:
             estimates = [one._replace(uncertainty=of) for one, of in zip(estimates, _maps(sigma), strict=True)]
         if dense is not None and self._config.model.language.vocabulary:
-            named = [_named(one, frame.depth.shape) for one, (_, frame) in zip(dense, batch, strict=True)]
+            named = [_likeliest_classes(one, frame.depth.shape) for one, (_, frame) in zip(dense, batch, strict=True)]
             estimates = [one._replace(labels=labels) for one, labels in zip(estimates, named, strict=True)]
         return estimates
 
 
-def _named(dense: Tensor, size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return the likeliest name of each pixel, (H, W) uint8, of features (rows, columns, D)."""
+def _likeliest_classes(dense: Tensor, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the likeliest class of each pixel, (H, W) uint8, by features (rows, columns, D)."""
     likely = resize_bilinear(dense.float().permute(2, 0, 1)[None], size)[0].argmax(dim=0)
     return np.asarray(likely.to(torch.uint8).cpu().numpy(), np.uint8)
 

@@ -21,13 +21,13 @@ class WandbWriter:
     """Writes scalars and pictures of one run; writes nothing without a project.
 
     Args:
-        folder: the run's folder: its name is the run's name, and the log is kept in it. A resumed run goes on in the
-            same log.
+        folder: the run's folder: its name is the run's name, and the log is kept in it. A resumed run continues
+            the same log.
         project: name of the project; empty to write nothing.
         settings: of the run, kept with it.
 
     Raises:
-        ConfigError: the wandb package is missing, or cannot start a log (nobody is logged in, for example).
+        ConfigError: the wandb package is missing, or cannot start a log, for example because nobody is logged in.
     """
 
     def __init__(self, folder: Path, project: str, settings: Mapping[str, Any]) -> None:
@@ -68,13 +68,13 @@ def _start(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
             resume="allow",
             dir=folder,
             config=dict(settings),
-            settings=wandb.Settings(console="off"),  # it would take progress bars for lines of a log
+            settings=wandb.Settings(console="off"),  # otherwise progress bars would be logged as lines
         )
     except (wandb.Error, OSError) as error:
         raise ConfigError(
             "run.wandb", f"the log cannot be started ({error})", "log in with 'wandb login', or set WANDB_MODE=offline"
         ) from error
-    # Curves over optimiser steps, so that rows of a resumed run that come again are no error.
+    # Curves over optimiser steps, so that the repeated rows of a resumed run are no error.
     run.define_metric(_STEP)
     run.define_metric("*", step_metric=_STEP)
     return run

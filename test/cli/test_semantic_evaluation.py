@@ -69,7 +69,7 @@ def test_a_joint_space_needs_the_classes_vectors(coded_depth, scene, tmp_path, c
     model = coded_depth.write_model(tmp_path / "model.onnx", coded_depth.language_config(size=4, tower="ab"))
     settings = cityscapes(coded_depth, tmp_path / "c", scene, scene)
     assert evaluate(model, settings) == 1
-    assert "--queries: is needed: this model's classes can be any text" in capsys.readouterr().err
+    assert "--queries: is needed, because this model has no classes of its own" in capsys.readouterr().err
     file = str(tmp_path / "q.safetensors")
     axes = np.eye(4, dtype=np.float32)
     # In another order, with one name more, and one of them among the background.

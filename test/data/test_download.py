@@ -206,7 +206,7 @@ def test_without_any_server_the_error_says_how_to_fetch_by_hand(site: tuple[Path
     _, url = site
     with pytest.raises(DownloadError) as raised:
         download([frames_of_nyu(f"{url}/nothing", f"{url}/quota")], tmp_path)
-    assert "a web page in the file's place" in raised.value.reason
+    assert "a web page instead of the file" in raised.value.reason
     assert raised.value.remedy.startswith(f"fetch it in a browser from {url}/nothing or {url}/quota, save it as ")
 
 

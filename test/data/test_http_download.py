@@ -162,7 +162,7 @@ def interrupt() -> None:
 
 def test_a_web_page_is_not_the_file(server: Server, tmp_path: Path) -> None:
     server.page = True
-    with pytest.raises(UnavailableError, match="a web page in the file's place; open the address in a browser"):
+    with pytest.raises(UnavailableError, match="a web page instead of the file; open the address in a browser"):
         fetch(server.url, tmp_path / "file.zip")
     assert list(tmp_path.iterdir()) == []
 

@@ -33,7 +33,7 @@ def test_a_drive_is_recognised_by_its_image_folder(root: Path) -> None:
 
 def test_a_folder_above_drives_lists_them(root: Path) -> None:
     with pytest.raises(
-        DataError, match=rf"not a drive but .*: {DAY}/{DAY}_drive_0001_sync, {DAY}/{DAY}_drive_0005_sync"
+        DataError, match=rf"a folder of drives, .*: {DAY}/{DAY}_drive_0001_sync, {DAY}/{DAY}_drive_0005_sync"
     ):
         drive_folder(root)
     with pytest.raises(DataError, match=rf"drives in it: {DAY}_drive_0001_sync, "):
@@ -143,7 +143,7 @@ def test_one_calibration_beside_drives_of_several_days_is_refused(tmp_path: Path
     drive = make_drive(tmp_path / f"{DAY}_drive_0001_sync")
     make_drive(tmp_path / "2011_09_28_drive_0001_sync")
     (tmp_path / "calib_cam_to_cam.txt").touch()
-    with pytest.raises(DataError, match=r"is of one day, but beside it are drives of 2011_09_26, 2011_09_28; put each"):
+    with pytest.raises(DataError, match=r"belongs to one day, .* are of 2011_09_26, 2011_09_28; put each"):
         calibration_folder(drive)
 
 

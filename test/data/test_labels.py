@@ -32,7 +32,7 @@ def test_classes_are_numbered_as_asked_for_and_the_rest_is_unlabelled(tmp_path):
 def test_classes_that_are_not_known_or_stand_twice_are_refused():
     with pytest.raises(ConfigError, match=r"'bird': no class 'bird'; choose from other, road, pavement"):
         LabelReader(["bird"], LABEL_NAMES)
-    with pytest.raises(ConfigError, match="class 'road' stands in two places"):
+    with pytest.raises(ConfigError, match="class 'road' is listed twice"):
         LabelReader(["road", "ground=terrain+road"], LABEL_NAMES)
 
 

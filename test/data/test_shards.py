@@ -264,10 +264,10 @@ def test_what_is_missing_or_broken_is_named(
     with pytest.raises(DataError, match=r"shard-000002\.tar: cannot be read \(HTTP Error 404"):
         source(address).frame(6)
     monkeypatch.setattr(_Ranges, "parts", False)
-    with pytest.raises(DataError, match="sends no parts of files"):
+    with pytest.raises(DataError, match="cannot send parts of files"):
         ShardFiles(address).read("index.json", 0, 5)
     pytest.importorskip("fsspec")
-    with pytest.raises(DataError, match="is no address that can be read"):
+    with pytest.raises(DataError, match="is not an address that can be read"):
         source("nobody://bucket")
 
 

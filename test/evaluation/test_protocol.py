@@ -9,7 +9,7 @@ from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import InputError
 from space_clip_ros.evaluation.metrics import pixel_metrics
-from space_clip_ros.evaluation.protocol import reference_protocol, standard_protocol
+from space_clip_ros.evaluation.protocol import named_protocol, reference_protocol, standard_protocol
 from space_clip_ros.geometry.camera import PinholeCamera
 
 
@@ -63,3 +63,10 @@ def test_the_camera_is_cropped_and_resized_with_its_image():
     assert standard_protocol().prepare(frame).camera == camera
     assert standard_protocol(kitti_crop=True).prepare(frame).camera == camera.cropped(13, 23, 1216, 352)
     assert reference_protocol().prepare(frame).camera == camera.resized(704, 352)
+
+
+def test_a_protocol_is_found_by_its_name() -> None:
+    assert named_protocol("reference", 0.1, 10.0, crop="garg") == reference_protocol(0.1, 10.0)
+    assert named_protocol("standard", 0.1, 10.0, "eigen", True, True) == standard_protocol(
+        "eigen", True, 0.1, 10.0, median_scaling=True
+    )

@@ -77,7 +77,7 @@ def test_every_opset_and_a_fixed_image_size(tmp_path: Path, foreign_models: Any,
     ids=lambda value: str(value),
 )
 def test_layouts_and_types(tmp_path: Path, foreign_models: Any, image: Any, dims: Any, facts: Any) -> None:
-    """The proof compares with the model by hand, or the file would not be there."""
+    """The proof compares with the original model, or the file would not be there."""
     file = foreign_models.write(tmp_path / "theirs.onnx", dims, **facts)
     report = adopt(file, tmp_path / "ours.onnx", RECIPE, *SIZE)
     assert report.metadata.precision == ("fp16" if facts.get("element") == TensorProto.FLOAT16 else "fp32")
@@ -228,7 +228,7 @@ def test_what_cannot_be_adopted_is_refused(tmp_path: Path, foreign_models: Any) 
     with pytest.raises(ModelError, match="no such"):
         adopt(tmp_path / "none.onnx", tmp_path / "ours.onnx", RECIPE)
     ours = adopt(foreign_models.write(tmp_path / "one.onnx"), tmp_path / "ours.onnx", RECIPE).path
-    with pytest.raises(InputError, match="of this package already"):
+    with pytest.raises(InputError, match="already a model of this package"):
         adopt(ours, tmp_path / "again.onnx", RECIPE)
 
 
@@ -243,7 +243,7 @@ def test_a_graph_that_disagrees_is_refused_with_numbers(
     noise = helper.make_node("RandomUniformLike", ["steady"], ["noise"], low=0.0, high=1.0)
     model.graph.node.extend([shape, noise, helper.make_node("Add", ["steady", "noise"], ["depth"])])
     onnx.save(model, file)
-    with pytest.raises(ExportError, match=r"by hand by 0\.\d+ relative on average and .* more than 0.001"):
+    with pytest.raises(ExportError, match=r"original model by 0\.\d+ relative on average and .* more than 0.001"):
         adopt(file, tmp_path / "ours.onnx", RECIPE, batch=1)
     assert list(tmp_path.iterdir()) == [file]
 

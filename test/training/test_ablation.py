@@ -68,7 +68,7 @@ def test_an_interrupted_ablation_goes_on_where_it_stopped(written, listener, tmp
     assert (tmp_path / "broken/narrow/last").resolve().name == "000000002"
     resumed = run_ablation(broken, listener, lambda results: tables.append(len(results)))
     assert resumed == expected and tables == [1, 1, 2]
-    assert listener.lines.count("finished before") == 1
+    assert listener.lines.count("already finished") == 1
 
     full, narrow = expected.results
     model = load_checkpoint(tmp_path / "unbroken/narrow/best.safetensors")

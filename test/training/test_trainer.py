@@ -173,7 +173,7 @@ def test_initial_weights_are_taken_over_or_refused(tiny, listener, tmp_path):
     for (name, left), right in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         assert torch.equal(left, right), name
     wider = tiny(initial=str(first.best), run__dir=str(tmp_path / "wider"), model__decoder__film_hidden=12)
-    with pytest.raises(SpaceClipError, match=r"is of another model.*film"):
+    with pytest.raises(SpaceClipError, match=r"holds another model.*film"):
         train(wider, listener)
 
 

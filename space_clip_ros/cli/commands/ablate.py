@@ -17,9 +17,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "ablate",
         help="train a table of models that differ by a few settings",
-        description="Train the rows of an ablation's file one after the other, each the same run but for a few "
-        "settings, and write one table; under torchrun on several GPUs or machines. The same command goes on where an "
-        "earlier one stopped.",
+        description="Train the rows of an ablation file, runs that differ in a few settings, one after the other, and "
+        "write one table; under torchrun on several GPUs or machines. Run the command again to continue after an "
+        "interruption.",
         epilog="example: space_clip ablate config/paper_ablation.yaml runtime.bf16=true; "
         "torchrun --nproc-per-node 4 -m space_clip_ros.cli.main ablate config/paper_ablation.yaml",
     )
@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train the rows; return 0 after the last one, 130 if interrupted.
+    """Train the rows; return 0 after the last row, 130 if interrupted.
 
     Raises:
         SpaceClipError: the settings of a row, the data or a checkpoint cannot be used.
@@ -50,5 +50,5 @@ def run(args: argparse.Namespace) -> int:
         say(f"written to {' and '.join(map(str, write_table(ablation, outcome.results)))}")
         if not outcome.finished:
             again = shlex.join(["space_clip", "ablate", args.config, *args.overrides])
-            say(f"stopped, everything is saved; go on with: {again}")
+            say(f"stopped, everything is saved; continue with: {again}")
     return 0 if outcome.finished else _INTERRUPTED

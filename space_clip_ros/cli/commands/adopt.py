@@ -1,4 +1,4 @@
-"""``space_clip adopt``: someone else's ONNX depth model as one of ours."""
+"""``space_clip adopt``: turns a third-party ONNX depth model into a model of this package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from space_clip_ros.cli.options import positive
 from space_clip_ros.config import RESIZE_RULES, AdoptedConfig
 
 if TYPE_CHECKING:
-    from space_clip_ros.export.adopt import AdoptionReport, Lower
+    from space_clip_ros.export.adopt import AdoptionReport, PrecisionConverter
     from space_clip_ros.export.adopt_recipe import Recipe
 
 _NUMBERS: dict[str, Any] = {"nargs": 3, "type": float, "metavar": ("R", "G", "B")}
@@ -22,16 +22,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "adopt",
-        help="make a file of ours from someone else's ONNX depth model",
-        description="Wrap someone else's ONNX depth model (opset 11 to 21) into a file of ours: its preprocessing goes "
-        "into the graph, its output becomes metres at the image's size, and node, evaluate, benchmark and engine take "
-        "it like our own. The file appears only after it has been compared with running the model by hand.",
+        help="make a third-party ONNX depth model usable here",
+        description="Wrap a third-party ONNX depth model (opset 11 to 21) in this package's format: the graph then "
+        "includes the preprocessing and gives metres at the image's size, and depth_node, evaluate, benchmark and "
+        "engine take it like any other model. The file is written only if its depth agrees with the original model's.",
         epilog="example: space_clip adopt depth_anything_v2_metric_vkitti_vits.onnx --out dav2_outdoor.onnx --preset "
         "depth_anything_v2_metric_outdoor --images street/*.png",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx", nargs="?", help="the model; weights may lie beside")
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL.onnx", nargs="?", help="the model; external weights lie beside it"
+    )
     parser.add_argument("--out", type=Path, metavar="NAME.onnx", help="file to write")
-    parser.add_argument("--preset", metavar="P", help="what is known of the model's family; --presets lists them")
+    parser.add_argument("--preset", metavar="P", help="settings of a known family of models; --presets lists them")
     parser.add_argument("--presets", action="store_true", help="list the presets: source, licence, training camera")
     parser.add_argument("--name", help="name shown in files and diagnostics (default: that of NAME.onnx)")
     _add_sizes(parser)
@@ -40,26 +42,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--precision",
         choices=("fp16", "int8"),
-        help="convert the network's products, where its graph allows (default: keep the file's numbers)",
+        help="compute the network's matrix products in this precision (default: keep the file's own)",
     )
     parser.add_argument("--symmetric", action="store_true", help="symmetric int8, which TensorRT needs")
     parser.add_argument(
-        "--drive", type=Path, metavar="DIR", help="drive with depth that calibrates int8 and judges a lower precision"
+        "--drive", type=Path, metavar="DIR", help="drive with depth, to calibrate int8 and to test a lower precision"
     )
     parser.add_argument("--images", type=Path, nargs="+", default=[], metavar="IMAGE", help="real images to compare on")
     parser.set_defaults(parser=parser)
 
 
 def _add_sizes(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("image size (without height and width the file takes any)")
+    group = parser.add_argument_group("image size (any, without height and width)")
     group.add_argument("--height", type=positive, metavar="H", help="height of every image, pixels")
     group.add_argument("--width", type=positive, metavar="W", help="width of every image, pixels")
     group.add_argument("--batch", type=positive, metavar="N", help="images per run (default: what the model takes)")
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what the model's input wants (replaces the preset's)")
-    group.add_argument("--size", nargs=2, type=positive, metavar=("H", "W"), help="size that --resize is about, pixels")
+    group = parser.add_argument_group("input of the model (overrides the preset)")
+    group.add_argument("--size", nargs=2, type=positive, metavar=("H", "W"), help="size for --resize, pixels")
     group.add_argument(
         "--resize",
         choices=RESIZE_RULES,
@@ -67,7 +69,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         "pad (keep the shape, fill with --border)",
     )
     group.add_argument("--multiple", type=positive, metavar="N", help="sides are multiples of N pixels")
-    group.add_argument("--interpolation", choices=("bilinear", "bicubic"), help="of the resize to the network")
+    group.add_argument("--interpolation", choices=("bilinear", "bicubic"), help="interpolation of that resize")
     group.add_argument("--antialias", action="store_true", default=None, help="resize as Pillow does")
     group.add_argument(
         "--normalise",
@@ -79,12 +81,17 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--channels", choices=("rgb", "bgr"), help="order of the channels")
     group.add_argument("--border", **_NUMBERS, help="colour of the border, 0 to 255")
     group.add_argument(
-        "--set", action="append", default=[], type=_constant, metavar="NAME=VALUE", help="constant of another input"
+        "--set",
+        action="append",
+        default=[],
+        type=_constant,
+        metavar="NAME=VALUE",
+        help="constant value of another input",
     )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what the model's output means (replaces the preset's)")
+    group = parser.add_argument_group("output of the model (overrides the preset)")
     group.add_argument(
         "--output",
         choices=("depth", "inverse", "relative", "relative_depth"),
@@ -94,36 +101,36 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--channel", type=int, metavar="N", help="which of its channels, such as 2 for z of points")
     group.add_argument("--scale", type=float, metavar="S", help="factor on the output (default: 1)")
     group.add_argument("--shift", type=float, metavar="T", help="added to the scaled output (default: 0)")
-    group.add_argument("--min-depth", type=float, metavar="M", help="smallest depth that makes sense, metres")
-    group.add_argument("--max-depth", type=float, metavar="M", help="largest depth, metres")
-    group.add_argument("--uncertainty", dest="uncertainty_output", metavar="NAME", help="a second output")
+    group.add_argument("--min-depth", type=float, metavar="M", help="smallest valid depth, metres")
+    group.add_argument("--max-depth", type=float, metavar="M", help="largest valid depth, metres")
+    group.add_argument("--uncertainty", dest="uncertainty_output", metavar="NAME", help="output that is uncertainty")
     group.add_argument(
         "--uncertainty-kind",
         dest="uncertainty",
         choices=("share", "metres", "confidence", "reciprocal"),
         help="one sigma as a share of depth or in metres; a confidence c, for a share of 1 - c or of 1 / c",
     )
-    group.add_argument("--uncertainty-scale", type=float, metavar="S", help="factor on it (default: 1)")
+    group.add_argument("--uncertainty-scale", type=float, metavar="S", help="factor on uncertainty (default: 1)")
     group.add_argument(
         "--training-camera",
         nargs=4,
         type=float,
         metavar=("W", "H", "FX", "FY"),
-        help="camera that it was trained on, pixels, which focal_scaling compares others with",
+        help="camera that the model was trained on, pixels; focal_scaling compares other cameras with it",
     )
     group.add_argument(
         "--canonical-focal",
         type=float,
         metavar="F",
-        help="focal length that depth is made for, pixels at the network's size; focal_scaling does the rest",
+        help="focal length that the model's depth assumes, pixels at the network's size; focal_scaling uses it",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Adopt a model and report the file and its difference from running it by hand.
+    """Adopt a model and report the file and its difference from the original model.
 
     Raises:
-        SpaceClipError: the file cannot be used, something must be said of it, or the wrapped graph disagrees.
+        SpaceClipError: the file cannot be used, an option is missing, or the wrapped graph disagrees.
     """
     if args.presets:
         _list_presets()
@@ -160,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
             args.height,
             args.width,
             args.batch,
-            lower=_lower(args, recipe),
+            lower=_converter(args, recipe),
             images=images,
             keep_rule=args.resize is not None,
             progress=callback(bar),
@@ -169,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _lower(args: argparse.Namespace, recipe: Recipe) -> Lower | None:
+def _converter(args: argparse.Namespace, recipe: Recipe) -> PrecisionConverter | None:
     if args.precision is None:
         return None
     from space_clip_ros.cli.drive_evidence import drive_evidence
@@ -239,7 +246,7 @@ def _show(report: AdoptionReport, name: str | None) -> None:
     for cost in metadata.cost.values():
         say(f"{cost.operations / 1e9:.2f} GFLOP an image, {cost.weights / 1e6:.1f} M weights")
     say(
-        f"largest difference from the model by hand on {proof.images} images, {proof.real} of them given: "
+        f"largest difference from the original model on {proof.images} images, {proof.real} of them given: "
         f"{proof.relative:.2g} relative, {proof.absolute:.2g} m; mean of the worst image {proof.mean:.2g} relative"
     )
     if metadata.largest_fp16 is not None:

@@ -1,4 +1,4 @@
-"""``space_clip convert``: converts a checkpoint of the reference implementation to ours, or ours to half its size."""
+"""``space_clip convert``: converts the reference implementation's checkpoints to ours, or halves the size of ours."""
 
 from __future__ import annotations
 

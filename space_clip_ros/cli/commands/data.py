@@ -1,4 +1,4 @@
-"""``space_clip data``: what can be done with the frames that a settings file names."""
+"""``space_clip data``: checks the frames of a settings file, or writes them into shards."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand and its actions."""
     parser = subparsers.add_parser(
         "data",
-        help="frames of a settings file: what is missing, and shards of them",
-        description="Do something with the frames that a settings file names.",
+        help="check the frames of a settings file, or write them into shards",
+        description="Check the frames of a settings file, or write them into shards.",
         epilog="example: space_clip data check config/kitti.yaml --json missing.json",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)

@@ -53,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
         "--protocol",
         required=True,
         choices=PROTOCOLS,
-        help="reference (of the paper's published numbers) or standard (what depth papers usually compare by)",
+        help="reference (as in the paper's published numbers) or standard (as in most depth papers)",
     )
     parser.add_argument(
         "--crop", default="garg", choices=CROPS, help="standard: image region compared (default: %(default)s)"
@@ -66,16 +66,16 @@ def add_parser(subparsers: Any) -> None:
         "--scale",
         type=scale_spec,
         metavar="EVIDENCE",
-        help="scale depth as depth_node would: camera_height:METRES, by the ground in view; or ranges:ROWS, by every "
-        "ROWS-th row of the truth, and compare with the rest",
+        help="scale depth as depth_node would: camera_height:METRES uses the ground in view; ranges:ROWS uses every "
+        "ROWS-th row of the truth, and the other rows are compared",
     )
     parser.add_argument(
         "--scale-rate",
         type=float,
         default=0.0,
         metavar="HZ",
-        help="with --scale: frames of a folder follow each other at this rate and share one filter (default: each "
-        "frame stands alone)",
+        help="with --scale: the frames of a folder are a drive at this rate, and share one filter (default: each frame "
+        "is scaled by itself)",
     )
     parser.add_argument("--min-depth", type=float, metavar="M", help="metres (default: the settings' model.min_depth)")
     parser.add_argument("--max-depth", type=float, metavar="M", help="metres (default: the settings' model.max_depth)")
@@ -91,15 +91,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--edges",
         action="store_true",
-        help="also report how well depth's boundaries fit, and how much of the sky is called near; needs dense truth",
+        help="also report how well depth boundaries fit, and how much of the sky is predicted near; needs dense truth",
     )
     parser.add_argument(
         "--semantic",
         action="store_true",
-        help="instead of depth, score what the model's language features call each pixel; needs sources with labels",
+        help="score the classes that language features give the pixels, instead of depth; needs sources with labels",
     )
     parser.add_argument(
-        "--queries", type=Path, metavar="FILE", help="with --semantic: the classes' vectors, of space_clip text"
+        "--queries", type=Path, metavar="FILE", help="with --semantic: vectors of the classes, from space_clip text"
     )
     parser.add_argument(
         "--windows",
@@ -144,8 +144,8 @@ def run(args: argparse.Namespace) -> int:
     config = load(TrainingConfig, args.data, args.overrides)
     protocol = _protocol(args, config)
     with (
-        shared_evaluation(args.device, args.temporal or args.scale is not None) as share,
-        load_predictor(args.model, args.backend, share.device, args.precision) as predictor,
+        shared_evaluation(args.device, args.temporal or args.scale is not None) as part,
+        load_predictor(args.model, args.backend, part.device, args.precision) as predictor,
     ):
         frames = _frames(args.data, config)
         if args.semantic:
@@ -163,15 +163,15 @@ def run(args: argparse.Namespace) -> int:
                 consecutive = index > 0 and follows(frames.files(index - 1), frames.files(index))
                 steadiness.add(index, frame, depth, consecutive)
 
-        own = share.own(frames)
+        own = part.own(frames)
         with progress_bar(len(own), "evaluating") as bar:
             together = one_by_one(predict) if args.flip else _batched(predictor)
             own_scores = evaluate(
                 together, own, protocol, lambda scored: bar.update(), args.batch, args.edges, scaler, on_depth, scale
             )
-        scores = share.all_scores(own_scores)
-        scaler.said = share.total(scaler.said)
-        if not share.first:
+        scores = part.all_scores(own_scores)
+        scaler.counts = part.total(scaler.counts)
+        if not part.first:
             return 0
         report = EvaluationReport.from_scores(
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
@@ -180,7 +180,7 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(args.data, "no validation frame has dense depth, which --edges needs", _DENSE)
         report = dataclasses.replace(
             report,
-            focal_scaling=dict(scaler.said),
+            focal_scaling=dict(scaler.counts),
             temporal=steadiness.report() if args.temporal else None,
             scale=None if scale is None else dataclasses.asdict(scale.result()),
         )
@@ -198,12 +198,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _FocalScaler:
-    """Scales the depth of each frame for its camera, and counts what was done."""
+    """Scales each frame's depth for its camera, and counts the frames by what was done."""
 
     def __init__(self, mode: str, info: ModelInfo) -> None:
         self._mode = mode
         self._info = info
-        self.said: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def __call__(self, frame: RgbdFrame, estimate: Estimate) -> Estimate:
         import numpy as np
@@ -216,7 +216,7 @@ class _FocalScaler:
         focal = focal_scaling(self._mode, frame.camera, self._info.trained_for(width, height))
         if focal.problem:
             raise DataError("--focal-scaling", focal.problem, "give --focal-scaling auto")
-        self.said[focal.text] += 1
+        self.counts[focal.text] += 1
         if focal.factor == 1.0:
             return estimate
         factor = np.float32(focal.factor)
@@ -232,19 +232,17 @@ def _batched(predictor: Predictor) -> PredictBatch:
 
 
 def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationProtocol:
-    from space_clip_ros.evaluation.protocol import reference_protocol, standard_protocol
+    from space_clip_ros.evaluation.protocol import named_protocol
 
     low = config.model.min_depth if args.min_depth is None else args.min_depth
     high = config.model.max_depth if args.max_depth is None else args.max_depth
-    if args.protocol == "reference":
-        return reference_protocol(low, high, args.median_scaling)
-    return standard_protocol(args.crop, args.kitti_crop, low, high, args.median_scaling)
+    return named_protocol(args.protocol, low, high, args.crop, args.kitti_crop, args.median_scaling)
 
 
 def _scale(
     args: argparse.Namespace, protocol: EvaluationProtocol, frames: FrameCollection, metric: bool
 ) -> ScaleMeasurement | None:
-    """Return what scales depth, or None."""
+    """Return the measurement of ``--scale``; None without the option."""
     if args.scale is None:
         return None
     return ScaleMeasurement(
@@ -268,11 +266,11 @@ def _frames(name: str, config: TrainingConfig) -> FrameCollection:
 
 
 def _groups(by: str | None, frames: FrameCollection) -> list[str]:
-    """Return the name of each frame's group; nothing if they are not grouped."""
+    """Return the name of each frame's group; empty if frames are not grouped."""
     if by == "scene":
         return [frames.scene(index) for index in range(len(frames))]
     if by == "folder":
-        # Frames of shards that are somewhere else have no files here, but keep their names.
+        # Frames of remote shards have no files here, but they keep their names.
         paths = (next(iter(frames.files(index)), Path(frames.label(index))) for index in range(len(frames)))
         return [str(path.parent) for path in paths]
     return []

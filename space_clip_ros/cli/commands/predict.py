@@ -29,17 +29,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "predict",
         help="metric depth of images, or of a bag's images",
         description="Estimate metric depth of image files, or of a bag's images (--bag). For NAME.png, writes "
-        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. Of a "
-        "folder, it takes the images in it, not those in its subfolders. Images of a camera with distortion are "
-        "rectified first, and all files show the rectified image. With --bag, --out is a copy of the bag with the "
-        "topics that depth_node would publish; run the command again to resume after an interruption.",
+        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. A "
+        "folder stands for the images directly in it. Images of a camera with distortion are rectified first, and all "
+        "files show the rectified image. With --bag, --out is a copy of the bag with the topics that depth_node would "
+        "publish; run the command again to resume after an interruption.",
         epilog="example: space_clip predict street.png --out depth --camera camera.yaml",
     )
     parser.add_argument(
         "images", type=Path, nargs="*", metavar="IMAGE", help="image file (PNG, JPEG), or a folder of them"
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="folder to write to (default: here); with --bag that of the new bag or bags"
+        "--out", metavar="DIR", help="folder to write to (default: here); with --bag, the folder of the new bag or bags"
     )
     predict_bag.add_shared(parser)
     parser.add_argument(
@@ -175,7 +175,7 @@ def _check_usage(args: argparse.Namespace) -> None:
 
 
 def _view(rgb: Rgb, calibration: CameraCalibration, file: Path) -> RectifiedView:
-    """Return an image's camera, and what takes its distortion out."""
+    """Return an image's camera, and the rectification that undistorts it."""
     from space_clip_ros.perception.calibration import RectifiedView
 
     height, width = rgb.shape[:2]

@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="+",
         default=[],
         metavar="WHAT",
-        help="camera: another height, tilt and lens each drive, in a day's folder of its own; streets: more kinds of"
+        help="camera: another height, tilt and lens for each drive, in its own day's folder; streets: more kinds of"
         " streets, weather and close road users (default: neither)",
     )
     parser.add_argument(
@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=float,
         default=1.0,
         metavar="F",
-        help="size of the pictures, from 0.1 to 1 of KITTI's 1242 x 375: smaller ones are faster to draw (default 1)",
+        help="size of the pictures, as a share (0.1 to 1) of KITTI's 1242 x 375; small ones are faster (default 1)",
     )
     parser.add_argument(
         "--labels", action="store_true", help="write the class of every pixel too, into proj_label (docs/synthetic.md)"

@@ -1,4 +1,4 @@
-"""``space_clip text``: words as vectors, for robots that look for them."""
+"""``space_clip text``: encodes words as vectors, for robots to look for."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "text",
-        help="write words as vectors, for language queries",
-        description="Write what is looked for as vectors, with CLIP's text tower. The file is for models with the same "
-        "CLIP's vision tower, whose hash is in it. A model with a closed list of names needs no CLIP: give it with "
-        "--model.",
+        help="encode words as vectors, for language queries",
+        description="Encode queries as vectors with CLIP's text tower. The file works with models that have the vision "
+        "tower of the same CLIP, whose hash it holds. A model with a closed list of names needs no CLIP: give the "
+        "model with --model.",
         epilog="example: space_clip text 'traffic cone' door person --background road wall sky "
         "--out queries.safetensors",
     )
-    parser.add_argument("queries", nargs="+", metavar="QUERY", help="what is looked for")
+    parser.add_argument("queries", nargs="+", metavar="QUERY", help="name to look for")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help="file to write")
     parser.add_argument(
         "--background",
         nargs="+",
         default=[],
         metavar="PROMPT",
-        help="what queries compete with and is never reported, such as road, wall, sky",
+        help="names that compete with the queries but are never reported, such as road, wall, sky",
     )
     parser.add_argument(
         "--clip",
@@ -73,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
             queries = _encoded(args)
         model_queries(queries, info)
     queries.write(args.out)
-    beside = f", beside {len(queries.background)} of background" if queries.background else ""
+    background = f", against {len(queries.background)} in the background" if queries.background else ""
     space = f"tower {queries.tower[:12]}" if queries.tower else "a closed list of names"
-    say(f"{args.out}: {', '.join(queries.names)}{beside}; {queries.vectors.shape[1]} numbers each, for {space}")
+    say(f"{args.out}: {', '.join(queries.names)}{background}; {queries.vectors.shape[1]} numbers each, for {space}")
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Bags: KITTI raw drives as rosbag2 folders, such folders read and written, messages as arrays; all without ROS."""
+"""Bags: converts KITTI raw drives to rosbag2, reads and writes bags, and predicts depth for them; all without ROS."""

@@ -1,4 +1,4 @@
-"""Which files make up a bag, and what its ``metadata.yaml`` says about its topics."""
+"""Finds the files that make up a bag, and what its ``metadata.yaml`` says about its topics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from rosbags.interfaces import Qos
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, listed, one_line
 from space_clip_ros.files import refuse_lfs_pointer
 from space_clip_ros.tools.bags.qos import recorded_profiles
 from space_clip_ros.tools.bags.storage_file import ZSTD_SUFFIXES, convert_ros1, storage_suffix
@@ -22,18 +22,17 @@ _INFORMATION = "rosbag2_bagfile_information"
 _WITHOUT_IT = "correct it, or remove it: the bag can be read without it"
 _KINDS = "give a rosbag2 folder or an .mcap or .db3 file"
 _NUMBER = re.compile(r"_(\d+)$")
-_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
 class DeclaredTopic:
-    """A topic as ``metadata.yaml`` has it.
+    """A topic as declared in ``metadata.yaml``.
 
     Attributes:
         kind: message type.
         count: number of messages.
-        offered: the QoS profiles of its publishers; None where the file does not say.
-        type_hash: of the type; empty where the file does not say, as before Iron.
+        offered: the QoS profiles of its publishers; None if the file has none.
+        type_hash: hash of the type; empty if the file has none, as before Iron.
     """
 
     kind: str
@@ -60,7 +59,7 @@ class BagFolder:
 def find_files(path: Path) -> BagFolder:
     """Return the files of a bag.
 
-    The format of each file is told by its suffix; ``storage_identifier`` is empty in bags that Humble has reindexed.
+    A file's suffix gives its format, because ``storage_identifier`` is empty in bags that Humble has reindexed.
 
     Args:
         path: a rosbag2 folder, with or without ``metadata.yaml``, or one storage file.
@@ -88,7 +87,7 @@ def _load(file: Path) -> Any:
     except OSError as error:
         raise DataError(file, f"cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(file, f"is not valid YAML ({' '.join(str(error).split())})", _WITHOUT_IT) from error
+        raise DataError(file, f"is not valid YAML ({one_line(error)})", _WITHOUT_IT) from error
 
 
 def _with_metadata(folder: Path, content: Any) -> BagFolder:
@@ -123,11 +122,11 @@ def _listed_file(folder: Path, name: str) -> Path:
     for candidate in (path, *(bare.with_name(bare.name + suffix) for suffix in ZSTD_SUFFIXES), bare):
         if candidate.is_file():
             return candidate
-    there = _some([file.name for file in _storage_files(folder)]) or "no other"
+    found = listed([file.name for file in _storage_files(folder)]) or "no other"
     raise DataError(
         path,
-        f"is missing, though {METADATA} lists it (the folder has {there})",
-        f"copy it there; to go on without it, take it out of {METADATA}",
+        f"is missing, though {METADATA} lists it (the folder has {found})",
+        f"copy it there; to continue without it, remove it from {METADATA}",
     )
 
 
@@ -156,7 +155,7 @@ def _without_metadata(folder: Path) -> BagFolder:
     if not files:
         raise _no_bag(folder)
     bases = {_NUMBER.sub("", _stem(file)) for file in files}
-    names = _some([file.name for file in files])
+    names = listed([file.name for file in files])
     if len(bases) > 1 or len({storage_suffix(file) for file in files}) > 1:
         raise DataError(folder, f"has no {METADATA} and several recordings ({names})", "give one of these files")
     numbers = [_number(file) for file in files]
@@ -168,10 +167,10 @@ def _without_metadata(folder: Path) -> BagFolder:
 def _no_bag(folder: Path) -> DataError:
     below = sorted(found.parent.name for found in folder.glob(f"*/{METADATA}"))
     if below:
-        return DataError(folder, "is not a bag but a folder above", f"bags in it: {_some(below)}")
+        return DataError(folder, "is a folder of bags, not a bag", f"bags in it: {listed(below)}")
     old = sorted(folder.glob("*.bag"))
     if old:
-        return DataError(folder, f"holds bags of ROS 1 ({_some([file.name for file in old])})", convert_ros1(old[0]))
+        return DataError(folder, f"holds bags of ROS 1 ({listed([file.name for file in old])})", convert_ros1(old[0]))
     return DataError(folder, f"is not a rosbag2 folder (no {METADATA}, no .mcap or .db3 file)", _KINDS)
 
 
@@ -191,8 +190,3 @@ def _number(file: Path) -> int:
 
 def _stem(file: Path) -> str:
     return file.name.partition(storage_suffix(file))[0]
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -28,7 +28,7 @@ def known_definition(kind: str) -> Definition:
 
 
 class Definitions:
-    """Finds definitions: of ROS's own types in ``rosbags``, of others in the ``.msg`` files of their packages."""
+    """Finds definitions of ROS's own types in ``rosbags``, and of others in their packages' ``.msg`` files."""
 
     def __init__(self) -> None:
         """Load the types of the release in use; the latest ones if it is unknown."""

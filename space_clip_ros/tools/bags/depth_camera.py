@@ -1,4 +1,4 @@
-"""One camera of a bag: its images as requests to the core, and the core's frames as the bytes a bag holds."""
+"""One camera of a bag: turns its images into requests to the core, and the core's frames into serialized messages."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ from space_clip_ros.perception.scale_evidence import MeasuredPoints
 from space_clip_ros.tools.bags.image_topics import ImageTopic
 from space_clip_ros.tools.bags.reader import BagReader
 
-# What the model lacks is refused before.
+# Outputs that the model lacks have been refused earlier.
 _EVERYTHING = Available(camera=True, uncertainty=True, features=LANGUAGE_OUTPUTS, queries=True)
 _NAMES = {topic.topic: name for name, topic in TOPICS.items()}
 
 
 def check_outputs(topics: Sequence[str]) -> None:
-    """Refuse outputs that do not exist, repeated ones, and a choice that needs no depth.
+    """Refuse unknown or repeated outputs, and a choice that needs no depth.
 
     Args:
         topics: relative names, such as ``depth/image``.
 
     Raises:
-        InputError: the choice is one of these.
+        InputError: the outputs are refused.
     """
     known = set(topics) <= set(_NAMES)
     if not known or len(set(topics)) < len(topics) or not any(_NAMES[topic] in OUTPUTS for topic in topics):
@@ -62,9 +62,9 @@ class BagImage:
     Attributes:
         camera: the camera it is from.
         stamp_ns: when the bag received it, nanoseconds.
-        header: its header; None where the message is damaged.
+        header: its header; None if the message is damaged.
         rgb: (H, W, 3) uint8, or what is wrong with it.
-        infos: each camera's camera_info messages since the image before.
+        infos: each camera's camera_info messages since the previous image.
         scan: its camera's newest ``scale/points``, a PointCloud2 or what is wrong with it; None if there is none.
     """
 
@@ -77,7 +77,7 @@ class BagImage:
 
     @property
     def time_s(self) -> float:
-        """Its stamp, or where that is not set when the bag received it, seconds."""
+        """Its stamp, or if that is not set the time when the bag received it, seconds."""
         return (stamp_ns(self) or self.stamp_ns) / 1e9
 
     @property
@@ -101,9 +101,9 @@ class DepthCamera:
         image: as given.
         scan: full name of that topic.
         topics: the message types of its outputs, by their full names.
-        latched: those that late subscribers get too.
+        latched: the topics whose last message late subscribers get.
         main_topic: the output that every image with depth has.
-        problem: why the first image without depth has none; empty while all have.
+        problem: why the first image without depth has none; empty while all have depth.
         focal: what focal_scaling does to the newest image's depth.
     """
 
@@ -153,7 +153,7 @@ class DepthCamera:
             return BagImage(self, stamp_ns, None, error, infos)
 
     def request(self, image: BagImage) -> DepthRequest | None:
-        """Return what to ask of the core, or None where this image gives no depth."""
+        """Return the request to the core; None if this image can give no depth."""
         for camera, info in image.infos:
             camera._calibrations.update(info.header.frame_id, calibration_from_info(info))
         if isinstance(image.rgb, SpaceClipError):

@@ -1,4 +1,4 @@
-"""Find a bag's topics of colour images, and the ``camera_info`` and outputs that belong to each."""
+"""Finds a bag's topics of colour images, and the ``camera_info`` and outputs of each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ImageTopic:
 
     @property
     def namespace(self) -> str:
-        """The namespace of the topic, with a slash at the end, in which its ``camera_info`` and outputs lie."""
+        """The topic's namespace, with a slash at the end; its ``camera_info`` and outputs are in it, too."""
         base = self.name.removesuffix("/compressed") if self.compressed else self.name
         return f"{base.rpartition('/')[0]}/"
 
@@ -51,7 +51,7 @@ def image_topics(bag: BagReader) -> list[ImageTopic]:
 
 
 def choose_images(bag: BagReader, names: Sequence[str] = ()) -> list[ImageTopic]:
-    """Return the image topics of these names; without names, the bag's only image topic.
+    """Return the image topics with these names; without names, the bag's only image topic.
 
     Raises:
         DataError: the bag has no colour images.
@@ -63,7 +63,7 @@ def choose_images(bag: BagReader, names: Sequence[str] = ()) -> list[ImageTopic]
         raise DataError(bag.path, "has no topic of colour images", f"it has {', '.join(bag.topics)}")
     listed = ", ".join(found)
     if not names and len(found) > 1:
-        raise InputError(bag.path, f"has several image topics, {listed}", "say which with --image")
+        raise InputError(bag.path, f"has several image topics, {listed}", "choose one with --image")
     wanted = [name if name.startswith("/") else f"/{name}" for name in names] or list(found)
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -86,7 +86,7 @@ def _has_colour(bag: BagReader, topic: Topic) -> bool:
     if topic.kind != _IMAGE or not topic.count:
         return False
     for _, _, data in bag.messages([topic.name]):
-        # A damaged image says nothing of its topic; each one is counted later.
+        # A damaged image says nothing about its topic; damaged images are counted later.
         with contextlib.suppress(DataError):
             return bag.decode(topic.name, data).encoding not in _DEPTH_ENCODINGS
     return True

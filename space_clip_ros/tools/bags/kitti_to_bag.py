@@ -1,4 +1,4 @@
-"""Convert a KITTI raw drive, or a synthetic one, into a rosbag2."""
+"""Converts a KITTI raw drive, or a synthetic one, into a rosbag2."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from space_clip_ros.tools.bags.oxts import Oxts
 from space_clip_ros.tools.bags.writer import BagWriter
 
 _PREFIXES = {"color_left": "", "color_right": "/right", "gray_left": "/gray_left", "gray_right": "/gray_right"}
-# The left camera of each right one; the baseline is measured between them.
+# The left neighbour of each right camera, for the baseline between them.
 _LEFT_OF = {"color_right": "color_left", "gray_right": "gray_left"}
 _SCAN_TOPIC = "/velodyne_points"
 
@@ -65,7 +65,7 @@ def write_bag(
 
 
 class _Conversion:
-    """One drive, and what of it goes into the bag."""
+    """One drive, and the parts of it that go into the bag."""
 
     def __init__(self, drive: Path, options: BagOptions) -> None:
         self._options = options
@@ -135,7 +135,7 @@ class _Conversion:
         image = (
             compressed_from_array(pixels, compressed, header, BAGS) if compressed else messages.image(pixels, header)
         )
-        # camera_info goes first, so that whoever gets the image already has its camera.
+        # camera_info goes first, so that subscribers have the camera when the image arrives.
         found = [
             (self._info_topic(name), camera_info_from_camera(drive.camera, header, self._offset(name), BAGS)),
             (self._image_topic(name), image),

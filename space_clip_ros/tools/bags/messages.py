@@ -1,4 +1,4 @@
-"""Messages of a KITTI drive's bag that only such a bag has: its transforms, IMU and GPS."""
+"""Builds messages for bags: headers and images, and the transforms, IMU and GPS of a KITTI drive."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def transforms(*poses: tuple[Any, str, Matrix]) -> Any:
 
 
 def imu(record: OxtsRecord, head: Any) -> Any:
-    """Return the ``sensor_msgs/Imu`` of a record; covariances are all zero, which is ROS's word for unknown."""
+    """Return the ``sensor_msgs/Imu`` of a record; covariances are all zero, which means unknown in ROS."""
     unknown = np.zeros(9)
     return _make(
         "sensor_msgs/msg/Imu",

@@ -17,7 +17,7 @@ TRUTHS = ("scan", "annotated", "none")
 CAMERAS = {"color_left": 2, "color_right": 3, "gray_left": 0, "gray_right": 1}
 """KITTI's number of each camera."""
 
-# Longer than any recording; keeps infinity out, which nanoseconds cannot hold.
+# Longer than any recording; excludes infinity, which nanoseconds cannot hold.
 _LONGEST_S = 1e9
 
 
@@ -26,7 +26,7 @@ class BagOptions(ProgramOptions):
     """What goes into the bag of a KITTI drive.
 
     Raises:
-        InputError: an unknown value, no camera, or one twice.
+        InputError: an unknown value, no camera, or a repeated one.
     """
 
     storage: str = option(STORAGES[0], "file format", choices=STORAGES)

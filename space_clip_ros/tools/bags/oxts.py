@@ -21,7 +21,7 @@ _VALUES = 30
 
 @dataclass(frozen=True)
 class OxtsRecord:
-    """One GPS/IMU record: those of KITTI's 30 numbers that ROS messages have a field for.
+    """One GPS/IMU record: those of KITTI's 30 numbers for which ROS messages have a field.
 
     Attributes:
         latitude, longitude: degrees.

@@ -48,11 +48,11 @@ class PredictionOptions:
         images: the image topics; none where the bag has only one.
         outputs: relative topics of :data:`~space_clip_ros.messages.outputs.TOPICS`.
         storage: ``mcap`` or ``sqlite3``; None for the bag's own.
-        settings: the node's parameters; those of its model, its topics and its timing do not matter here.
+        settings: the node's parameters; those for its model, topics and timing are ignored.
         scan: topic of the points for ``scale.mode`` ranges; ``scale/points`` beside each image topic if empty.
 
     Raises:
-        InputError: another output.
+        InputError: an unknown output.
     """
 
     images: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class PredictionOptions:
     scan: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be made."""
+        """Check the outputs."""
         check_outputs(self.outputs)
 
 
@@ -72,10 +72,9 @@ class Added:
 
     Attributes:
         counts: messages added, by topic.
-        images: how many there were.
-        left_out: images that gave no depth.
-        focal: what focal_scaling did to the last depth of each image topic; without those that had no depth left to
-            make.
+        images: number of images.
+        left_out: number of images that gave no depth.
+        focal: what focal_scaling did to the last depth of each image topic; topics without new depth are missing.
     """
 
     counts: dict[str, int]
@@ -112,23 +111,23 @@ def predict_bag(
     """Write a copy of a bag with the depth of its images.
 
     Depth goes first into parts in a hidden folder beside ``out``, and is then written into ``out`` together with the
-    bag's own messages, which are copied as they are. An interrupted run leaves the parts, and the same call goes on
-    from them. Every output lies in the bag right behind its image and carries the image's header.
+    bag's own messages, which are copied unchanged. An interrupted run leaves the parts, and the same call continues
+    from them. Every output follows its image in the bag and has the image's header.
 
     Args:
         bag: a rosbag2 folder, or one .mcap or .db3 file.
         out: the folder of the new bag, which must not exist.
         predictor: the model.
         options: what is added.
-        progress: called with what is done ("depth" or "writing"), steps done and steps.
-        warn: called with what is unusual about the bag, and once for each kind of fault that costs an image or its
+        progress: called with the stage ("depth" or "writing"), steps done and total steps.
+        warn: called with what is unusual about the bag, and once for each kind of fault that costs an image or a
             cloud.
 
     Raises:
         DataError: the bag cannot be read, has no colour images, has such outputs already, none of its images can be
             used, an unfinished run with other options is there, or ``out`` cannot be written.
-        InputError: several image topics and none chosen, or one that is not there; uncertainty or language features
-            of a model that gives none; or labels or boxes without usable queries.
+        InputError: several image topics and none chosen, or a chosen one is missing; uncertainty or language features
+            from a model without them; or labels or boxes without usable queries.
     """
     options = options or PredictionOptions()
     result = check_places(bag, out)
@@ -222,7 +221,7 @@ class _Run:
         """Yield the images from number ``skipped`` on, decoded, with the camera_info that came before each."""
         infos = {camera.image.info: camera for camera in self._cameras.values()}
         known = [name for name in infos if name in self._source.topics]
-        # An image from before the first camera_info uses that one: the calibration of a camera hardly ever changes.
+        # Images before the first camera_info use that one, because a camera's calibration hardly ever changes.
         waiting = [(infos[name], info) for name in known for info in self._first(name)]
         ranges = self._options.settings.scale.wants_ranges
         scans = {camera.scan: name for name, camera in self._cameras.items() if ranges}
@@ -276,7 +275,7 @@ class _Run:
 
 
 def _queries(options: PredictionOptions, model: ModelInfo) -> QuerySet | None:
-    """Return what is looked for by name; None where no output needs it.
+    """Return the queries; None if no output needs them.
 
     Raises:
         SpaceClipError: the model lacks the features, nothing is asked for, or the queries cannot be used.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, one_line
 
 Policy = TypeVar("Policy", bound=Enum)
 
@@ -44,7 +44,8 @@ def recorded_profiles(value: Any, what: str) -> tuple[Qos, ...]:
     """Return the profiles that ``offered_qos_profiles`` of a ``metadata.yaml`` holds.
 
     rosbag2 writes a list as text with numbers (up to Humble and Iron) or a list with names (since Jazzy). People edit
-    both, so policies may be names or numbers, one profile need not be in a list, and what is left out is ROS's default.
+    both, so policies may be names or numbers, a single profile need not be in a list, and missing values are ROS's
+    defaults.
 
     Args:
         value: what the file holds.
@@ -57,7 +58,7 @@ def recorded_profiles(value: Any, what: str) -> tuple[Qos, ...]:
         try:
             value = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise DataError(what, f"is not valid YAML ({' '.join(str(error).split())})", _CORRECT) from error
+            raise DataError(what, f"is not valid YAML ({one_line(error)})", _CORRECT) from error
     listed = [value] if isinstance(value, Mapping) else value or []
     if not isinstance(listed, list) or not all(isinstance(one, Mapping) for one in listed):
         raise DataError(what, "is not a list of QoS profiles", _CORRECT)
@@ -70,10 +71,10 @@ def is_latched(offered: Sequence[Qos]) -> bool:
 
 
 SENSOR = profile(10)
-"""Cameras and laser scanners, as ``kitti_player`` offers them."""
+"""For cameras and laser scanners, as in ``kitti_player``."""
 
 LATCHED = profile(1, latched=True)
-"""What changes rarely, such as the names of labels."""
+"""For values that change rarely, such as the names of labels."""
 
 TF = profile(100)
 STATIC_TF = profile(1, latched=True)

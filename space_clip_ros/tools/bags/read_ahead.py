@@ -1,4 +1,4 @@
-"""Read ahead in a thread, and group items that can be processed together."""
+"""Reads ahead in a thread, and groups items that can be processed together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END: Any = object()
 def read_ahead(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
     """Yield ``items`` in order while a thread computes the next ones; at most ``ahead`` of them wait.
 
-    An exception of ``items`` is raised here at the place of the item that failed. Close the generator to stop early.
+    An exception from ``items`` is raised here in place of the failed item. Close the generator to stop early.
     """
     pool = ThreadPoolExecutor(1, "read ahead")
     try:

@@ -1,4 +1,4 @@
-"""Read rosbag2 folders, and single .mcap and .db3 files, without rosbag2."""
+"""Reads rosbag2 folders, and single .mcap and .db3 files, without rosbag2."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, cast
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2 import Reader
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, one_line
 from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.tools.bags.bag_folder import METADATA, BagFolder, find_files
 from space_clip_ros.tools.bags.definitions import Definition, known_definition
@@ -30,10 +30,10 @@ from space_clip_ros.tools.bags.storage_file import (
     storage_suffix,
 )
 
-# The type hash of a type whose hash is not known.
+# Stands for an unknown type hash.
 _NO_HASH = f"RIHS01_{64 * '0'}"
 _ENCODING = "cdr"
-# How schemas may be encoded in an MCAP file that also holds messages that are not ROS 2's (https://mcap.dev/spec/registry).
+# Schema encodings of an MCAP file that also holds messages from outside ROS 2 (https://mcap.dev/spec/registry).
 _FOREIGN_SCHEMAS = ("protobuf", "flatbuffer", "jsonschema", "ros1msg", "omgidl")
 
 
@@ -46,7 +46,7 @@ class Topic:
         kind: message type, such as ``sensor_msgs/msg/Image``.
         count: number of messages.
         offered: the QoS profiles of its publishers, if they were recorded.
-        definition: of its type; its text is empty if the bag has none and the type is not one of ROS's own.
+        definition: definition of its type; empty if the bag has none and the type is not one of ROS's own.
     """
 
     name: str
@@ -72,10 +72,10 @@ class BagReader:
         start_ns: stamp of the first message, nanoseconds since 1970.
         end_ns: stamp of the last message.
         storage: ``mcap`` or ``sqlite3``.
-        notes: what is unusual about the bag but no reason to refuse it, one sentence each.
+        notes: what is unusual about the bag but acceptable, one sentence each.
 
     Raises:
-        DataError: on entering, if it is missing, is not a bag, is damaged or not whole, or is empty.
+        DataError: on entering, if it is missing, not a bag, damaged, incomplete or empty.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -135,21 +135,21 @@ class BagReader:
         try:
             return TYPES.deserialize_cdr(data, self.topics[topic].kind)
         except Exception as error:
-            # The library raises nearly anything here too; see _guard.
-            raise DataError(self.path, f"a message of {topic} is damaged ({_reason(error)})") from error
+            # The library may raise any exception here too; see _guard.
+            raise DataError(self.path, f"a message of {topic} is damaged ({one_line(error)})") from error
 
     def _open(self, file: Path, opened: contextlib.ExitStack) -> Reader:
         check_storage_file(file)
-        whole = file
+        stored = file
         if file.suffix in ZSTD_SUFFIXES:
-            whole = decompressed(file, _temporary(opened))
-            check_storage_file(whole)
-        if whole.suffix == ".db3" and is_no_sqlite_path(whole.absolute()):
+            stored = decompressed(file, _temporary(opened))
+            check_storage_file(stored)
+        if stored.suffix == ".db3" and is_no_sqlite_path(stored.absolute()):
             link = _temporary(opened) / "bag.db3"
-            link.symlink_to(whole.absolute())
-            whole = link
+            link.symlink_to(stored.absolute())
+            stored = link
         with self._guard(file):
-            reader = Reader(whole)
+            reader = Reader(stored)
             reader.open()
         opened.callback(reader.close)
         return reader
@@ -158,7 +158,7 @@ class BagReader:
         self, reader: Reader, topics: Collection[str], start_ns: int | None, stop_ns: int | None
     ) -> Iterator[tuple[str, int, bytes]]:
         wanted: list[Connection] = [connection for connection in reader.connections if connection.topic in topics]
-        # The library takes no connections for all of them.
+        # The library treats an empty list of connections as all of them.
         if wanted:
             with self._guard(self.path):
                 for connection, stamp, data in reader.messages(wanted, start_ns, stop_ns):
@@ -198,7 +198,7 @@ class BagReader:
         return topics
 
     def _add(self, name: str, new: Topic) -> None:
-        """Add what a file or ``metadata.yaml`` has of a topic to what is known of it."""
+        """Merge what a file or ``metadata.yaml`` says about a topic into what is known."""
         known = self.topics.get(name)
         if known is None:
             self.topics[name] = new
@@ -224,8 +224,8 @@ class BagReader:
             if isinstance(error, KeyError) and error.args[0] in Qos._fields:
                 reason = f"the QoS profiles inside it lack {error.args[0]!r}"
                 raise DataError(path, reason, "write it again with `ros2 bag convert`") from error
-            # A damaged bag makes the library raise nearly anything, not only the errors it documents.
-            raise DataError(path, f"cannot be read as a bag ({_reason(error)})", COPY_AGAIN) from error
+            # With a damaged bag the library may raise any exception, not only those it documents.
+            raise DataError(path, f"cannot be read as a bag ({one_line(error)})", COPY_AGAIN) from error
 
 
 def _temporary(opened: contextlib.ExitStack) -> Path:
@@ -243,7 +243,3 @@ def _definition(connection: Connection) -> Definition:
 
 def _known_or_empty(kind: str) -> Definition:
     return known_definition(kind) if kind in TYPES.fielddefs else Definition("", _NO_HASH)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -27,7 +27,7 @@ _CLOSE_S = 10.0
 # The QoS to ask for where there is no publisher yet.
 _EXPECTED = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 _RESERVE_BYTES = 256 << 20
-# Every node publishes on these; they are recorded only when named.
+# Every node publishes these topics; they are recorded only if they are named.
 _FROM_EVERY_NODE = ("/rosout", "/parameter_events")
 
 
@@ -73,7 +73,7 @@ class Recorder(Node):
         return sum(self._bag.counts.values())
 
     def close(self) -> str:
-        """Return a line about what was recorded; whoever opened the bag finishes it."""
+        """Return a line about what was recorded; the caller, who opened the bag, finishes it."""
         counts = self._bag.counts
         silent = sorted(name for name in self._wanted | set(counts) if not counts.get(name))
         if silent:

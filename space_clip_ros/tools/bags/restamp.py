@@ -1,4 +1,4 @@
-"""Change the stamps of serialized messages, in the bytes, without decoding the rest."""
+"""Changes the stamps of serialized messages in place, without decoding the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from space_clip_ros.messages.bag_types import TYPES
 
 _HEADER = "std_msgs/msg/Header"
 _TRANSFORMS = "tf2_msgs/msg/TFMessage"
-# CDR data begins with four bytes, of which the second gives the byte order.
+# CDR data begins with a header of four bytes; the second gives the byte order.
 _ENCAPSULATION = 4
 _NS_PER_S = 1_000_000_000
 

@@ -11,7 +11,7 @@ from space_clip_ros.tools.bags.qos import is_latched
 from space_clip_ros.tools.bags.reader import BagReader, Topic
 
 _LONE_PASS_NS = 100_000_000
-"""How long a pass goes on after its last message if no topic has two messages to tell a rate from, nanoseconds."""
+"""Time from the last message to the end of a pass if no topic has two messages and so a rate, nanoseconds."""
 
 
 class Due(NamedTuple):

@@ -19,10 +19,10 @@ _CURRENT = "current"
 
 
 class Segments:
-    """The segments of one job, each a small bag of the messages of some consecutive steps; a context manager.
+    """The segments of one job, each a small bag with the messages of consecutive steps; a context manager.
 
     Args:
-        result: path of what the job makes; the hidden folder lies beside it.
+        result: path of the job's result; the hidden folder lies beside it.
         job: everything the result depends on, as plain JSON values; a job with other values is not continued.
 
     Attributes:

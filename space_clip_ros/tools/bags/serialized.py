@@ -12,8 +12,8 @@ from space_clip_ros.messages.types import message_class
 from space_clip_ros.tools.bags.qos import is_latched, profile
 
 _DEPTH = 10
-# A latched topic of a bag, above all /tf_static, may come from many publishers; the player has one publisher for it,
-# which must keep the messages of all of them.
+# A latched topic such as /tf_static may have had many publishers; the player's only publisher must keep the messages
+# of all of them.
 _MAX_LATCHED = 1000
 
 
@@ -26,7 +26,7 @@ def installed_class(kind: str) -> Any | None:
 
 
 def played_qos(offered: Sequence[Qos], count: int) -> QoSProfile:
-    """Return the QoS to publish a recorded topic with: whoever could subscribe to a recorded publisher still can.
+    """Return the QoS to publish a recorded topic with, so that subscribers match it as they matched the recorded one.
 
     Args:
         offered: the recorded profiles of its publishers; none gives ROS's default.

@@ -1,4 +1,4 @@
-"""What a bag's storage file is, by its first and last bytes, and why it cannot be read where it cannot."""
+"""Recognises a bag's storage file by its first and last bytes, and says why one cannot be read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SUFFIXES = {_MCAP_MAGIC: ".mcap", _SQLITE_MAGIC: ".db3", ZSTD_MAGIC: ".zstd"}
 
 
 def storage_suffix(path: Path) -> str:
-    """Return ``.mcap`` or ``.db3``, also of a file that is compressed as a whole; empty for any other file."""
+    """Return ``.mcap`` or ``.db3``, even if the whole file is compressed; empty for any other file."""
     inner = Path(path.stem) if path.suffix in ZSTD_SUFFIXES else path
     return inner.suffix if inner.suffix in STORAGES_BY_SUFFIX else ""
 
@@ -74,12 +74,12 @@ def check_storage_file(path: Path) -> None:
 
 
 def convert_ros1(bag: Path) -> str:
-    """Return how to convert a bag of ROS 1."""
+    """Return the remedy for a ROS 1 bag: the command that converts it."""
     return f"convert it: `rosbags-convert --src {quote(str(bag))} --dst {quote(bag.stem + '_ros2')}`"
 
 
 def is_no_sqlite_path(path: Path) -> bool:
-    """Return whether the library, which makes a URI of an SQLite file's path, would open another file instead."""
+    """Return whether the library, which turns the path of an SQLite file into a URI, would open another file."""
     return not set("?#%").isdisjoint(str(path))
 
 
@@ -95,7 +95,9 @@ def decompressed(path: Path, folder: Path) -> Path:
             shutil.copyfileobj(packed, unpacked, 1 << 20)
     except OSError as error:
         raise DataError(
-            path, f"cannot be decompressed into {folder} ({error.strerror or error})", "let TMPDIR name a larger folder"
+            path,
+            f"cannot be decompressed into {folder} ({error.strerror or error})",
+            "set TMPDIR to a folder with more space",
         ) from error
     except (zstd.ZstdError, EOFError) as error:
         raise DataError(path, f"is damaged or cut short ({error})", COPY_AGAIN) from error
@@ -105,7 +107,7 @@ def decompressed(path: Path, folder: Path) -> Path:
 def message_bytes(data: bytes) -> bytes:
     """Return a stored message as CDR: decompressed, if the recorder compressed each message.
 
-    CDR begins with a zero byte and zstd does not, so that the data tells.
+    CDR begins with a zero byte and zstd does not.
 
     Raises:
         zstd.ZstdError: it is damaged.
@@ -114,7 +116,7 @@ def message_bytes(data: bytes) -> bytes:
 
 
 def _check_mcap(path: Path, start: bytes, end: bytes) -> None:
-    # Magic at both ends may be one and the same.
+    # In a very short file, the magic bytes at both ends may be the same bytes.
     if end != _MCAP_MAGIC or len(start) < 2 * len(_MCAP_MAGIC):
         raise DataError(
             path,
@@ -134,26 +136,27 @@ def _check_mcap(path: Path, start: bytes, end: bytes) -> None:
 
 def _check_sqlite(path: Path, start: bytes, size: int) -> None:
     name = quote(str(path))
-    beside = {ending: path.with_name(path.name + ending) for ending in ("-wal", "-journal")}
-    if _starts(beside["-wal"]):
+    side_files = {ending: path.with_name(path.name + ending) for ending in ("-wal", "-journal")}
+    if _starts(side_files["-wal"]):
         raise DataError(
             path,
-            f"its last messages lie in {beside['-wal'].name}: the recorder was killed, or still records",
+            f"its last messages lie in {side_files['-wal'].name}: the recorder was killed, or still records",
             f'`sqlite3 {name} "PRAGMA wal_checkpoint(TRUNCATE)"` brings them in',
         )
-    if _starts(beside["-journal"]).startswith(_JOURNAL_MAGIC):
+    if _starts(side_files["-journal"]).startswith(_JOURNAL_MAGIC):
         raise DataError(
             path,
-            f"was left in the middle of a write ({beside['-journal'].name}): the recorder was killed, or still records",
+            f"was left in the middle of a write ({side_files['-journal'].name}): the recorder was killed, "
+            "or still records",
             f'`sqlite3 {name} "PRAGMA integrity_check"` undoes that write',
         )
     # https://www.sqlite.org/fileformat.html, 1.3: page size, and the number of pages if it is kept up to date.
     page_bytes, pages = int.from_bytes(start[16:18], "big"), int.from_bytes(start[28:32], "big")
-    whole = (65536 if page_bytes == 1 else page_bytes) * (pages if start[24:28] == start[92:96] else 0)
-    if size < whole:
+    expected = (65536 if page_bytes == 1 else page_bytes) * (pages if start[24:28] == start[92:96] else 0)
+    if size < expected:
         raise DataError(
             path,
-            f"ends early, after {size} of {whole} bytes: the copy is incomplete or the disk was full",
+            f"ends early, after {size} of {expected} bytes: the copy is incomplete or the disk was full",
             f"{COPY_AGAIN}; `sqlite3 {name} .recover | sqlite3 recovered.db3` saves what is there",
         )
 

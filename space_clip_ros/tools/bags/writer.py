@@ -1,4 +1,4 @@
-"""Write rosbag2 folders that appear whole or not at all."""
+"""Writes rosbag2 folders that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from space_clip_ros.tools.bags.definitions import Definition, known_definition
 from space_clip_ros.tools.bags.options import STORAGES
 from space_clip_ros.tools.bags.storage_file import is_no_sqlite_path
 
-# The version of the metadata whose form of QoS profiles Humble reads; newer releases read every older version.
+# The newest metadata version whose QoS profiles Humble can read; newer releases read every older version.
 _VERSION: Literal[8] = 8
 
 
@@ -41,7 +41,7 @@ class BagWriter:
         counts: number of messages written so far, by topic.
 
     Raises:
-        InputError: an unknown storage, or a path without a name or that the storage cannot have.
+        InputError: an unknown storage, a path without a name, or one that the storage cannot use.
         DataError: on entering, if ``path`` exists, is being written by another process, or cannot be written.
     """
 
@@ -51,10 +51,10 @@ class BagWriter:
             raise InputError("storage", f"must be {' or '.join(STORAGES)}, got {storage!r}")
         self.path = Path(path).expanduser().absolute()
         if not self.path.name:
-            raise InputError(path, "is no place for a bag, which needs a folder of its own")
+            raise InputError(path, "cannot be a bag, which needs a folder of its own")
         if storage == "sqlite3" and is_no_sqlite_path(self.path):
             raise InputError(
-                path, "has ?, # or % in it, with which SQLite would write elsewhere", "choose another or MCAP"
+                path, "contains ?, # or %, which makes SQLite write elsewhere", "choose another name, or MCAP"
             )
         self.counts: dict[str, int] = {}
         self._storage = storage

@@ -26,15 +26,15 @@ from space_clip_ros.perception.focal_scaling import focal_scaling
 
 @dataclass
 class Entrant:
-    """One of the models that are compared.
+    """One of the compared models.
 
     Attributes:
         predictor: the model.
         megabytes: size of its file, 10^6 bytes.
-        gigaoperations: of one image, 10^9; None if its file does not say.
-        protocol: how its depth is compared; relative depth is scaled to the truth's median.
-        scores: of the frames so far.
-        times_ms: of the runs so far, one a frame.
+        gigaoperations: operations for one image, 10^9; None if the file does not say.
+        protocol: how depth is compared; relative depth is scaled to the truth's median.
+        scores: scores of the frames so far.
+        times_ms: times of the runs so far, one per frame.
     """
 
     predictor: Predictor
@@ -73,7 +73,7 @@ def run_together(
 ) -> None:
     """Run every model on every frame, and time and score each run.
 
-    The first model of a frame is another each time: it finds the image in no cache.
+    Each frame starts with a different model, because the first one finds the image in no cache.
 
     Args:
         entrants: the models; their scores and times are extended.

@@ -22,7 +22,7 @@ _MARGIN_PX = 8
 
 
 def table(entrants: Sequence[Entrant]) -> list[str]:
-    """Return the lines of a table, one a model; times are also given as a multiple of the first model's."""
+    """Return the lines of a table, one per model; times are also given as multiples of the first model's."""
     rows: list[tuple[str, ...]] = [("model", "runs on", "MB", "GFLOP", "ms", "x", *SHOWN)]
     for entrant in entrants:
         info, metrics = entrant.info, entrant.metrics
@@ -76,7 +76,7 @@ def as_json(entrants: Sequence[Entrant], machine: dict[str, Any], protocol: str,
 def picture(
     entrants: Sequence[Entrant], frame: RgbdFrame, depths: Sequence[Depth], max_depth: float
 ) -> NDArray[np.uint8]:
-    """Return one column a model, (H, W, 3) uint8 RGB: image, depth, truth and relative error, on the same scales."""
+    """Return one column per model, (H, W, 3) uint8 RGB: image, depth, truth and relative error, on the same scales."""
     columns = []
     for entrant, depth in zip(entrants, depths, strict=True):
         fitted = entrant.protocol.fit(depth, frame.depth)

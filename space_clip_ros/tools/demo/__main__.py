@@ -127,7 +127,7 @@ def _synthetic_drive(folder: Path, frames: int, terminal: Terminal) -> Path:
 
 
 def _scale_parameters(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the node's parameters of the metric scale that were asked for; none leave them at their defaults."""
+    """Return the requested parameters of the metric scale; empty to keep the node's defaults."""
     mode = options.scale_mode or ("camera_height" if options.camera_height else "none")
     height = {"scale.camera_height": options.camera_height} if options.camera_height else {}
     return {**({"scale.mode": mode} if mode != "none" else {}), **height}
@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=rate_hz, default=10.0, metavar="HZ", help="frames per second (%(default)g)")
     parser.add_argument("--frames", type=positive, default=0, metavar="N", help="play only the first N frames")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="for the results (%(default)s)"
+        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="folder for the results (%(default)s)"
     )
     parser.add_argument(
         "--recording",

@@ -19,7 +19,7 @@ _MARKS_M = (10.0, 20.0, 30.0, 40.0)
 
 
 class CloudView:
-    """Draws clouds from one fixed viewpoint in the optical frame (x right, y down, z forward); frames compare."""
+    """Draws clouds from one viewpoint, fixed in the optical frame (x right, y down, z forward), to compare frames."""
 
     def __init__(self, width: int, height: int, scale: float = 1.0) -> None:
         """``width`` and ``height`` are pixels; ``scale`` 1 suits a street, and less moves the viewpoint closer."""
@@ -90,8 +90,8 @@ def splat(
     order = np.flatnonzero(shown)[np.argsort(-distance[shown], kind="stable")]
     x, y = np.rint(pixels[order]).astype(np.intp).T
     ordered = colors[order]
-    # The nearest dot wins a pixel whatever its offset, so pixels first collect the highest number in the order, far to
-    # near, over all offsets.
+    # The nearest dot wins a pixel whatever its offset: dots are numbered from far to near, and each pixel takes the
+    # highest number over all offsets.
     winner = np.full((height, width), -1, np.intp)
     numbers = np.arange(len(order))
     for dy in range(-radius, radius + 1):

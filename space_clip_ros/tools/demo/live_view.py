@@ -1,4 +1,4 @@
-"""The demo's live view: its port is taken before anything starts, and its page is served by a process of its own."""
+"""The demo's live view: takes its port before anything starts, and serves the page from its own process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LiveView:
         self.url = address.address(self._listener)
 
     def start(self, children: Children) -> Child:
-        """Start the server, which takes over the port, and open a browser where there is a display."""
+        """Start the server, which takes over the port, and open a browser if there is a display."""
         inherited = self._listener.fileno()
         options = ViewOptions(socket=inherited, image_transport=self._transport)
         child = children.start(LIVE_VIEW, {}, options.arguments(), niceness=_NICENESS, inherited=[inherited])

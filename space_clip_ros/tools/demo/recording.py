@@ -1,4 +1,4 @@
-"""The demo's recording: what goes into it, and the process that writes it."""
+"""The demo's recording: its topics, and the process that writes it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Recording:
     Args:
         folder: where it is written.
         transport: ``raw`` or ``compressed`` images.
-        clouds: whether to record clouds too, which are most of the node's output.
+        clouds: whether to record clouds too, the largest part of the node's output.
 
     Raises:
-        DataError: something that is no bag is in its place.
+        DataError: the folder exists and is not a bag.
     """
 
     def __init__(self, folder: Path, transport: str, clouds: bool) -> None:
@@ -45,14 +45,14 @@ class Recording:
         self._types = dict([IMAGE_TOPICS[transport]]) | _TOPICS | (_CLOUDS if clouds else {})
         if folder.exists():
             if not (folder / "metadata.yaml").is_file():
-                raise DataError(folder, "is not a recording, but is in its place", "remove it, or give another --out")
+                raise DataError(folder, "is not a recording", "remove it, or give another --out")
             shutil.rmtree(folder)
 
     def start(self, children: Children, uncertainty: bool = False) -> Child:
-        """Start the recorder; ``uncertainty`` if the model gives it.
+        """Start the recorder; ``uncertainty`` says whether the model gives it.
 
-        It is recorded because the report's page shows it: 1.5 MB a frame of KITTI's size in the bag's compression, with
-        2.6 of all else but clouds, which would take another 3.
+        The report's page shows it. A frame of KITTI's size takes 1.5 MB for it in the compressed bag, 2.6 MB for
+        everything else but clouds, and 3 MB for clouds.
         """
         types = self._types | (_UNCERTAINTY if uncertainty else {})
         topics = (*(f"/{name}={kind}" for name, kind in types.items()), *transform_topics())

@@ -30,7 +30,7 @@ _MARGIN = 14
 _BAR_MARGIN = 30
 _BAR_WIDTH = _WIDTH - 2 * _BAR_MARGIN
 _ALONE = 2
-"""Height of the cloud's row, where it has one of its own, over a picture's."""
+"""Height of the cloud's own row, relative to a picture's."""
 _LINE_HEIGHT = 26
 _INK = (232, 234, 237)
 _PAPER = (16, 17, 20)
@@ -52,9 +52,9 @@ class ReportFrame:
         points: (N, 3) float32 metres in the optical frame, NaN invalid.
         colors: (N, 3) uint8 RGB of the points.
         note: a few words about this frame, such as its error.
-        scan: what stands in the way, drawn from above; None where it is unknown.
-        uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid; None where it is unknown.
-        boxes: what was found by name, in the optical frame; None if nothing was asked for.
+        scan: planar scan, drawn from above; None if it is unknown.
+        uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid; None if it is unknown.
+        boxes: objects found by name, in the optical frame; None without queries.
     """
 
     index: int
@@ -91,9 +91,9 @@ def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str],
 
 
 def _frame(frame: ReportFrame, node: NodeConfig) -> Rgb:
-    """Draw a frame: pictures two by two, then the cloud and what is seen from above.
+    """Draw a frame: pictures two by two, then the cloud and the views from above.
 
-    An odd picture shares its row with the cloud; otherwise the cloud has a row of its own, which is higher.
+    An odd picture shares its row with the cloud; otherwise the cloud has its own, higher row.
     """
     height = round(_PANEL_WIDTH * frame.image.shape[0] / frame.image.shape[1])
     size = (_PANEL_WIDTH, height)
@@ -116,7 +116,7 @@ def _frame(frame: ReportFrame, node: NodeConfig) -> Rgb:
 
 
 def _seen_from_above(frame: ReportFrame, node: NodeConfig, width: int, height: int) -> list[Rgb]:
-    """Return the cloud, and beside it a square for everything that is drawn from straight above."""
+    """Return the cloud, and beside it a square for every view from straight above."""
     squares = []
     if frame.scan is not None:
         squares.append(_labelled(scan_picture(frame.scan, height, height), "scan from above"))

@@ -35,12 +35,12 @@ _RECORDER_S = 60.0
 _TICK_S = 0.1
 _ASKED_FOR = ("car", "person")
 _SURE = {"semantic.threshold": 0.6, "semantic.min_patches": 24.0}
-"""Of what is found, only the larger and surer is shown: a list of names sees specks of cars everywhere."""
+"""Only large and confident objects are shown, because a closed list of names finds specks of cars everywhere."""
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What to play, and into which model.
+    """What to play, and the model to play it into.
 
     Attributes:
         source: the drive or bag.
@@ -102,7 +102,7 @@ class DemoRun:
         self._watch(player, *recorders)
         self._terminal.clear()
         for recorder in recorders:
-            # It has the lowest priority: on a busy machine it still has to write what it holds.
+            # It has the lowest priority, so on a busy machine it still has messages to write.
             recorder.stop(_RECORDER_S)
         for child in (evaluator, node):
             child.stop()
@@ -134,16 +134,16 @@ class DemoRun:
             raise ChildError(node.name, f"published nothing for the first image; {node.last_lines()}")
 
     def _gives_uncertainty(self) -> bool:
-        """Return whether the model says how far off depth may be, as the node's diagnostics have it."""
+        """Return whether the model gives uncertainty, according to the node's diagnostics."""
         self._subscriber.spin(_REPORT_S, lambda: self._subscriber.values(DepthValues).uncertainty is not None)
         return bool(self._subscriber.values(DepthValues).uncertainty)
 
     def _ask(self) -> None:
-        """Ask where things are, if the model has names for them."""
+        """Query common objects, if the model has names for them."""
         known = (self._subscriber.values(DepthValues).vocabulary or "").split(", ")
         names = [name for name in _ASKED_FOR if name in known]
         if names and not self._subscriber.ask(names):
-            self._terminal.say(f"the node did not take the question for {' and '.join(names)}")
+            self._terminal.say(f"the node did not accept the query for {' and '.join(names)}")
 
     def _check_node(self, node: Child) -> None:
         """Raise the reason why the node cannot become active, which is in its diagnostics."""
@@ -166,7 +166,7 @@ class DemoRun:
                 )
 
     def _wait_until_watched(self) -> None:
-        """Give whoever wants the live view some time to open it, as a drive may be over in seconds."""
+        """Give people some time to open the live view, because a drive may be over in seconds."""
         deadline = time.monotonic() + _WATCHER_S
         while self._plan.view is not None and not self._subscriber.is_watched() and time.monotonic() < deadline:
             self._terminal.show(f"waiting for {self._plan.view.url} to be opened; playing soon in any case ...")
@@ -174,7 +174,7 @@ class DemoRun:
             self._children.check()
 
     def _watch(self, player: Child, *recorders: Child) -> None:
-        """Process messages until the drive is over and its last outputs have arrived, or are given up on."""
+        """Process messages until the drive is over and its last outputs have arrived, or the wait for them ends."""
         may_end = (player, *recorders)
         while player.running:
             self._subscriber.spin(_TICK_S)
@@ -200,7 +200,7 @@ class DemoRun:
         return "  ".join(words)
 
     def _sent(self) -> int:
-        """Return how many frames were sent: what the player reports, or else what arrived here."""
+        """Return the number of frames sent, as the player reports it or, failing that, as seen here."""
         sent = self._subscriber.values(PlaybackValues).frames_sent
         return len(self._subscriber.sent) if sent is None else sent
 

@@ -1,4 +1,4 @@
-"""What the demo plays: a KITTI raw drive, or a bag."""
+"""The demo's sources: a KITTI raw drive, or a bag."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ IMAGE_TOPICS = {
     "raw": ("image", "sensor_msgs/msg/Image"),
     "compressed": ("image/compressed", "sensor_msgs/msg/CompressedImage"),
 }
-"""Topic and type of the images, by their transport."""
+"""Topic and type of the images, by transport."""
 
 _TRUTH = "ground_truth/image"
-# DDS repeats after three seconds what a busy process may have missed about a new publisher.
+# DDS announces a new publisher again after three seconds, in case a busy process missed it.
 _SETTLE_S = 3.5
 
 
@@ -56,8 +56,8 @@ class DemoSource(Protocol):
     """Something to play.
 
     Attributes:
-        name: what to call it.
-        frame_count: how many of its frames are played.
+        name: its name in messages.
+        frame_count: number of frames played.
         transport: ``raw`` or ``compressed`` images.
     """
 
@@ -70,16 +70,16 @@ class DemoSource(Protocol):
         ...
 
     def player(self, rate_hz: float, subscribers: int) -> Player:
-        """Return the node that plays it, stamped with the time of playing, once the images have that many subscribers.
+        """Return the node that plays it, with current stamps, once the images have enough subscribers.
 
         Args:
             rate_hz: frames per second.
-            subscribers: how many to wait for.
+            subscribers: number of subscribers to wait for.
         """
         ...
 
     def frames_at(self, indexes: Sequence[int]) -> list[tuple[Rgb, Depth]]:
-        """Return image and true depth, (H, W) float32 metres with NaN where unknown, of each of these frames."""
+        """Return image and true depth, (H, W) float32 metres, NaN where unknown, of each of these frames."""
         ...
 
 

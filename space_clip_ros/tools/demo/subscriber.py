@@ -45,7 +45,7 @@ _DEPTH, _POINTS, _SCAN, _UNCERTAINTY = "depth/image", "depth/points", "depth/sca
 _MARKERS, _QUERY = "semantic/markers", "semantic/query"
 _KEPT = (_DEPTH, _POINTS)
 _RECENT = 8
-"""Newest messages of an extra that are held until their frame is complete."""
+"""Number of newest messages of an optional output that are held until their frame is complete."""
 _DISCOVERY_S = 5.0
 _WARM_UP_S = 1.5
 _WARM_UP_TRIES = 40
@@ -61,9 +61,9 @@ class KeptFrame:
         depth: (H, W) float32 metres, NaN invalid.
         points: (N, 3) float32 metres in the optical frame, NaN invalid.
         colors: (N, 3) uint8 RGB of the points.
-        scan: what stands in the way; None where the picture showed no ground.
+        scan: planar scan; None if the picture showed no ground.
         uncertainty: (H, W) float32, one standard deviation of depth, metres, NaN invalid; None if the model gives none.
-        boxes: what was found by name; None if nothing was asked for.
+        boxes: objects found by name; None without queries.
     """
 
     index: int
@@ -79,8 +79,8 @@ class DemoSubscriber(ArrivalNode):
     """Subscribes to all outputs of ``depth_node``, and keeps a few frames for the report.
 
     Args:
-        frames: how many will be played.
-        shown: how many of them to keep, spread over the source.
+        frames: number of frames that will be played.
+        shown: number of them to keep, spread over the source.
         transport: ``raw`` or ``compressed`` images.
     """
 
@@ -115,10 +115,10 @@ class DemoSubscriber(ArrivalNode):
         self._add_extra(_UNCERTAINTY, Image)
 
     def ask(self, names: Sequence[str]) -> bool:
-        """Ask the node for things by name, and subscribe to where it finds them; return whether it took the question.
+        """Query the node for names, and subscribe to the objects found; return whether it accepted the query.
 
         Args:
-            names: in the model's closed list of names.
+            names: names from the model's closed list.
         """
         self._add_extra(_MARKERS, MarkerArray)
         publisher = self.create_publisher(String, _QUERY, QOS)
@@ -133,7 +133,7 @@ class DemoSubscriber(ArrivalNode):
         """Send the node one image, and wait for its outputs; return whether they came.
 
         Engines finish loading at the first image of a size, and no played frame should wait for that. None of this
-        counts in the figures.
+        counts in the results.
 
         Args:
             image: (H, W, 3) uint8 RGB, of the source's size.
@@ -147,7 +147,7 @@ class DemoSubscriber(ArrivalNode):
         messages = camera_info_from_camera(camera, header), self._image_message(image, header)
         arrived = False
         for _ in range(_WARM_UP_TRIES):
-            # Sent again and again: the node reads images with best effort, and may just have found this publisher.
+            # Sent repeatedly, because the node reads images with best effort and may just have found this publisher.
             header.stamp = self.get_clock().now().to_msg()
             for publisher, message in zip(publishers, messages, strict=True):
                 publisher.publish(message)
@@ -199,7 +199,7 @@ class DemoSubscriber(ArrivalNode):
         )
 
     def _add_extra(self, topic: str, kind: Any) -> None:
-        """Subscribe to something that a frame may lack: it is complete, and counts, without it."""
+        """Subscribe to an optional output; a frame is complete without it."""
         self._extras[topic] = {}
         self.create_subscription(kind, topic, functools.partial(self._on_extra, topic), QOS)
 

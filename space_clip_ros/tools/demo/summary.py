@@ -20,11 +20,11 @@ def summarize(
     """Return the summary of a run.
 
     Args:
-        arrivals: what the demo received, and when.
+        arrivals: when each output arrived.
         sent: how many frames the player published.
         node: values of the node's last diagnostics.
         evaluation: what ``depth_evaluator`` wrote.
-        about: what was run, such as the drive and the DDS profile; included as it is.
+        about: facts about the run, such as the drive and the DDS profile; included unchanged.
 
     Returns:
         Values that JSON can hold. ``frames_received`` counts frames that arrived on every output. ``latency_ms`` runs
@@ -59,7 +59,7 @@ def summarize(
 
 
 def machine() -> dict[str, Any]:
-    """Return what the measurements depend on: processor, cores, system, Python and ROS."""
+    """Return the facts that measurements depend on: processor, cores, system, Python and ROS."""
     return {
         "processor": processor(),
         "cores": usable_cores(),

@@ -1,1 +1,1 @@
-"""Says what this machine has and which backend it would use, for bug reports. No probe's failure stops the others."""
+"""Reports what this machine has and which backend it would use, for bug reports. One failing probe stops no other."""

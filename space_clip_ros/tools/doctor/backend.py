@@ -1,4 +1,4 @@
-"""The probe of the backend that ``auto`` takes for a model, and of the reasons against the others."""
+"""The probe of the backend that ``auto`` chooses for a model, and why it rejects the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def backend(model: str) -> Probe:
 
 def _backend(model: str) -> Iterator[Fact]:
     yield Fact("model", Path(model).name)
-    # The model's folder may say more than its owner wants to.
+    # The path of the model's folder may be private.
     folders = (Path(model).parent, Path(model).resolve().parent)
     try:
         found = without_private(facts_of("backend_choice", model), *folders)

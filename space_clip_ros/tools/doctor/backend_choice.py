@@ -1,4 +1,4 @@
-"""Loads a model as ``auto`` does and prints which backend took it and why not the others, as one line of JSON."""
+"""Loads a model with ``auto`` and prints the chosen backend and why not the others, as one line of JSON."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def chosen(model: str) -> dict[str, Any]:
     """Load a model on the backend that ``auto`` takes, and run images through it.
 
     Returns:
-        The order in which auto tries backends; what it took; what it passed over, with reasons; which backends do not
-        run such a file; and the milliseconds of the first and of the quickest of some later images.
+        The order in which auto tries backends; the chosen one; the rejected ones with reasons; the backends that cannot
+        run such a file; and the milliseconds of the first image and of the quickest later one.
 
     Raises:
         SpaceClipError: no such model, or no backend runs it here.
@@ -60,7 +60,7 @@ def chosen(model: str) -> dict[str, Any]:
 
 
 def main(model: str) -> int:
-    """Print what was chosen, or ``problem``: why there is nothing to choose."""
+    """Print the choice, or ``problem``: why there is none."""
     try:
         found = chosen(model)
     except SpaceClipError as error:

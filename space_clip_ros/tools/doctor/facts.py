@@ -1,4 +1,4 @@
-"""Facts about a machine, and the probes that find them. A probe that fails becomes a line of its own."""
+"""Facts about a machine, and the probes that find them. A failing probe becomes a line of the report."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Fact:
 
     Attributes:
         name: its key, unique in its section, in snake case.
-        value: what was found, as JSON holds it; None where it is not there or not known.
-        text: the value for people; made of ``value`` if empty.
-        problem: why it is not known; empty if it is.
-        advice: what to do about it; empty where all is well.
+        value: what was found, as a JSON value; None if it is missing or unknown.
+        text: the value as text; derived from ``value`` if empty.
+        problem: why the value is unknown; empty if it is known.
+        advice: what to do; empty if all is well.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Fact:
 
 
 Probe = Callable[[], Iterable[Fact]]
-"""Finds facts. It may raise anything, also after it has found some."""
+"""Finds facts. It may raise any exception, even after it has found some."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Question:
         section: where its facts go.
         name: the line's name if the probe fails.
         probe: finds the facts.
-        alone: whether nothing else may run meanwhile, because it measures time.
+        alone: whether no other probe may run meanwhile, because this one measures time.
     """
 
     section: str
@@ -57,7 +57,7 @@ class Question:
 
 
 def ask(question: Question) -> list[Fact]:
-    """Return what a probe finds; if it raises, what it had found before and one fact that says why there is no more."""
+    """Return a probe's facts; if it raises, those it had found, and one that gives the reason."""
     found: list[Fact] = []
     try:
         for fact in question.probe():
@@ -69,7 +69,7 @@ def ask(question: Question) -> list[Fact]:
 
 
 def size(count: float) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes as text."""
     if count < 1 << 20:
         return f"{count / (1 << 10):.0f} KiB"
     return f"{count / (1 << 30):.1f} GiB" if count >= 1 << 30 else f"{count / (1 << 20):.0f} MiB"

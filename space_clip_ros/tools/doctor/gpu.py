@@ -64,7 +64,7 @@ def jetson(root: Path = Path("/")) -> Iterator[Fact]:
     name = model.read_text(encoding="utf-8", errors="replace").strip("\0\n ") if model.is_file() else ""
     release = root / "etc/nv_tegra_release"
     if not release.is_file() and not re.search("jetson|nvidia", name, re.IGNORECASE):
-        yield Fact("module", None, "this is no Jetson")
+        yield Fact("module", None, "this is not a Jetson")
         return
     yield Fact("module", name or None)
     if release.is_file():

@@ -1,4 +1,4 @@
-"""Probes of the Python libraries: which are installed, and what those say that decide where a model runs."""
+"""Probes of the Python libraries: which are installed, and what those that run models report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEEDED = ("numpy", "opencv", "onnxruntime")
 _SIGNS_OF_A_GPU = ("/proc/driver/nvidia/version", "/etc/nv_tegra_release")
 _CUDA = "CUDAExecutionProvider"
 _TWICE = (("onnxruntime", "onnxruntime-gpu"), ("opencv-python", "opencv-python-headless"))
-"""Packages that write the same module, so that one of them breaks the other."""
+"""Pairs of packages that install the same module and so break each other."""
 
 
 def installed() -> Iterator[Fact]:
@@ -33,14 +33,14 @@ def installed() -> Iterator[Fact]:
             found[name] = distribution.version
     doubled = [pair for pair in _TWICE if set(pair) <= found.keys()]
     advice = "; ".join(
-        f"{' and '.join(pair)} are both installed and are one module: uninstall both, and install the one you need"
+        f"{' and '.join(pair)} are both installed and share one module: uninstall both, and install the one you need"
         for pair in doubled
     )
     yield Fact("installed", found, advice=advice)
 
 
 def loaded(name: str, library: str) -> Probe:
-    """Return the probe that loads a library in a process of its own.
+    """Return the probe that loads a library in its own process.
 
     Args:
         name: of the fact.

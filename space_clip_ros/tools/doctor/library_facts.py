@@ -1,4 +1,4 @@
-"""Loads one library and prints what it says about this machine, as one line of JSON; run in a process of its own."""
+"""Loads one library and prints what it reports about this machine, as one line of JSON; runs as its own process."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ PROBES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def main(name: str) -> int:
-    """Print one library's facts; or ``missing``, a library that is not installed, or ``problem``, why it fails."""
+    """Print a library's facts, or ``missing``: a library that is not installed, or ``problem``: why it fails."""
     try:
         found = PROBES[name]()
     except ModuleNotFoundError as error:

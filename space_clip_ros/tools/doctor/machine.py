@@ -1,4 +1,4 @@
-"""What the doctor asks about the system, the processor and the memory."""
+"""Probes of the system, the processor and the memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SPEED_FEATURES = (
     *("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8"),
     *("asimd", "asimdhp", "asimddp", "i8mm", "sve"),
 )
-"""Features that matter to a network's speed, as Linux names them on x86 and on ARM."""
+"""Processor features that affect a network's speed, as Linux names them on x86 and ARM."""
 _UNLIMITED = 1 << 60
 _SHM_USED = 0.9
 
@@ -30,7 +30,7 @@ def system(root: Path = Path("/")) -> Iterator[Fact]:
 
 
 def cpu(root: Path = Path("/")) -> Iterator[Fact]:
-    """Find the processor, what it can do, and how many threads a model gets."""
+    """Find the processor, its features, and how many threads a model gets."""
     yield Fact("model", processor())
     yield Fact("hardware_threads", usable_cores(), f"{usable_cores()} usable of {os.cpu_count()}")
     if hasattr(os, "getloadavg"):
@@ -38,7 +38,7 @@ def cpu(root: Path = Path("/")) -> Iterator[Fact]:
     governor = root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
     if governor.is_file():
         yield Fact("governor", governor.read_text(encoding="ascii").strip())
-    # Needs NumPy, as all of its room does, so it comes last.
+    # This import needs NumPy, which may be broken, so it comes last.
     from space_clip_ros.inference.cpu import features, has_vnni
     from space_clip_ros.inference.threads import thread_count
 

@@ -31,7 +31,7 @@ def package() -> Iterator[Fact]:
 
 def models() -> Iterator[Fact]:
     """Find the models that come with the package, with the hash of each file."""
-    # Needs NumPy, as all of its room does.
+    # This import needs NumPy, which may be broken.
     from space_clip_ros.inference.model_files import known_models, user_folder
 
     own = user_folder() / "models"

@@ -1,4 +1,4 @@
-"""Leaves out of texts who and where their writer is, so that they can be pasted into a public bug report."""
+"""Removes the names of users, hosts and private folders from texts, so that a public bug report can hold them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 _HOMES = re.compile(r"/(?:home|Users)/[^/\s:;,'\")\]]+")
 _COMMON = {"localhost", "ubuntu", "debian", "nvidia", "jetson", "robot", "docker", "linux"}
-"""Host names that may be words of the report."""
+"""Host names that stay, because they say nothing and may be words of the report."""
 _SHORTEST_NAME = 4
 _SYSTEM = ("/", "/usr", "/usr/local")
 
 
 def without_private(found: Any, *folders: Path) -> Any:
-    """Return a value, as JSON holds it, without home and installation folders and without this machine's name.
+    """Return a value without home and installation folders and without this machine's name.
 
     Args:
-        found: texts, numbers, lists and mappings, in each other.
-        folders: more folders whose place is nobody's business; what lies in them keeps its name alone.
+        found: texts, numbers, and nested lists and mappings of them, as JSON holds them.
+        folders: more private folders; files in them keep only their names.
     """
     host = socket.gethostname().partition(".")[0]
     secret = len(host) >= _SHORTEST_NAME and host.lower() not in _COMMON
@@ -50,7 +50,7 @@ def _each_text(found: Any, change: Callable[[str], str]) -> Any:
 
 
 def _places() -> dict[str, str]:
-    """Return folders and what stands for them, the longest first, as one may lie in another."""
+    """Return folders and their replacements, the longest first, because one may lie in another."""
     package = Path(__file__).resolve().parents[3]
     named = {str(package): "PACKAGE", sys.prefix: "PYTHON", str(Path.home()): "~"}
     return {place: named[place] for place in sorted(named, key=len, reverse=True) if place not in _SYSTEM}

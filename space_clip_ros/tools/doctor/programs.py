@@ -1,4 +1,4 @@
-"""Runs other programs, and this Python anew for libraries that might end or block the process that loads them."""
+"""Runs other programs, and libraries that might crash or hang in a Python process of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ProbeError(SpaceClipError):
 
 
 def output_of(*command: str) -> str:
-    """Return what a program prints, without blanks at its ends.
+    """Return a program's output, stripped.
 
     Raises:
         ProbeError: it is not installed, failed, or took more than ten seconds.
@@ -31,9 +31,9 @@ def output_of(*command: str) -> str:
 
 
 def facts_of(module: str, *arguments: str) -> dict[str, Any]:
-    """Run a module of this package in a process of its own; return the JSON object that its last line is.
+    """Run a module of this package in its own process; return the JSON object on its last line.
 
-    Loading a GPU's libraries can end a process or block it for ever. There it costs one line of the report.
+    Loading a GPU's libraries can crash or hang a process. In its own process that costs one line of the report.
 
     Args:
         module: below :mod:`space_clip_ros.tools.doctor`.

@@ -1,4 +1,4 @@
-"""All questions to a machine, and the report of the answers as text and as JSON."""
+"""All questions about a machine, and the report of the answers as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from space_clip_ros.tools.doctor.facts import Fact, Question, ask
 from space_clip_ros.tools.doctor.private import without_private
 
 FORMAT = 1
-"""Of the JSON; a higher one has other keys."""
+"""Version of the JSON's keys."""
 _TOGETHER = 4
 _WIDTH = 96
 
@@ -23,10 +23,10 @@ Answers = dict[str, list[Fact]]
 
 
 def questions(model: str) -> list[Question]:
-    """Return what is asked.
+    """Return the questions.
 
     Args:
-        model: whose backend is asked for: a name or a file.
+        model: name or file of the model whose backend is reported.
     """
     return [
         Question("package", "version", package.package),
@@ -53,7 +53,7 @@ def questions(model: str) -> list[Question]:
 
 
 def answers(asked: Iterable[Question], advance: Callable[[], object] = lambda: None) -> Answers:
-    """Ask, some at a time, and return the facts, without what is private in them.
+    """Ask several questions at a time, and return the facts without private names.
 
     Args:
         asked: the questions.
@@ -73,12 +73,12 @@ def answers(asked: Iterable[Question], advance: Callable[[], object] = lambda: N
 
 
 def advice(found: Answers) -> list[str]:
-    """Return what the facts advise, in their order."""
+    """Return the advice of the facts, in their order."""
     return [fact.advice for facts in found.values() for fact in facts if fact.advice]
 
 
 def as_text(found: Answers) -> str:
-    """Return the report as lines for people."""
+    """Return the report as text."""
     lines = []
     width = max(len(fact.name) for facts in found.values() for fact in facts)
     for section, facts in found.items():
@@ -96,8 +96,8 @@ def as_text(found: Answers) -> str:
 def as_json(found: Answers) -> dict[str, Any]:
     """Return the report as a JSON object.
 
-    ``facts`` has the values by section and name, null where there is none; ``problems`` says by ``section.name`` why
-    one is not known; ``advice`` lists what to look at.
+    ``facts`` has the values by section and name, null if unknown; ``problems`` says by ``section.name`` why one
+    is unknown; ``advice`` lists what to look at.
     """
     return {
         "format": FORMAT,

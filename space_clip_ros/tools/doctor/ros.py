@@ -1,4 +1,4 @@
-"""Probes of ROS 2 and of the settings of its DDS. They need no rclpy."""
+"""Probes of ROS 2 and its DDS settings. They need no rclpy."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SHOWN = (
     *("FASTDDS_BUILTIN_TRANSPORTS", "SKIP_DEFAULT_XML"),
 )
 _ONLY_WHETHER_SET = ("ROS_STATIC_PEERS", "ROS_DISCOVERY_SERVER")
-"""Their values are addresses, which are nobody else's business."""
+"""Variables whose values are addresses and so private."""
 _FOUND_IN_FOLDER = ("DEFAULT_FASTDDS_PROFILES.xml", "DEFAULT_FASTRTPS_PROFILES.xml")
-"""What Fast DDS reads from the folder in which a program is started, the newer name first."""
+"""Files that Fast DDS reads from the working folder, the newer name first."""
 _KERNEL = (
     *("net/core/rmem_max", "net/core/rmem_default", "net/core/wmem_max"),
     *("net/ipv4/ipfrag_time", "net/ipv4/ipfrag_high_thresh"),
@@ -36,7 +36,7 @@ _PROCESSES = 3
 
 
 def ros() -> Iterator[Fact]:
-    """Find the ROS 2 release, its DDS implementations, and the variables that change who hears whom."""
+    """Find the ROS 2 release, its DDS implementations, and the variables that control discovery."""
     release = ros_release(os.environ)
     sourced = bool(os.environ.get("ROS_DISTRO"))
     yield Fact("release", release or None, f"{release}, {'sourced' if sourced else 'as wheels'}" if release else "none")
@@ -52,7 +52,7 @@ def variables() -> Iterator[Fact]:
 
 
 def profiles() -> Iterator[Fact]:
-    """Find the DDS settings in effect, and whether they fit this machine."""
+    """Find the DDS profile in effect, and whether it fits this machine."""
     shipped = shared_file("config/fastdds.xml")
     own = {name: os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)}
     for name, value in own.items():
@@ -77,7 +77,7 @@ def profiles() -> Iterator[Fact]:
 
 
 def kernel(root: Path = Path("/")) -> Iterator[Fact]:
-    """Find the kernel's limits on what arrives over the network."""
+    """Find the kernel's limits on receiving from the network."""
     found = {}
     for name in _KERNEL:
         file = root / "proc/sys" / name
@@ -139,7 +139,7 @@ def _named(file: Path, shipped: bool) -> str:
 
 
 def _cyclone_profile(value: str) -> Fact:
-    """Describe the settings; what they contain may be addresses, so only a file's name is shown."""
+    """Describe the settings by the file's name alone, because they may contain addresses."""
     if value.lstrip().startswith("<"):
         return Fact("cyclonedds_uri", "inline XML", f"inline XML of {len(value)} characters")
     path = Path(unquote(urlsplit(value).path)) if value.startswith("file:") else Path(value)

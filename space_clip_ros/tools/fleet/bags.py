@@ -1,4 +1,4 @@
-"""Finds the bags of a fleet: bags by name, folders of bags, lists of bags, and the same in object storage."""
+"""Finds the bags of a fleet: single bags, folders and lists of bags, on disk or in object storage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FleetBag(NamedTuple):
 
 
 def is_fleet(sources: Sequence[str]) -> bool:
-    """Return whether these are more than one bag on this machine's disk."""
+    """Return whether these are anything but one bag on this machine's disk."""
     if len(sources) > 1 or is_url(sources[0]):
         return True
     path = Path(sources[0]).expanduser()
@@ -41,7 +41,7 @@ def is_fleet(sources: Sequence[str]) -> bool:
 def find_bags(sources: Sequence[str]) -> list[FleetBag]:
     """Return all bags, sorted by name.
 
-    A result is named like its bag; a bag found in a folder also by the folders on the way to it.
+    A result has its bag's name; if the bag was found in a folder, the folders on the way to it precede that.
 
     Args:
         sources: bags, folders with bags at any depth, text files with one bag or folder a line, or addresses of these
@@ -64,7 +64,7 @@ def find_bags(sources: Sequence[str]) -> list[FleetBag]:
 
 
 def refuse_inside(sources: Sequence[str], bags: Sequence[FleetBag], out: str) -> None:
-    """Refuse an output folder inside a source: the next run would take its bags for sources.
+    """Refuse an output folder inside a source, because the next run would take its bags for sources.
 
     Args:
         sources: as for :func:`find_bags`.
@@ -72,7 +72,7 @@ def refuse_inside(sources: Sequence[str], bags: Sequence[FleetBag], out: str) ->
         out: path or address of the output folder.
 
     Raises:
-        InputError: it lies in a source, or a bag lies where its own result would.
+        InputError: it lies in a source, or a result would replace its own bag.
     """
     inside = [source for source in sources if f"{_whole(out)}/".startswith(f"{_whole(source)}/")]
     inside += [bag.source for bag in bags if _whole(bag.source) == _whole(join(out, bag.name))]
@@ -120,9 +120,9 @@ def _listed(file: Path) -> Iterator[FleetBag]:
         raise DataError(file, f"cannot be read ({error})") from error
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
-        raise DataError(file, "names no bags", "give one a line")
+        raise DataError(file, "names no bags", "give one per line")
     for name in names:
-        # A path in a list is taken from where the list is.
+        # Paths in a list are relative to the list's folder.
         yield from _bags(name if is_url(name) else str(file.parent / Path(name).expanduser()))
 
 

@@ -1,4 +1,4 @@
-"""``space_clip predict --bag`` of many bags: what it prints, and its exit status."""
+"""``space_clip predict --bag`` with many bags: its output and exit status."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from space_clip_ros.tools.fleet.tasks import BagResult
 
 
 def run_fleet(sources: Sequence[str], out: str, options: PredictionOptions, workers: int, ray: str) -> int:
-    """Add depth to every bag; return 0 if all have it, and 1 if one failed.
+    """Add depth to every bag; return 0, or 1 if one failed.
 
     Args:
         sources: see :func:`~space_clip_ros.tools.fleet.bags.find_bags`.
         out: path or address of the output folder.
         options: what is added.
-        workers: bags at once; 0 for one on this machine, or for what a Ray cluster has room for.
+        workers: number of bags at once; 0 for one on this machine, or as many as fit on a Ray cluster.
         ray: address of a Ray cluster, see :class:`~space_clip_ros.tools.fleet.ray_pool.RayPool`; empty for none.
 
     Raises:
@@ -29,7 +29,7 @@ def run_fleet(sources: Sequence[str], out: str, options: PredictionOptions, work
     """
     bags = find_bags(sources)
     refuse_inside(sources, bags, out)
-    # Workers share the cores: more threads than cores slow all of them down.
+    # Workers share the cores, and more threads than cores slow all of them down.
     threads = 1 if ray else max((os.cpu_count() or 1) // max(workers, 1), 1) if workers > 1 else 0
     run = FleetRun(bags, out, options, threads)
     pool = _pool(workers, ray)

@@ -1,4 +1,4 @@
-"""Tasks on this machine, each in a process of its own: a bag that kills its process costs no other bag."""
+"""Runs tasks on this machine, each in its own process, so that a bag that kills its process costs no other bag."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LocalPool:
     """Runs tasks in processes.
 
     Args:
-        workers: how many at once.
+        workers: number of tasks at once.
     """
 
     def __init__(self, workers: int) -> None:
@@ -25,7 +25,7 @@ class LocalPool:
         self._workers = workers
 
     def results(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
-        """Yield the result of each task as it ends. Closing the iterator ends the tasks that run."""
+        """Yield the result of each task as it ends. Closing the iterator ends the running tasks."""
         context = get_context("spawn")
         waiting = deque(tasks)
         running: dict[Connection, tuple[BagTask, _Process]] = {}

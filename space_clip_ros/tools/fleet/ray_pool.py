@@ -1,4 +1,4 @@
-"""Tasks on a Ray cluster; the only place that knows Ray."""
+"""Runs tasks on a Ray cluster; the only module that imports Ray."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from space_clip_ros.libraries import import_error
 from space_clip_ros.tools.fleet.tasks import BagResult, BagTask, run_task
 
 LOCAL = "local"
-"""Starts Ray on this machine, for as long as the tasks run."""
+"""Address that starts Ray on this machine while the tasks run."""
 
 _RETRIES = 2
-"""How often a task is repeated whose machine or process was lost."""
+"""How often a task is retried if its machine or process is lost."""
 
 
 class RayPool:
-    """Runs tasks on the machines of a Ray cluster, which all must have this package and see the bags and the model.
+    """Runs tasks on a Ray cluster, whose machines must all have this package and see the bags and the model.
 
     A task takes one CPU and, where the cluster has any, one GPU.
 
     Args:
         address: ``local``; ``auto`` for the cluster that this machine is part of; or ``ray://HOST:10001``.
-        workers: tasks at once; 0 for as many as there is room for.
+        workers: number of tasks at once; 0 for as many as fit.
 
     Raises:
         LibraryError: Ray is not installed.
@@ -42,7 +42,7 @@ class RayPool:
         self._workers = workers
 
     def results(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
-        """Yield the result of each task as it ends. Closing the iterator ends the tasks that run.
+        """Yield the result of each task as it ends. Closing the iterator ends the running tasks.
 
         Raises:
             BackendError: there is no cluster at the address.

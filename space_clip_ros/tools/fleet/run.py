@@ -1,4 +1,4 @@
-"""A fleet's run: which bags are left to do, and what became of each."""
+"""A fleet's run: finds the bags that are left to do, and collects their results."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from space_clip_ros.tools.fleet.storage import Storage, is_url, join
 from space_clip_ros.tools.fleet.tasks import BagResult, BagTask
 
 MANIFEST = "fleet.json"
-"""What all results of a folder were made with; another run there must be the same."""
+"""File that records the options of all results in a folder; another run there must have the same."""
 
 
 class Pool(Protocol):
-    """Runs tasks side by side."""
+    """Runs tasks in parallel."""
 
     def results(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
         """Yield the result of each task as it ends."""
@@ -31,9 +31,9 @@ class Pool(Protocol):
 
 
 class FleetRun:
-    """Adds depth to bags, each to a folder of its own below the output folder.
+    """Adds depth to bags, each in its own folder below the output folder.
 
-    A bag whose result is there is not done again, so the same call goes on after an interruption or a failure.
+    Finished bags are skipped, so the same call continues after an interruption or a failure.
 
     Args:
         bags: the bags.
@@ -46,12 +46,12 @@ class FleetRun:
         tasks: what is left to do.
 
     Raises:
-        DataError: the folder holds results of other options or another model, or cannot be read or written.
+        DataError: the folder holds results made with other options or another model, or cannot be read or written.
         ModelError: there is no such model.
     """
 
     def __init__(self, bags: Sequence[FleetBag], out: str, options: PredictionOptions, threads: int = 0) -> None:
-        """Find out what is left, and note what the results are made with."""
+        """Find the bags that are left, and record the options of the results."""
         self._out = out if is_url(out) else str(Path(out).expanduser().absolute())
         self._storage = Storage(out) if is_url(out) else None
         self._check_manifest(options)
@@ -61,7 +61,7 @@ class FleetRun:
         ]
 
     def results(self, pool: Pool) -> Generator[BagResult, None, None]:
-        """Yield the result of each bag that was left, as it ends."""
+        """Yield the result of each remaining bag as it ends."""
         return pool.results(self.tasks)
 
     def _is_done(self, bag: FleetBag) -> bool:

@@ -1,4 +1,4 @@
-"""Folders of bags in object storage, through fsspec; the only place that knows it."""
+"""Folders of bags in object storage, through fsspec."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, one_line
 from space_clip_ros.libraries import import_error
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
@@ -16,12 +15,12 @@ _WRITTEN_LAST = "metadata.yaml"
 
 
 def is_url(place: str) -> bool:
-    """Return whether a place is an address, such as ``s3://bucket/bags``, and not a path."""
+    """Return whether a place is an address such as ``s3://bucket/bags``, not a path."""
     return _URL.match(place) is not None
 
 
 def join(place: str, *names: str) -> str:
-    """Return what lies below a folder that is a path or an address."""
+    """Return the path or address of something below a folder."""
     return "/".join([place.rstrip("/"), *names]) if is_url(place) else str(Path(place, *names))
 
 
@@ -47,13 +46,13 @@ class Storage:
         except ImportError as error:
             raise import_error(error) from error
         except ValueError as error:
-            raise DataError(address, f"is no address that can be read ({error})") from error
+            raise DataError(address, f"is not an address that can be read ({error})") from error
 
     def files(self) -> list[str]:
         """Return the addresses of all files below the folder, sorted; of a file, its own.
 
         Raises:
-            DataError: there is nothing, or it cannot be read.
+            DataError: there are no files, or they cannot be read.
         """
         with self._guard(self.address):
             found = sorted(self._files.find(self._root))
@@ -80,7 +79,7 @@ class Storage:
                 self._files.get_file(path, str(local))
 
     def put(self, folder: Path, address: str) -> None:
-        """Copy a folder's files to an address; the file that says that all are there goes last.
+        """Copy a folder's files to an address; the file that marks them as complete goes last.
 
         Raises:
             DataError: they cannot be read or written.
@@ -127,8 +126,8 @@ class Storage:
         except DataError:
             raise
         except Exception as error:
-            # Every provider's library raises its own.
-            reason: Any = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            # Every provider's library has its own errors.
+            reason = getattr(error, "strerror", None) or one_line(error)
             raise DataError(
                 address, f"cannot be read or written ({reason})", "check address and credentials"
             ) from error

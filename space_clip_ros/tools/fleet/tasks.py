@@ -1,4 +1,4 @@
-"""One bag's task: plain data that goes to a worker, and what comes back."""
+"""One bag's task: the plain data that goes to a worker and comes back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BagTask:
         bag: the bag.
         out: path or address of the new bag.
         options: what is added.
-        threads: CPU threads of the model where its settings leave the choice; 0 for one per physical core.
+        threads: CPU threads of the model if its settings do not say; 0 for one per physical core.
     """
 
     bag: FleetBag
@@ -37,12 +37,12 @@ class BagResult:
     """How a task ended.
 
     Attributes:
-        name: of the bag.
-        images: how many it has.
-        left_out: how many of them gave no depth.
+        name: name of the bag.
+        images: number of its images.
+        left_out: number of images that gave no depth.
         notes: what is unusual about the bag.
         problem: why there is no new bag; empty if there is one.
-        trace: where an error that nobody expected came from.
+        trace: traceback of an unexpected error.
     """
 
     name: str
@@ -73,7 +73,7 @@ def run_task(task: BagTask) -> BagResult:
     except SpaceClipError as error:
         return BagResult(task.bag.name, notes=tuple(notes), problem=str(error))
     except Exception as error:
-        # One bag's surprise must not cost the others.
+        # An unexpected error in one bag must not cost the others.
         trace = traceback.format_exc()
         return BagResult(task.bag.name, notes=tuple(notes), problem=f"internal error, {describe(error)}", trace=trace)
     return BagResult(task.bag.name, added.images, added.left_out, tuple(notes))

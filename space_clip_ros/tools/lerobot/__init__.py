@@ -1,1 +1,1 @@
-"""Bags with depth as data sets of LeRobot, which robot policies are trained on."""
+"""Converts bags with depth to LeRobot data sets, on which robot policies are trained."""

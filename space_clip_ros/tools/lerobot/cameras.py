@@ -1,4 +1,4 @@
-"""The cameras of a bag: their topics, and their frames in step with each other."""
+"""The cameras of a bag: their topics, and their frames matched in time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BagCamera:
     """One camera of a bag.
 
     Attributes:
-        name: what its features are called.
+        name: name of its features.
         topics: its colour images, depth and calibrations.
     """
 
@@ -56,16 +56,15 @@ class CameraFrame(NamedTuple):
 def find_cameras(bag: BagReader, depth: Sequence[str] = ()) -> list[BagCamera]:
     """Return the cameras with depth.
 
-    A camera is named by the namespace of its depth, ``front`` for ``/front/depth/image``; ``camera`` where that is the
-    root.
+    A camera is named by the namespace of its depth, ``front`` for ``/front/depth/image``, or ``camera`` in the root.
 
     Args:
         bag: an open bag.
-        depth: their topics of depth; all that end in ``depth/image`` if empty.
+        depth: their depth topics; if empty, all that end in ``depth/image``.
 
     Raises:
         DataError: there is no depth, or a camera has no colour images or no calibration.
-        InputError: one of ``depth`` is not there.
+        InputError: one of ``depth`` is missing.
     """
     names = list(depth) or sorted(
         name for name, topic in bag.topics.items() if name.endswith(f"/{_DEPTH}") and topic.kind in _DEPTH_KINDS
@@ -89,12 +88,12 @@ def frame_rate(bag: BagReader, camera: BagCamera) -> int:
     """Return a camera's usual frame rate, rounded, at least 1.
 
     Raises:
-        DataError: it has fewer than two frames, or all at the same time.
+        DataError: it has fewer than two frames, or all have the same time.
     """
     stamps = [stamp for _, stamp, _ in bag.messages([camera.topics.depth])]
     period_ns = median(later - earlier for earlier, later in pairwise(stamps)) if len(stamps) > 1 else 0
     if period_ns <= 0:
-        raise DataError(bag.path, f"{camera.topics.depth} gives no frame rate", "say it with --fps")
+        raise DataError(bag.path, f"{camera.topics.depth} gives no frame rate", "give it with --fps")
     return max(round(1e9 / period_ns), 1)
 
 
@@ -108,7 +107,7 @@ def read_camera(bag: BagReader, camera: BagCamera) -> Iterator[CameraFrame]:
         if frame.image is None:
             continue
         if frame.camera is None:
-            raise DataError(bag.path, f"no camera_info fits {camera.topics.depth}", "a data set keeps intrinsics")
+            raise DataError(bag.path, f"no camera_info fits {camera.topics.depth}", "a data set needs intrinsics")
         yield CameraFrame(frame.stamp_ns, frame.frame_id, frame.image, frame.depth, frame.camera)
 
 
@@ -119,9 +118,8 @@ def in_step(
 
     Args:
         leading: frames in the order of their stamps.
-        others: the same of other cameras.
-        within_ns: how far apart they may be, nanoseconds; where a camera has none as near as that, the leading
-            camera's frame is left out.
+        others: the frames of each other camera, likewise.
+        within_ns: how far apart they may be, nanoseconds; a leading frame that lacks another camera's is left out.
     """
     followers = [_Follower(frames) for frames in others]
     for frame in leading:
@@ -138,7 +136,7 @@ class _Follower:
         self._next = next(self._frames, None)
 
     def nearest(self, stamp_ns: int) -> CameraFrame | None:
-        """Return the frame nearest to a stamp, which must not be before the last one asked for."""
+        """Return the frame nearest to a stamp; stamps must not decrease from call to call."""
         while self._current is not None and self._next is not None:
             if abs(self._next.stamp_ns - stamp_ns) > abs(self._current.stamp_ns - stamp_ns):
                 break

@@ -1,4 +1,4 @@
-"""Bags with depth into a data set of LeRobot: each recording, as long as it has no gap, is an episode."""
+"""Converts bags with depth to a LeRobot data set; each stretch of a bag without a gap is an episode."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from space_clip_ros.tools.lerobot.statistics import EpisodeStatistics
 Progress = Callable[[int, int], None]
 
 _EARLY = 0.25
-"""How much earlier than the frame rate asks for a frame may come, in periods."""
+"""How much too early, by the frame rate, a frame may come, in periods."""
 _JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What a data set holds.
+    """The content of a data set.
 
     Attributes:
         episodes: number of frames of each episode.
-        fps: frames a second.
-        cameras: their names.
-        left_out: frames without a colour image, without another camera's frame, or beyond the frame rate asked for.
-        too_far: valid depth that millimetres cannot hold, and that became invalid, pixels.
+        fps: frames per second.
+        cameras: names of the cameras.
+        left_out: number of frames without a colour image or another camera's frame, or beyond the requested frame rate.
+        too_far: number of pixels whose valid depth became invalid because 16-bit millimetres cannot hold it.
     """
 
     episodes: list[int]
@@ -64,13 +64,13 @@ def write_dataset(
         bags: rosbag2 folders, or .mcap or .db3 files, with the same cameras.
         out: the data set's folder, which must not exist.
         options: what goes into it.
-        progress: called with the frames done and the frames in all.
+        progress: called with the frames done and the total.
         warn: called with what is unusual about a bag.
 
     Raises:
         DataError: a bag cannot be read, has no depth, colour images or calibration, or other cameras or sizes than the
             first one; no frame is left; or ``out`` cannot be written.
-        InputError: a topic of the options is not there.
+        InputError: a topic of the options is missing.
     """
     options = options or ConversionOptions()
     return _Conversion([Path(bag) for bag in bags], options, progress or (lambda *_: None), warn).run(Path(out))
@@ -138,7 +138,7 @@ class _Conversion:
 
     def _in_step(self, path: Path) -> Iterator[list[CameraFrame]]:
         with contextlib.ExitStack() as opened:
-            # The cameras are read side by side, each through a reader of its own.
+            # The cameras are read in parallel, each through its own reader.
             readers = [opened.enter_context(BagReader(path)) for _ in self._names]
             cameras = find_cameras(readers[0], self._options.depth)
             leading, *others = [read_camera(*found) for found in zip(readers, cameras, strict=True)]
@@ -171,14 +171,14 @@ class _Conversion:
         dataset.end_episode(statistics)
 
     def _check(self, bag: Path, features: CameraFeatures, frame: CameraFrame) -> None:
-        """Refuse a frame of another size: all frames of a data set have one."""
+        """Refuse a frame of another size, because all frames of a data set have the same."""
         sizes = (*frame.image.shape[:2], *frame.depth.shape)
         expected = (*features.image_size, features.camera.height, features.camera.width)
         if sizes != expected:
             raise DataError(
                 bag,
-                f"the images of {features.name} change their size, from {_size(expected)} to {_size(sizes)}",
-                "make a data set of each",
+                f"the images of {features.name} change size, from {_size(expected)} to {_size(sizes)}",
+                "make a data set for each",
             )
 
     def _values(self, features: CameraFeatures, frame: CameraFrame, statistics: EpisodeStatistics) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class _Conversion:
         return values
 
     def _codes(self, depth: Depth) -> NDArray[Any]:
-        """Return depth as it is stored, 0 where invalid."""
+        """Return depth in its stored form, 0 where invalid."""
         valid = np.isfinite(depth)
         if self._options.depth_unit == "m":
             return np.where(valid, depth, np.float32(0.0))

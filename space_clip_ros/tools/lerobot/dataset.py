@@ -1,7 +1,7 @@
-"""Writes data sets in LeRobot's format v3.0: frames in Parquet files, and what describes them in ``meta/``.
+"""Writes data sets in LeRobot's format v3.0: frames in Parquet files, and their description in ``meta/``.
 
-The format is documented at https://huggingface.co/docs/lerobot/lerobot-dataset-v3. Images lie in the Parquet files
-themselves, not in films: a film's codec would change depth.
+The format is documented at https://huggingface.co/docs/lerobot/lerobot-dataset-v3. Images are stored in the
+Parquet files themselves, not in videos, because a video codec would change depth.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class DatasetWriter:
     Args:
         path: the data set's folder, which must not exist.
         features: as :func:`~space_clip_ros.tools.lerobot.features.declared_features` returns them.
-        fps: frames a second.
+        fps: frames per second.
         task: the task of every episode.
 
     Attributes:
@@ -80,7 +80,7 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what describes the frames and move the folder into place, or remove it after an error."""
+        """Write the description and move the folder into place, or remove it after an error."""
         try:
             if kind is None:
                 with self._guard():
@@ -96,7 +96,7 @@ class DatasetWriter:
         """Add a frame to the current episode.
 
         Args:
-            values: of every feature but LeRobot's own columns: an image file's bytes, a number, or an array.
+            values: values of all features but LeRobot's own columns: bytes of an image file, a number, or an array.
 
         Raises:
             DataError: the disk is full.
@@ -119,7 +119,7 @@ class DatasetWriter:
         """Finish the current episode.
 
         Args:
-            statistics: of its frames; those of LeRobot's own columns are added.
+            statistics: statistics of its frames; those of LeRobot's own columns are added here.
         """
         length, first = self._frame, sum(self.lengths)
         self._flush()

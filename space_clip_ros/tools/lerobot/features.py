@@ -18,13 +18,13 @@ class CameraFeatures:
     """One camera's features.
 
     Args:
-        name: of the camera, without dots and slashes.
-        image_size: of its colour images, (H, W) pixels.
-        camera: of its depth, whose size is the depth's.
+        name: name of the camera, without dots and slashes.
+        image_size: size of its colour images, (H, W) pixels.
+        camera: camera of its depth images, at their size.
         frame_id: the camera's optical frame.
         depth_unit: ``mm`` or ``m``.
-        points_shape: of its organised clouds, (h, w, 3), or None without.
-        points_stride: of these clouds, pixels of the depth.
+        points_shape: shape of its organised clouds, (h, w, 3), or None without clouds.
+        points_stride: stride of these clouds, pixels of the depth.
     """
 
     name: str
@@ -63,7 +63,7 @@ class CameraFeatures:
             self.image: _feature("image", (*self.image_size, 3), ["height", "width", "channels"]),
             self.depth: {
                 **_feature("image", (camera.height, camera.width, 1), ["height", "width", "channels"]),
-                # The first two are LeRobot's: with them its reader returns depth in the unit that is asked for.
+                # LeRobot's reader uses the first two to return depth in the requested unit.
                 "info": {
                     "is_depth_map": True,
                     "depth_unit": self.depth_unit,
@@ -83,7 +83,7 @@ class CameraFeatures:
 
 
 def declared_features(cameras: list[CameraFeatures]) -> dict[str, dict[str, Any]]:
-    """Return every feature of a data set: the cameras', the stamp, and the columns that each LeRobot data set has."""
+    """Return every feature of a data set: the cameras', the stamp, and the columns of every LeRobot data set."""
     features = {key: feature for camera in cameras for key, feature in camera.declared().items()}
     features[STAMP] = _feature("int64", (1,), None)
     features["timestamp"] = _feature("float32", (1,), None)

@@ -1,4 +1,4 @@
-"""How a bag becomes a data set."""
+"""Options of the conversion of bags to a data set."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ DEPTH_UNITS = ("mm", "m")
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """What goes into a data set.
+    """What a data set contains.
 
     Args:
-        depth: topics of depth images, one a camera; none for all of a bag.
+        depth: topics of depth images, one per camera; empty for all of a bag.
         task: what the robot does, in a sentence; LeRobot gives it to policies as their instruction.
-        fps: frames a second; 0 for the recording's own rate. At a lower rate, frames are left out.
+        fps: frames per second; 0 for the recording's own rate. A lower rate leaves frames out.
         max_gap_s: a longer gap between two frames starts a new episode, seconds.
         image_format: ``png``, which keeps every pixel, or ``jpeg``, which is about eight times smaller.
         depth_unit: ``mm`` for 16-bit PNG, or ``m`` for 32-bit TIFF, which keeps every bit and depth beyond 65.535 m.
@@ -43,7 +43,7 @@ class ConversionOptions:
             raise InputError(f"the largest gap must be above 0 seconds, got {self.max_gap_s:g}")
         if self.image_format not in IMAGE_FORMATS or self.depth_unit not in DEPTH_UNITS:
             raise InputError(
-                f"images must be {' or '.join(IMAGE_FORMATS)} and depth in {' or '.join(DEPTH_UNITS)}, "
+                f"image_format must be {' or '.join(IMAGE_FORMATS)} and depth_unit {' or '.join(DEPTH_UNITS)}, "
                 f"got {self.image_format!r} and {self.depth_unit!r}"
             )
         if not self.task.strip():

@@ -1,4 +1,4 @@
-"""Statistics of features, as LeRobot normalises by them: per channel of images, per element of vectors."""
+"""Statistics of features, by which LeRobot normalises: per channel of images, per element of vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Statistics = dict[str, NDArray[Any]]
 
 _QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 _PIXELS = 512
-"""Pixels of an image that are looked at, on a regular grid."""
+"""Number of an image's pixels that are sampled, on a regular grid."""
 
 
 class EpisodeStatistics:
@@ -65,9 +65,9 @@ class EpisodeStatistics:
 def combined(episodes: Sequence[Mapping[str, Statistics]]) -> dict[str, Statistics]:
     """Return the statistics of all episodes, from each episode's.
 
-    Mean and deviation are those of all frames, each episode weighted by its number of frames. A quantile of all frames
-    does not follow from those of the episodes: the lowest of the lower ones and the highest of the upper ones stand
-    for it, as in LeRobot.
+    Mean and deviation are those of all frames, each episode weighted by its number of frames. The quantiles of
+    all frames cannot be computed from those of the episodes; as in LeRobot, the lowest lower one and the highest upper
+    one stand for them.
     """
     return {key: _combined([episode[key] for episode in episodes]) for key in episodes[0]}
 

@@ -1,4 +1,4 @@
-"""The Parquet files of a data set; the only place that knows pyarrow.
+"""The Parquet files of a data set; the only module that imports pyarrow.
 
 ``datasets``, with which LeRobot reads them, finds the features' types in the file's metadata.
 """
@@ -20,7 +20,7 @@ _COMPRESSION = "snappy"
 
 
 class FrameTable:
-    """Writes one data file, a row a frame.
+    """Writes one data file, one row per frame.
 
     Args:
         path: the file.

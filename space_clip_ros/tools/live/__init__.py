@@ -1,1 +1,1 @@
-"""A page on this machine that shows what the node does while it does it: image, depth and figures."""
+"""A page on this machine that shows the node live: image, depth and figures."""

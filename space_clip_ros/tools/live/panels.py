@@ -24,12 +24,12 @@ _SCAN_SIZE = (640, 360)
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture made of what was published of one image.
+    """A picture drawn from the outputs of one image.
 
     Attributes:
-        topics: message types by the topics that it takes.
-        draw: returns the picture, (H, W, 3) uint8 RGB, of those topics' messages of one stamp.
-        given: whether the node gives it, by its diagnostics; nothing is subscribed to otherwise.
+        topics: message types of the topics that it needs.
+        draw: draws the picture, (H, W, 3) uint8 RGB, from those topics' messages of one stamp.
+        given: whether the node publishes these topics, by its diagnostics; otherwise they are not subscribed to.
     """
 
     topics: Mapping[str, Any]

@@ -50,7 +50,7 @@ class LiveServer:
 
     def show(self, update: bytes) -> None:
         """Send an update of :func:`~space_clip_ros.tools.live.update.encode_update` to every page that is ready."""
-        # Raised once the server is closed: its event loop has ended then.
+        # A closed server raises this, because its event loop has ended.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._pages.show, update)
 
@@ -93,7 +93,7 @@ class _Pages:
             watcher.send(self._update)
 
     def add(self, watcher: _Watcher) -> None:
-        # The newest update may be old, from the time of an earlier watcher; the first one to send is still to come.
+        # The newest update may be old, from an earlier watcher, so the next one is sent first.
         watcher.seen = self._number
         self.watchers.add(watcher)
 
@@ -106,7 +106,7 @@ class _Pages:
 
 
 class _LocalHandler(RequestHandler):
-    """Answers only requests to this machine's own names, so that DNS rebinding gives no foreign page access."""
+    """Answers only requests to this machine's own names, so that DNS rebinding gives no other page access."""
 
     def prepare(self) -> None:
         if self.request.host_name not in _OWN_NAMES:

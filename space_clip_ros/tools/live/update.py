@@ -1,7 +1,7 @@
 """Updates of the page: the newest pictures and figures in one binary message.
 
-A message is the length of a JSON text (4 bytes, little-endian), the text, then the pictures as JPEGs. The text gives
-their names and sizes in bytes, in their order. ``page/live.js`` reads it.
+A message holds the length of a JSON text (4 bytes, little-endian), the text, and the pictures as JPEGs. The text gives
+the pictures' names and sizes in bytes, in order. ``page/live.js`` reads it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Figures:
 
     Attributes:
         state: the node's state in one line.
-        level: how good or bad that is.
+        level: severity of that state.
         cards: value and name of each main figure.
         facts: name and value of each other figure.
     """

@@ -31,7 +31,7 @@ _EXAMPLE = "example: live_view --ros-args -r image:=/camera/image_raw"
 _PERIOD_S = 0.1
 _REPEAT_S = 1.0
 _SILENT_S = 5.0
-# Images kept until the depth of their stamp comes; the node is a few frames behind at most.
+# Number of images kept until their depth comes; the node is at most a few frames behind.
 _HELD = 8
 _COLOR = "depth/color"
 # Only the newest matters, and a best-effort subscriber never holds up a publisher.
@@ -47,7 +47,7 @@ class LiveViewNode(Node):
     """Sends updates to the page, at most ten a second; each depth comes with the image it was computed from.
 
     It subscribes to images, ``depth/color`` and what the panels need only while a page is open: without a subscriber
-    the node does not make them. A panel is of the same image as depth, or of one just before.
+    the node does not make them. A panel shows the same image as depth, or one just before.
 
     Args:
         server: serves the page.
@@ -64,7 +64,7 @@ class LiveViewNode(Node):
         self._server = server
         self._topic, self._kind, self._convert = _INPUTS[transport]
         self._subscribed: dict[str, Any] = {}
-        # By the names of their statuses; the page shows the first of each.
+        # By status name; the page shows the first of each.
         self._depth: dict[str, DepthStatus] = {}
         self._errors: dict[str, EvaluationValues] = {}
         self._heard_s = float("-inf")
@@ -176,7 +176,7 @@ class LiveViewNode(Node):
             try:
                 self._keep(status)
             except ValueError as error:
-                # A node of another version may report values that this one does not know.
+                # A node of another version may report unknown values.
                 self.get_logger().warning(f"{status.name}: cannot be read ({error})", once=True)
 
     def _keep(self, status: DiagnosticStatus) -> None:

@@ -1,4 +1,4 @@
-"""Obstacles found in depth, counted against what a course really holds."""
+"""Compares the obstacles found in depth with those of a synthetic course."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass
-class Share:
-    """Some of all.
+class Tally:
+    """How many of all pixels or bearings have a property.
 
     Attributes:
-        some: how many.
-        of: how many there are in all.
+        count: number that have it.
+        total: number of all.
     """
 
-    some: int = 0
-    of: int = 0
+    count: int = 0
+    total: int = 0
 
-    def add(self, some: Mask) -> None:
-        """Count some more."""
-        self.some += int(np.count_nonzero(some))
-        self.of += int(some.size)
+    def add(self, mask: Mask) -> None:
+        """Count the True entries of a mask, and all its entries."""
+        self.count += int(np.count_nonzero(mask))
+        self.total += int(mask.size)
 
     @property
     def percent(self) -> float:
-        """The share in per cent; NaN of nothing."""
-        return 100 * self.some / self.of if self.of else math.nan
+        """The share in percent; NaN if nothing was counted."""
+        return 100 * self.count / self.total if self.total else math.nan
 
 
 @dataclass
@@ -55,36 +55,35 @@ class ObstacleErrors:
     """Counts over the frames of a course.
 
     Attributes:
-        frames: how many there were.
-        without_ground: in how many of them no ground was found, so that nothing was published; their obstacles count
-            as not found.
+        frames: number of frames.
+        without_ground: number of frames in which no ground was found; their obstacles count as missed.
         found: pixels of obstacles that were found, by band of distance.
         false: pixels of ground that were called obstacle, by band.
         sky: pixels of the sky that were called obstacle.
-        bearings_found: bearings blocked within the furthest distance that the scan shows blocked there too.
-        bearings_false: bearings open up to there that the scan shows blocked.
+        bearings_found: truly blocked bearings, up to the furthest distance, that the scan shows blocked.
+        bearings_false: truly open bearings that the scan shows blocked.
         range_errors: relative errors of the scan's ranges where both are blocked.
     """
 
     frames: int = 0
     without_ground: int = 0
-    found: list[Share] = field(default_factory=lambda: [Share() for _ in DISTANCES_M[1:]])
-    false: list[Share] = field(default_factory=lambda: [Share() for _ in DISTANCES_M[1:]])
-    sky: Share = field(default_factory=Share)
-    bearings_found: Share = field(default_factory=Share)
-    bearings_false: Share = field(default_factory=Share)
+    found: list[Tally] = field(default_factory=lambda: [Tally() for _ in DISTANCES_M[1:]])
+    false: list[Tally] = field(default_factory=lambda: [Tally() for _ in DISTANCES_M[1:]])
+    sky: Tally = field(default_factory=Tally)
+    bearings_found: Tally = field(default_factory=Tally)
+    bearings_false: Tally = field(default_factory=Tally)
     range_errors: list[float] = field(default_factory=list)
 
 
 def count_errors(
     frames: Iterable[CourseFrame], camera: PinholeCamera, estimate: Estimate, limits: ObstacleLimits, grid: PixelGrid
 ) -> ObstacleErrors:
-    """Find the obstacles of frames, each by itself, and count them against the truth.
+    """Find the obstacles of each frame by itself, and compare them with the truth.
 
-    What is an obstacle follows from the limits: what is no ground and as high above the ground as they say.
+    In truth, an obstacle is whatever is not ground and lies between the heights of the limits.
 
     Args:
-        frames: what the camera sees.
+        frames: the frames of a course.
         camera: their camera.
         estimate: returns a frame's depth.
         limits: what counts as an obstacle.

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from space_clip_ros.tools.obstacles.errors import DISTANCES_M, ObstacleErrors, Share
+from space_clip_ros.tools.obstacles.errors import DISTANCES_M, ObstacleErrors, Tally
 
 
 def pixel_table(errors: Mapping[str, ObstacleErrors]) -> str:
-    """Return what was found of obstacles and what of ground was called one, by distance; a row a course."""
+    """Return the shares of obstacles found and of ground called obstacle, by distance; one row per course."""
     bands = [f"{near:g} to {far:g} m" for near, far in itertools.pairwise(DISTANCES_M)]
     rows = [("course", *bands, "sky", "frames without ground")]
     for course, one in errors.items():
@@ -22,7 +22,7 @@ def pixel_table(errors: Mapping[str, ObstacleErrors]) -> str:
 
 
 def bearing_table(errors: Mapping[str, ObstacleErrors]) -> str:
-    """Return how the scan's bearings compare with the truth; a row a course."""
+    """Return how the scan's bearings compare with the truth; one row per course."""
     rows = [("course", "blocked bearings found", "open bearings called blocked", "range error, median", "90 %")]
     for course, one in errors.items():
         wrong = np.asarray(one.range_errors)
@@ -33,8 +33,10 @@ def bearing_table(errors: Mapping[str, ObstacleErrors]) -> str:
     return _table(rows)
 
 
-def _percent(share: Share) -> str:
-    return "-" if not share.of else f"{share.percent:.1f} %" if share.percent >= 0.1 or not share.some else "< 0.1 %"
+def _percent(tally: Tally) -> str:
+    if not tally.total:
+        return "-"
+    return f"{tally.percent:.1f} %" if tally.percent >= 0.1 or not tally.count else "< 0.1 %"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT = 440, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 10, 12, 36
-# Of a longer line, only the lowest and the highest value of each stretch are drawn.
+# Longer lines are drawn by the lowest and the highest value of each stretch.
 _MOST_POINTS = 400
 _TICKS = 5
 
@@ -26,14 +26,14 @@ def line_chart(
     marks: Sequence[tuple[float, float, str]] = (),
     band: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> str:
-    """Draw lines over time, from zero upwards; with a band the axis covers only what there is.
+    """Draw lines over time, from zero upwards; with a band, the axis covers only its values.
 
     Args:
         lines: name, x and y of each; the line has a gap where y is NaN.
         x_label: what x is, with its unit.
         y_label: what y is, with its unit.
         marks: x, y and label of single points.
-        band: lower and upper end, at each x of the first line, of what is shaded behind it.
+        band: lower and upper end, at each x of the first line, of an area shaded behind the line.
     """
     every_x = np.concatenate([np.asarray(x, np.float64) for _, x, _ in lines])
     every_y = np.concatenate([np.asarray(y, np.float64) for y in (*(y for _, _, y in lines), *(band or ()))])
@@ -186,7 +186,7 @@ def _nice_range(values: Values) -> tuple[float, float]:
 
 
 def _shaded(x: Values, lower: Sequence[float], upper: Sequence[float], to_pixel: ToPixel) -> str:
-    """Draw what lies between two lines."""
+    """Shade the area between two lines."""
     there = [to_pixel(*point) for point in zip(x.tolist(), upper, strict=True)]
     back = [to_pixel(*point) for point in zip(x.tolist(), lower, strict=True)]
     corners = " ".join(f"{column:.1f},{row:.1f}" for column, row in (*there, *reversed(back)))

@@ -12,7 +12,7 @@ from space_clip_ros.evaluation.metrics import comparable
 from space_clip_ros.geometry.depth import Depth
 
 EDGES_M = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0)
-"""Bounds of the ranges of distance, metres; the last range includes what is beyond it."""
+"""Bounds of the ranges of distance, metres; the last range includes everything beyond."""
 
 ROWS, COLUMNS = 4, 8
 """Rows and columns of image regions."""

@@ -124,9 +124,9 @@ def _cards(statistics: RecordingStatistics, run: Mapping[str, Any]) -> list[tupl
 
 
 def _headline_latency(statistics: RecordingStatistics, run: Mapping[str, Any]) -> tuple[str, float, float] | None:
-    """Return what the latency is measured from and to, and its median and 95th percentile, ms; None if unknown.
+    """Return the start and end of the latency as text, its median and 95th percentile, ms; None if unknown.
 
-    A recorder writes every message to the disk, so it sees them later than a subscriber that acts on them does.
+    A recorder writes every message to the disk, so it gets them later than other subscribers.
     """
     subscriber = run.get("latency_ms")
     if isinstance(subscriber, dict) and {"p50", "p95"} <= subscriber.keys():

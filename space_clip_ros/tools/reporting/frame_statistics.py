@@ -32,12 +32,12 @@ _MAX_LATENCY_MS = 60e3
 
 
 class FrameStatistics(NamedTuple):
-    """What is kept of one frame.
+    """Statistics of one frame.
 
     Attributes:
         stamp_ns: stamp of its image, nanoseconds.
         arrived_ns: when its depth was recorded, nanoseconds.
-        metrics: by name; None where no pixel can be compared.
+        metrics: by name; None if no pixel can be compared.
         uncertainty: median over the image of one standard deviation as a share of depth, or None.
     """
 
@@ -48,7 +48,7 @@ class FrameStatistics(NamedTuple):
 
 
 class ScaleReport(NamedTuple):
-    """What the node reported of its metric scale.
+    """A report of the node about its metric scale.
 
     Attributes:
         arrived_ns: when it was recorded, nanoseconds.
@@ -71,7 +71,7 @@ class RecordingStatistics:
         by_distance: errors, as :meth:`ErrorsByPlace.by_distance` returns them.
         by_region: errors, as :meth:`ErrorsByPlace.by_region` returns them.
         node: newest values of ``depth_node`` on ``/diagnostics``; all unknown where none were recorded.
-        scale: what was reported of the camera's metric scale, in order; empty if the node did not look for one.
+        scale: the reports about the camera's metric scale, in order; empty if the node looked for none.
         uncertainty: how well the recorded uncertainty fits the errors, averaged over frames; None without either.
     """
 
@@ -98,10 +98,10 @@ class RecordingStatistics:
         return (len(arrived) - 1) / span_s if span_s > 0 else None
 
     def latencies_ms(self) -> tuple[list[float], str]:
-        """Return each frame's latency until its depth was recorded, NaN where unknown, and what it is measured from.
+        """Return each frame's latency until its depth was recorded, NaN where unknown, and where it starts.
 
-        That is the image's stamp if the recorder has the same clock, else the recording of the image. A bag that was
-        not recorded live has no latencies, and the list is empty.
+        It starts at the image's stamp if the recorder has the same clock, else when the image was recorded. The list is
+        empty for a bag that was not recorded live.
         """
         from_stamp = [(frame.arrived_ns - frame.stamp_ns) / 1e6 for frame in self.frames]
         if 0.0 < np.median(from_stamp) < _MAX_LATENCY_MS:
@@ -139,7 +139,7 @@ def gather_statistics(
     average, places = MetricAverage(*limits), ErrorsByPlace(*limits)
     frames: list[FrameStatistics] = []
     uncertainties: list[FrameUncertainty] = []
-    # Of images only their arrival matters here, so they are not decoded.
+    # Only the arrival of images matters here, so they are not decoded.
     needed, also = replace(topics, image="", scan=""), (topics.image, topics.diagnostics)
     for frame in read_frames(bag, needed, on_message=listener, also=also):
         frames.append(_compare(frame, listener.depth_ns.pop(frame.stamp_ns), average, places))
@@ -205,7 +205,7 @@ class _Listener:
         elif topic == self._topics.diagnostics:
             for status in message.status:
                 if status.name.endswith(DepthValues.PART):
-                    # A node of another version may report values that this one does not know.
+                    # A node of another version may report unknown values.
                     with contextlib.suppress(ValueError):
                         self.node = DepthValues.read(status_texts(status))
                         self._keep_scale(status.name, arrived_ns)

@@ -21,7 +21,7 @@ MAX_SIDE = 1280
 """Longest side of a picture, pixels."""
 
 FULL_ERROR = 0.5
-"""Relative error from which the colour is at its strongest."""
+"""Relative error from which on the colour is strongest."""
 
 _QUALITIES = (88, 75, 60, 45, 30, 15, 5)
 _DOT = 3

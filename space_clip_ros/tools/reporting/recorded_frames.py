@@ -1,4 +1,4 @@
-"""Frames of a recording, one at a time: depth with the image and the truth of the same stamp."""
+"""Frames of a recording, one at a time: depth with the image and truth of the same stamp."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from space_clip_ros.tools.reporting.recording import Topics
 
 T = TypeVar("T")
 OnMessage = Callable[[str, int, Any], None]
-"""Gets a message's topic, when it was recorded in nanoseconds, and its content."""
+"""Takes a message's topic, the time of its recording in nanoseconds, and its content."""
 
 _MAX_INCOMPLETE = 32
 _ROLES = ("image", "depth", "truth", "uncertainty", "scan")
@@ -40,7 +40,7 @@ class RecordedFrame(NamedTuple):
         truth: (H', W') float32 metres, NaN where unknown, or None.
         camera: camera of the depth image, or None where unknown.
         uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid, or None.
-        scan: what stands in the way, or None.
+        scan: the planar scan, or None.
         frame_id: the depth image's frame.
     """
 
@@ -63,15 +63,15 @@ def read_frames(
 ) -> Iterator[RecordedFrame]:
     """Yield every frame that has depth.
 
-    A frame comes once everything of it has been read that the bag has topics of; one that lacks something comes some
-    frames later.
+    A frame is yielded once it has a message from each of the bag's topics; an incomplete one is yielded some frames
+    later.
 
     Args:
         bag: an open bag.
         topics: what to read.
         wanted: stamps of the frames to yield, nanoseconds; None for all.
-        on_message: called with each message that is read.
-        also: more topics to read, for ``on_message`` alone.
+        on_message: called with every message read.
+        also: more topics, only for ``on_message``.
 
     Raises:
         DataError: the bag or a message of these frames is damaged.

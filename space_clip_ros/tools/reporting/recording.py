@@ -28,7 +28,7 @@ _DEPTH = "depth/image"
 
 @dataclass(frozen=True)
 class Topics:
-    """Names of a recording's topics; an empty name is one that it lacks, or one to find.
+    """Names of a recording's topics; empty for a topic that it lacks, or that must be found.
 
     Attributes:
         depth: depth images.
@@ -38,7 +38,7 @@ class Topics:
         depth_info: the calibration of ``depth``.
         diagnostics: diagnostics of the nodes.
         uncertainty: one standard deviation of ``depth``.
-        scan: what stands in the way, as a planar scan.
+        scan: planar scans of the obstacles.
     """
 
     depth: str = ""
@@ -56,7 +56,7 @@ class ReportSource:
     """The files that a report is made from.
 
     Attributes:
-        name: of the run or bag.
+        name: name of the run or bag.
         bag: rosbag2 folder or file.
         summary: the demo's ``summary.json``; empty for a bag.
         notes: sentences about what is missing.
@@ -76,7 +76,7 @@ def find_source(path: str | Path) -> ReportSource:
             folder, or one .mcap or .db3 file.
 
     Raises:
-        DataError: it is neither, or a run without a recording or with a summary that cannot be read.
+        DataError: it is neither, or a run without a recording or a readable summary.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -85,7 +85,7 @@ def find_source(path: str | Path) -> ReportSource:
         return ReportSource(path.stem if path.is_file() else path.resolve().name, path)
     bag = path / "recording"
     if not (bag / "metadata.yaml").is_file():
-        raise DataError(path, "is no bag, and holds no recording", f"run ./demo.sh --out {path} again, or give a bag")
+        raise DataError(path, "is not a bag and has no recording", f"run ./demo.sh --out {path} again, or give a bag")
     summary = path / "summary.json"
     if not summary.is_file():
         note = "No summary.json: figures that only the demo measures, such as each output's latency, are not shown."
@@ -100,7 +100,7 @@ def find_source(path: str | Path) -> ReportSource:
 
 
 def find_topics(bag: BagReader, requested: Topics) -> Topics:
-    """Return a bag's topics: the requested ones, and the others by the names that the node gives them.
+    """Return a bag's topics: the requested ones, and for the others those with the node's names.
 
     Raises:
         InputError: a requested topic is not in the bag, or has another type.

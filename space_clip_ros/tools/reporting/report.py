@@ -36,9 +36,9 @@ class ReportOptions:
     """What to report, and how to measure errors.
 
     Args:
-        topics: topics whose names are not those that the node uses.
-        evaluator: its depth range and crop are those of the errors.
-        node: its depth range and colours are those of the pictures.
+        topics: topics with other names than the node's.
+        evaluator: gives the depth range and crop of the errors.
+        node: gives the depth range and colours of the pictures.
         video: where to write a film, or None.
     """
 

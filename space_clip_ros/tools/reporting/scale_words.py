@@ -7,7 +7,7 @@ from typing import Any
 from space_clip_ros.messages.diagnostics import DepthValues
 
 NAME = "scale while running"
-"""What the figure is called."""
+"""Name of the figure."""
 
 
 def scale_asked(values: DepthValues) -> bool:
@@ -32,7 +32,7 @@ def scale_cards(values: DepthValues) -> list[tuple[str, str]]:
 
 
 def scale_note(values: DepthValues) -> str:
-    """Return what the factor of the newest image is made of, and why evidence was not used; empty if none is asked."""
+    """Return the evidence for the newest image's factor, and why other evidence was not used; empty without a mode."""
     if not scale_asked(values):
         return ""
     if values.scale_factor is None:
@@ -43,11 +43,11 @@ def scale_note(values: DepthValues) -> str:
 
 
 def scale_summary(values: DepthValues) -> dict[str, Any]:
-    """Return what ``summary.json`` holds of the scale; empty if none is asked.
+    """Return what ``summary.json`` says about the scale; empty if the node looks for none.
 
     Returns:
         ``mode``, ``factor``, ``sigma`` (a share of the factor), ``age_s``, ``evidence`` and ``problem`` of the newest
-        image, and ``text`` for people.
+        image, and ``text``, which sums them up.
     """
     if not scale_asked(values):
         return {}

@@ -1,4 +1,4 @@
-"""Draws from above: a planar scan (what is free, what stands in the way, what is not known), and boxes with names."""
+"""Draws views from above: of a planar scan (free, blocked, unknown), and of boxes with names."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MARGIN = 8
 _RING_M = 10.0
 _SMALLEST_BOX_M = 0.5
 _SHIFT = 4
-"""Bits behind the point of OpenCV's coordinates."""
+"""Fractional bits of OpenCV's coordinates."""
 
 
 def scan_picture(scan: PlanarScan, width: int, height: int) -> Rgb:
     """Return a picture of a scan from above, x up and y to the left, on the fixed scale of its ``range_max``.
 
-    Green is free as far as it was seen, a red dot is the nearest obstacle of its bearing, and bearings of which nothing
-    is known stay dark. Rings lie 10 m apart.
+    Green is seen to be free, a red dot is the nearest obstacle on its bearing, and unknown bearings stay dark. Rings
+    lie 10 m apart.
 
     Args:
         scan: the scan; its middle bearing points up.
@@ -62,7 +62,7 @@ def scan_picture(scan: PlanarScan, width: int, height: int) -> Rgb:
 
 
 def boxes_picture(boxes: Sequence[NamedBox], width: int, height: int, range_m: float = 40.0) -> Rgb:
-    """Return a picture of boxes from above, the camera below in the middle, what it looks at up.
+    """Return a picture of boxes from above, with the camera at the bottom in the middle, looking up.
 
     Args:
         boxes: in the camera's optical frame.

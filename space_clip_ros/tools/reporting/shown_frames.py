@@ -1,4 +1,4 @@
-"""The frames that the page shows: which ones, and their pictures and clouds."""
+"""Chooses the frames that the page shows, and makes their pictures and clouds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _RANKS = ("worst", "second worst", "third worst")
 
 
 def choose(statistics: RecordingStatistics) -> dict[int, str]:
-    """Return the frames to show, their labels by their stamps: the worst ones and the median one.
+    """Return the labels of the frames to show, by stamp: the worst ones and the median one.
 
     Without truth these are the first, the middle and the last one.
     """
@@ -59,7 +59,7 @@ def show_frames(
 
     Args:
         frames: the frames to show, in order.
-        labels: what each of them is, by its stamp.
+        labels: label of each frame, by its stamp.
         statistics: of the recording.
         node: its depth range and colours.
     """

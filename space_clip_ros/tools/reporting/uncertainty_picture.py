@@ -15,10 +15,10 @@ from space_clip_ros.tools.reporting.pictures import data_uri
 
 SURE, UNSURE = 0.05, 1.0
 """Shares of depth at the dark and at the bright end. The scale is logarithmic: equal steps of colour are equal ratios,
-so that it suits models that are twice as sure as ours, and what lies beyond an end has that end's colour."""
+so that it also suits models that are twice as sure as ours. Shares beyond an end have that end's colour."""
 
 _COLORMAP = "viridis"
-"""Not the map of depth, so that nobody takes one for the other."""
+"""Another colour map than depth's, so that nobody confuses the two."""
 _TICKS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -30,7 +30,7 @@ def uncertainty_share(uncertainty: Depth, depth: Depth) -> NDArray[np.float32]:
         depth: (h, w) float32 metres, NaN or 0 invalid.
 
     Raises:
-        InputError: they are not of one size.
+        InputError: their sizes differ.
     """
     if uncertainty.shape != depth.shape:
         (rows, columns), (depth_rows, depth_columns) = uncertainty.shape, depth.shape

@@ -20,7 +20,7 @@ from space_clip_ros.tools.reporting.pictures import Size, depth_picture, resized
 from space_clip_ros.tools.reporting.recorded_frames import RecordedFrame, read_frames
 from space_clip_ros.tools.reporting.recording import Topics
 
-# Browsers play the first one. OpenCV from pip writes VP9 and MPEG-4 part 2.
+# In order of preference: browsers play the first. OpenCV from pip writes VP9 and MPEG-4 part 2.
 _CODECS = ("vp09", "mp4v")
 _WIDTH = 1920
 _GAP = 4

@@ -29,7 +29,7 @@ def test_trains_the_rows_and_prints_the_table_once_more_when_asked_again(
     assert "row 2 of 2: steady" in first and table in first
     assert main(["ablate", str(path), "optimizer.lr=1e-4"]) == 0
     again = capsys.readouterr().out
-    assert again.count("finished before") == 2 and table in again
+    assert again.count("already finished") == 2 and table in again
     assert len(json.loads((tmp_path / "table" / "table.json").read_text())["rows"]) == 2
 
 

@@ -42,7 +42,8 @@ def test_words_of_clip(clip_options: list[object], tmp_path: Path, capsys: pytes
     found = QuerySet.read(out)
     assert (found.names, found.background, found.tower) == (("traffic cone", "Tür"), ("sky",), clip.tower)
     np.testing.assert_allclose(found.vectors, clip.text(["traffic cone", "Tür", "sky"]).numpy(), atol=1e-6)
-    said = f"{out}: traffic cone, Tür, beside 1 of background; 48 numbers each, for tower {clip.tower[:12]}\n"
+    written = f"{out}: traffic cone, Tür, against 1 in the background"
+    said = f"{written}; 48 numbers each, for tower {clip.tower[:12]}\n"
     assert capsys.readouterr().out == said
 
 
@@ -79,7 +80,7 @@ def test_a_closed_list_of_names(
     save_checkpoint(tiny_model(), tmp_path / "plain.safetensors")
     out = tmp_path / "queries.safetensors"
     assert run(text, "car", "--model", tmp_path / "closed.safetensors", "--out", out) == 0
-    assert "car, beside 2 of background; 3 numbers each, for a closed list of names" in capsys.readouterr().out
+    assert "car, against 2 in the background; 3 numbers each, for a closed list of names" in capsys.readouterr().out
     assert QuerySet.read(out).background == ("road", "sky")
     with pytest.raises(InputError, match="'dog' not known"):
         run(text, "dog", "--model", tmp_path / "closed.safetensors", "--out", out)

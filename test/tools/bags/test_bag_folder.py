@@ -60,7 +60,7 @@ def test_a_folder_without_metadata_that_is_no_bag(tmp_path: Path, names: tuple[s
 def test_a_folder_above_bags_lists_them(tmp_path: Path) -> None:
     for name in ("second", "first"):
         metadata(tmp_path / name, "")
-    with pytest.raises(DataError, match="is not a bag but a folder above; bags in it: first, second"):
+    with pytest.raises(DataError, match="is a folder of bags, not a bag; bags in it: first, second"):
         find_files(tmp_path)
 
 

@@ -178,7 +178,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
 
 def test_several_cameras_have_topics_of_their_own(full_drive: Path, tmp_path: Path, predictor: Predictor) -> None:
     write_bag(full_drive, tmp_path / "in", BagOptions(cameras=("color_left", "gray_right")))
-    with pytest.raises(InputError, match=r"several image topics, /image, /gray_right/image; say which with --image"):
+    with pytest.raises(InputError, match=r"several image topics, /image, /gray_right/image; choose one with --image"):
         predict_bag(tmp_path / "in", tmp_path / "out", predictor)
     options = PredictionOptions(images=("/image", "/gray_right/image"))
     assert predict_bag(tmp_path / "in", tmp_path / "out", predictor, options).counts == {

@@ -140,7 +140,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 def test_unknown_types_and_storages_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="storage: must be mcap or sqlite3, got 'zip'"):
         BagWriter(tmp_path / "bag", "zip")
-    with pytest.raises(InputError, match="/: is no place for a bag, which needs a folder of its own"):
+    with pytest.raises(InputError, match="/: cannot be a bag, which needs a folder of its own"):
         BagWriter("/")
     with BagWriter(tmp_path / "bag") as bag:
         with pytest.raises(InputError, match="/x: the definition of my/msg/Type is not known"):
@@ -158,9 +158,7 @@ def test_the_folder_is_locked_no_longer_than_needed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["run #1", "a?b", "100%25"])
 def test_sqlite_is_not_written_elsewhere(tmp_path: Path, name: str) -> None:
     """The library makes a URI of the path, and once wrote the database beside the bag."""
-    with pytest.raises(
-        InputError, match=r"has [?], # or % in it, with which SQLite would write elsewhere; choose another"
-    ):
+    with pytest.raises(InputError, match=r"contains [?], # or %, which makes SQLite write elsewhere; choose another"):
         BagWriter(tmp_path / name, "sqlite3")
     with BagWriter(tmp_path / name) as bag:
         bag.add("/tf", "tf2_msgs/msg/TFMessage", qos.TF)

@@ -15,7 +15,7 @@ def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path: Path) -> No
     folder = tmp_path / "recording"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(DataError, match="recording: is not a recording, but is in its place"):
+    with pytest.raises(DataError, match="recording: is not a recording"):
         Recording(folder, "raw", clouds=False)
     (folder / "metadata.yaml").write_text("", encoding="utf-8")
     Recording(folder, "raw", clouds=False)

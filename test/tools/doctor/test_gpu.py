@@ -103,4 +103,4 @@ def test_a_jetson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_board(tmp_path: Path) -> None:
     (fact,) = gpu.jetson(tmp_path)
-    assert (fact.value, fact.text) == (None, "this is no Jetson")
+    assert (fact.value, fact.text) == (None, "this is not a Jetson")

@@ -25,7 +25,7 @@ def test_two_packages_of_one_module(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.metadata, "distributions", lambda name: [Installed])
     (fact,) = installed()
-    assert "onnxruntime and onnxruntime-gpu are both installed and are one module" in fact.advice
+    assert "onnxruntime and onnxruntime-gpu are both installed and share one module" in fact.advice
 
 
 def test_a_library_that_loads() -> None:

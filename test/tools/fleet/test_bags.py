@@ -61,10 +61,10 @@ def test_what_has_no_bags_is_named(fleet: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="/nowhere: no such bag"):
         find_bags([str(fleet), "/nowhere"])
     (tmp_path / "list.txt").write_text("# none\n", encoding="utf-8")
-    with pytest.raises(DataError, match="names no bags; give one a line"):
+    with pytest.raises(DataError, match="names no bags; give one per line"):
         find_bags([str(tmp_path / "list.txt")])
     pytest.importorskip("fsspec")
-    with pytest.raises(DataError, match=r"nobody://x: is no address that can be read"):
+    with pytest.raises(DataError, match=r"nobody://x: is not an address that can be read"):
         find_bags(["nobody://x"])
     with pytest.raises(DataError, match="has no files"):
         find_bags([f"file://{tmp_path}/empty"])

@@ -158,7 +158,7 @@ def test_what_has_no_place_in_a_data_set_is_one_clear_error(tmp_path: Path, writ
             write_dataset([write_bag(tmp_path / f"without_{len(reason)}", without=without)], out)
     with pytest.raises(DataError, match="has the cameras camera, not front, rear"):
         write_dataset([two, one], out)
-    with pytest.raises(DataError, match="gives no frame rate; say it with --fps"):
+    with pytest.raises(DataError, match="gives no frame rate; give it with --fps"):
         write_dataset([write_bag(tmp_path / "short", frames=[0])], out)
     with pytest.raises(InputError, match="has no topic /left"):
         write_dataset([one], out, ConversionOptions(depth=("/left",)))

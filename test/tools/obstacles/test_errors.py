@@ -10,7 +10,7 @@ import pytest
 from space_clip_ros.geometry.obstacles import ObstacleLimits
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
 from space_clip_ros.synthetic.obstacle_course import CourseFrame
-from space_clip_ros.tools.obstacles.errors import ObstacleErrors, Share, count_errors
+from space_clip_ros.tools.obstacles.errors import ObstacleErrors, Tally, count_errors
 from space_clip_ros.tools.obstacles.table import bearing_table, pixel_table
 
 LIMITS = ObstacleLimits()
@@ -35,9 +35,9 @@ def counted(scenes: Any, course: CourseFrame, depth: np.ndarray) -> ObstacleErro
 def test_exact_depth_finds_everything(scenes: Any, course: CourseFrame) -> None:
     errors = counted(scenes, course, course.depth)
     assert (errors.frames, errors.without_ground) == (1, 0)
-    assert [share.of > 0 for share in errors.found] == [True, True, False, False]
-    assert errors.found[0].percent > 99 and all(share.some == 0 for share in (*errors.false, errors.sky))
-    assert errors.bearings_found.percent == 100 and errors.bearings_false.some == 0
+    assert [tally.total > 0 for tally in errors.found] == [True, True, False, False]
+    assert errors.found[0].percent > 99 and all(tally.count == 0 for tally in (*errors.false, errors.sky))
+    assert errors.bearings_found.percent == 100 and errors.bearings_false.count == 0
     assert max(errors.range_errors) < 0.01
 
 
@@ -48,14 +48,14 @@ def test_an_obstacle_that_depth_does_not_show_is_missed(scenes: Any, course: Cou
 
 def test_an_obstacle_that_is_none_is_false(scenes: Any, course: CourseFrame) -> None:
     errors = counted(scenes, course, scenes.street(scenes.CAR, scenes.Box((-3, -1), (12, 13), (0, 1.2))))
-    assert errors.false[1].some > 0 and errors.false[0].some == 0
-    assert errors.bearings_false.some > 5
+    assert errors.false[1].count > 0 and errors.false[0].count == 0
+    assert errors.bearings_false.count > 5
 
 
 def test_without_ground_nothing_is_found(scenes: Any, course: CourseFrame) -> None:
     errors = counted(scenes, course, scenes.street(scenes.WALL))
     assert errors.without_ground == 1
-    assert errors.found[0].some == 0 < errors.found[0].of
+    assert errors.found[0].count == 0 < errors.found[0].total
 
 
 def test_sky_that_the_depth_calls_near_is_counted(scenes: Any, course: CourseFrame) -> None:
@@ -65,8 +65,8 @@ def test_sky_that_the_depth_calls_near_is_counted(scenes: Any, course: CourseFra
 
 def test_the_tables() -> None:
     errors = ObstacleErrors(frames=3, without_ground=1)
-    errors.found[0], errors.false[0] = Share(9, 10), Share(1, 10_000)
-    errors.bearings_found, errors.bearings_false = Share(1, 4), Share(0, 7)
+    errors.found[0], errors.false[0] = Tally(9, 10), Tally(1, 10_000)
+    errors.bearings_found, errors.bearings_false = Tally(1, 4), Tally(0, 7)
     errors.range_errors = [0.1, 0.1, 0.2]
     assert pixel_table({"flat": errors}).splitlines() == [
         "| course | 0 to 10 m | 10 to 15 m | 15 to 20 m | 20 to 25 m | sky | frames without ground |",

@@ -44,7 +44,7 @@ def test_a_broken_summary_is_refused(content: str, tmp_path: Path, write_recordi
 def test_what_is_neither_run_nor_bag_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing: no such run or bag"):
         find_source(tmp_path / "nothing")
-    with pytest.raises(DataError, match="holds no recording; run"):
+    with pytest.raises(DataError, match="has no recording; run"):
         find_source(tmp_path)
 
 

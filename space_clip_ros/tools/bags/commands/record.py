@@ -19,7 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Become the node, which ends at Ctrl-C or after the duration."""
+    """Replace this process by the node, which ends at Ctrl-C or after the duration."""
     from space_clip_ros.tools.executables import BAG_RECORD
     from space_clip_ros.tools.ros_process import become
 

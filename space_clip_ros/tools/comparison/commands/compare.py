@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         DataError: frames cannot be read or compared, or a file cannot be written.
         SpaceClipError: a model cannot be loaded or run.
     """
-    from space_clip_ros.evaluation.protocol import reference_protocol, standard_protocol
+    from space_clip_ros.evaluation.protocol import named_protocol
     from space_clip_ros.files import write_whole
     from space_clip_ros.geometry.image_file import write_rgb
     from space_clip_ros.settings import load
@@ -65,10 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = load(TrainingConfig, args.data)
     low, high = config.model.min_depth, config.model.max_depth
-    if args.protocol == "reference":
-        protocol = reference_protocol(low, high)
-    else:
-        protocol = standard_protocol(args.crop, False, low, high)
+    protocol = named_protocol(args.protocol, low, high, args.crop)
     frames = _frames(args.data, config)
     count = min(args.frames, len(frames))
     indices = [number * len(frames) // count for number in range(count)]

@@ -15,15 +15,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command's arguments."""
     parser = subparsers.add_parser(
         "doctor",
-        help="say what this machine has and which backend it uses, for a bug report",
+        help="report what this machine has and which backend it uses",
         description="Print what this machine has (processor, memory, GPU, libraries, ROS 2, DDS), which backend auto "
-        "takes for a model and why not the others. It needs no ROS, no PyTorch and no GPU; what cannot be found out "
-        "becomes a line. The report names no user, no host and no private folder. Paste it into your bug report.",
+        "takes for a model and why not the others. It needs no ROS, no PyTorch and no GPU, and says what it could "
+        "not find out. The report names no user, no host and no private folder. Paste it into your bug report.",
         epilog="example: space_clip doctor --model road_fp16.onnx --json doctor.json",
     )
     add_setting(parser, NodeConfig, "model", help="bundled model, .onnx file or checkpoint (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to this file, too")
-    # A NumPy or OpenCV that does not load is what this command is for.
+    # This command must work when NumPy or OpenCV does not load.
     parser.set_defaults(checks_libraries=False)
 
 

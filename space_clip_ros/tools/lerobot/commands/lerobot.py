@@ -14,7 +14,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "lerobot",
         help="turn bags with depth into a LeRobot data set",
-        description="Turn bags with depth, as predict --bag or a recording of depth_node has it, into a LeRobot data "
+        description="Turn bags with depth, from predict --bag or a recording of depth_node, into a LeRobot data "
         "set of format v3.0: colour images, depth with its intrinsics, and optionally clouds. Each bag is an episode, "
         "or several where it has long gaps.",
         epilog="example: space_clip lerobot drive_0005_depth --out drive_0005_lerobot --task 'Drive through a town.'",
@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--depth", nargs="+", metavar="TOPIC", help="topics of depth images (default: all of them)")
     parser.add_argument("--task", default=defaults.task, help="what the robot does (default: %(default)s)")
-    parser.add_argument("--fps", type=int, default=defaults.fps, help="frames a second (default: the recording's)")
+    parser.add_argument("--fps", type=int, default=defaults.fps, help="frames per second (default: the recording's)")
     parser.add_argument(
         "--max-gap",
         type=float,
@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--image-format",
         choices=IMAGE_FORMATS,
         default=defaults.image_format,
-        help="of colour images (default: %(default)s)",
+        help="format of colour images (default: %(default)s)",
     )
     parser.add_argument(
         "--depth-unit",

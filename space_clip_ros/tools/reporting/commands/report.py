@@ -47,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page, and the film if it is requested."""
+    """Write the page, and the film if requested."""
     from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.errors import InputError
