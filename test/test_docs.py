@@ -244,9 +244,8 @@ def check_training_script(words: list[str]) -> None:
     script = (ROOT / "scripts" / "train_road_tiny.sh").read_text(encoding="utf-8").replace("\\\n", " ")
     subprocess.run(["bash", "-n", "-c", script], check=True)
     parts = [shlex.split(line) for line in script.splitlines() if line.startswith("train ")]
-    assert [name.removeprefix("road_tiny") for _, name, *_ in parts] == [
-        "", "_places", "_varied", "_uncertainty", "_language", "_refinement"
-    ]  # fmt: skip
+    names = ("road_tiny", *(f"road_tiny_{part}" for part in "places varied uncertainty language refinement".split()))
+    assert tuple(name for _, name, *_ in parts) == names
     for _, _, config, *overrides in parts:
         load(TrainingConfig, ROOT / config, overrides)
 
