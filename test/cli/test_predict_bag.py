@@ -107,7 +107,7 @@ def test_parameters_are_read_as_the_node_reads_them(bag: Path, tmp_path: Path) -
         ("depth: {ros__parameters: 7}", "/depth: ros__parameters must be names with values"),
         (
             "{/left/depth: {ros__parameters: {max_age: 1.0}}, /right: {depth: {ros__parameters: {max_age: 2.0}}}}",
-            "has parameters for /left/depth, /right/depth; leave one",
+            "has parameters for /left/depth, /right/depth; keep only one of them",
         ),
         ("depth: {ros__parameters: {max_depth: -1}}", "max_depth: must be at least"),
     ],
