@@ -218,7 +218,9 @@ class ModelConfig:
     )
     min_depth: float = setting(0.001, "smallest depth trained for, metres", minimum=0.0)
     max_depth: float = setting(80.0, "largest depth trained for, metres", minimum=0.0)
-    refinement: bool = setting(False, "a head corrects depth where things are finer than the decoder can draw them")
+    refinement: bool = setting(
+        False, "add a head that corrects depth where details are finer than the decoder resolves"
+    )
     uncertainty: bool = setting(
         False, "also predict how far off depth may be: the scale of a Laplace distribution over log depth"
     )

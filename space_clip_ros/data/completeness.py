@@ -142,7 +142,7 @@ def _raw_frames(config: SourceConfig, name: str) -> Iterator[_Frame]:
 
 
 def _raw_files(path: Path, config: SourceConfig) -> Callable[[int], tuple[Path, ...]]:
-    """Return a function from a frame number of the drive to the frame's files."""
+    """Return a function that maps a frame number of the drive to that frame's files."""
     try:
         drive = KittiDrive(path, annotated_root=config.depth_path or None)
     except DataError as error:

@@ -284,7 +284,7 @@ def _chosen(listed: Sequence[_Files], root: Path, config: SourceConfig) -> list[
 
 
 def _any_fits(patterns: Iterable[str], name: str) -> bool:
-    """Return whether a name fits one of the patterns, where only ``*`` is special and stands for any text."""
+    """Return whether a name matches one of the patterns; ``*`` stands for any text, and nothing else is special."""
     expressions = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
     return any(re.fullmatch(expression, name, re.DOTALL) for expression in expressions)
 

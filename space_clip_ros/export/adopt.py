@@ -132,7 +132,7 @@ def adopt(
     keep_rule: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> AdoptionReport:
-    """Write a third-party ONNX depth model in our format: ``image`` uint8 (B, H, W, 3) in, ``depth`` metres out.
+    """Write a third-party ONNX depth model in this format: ``image`` uint8 (B, H, W, 3) in, ``depth`` metres out.
 
     The file appears only once its depth agrees, on synthetic images and on those given, with that of the original
     model, whose pre- and postprocessing is computed separately for this.

@@ -110,11 +110,7 @@ class Projector:
         return np.where((y < -highest) | (y > -lowest), np.float32(np.nan), z)
 
     def _packed(self, rgb: Rgb) -> npt.NDArray[np.float32]:
-        cv2.cvtColor(rgb[:: self.stride], cv2.COLOR_RGB2BGRA, dst=self._bgra)
-        words = self._bgra.view(np.uint32)[:, :: self.stride, 0]
-        # Clear the fourth byte, which OpenCV sets to 255.
-        np.bitwise_and(words, 0x00FFFFFF, out=self._colors)
-        return self._colors.view(np.float32)
+        return packed_colors(rgb[:: self.stride], self.stride, self._bgra, self._colors)
 
     def _target(self, channels: int, out: Cloud | None) -> Cloud:
         shape = (*self.shape, channels)
@@ -137,11 +133,26 @@ class Projector:
             raise InputError("clearing needs a finite max_range above 0")
 
 
-def packed_colors(rgb: Rgb) -> npt.NDArray[np.float32]:
-    """Return the colours of (H, W, 3) uint8 RGB as a cloud has them: (H, W) float32 whose bits are 0x00RRGGBB."""
-    words = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).view(np.uint32)[..., 0]
-    words &= 0x00FFFFFF
-    return words.view(np.float32)
+def packed_colors(
+    rgb: Rgb,
+    column_stride: int = 1,
+    bgra: npt.NDArray[np.uint8] | None = None,
+    out: npt.NDArray[np.uint32] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return colours as a cloud has them: float32 whose bits are 0x00RRGGBB.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        column_stride: take every n-th column.
+        bgra: (H, W, 4) uint8 to work in; None for new memory.
+        out: (H, w) uint32 to write into, perhaps the same memory as ``bgra``; None for new memory.
+
+    Returns:
+        (H, w) float32.
+    """
+    words = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA, dst=bgra).view(np.uint32)[:, ::column_stride, 0]
+    # Clears the fourth byte, which OpenCV sets to 255.
+    return np.bitwise_and(words, 0x00FFFFFF, out=out).view(np.float32)
 
 
 def finite_points(cloud: Cloud) -> tuple[Cloud, Rgb | None]:

@@ -166,13 +166,7 @@ def resize_bilinear(depth: Depth, width: int, height: int, *, out: Depth | None 
     Raises:
         InputError: ``depth`` is not (H, W) floating point, a side is below one pixel, or ``out`` does not fit.
     """
-    if out is None:
-        return _resize(depth, width, height, cv2.INTER_LINEAR)
-    check_map(depth)
-    if out.shape != (height, width) or out.dtype != np.float32 or not out.flags.c_contiguous:
-        raise InputError(f"out must be contiguous float32 of shape {(height, width)}, got {out.dtype} of {out.shape}")
-    cv2.resize(depth.astype(np.float32, copy=False), (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
-    return out
+    return _resize(depth, width, height, cv2.INTER_LINEAR, out)
 
 
 def check_float(depth: npt.NDArray[np.generic]) -> None:
@@ -189,13 +183,18 @@ def check_map(depth: npt.NDArray[np.generic]) -> None:
         raise InputError(f"a depth map must have shape (H, W), got {depth.shape}")
 
 
-def _resize(depth: Depth, width: int, height: int, interpolation: int) -> Depth:
+def _resize(depth: Depth, width: int, height: int, interpolation: int, out: Depth | None = None) -> Depth:
     check_map(depth)
     check_size(width, height, "resized depth")
-    if depth.shape == (height, width):
-        return depth.astype(np.float32)
-    resized = cv2.resize(depth.astype(np.float32, copy=False), (width, height), interpolation=interpolation)
-    return np.asarray(resized, dtype=np.float32)
+    if out is None:
+        out = np.empty((height, width), np.float32)
+    elif out.shape != (height, width) or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise InputError(f"out must be contiguous float32 of shape {(height, width)}, got {out.dtype} of {out.shape}")
+    if depth.shape == out.shape:
+        np.copyto(out, depth, casting="same_kind")
+    else:
+        cv2.resize(depth.astype(np.float32, copy=False), (width, height), dst=out, interpolation=interpolation)
+    return out
 
 
 def _bounds(min_depth: float, max_depth: float) -> tuple[np.float32, np.float32]:

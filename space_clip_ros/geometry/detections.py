@@ -75,16 +75,15 @@ def connected_regions(mask: NDArray[np.bool_]) -> list[Region]:
 
 
 def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: GroundPlane | None) -> Box | None:
-    """Return the box of what the camera sees of a thing.
+    """Return the box around the visible part of an object.
 
-    Networks draw depth as if it were soft: that of a thing's upper parts leans back towards what is behind it, while
-    its foot has the depth of the ground it stands on. Things stand upright, so each column of the region is taken to be
-    as far away as its nearest pixel, and :func:`robust_box` does the rest. A region that is the ground itself, such as
-    the road, stays as it is.
+    Networks blur depth: an object's upper parts lean back towards the background, while its foot has the depth of the
+    ground it stands on. Objects stand upright, so each column of the region is taken to be as far away as its nearest
+    pixel before :func:`robust_box` is called. A region that is the ground itself, such as the road, stays as it is.
 
     Args:
         points: (h, w, 3) float32 x y z in metres in an optical frame, organised as the image is, NaN where invalid.
-        mask: (h, w) bool, the thing's pixels.
+        mask: (h, w) bool, the object's pixels.
         ground: the ground in the same frame; None where unknown, and every region is taken to stand.
 
     Returns:

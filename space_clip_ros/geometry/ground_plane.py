@@ -176,6 +176,12 @@ def fit_ground_plane(
     return GroundPlane((x, y, z), height, std, inliers, share, float(residual[on_plane].std()))
 
 
+def visible_ground(depth: Depth, camera: PinholeCamera) -> GroundPlane | None:
+    """Return the plane of :func:`fit_ground_plane` for a level camera; None where there is none."""
+    found = fit_ground_plane(depth, camera)
+    return found if isinstance(found, GroundPlane) else None
+
+
 def ground_pixels(
     plane: GroundPlane, depth: Depth, camera: PinholeCamera, min_slope: float = 0.04
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

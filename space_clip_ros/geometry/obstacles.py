@@ -271,7 +271,7 @@ class _View:
             np.abs(step, size)
             np.add(tolerance_here, leeway, most)
             np.less_equal(size, most, found)
-            # As far as the slope allows.
+            # The ground follows the surface only as far as the slope allows.
             np.minimum(size, leeway, size)
             np.copysign(size, step, step)
             np.add(now, step, step)

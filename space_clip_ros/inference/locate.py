@@ -14,7 +14,7 @@ from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.depth import invalidate
 from space_clip_ros.geometry.detections import Box, connected_regions, visible_box
 from space_clip_ros.geometry.focal_factor import applied_factor
-from space_clip_ros.geometry.ground_plane import GroundPlane, fit_ground_plane
+from space_clip_ros.geometry.ground_plane import GroundPlane, visible_ground
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
 from space_clip_ros.inference.backend import ModelInfo, Prediction
 from space_clip_ros.language.queries import QuerySet, closed_queries
@@ -101,14 +101,13 @@ def located(
         raise InputError(f"model {info.name}", "gave no features of patches")
     depth = prediction.depth * np.float32(applied_factor(camera, info.trained_for(width, height)))
     depth = invalidate(depth, info.min_depth, info.max_depth)
-    cloud, ground = Projector(camera).project(depth, tested=True), fit_ground_plane(depth, camera)
-    plane = ground if isinstance(ground, GroundPlane) else None
+    cloud, ground = Projector(camera).project(depth, tested=True), visible_ground(depth, camera)
     patches = patch_probabilities(prediction.dense, queries, info.language.logit_scale)
     labels, _ = label(sample(patches, *EVERY_PIXEL.shares(height, width)), threshold)
     found = []
     for number, name in enumerate(queries.names):
         mask = labels == number
-        box = _largest_box(mask, cloud, plane)
+        box = _largest_box(mask, cloud, ground)
         center, size = (None, None) if box is None else box
         found.append(LocatedQuery(name, float(patches[number].max()), mask, center, size))
     return found

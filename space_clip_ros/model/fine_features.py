@@ -1,4 +1,4 @@
-"""A look at the image that is finer than the patch grid; what names and finer depth are read from."""
+"""Features finer than the patch grid, from which names and finer depth are predicted."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _MIDDLE = 32
 
 
 def states_read(layers: int) -> tuple[int, ...]:
-    """Return the numbers of the hidden states that are read: five, spread evenly over the tower."""
+    """Return the numbers of the five hidden states that are read, spread evenly over the tower."""
     return tuple(round(layers * index / (_STATES - 1)) for index in range(_STATES))
 
 
 class FineFeatures(nn.Module):
     """Features of eight times the patch grid, from the tower's states, the decoder and the image itself.
 
-    What a depth decoder learns tells surfaces apart by their shape. What they are stands in the tower's earlier states,
-    too, and the outlines of thin things in the image. Coarse maps are unfolded into finer ones, as a sub-pixel
+    A depth decoder's features describe the shape of surfaces. The tower's earlier states also say what a surface is,
+    and the image itself shows the outlines of thin things. Coarse maps are unfolded into finer ones, as a sub-pixel
     convolution does (Shi et al., 2016).
     """
 

@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 
 @torch.no_grad()
 def fuse(model: SpaceClip) -> None:
-    """Merge steps of a model, in place; it can no longer be trained or saved.
+    """Merge steps of a model in place. Afterwards it cannot be trained or saved.
 
     Args:
         model: after :func:`~space_clip_ros.model.half.fold_norms`, before :func:`~space_clip_ros.model.half.halve`.
@@ -52,7 +52,7 @@ def fuse(model: SpaceClip) -> None:
 
 
 class FusedConv(nn.Module):
-    """A convolution, its bias, a sum if there is one, and ReLU."""
+    """A convolution with its bias, an optional sum, and ReLU in one kernel, where cuDNN has one."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         """Take a convolution whose batch norm is folded into it."""
@@ -103,7 +103,7 @@ class FusedResidual(nn.Module):
 
 
 class PointwiseConv(nn.Module):
-    """1x1 convolutions of one input as one matrix product, whose bias costs no kernel of its own."""
+    """Runs 1x1 convolutions of the same input as one matrix product, whose bias needs no extra kernel."""
 
     def __init__(self, convolutions: list[nn.Conv2d]) -> None:
         """Take 1x1 convolutions, whose output channels are joined."""
@@ -122,9 +122,7 @@ class PointwiseConv(nn.Module):
 
 
 class FusedSemanticBlock(nn.Module):
-    """A :class:`~space_clip_ros.model.blocks.SemanticBlock` whose gates are one product, and which resizes only maps
-    of another size.
-    """
+    """A :class:`~space_clip_ros.model.blocks.SemanticBlock` with one product for all gates, and no needless resize."""
 
     def __init__(self, block: SemanticBlock) -> None:
         """Take a block whose convolutions are fused already."""
@@ -182,10 +180,10 @@ class FilmBank(nn.Module):
 
 
 class PatchProduct(nn.Module):
-    """The patch embedding as one matrix product over patches that one copy puts in a row.
+    """Computes the patch embedding as one matrix product, after one copy that gathers the patches.
 
     Attributes:
-        limits: what the images' values are cut to; infinite for normalised images.
+        limits: range that the images' values are clamped to; infinite for normalised images.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -199,7 +197,7 @@ class PatchProduct(nn.Module):
 
     @torch.no_grad()
     def fold(self, gain: Tensor, offset: Tensor, limits: tuple[float, float]) -> None:
-        """Take images before they are normalised: the embedding of ``gain * image + offset``, cut to ``limits``.
+        """Make it take images that are not normalised: it embeds ``gain * image + offset``, clamped to ``limits``.
 
         Args:
             gain: (3,), for each channel.

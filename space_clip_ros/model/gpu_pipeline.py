@@ -9,7 +9,7 @@ from torch import Tensor
 
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.fused import PatchProduct
-from space_clip_ros.model.image_to_depth import ImageToEstimate
+from space_clip_ros.model.image_to_depth import ImageToEstimate, normalisation
 from space_clip_ros.model.resize import CENTRE, half_weights, resize_bands, resize_centred, shrinks
 
 _UNIT = 64.0
@@ -41,7 +41,7 @@ class HalfImageToEstimate(ImageToEstimate):
         self.register_buffer("rows", rounded(rows / _UNIT), persistent=False)
         self.register_buffer("columns", rounded(columns), persistent=False)
         self._folded = patch_product(model).limits == _LIMITS
-        self.gain, self.offset = (one.reshape(1, 3, 1, 1) for one in _affine(model))
+        self.gain, self.offset = _affine(model)
 
     def preprocess(self, image: Tensor) -> Tensor:
         """Return the model's input, (B, 3, *input_size), for image (B, H, W, 3) uint8 RGB.
@@ -66,7 +66,8 @@ def fold_normalisation(model: SpaceClip) -> None:
         model: after :func:`~space_clip_ros.model.fused.fuse`, still in float32.
     """
     if not hasattr(model.encoder.tower, "stem") and model.language_head is None:
-        patch_product(model).fold(*_affine(model), _LIMITS)
+        gain, offset = _affine(model)
+        patch_product(model).fold(gain.flatten(), offset.flatten(), _LIMITS)
 
 
 def patch_product(model: SpaceClip) -> PatchProduct:
@@ -77,9 +78,6 @@ def patch_product(model: SpaceClip) -> PatchProduct:
 
 
 def _affine(model: SpaceClip) -> tuple[Tensor, Tensor]:
-    """Return the factor and the summand, (3,) float32 each, that normalise a resized image."""
-    device = next(model.parameters()).device
-    mean, std = (
-        torch.tensor(values, dtype=torch.float64, device=device) for values in (model.config.mean, model.config.std)
-    )
-    return (_UNIT / (255.0 * std)).float(), ((CENTRE / 255.0 - mean) / std).float()
+    """Return the factor and the summand, (1, 3, 1, 1) float32 each, that normalise a resized image."""
+    gain, offset = normalisation(model.config, next(model.parameters()).device)
+    return (_UNIT * gain).float(), (CENTRE * gain + offset).float()

@@ -5,8 +5,8 @@ float32, where half precision would cost accuracy: the tower's residual stream (
 the largest channels exceed half's precision), norms, FiLM (its gains multiply those states), SigLIP's pooling, the last
 convolutions of the depth and uncertainty heads and everything after them (at 80 m, half precision resolves only 6 cm),
 and the last product before language features. An image that shrinks is resized in half precision
-(:mod:`space_clip_ros.model.resize`). Softmax, sigmoid and bilinear
-resampling store half precision and compute in float32 inside PyTorch's kernels.
+(:mod:`space_clip_ros.model.resize`). Softmax, sigmoid and bilinear resampling store half precision and compute in
+float32 inside PyTorch's kernels.
 """
 
 from __future__ import annotations

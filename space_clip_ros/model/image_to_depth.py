@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from space_clip_ros.config import ModelConfig
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.resize import CENTRE, ResizeBand, half_weights, resize_bands, resize_centred, shrinks
 
@@ -17,6 +18,17 @@ RESIZE_BANDS = 8
 class _ResizeWeights(NamedTuple):
     rows: tuple[ResizeBand, ...]
     columns: tuple[ResizeBand, ...]
+
+
+def normalisation(config: ModelConfig, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return what grey levels are multiplied by and what is then added: (1, 3, 1, 1) float64 each.
+
+    They are ``(x / 255 - mean) / std`` as one multiplication and one addition.
+    """
+    mean, std = (
+        torch.tensor(one, dtype=torch.float64, device=device).reshape(1, 3, 1, 1) for one in (config.mean, config.std)
+    )
+    return 1.0 / (255.0 * std), -mean / std
 
 
 class HalfResize(nn.Module):
@@ -74,11 +86,9 @@ class ImageToDepth(nn.Module):
         self.half_resize: HalfResize | None = None
         self.bands = bands
         device = next(model.parameters()).device
-        # (x / 255 - mean) / std as one multiplication and one addition.
-        mean = torch.tensor(model.config.mean, dtype=torch.float64, device=device).reshape(1, 3, 1, 1)
-        std = torch.tensor(model.config.std, dtype=torch.float64, device=device).reshape(1, 3, 1, 1)
-        self.register_buffer("gain", (1.0 / (255.0 * std)).float(), persistent=False)
-        self.register_buffer("offset", (-mean / std).float(), persistent=False)
+        gain, offset = normalisation(model.config, device)
+        self.register_buffer("gain", gain.float(), persistent=False)
+        self.register_buffer("offset", offset.float(), persistent=False)
         self._fixed = None if image_size is None else self._weights(*image_size, device)
         if half_resize and image_size is not None and shrinks(image_size, model.config.input_size):
             self.half_resize = HalfResize(image_size, model.config.input_size, device)

@@ -1,4 +1,4 @@
-"""A head that corrects depth where things are finer than the decoder can draw them."""
+"""A head that corrects depth where details are finer than the decoder resolves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _USUAL_LOG_DEPTH = 2.5
 
 
 class RefinementHead(FineFeatures):
-    """A factor on the decoder's depth within each patch, from :class:`FineFeatures` and that depth.
+    """Corrects the decoder's depth within each patch by factors, from :class:`FineFeatures` and that depth.
 
     The features may start from a head of names (see ``train_only: refinement``), which can already tell things apart.
     The last layer starts at zero, so a new head leaves depth as it is.

@@ -195,8 +195,8 @@ class SpaceClip(nn.Module):
         """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""
         wanted = self.config.language.outputs
         if self.language_head is not None:
-            if self.training and self._only_head == "refinement_head":
-                return None, None  # Nobody reads it then, and it takes a sixth of the step.
+            if not self._needed("language_head"):
+                return None, None
             # Detached: whatever this head learns, the features that depth is made of stay as they are.
             states, blocks = ([read.detach() for read in maps] for maps in self._finely_read(features))
             dense = self.language_head(images, states, blocks)
@@ -255,8 +255,12 @@ class SpaceClip(nn.Module):
                 module.train(name == self._only_head)
         return self
 
+    def _needed(self, head: str) -> bool:
+        """Return whether a head beside depth runs: all do, unless another head alone is being trained."""
+        return not self.training or self._only_head in ("", head)
+
     def _laplace_scale(self, features: SpaceClipFeatures) -> Tensor | None:
-        if self.uncertainty_head is None:
+        if self.uncertainty_head is None or not self._needed("uncertainty_head"):
             return None
         # Detached: whatever this head learns, the features that depth is made of stay as they are.
         scale: Tensor = self.uncertainty_head(features.semantic_decoder[UNCERTAINTY_LEVEL].detach())

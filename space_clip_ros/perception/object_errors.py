@@ -14,7 +14,7 @@ from space_clip_ros.config import SemanticConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.detections import DetectedObject, Region, connected_regions, robust_box
-from space_clip_ros.geometry.ground_plane import GroundPlane, fit_ground_plane
+from space_clip_ros.geometry.ground_plane import visible_ground
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.perception.semantics import LanguageFeatures, SemanticGrid
@@ -209,7 +209,7 @@ class BoxErrors:
         seen = SemanticGrid(features.dense, queries, settings, features.logit_scale, *truth.grid)
         grids = {"exact": truth.exact, "model": seen}
         views = {"exact": (truth.cloud, picture.depth), "model": (truth.projector.project(depth), depth)}
-        scenes = {source: (cloud, _ground(metres, picture.camera)) for source, (cloud, metres) in views.items()}
+        scenes = {source: (cloud, visible_ground(metres, picture.camera)) for source, (cloud, metres) in views.items()}
         for (labels, source), errors in self._errors.items():
             errors.add(truth.objects, grids[labels].objects(*scenes[source]))
 
@@ -236,11 +236,6 @@ def _cut_regions(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> list[Re
 
 def _near(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(~(np.abs(one - other) > np.maximum(np.minimum(one, other) * _TRUE_GAP, _TRUE_GAP_M)))
-
-
-def _ground(depth: NDArray[np.float32], camera: PinholeCamera) -> GroundPlane | None:
-    found = fit_ground_plane(depth, camera)
-    return found if isinstance(found, GroundPlane) else None
 
 
 def _matches(true: Sequence[DetectedObject], found: Sequence[DetectedObject]) -> list[tuple[int, int]]:

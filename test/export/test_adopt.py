@@ -77,7 +77,7 @@ def test_every_opset_and_a_fixed_image_size(tmp_path: Path, foreign_models: Any,
     ids=lambda value: str(value),
 )
 def test_layouts_and_types(tmp_path: Path, foreign_models: Any, image: Any, dims: Any, facts: Any) -> None:
-    """The proof compares with the original model, or the file would not be there."""
+    """A file is written only if it agrees with the original model."""
     file = foreign_models.write(tmp_path / "theirs.onnx", dims, **facts)
     report = adopt(file, tmp_path / "ours.onnx", RECIPE, *SIZE)
     assert report.metadata.precision == ("fp16" if facts.get("element") == TensorProto.FLOAT16 else "fp32")

@@ -22,7 +22,7 @@ SCENES = [
     [(YELLOW, 1.0, 0.6, 4.5), (GREEN, -2.0, 0.0, 6.5)],
 ]
 """Of each shape its kind, and x, y and z of its middle, metres."""
-# Some 20 s of training, on a busy machine many times that.
+# Training takes about 20 s, and many times that on a busy machine.
 pytestmark = pytest.mark.timeout(1200)
 
 

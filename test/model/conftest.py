@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,18 @@ def model(config: ModelConfig) -> SpaceClip:
 @pytest.fixture
 def images() -> torch.Tensor:
     return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def adds_nothing(model: SpaceClip, images: torch.Tensor) -> Callable[[SpaceClip, str], None]:
+    """Checks that a new part, by its tensors' names, leaves depth and the first values of all other weights alone."""
+
+    def check(ours: SpaceClip, part: str) -> None:
+        plain = model.state_dict()
+        assert torch.equal(ours(images).depth, model(images).depth)
+        others = {name: tensor for name, tensor in ours.state_dict().items() if part not in name}
+        assert others.keys() == plain.keys()
+        assert len(others) < len(ours.state_dict())
+        assert all(torch.equal(tensor, plain[name]) for name, tensor in others.items())
+
+    return check

@@ -19,7 +19,7 @@ _MARKS_M = (10.0, 20.0, 30.0, 40.0)
 
 
 class CloudView:
-    """Draws clouds from one viewpoint, fixed in the optical frame (x right, y down, z forward), to compare frames."""
+    """Draws clouds from a fixed viewpoint in the optical frame (x right, y down, z forward), so that frames compare."""
 
     def __init__(self, width: int, height: int, scale: float = 1.0) -> None:
         """``width`` and ``height`` are pixels; ``scale`` 1 suits a street, and less moves the viewpoint closer."""

@@ -11,7 +11,7 @@ from typing import Any
 
 _HOMES = re.compile(r"/(?:home|Users)/[^/\s:;,'\")\]]+")
 _COMMON = {"localhost", "ubuntu", "debian", "nvidia", "jetson", "robot", "docker", "linux"}
-"""Host names that stay, because they say nothing and may be words of the report."""
+"""Host names that are not removed: they identify nobody, and the report uses some of them as words."""
 _SHORTEST_NAME = 4
 _SYSTEM = ("/", "/usr", "/usr/local")
 

@@ -18,7 +18,7 @@ SURE, UNSURE = 0.05, 1.0
 so that it also suits models that are twice as sure as ours. Shares beyond an end have that end's colour."""
 
 _COLORMAP = "viridis"
-"""Another colour map than depth's, so that nobody confuses the two."""
+"""Differs from the colour map of depth, so that the two are not confused."""
 _TICKS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
