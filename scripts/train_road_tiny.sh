@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the bundled model from nothing and exports it, in six parts; each part that is finished is not done again.
+# Trains the bundled model from nothing and exports it, in eight parts; each part that is finished is not done again.
 #   scripts/train_road_tiny.sh [PYTHON]
 # It needs the training extra, and KITTI frames where the settings in config/road_tiny*.yaml look for them.
 set -euo pipefail
@@ -30,6 +30,9 @@ draw runs/synthetic_streets --drives 678 --frames 4 --seed 20000 --stride 30
 draw runs/synthetic_varied/one_camera --drives 570 --frames 4 --seed 300000 --stride 30 --vary streets --labels
 draw runs/synthetic_varied/many_cameras --drives 150 --frames 4 --seed 400000 --stride 30 --vary camera streets --labels
 draw runs/synthetic_unseen --drives 24 --frames 4 --seed 500000 --stride 30 --vary streets --labels
+draw runs/synthetic_more/one_camera --drives 2526 --frames 4 --seed 300000 --stride 30 --scale 0.5 --vary streets --labels
+draw runs/synthetic_more/many_cameras --drives 700 --frames 4 --seed 700000 --stride 30 --scale 0.5 --vary camera streets \
+  --labels
 train road_tiny config/road_tiny.yaml
 train road_tiny_places config/road_tiny_places.yaml
 train road_tiny_varied config/road_tiny_varied.yaml
@@ -38,7 +41,9 @@ train road_tiny_uncertainty config/road_tiny_varied.yaml model.uncertainty=true 
   augmentation.splice=0 augmentation.spectrum=0 augmentation.erase=0 run.dir=runs/road_tiny_uncertainty
 train road_tiny_language config/road_tiny_language.yaml
 train road_tiny_refinement config/road_tiny_refinement.yaml
-best=runs/road_tiny_refinement/best.safetensors
+train road_tiny_coarse config/road_tiny_coarse.yaml
+train road_tiny_whole config/road_tiny_whole.yaml
+best=runs/road_tiny_whole/best.safetensors
 "${space_clip[@]}" convert "$best" --out models/road_tiny.safetensors --half
 for precision in fp32 fp16 int8; do
   name=road_tiny_$precision

@@ -246,14 +246,19 @@ class ModelConfig:
 
     @property
     def uncertainty_grid(self) -> tuple[int, int]:
-        """Rows and columns of the uncertainty that the network makes: a quarter of those of :attr:`depth_grid`."""
-        rows, columns = self.depth_grid
+        """Rows and columns of the uncertainty that the network makes: a quarter of those of :attr:`decoder_grid`."""
+        rows, columns = self.decoder_grid
         return rows // 4, columns // 4
 
     @property
-    def depth_grid(self) -> tuple[int, int]:
-        """Rows and columns of the depth that the network makes: each block of the decoder doubles the patch grid."""
+    def decoder_grid(self) -> tuple[int, int]:
+        """Rows and columns of the decoder's last block: each block doubles the patch grid."""
         return self._grid(1 << len(self.decoder.channels))
+
+    @property
+    def depth_grid(self) -> tuple[int, int]:
+        """Rows and columns of the network's depth: :attr:`decoder_grid`, or what a refinement makes if that is more."""
+        return max(self.decoder_grid, self._grid(16 if self.refinement else 1))
 
     @property
     def dense_grid(self) -> tuple[int, int]:

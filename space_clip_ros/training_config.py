@@ -25,7 +25,7 @@ PUBLISHED_LISTS = {
 PROTOCOLS = ("reference", "standard")
 CROPS = ("none", "garg", "eigen")
 GEOMETRIES = ("reference", "consistent")
-TRAINED = ("all", "uncertainty", "language", "refinement")
+TRAINED = ("all", "uncertainty", "language", "refinement", "coarse")
 SCHEDULES = ("warmup_cosine", "cosine", "step")
 
 
@@ -311,6 +311,11 @@ class TrainingConfig:
         "folder in Hugging Face's layout, or one of open_clip's names, such as openai; empty for random weights",
     )
     initial: str = setting("", "checkpoint whose weights the whole model starts from; empty for none")
+    initial_partly: bool = setting(
+        False,
+        "take from the initial checkpoint what has the same names and shapes, as for a decoder of other channels; the "
+        "rest starts anew",
+    )
     initial_depth: float = setting(
         0.0,
         "depth that new heads predict at first and the unit of their output, metres; 0 for PyTorch's initialisation, "
@@ -319,8 +324,9 @@ class TrainingConfig:
     )
     train_only: str = setting(
         "all",
-        "what is trained: all, or the uncertainty, language or refinement head alone (on a finished checkpoint, given "
-        "as initial; everything else is frozen, batch norm statistics included)",
+        "what is trained: all; the uncertainty, language or refinement head alone, on a finished checkpoint, given as "
+        "initial; or coarse: the tower and the decoder's first two blocks, through the second auxiliary head, in half "
+        "the time. Everything else is frozen, batch norm statistics included",
         choices=TRAINED,
     )
     model: ModelConfig = group(ModelConfig, "network")
@@ -337,6 +343,8 @@ class TrainingConfig:
         for head, given in (("uncertainty", self.model.uncertainty), ("refinement", self.model.refinement)):
             if self.train_only == head and not given:
                 yield f"train_only: {head} needs model.{head}: true"
+        if self.initial_partly and not self.initial:
+            yield "initial_partly: needs initial"
         vocabulary = self.model.language.vocabulary
         if self.train_only == "language" and not vocabulary:
             yield "train_only: language needs model.language.vocabulary"

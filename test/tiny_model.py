@@ -10,12 +10,15 @@ from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.model import SpaceClip, build
 
 
-def tiny_model(name: str = "tiny", width: int = 32, **facts: Any) -> SpaceClip:
+def tiny_model(
+    name: str = "tiny", width: int = 32, channels: tuple[int, ...] = (8, 8, 8, 8), **facts: Any
+) -> SpaceClip:
     """Return a model whose depth is about ten metres and varies over the picture.
 
     Args:
         name: the model's.
         width: of its encoder, a multiple of 2.
+        channels: of its decoder's blocks.
         facts: more of :class:`~space_clip_ros.config.ModelConfig`.
     """
     torch.set_num_threads(1)
@@ -23,7 +26,7 @@ def tiny_model(name: str = "tiny", width: int = 32, **facts: Any) -> SpaceClip:
     config = ModelConfig(
         name=name,
         encoder=EncoderConfig(width=width, heads=2, image_size=32),
-        decoder=DecoderConfig(channels=(8, 8, 8, 8), film_hidden=8),
+        decoder=DecoderConfig(channels=channels, film_hidden=8),
         input_size=(32, 64),
         **facts,
     )

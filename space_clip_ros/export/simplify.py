@@ -46,7 +46,7 @@ def simplify(model: SpaceClip, quantised: bool = False) -> SpaceClip:
                 upsample.register_module("transposed", SubpixelTransposedConv(upsample.transposed))
             elif isinstance(upsample, Upsample) and _worth_merging(upsample):
                 module.upsample = MergedUpsample(upsample)
-        if whole_blocks(model.config.depth_grid):
+        if whole_blocks(model.config.decoder_grid):
             model.depth_head.register_module("depth", SubpixelConv(model.depth_head.depth))
         if model.uncertainty_head is not None and whole_blocks(model.config.uncertainty_grid):
             model.uncertainty_head.register_module("log_scale", SubpixelConv(model.uncertainty_head.log_scale))

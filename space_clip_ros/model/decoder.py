@@ -72,15 +72,20 @@ class Decoder(nn.Module):
             attended = fine if config.fusion == "cross_attention" else ()
             self.cross_attention = nn.ModuleList(CrossAttention(count, config.attention_heads) for count in attended)
 
-    def forward(self, encoded: EncoderOutput) -> DecoderOutput:
-        """Decode a tower's hidden states."""
-        structural_projected, structural = self._structural_features(encoded)
-        semantic = self._semantic_maps(encoded)
-        for level, attend in enumerate(self.cross_attention):
+    def forward(self, encoded: EncoderOutput, blocks: int | None = None) -> DecoderOutput:
+        """Decode a tower's hidden states.
+
+        Args:
+            encoded: of the tower.
+            blocks: run only so many blocks, coarse to fine; None for all.
+        """
+        structural_projected, structural = self._structural_features(encoded, blocks)
+        semantic = self._semantic_maps(encoded)[:blocks]
+        for level, attend in enumerate(self.cross_attention[:blocks]):
             semantic[level] = attend(semantic[level], structural_projected[level])
         features: list[Tensor] = []
         low = semantic[0]
-        for block, skip, edges in zip_longest(self.semantic_blocks, semantic, structural):
+        for block, skip, edges in zip_longest(self.semantic_blocks[:blocks], semantic, structural):
             low = block(low, skip, edges)
             features.append(low)
         return DecoderOutput(tuple(semantic), tuple(structural_projected), tuple(features), tuple(structural))
@@ -94,14 +99,15 @@ class Decoder(nn.Module):
         maps = [to_map(tokens, encoded.grid) for tokens in states]
         return [project(grid_map) for project, grid_map in zip(self.semantic_projections, maps, strict=True)]
 
-    def _structural_features(self, encoded: EncoderOutput) -> tuple[list[Tensor], list[Tensor]]:
+    def _structural_features(self, encoded: EncoderOutput, blocks: int | None) -> tuple[list[Tensor], list[Tensor]]:
         if not self.structural_states:
             return [], []
         maps = [to_map(self._patches(encoded, index), encoded.grid) for index in self.structural_states]
         projected = [project(grid_map) for project, grid_map in zip(self.structural_projections, maps, strict=True)]
+        projected = projected[:blocks]
         low = maps[0]
         features: list[Tensor] = []
-        for block, skip in zip(self.structural_blocks, projected, strict=True):
+        for block, skip in zip(self.structural_blocks, projected, strict=False):
             low = block(low, skip)
             features.append(low)
         return projected, features

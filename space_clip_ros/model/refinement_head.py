@@ -42,13 +42,13 @@ class RefinementHead(FineFeatures):
         nn.init.zeros_(cast(Tensor, self.correction.bias))
 
     def forward(self, image: Tensor, states: Sequence[Tensor], blocks: Sequence[Tensor], depth: Tensor) -> Tensor:
-        """Return corrected depth (B, 1, rows, columns), metres.
+        """Return corrected depth (B, 1, rows, columns), metres: sixteen times the patch grid, or more if depth is.
 
         Args:
             image: as in :meth:`FineFeatures.features`, like the next two.
             states: of the tower.
             blocks: of the decoder.
-            depth: (B, 1, rows, columns) metres, at least 0.
+            depth: (B, 1, ...) metres, at least 0, of any size.
         """
         fine = self.features(image, states, blocks)
         known = resize_bilinear(depth, fine.shape[2:]).clamp(min=_SMALLEST_DEPTH).log() - _USUAL_LOG_DEPTH
@@ -56,6 +56,10 @@ class RefinementHead(FineFeatures):
         correction = functional.pixel_shuffle(self.correction(compared), 2).float()
         # A patch's mean depth stays the decoder's, which knows more of real pictures than this head.
         correction = correction - resize_bilinear(functional.avg_pool2d(correction, _PATCH), correction.shape[2:])
-        if correction.shape[2:] != depth.shape[2:]:
-            correction = resize_bilinear(correction, depth.shape[2:])
+        size = max(depth.shape[2:], correction.shape[2:])
+        depth, correction = (_to_size(maps, size) for maps in (depth, correction))
         return depth * correction.clamp(-_MOST, _MOST).exp()
+
+
+def _to_size(maps: Tensor, size: Sequence[int]) -> Tensor:
+    return maps if maps.shape[2:] == size else resize_bilinear(maps, size)

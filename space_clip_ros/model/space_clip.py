@@ -28,6 +28,8 @@ UNCERTAINTY_LEVEL = -2
 """Decoder block that the uncertainty head reads: the last but one, of half the depth grid's size."""
 UNCERTAINTY_HEAD = "uncertainty_head."
 """What the names of the uncertainty head's tensors begin with."""
+COARSE_BLOCKS = 2
+"""Decoder blocks that are trained by :meth:`SpaceClip.freeze_all_but` ``coarse``."""
 HEADS_BESIDE_DEPTH = (UNCERTAINTY_HEAD, LANGUAGE_HEAD)
 """What the names of the tensors begin with that depth does not depend on."""
 
@@ -123,7 +125,8 @@ class SpaceClip(nn.Module):
                 self.language_head = LanguageHead(width, read, config.language.embed_dim)
             if config.refinement:
                 self.refinement_head = RefinementHead(width, read)
-        self._only_head = ""
+        self._trained = ""
+        self._trained_parts: list[nn.Module] = []
 
     def features(self, images: Tensor) -> SpaceClipFeatures:
         """Return all intermediate features for normalised images (B, 3, h, w).
@@ -132,7 +135,7 @@ class SpaceClip(nn.Module):
             InputError: the images' shape or dtype does not fit.
         """
         encoded = self.encoder(images)
-        decoded: DecoderOutput = self.decoder(encoded)
+        decoded: DecoderOutput = self.decoder(encoded, COARSE_BLOCKS if self._trained == "coarse" else None)
         return SpaceClipFeatures(encoded.states, encoded.context, *decoded, encoded.grid, encoded.joint)
 
     def forward(
@@ -156,6 +159,9 @@ class SpaceClip(nn.Module):
         """
         size = images.shape[2:] if output_size is None else output_size
         features = self.features(images)
+        if self._trained == "coarse":
+            depth = self.auxiliary_heads[COARSE_BLOCKS - 1](features.semantic_decoder[-1])
+            return SpaceClipOutput(resize_bilinear(depth, size), (), features.context)
         depth = self.depth_head(features.semantic_decoder[-1])
         if self.refinement_head is not None:
             depth = self.refinement_head(images, *self._finely_read(features), depth)
@@ -195,7 +201,7 @@ class SpaceClip(nn.Module):
         """Return the embedding (B, D) and the dense features (B, rows, columns, D); each None if not an output."""
         wanted = self.config.language.outputs
         if self.language_head is not None:
-            if not self._needed("language_head"):
+            if not self._needed("language"):
                 return None, None
             # Detached: whatever this head learns, the features that depth is made of stay as they are.
             states, blocks = ([read.detach() for read in maps] for maps in self._finely_read(features))
@@ -230,37 +236,63 @@ class SpaceClip(nn.Module):
         return None if relative is None else output.depth * resize_bilinear(relative, output.depth.shape[2:])
 
     def freeze_all_but(self, trained: str) -> None:
-        """Freeze everything but one head, batch norm statistics included.
+        """Freeze everything but one part, batch norm statistics included.
 
         Args:
-            trained: ``uncertainty`` or ``language``, which leave depth as it is, or ``refinement``.
+            trained: ``uncertainty`` or ``language``, heads that leave depth as it is; ``refinement``, a head; or
+                ``coarse``, the tower and the decoder's first two blocks. From then on the model runs no more than
+                those, and its depth is that of the second block's auxiliary head.
 
         Raises:
-            ConfigError: the model has no such head.
+            ConfigError: the model has no such part.
         """
-        head: nn.Module | None = getattr(self, f"{trained}_head")
-        if head is None:
-            setting, value = ("language.vocabulary", "given") if trained == "language" else (trained, "true")
-            raise ConfigError(f"model.{setting}", f"must be {value} to train the {trained} head")
+        if trained == "coarse":
+            parts = self._coarse_parts()
+        else:
+            head: nn.Module | None = getattr(self, f"{trained}_head")
+            if head is None:
+                setting, value = ("language.vocabulary", "given") if trained == "language" else (trained, "true")
+                raise ConfigError(f"model.{setting}", f"must be {value} to train the {trained} head")
+            parts = [head]
+        trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
         self.requires_grad_(False)
-        head.requires_grad_(True)
-        self._only_head = f"{trained}_head"
+        within = {id(parameter) for part in parts for parameter in part.parameters()}
+        for parameter in trainable:
+            parameter.requires_grad_(id(parameter) in within)
+        self._trained, self._trained_parts = trained, parts
         self.train(self.training)
 
+    def _coarse_parts(self) -> list[nn.Module]:
+        if len(self.auxiliary_heads) < COARSE_BLOCKS:
+            raise ConfigError(
+                "model.decoder.auxiliary_heads", f"must be true, with more than {COARSE_BLOCKS} blocks, to train coarse"
+            )
+        decoder = self.decoder
+        return [
+            self.encoder,
+            decoder.film[:COARSE_BLOCKS],
+            *(part[:COARSE_BLOCKS] for part in (decoder.cross_attention, decoder.semantic_projections)),
+            *(part[:COARSE_BLOCKS] for part in (decoder.structural_projections, decoder.structural_blocks)),
+            decoder.semantic_blocks[:COARSE_BLOCKS],
+            self.auxiliary_heads[COARSE_BLOCKS - 1],
+        ]
+
     def train(self, mode: bool = True) -> SpaceClip:
-        """Set training mode; after :meth:`freeze_all_but` only its head trains."""
+        """Set training mode; after :meth:`freeze_all_but` only its part trains."""
         super().train(mode)
-        if mode and self._only_head:
-            for name, module in self.named_children():
-                module.train(name == self._only_head)
+        if mode and self._trained_parts:
+            super().train(False)
+            for part in self._trained_parts:
+                part.train()
+            self.training = True
         return self
 
     def _needed(self, head: str) -> bool:
-        """Return whether a head beside depth runs: all do, unless another head alone is being trained."""
-        return not self.training or self._only_head in ("", head)
+        """Return whether a head beside depth runs: all do, unless something else alone is being trained."""
+        return not self.training or self._trained in ("", head)
 
     def _laplace_scale(self, features: SpaceClipFeatures) -> Tensor | None:
-        if self.uncertainty_head is None or not self._needed("uncertainty_head"):
+        if self.uncertainty_head is None or not self._needed("uncertainty"):
             return None
         # Detached: whatever this head learns, the features that depth is made of stay as they are.
         scale: Tensor = self.uncertainty_head(features.semantic_decoder[UNCERTAINTY_LEVEL].detach())

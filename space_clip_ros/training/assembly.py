@@ -86,7 +86,7 @@ def assemble(
     if not resume and processes.first:
         folder.start(config)
 
-    model, state = folder.load() if resume else (_new_model(config), _NEW_RUN)
+    model, state = folder.load() if resume else (_new_model(config, console), _NEW_RUN)
     optimizer, average, stepper = build_stepper(model, config, processes)
     if resume:
         optimizer.load_state_dict(state["optimizer"])
@@ -149,15 +149,17 @@ def _training_camera(config: TrainingConfig) -> TrainingCamera:
     return width, height, fx, fy
 
 
-def _new_model(config: TrainingConfig) -> SpaceClip:
+def _new_model(config: TrainingConfig, console: Console) -> SpaceClip:
     torch.manual_seed(config.seed)
     model = build(config.model, config.pretrained or None)
-    if config.initial:
+    if config.initial_depth:
+        _set_initial_depth(model, config.initial_depth)
+    if config.initial_partly:
+        console.say(_load_what_fits(model, config.initial))
+    elif config.initial:
         _load_initial_weights(
             model, config.initial, (*HEADS_BESIDE_DEPTH, *([f"encoder.{PROJECTION}"] if config.pretrained else []))
         )
-    elif config.initial_depth:
-        _set_initial_depth(model, config.initial_depth)
     return model
 
 
@@ -201,6 +203,21 @@ def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) 
             f"differing tensors: {', '.join(sorted(differing)[:8])}",
         )
     model.load_state_dict(weights)
+
+
+def _load_what_fits(model: SpaceClip, path: str) -> str:
+    """Load those of a checkpoint's weights whose names and shapes the model has; return which parts start anew.
+
+    Raises:
+        ModelError: nothing fits, or the checkpoint cannot be read.
+    """
+    weights, wanted = load_checkpoint(path).state_dict(), model.state_dict()
+    fitting = {name: tensor for name, tensor in weights.items() if _shape(weights, name) == _shape(wanted, name)}
+    if not fitting:
+        raise ModelError("initial", f"no tensor of {path} has the name and shape of one in {model.config.name}")
+    model.load_state_dict(fitting, strict=False)
+    anew = sorted({".".join(name.split(".")[:3]) for name in wanted.keys() - fitting.keys()})
+    return f"initial: {len(fitting)} of {len(wanted)} tensors taken; starting anew: {', '.join(anew) or 'nothing'}"
 
 
 def _shape(tensors: Mapping[str, Any], name: str) -> tuple[int, ...] | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.config import ModelConfig
+from space_clip_ros.config import UNLABELLED, ModelConfig
 from space_clip_ros.data.dataset import Batch
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.model import SpaceClip
@@ -145,13 +145,15 @@ class Stepper:
             output = self._network(inputs, depth.shape[2:], auxiliary=only == "all")
         near, far = config.model.min_depth, config.model.max_depth
         losses: dict[str, Tensor] = {"total": depth.new_zeros(())}
-        if only in ("all", "refinement"):
+        if only in ("all", "refinement", "coarse"):
             losses = depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far)
         if output.laplace_scale is not None and only in ("all", "uncertainty"):
             scale = resize_bilinear(output.laplace_scale, depth.shape[2:])
             losses["uncertainty"] = uncertainty_loss(output.depth, scale, depth, valid_mask(depth, near, far))
             losses["total"] = losses["total"] + losses["uncertainty"]
-        if output.dense is not None and labels is not None and only in ("all", "language"):
+        if config.model.language.vocabulary and only in ("all", "language"):
+            if labels is None:  # a loss of zero: every process must give every parameter a gradient
+                labels = torch.full_like(depth[:, 0], UNLABELLED, dtype=torch.uint8)
             losses["language"] = language_loss(output.dense, labels, config.model.language.logit_scale)
             losses["total"] = losses["total"] + losses["language"]
         return losses

@@ -31,13 +31,18 @@ def test_a_new_one_changes_nothing(config: ModelConfig, adds_nothing: Callable[[
     adds_nothing(refined(config), "refinement_head.")
 
 
-@pytest.mark.parametrize("changes", [{}, {"channels": (8, 8, 8)}, {"channels": (8, 8, 8, 6, 4), "head": "log"}])
-def test_depth_keeps_its_size_whatever_the_blocks(
-    config: ModelConfig, images: torch.Tensor, changes: dict[str, object]
+@pytest.mark.parametrize(
+    ("changes", "grid"),
+    [({}, 32), ({"channels": (8, 8, 8)}, 32), ({"channels": (8, 8, 8, 6, 4), "head": "log"}, 64)],
+)
+def test_depth_is_as_fine_as_the_decoder_or_the_refinement_is(
+    config: ModelConfig, images: torch.Tensor, changes: dict[str, object], grid: int
 ) -> None:
     model = trained(refined(dataclasses.replace(config, decoder=dataclasses.replace(config.decoder, **changes))))
-    depth = model(images).depth
-    assert depth.shape == (2, 1, 32, 32) and bool((depth >= 0).all())
+    assert model.config.depth_grid == (grid, grid)
+    depth = model(images, (grid, grid)).depth
+    assert depth.shape == (2, 1, grid, grid) and bool((depth >= 0).all())
+    assert model(images).depth.shape == (2, 1, 32, 32)
 
 
 def test_a_patch_s_mean_stays_the_decoder_s(config: ModelConfig, images: torch.Tensor) -> None:

@@ -158,3 +158,32 @@ def test_a_frozen_depth_stays_in_evaluation_mode(config: ModelConfig) -> None:
     assert training == {"uncertainty_head"}
     with pytest.raises(ConfigError, match=r"model\.uncertainty"):
         build(config).freeze_all_but("uncertainty")
+
+
+def test_coarse_depth_is_the_second_block_s_and_trains_no_more_than_it_needs(
+    config: ModelConfig, images: torch.Tensor
+) -> None:
+    trainable = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, trainable=True))
+    model = build(dataclasses.replace(trainable, refinement=True, uncertainty=True))
+    with torch.inference_mode():
+        expected = model(images).auxiliary[1]
+    model.freeze_all_but("coarse")
+    model.eval()
+    out = model(images)
+    assert torch.equal(out.depth, expected) and out.auxiliary == () and out.laplace_scale is None
+    model.train()(images).depth.sum().backward()
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+    moving = {name for name, module in model.named_modules() if module.training and name}
+    assert {"encoder", "decoder.semantic_blocks.1", "auxiliary_heads.1"} <= moving
+    assert not moving & {"decoder.semantic_blocks.2", "depth_head", "refinement_head", "auxiliary_heads.0"}
+
+
+def test_coarse_training_leaves_a_frozen_tower_frozen_and_needs_auxiliary_heads(config: ModelConfig) -> None:
+    model = build(config)
+    model.freeze_all_but("coarse")
+    assert not any(parameter.requires_grad for parameter in model.encoder.parameters())
+    assert all(parameter.requires_grad for parameter in model.decoder.semantic_blocks[:2].parameters())
+    without = dataclasses.replace(config, decoder=dataclasses.replace(config.decoder, auxiliary_heads=False))
+    with pytest.raises(ConfigError, match="auxiliary_heads"):
+        build(without).freeze_all_but("coarse")

@@ -12,7 +12,7 @@ from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model import SpaceClip, save_checkpoint
 from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
-from space_clip_ros.training.assembly import _load_initial_weights
+from space_clip_ros.training.assembly import _load_initial_weights, _load_what_fits
 
 CLOSED = LanguageConfig(outputs=("dense",), embed_dim=2, vocabulary=("road", "car"))
 JOINT = LanguageConfig(outputs=("dense",), embed_dim=24)
@@ -55,3 +55,16 @@ def test_a_projection_comes_from_pretrained_weights(tiny_model: Callable[..., Sp
     save_checkpoint(tiny_model(), tmp_path / "depth.safetensors")
     with pytest.raises(ModelError, match=r"differing tensors: encoder\.projection\.weight"):
         _load_initial_weights(tiny_model(language=JOINT), str(tmp_path / "depth.safetensors"), HEADS_BESIDE_DEPTH)
+
+
+def test_what_fits_is_taken_and_the_rest_starts_anew(tiny_model: Callable[..., SpaceClip], tmp_path: Path) -> None:
+    trained = tiny_model(language=CLOSED)
+    save_checkpoint(trained, tmp_path / "trained.safetensors")
+    model = tiny_model(language=CLOSED, channels=(8, 8, 6))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    said = _load_what_fits(model, str(tmp_path / "trained.safetensors"))
+    assert "depth_head.refine.conv" in said and "encoder" not in said
+    ours, theirs = model.state_dict(), trained.state_dict()
+    for name, tensor in ours.items():
+        fits = name in theirs and theirs[name].shape == tensor.shape
+        assert torch.equal(tensor, theirs[name] if fits else before[name]), name
