@@ -99,8 +99,9 @@ def _check(backend: str, device: str, precision: str, threads: int) -> None:
 
 
 def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_back: bool) -> Backend:
-    failures: list[BackendError] = []
-    for index, (factory, device, other_file) in enumerate(tried):
+    failures: dict[tuple[str, ...], tuple[Candidate, BackendError]] = {}
+    for index, candidate in enumerate(tried):
+        factory, device, other_file = candidate
         rest = tried[index + 1 :]
         file = other_file or request.file
         fallback = partial(_first_that_opens, rest, request, falls_back) if falls_back and rest else None
@@ -112,14 +113,14 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
             if other_file is not None and device == "cpu":
                 _check_error(opened)
         except BackendError as error:
-            failures.append(error)
+            _add_failure(failures, candidate, error)
             continue
         except ModelError as error:
             if other_file is None:
                 raise
-            failures.append(BackendError(file, error.problem))
+            _add_failure(failures, candidate, BackendError(file, error.problem))
             continue
-        passed_over = [_passed_over(*failure, request.file) for failure in zip(tried, failures, strict=False)]
+        passed_over = [_passed_over(*failure, request.file) for failure in failures.values()]
         if other_file is not None and device == "cpu":
             gain = f"VNNI runs int8 faster, with an error of {opened.info.error_change:+.1%}"
             passed_over.append(f"{request.file.stem} in fp32 ({gain})")
@@ -128,10 +129,20 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
             # images of other sizes run on the file that was asked for
             opened.info = replace(opened.info, fixed_size=None)
         return opened
+    errors = [error for _, error in failures.values()]
     # The last candidate usually works wherever it is installed, so its message alone says what to do.
-    if tried[-1].device in ("cpu", "auto") or len(tried) == 1:
-        raise failures[-1]
-    raise BackendError("; or ".join(map(str, failures))) from failures[-1]
+    if tried[-1].device in ("cpu", "auto") or len(errors) == 1:
+        raise errors[-1]
+    raise BackendError("; or ".join(map(str, errors))) from errors[-1]
+
+
+def _add_failure(
+    failures: dict[tuple[str, ...], tuple[Candidate, BackendError]], candidate: Candidate, error: BackendError
+) -> None:
+    """Add a failure in place of one of the same backend, device and reason, such as a missing library."""
+    key = (candidate.factory.name, candidate.device, error.reason or error.what, error.remedy)
+    failures.pop(key, None)
+    failures[key] = candidate, error
 
 
 def _run_on_gpu(opened: Backend) -> None:

@@ -194,6 +194,19 @@ def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:
         assert predict.info.passed_over == ()
 
 
+def test_a_missing_library_is_named_once_whatever_files_would_need_it() -> None:
+    for arguments in ({"device": "cuda"}, {"backend": "tensorrt"}):
+        with pytest.raises(BackendError) as raised:
+            load_predictor("road_tiny", **arguments)
+        text = str(raised.value)
+        assert text.count("pip install") == text.count("needs the Python package 'tensorrt'") == 1
+        assert re.fullmatch(r"backend tensorrt for .*road_tiny\.onnx: needs .*; or device cuda: this ONNX Run.*", text)
+    with load_predictor("road_tiny", precision="auto") as predict:
+        tensorrt, cuda, *_ = predict.info.passed_over
+    assert tensorrt == "tensorrt on cuda (needs the Python package 'tensorrt')"
+    assert cuda.startswith("onnxruntime on cuda (")
+
+
 class GpuBackend(OnnxRuntimeBackend):
     """ONNX Runtime on the CPU that passes for a GPU; what it does with an image is up to the test."""
 
