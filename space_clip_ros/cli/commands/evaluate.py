@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
+from space_clip_ros.cli.evaluation_report import show_report
 from space_clip_ros.cli.options import add_setting, add_settings, positive
 from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
 from space_clip_ros.cli.semantic_evaluation import run_semantic, window_size
@@ -19,11 +20,8 @@ from space_clip_ros.training_config import CROPS, PROTOCOLS
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.data.frames import RgbdFrame
-    from space_clip_ros.evaluation.distance_bands import BandErrors
     from space_clip_ros.evaluation.evaluator import Depth, Estimate, PredictBatch
     from space_clip_ros.evaluation.protocol import EvaluationProtocol
-    from space_clip_ros.evaluation.report import EvaluationReport, Summary
-    from space_clip_ros.evaluation.temporal import TemporalReport
     from space_clip_ros.inference.backend import ModelInfo
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
@@ -31,10 +29,6 @@ if TYPE_CHECKING:
 GROUPS = ("scene", "folder")
 """What frames can be grouped by."""
 
-_EDGES = {
-    "boundaries": "f1 {f1:.4f}, precision {precision:.4f}, recall {recall:.4f}",
-    "sky": "{near:.1%} of it nearer than 40 m, {in_range:.1%} nearer than the largest depth",
-}
 _DENSE = "give synthetic drives, with truth: annotated and unknown: far, or other frames with depth at most pixels"
 
 
@@ -184,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
             temporal=steadiness.report() if args.temporal else None,
             scale=None if scale is None else dataclasses.asdict(scale.result()),
         )
-        _show(report, args.by)
+        show_report(report, args.by)
         for line in lines(scale.result()) if scale is not None else ():
             say(line)
         if args.json:
@@ -274,47 +268,3 @@ def _groups(by: str | None, frames: FrameCollection) -> list[str]:
         paths = (next(iter(frames.files(index)), Path(frames.label(index))) for index in range(len(frames)))
         return [str(path.parent) for path in paths]
     return []
-
-
-def _show(report: EvaluationReport, by: str | None) -> None:
-    skipped = f", {report.skipped} more without depth to compare" if report.skipped else ""
-    say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}")
-    for text, frames in report.focal_scaling.items():
-        say(f"  {text} ({frames} frames)")
-    for name, value in report.metrics.items():
-        say(f"  {name:<9} {value:9.4f}")
-    if report.uncertainty is not None:
-        found = report.uncertainty
-        say(f"  {'ause':<9} {found.ause:9.4f}  (area under the sparsification error of abs_rel; 0 is perfect)")
-        say(f"  {'within':<9} {found.within_1_sigma:9.1%} of pixels by one sigma, {found.within_2_sigma:.1%} by two")
-    say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
-    for name, errors in report.bands.items():
-        say(f"  {name:<9} {errors.share:>9.1%} {_figures(errors)}")
-    for name, means in report.edges.items():
-        say(f"  {name} ({means['frames']} frames): {_EDGES[name].format(**means)}")
-    if report.groups:
-        say(f"  {'frames':<9} {'rmse':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}  {by}")
-    for name, group in report.groups.items():
-        say(f"  {group.frames:<9} {_group_figures(group)}  {name}")
-    if report.temporal is not None:
-        _show_temporal(report.temporal)
-
-
-def _show_temporal(temporal: TemporalReport) -> None:
-    pairs = f"{temporal.pairs} pair{'s' if temporal.pairs > 1 else ''}"
-    say(f"changes of log depth over {pairs} of consecutive frames, where the truth is static")
-    say(f"  {'distance':<9} {'pixels':>9} {'flicker':>9} {'depth':>9} {'truth':>9}")
-    for name, band in temporal.bands.items():
-        say(f"  {name:<9} {band.share:>9.1%} {band.flicker:>9.4f} {band.prediction:>9.4f} {band.truth:>9.4f}")
-    say(f"  of the flicker, {temporal.whole:.4f} is a change of scale that the whole image shares")
-
-
-def _figures(errors: BandErrors | None) -> str:
-    if errors is None:
-        return " ".join([f"{'-':>9}"] * 3)
-    return f"{errors.bias:>+9.4f} {errors.abs_rel:>9.4f} {errors.a1:>9.4f}"
-
-
-def _group_figures(group: Summary) -> str:
-    rmse = f"{group.metrics['rmse']:9.4f}" if group.metrics else f"{'-':>9}"
-    return f"{rmse} {_figures(group.overall)}"
