@@ -41,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.data.completeness import check_source
     from space_clip_ros.errors import ConfigError
-    from space_clip_ros.files import write_whole
+    from space_clip_ros.files import check_output_files, write_whole
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig, sources
 
+    check_output_files(args.json)
     data = load(TrainingConfig, args.config, args.overrides).data
     named = [(what, sources(values)) for what, values in (("train", data.train), ("validation", data.validation))]
     if not any(configs for _, configs in named):

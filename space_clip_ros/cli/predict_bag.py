@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> PredictionOptions:
+    from space_clip_ros.perception.outputs import need_queries
+    from space_clip_ros.perception.queries import check_query_file
     from space_clip_ros.tools.bags.prediction import PredictionOptions
 
     settings = settings_of(args)
@@ -118,38 +120,40 @@ def _options(args: argparse.Namespace) -> PredictionOptions:
     outputs += [topic for name, topics in _OUTPUTS.items() if getattr(args, name) for topic in topics]
     if args.scan and settings.scan.frame_id:
         raise ConfigError("scan.frame_id", "needs TF, which is not read from bags", "leave it empty")
-    return PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings, args.scale_points or "")
+    scan = args.scale_points or ""
+    options = PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings, scan)
+    if need_queries(options.wanted) and not args.ray:  # a cluster's workers may have files that this machine has not
+        check_query_file(settings.semantic)
+    return options
 
 
 def _run_one(args: argparse.Namespace, source: Path, options: PredictionOptions) -> int:
     from space_clip_ros.cli.console import callback, complain, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.inference import load_predictor
-    from space_clip_ros.tools.bags.prediction import check_places, predict_bag
+    from space_clip_ros.tools.bags.prediction import check_places, chosen_images, predict_open_bag
+    from space_clip_ros.tools.bags.reader import BagReader
 
-    settings, out = options.settings, Path(args.out)
-    check_places(source, out)
-    with (
-        ending_on_sigterm(),
-        load_predictor(settings.model, **settings.running()) as predictor,
-        progress_bar(0, "depth") as bar,
-    ):
-        info = predictor.info
-        say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+    settings, out = options.settings, check_places(source, args.out)
+    with ending_on_sigterm(), BagReader(source) as bag:
+        chosen_images(bag, options)
+        with load_predictor(settings.model, **settings.running()) as predictor, progress_bar(0, "depth") as bar:
+            info = predictor.info
+            say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
 
-        report = callback(bar)
+            report = callback(bar)
 
-        def show(stage: str, done: int, total: int) -> None:
-            report(done, total, stage)
+            def show(stage: str, done: int, total: int) -> None:
+                report(done, total, stage)
 
-        added = predict_bag(source, out, predictor, options, show, complain)
+            added = predict_open_bag(bag, out, predictor, options, show, complain)
     for topic, text in added.focal.items():
         say(f"{topic}: {text}")
     for topic, count in sorted(added.counts.items()):
         say(f"{count:6d}  {topic}")
     if added.left_out:
         say(f"{added.left_out} of {added.images} images left out")
-    say(f"{out}")
+    say(str(Path(args.out)))
     return 0
 
 

@@ -166,6 +166,8 @@ def adopt(
     size = None if height is None or width is None else (height, width)
     foreign = read_foreign(file, recipe)
     check_recipe(recipe, foreign.size)
+    if lower is not None and foreign.precision != "fp32":
+        raise InputError("--precision", f"{file} is in {foreign.precision} already", "leave it out")
     recipe, notes = _fitted(foreign, recipe, size, keep_rule)
     batch = _batch(foreign, size, batch)
     trials = _trials(images, size)
@@ -193,8 +195,6 @@ def adopt(
         graph = fold_graph(graph)
     original = graph
     if lower is not None:
-        if foreign.precision != "fp32":
-            raise InputError("--precision", f"{file} is in {foreign.precision} already", "leave it out")
         graph = lower.convert(original, size, batch)
         metadata = replace(metadata, precision=lower.precision)
     metadata = replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))

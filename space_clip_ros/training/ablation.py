@@ -108,6 +108,9 @@ def _row(row: AblationRowConfig, base: Path, folder: Path, overrides: Sequence[s
     config = load_training(base, [*overrides, *row.overrides, f"run.dir={json.dumps(str(folder / row.name))}"])
     if not config.data.validation:
         raise ConfigError("data.validation", "names no source, so there would be nothing to compare")
+    begun = RunFolder(config.run.dir)
+    if begun.has_checkpoint:
+        begun.check_same(config)
     return AblationRow(row.name, row.label or row.name, row.overrides, config)
 
 

@@ -155,15 +155,23 @@ def test_errors_are_one_line(bag: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_places_are_found_before_the_model_is_loaded(
+def test_mistakes_are_found_before_the_model_is_loaded(
     bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for source, out, message in (
-        (tmp_path, tmp_path / "out", "is not a rosbag2 folder"),
-        (bag, bag, "exists already; remove it or choose another folder"),
+    out, parameters = tmp_path / "out", tmp_path / "depth.yaml"
+    (tmp_path / "file").touch()
+    parameters.write_text("depth: {ros__parameters: {semantic: {query_file: no/queries.safetensors}}}\n", "utf-8")
+    for source, place, options, message in (
+        (tmp_path, out, [], "is not a rosbag2 folder"),
+        (bag, bag, [], "exists already; remove it or choose another folder"),
+        (bag, tmp_path / "file" / "out", [], "out: cannot be written (Not a directory); give another place"),
+        (bag, out, ["--image", "/rear/image"], "no colour images on /rear/image"),
+        (bag, out, ["--labels"], "queries: are needed for labels and detections; give --query, or semantic.queries"),
+        (bag, out, ["--labels", "--params-file", str(parameters)], "no/queries.safetensors: cannot be read"),
     ):
-        assert main(["predict", "--model", "nothing", "--bag", str(source), "--out", str(out)]) == 1
+        assert main(["predict", "--model", "nothing", "--bag", str(source), "--out", str(place), *options]) == 1
         assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["depth.yaml", "file"]
 
 
 def test_a_bag_with_edited_qos_is_read_whole(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,6 +145,24 @@ def test_a_folder_with_a_run_is_not_overwritten(tiny, listener):
         train(tiny(optimizer__epochs=1), listener)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run__dir": "{}/file/run"}, r"checkpoints: cannot be written \(Not a directory\)"),
+        ({"run__wandb": "depth"}, "run.wandb: needs the wandb package"),
+        ({"data__validation": [{"path": "/nowhere"}]}, "/nowhere"),
+        ({"initial": "/nowhere.safetensors"}, r"/nowhere\.safetensors"),
+    ],
+)
+def test_mistakes_are_found_before_every_frame_is_read(tiny, listener, tmp_path, monkeypatch, changes, message):
+    (tmp_path / "file").touch()
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    settled = {name: value.format(tmp_path) if isinstance(value, str) else value for name, value in changes.items()}
+    with pytest.raises(SpaceClipError, match=message):
+        train(tiny(data__scan=True, data__cache=True, **settled), listener)
+    assert not listener.lines and not listener.notes and not (tmp_path / "run").exists()
+
+
 def test_resuming_needs_a_run_and_its_settings(tiny, listener, tmp_path):
     with pytest.raises(ConfigError, match="holds no checkpoint to resume from"):
         train(tiny(), listener, resume=True)

@@ -12,9 +12,11 @@ from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.evaluation_report import show_report
 from space_clip_ros.cli.options import add_setting, add_settings, positive
 from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
-from space_clip_ros.cli.semantic_evaluation import run_semantic, window_size
+from space_clip_ros.cli.semantic_evaluation import run_semantic, semantic_queries, window_size
 from space_clip_ros.cli.shared_evaluation import shared_evaluation
 from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import DataError
+from space_clip_ros.files import check_output_files, check_output_folder
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 GROUPS = ("scene", "folder")
 """What frames can be grouped by."""
 
+_OF_DEPTH = ("flip", "median_scaling", "scale", "by", "edges", "temporal", "csv", "worst")
+"""Options without meaning for labels."""
 _DENSE = "give synthetic drives, with truth: annotated and unknown: far, or other frames with depth at most pixels"
 
 
@@ -117,6 +121,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("out/evaluate"), metavar="DIR", help="folder for those pictures"
     )
+    parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -127,23 +132,35 @@ def run(args: argparse.Namespace) -> int:
         DataError: frames cannot be read or compared, or a result cannot be written.
         SpaceClipError: the model cannot be loaded or run.
     """
-    from space_clip_ros.errors import DataError
-    from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst_frames
+    from space_clip_ros.evaluation.boundaries import is_dense
+    from space_clip_ros.evaluation.evaluator import (
+        evaluate,
+        flip_averaged,
+        one_by_one,
+        prepared_frames,
+        worst_frames,
+    )
     from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
     from space_clip_ros.evaluation.temporal import TemporalAverage, follows
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig
 
+    _check_usage(args)
     config = load(TrainingConfig, args.data, args.overrides)
     protocol = _protocol(args, config)
+    frames = _frames(args.data, config)
+    queries = semantic_queries(args, frames) if args.semantic else None
+    if args.edges and not any(
+        is_dense(frame.depth) for _, frame in prepared_frames(frames, range(len(frames)), protocol)
+    ):
+        raise _no_dense_depth(args.data)
     with (
         shared_evaluation(args.device, args.temporal or args.scale is not None) as part,
         load_predictor(args.model, args.backend, part.device, args.precision) as predictor,
     ):
-        frames = _frames(args.data, config)
         if args.semantic:
-            return run_semantic(args, predictor, frames)
+            return run_semantic(args, predictor, frames, queries)
         groups = _groups(args.by, frames)
         scale = _scale(args, protocol, frames, predictor.info.metric)
         predict = flip_averaged(predictor) if args.flip else predictor
@@ -171,7 +188,7 @@ def run(args: argparse.Namespace) -> int:
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
         )
         if args.edges and "boundaries" not in report.edges:
-            raise DataError(args.data, "no validation frame has dense depth, which --edges needs", _DENSE)
+            raise _no_dense_depth(args.data)
         report = dataclasses.replace(
             report,
             focal_scaling=dict(scaler.counts),
@@ -191,6 +208,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_usage(args: argparse.Namespace) -> None:
+    """Exit with status 2 if options do not go together.
+
+    Raises:
+        DataError: a result cannot be written.
+    """
+    for name in ("queries", "windows", "boxes") if not args.semantic else ():
+        if getattr(args, name):
+            args.parser.error(f"--{name} needs --semantic")
+    for name in _OF_DEPTH if args.semantic else ():
+        if getattr(args, name):
+            args.parser.error(f"--{name.replace('_', '-')} is about depth; leave it out with --semantic")
+    if args.scale_rate and args.scale is None:
+        args.parser.error("--scale-rate needs --scale")
+    check_output_files(args.json, args.csv)
+    if args.worst:
+        check_output_folder(args.out)
+
+
+def _no_dense_depth(data: str) -> DataError:
+    return DataError(data, "no validation frame has dense depth, which --edges needs", _DENSE)
+
+
 class _FocalScaler:
     """Scales each frame's depth for its camera, and counts the frames by what was done."""
 
@@ -202,7 +242,6 @@ class _FocalScaler:
     def __call__(self, frame: RgbdFrame, estimate: Estimate) -> Estimate:
         import numpy as np
 
-        from space_clip_ros.errors import DataError
         from space_clip_ros.evaluation.evaluator import Estimate
         from space_clip_ros.perception.focal_scaling import focal_scaling
 

@@ -69,6 +69,8 @@ def test_what_is_missing_and_an_unknown_preset_are_one_line_each(
         ["theirs.onnx", "--out", "mine.onnx", "--height", "4"],
         ["theirs.onnx", "--out", "mine.onnx", "--normalise", "bytes", "--mean", "0", "0", "0"],
         ["theirs.onnx", "--out", "mine.onnx", "--set", "tokens"],
+        ["theirs.onnx", "--out", "mine.onnx", "--precision", "int8"],
+        ["theirs.onnx", "--out", "mine.onnx", "--precision", "fp16", "--symmetric"],
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:

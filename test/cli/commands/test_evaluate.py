@@ -116,6 +116,36 @@ def test_nothing_to_evaluate_on(command, capsys):
     assert "data.validation names no source to evaluate on" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--queries", "q.safetensors"], "--queries needs --semantic"),
+        (["--windows", "1120x560"], "--windows needs --semantic"),
+        (["--boxes"], "--boxes needs --semantic"),
+        (["--semantic", "--median-scaling"], "--median-scaling is about depth; leave it out with --semantic"),
+        (["--semantic", "--csv", "e.csv"], "--csv is about depth"),
+        (["--scale-rate", "10"], "--scale-rate needs --scale"),
+    ],
+)
+def test_options_that_do_not_go_together(options, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", "--model", "nothing", "--data", "none.yaml", "--protocol", "standard", *options])
+    assert left.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_mistakes_are_found_before_the_model_is_loaded(run_yaml, tmp_path, capsys):
+    command = ["evaluate", "--model", "nothing", "--data", str(run_yaml), "--protocol", "standard"]
+    for options, message in (
+        (["data.validation=[]"], "data.validation names no source to evaluate on"),
+        (["--edges"], "no validation frame has dense depth, which --edges needs"),
+        (["--semantic"], "no validation source reads labels"),
+        (["--semantic", "--windows", "300x200"], "windows: need stride <= window <= size"),
+        ([], "no such name"),
+    ):
+        assert main([*command, *options]) == 1
+        assert message in capsys.readouterr().err
+
+
 def test_a_protocol_must_be_named(command, capsys):
     with pytest.raises(SystemExit) as left:
         main(command)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.cli.commands import export
-from space_clip_ros.errors import DataError, InputError, ModelError
+from space_clip_ros.errors import DataError, ModelError
 from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip, save_checkpoint
@@ -58,6 +58,9 @@ def test_any_size(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--height", 0, "--width", 4], "must be a whole number of at least 1, got '0'"),
         (["--batch", "two"], "must be a whole number of at least 1, got 'two'"),
         (["--precision", "fp8"], "invalid choice: 'fp8'"),
+        (["--precision", "int8"], "--precision int8 needs --drive"),
+        (["--symmetric"], "--symmetric is for --precision int8"),
+        (["--out", "a.pt"], "must end in .onnx"),
     ],
 )
 def test_wrong_usage(
@@ -96,13 +99,22 @@ def test_fp16_on_a_picture(checkpoint: Path, tmp_path: Path, capsys: pytest.Capt
     assert "pixels, batch 1, fp16, " in said and " of 65504" in said and "abs_rel" not in said
 
 
-def test_a_precision_without_what_it_needs(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give one with --drive"):
-        run(checkpoint, "--out", tmp_path / "a.onnx", "--precision", "int8")
+def test_mistakes_are_found_before_the_checkpoint_is_read(tmp_path: Path) -> None:
+    for arguments, error, message in (
+        (
+            ["--out", tmp_path / "none" / "a.onnx"],
+            DataError,
+            r"a\.onnx: cannot be written \(there is no folder .*none\)",
+        ),
+        (["--out", tmp_path / "a.onnx", "--queries", tmp_path / "q.safetensors"], DataError, r"q\.safetensors: cannot"),
+        (["--out", tmp_path / "a.onnx", "--drive", tmp_path / "drive"], DataError, "drive"),
+        (["--out", tmp_path / "a.onnx"], ModelError, r"missing\.pt"),
+    ):
+        with pytest.raises(error, match=message):
+            run(tmp_path / "missing.pt", *arguments)
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_files(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"missing\.pt"):
-        run(tmp_path / "missing.pt", "--out", tmp_path / "a.onnx")
     with pytest.raises(DataError, match=r"missing\.png"):
         run(checkpoint, "--out", tmp_path / "a.onnx", "--images", tmp_path / "missing.png")

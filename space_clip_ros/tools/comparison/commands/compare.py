@@ -55,14 +55,18 @@ def run(args: argparse.Namespace) -> int:
         SpaceClipError: a model cannot be loaded or run.
     """
     from space_clip_ros.evaluation.protocol import named_protocol
-    from space_clip_ros.files import write_whole
+    from space_clip_ros.files import check_output_files, write_whole
     from space_clip_ros.geometry.image_file import write_rgb
+    from space_clip_ros.inference import model_files
     from space_clip_ros.settings import load
     from space_clip_ros.tools.benchmark.machine import describe_machine
     from space_clip_ros.tools.comparison.frames import run_together
     from space_clip_ros.tools.comparison.table import as_json, picture, table
     from space_clip_ros.training_config import TrainingConfig
 
+    check_output_files(args.json, args.picture)
+    for model in args.models:
+        model_files.resolve(model)
     config = load(TrainingConfig, args.data)
     low, high = config.model.min_depth, config.model.max_depth
     protocol = named_protocol(args.protocol, low, high, args.crop)
