@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     data = load(TrainingConfig, args.config, args.overrides).data
     named = [(what, sources(values)) for what, values in (("train", data.train), ("validation", data.validation))]
     if not any(configs for _, configs in named):
-        raise ConfigError(args.config, "names no source under data.train or data.validation")
+        raise ConfigError(args.config, "names no source under data.train or data.validation", "add one with its path")
     checks = []
     for what, configs in named:
         for index, config in enumerate(configs):

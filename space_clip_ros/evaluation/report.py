@@ -151,7 +151,10 @@ class EvaluationReport:
         """
         total = summarize(scores)
         if not total.frames:
-            raise DataError(f"none of {len(scores)} frames has depth that counts under the {protocol_name} protocol")
+            raise DataError(
+                f"none of {len(scores)} frames has depth that counts under the {protocol_name} protocol",
+                remedy=f"check the crop and the range of {protocol.min_depth:g} to {protocol.max_depth:g} m",
+            )
         by_group = summarize_groups(scores, groups) if groups else {}
         uncertain = [score.uncertainty for score in scores if score.uncertainty is not None]
         uncertainty = mean_uncertainty(uncertain) if uncertain else None

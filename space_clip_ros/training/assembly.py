@@ -210,6 +210,7 @@ def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) 
             "initial",
             f"{path} holds another model than {model.config.name} in the settings; "
             f"differing tensors: {', '.join(sorted(differing)[:8])}",
+            "give the settings that it was trained with, or another checkpoint",
         )
     model.load_state_dict(weights)
 

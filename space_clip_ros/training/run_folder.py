@@ -89,7 +89,9 @@ class RunFolder:
         differing = [name for name in _differing_settings(saved, wanted) if name.partition(".")[0] not in _MAY_DIFFER]
         if differing:
             raise ConfigError(
-                self.path, f"a resumed run needs its own settings, but these differ: {', '.join(sorted(differing))}"
+                self.path,
+                f"a resumed run needs its own settings, but these differ: {', '.join(sorted(differing))}",
+                f"take them from its {_SETTINGS}, or start a run in another folder",
             )
 
     def save(self, step: int, model: SpaceClip, state: Mapping[str, Any]) -> None:

@@ -92,7 +92,7 @@ def test_processes_share_the_batches_that_one_would_see():
 
 
 def test_a_batch_larger_than_an_epoch():
-    with pytest.raises(ConfigError, match=r"an epoch has 3 frames, fewer than a batch of 4"):
+    with pytest.raises(ConfigError, match=r"an epoch has 3 frames, fewer than a batch of 4; lower it, or add frames"):
         StepSampler([1.0] * 3, 4, seed=0)
 
 

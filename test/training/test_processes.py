@@ -214,7 +214,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(tiny, listener, monkeypatch):
     from space_clip_ros.data.dataset import StepSampler
     from space_clip_ros.errors import ConfigError
 
-    with pytest.raises(ConfigError, match=r"must be a multiple of the 3 processes, got 4"):
+    with pytest.raises(ConfigError, match=r"must be a multiple of the 3 processes, got 4; set such a number"):
         StepSampler([1.0] * 12, 4, seed=0, rank=0, processes=3)
 
 

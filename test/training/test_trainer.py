@@ -167,7 +167,7 @@ def test_resuming_needs_a_run_and_its_settings(tiny, listener, tmp_path):
     with pytest.raises(ConfigError, match="holds no checkpoint to resume from"):
         train(tiny(), listener, resume=True)
     train(tiny(optimizer__epochs=1), listener)
-    with pytest.raises(ConfigError, match=r"differ: optimizer\.epochs, optimizer\.lr$"):
+    with pytest.raises(ConfigError, match=r"differ: optimizer\.epochs, optimizer\.lr; take them from its config\.yaml"):
         train(tiny(optimizer__epochs=2, optimizer__lr=1e-2), listener, resume=True)
     assert train(tiny(optimizer__epochs=1, run__log_steps=5), listener, resume=True).finished
 
@@ -191,7 +191,7 @@ def test_initial_weights_are_taken_over_or_refused(tiny, listener, tmp_path):
     for (name, left), right in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         assert torch.equal(left, right), name
     wider = tiny(initial=str(first.best), run__dir=str(tmp_path / "wider"), model__decoder__film_hidden=12)
-    with pytest.raises(SpaceClipError, match=r"holds another model.*film"):
+    with pytest.raises(SpaceClipError, match=r"holds another model.*film.*; give the settings that it was"):
         train(wider, listener)
 
 

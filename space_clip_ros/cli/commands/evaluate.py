@@ -290,7 +290,7 @@ def _frames(name: str, config: TrainingConfig) -> FrameCollection:
     from space_clip_ros.training_config import sources
 
     if not config.data.validation:
-        raise ConfigError(name, "data.validation names no source to evaluate on")
+        raise ConfigError(name, "data.validation names no source to evaluate on", "add one with its path")
     frames = FrameCollection(open_sources(sources(config.data.validation)), skip_broken=config.data.skip_broken)
     if not config.data.scan:
         return frames

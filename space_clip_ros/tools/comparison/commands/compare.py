@@ -120,5 +120,5 @@ def _frames(name: str, config: Any) -> FrameCollection:
     from space_clip_ros.training_config import sources
 
     if not config.data.validation:
-        raise ConfigError(name, "data.validation names no source to compare on")
+        raise ConfigError(name, "data.validation names no source to compare on", "add one with its path")
     return FrameCollection(open_sources(sources(config.data.validation)), skip_broken=config.data.skip_broken)
