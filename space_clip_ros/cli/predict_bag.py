@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli.options import add_setting, positive
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.settings import matches, nest, node_groups, parse, read_yaml
+from space_clip_ros.settings import as_mapping, matches, nest, node_groups, parse, read_yaml
 from space_clip_ros.tools.bags.options import STORAGES
 
 if TYPE_CHECKING:
@@ -171,7 +171,8 @@ def settings_of(args: argparse.Namespace) -> NodeConfig:
 
 
 def _read(path: Path) -> NodeConfig:
-    groups = list(node_groups(read_yaml(path, "give a file of ROS parameters")))
+    content = read_yaml(path, "give a file of ROS parameters")
+    groups = list(node_groups(as_mapping(path, content, "see config/depth.yaml")))
     # Wildcards first, so that the node's own parameters override them.
     found = sorted((group for group in groups if _is_depth(group[0])), key=lambda group: "*" not in group[0])
     named = [name for name, _ in found if "*" not in name]

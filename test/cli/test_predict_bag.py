@@ -102,6 +102,7 @@ def test_parameters_are_read_as_the_node_reads_them(bag: Path, tmp_path: Path) -
     [
         (None, "cannot be read"),
         ("a: [", "is not valid YAML"),
+        ("model = road_tiny", "must be a YAML mapping, lines of `name: value`, and is text; see config/depth.yaml"),
         ("other: {ros__parameters: {}}", "has parameters for /other and none for depth; see config"),
         ("{a: 1}", "has parameters for no node and none for depth"),
         ("depth: {ros__parameters: 7}", "/depth: ros__parameters must be names with values"),
