@@ -105,6 +105,7 @@ class Reporter:
             camera=name,
             failure=parts.failure,
             model_failure=model.problem if model and model.failed else "",
+            preparing=model.preparing if model else None,
             image_topic=topic,
             publishers=self._publishers(topic),
             hint=self._hint(topic, camera),
