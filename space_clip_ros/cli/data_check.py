@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
     for name in dict.fromkeys(PUBLISHED_LISTS[check.frames] for check in checks if _lacks_published(check)):
         say(f"`space_clip download {name.removesuffix('_list')}` fetches them; docs/training.md says where to put them")
     if args.json:
-        found = [check.to_dict() for check in checks]
-        report = {"complete": complete, "wanted": wanted, "present": present, "sources": found}
+        entries = [check.to_dict() for check in checks]
+        report = {"complete": complete, "wanted": wanted, "present": present, "sources": entries}
         write_whole(args.json, f"{json.dumps(report, indent=1)}\n".encode())
     return 0 if complete else 1
 

@@ -31,9 +31,13 @@ def show_report(report: EvaluationReport, by: str | None) -> None:
     for name, value in report.metrics.items():
         say(f"  {name:<9} {value:9.4f}")
     if report.uncertainty is not None:
-        ause, one, two = report.uncertainty.ause, report.uncertainty.within_1_sigma, report.uncertainty.within_2_sigma
+        ause, one_sigma, two_sigma = (
+            report.uncertainty.ause,
+            report.uncertainty.within_1_sigma,
+            report.uncertainty.within_2_sigma,
+        )
         say(f"  {'ause':<9} {ause:9.4f}  (area under the sparsification error of abs_rel; 0 is perfect)")
-        say(f"  {'within':<9} {one:9.1%} of pixels by one sigma, {two:.1%} by two")
+        say(f"  {'within':<9} {one_sigma:9.1%} of pixels by one sigma, {two_sigma:.1%} by two")
     say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
     for name, errors in report.bands.items():
         say(f"  {name:<9} {errors.share:>9.1%} {_figures(errors)}")

@@ -174,15 +174,15 @@ def _read(path: Path) -> NodeConfig:
     content = read_yaml(path, "give a file of ROS parameters")
     groups = list(node_groups(as_mapping(path, content, "see config/depth.yaml")))
     # Wildcards first, so that the node's own parameters override them.
-    found = sorted((group for group in groups if _is_depth(group[0])), key=lambda group: "*" not in group[0])
-    named = [name for name, _ in found if "*" not in name]
-    if not found:
+    fitting = sorted((group for group in groups if _is_depth(group[0])), key=lambda group: "*" not in group[0])
+    named = [name for name, _ in fitting if "*" not in name]
+    if not fitting:
         has = ", ".join(name for name, _ in groups) or "no node"
         raise ConfigError(path, f"has parameters for {has} and none for {_NODE}", "see config/depth.yaml")
     if len(named) > 1:
         raise ConfigError(path, f"has parameters for {', '.join(named)}", "keep only one of them")
     values: dict[str, Any] = {}
-    for name, parameters in found:
+    for name, parameters in fitting:
         if not isinstance(parameters, dict):
             raise ConfigError(path, f"{name}: ros__parameters must be names with values")
         values.update(_flat(parameters))

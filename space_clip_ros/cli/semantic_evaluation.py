@@ -176,10 +176,10 @@ def _measure(
     matrix = ConfusionMatrix(queries.names)
     counted = [name for name in _OBJECTS if name in queries.names]
     errors = BoxErrors(queries.names, counted, split)
-    asked = [queries.names.index(name) for name in counted]
-    others = [index for index in range(len(queries.names)) if index not in asked]
+    indices = [queries.names.index(name) for name in counted]
+    others = [index for index in range(len(queries.names)) if index not in indices]
     background = tuple(queries.names[index] for index in others)
-    wanted = QuerySet(tuple(counted), background, queries.vectors[[*asked, *others]], queries.tower)
+    wanted = QuerySet(tuple(counted), background, queries.vectors[[*indices, *others]], queries.tower)
     with progress_bar(len(frames), "evaluating") as bar:
         for index in range(len(frames)):
             frame = frames[index]

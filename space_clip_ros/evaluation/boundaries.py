@@ -85,11 +85,11 @@ def is_dense(truth: Map) -> bool:
 
 def _scores(counts: NDArray[np.intp]) -> BoundaryScores | None:
     """Average over the thresholds at which there is a contour, given (3, thresholds) contours, see :func:`_counts`."""
-    found, true, both = counts
-    some = found + true > 0
+    predicted, true, both = counts
+    some = predicted + true > 0
     if not some.any():
         return None
-    columns = (both / np.maximum(found, 1), both / np.maximum(true, 1), 2 * both / np.maximum(found + true, 1))
+    columns = (both / np.maximum(predicted, 1), both / np.maximum(true, 1), 2 * both / np.maximum(predicted + true, 1))
     return BoundaryScores(*(float(np.average(column[some], weights=_RATIOS[some])) for column in columns))
 
 

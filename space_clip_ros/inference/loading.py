@@ -78,10 +78,12 @@ def load_predictor(
 def _with_faster_files(tried: Sequence[Candidate], file: Path) -> list[Candidate]:
     """Return the candidates, and before some of them the same with a file of the model that they run faster."""
     half, small = (model_files.in_precision(file, precision) for precision in ("fp16", "int8"))
-    faster = [one._replace(file=half) for one in tried if half and one.factory.name == "tensorrt"]
+    faster = [candidate._replace(file=half) for candidate in tried if half and candidate.factory.name == "tensorrt"]
     takes_int8 = small is not None and has_vnni()
-    for one in tried:
-        faster += [one._replace(file=small), one] if takes_int8 and one.device == "cpu" else [one]
+    for candidate in tried:
+        if takes_int8 and candidate.device == "cpu":
+            faster.append(candidate._replace(file=small))
+        faster.append(candidate)
     return faster
 
 
@@ -172,8 +174,8 @@ def _check_error(opened: Backend) -> None:
     change = opened.info.error_change
     if change is None or change > _MOST_ERROR_CHANGE:
         opened.close()
-        found = "was not measured" if change is None else f"is {change:+.1%}"
-        raise BackendError(opened.info.file, f"its error against fp32's {found}; give precision int8")
+        finding = "was not measured" if change is None else f"is {change:+.1%}"
+        raise BackendError(opened.info.file, f"its error against fp32's {finding}; give precision int8")
 
 
 def _passed_over(candidate: Candidate, error: BackendError, file: Path) -> str:
@@ -194,14 +196,14 @@ def _load(factory: BackendFactory, file: Path) -> Opener:
         return factory.load()
     except ModuleNotFoundError as error:
         missing = str(error.name or error).partition(".")[0]
-        installs = {one.package: one.install for one in backend_factories().values()}
+        installs = {known.package: known.install for known in backend_factories().values()}
         install = installs.get(missing, factory.install)
         raise BackendError(
             _context(factory, file), f"needs the Python package {missing!r}", pip_install(install)
         ) from error
     except (ImportError, OSError) as error:
-        found = import_error(error, factory.name)
-        raise BackendError(_context(factory, file), found.reason, found.remedy) from error
+        cause = import_error(error, factory.name)
+        raise BackendError(_context(factory, file), cause.reason, cause.remedy) from error
 
 
 def _context(factory: BackendFactory, file: Path) -> str:

@@ -52,11 +52,11 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
 
 def test_a_broken_connection_is_an_error_not_a_death(capsys: pytest.CaptureFixture[str]) -> None:
     command.main(["predict", "no/such/picture.png"])
-    one, other = socket.socketpair()
+    near, other = socket.socketpair()
     other.close()
     with pytest.raises(BrokenPipeError):
-        one.sendall(b"x")
-    one.close()
+        near.sendall(b"x")
+    near.close()
 
 
 @pytest.mark.parametrize("arguments", [(), ("unknown",), ("predict",)])

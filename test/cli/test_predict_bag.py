@@ -56,13 +56,13 @@ def test_obstacles_and_the_scan_are_added_where_there_is_ground(
     from space_clip_ros.messages.bag_types import TYPES
 
     with rosbag2.Reader(out) as reader:
-        found = {
+        by_topic = {
             connection.topic: TYPES.deserialize_cdr(data, connection.msgtype)
             for connection, _, data in reader.messages()
             if connection.topic.startswith("/depth")
         }
-    scan, cloud = found["/depth/scan"], found["/depth/obstacles"]
-    image = found["/depth/image"].header
+    scan, cloud = by_topic["/depth/scan"], by_topic["/depth/obstacles"]
+    image = by_topic["/depth/image"].header
     assert (scan.header.stamp, scan.header.frame_id) == (image.stamp, f"{image.frame_id}_level")
     assert cloud.header == image and cloud.is_dense
     assert len(scan.ranges) > 50 and scan.range_max == 30.0

@@ -56,9 +56,9 @@ def test_a_broken_file_is_named_with_its_line_before_training(tmp_path, damage, 
 def test_broken_frames_are_skipped_and_counted_if_asked(tmp_path):
     frames = FrameCollection(open_sources([listed(tmp_path)]))
     (tmp_path / "1_d.png").unlink()
-    said: list[str] = []
-    usable = check_files(frames, True, nothing, said.append)
-    assert len(usable) == 3 and len(said) == 1 and "skipped 1 of 4 frames" in said[0]
+    lines: list[str] = []
+    usable = check_files(frames, True, nothing, lines.append)
+    assert len(usable) == 3 and len(lines) == 1 and "skipped 1 of 4 frames" in lines[0]
     assert [int(usable[index].depth[0, 0]) for index in range(3)] == [1, 3, 4]
 
 

@@ -154,7 +154,9 @@ def test_the_sample_drive_by_frame_ranges(kitti_drive_dir: Path):
 
 def test_splices_and_spectra_of_other_frames_follow_from_the_draw(frames):
     settings = parse(AugmentationConfig, {**CROP, "splice": 1.0, "spectrum": 1.0})
-    plain, mixed = (AugmentedFrames(frames, one, seed=5) for one in (parse(AugmentationConfig, CROP), settings))
+    plain, mixed = (
+        AugmentedFrames(frames, settings_used, seed=5) for settings_used in (parse(AugmentationConfig, CROP), settings)
+    )
     draw = Draw(0, 3, 1)
     frame, index = mixed[draw]
     assert frame.image.shape == (16, 24, 3) and frame.depth.shape == (16, 24) and index == 1

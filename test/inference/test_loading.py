@@ -180,8 +180,8 @@ def test_auto_keeps_fp32_where_int8_costs_accuracy(
         onnx.save(graph, models / "street_int8.onnx")
     with load_predictor("street", device="cpu") as predict:
         assert predict.info.precision == "fp32"
-        (found,) = predict.info.passed_over
-        assert re.search(reason, found)
+        (note,) = predict.info.passed_over
+        assert re.search(reason, note)
 
 
 def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:

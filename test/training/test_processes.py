@@ -167,13 +167,13 @@ def trained(tmp_path: Path) -> Iterator[Callable[[Path, Path], tuple[list[int], 
         text=True,
     ) as process:
         assert process.stdin and process.stdout
-        told, said = process.stdin, process.stdout
+        stdin, stdout = process.stdin, process.stdout
 
         def run(config: Path, marker: Path) -> tuple[list[int], list[str]]:
-            told.write(json.dumps([str(config), str(marker)]) + "\n")
-            told.flush()
+            stdin.write(json.dumps([str(config), str(marker)]) + "\n")
+            stdin.flush()
             lines = []
-            for line in said:
+            for line in stdout:
                 if line.startswith("["):
                     return json.loads(line), lines
                 lines.append(line.strip())
@@ -191,9 +191,9 @@ def test_a_run_that_loses_a_process_ends_as_if_nothing_had_been(tiny, trained, t
     (tmp_path / "kept").touch()
     assert trained(unbroken, tmp_path / "kept") == ([0, 0], ["outcome 6 True"])
 
-    (left, killed), said = trained(broken, tmp_path / "lost")
+    (left, killed), output = trained(broken, tmp_path / "lost")
     # The other one ends too, instead of waiting for ever.
-    assert killed == -signal.SIGKILL and left not in (0, None) and not said
+    assert killed == -signal.SIGKILL and left not in (0, None) and not output
     assert int((runs[0] / "last").resolve().name) == 2
     assert trained(broken, tmp_path / "lost") == ([0, 0], ["outcome 6 True"])
 

@@ -227,11 +227,11 @@ def _constant(text: str) -> tuple[str, tuple[float, ...]]:
 def _list_presets() -> None:
     from space_clip_ros.export.presets import PRESETS
 
-    for name, one in PRESETS.items():
-        say(f"{name}: {one.about}")
-        say(f"  source {one.recipe.source}; licence {one.recipe.licence}; trained on: {one.camera}")
-        if one.note:
-            say(f"  {one.note}")
+    for name, entry in PRESETS.items():
+        say(f"{name}: {entry.about}")
+        say(f"  source {entry.recipe.source}; licence {entry.recipe.licence}; trained on: {entry.camera}")
+        if entry.note:
+            say(f"  {entry.note}")
 
 
 def _show(report: AdoptionReport, name: str | None) -> None:

@@ -261,7 +261,9 @@ class _FocalScaler:
 def _batched(predictor: Predictor) -> PredictBatch:
     from space_clip_ros.evaluation.evaluator import Estimate
 
-    return lambda images: [Estimate(found.depth, found.uncertainty) for found in predictor.run_batch(images)]
+    return lambda images: [
+        Estimate(prediction.depth, prediction.uncertainty) for prediction in predictor.run_batch(images)
+    ]
 
 
 def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationProtocol:

@@ -35,9 +35,9 @@ def test_a_fixed_size_with_a_real_picture(checkpoint: Path, tmp_path: Path, caps
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
     out = tmp_path / "tiny.onnx"
     assert run(checkpoint, "--out", out, "--height", 40, "--width", 60, "--images", tmp_path / "a.png") == 0
-    said = capsys.readouterr().out
-    assert f"{out}: tiny, 60 x 40 pixels, batch 1, fp32, " in said
-    assert "largest difference from PyTorch on 4 images: " in said
+    output = capsys.readouterr().out
+    assert f"{out}: tiny, 60 x 40 pixels, batch 1, fp32, " in output
+    assert "largest difference from PyTorch on 4 images: " in output
     metadata = OnnxSessions(out).metadata
     assert metadata.size == (40, 60)
     assert metadata.source_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
@@ -77,10 +77,10 @@ def test_int8_on_a_drive(
     out = tmp_path / "tiny.onnx"
     arguments = ("--height", 40, "--width", 60, "--precision", "int8", "--drive", kitti_drive_dir)
     assert run(checkpoint, "--out", out, *arguments) == 0
-    said = capsys.readouterr().out
-    assert f"{out}: tiny, 60 x 40 pixels, batch 1, int8, " in said
-    assert "largest difference from PyTorch on 8 images: " in said
-    assert "abs_rel on held-out frames " in said
+    output = capsys.readouterr().out
+    assert f"{out}: tiny, 60 x 40 pixels, batch 1, int8, " in output
+    assert "largest difference from PyTorch on 8 images: " in output
+    assert "abs_rel on held-out frames " in output
     assert OnnxSessions(out).metadata.drive == f"{kitti_drive_dir.name}, 16 + 8 frames"
 
 
@@ -95,8 +95,8 @@ def test_fp16_on_a_picture(checkpoint: Path, tmp_path: Path, capsys: pytest.Capt
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
     arguments = ("--height", 40, "--width", 60, "--precision", "fp16", "--images", tmp_path / "a.png")
     assert run(checkpoint, "--out", tmp_path / "tiny.onnx", *arguments) == 0
-    said = capsys.readouterr().out
-    assert "pixels, batch 1, fp16, " in said and " of 65504" in said and "abs_rel" not in said
+    output = capsys.readouterr().out
+    assert "pixels, batch 1, fp16, " in output and " of 65504" in output and "abs_rel" not in output
 
 
 def test_mistakes_are_found_before_the_checkpoint_is_read(tmp_path: Path) -> None:

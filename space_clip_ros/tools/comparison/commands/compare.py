@@ -108,7 +108,7 @@ def _entrant(args: argparse.Namespace, stack: ExitStack, model: str, protocol: E
     info = predictor.info
     operations = None
     if is_graph(info.file) and (cost := OnnxSessions(info.file).metadata.cost):
-        operations = round(sum(one.operations for one in cost.values()) / 1e9, 6)
+        operations = round(sum(stage.operations for stage in cost.values()) / 1e9, 6)
     if not info.metric:
         protocol = dataclasses.replace(protocol, median_scaling=True)
     return Entrant(predictor, info.file.stat().st_size / 1e6, operations, protocol)

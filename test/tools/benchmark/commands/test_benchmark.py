@@ -62,9 +62,9 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
     arguments += ["--json", files[0], "--markdown", files[1]]
     monkeypatch.setattr(sys, "argv", ["/bin/space_clip", "benchmark", "--frames", "3"])
     assert run(*arguments, "--eager", folder / "tiny.safetensors") == 0
-    said = capsys.readouterr().out
-    assert "tiny on onnxruntime, cpu, fp32, 1 threads that spin" in said
-    assert "100x60, batch 1: p50 " in said and " x eager PyTorch" in said and "limits here: " in said
+    output = capsys.readouterr().out
+    assert "tiny on onnxruntime, cpu, fp32, 1 threads that spin" in output
+    assert "100x60, batch 1: p50 " in output and " x eager PyTorch" in output and "limits here: " in output
     result = json.loads(files[0].read_text(encoding="utf-8"))
     assert result["schema"] == SCHEMA
     assert {"created", "command", "machine", "model", "roof", "cases", "end_to_end"} < set(result)
@@ -125,9 +125,9 @@ def test_the_end_to_end_part_gets_the_options_of_the_command(
     assert given["--model"] == str(folder / "tiny.onnx") and given["--size"] == "100x60"
     assert (given["--rate"], given["--frames"], given["--stride"], given["--threads"]) == ("5.0", "2", "1", "1")
     assert given["--depth-resolution"] == "half"
-    said = capsys.readouterr().out
-    assert "end to end, 100x60 at 10 Hz: depth/image p50 20.0 p99 30.0 ms, depth/points never arrived" in said
-    assert "node overhead 2.10 ms; 4 of 5 images answered" in said
+    output = capsys.readouterr().out
+    assert "end to end, 100x60 at 10 Hz: depth/image p50 20.0 p99 30.0 ms, depth/points never arrived" in output
+    assert "node overhead 2.10 ms; 4 of 5 images answered" in output
     text = file.read_text(encoding="utf-8")
     assert "depth_resolution half, cloud stride 1" in text
     assert "## End to end, 100x60" in text and "4 of 5 images answered with both at 10 Hz" in text
