@@ -170,7 +170,9 @@ def parse_yaml(path: Path, text: str, error: type[SpaceClipError] = ConfigError)
         raise error(path, f"is not valid YAML: {one_line(failure)}") from failure
 
 
-def as_mapping(path: str | Path, content: Any, remedy: str, error: type[SpaceClipError] = ConfigError) -> Any:
+def as_mapping(
+    path: str | Path, content: Any, remedy: str, error: type[SpaceClipError] = ConfigError
+) -> dict[str, Any]:
     """Return the content of a YAML file that must be a mapping; an empty file is an empty mapping.
 
     Args:

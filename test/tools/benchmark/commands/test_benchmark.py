@@ -14,7 +14,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from space_clip_ros.errors import BackendError, ModelError
+from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.export.cost import add_cost
 from space_clip_ros.export.onnx import export
 from space_clip_ros.model import SpaceClip, save_checkpoint
@@ -171,6 +171,20 @@ def test_being_ended_ends_the_end_to_end_part_in_good_order(tmp_path: Path) -> N
 def test_eager_of_another_network_is_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"other\.safetensors: is another network than .*tiny\.onnx"):
         run("--model", folder / "tiny.onnx", "--threads", 1, "--eager", folder / "other.safetensors")
+
+
+def test_mistakes_are_found_before_anything_is_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    for arguments, error, message in (
+        (["--eager", folder / "missing.pt"], ModelError, r"missing\.pt: no such model file"),
+        (["--size", "100x60", "100x61"], InputError, "takes only images of 100 x 60 pixels, not 100 x 61"),
+        (["--end-to-end"], BackendError, "--end-to-end: there is no rclpy here; it needs ROS 2: source"),
+    ):
+        with pytest.raises(error, match=message):
+            run("--model", folder / "tiny.onnx", "--threads", 1, *arguments)
+    assert "limits here" not in capsys.readouterr().out
 
 
 def test_a_model_that_is_not_there() -> None:

@@ -65,6 +65,11 @@ def test_its_metrics_are_those_of_evaluate(models: list[str], data: str, tmp_pat
     assert entry["metrics"] == pytest.approx(json.loads(evaluated.read_text())["metrics"])
 
 
+def test_every_model_is_looked_for_before_the_first_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "road_tiny", "nothing", "--data", "none.yaml"]) == 1
+    assert "model 'nothing': no such name" in capsys.readouterr().err
+
+
 def test_a_config_without_validation_is_refused(
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
