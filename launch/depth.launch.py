@@ -18,7 +18,7 @@ from space_clip_ros.config import BACKENDS
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.common.launch_arguments import (
     camera_names,
-    existing_file,
+    parameter_file,
     simulated_time,
     topic_below_cameras,
     truth,
@@ -66,7 +66,7 @@ def dds_profile():
 
 def nodes(context):
     value = context.launch_configurations
-    params_file = existing_file("params_file", value["params_file"])
+    params_file = parameter_file("params_file", value["params_file"])
     simulated = truth("use_sim_time", value["use_sim_time"])
     # Without its type launch would read a model named 7 as a number.
     parameters = {name: ParameterValue(value[name], value_type=str) for name in TEXTS if value[name]}

@@ -72,13 +72,13 @@ def measure(model: str, config: str) -> None:
             frame = frames[index]
             raw = np.log(np.maximum(predict(frame.image), protocol.min_depth))
             consecutive = before is not None and follows(frames.files(index - 1), frames.files(index))
-            found = _changes(before, frame.depth) if consecutive and before is not None else None
+            changes = _changes(before, frame.depth) if consecutive and before is not None else None
             for name, filter in FILTERS.items():
                 logs[name] = filter(logs[name], raw) if consecutive else raw
                 depth = np.exp(logs[name])
                 steadiness[name].add(index, frame, depth, consecutive)
-                if found is not None:
-                    pixels, change = found
+                if changes is not None:
+                    pixels, change = changes
                     truth = frame.depth.ravel()[pixels]
                     relative = (depth.ravel()[pixels] - truth) / truth
                     static, nearer = relative[np.abs(change) <= STATIC], relative[(change < -STATIC) & (change > -JUMP)]

@@ -158,7 +158,7 @@ def drawn(folder: Path) -> Iterator[Named]:
 
 def measure(model: str, frames: Iterable[Named], center: tuple[float, float]) -> None:
     """Print a table for each name: abs_rel, delta1, abs_rel with median scaling, share of the truth with depth."""
-    found: dict[str, dict[str, list[tuple[float, ...]]]] = {}
+    tables: dict[str, dict[str, list[tuple[float, ...]]]] = {}
     with load_predictor(model) as predict:
         trained = predict.info.training_camera
         if trained is None:
@@ -172,8 +172,8 @@ def measure(model: str, frames: Iterable[Named], center: tuple[float, float]) ->
                 metrics, scaled = (compute_metrics(depth, truth, MIN_M, MAX_M, "none", fit) for fit in (False, True))
                 covered = float(np.isfinite(depth[known]).mean())
                 figures = metrics["abs_rel"], metrics["a1"], scaled["abs_rel"], covered
-                found.setdefault(name, {}).setdefault(way, []).append(figures)
-    for name, table in found.items():
+                tables.setdefault(name, {}).setdefault(way, []).append(figures)
+    for name, table in tables.items():
         say(f"{name}, {len(table['none'])} frames\n  {'way':<20}{'abs_rel':>9}{'a1':>9}{'scaled':>9}{'covered':>9}")
         for way, rows in table.items():
             say(f"  {way:<20}" + "".join(f"{figure:9.3f}" for figure in np.mean(rows, axis=0)))

@@ -92,9 +92,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             score = score_frame(number, str(seed), Estimate(depth), view.depth, protocol)
             scores.append(with_edges(score, depth, view.depth, protocol))
             coarse.append(quarter_size_f1(depth, view.depth, protocol))
-            found = {name: stands_out(depth, view, name, protocol.max_depth) for name in view.objects}
+            contrasts = {name: stands_out(depth, view, name, protocol.max_depth) for name in view.objects}
             rows.append(
-                {"seed": seed, **{name: {**item._asdict(), "share": item.share} for name, item in found.items()}}
+                {"seed": seed, **{name: {**item._asdict(), "share": item.share} for name, item in contrasts.items()}}
             )
             if args.out:
                 write_street(args.out, f"street_{seed}", view, depth, protocol.max_depth)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,38 @@ def made_folder(path: Path) -> Path:
     if not os.access(path, os.W_OK, effective_ids=True):
         raise DataError(path, "this folder cannot be written to", "give another folder, or change its permissions")
     return path
+
+
+def check_output_folder(folder: Path) -> None:
+    """Check before long work that a folder is there or can be made, and can be written to; nothing is left behind.
+
+    Raises:
+        DataError: it cannot.
+    """
+    _check_writable(folder, folder)
+
+
+def check_output_files(*files: Path | None) -> None:
+    """Check before long work that files can be written; nothing is left behind, and None stands for no file.
+
+    Raises:
+        DataError: one cannot, or is a folder.
+    """
+    for file in filter(None, files):
+        if file.is_dir():
+            raise DataError(file, "is a folder, and a file is to be written", "give a file's name in it")
+        _check_writable(file, file.parent)
+
+
+def _check_writable(path: Path, folder: Path) -> None:
+    """Raise an error about ``path`` if a file cannot be made in ``folder``, or in the first one above that exists."""
+    folder = folder.expanduser().absolute()
+    try:
+        folder = next(part for part in (folder, *folder.parents) if part.exists())
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror or error})"
+        raise DataError(path, reason, f"give another place, or check {folder}") from error
 
 
 def file_sha256(path: Path) -> str:

@@ -60,13 +60,13 @@ def check_numeric_libraries() -> None:
         LibraryError: one of them is missing or cannot be loaded.
     """
     for name in _NUMERIC:
-        said = io.StringIO()
+        output = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said):
+            with contextlib.redirect_stderr(output):
                 importlib.import_module(name)
         except (ImportError, AttributeError, ValueError, RuntimeError) as error:
             raise import_error(error, name) from error
-        sys.stderr.write(said.getvalue())
+        sys.stderr.write(output.getvalue())
 
 
 def import_error(error: Exception, library: str = "") -> LibraryError:
@@ -128,7 +128,7 @@ def _library(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return error.name.partition(".")[0]
     lines = (_IMPORT.match(frame.line or "") for frame in traceback.extract_tb(error.__traceback__))
-    named = [found[1] for found in lines if found and found[1] != "space_clip_ros"]
+    named = [match[1] for match in lines if match and match[1] != "space_clip_ros"]
     name = named[-1] if named else getattr(error, "name", None)
     return str(name or "a library").partition(".")[0]
 

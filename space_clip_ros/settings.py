@@ -106,7 +106,7 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             child = target.setdefault(parent, {})
             if not isinstance(child, dict):
-                raise ConfigError(name, f"{parent!r} already has a value and cannot be a group too")
+                raise ConfigError(name, f"{parent!r} already has a value and cannot be a group too", "leave one out")
             target = child
         target[leaf] = value
     return nested
@@ -128,11 +128,7 @@ def read_values(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, An
     Raises:
         ConfigError: the file is missing or is not a YAML mapping, or an override is not ``key=value``.
     """
-    values = read_yaml(Path(path), "give the path of a YAML file")
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise ConfigError(path, f"must hold a mapping of settings, not a {type(values).__name__}")
+    values = as_mapping(path, read_yaml(Path(path), "give the path of a YAML file"), "see config/ for examples")
     for override in overrides:
         _merge(values, override)
     return values
@@ -174,6 +170,28 @@ def parse_yaml(path: Path, text: str, error: type[SpaceClipError] = ConfigError)
         raise error(path, f"is not valid YAML: {one_line(failure)}") from failure
 
 
+def as_mapping(
+    path: str | Path, content: Any, remedy: str, error: type[SpaceClipError] = ConfigError
+) -> dict[str, Any]:
+    """Return the content of a YAML file that must be a mapping; an empty file is an empty mapping.
+
+    Args:
+        path: the file, for the error.
+        content: as :func:`read_yaml` returns it.
+        remedy: what to do if it is something else.
+        error: class of the error to raise.
+
+    Raises:
+        SpaceClipError: of the class ``error``; the content is text, a number or a list.
+    """
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        kind = {list: "a list", **_NAMES}.get(type(content), type(content).__name__)
+        raise error(path, f"must be a YAML mapping, lines of `name: value`, and is {kind}", remedy)
+    return content
+
+
 def to_dict(settings: Any) -> dict[str, Any]:
     """Return nested dictionaries of plain YAML types; :func:`parse` reads them back."""
     return typing.cast("dict[str, Any]", plain(dataclasses.asdict(settings)))
@@ -201,17 +219,17 @@ def find_problems(cls: type, values: Mapping[str, Any]) -> list[str]:
 def _merge(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals or not name:
-        raise ConfigError(f"override {override!r}", "is not of the form key=value")
+        raise ConfigError(f"override {override!r}", "is not of the form key=value", "such as optimizer.lr=1e-4")
     target = values
     *parents, leaf = name.split(".")
     for parent in parents:
         target = target.setdefault(parent, {})
         if not isinstance(target, dict):
-            raise ConfigError(f"override {override!r}", f"{parent!r} is not a group of settings")
+            raise ConfigError(f"override {override!r}", f"{parent!r} is not a group of settings", "check its name")
     try:
         target[leaf] = yaml.safe_load(text) if text else ""
     except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}", "the value is not valid YAML") from error
+        raise ConfigError(f"override {override!r}", "the value is not valid YAML", "put it in quotes") from error
 
 
 def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:

@@ -114,10 +114,10 @@ def coded_depth() -> Any:
 
 
 @pytest.fixture(scope="session")
-def foreign_models() -> Any:
-    """Writes small ONNX depth models as others would (``foreign_models.py``)."""
+def third_party_models() -> Any:
+    """Writes small ONNX depth models as others would (``third_party_models.py``)."""
     pytest.importorskip("onnx")
-    return _beside("foreign_models")
+    return _beside("third_party_models")
 
 
 @pytest.fixture(scope="session")
@@ -142,14 +142,15 @@ def importers(*libraries: str) -> set[str]:
 
     ours = {name: module for name, module in sys.modules.items() if name.startswith("space_clip_ros.")}
     origins = {name: {origin(value) for value in list(vars(module).values())} for name, module in ours.items()}
-    found: set[str] = set()
+    modules: set[str] = set()
     while more := {
         name
         for name, imported in origins.items()
-        if name not in found and any(one in found or one.partition(".")[0] in libraries for one in imported)
+        if name not in modules
+        and any(name_imported in modules or name_imported.partition(".")[0] in libraries for name_imported in imported)
     }:
-        found |= more
-    return found
+        modules |= more
+    return modules
 
 
 @pytest.fixture()

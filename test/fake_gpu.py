@@ -335,9 +335,9 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         def _execute(self) -> None:
             (given,) = self._session.get_inputs()
             image = view(self._addresses[given.name], given.shape, np.uint8)
-            found = self._session.run(None, {given.name: image})
+            result = self._session.run(None, {given.name: image})
             distortion = gpu.distortion * (gpu.tf32_distortion if self._tf32 else 1.0)
-            for wanted, values in zip(self._session.get_outputs(), found, strict=True):
+            for wanted, values in zip(self._session.get_outputs(), result, strict=True):
                 if wanted.name in gpu.turned:
                     values = np.roll(values, 1, axis=-1)
                 view(self._addresses[wanted.name], wanted.shape, np.float32)[:] = values * distortion

@@ -50,8 +50,8 @@ def command(script: Path, program: str, given: list[str]) -> list[str]:
     """Return the arguments of the line that runs a program, with ``$@`` and variables replaced."""
     (line,) = [line for line in lines_of(script) if f"bin/{program}" in line and not line.startswith("#")]
     words = shlex.split(line.partition(f"/bin/{program}")[2].lstrip('"'))
-    found = [word for item in words for word in (given if item == "$@" else [item])]
-    return [re.sub(r"\$\{\w+:-(\w+)\}|\$\w+", lambda match: match[1] or "1", word) for word in found]
+    arguments = [word for item in words for word in (given if item == "$@" else [item])]
+    return [re.sub(r"\$\{\w+:-(\w+)\}|\$\w+", lambda match: match[1] or "1", word) for word in arguments]
 
 
 def document(name: str) -> dict[str, Any]:

@@ -129,11 +129,11 @@ def test_the_semantic_layer_knows_what_the_node_looks_for(project_root: Path, no
     # A point that clearing has put at max_range has the label of what is further away.
     assert finder.points.clearing and source["max_obstacle_distance"] < finder.points.max_range
     types = [source[name] for name in source["class_types"]]
-    assert all(set(one) == CLASS_TYPE for one in types)
+    assert all(set(entry) == CLASS_TYPE for entry in types)
     # The layer drops a class that it does not know, with an error a query.
-    assert sorted(name for one in types for name in one["classes"]) == sorted(finder.semantic.queries)
-    assert all(0 <= one["base_cost"] <= one["max_cost"] <= 254 for one in types)
-    assert all(255 * finder.semantic.threshold < one["mark_confidence"] < 255 for one in types)
+    assert sorted(name for entry in types for name in entry["classes"]) == sorted(finder.semantic.queries)
+    assert all(0 <= entry["base_cost"] <= entry["max_cost"] <= 254 for entry in types)
+    assert all(255 * finder.semantic.threshold < entry["mark_confidence"] < 255 for entry in types)
     # Its marks on the scan are those of local_costmap_scan.yaml, and its node is depth.yaml with queries.
     scan = yaml.safe_load((folder / "local_costmap_scan.yaml").read_text(encoding="utf-8"))
     assert layer["combination_method"] == 1

@@ -71,7 +71,7 @@ def test_it_begins_with_an_image_of_one_version(dockerfile: list[Instruction]) -
     assert all(item.name == "ARG" for item in dockerfile[:first])
     for item in dockerfile:
         if item.name == "FROM":
-            image = re.sub(r"\$\{(\w+)\}", lambda found: arguments[found[1]], item.words)
+            image = re.sub(r"\$\{(\w+)\}", lambda match: arguments[match[1]], item.words)
             assert re.fullmatch(r"[\w./-]+:[\w.-]+", image)
             assert not image.endswith(":latest")
 
@@ -100,8 +100,8 @@ def test_its_commands_are_bash(dockerfile: list[Instruction]) -> None:
     assert bash
     for item in dockerfile:
         if item.name == "RUN":
-            said = subprocess.run([bash, "-n", "-c", item.words], capture_output=True, text=True, check=False)
-            assert said.returncode == 0, said.stderr
+            process = subprocess.run([bash, "-n", "-c", item.words], capture_output=True, text=True, check=False)
+            assert process.returncode == 0, process.stderr
             assert "apt-get install" not in item.words or "rm -rf /var/lib/apt/lists/*" in item.words
             assert "apt-get install" not in item.words or " -y" in item.words
             assert "pip install" not in item.words or ("--no-cache-dir" in item.words and " -c " in item.words)

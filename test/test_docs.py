@@ -124,17 +124,17 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def _one_line(text: str) -> str:
     """Return a script with ``;`` in place of its line ends and without its comments; quotes are left alone."""
-    found: list[str] = []
+    characters: list[str] = []
     quote = ""
     rest = iter(text.replace("\\\n", " ") + "\n")
     for character in rest:
         if character == quote or (not quote and character in "'\""):
             quote = "" if quote else character
-        if not quote and character == "#" and (not found or found[-1].isspace()):
+        if not quote and character == "#" and (not characters or characters[-1].isspace()):
             while character != "\n":
                 character = next(rest)
-        found.append(" ; " if character == "\n" and not quote else character)
-    return "".join(found)
+        characters.append(" ; " if character == "\n" and not quote else character)
+    return "".join(characters)
 
 
 def test_the_shell_is_read_as_a_shell_reads_it() -> None:

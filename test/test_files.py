@@ -13,6 +13,8 @@ import pytest
 
 from space_clip_ros.errors import DataError, ModelError
 from space_clip_ros.files import (
+    check_output_files,
+    check_output_folder,
     file_sha256,
     made_folder,
     refuse_lfs_pointer,
@@ -87,6 +89,23 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_made(clo
 def test_a_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
     assert made_folder(tmp_path / "a" / "b").is_dir()
     assert made_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+
+
+def test_a_folder_that_could_not_be_made_is_refused(closed_folder: Path) -> None:
+    for place in (closed_folder / "depth", closed_folder / "below" / "depth"):
+        message = rf"depth: cannot be written \(Permission denied\); give another place, or check {closed_folder}$"
+        with pytest.raises(DataError, match=message):
+            check_output_folder(place)
+
+
+def test_files_to_write_are_checked_before_there_is_anything_to_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check_output_files(None, tmp_path / "a" / "b" / "depth.json", tmp_path / "file")
+    with pytest.raises(DataError, match=r"file/below/depth\.json: cannot be written \(Not a directory\)"):
+        check_output_files(None, tmp_path / "file" / "below" / "depth.json")
+    with pytest.raises(DataError, match="is a folder, and a file is to be written; give a file's name in it"):
+        check_output_files(tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_a_checksum_is_that_of_the_bytes(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ def test_a_street_is_measured_and_written(tmp_path: Path) -> None:
     files = ["--json", str(tmp_path / "r.json"), "--out", str(tmp_path)]
     done = run("--model", str(ROOT / "models" / "road_tiny.onnx"), "--streets", "1", *files)
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "r.json").read_text())
-    assert found["objects"]["person"]["object_m"] > 9.5 and found["objects"]["pole"]["object_m"] > 7.5
-    assert f"f1 {found['boundaries']['f1']:.4f}" in done.stdout and found["sky"]["frames"] == 1
-    assert len(found["streets"]) == 1
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["objects"]["person"]["object_m"] > 9.5 and report["objects"]["pole"]["object_m"] > 7.5
+    assert f"f1 {report['boundaries']['f1']:.4f}" in done.stdout and report["sky"]["frames"] == 1
+    assert len(report["streets"]) == 1
     frames = FrameFolder(SourceConfig(kind="frames", path=str(tmp_path / "frames")))
     frame = frames.frame(0)
     assert len(frames) == 1 and frame.image.shape == (375, 1242, 3) and frame.depth.max() == 255.0

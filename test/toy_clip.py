@@ -128,13 +128,13 @@ def trained_clip(file: Path, steps: int) -> Clip:
     for _ in range(steps):
         images, _, shown = _batch((scattered(random) for _ in range(16)), random)
         text = clip.encode_text(tokens, normalize=True)
-        found = encoder(images).joint
+        joint = encoder(images).joint
         # CLIP's own loss, of whole pictures and captions.
-        logits = _LOGIT_SCALE * found.embedding @ text.T
+        logits = _LOGIT_SCALE * joint.embedding @ text.T
         loss = functional.cross_entropy(logits, shown / shown.sum(dim=1, keepdim=True))
         loss = loss + functional.cross_entropy(logits.T, (shown / shown.sum(dim=0).clamp(min=1)).T)
         # A caption fits if some patch shows it; the wall is in every picture.
-        patches = (_LOGIT_SCALE * found.dense @ text.T).softmax(dim=-1).amax(dim=(1, 2))
+        patches = (_LOGIT_SCALE * joint.dense @ text.T).softmax(dim=-1).amax(dim=(1, 2))
         everywhere = torch.cat([shown[:, :-1], torch.ones(len(shown), 1)], dim=1)
         loss = loss + 5 * functional.binary_cross_entropy(patches.clamp(1e-4, 1 - 1e-4), everywhere)
         optimizer.zero_grad()

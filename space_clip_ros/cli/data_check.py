@@ -41,14 +41,15 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.data.completeness import check_source
     from space_clip_ros.errors import ConfigError
-    from space_clip_ros.files import write_whole
+    from space_clip_ros.files import check_output_files, write_whole
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig, sources
 
+    check_output_files(args.json)
     data = load(TrainingConfig, args.config, args.overrides).data
     named = [(what, sources(values)) for what, values in (("train", data.train), ("validation", data.validation))]
     if not any(configs for _, configs in named):
-        raise ConfigError(args.config, "names no source under data.train or data.validation")
+        raise ConfigError(args.config, "names no source under data.train or data.validation", "add one with its path")
     checks = []
     for what, configs in named:
         for index, config in enumerate(configs):
@@ -63,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
     for name in dict.fromkeys(PUBLISHED_LISTS[check.frames] for check in checks if _lacks_published(check)):
         say(f"`space_clip download {name.removesuffix('_list')}` fetches them; docs/training.md says where to put them")
     if args.json:
-        found = [check.to_dict() for check in checks]
-        report = {"complete": complete, "wanted": wanted, "present": present, "sources": found}
+        entries = [check.to_dict() for check in checks]
+        report = {"complete": complete, "wanted": wanted, "present": present, "sources": entries}
         write_whole(args.json, f"{json.dumps(report, indent=1)}\n".encode())
     return 0 if complete else 1
 

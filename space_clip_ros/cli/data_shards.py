@@ -42,9 +42,11 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.data.collection import open_sources
     from space_clip_ros.data.shard_writer import FRAMES_A_SHARD, write_shards
     from space_clip_ros.errors import ConfigError
+    from space_clip_ros.files import check_output_folder
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig, sources
 
+    check_output_folder(args.out)
     config = load(TrainingConfig, args.config, args.overrides)
     parts = {part: sources(getattr(config.data, part)) for part in _PARTS if args.only in (None, part)}
     if not any(parts.values()):

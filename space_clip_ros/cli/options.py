@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.config import IMAGENET, TEMPLATE_SETS
+from space_clip_ros.errors import DataError
+from space_clip_ros.files import check_output_files
 from space_clip_ros.settings import Declared, declared
 
 _LOWEST_HZ, _HIGHEST_HZ = 0.1, 200.0
@@ -57,6 +59,19 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json",
         help="open_clip's settings of a CLIP that is given as a file (default: those of ViT-B-16-quickgelu)",
     )
+
+
+def check_model_out(args: argparse.Namespace, suffix: str) -> None:
+    """Check before long work that ``--out`` can be written; exit with status 2 if it has another suffix.
+
+    Raises:
+        DataError: its folder does not exist, or cannot be written to.
+    """
+    if args.out.suffix != suffix:
+        args.parser.error(f"--out {args.out}: must end in {suffix}")
+    if not args.out.parent.is_dir():
+        raise DataError(args.out, f"cannot be written (there is no folder {args.out.parent})", "check the folder")
+    check_output_files(args.out)
 
 
 class _Value:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli.options import add_setting, positive
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.settings import matches, nest, node_groups, parse, read_yaml
+from space_clip_ros.settings import as_mapping, matches, nest, node_groups, parse, read_yaml
 from space_clip_ros.tools.bags.options import STORAGES
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> PredictionOptions:
+    from space_clip_ros.perception.outputs import need_queries
+    from space_clip_ros.perception.queries import check_query_file
     from space_clip_ros.tools.bags.prediction import PredictionOptions
 
     settings = settings_of(args)
@@ -118,38 +120,40 @@ def _options(args: argparse.Namespace) -> PredictionOptions:
     outputs += [topic for name, topics in _OUTPUTS.items() if getattr(args, name) for topic in topics]
     if args.scan and settings.scan.frame_id:
         raise ConfigError("scan.frame_id", "needs TF, which is not read from bags", "leave it empty")
-    return PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings, args.scale_points or "")
+    scan = args.scale_points or ""
+    options = PredictionOptions(tuple(args.image or ()), tuple(outputs), args.storage, settings, scan)
+    if need_queries(options.wanted) and not args.ray:  # a cluster's workers may have files that this machine has not
+        check_query_file(settings.semantic)
+    return options
 
 
 def _run_one(args: argparse.Namespace, source: Path, options: PredictionOptions) -> int:
     from space_clip_ros.cli.console import callback, complain, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.inference import load_predictor
-    from space_clip_ros.tools.bags.prediction import check_places, predict_bag
+    from space_clip_ros.tools.bags.prediction import check_places, chosen_images, predict_open_bag
+    from space_clip_ros.tools.bags.reader import BagReader
 
-    settings, out = options.settings, Path(args.out)
-    check_places(source, out)
-    with (
-        ending_on_sigterm(),
-        load_predictor(settings.model, **settings.running()) as predictor,
-        progress_bar(0, "depth") as bar,
-    ):
-        info = predictor.info
-        say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
+    settings, out = options.settings, check_places(source, args.out)
+    with ending_on_sigterm(), BagReader(source) as bag:
+        chosen_images(bag, options)
+        with load_predictor(settings.model, **settings.running()) as predictor, progress_bar(0, "depth") as bar:
+            info = predictor.info
+            say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
 
-        report = callback(bar)
+            report = callback(bar)
 
-        def show(stage: str, done: int, total: int) -> None:
-            report(done, total, stage)
+            def show(stage: str, done: int, total: int) -> None:
+                report(done, total, stage)
 
-        added = predict_bag(source, out, predictor, options, show, complain)
+            added = predict_open_bag(bag, out, predictor, options, show, complain)
     for topic, text in added.focal.items():
         say(f"{topic}: {text}")
     for topic, count in sorted(added.counts.items()):
         say(f"{count:6d}  {topic}")
     if added.left_out:
         say(f"{added.left_out} of {added.images} images left out")
-    say(f"{out}")
+    say(str(Path(args.out)))
     return 0
 
 
@@ -167,17 +171,18 @@ def settings_of(args: argparse.Namespace) -> NodeConfig:
 
 
 def _read(path: Path) -> NodeConfig:
-    groups = list(node_groups(read_yaml(path, "give a file of ROS parameters")))
+    content = read_yaml(path, "give a file of ROS parameters")
+    groups = list(node_groups(as_mapping(path, content, "see config/depth.yaml")))
     # Wildcards first, so that the node's own parameters override them.
-    found = sorted((group for group in groups if _is_depth(group[0])), key=lambda group: "*" not in group[0])
-    named = [name for name, _ in found if "*" not in name]
-    if not found:
+    fitting = sorted((group for group in groups if _is_depth(group[0])), key=lambda group: "*" not in group[0])
+    named = [name for name, _ in fitting if "*" not in name]
+    if not fitting:
         has = ", ".join(name for name, _ in groups) or "no node"
         raise ConfigError(path, f"has parameters for {has} and none for {_NODE}", "see config/depth.yaml")
     if len(named) > 1:
         raise ConfigError(path, f"has parameters for {', '.join(named)}", "keep only one of them")
     values: dict[str, Any] = {}
-    for name, parameters in found:
+    for name, parameters in fitting:
         if not isinstance(parameters, dict):
             raise ConfigError(path, f"{name}: ros__parameters must be names with values")
         values.update(_flat(parameters))

@@ -145,8 +145,8 @@ class ScaleMeasurement:
         if estimate.problem:
             self._problems[_without_numbers(estimate.problem)] += 1
         errors = [
-            _abs_rel(*protocol.compared(one, truth))
-            for protocol, one in ((self._protocol, depth), (self._protocol, scaled), (self._median, depth))
+            _abs_rel(*protocol.compared(estimated, truth))
+            for protocol, estimated in ((self._protocol, depth), (self._protocol, scaled), (self._median, depth))
         ]
         if all(math.isfinite(error) for error in errors):
             self._errors.append((errors[0], errors[1], errors[2]))

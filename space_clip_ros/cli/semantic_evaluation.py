@@ -12,8 +12,6 @@ from space_clip_ros.config import SemanticConfig
 from space_clip_ros.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -40,20 +38,50 @@ def window_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def run_semantic(args: argparse.Namespace, predictor: Predictor, frames: FrameCollection) -> int:
-    """Label every frame, print the scores and write them where ``--json`` says.
+def semantic_queries(args: argparse.Namespace, frames: FrameCollection) -> QuerySet | None:
+    """Return the queries of ``--queries``, or None without that option; check, before a model loads, that they fit.
 
     Raises:
-        DataError: the frames have no labels.
+        DataError: the frames have no labels, or the file cannot be read.
+        InputError: the file lacks a class, or ``--windows`` is smaller than a window.
+    """
+    from space_clip_ros.language.queries import QuerySet
+    from space_clip_ros.language.windows import window_starts
+
+    for side in args.windows or ():
+        window_starts(side)
+    if not frames.classes:
+        raise DataError(args.data, "no validation source reads labels", "give it labels: [road, car, ...]")
+    if args.queries is None:
+        return None
+    queries = QuerySet.read(args.queries)
+    if missing := [name for name in frames.classes if name not in (*queries.names, *queries.background)]:
+        raise InputError(
+            args.queries, f"has no query {', '.join(map(repr, missing))}", "make it with the names of all classes"
+        )
+    return queries
+
+
+def run_semantic(
+    args: argparse.Namespace, predictor: Predictor, frames: FrameCollection, given: QuerySet | None
+) -> int:
+    """Label every frame, print the scores and write them where ``--json`` says.
+
+    Args:
+        args: the command line.
+        predictor: the model.
+        frames: with labels.
+        given: what :func:`semantic_queries` returned.
+
+    Raises:
+        DataError: a frame has no labels.
         InputError: the model has no dense features, or there are no vectors for the classes.
     """
     from space_clip_ros.files import write_whole
 
     names = frames.classes
-    if not names:
-        raise DataError(args.data, "no validation source reads labels", "give it labels: [road, car, ...]")
     language = _language(predictor)
-    queries = _queries(args.queries, names, language)
+    queries = _queries(given, names, language)
     scores, boxes = _measure(predictor, language, frames, queries, args.windows, args.boxes)
     info = predictor.info
     passes = "one pass" if args.windows is None else f"windows over {args.windows[0]} x {args.windows[1]} pixels"
@@ -103,25 +131,21 @@ def _language(predictor: Predictor) -> LanguageConfig:
     return language
 
 
-def _queries(file: Path | None, names: tuple[str, ...], language: LanguageConfig) -> QuerySet:
+def _queries(given: QuerySet | None, names: tuple[str, ...], language: LanguageConfig) -> QuerySet:
     """Return the classes as queries, in their order and without background: every pixel gets one of them."""
     from space_clip_ros.language.queries import QuerySet, closed_queries
 
     if language.vocabulary:
-        found = closed_queries(names, language)
-    elif file is None:
+        queries = closed_queries(names, language)
+    elif given is None:
         raise InputError(
             "--queries", "is needed, because this model has no classes of its own", "make it with space_clip text"
         )
     else:
-        found = QuerySet.read(file)
-        found.check(language)
-        if missing := [name for name in names if name not in (*found.names, *found.background)]:
-            raise InputError(
-                file, f"has no query {', '.join(map(repr, missing))}", "make it with the names of all classes"
-            )
-    order = [(*found.names, *found.background).index(name) for name in names]
-    return QuerySet(names, (), found.vectors[order], found.tower)
+        queries = given
+        queries.check(language)
+    order = [(*queries.names, *queries.background).index(name) for name in names]
+    return QuerySet(names, (), queries.vectors[order], queries.tower)
 
 
 def _measure(
@@ -152,10 +176,10 @@ def _measure(
     matrix = ConfusionMatrix(queries.names)
     counted = [name for name in _OBJECTS if name in queries.names]
     errors = BoxErrors(queries.names, counted, split)
-    asked = [queries.names.index(name) for name in counted]
-    others = [index for index in range(len(queries.names)) if index not in asked]
+    indices = [queries.names.index(name) for name in counted]
+    others = [index for index in range(len(queries.names)) if index not in indices]
     background = tuple(queries.names[index] for index in others)
-    wanted = QuerySet(tuple(counted), background, queries.vectors[[*asked, *others]], queries.tower)
+    wanted = QuerySet(tuple(counted), background, queries.vectors[[*indices, *others]], queries.tower)
     with progress_bar(len(frames), "evaluating") as bar:
         for index in range(len(frames)):
             frame = frames[index]

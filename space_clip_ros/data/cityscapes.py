@@ -66,7 +66,9 @@ class CityscapesFrames:
         chosen = slice(*config.frames) if config.frames else slice(None)
         self._pictures = pictures[chosen][:: config.step]
         if not self._pictures:
-            raise DataError(root, f"holds no picture of Cityscapes' layout (…{_PICTURE})")
+            raise DataError(
+                root, f"holds no picture of Cityscapes' layout (…{_PICTURE})", "give the folder with leftImg8bit in it"
+            )
 
     def __len__(self) -> int:
         """Return the number of pictures."""

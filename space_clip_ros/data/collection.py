@@ -139,11 +139,15 @@ class FrameCollection:
             except SpaceClipError as error:
                 failure = DataError(source.label(local), str(error))
                 if not self._skip_broken:
-                    raise failure from error
+                    remedy = "mend the file, or set data.skip_broken=true"
+                    raise DataError(source.label(local), str(error), remedy) from error
                 _LOG.warning("skipped %s", failure)
             else:
                 return self._prepared(frame)
-        raise DataError(f"no frame can be read; the last one tried is {failure}")
+        raise DataError(
+            f"no frame can be read; the last one tried is {failure}",
+            remedy="check the data with 'space_clip data check CONFIG'",
+        )
 
     def _prepared(self, frame: RgbdFrame) -> RgbdFrame:
         frame = shrink(frame, self._resolution) if self._resolution else frame

@@ -114,7 +114,7 @@ def check_source(where: str, config: SourceConfig, on_frame: Callable[[int, int]
     without_depth = 0
     try:
         if name in PUBLISHED_LISTS:
-            without_depth = sum(len(found.without_depth) for found in published_frames(name).values())
+            without_depth = sum(len(published.without_depth) for published in published_frames(name).values())
         if config.kind == "kitti_raw" and name:
             frames = list(_raw_frames(config, name))
         else:
@@ -193,6 +193,6 @@ def _by_scene(frames: Sequence[_Frame], missing: Iterable[tuple[MissingFile, ...
     scenes: dict[str, list[tuple[MissingFile, ...]]] = {}
     for frame, lacks in zip(frames, missing, strict=True):
         scenes.setdefault(frame.scene, []).append(lacks)
-    for name, found in sorted(scenes.items()):
-        files = dict.fromkeys(file for lacks in found for file in lacks)
-        yield SceneCheck(name, len(found), sum(not lacks for lacks in found), tuple(files))
+    for name, lacking in sorted(scenes.items()):
+        files = dict.fromkeys(file for lacks in lacking for file in lacks)
+        yield SceneCheck(name, len(lacking), sum(not lacks for lacks in lacking), tuple(files))

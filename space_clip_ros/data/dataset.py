@@ -121,7 +121,9 @@ class StepSampler(Sampler[list[Draw]]):
         """Count the steps of an epoch."""
         if batch_size % processes:
             raise ConfigError(
-                "optimizer.batch_size", f"must be a multiple of the {processes} processes, got {batch_size}"
+                "optimizer.batch_size",
+                f"must be a multiple of the {processes} processes, got {batch_size}",
+                "set such a number, or start as many processes as divide it",
             )
         self._weights = np.asarray(weights)
         self._batch_size = batch_size
@@ -133,6 +135,7 @@ class StepSampler(Sampler[list[Draw]]):
             raise ConfigError(
                 "optimizer.batch_size",
                 f"an epoch has {self._weights.sum():g} frames, fewer than a batch of {batch_size}",
+                "lower it, or add frames or a weight to a source of data.train",
             )
         self.first_step = 0
         self.end_step = self.steps_per_epoch

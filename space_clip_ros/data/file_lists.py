@@ -98,8 +98,8 @@ def _kitti_frame(words: list[str], number: int) -> ListedSample | None:
     if len(words) == 2 and (sequence := _SEQUENCE.fullmatch(words[0])):
         drive, camera = sequence["drive"], sequence["camera"]
         folder = f"{drive[:10]}/{drive}_sync"
-    elif len(words) == 3 and words[2] in _SIDES and (found := _FOLDER.fullmatch(words[0])):
-        drive, camera = found["drive"], _SIDES[words[2]]
+    elif len(words) == 3 and words[2] in _SIDES and (match := _FOLDER.fullmatch(words[0])):
+        drive, camera = match["drive"], _SIDES[words[2]]
         folder = words[0].lstrip("/")
     else:
         return None

@@ -231,7 +231,7 @@ def _find_frames(root: Path) -> Iterator[_Files]:
 
 
 def _frames_of_folder(folder: Path, names: Iterable[str]) -> Iterator[_Files]:
-    found: dict[str, _Files] = {}
+    by_stem: dict[str, _Files] = {}
     for name in sorted(names):
         path = folder / name
         suffix = path.suffix.lower()
@@ -239,7 +239,7 @@ def _frames_of_folder(folder: Path, names: Iterable[str]) -> Iterator[_Files]:
             continue
         is_depth = suffix == ".png" and path.stem.endswith(_DEPTH)
         stem = path.stem.removesuffix(_DEPTH) if is_depth else path.stem
-        files = found.setdefault(stem, _Files(folder / stem))
+        files = by_stem.setdefault(stem, _Files(folder / stem))
         if is_depth:
             files.depth = path
         elif suffix == ".json":
@@ -247,8 +247,8 @@ def _frames_of_folder(folder: Path, names: Iterable[str]) -> Iterator[_Files]:
             files.description = _description_if_readable(path)
         else:
             files.pictures.append(path)
-    for stem in sorted(found):
-        yield found[stem]
+    for stem in sorted(by_stem):
+        yield by_stem[stem]
 
 
 def _description_if_readable(path: Path) -> FrameDescription | None:

@@ -222,9 +222,9 @@ class _Transfer:
 
         Some servers, such as Google Drive's, send no ETag or date that would identify a version.
         """
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
         total = self._version.total if self._version is not None else 0
-        if found is None or int(found[1]) != self.received or (total and found[2] not in ("*", str(total))):
+        if match is None or int(match[1]) != self.received or (total and match[2] not in ("*", str(total))):
             self.discard()
             raise _InterruptedTransferError("the server sent another part of the file than requested")
 

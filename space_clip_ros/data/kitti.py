@@ -66,7 +66,11 @@ class KittiDrive:
         self._stamps = images / "timestamps.txt"
         self._images = numbered_files(images / "data", *PICTURE_SUFFIXES) or numbered_files(images, *PICTURE_SUFFIXES)
         if not self._images:
-            raise DataError(images / "data", "has no pictures named by frame number (0000000000.png)")
+            raise DataError(
+                images / "data",
+                "has no pictures named by frame number (0000000000.png)",
+                "unpack the drive's archive there again",
+            )
         self.frame_ids = list(self._images)
         calibration = read_calibration(self.day, camera)
         self.camera: PinholeCamera = calibration.camera
@@ -179,6 +183,7 @@ class KittiDrive:
                 path,
                 f"is {shape[1]}x{shape[0]}, but the calibration of {self.day.name} says"
                 f" {self.camera.width}x{self.camera.height}",
+                "put the calibration of its own day beside the drive",
             )
 
 
@@ -226,5 +231,9 @@ def _annotated_files(drive: Path, name: str, camera: int, root: str | Path | Non
         parts = [Path(root).expanduser() / part for part in (*ANNOTATED_FOLDERS, name[:10])]
         folders += [part / folder / inside for part in parts for folder in names]
         if not any(folder.is_dir() for folder in folders):
-            raise DataError(root, f"has no annotated depth of {name} (looked for {name}/{inside})")
+            raise DataError(
+                root,
+                f"has no annotated depth of {name} (looked for {name}/{inside})",
+                "give the folder of data_depth_annotated; 'space_clip download kitti' fetches it",
+            )
     return next((files for folder in folders if (files := numbered_files(folder, ".png"))), {})

@@ -56,7 +56,7 @@ def drive_folder(path: str | Path) -> Path:
         raise DataError(path, "holds unrectified images", "use the drive's _sync version")
     if _is_drive(drive):
         return drive
-    below = [str(found.relative_to(drive)) for found in find_drives(drive)]
+    below = [str(inner.relative_to(drive)) for inner in find_drives(drive)]
     if below:
         raise DataError(path, "is a folder of drives, not a drive", f"drives in it: {listed(below)}")
     above = next((folder for folder in drive.parents[:2] if _is_drive(folder)), None)
@@ -85,9 +85,9 @@ def drive_name(drive: Path) -> str:
     Recognises folders without ``_sync``, folders ``<date>/NNNN``, and links of any name to these.
     """
     for path in (drive, drive.resolve()):
-        found = _NAME.fullmatch(path.name) or _NAME.fullmatch(f"{path.parent.name}_drive_{path.name}")
-        if found:
-            return f"{found[1]}_drive_{found[2]}_sync"
+        match = _NAME.fullmatch(path.name) or _NAME.fullmatch(f"{path.parent.name}_drive_{path.name}")
+        if match:
+            return f"{match[1]}_drive_{match[2]}_sync"
     return drive.name
 
 
@@ -122,13 +122,13 @@ def numbered_files(folder: Path, *suffixes: str) -> dict[int, Path]:
         folder: where they are.
         suffixes: accepted suffixes, in order of preference.
     """
-    found: dict[int, Path] = {}
+    files: dict[int, Path] = {}
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     for suffix in suffixes:
         for path in paths:
             if path.suffix.lower() == suffix and path.stem.isdecimal():
-                found.setdefault(int(path.stem), path)
-    return dict(sorted(found.items()))
+                files.setdefault(int(path.stem), path)
+    return dict(sorted(files.items()))
 
 
 def read_stamps(path: Path, frame_ids: list[int]) -> npt.NDArray[np.int64]:
@@ -199,7 +199,7 @@ def _drives(folder: Path, levels: int) -> Iterator[Path]:
 
 
 def _check_one_day(folder: Path) -> None:
-    days = {found[1] for entry in folder.iterdir() if (found := _NAME.fullmatch(entry.name))}
+    days = {match[1] for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name))}
     if len(days) > 1 and not _DAY.fullmatch(folder.name):
         raise DataError(
             folder / CAMERAS_FILE,

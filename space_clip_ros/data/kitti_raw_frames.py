@@ -51,7 +51,11 @@ class KittiRawFrames:
         scanned = (index for index in chosen if drive.has_ground_truth(index))
         self._indices = annotated if self._annotated else list(scanned)
         if not self._indices:
-            raise DataError(drive.path, f"none of its {len(chosen)} requested frames has depth ({config.truth})")
+            raise DataError(
+                drive.path,
+                f"none of its {len(chosen)} requested frames has depth ({config.truth})",
+                "set the source's truth to auto, or its depth_path to the annotated depth, or choose other frames",
+            )
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -106,7 +110,11 @@ def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
             _LOG.warning("%s: %d of %d drives of %s are missing", root, len(missing), len(listed), config.file_list)
     if not drives:
         what = config.file_list or f"split {config.split}"
-        raise DataError(root, f"holds no KITTI raw drive (…_sync with image_02) of {what}")
+        raise DataError(
+            root,
+            f"holds no KITTI raw drive (…_sync with image_02) of {what}",
+            "give a drive's folder or one above it; 'space_clip download kitti' fetches drives",
+        )
     annotated = config.depth_path or None
     return [
         KittiRawFrames(KittiDrive(drive, annotated_root=annotated), config, listed.get(name))

@@ -66,7 +66,7 @@ class LabelReader:
                 if member not in known:
                     raise ConfigError("labels", f"{text!r}: no class {member!r}", f"choose from {', '.join(known)}")
                 if self._numbers[known.index(member)] != UNLABELLED:
-                    raise ConfigError("labels", f"class {member!r} is listed twice")
+                    raise ConfigError("labels", f"class {member!r} is listed twice", "leave one of them out")
                 self._numbers[known.index(member)] = number
 
     def read(self, path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -84,7 +84,15 @@ class LabelReader:
         """
         numbers = read_image(path, cv2.IMREAD_UNCHANGED)
         if numbers.ndim != 2 or numbers.dtype != np.uint8:
-            raise DataError(path, f"is not an 8-bit grey picture, but {numbers.dtype} {numbers.shape}")
+            raise DataError(
+                path,
+                f"is not an 8-bit grey picture, but {numbers.dtype} {numbers.shape}",
+                "store the number of each pixel's class",
+            )
         if numbers.shape != tuple(size):
-            raise DataError(path, f"is {numbers.shape[1]}x{numbers.shape[0]}, its picture is {size[1]}x{size[0]}")
+            raise DataError(
+                path,
+                f"is {numbers.shape[1]}x{numbers.shape[0]}, its picture is {size[1]}x{size[0]}",
+                "store labels at the picture's size",
+            )
         return np.asarray(self._numbers[numbers], np.uint8)

@@ -84,6 +84,7 @@ class ListedFrames:
                 depth_path,
                 f"depth of {frame.depth.shape[1]} x {frame.depth.shape[0]} pixels for an image of "
                 f"{frame.image.shape[1]} x {frame.image.shape[0]}",
+                "correct the pair in the file list",
             )
         return frame
 

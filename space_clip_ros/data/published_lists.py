@@ -56,7 +56,9 @@ def published_samples(name: str) -> list[ListedSample]:
     Raises:
         InputError: no such list.
     """
-    frames = ((scene, frame) for scene, found in published_frames(name).items() for frame in found.with_depth)
+    frames = (
+        (scene, frame) for scene, scene_frames in published_frames(name).items() for frame in scene_frames.with_depth
+    )
     if PUBLISHED_LISTS[name] == "nyu_list":
         return [_nyu_sample(scene, frame, line) for line, (scene, frame) in enumerate(frames, start=1)]
     return [kitti_sample(drive, "02", frame, line) for line, (drive, frame) in enumerate(frames, start=1)]

@@ -34,8 +34,8 @@ class ShardFiles:
 
     def __init__(self, place: str) -> None:
         """Keep the place; nothing is read yet."""
-        found = _URL.match(place)
-        self._scheme = found[1] if found else ""
+        match = _URL.match(place)
+        self._scheme = match[1] if match else ""
         self._place = place.rstrip("/")
         self._storage: tuple[int, Any] = (0, None)
 

@@ -82,8 +82,8 @@ def write_shards(
         part = parts / f"{number:06d}.json"
         own = items[start : start + frames_a_shard]
         if not (part.is_file() and (out / name).is_file()):
-            found = _write_shard(out / name, own, start, on_frame)
-            write_whole(part, json.dumps([asdict(entry) for entry in found]).encode())
+            written = _write_shard(out / name, own, start, on_frame)
+            write_whole(part, json.dumps([asdict(entry) for entry in written]).encode())
         else:
             for _ in own:
                 on_frame()

@@ -69,22 +69,27 @@ def boundary_scores(prediction: Map, truth: Map, min_depth: float, max_depth: fl
     check_map(truth)
     if prediction.shape != truth.shape:
         raise InputError(f"prediction and truth must have one shape, got {prediction.shape} and {truth.shape}")
-    known = valid(truth)
-    if known.mean() < LEAST_KNOWN:
+    if not is_dense(truth):
         return None
+    known = valid(truth)
     log_truth = np.log(np.clip(np.where(known, truth, np.nan), min_depth, max_depth), dtype=np.float64)
     log_prediction = np.log(np.clip(prediction, min_depth, max_depth), dtype=np.float64)
     counts = sum(_counts(np.diff(log_prediction, axis=axis), np.diff(log_truth, axis=axis)) for axis in (0, 1))
     return _scores(np.asarray(counts))
 
 
+def is_dense(truth: Map) -> bool:
+    """Return whether enough of the true depth, (H, W) metres, is known to measure boundaries."""
+    return bool(valid(truth).mean() >= LEAST_KNOWN)
+
+
 def _scores(counts: NDArray[np.intp]) -> BoundaryScores | None:
     """Average over the thresholds at which there is a contour, given (3, thresholds) contours, see :func:`_counts`."""
-    found, true, both = counts
-    some = found + true > 0
+    predicted, true, both = counts
+    some = predicted + true > 0
     if not some.any():
         return None
-    columns = (both / np.maximum(found, 1), both / np.maximum(true, 1), 2 * both / np.maximum(found + true, 1))
+    columns = (both / np.maximum(predicted, 1), both / np.maximum(true, 1), 2 * both / np.maximum(predicted + true, 1))
     return BoundaryScores(*(float(np.average(column[some], weights=_RATIOS[some])) for column in columns))
 
 

@@ -85,7 +85,7 @@ def contrast(prediction: Map, truth: Map, mask: Mask, behind: Mask, max_depth: f
         for depth in (truth, prediction)
         for pixels in (mask, behind)
     ]
-    found = Contrast(*medians)
-    if not all(median > 0 for median in medians) or not found.object_m < found.behind_m:
-        raise InputError(f"depth must be above 0 and grow from the object to its background, got {found}")
-    return found
+    result = Contrast(*medians)
+    if not all(median > 0 for median in medians) or not result.object_m < result.behind_m:
+        raise InputError(f"depth must be above 0 and grow from the object to its background, got {result}")
+    return result

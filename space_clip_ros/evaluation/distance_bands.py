@@ -77,8 +77,8 @@ def mean_bands(frames: Sequence[Mapping[str, BandErrors]]) -> dict[str, BandErro
     """
     means = {}
     for name in BANDS:
-        found = np.array([bands[name] for bands in frames if name in bands])
-        if found.size:
-            errors = np.average(found[:, 1:], axis=0, weights=found[:, 0])
-            means[name] = BandErrors(float(found[:, 0].sum()) / len(frames), *errors.tolist())
+        rows = np.array([bands[name] for bands in frames if name in bands])
+        if rows.size:
+            errors = np.average(rows[:, 1:], axis=0, weights=rows[:, 0])
+            means[name] = BandErrors(float(rows[:, 0].sum()) / len(frames), *errors.tolist())
     return means

@@ -136,7 +136,9 @@ def standard_protocol(
 def _bottom_centre(frame: RgbdFrame, height: int, width: int) -> RgbdFrame:
     whole_height, whole_width = frame.depth.shape
     if whole_height < height or whole_width < width:
-        raise InputError(f"an image of {whole_width} x {whole_height} has no {width} x {height} crop")
+        raise InputError(
+            f"an image of {whole_width} x {whole_height} has no {width} x {height} crop", remedy="leave out kitti_crop"
+        )
     top, left = whole_height - height, (whole_width - width) // 2
     window = slice(top, None), slice(left, left + width)
     camera = None if frame.camera is None else frame.camera.cropped(left, top, width, height)

@@ -72,10 +72,10 @@ def mean_edges(scores: Sequence[FrameScore]) -> dict[str, dict[str, float]]:
     """
     means = {}
     for name in ("boundaries", "sky"):
-        found = [getattr(score, name) for score in scores if getattr(score, name) is not None]
-        if found:
-            columns = zip(found[0]._fields, np.mean(found, axis=0).tolist(), strict=True)
-            means[name] = {"frames": len(found), **dict(columns)}
+        values = [getattr(score, name) for score in scores if getattr(score, name) is not None]
+        if values:
+            columns = zip(values[0]._fields, np.mean(values, axis=0).tolist(), strict=True)
+            means[name] = {"frames": len(values), **dict(columns)}
     return means
 
 
@@ -92,7 +92,7 @@ def summarize_groups(scores: Sequence[FrameScore], groups: Sequence[str]) -> dic
     members: dict[str, list[FrameScore]] = {}
     for score, group in zip(scores, groups, strict=True):
         members.setdefault(group, []).append(score)
-    return {group: summarize(found) for group, found in members.items()}
+    return {group: summarize(group_scores) for group, group_scores in members.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +151,10 @@ class EvaluationReport:
         """
         total = summarize(scores)
         if not total.frames:
-            raise DataError(f"none of {len(scores)} frames has depth that counts under the {protocol_name} protocol")
+            raise DataError(
+                f"none of {len(scores)} frames has depth that counts under the {protocol_name} protocol",
+                remedy=f"check the crop and the range of {protocol.min_depth:g} to {protocol.max_depth:g} m",
+            )
         by_group = summarize_groups(scores, groups) if groups else {}
         uncertain = [score.uncertainty for score in scores if score.uncertainty is not None]
         uncertainty = mean_uncertainty(uncertain) if uncertain else None

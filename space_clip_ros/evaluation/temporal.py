@@ -121,10 +121,10 @@ class TemporalAverage:
         bands = {}
         for index, name in enumerate(BANDS):
             count = sums[:, 0, index]
-            found = count > 0
-            if found.any():
-                means = sums[found, 1:, index] / count[found, None]
-                average = np.average(means, axis=0, weights=shares[found, index])
+            counted = count > 0
+            if counted.any():
+                means = sums[counted, 1:, index] / count[counted, None]
+                average = np.average(means, axis=0, weights=shares[counted, index])
                 bands[name] = BandFlicker(float(shares[:, index].mean()), *average.tolist())
         return TemporalReport(len(self._sums), bands, float(np.mean(np.abs(self._medians))))
 

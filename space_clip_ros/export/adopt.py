@@ -16,10 +16,16 @@ import onnxruntime
 from space_clip_ros import __version__
 from space_clip_ros.config import AdoptedConfig
 from space_clip_ros.errors import ExportError, InputError
-from space_clip_ros.export.adopt_by_hand import BareModel, by_hand, median_output, network_input, profile
 from space_clip_ros.export.adopt_cost import network_cost
-from space_clip_ros.export.adopt_foreign import LARGEST_FILE, Foreign, read_foreign
 from space_clip_ros.export.adopt_recipe import Recipe, check_recipe
+from space_clip_ros.export.adopt_reference import (
+    OriginalSession,
+    median_output,
+    network_input,
+    profile,
+    reference_depth,
+)
+from space_clip_ros.export.adopt_third_party import LARGEST_FILE, ThirdPartyModel, read_third_party
 from space_clip_ros.export.adopt_wrap import map_layout, wrap
 from space_clip_ros.export.constant_folding import fold_graph
 from space_clip_ros.export.trial_images import ANY_SIZES, fit, synthetic_images
@@ -164,37 +170,37 @@ def adopt(
     for image in images:
         check_image(image)
     size = None if height is None or width is None else (height, width)
-    foreign = read_foreign(file, recipe)
-    check_recipe(recipe, foreign.size)
-    recipe, notes = _fitted(foreign, recipe, size, keep_rule)
-    batch = _batch(foreign, size, batch)
+    source = read_third_party(file, recipe)
+    check_recipe(recipe, source.size)
+    if lower is not None and source.precision != "fp32":
+        raise InputError("--precision", f"{file} is in {source.precision} already", "leave it out")
+    recipe, notes = _fitted(source, recipe, size, keep_rule)
+    batch = _batch(source, size, batch)
     trials = _trials(images, size)
     steps = 2 * len(trials) + 2
-    bare = BareModel(foreign)
-    pixels = network_input(foreign, recipe, trials[0])
-    outputs = bare.run(pixels)
-    _check_outputs(foreign, recipe, outputs)
-    recipe = _scaled(bare, foreign, recipe, [fit(image, size) if size else image for image in images] or trials)
+    session = OriginalSession(source)
+    pixels = network_input(source, recipe, trials[0])
+    outputs = session.run(pixels)
+    _check_outputs(source, recipe, outputs)
+    recipe = _scaled(session, source, recipe, [fit(image, size) if size else image for image in images] or trials)
     progress(1, steps)
     expected = []
     for number, image in enumerate(trials):
-        expected.append(by_hand(bare, foreign, recipe, image))
+        expected.append(reference_depth(session, source, recipe, image))
         progress(2 + number, steps)
-    del bare
+    del session
     if size is None:  # the cost then depends on the image's shape; count it for the recipe's own
-        pixels = network_input(foreign, recipe, synthetic_images(*recipe.network_size.nominal)[1])
-    cost = network_cost(profile(foreign, pixels), _weight_count(foreign))
-    metadata = _metadata(foreign, recipe, size, batch, cost)
-    graph = wrap(foreign, recipe, {name: found.shape for name, found in outputs.items()}, size, batch)
+        pixels = network_input(source, recipe, synthetic_images(*recipe.network_size.nominal)[1])
+    cost = network_cost(profile(source, pixels), _weight_count(source))
+    metadata = _metadata(source, recipe, size, batch, cost)
+    graph = wrap(source, recipe, {name: array.shape for name, array in outputs.items()}, size, batch)
     if graph.ByteSize() > LARGEST_FILE:
         raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "take a smaller or fp16 file")
-    if size is not None and foreign.precision == "fp32":
+    if size is not None and source.precision == "fp32":
         # engines want plain numbers for every size; in other precisions folding would change types
         graph = fold_graph(graph)
     original = graph
     if lower is not None:
-        if foreign.precision != "fp32":
-            raise InputError("--precision", f"{file} is in {foreign.precision} already", "leave it out")
         graph = lower.convert(original, size, batch)
         metadata = replace(metadata, precision=lower.precision)
     metadata = replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
@@ -218,82 +224,82 @@ def adopt(
 
 
 def _fitted(
-    foreign: Foreign, recipe: Recipe, size: tuple[int, int] | None, keep_rule: bool
+    source: ThirdPartyModel, recipe: Recipe, size: tuple[int, int] | None, keep_rule: bool
 ) -> tuple[Recipe, tuple[str, ...]]:
     """Return the recipe adapted to the sizes that the file takes, and notes on what was changed."""
     notes: list[str] = []
-    if foreign.size is not None:
+    if source.size is not None:
         if recipe.rule in ("lower_bound", "upper_bound"):
-            kept = size is not None and recipe.size is not None and recipe.network_size.content(*size) == foreign.size
+            kept = size is not None and recipe.size is not None and recipe.network_size.content(*size) == source.size
             if not kept and keep_rule:
                 raise InputError(
                     "--resize",
-                    f"{recipe.rule} gives images of different sizes, and {foreign.file} takes only "
-                    f"{foreign.size[1]}x{foreign.size[0]}",
+                    f"{recipe.rule} gives images of different sizes, and {source.file} takes only "
+                    f"{source.size[1]}x{source.size[0]}",
                     "give --resize straight or pad, or a file with dynamic axes",
                 )
             if not kept:
-                recipe = replace(recipe, rule="straight", multiple=1, size=foreign.size)
+                recipe = replace(recipe, rule="straight", multiple=1, size=source.size)
                 notes.append(
-                    f"the file takes only {foreign.size[1]}x{foreign.size[0]} pixels, so images are squeezed into it; "
+                    f"the file takes only {source.size[1]}x{source.size[0]} pixels, so images are squeezed into it; "
                     "a file with dynamic axes would keep their shape"
                 )
-        elif recipe.size not in (None, foreign.size):
-            notes.append(f"the file takes only {foreign.size[1]}x{foreign.size[0]} pixels, so that is the size")
-            recipe = replace(recipe, size=foreign.size)
+        elif recipe.size not in (None, source.size):
+            notes.append(f"the file takes only {source.size[1]}x{source.size[0]} pixels, so that is the size")
+            recipe = replace(recipe, size=source.size)
         else:
-            recipe = replace(recipe, size=foreign.size)
+            recipe = replace(recipe, size=source.size)
     assert recipe.size is not None
     if recipe.relative and recipe.max_depth is None:
         recipe = replace(recipe, max_depth=8.0 * MEDIAN_M)
-    return replace(recipe, name=recipe.name or foreign.file.stem), tuple(notes)
+    return replace(recipe, name=recipe.name or source.file.stem), tuple(notes)
 
 
-def _batch(foreign: Foreign, size: tuple[int, int] | None, batch: int | None) -> int | None:
+def _batch(source: ThirdPartyModel, size: tuple[int, int] | None, batch: int | None) -> int | None:
     """Return the images per run of the wrapped graph."""
-    if batch is not None and foreign.batch not in (None, batch):
-        raise InputError("--batch", f"{foreign.file} takes {foreign.batch} images at once, not {batch}")
-    return batch or foreign.batch or (1 if size is not None else None)
+    if batch is not None and source.batch not in (None, batch):
+        raise InputError("--batch", f"{source.file} takes {source.batch} images at once, not {batch}")
+    return batch or source.batch or (1 if size is not None else None)
 
 
 def _trials(images: Sequence[Rgb], size: tuple[int, int] | None) -> list[Rgb]:
     """Return the images to compare on: a synthetic one for each size, and the caller's."""
-    synthetic = [synthetic_images(*one)[1] for one in (ANY_SIZES if size is None else (size,))]
+    synthetic = [synthetic_images(*shape)[1] for shape in (ANY_SIZES if size is None else (size,))]
     return [*synthetic, *(image if size is None else fit(image, size) for image in images)]
 
 
-def _check_outputs(foreign: Foreign, recipe: Recipe, outputs: dict[str, Depth]) -> None:
+def _check_outputs(source: ThirdPartyModel, recipe: Recipe, outputs: dict[str, Depth]) -> None:
     """Reject outputs that hold no map, before anything is built."""
-    names = [recipe.depth_output or foreign.outputs[0], *filter(None, [recipe.uncertainty_output])]
-    if not recipe.depth_output and len(foreign.outputs) > 1:
+    names = [recipe.depth_output or source.outputs[0], *filter(None, [recipe.uncertainty_output])]
+    if not recipe.depth_output and len(source.outputs) > 1:
         raise InputError(
-            foreign.file, f"has several outputs: {', '.join(foreign.outputs)}", "say which is depth: --depth-output"
+            source.file, f"has several outputs: {', '.join(source.outputs)}", "say which is depth: --depth-output"
         )
     for name in names:
         if name not in outputs:
-            raise InputError(name, f"is no output of {foreign.file}", f"its outputs: {', '.join(foreign.outputs)}")
+            raise InputError(name, f"is no output of {source.file}", f"its outputs: {', '.join(source.outputs)}")
     for name, channel in zip(names, (recipe.channel, None), strict=False):
-        map_layout(foreign, name, outputs[name].shape, channel)
+        map_layout(source, name, outputs[name].shape, channel)
 
 
-def _scaled(bare: BareModel, foreign: Foreign, recipe: Recipe, images: Sequence[Rgb]) -> Recipe:
+def _scaled(session: OriginalSession, source: ThirdPartyModel, recipe: Recipe, images: Sequence[Rgb]) -> Recipe:
     """Return the recipe with a scale: 1, or for relative depth the one that makes its median :data:`MEDIAN_M`."""
     if recipe.scale is not None or not recipe.relative:
         return replace(recipe, scale=1.0 if recipe.scale is None else recipe.scale)
-    median = median_output(bare, foreign, recipe, list(images))
+    median = median_output(session, source, recipe, list(images))
     if not median > 0.0:
         raise ExportError(
-            foreign.file, f"its median output is {median:.3g}, which cannot be relative depth", "give --scale"
+            source.file, f"its median output is {median:.3g}, which cannot be relative depth", "give --scale"
         )
     return replace(recipe, scale=1.0 / (median * MEDIAN_M) if recipe.inverse else MEDIAN_M / median)
 
 
-def _weight_count(foreign: Foreign) -> int:
-    return sum(math.prod(tensor.dims) for tensor in foreign.model.graph.initializer)
+def _weight_count(source: ThirdPartyModel) -> int:
+    return sum(math.prod(tensor.dims) for tensor in source.model.graph.initializer)
 
 
 def _metadata(
-    foreign: Foreign,
+    source: ThirdPartyModel,
     recipe: Recipe,
     size: tuple[int, int] | None,
     batch: int | None,
@@ -318,9 +324,9 @@ def _metadata(
     )
     if problems := list(config.problems()):
         raise InputError("the recipe", "; ".join(problems))
-    created = f"space_clip_ros {__version__}, onnxruntime {onnxruntime.__version__}, opset {foreign.opset}"
+    created = f"space_clip_ros {__version__}, onnxruntime {onnxruntime.__version__}, opset {source.opset}"
     batch = 1 if batch is None and size is not None else batch
-    return OnnxMetadata(config, foreign.precision, size, batch, foreign.sha256, created_with=created, cost=cost)
+    return OnnxMetadata(config, source.precision, size, batch, source.sha256, created_with=created, cost=cost)
 
 
 def _prove(
@@ -340,15 +346,15 @@ def _prove(
     precision, batch = sessions.metadata.precision, sessions.metadata.batch
     absolute = relative = mean = uncertain = deepest = 0.0
     for image, (depth, *more) in zip(trials, expected, strict=True):
-        found = list(sessions.estimate(np.repeat(image[None], batch or 1, axis=0)).values())
-        if not (np.isfinite(found[0]).all() and np.isfinite(depth).all()):
+        computed = list(sessions.estimate(np.repeat(image[None], batch or 1, axis=0)).values())
+        if not (np.isfinite(computed[0]).all() and np.isfinite(depth).all()):
             raise ExportError(file.name, "its depth is not finite", "check --output, --scale and --shift")
-        absolute = max(absolute, float(np.abs(found[0][0] - depth).max()))
+        absolute = max(absolute, float(np.abs(computed[0][0] - depth).max()))
         deepest = max(deepest, float(depth.max()))
-        share = _relative(found[0][0], depth, recipe.inverse)
+        share = _relative(computed[0][0], depth, recipe.inverse)
         relative, mean = max(relative, float(share.max())), max(mean, float(share.mean()))
-        for one, correct in zip(found[1:], more, strict=True):
-            uncertain = max(uncertain, float(_relative(one[0], correct, False).mean()))
+        for uncertainty, correct in zip(computed[1:], more, strict=True):
+            uncertain = max(uncertain, float(_relative(uncertainty[0], correct, False).mean()))
         advance()
     if batch is None:
         _check_batch(sessions, file, trials[-1])
@@ -380,12 +386,12 @@ def _check_batch(sessions: OnnxSessions, file: Path, image: Rgb) -> None:
             raise ExportError(file.name, "gives other depth for two images at once", "give --batch 1")
 
 
-def _relative(found: Depth, correct: Depth, inverse: bool) -> Depth:
+def _relative(computed: Depth, correct: Depth, inverse: bool) -> Depth:
     """Return the difference of each pixel as a share of its value, or of 1 % of the mean if that is more."""
     if inverse:
-        found, correct = 1.0 / found, 1.0 / correct
+        computed, correct = 1.0 / computed, 1.0 / correct
     scale = np.maximum(correct, max(_FLOOR * float(correct.mean()), float(np.finfo(np.float32).tiny)))
-    return np.asarray(np.abs(found - correct) / scale, np.float32)
+    return np.asarray(np.abs(computed - correct) / scale, np.float32)
 
 
 def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:

@@ -28,7 +28,7 @@ def network_cost(events: Iterable[Mapping[str, Any]], weights: int) -> dict[str,
 
 
 def _shapes(described: Iterable[Mapping[str, Sequence[int]]]) -> list[Sequence[int]]:
-    return [shape for one in described for shape in one.values()]
+    return [shape for shapes in described for shape in shapes.values()]
 
 
 def _operations(operator: str, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> int:

@@ -108,9 +108,9 @@ class LowerPrecision:
         batch = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
         worst = 0.0
         for image, correct in zip(trials, expected, strict=True):
-            found = emulated.run(np.repeat(image[None], batch, axis=0))[0]
+            depth = emulated.run(np.repeat(image[None], batch, axis=0))[0]
             floor = max(0.01 * float(correct.mean()), float(np.finfo(np.float32).tiny))
-            worst = max(worst, float((np.abs(found - correct) / np.maximum(correct, floor)).mean()))
+            worst = max(worst, float((np.abs(depth - correct) / np.maximum(correct, floor)).mean()))
         if emulated.largest > LARGEST:
             raise ExportError(
                 f"a value reaches {emulated.largest:.3g}, and fp16 ends at {LARGEST:g}", "", "take --precision fp32"

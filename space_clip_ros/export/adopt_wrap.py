@@ -12,8 +12,8 @@ from onnx.compose import add_prefix
 
 from space_clip_ros import __version__
 from space_clip_ros.errors import InputError
-from space_clip_ros.export.adopt_foreign import Foreign
 from space_clip_ros.export.adopt_recipe import Recipe
+from space_clip_ros.export.adopt_third_party import ThirdPartyModel
 from space_clip_ros.export.graph_builder import Dim, GraphBuilder
 from space_clip_ros.export.resize_matrix import resize_node
 from space_clip_ros.inference.metadata import (
@@ -51,11 +51,11 @@ class MapLayout:
     size: tuple[int, int]
 
 
-def map_layout(foreign: Foreign, name: str, shape: Sequence[int], channel: int | None) -> MapLayout:
+def map_layout(source: ThirdPartyModel, name: str, shape: Sequence[int], channel: int | None) -> MapLayout:
     """Find the map of one value a pixel in an output.
 
     Args:
-        foreign: the network.
+        source: the network.
         name: name of the output.
         shape: shape of the output in a run on one image (or the file's number of images).
         channel: which of several channels; None for the only one.
@@ -63,7 +63,7 @@ def map_layout(foreign: Foreign, name: str, shape: Sequence[int], channel: int |
     Raises:
         InputError: the output holds no such map.
     """
-    batched = foreign.rank > 3 and len(shape) > 2
+    batched = source.rank > 3 and len(shape) > 2
     kept = list(range(1 if batched else 0, len(shape)))
     channel_axis = None
     if channel is not None:
@@ -79,23 +79,23 @@ def map_layout(foreign: Foreign, name: str, shape: Sequence[int], channel: int |
         raise InputError(
             f"output {name}",
             f"has shape {tuple(shape)}, which is not a map of one value per pixel",
-            f"give --channel, or another output with --depth-output; outputs: {', '.join(foreign.outputs)}",
+            f"give --channel, or another output with --depth-output; outputs: {', '.join(source.outputs)}",
         )
     from_end = None if channel_axis is None else channel_axis - len(shape)
     return MapLayout(squeezed, from_end, batched, (shape[kept[0]], shape[kept[1]]))
 
 
 def wrap(
-    foreign: Foreign,
+    source: ThirdPartyModel,
     recipe: Recipe,
     shapes: Shapes,
     size: tuple[int, int] | None = None,
     batch: int | None = None,
 ) -> onnx.ModelProto:
-    """Return the wrapped graph. The foreign model's graph becomes part of it; do not use it afterwards.
+    """Return the wrapped graph. The source model's graph becomes part of it; do not use it afterwards.
 
     Args:
-        foreign: the network; its graph is changed.
+        source: the network; its graph is changed.
         recipe: a checked one.
         shapes: shapes of its outputs in one run, by name.
         size: height and width of every image, pixels; None for any.
@@ -104,20 +104,20 @@ def wrap(
     Raises:
         InputError: an output holds no map.
     """
-    model = foreign.model
+    model = source.model
     _named(model)
     add_prefix(model, NETWORK_PREFIX, rename_functions=False, inplace=True)
-    before, after = GraphBuilder(BEFORE_PREFIX, foreign.opset), GraphBuilder(AFTER_PREFIX, foreign.opset)
+    before, after = GraphBuilder(BEFORE_PREFIX, source.opset), GraphBuilder(AFTER_PREFIX, source.opset)
     height, width = size or (before.length(INPUT_NAME, 1), before.length(INPUT_NAME, 2))
     rows, columns = _content(before, recipe, height, width)
-    _preprocess(before, foreign, recipe, (height, width), (rows, columns))
-    for name, values in foreign.constants.items():
+    _preprocess(before, source, recipe, (height, width), (rows, columns))
+    for name, values in source.constants.items():
         model.graph.initializer.append(numpy_helper.from_array(values, f"{NETWORK_PREFIX}{name}"))
     outputs = [_value(OUTPUT_NAME, TensorProto.FLOAT, _dims(batch, size))]
-    raw = _map(after, foreign, recipe, recipe.depth_output, shapes, (rows, columns))
+    raw = _map(after, source, recipe, recipe.depth_output, shapes, (rows, columns))
     _to_metres(after, recipe, raw, (height, width), size, OUTPUT_NAME)
     if recipe.uncertainty_output:
-        share = _map(after, foreign, recipe, recipe.uncertainty_output, shapes, (rows, columns))
+        share = _map(after, source, recipe, recipe.uncertainty_output, shapes, (rows, columns))
         _to_share(after, recipe, share, raw)
         grid = ("uncertainty_height", "uncertainty_width")
         outputs.append(_value(UNCERTAINTY_NAME, TensorProto.FLOAT, [batch or BATCH_NAME, *grid]))
@@ -177,7 +177,7 @@ def _rounded(b: GraphBuilder, side: str, bound: int, multiple: int, rule: str) -
 
 
 def _preprocess(
-    b: GraphBuilder, foreign: Foreign, recipe: Recipe, image: tuple[Dim, Dim], content: tuple[Dim, Dim]
+    b: GraphBuilder, source: ThirdPartyModel, recipe: Recipe, image: tuple[Dim, Dim], content: tuple[Dim, Dim]
 ) -> None:
     """Resize, fill the border, normalise, and lay out as the network wants it."""
     planes = b.add("Transpose", b.cast(INPUT_NAME, TensorProto.FLOAT), perm=[0, 3, 1, 2])
@@ -195,22 +195,22 @@ def _preprocess(
         planes = b.add("Pad", planes, b.shape([0, 0, top, left, 0, 0, bottom, right]))
     gain = 1.0 / (255.0 * np.asarray(recipe.std, np.float64).reshape(1, 3, 1, 1))
     shift = offset * gain - np.asarray(recipe.mean, np.float64).reshape(1, 3, 1, 1) * (gain * 255.0)
-    if foreign.element == TensorProto.UINT8:
+    if source.element == TensorProto.UINT8:
         gain, shift = np.ones((1, 3, 1, 1)), offset
     planes = b.add("Add", b.add("Mul", planes, b.constant(gain)), b.constant(shift))
     if recipe.channels == "bgr":
         planes = b.add("Gather", planes, b.constant([2, 1, 0], np.int64), axis=1)
-    if foreign.element == TensorProto.UINT8:
+    if source.element == TensorProto.UINT8:
         planes = b.add("Max", b.add("Min", b.add("Round", planes), b.constant(255.0)), b.constant(0.0))
-    if foreign.element != TensorProto.FLOAT:
-        planes = b.cast(planes, foreign.element)
-    if foreign.layout == "NHWC":
+    if source.element != TensorProto.FLOAT:
+        planes = b.cast(planes, source.element)
+    if source.layout == "NHWC":
         planes = b.add("Transpose", planes, perm=[0, 2, 3, 1])
-    if foreign.rank == 3:
+    if source.rank == 3:
         planes = b.axes("Squeeze", planes, [0])
-    if foreign.rank == 5:
+    if source.rank == 5:
         planes = b.axes("Unsqueeze", planes, [1])
-    b.add("Identity", planes, output=f"{NETWORK_PREFIX}{foreign.image}")
+    b.add("Identity", planes, output=f"{NETWORK_PREFIX}{source.image}")
 
 
 def _clipped(b: GraphBuilder, planes: str, recipe: Recipe) -> str:
@@ -238,27 +238,27 @@ def _border(b: GraphBuilder, recipe: Recipe, content: tuple[Dim, Dim]) -> tuple[
 
 
 def _map(
-    b: GraphBuilder, foreign: Foreign, recipe: Recipe, output: str, shapes: Shapes, content: tuple[Dim, Dim]
+    b: GraphBuilder, source: ThirdPartyModel, recipe: Recipe, output: str, shapes: Shapes, content: tuple[Dim, Dim]
 ) -> str:
     """Return an output as (B, 1, h, w) float32, without the border."""
-    name = output or foreign.outputs[0]
-    channel = recipe.channel if name == (recipe.depth_output or foreign.outputs[0]) else None
-    layout = map_layout(foreign, name, shapes[name], channel)
+    name = output or source.outputs[0]
+    channel = recipe.channel if name == (recipe.depth_output or source.outputs[0]) else None
+    layout = map_layout(source, name, shapes[name], channel)
     planes = layout.batched and layout.channel_axis is None and layout.squeezed == (1,)  # (B, 1, h, w) as it is
-    found = f"{NETWORK_PREFIX}{name}" if planes else b.axes("Squeeze", f"{NETWORK_PREFIX}{name}", layout.squeezed)
+    tensor = f"{NETWORK_PREFIX}{name}" if planes else b.axes("Squeeze", f"{NETWORK_PREFIX}{name}", layout.squeezed)
     if layout.channel_axis is not None:
         # the squeezed axes lie before or after the channels
         rank = len(shapes[name]) - len(layout.squeezed)
         behind = sum(axis > layout.channel_axis + len(shapes[name]) for axis in layout.squeezed)
         axis = rank + layout.channel_axis + behind
-        found = b.add("Gather", found, b.constant(recipe.channel or 0, np.int64), axis=axis)
-    found = found if planes else b.axes("Unsqueeze", found, [1] if layout.batched else [0, 1])
-    found = b.cast(found, TensorProto.FLOAT)
+        tensor = b.add("Gather", tensor, b.constant(recipe.channel or 0, np.int64), axis=axis)
+    tensor = tensor if planes else b.axes("Unsqueeze", tensor, [1] if layout.batched else [0, 1])
+    tensor = b.cast(tensor, TensorProto.FLOAT)
     if recipe.rule != "pad":
-        return found
+        return tensor
     network = recipe.network_size
     if layout.size != (network.height, network.width):
-        found = _resized(b, found, (network.height, network.width), recipe.align_corners)
+        tensor = _resized(b, tensor, (network.height, network.width), recipe.align_corners)
     top, left, _, _ = _border(b, recipe, content)
     ends = [
         begin + length
@@ -266,15 +266,22 @@ def _map(
         else b.add("Add", b.whole(begin), b.whole(length))
         for begin, length in zip((top, left), content, strict=True)
     ]
-    return b.add("Slice", found, b.shape([top, left]), b.shape(ends), b.constant([2, 3], np.int64))
+    return b.add("Slice", tensor, b.shape([top, left]), b.shape(ends), b.constant([2, 3], np.int64))
 
 
-def _resized(b: GraphBuilder, found: str, size: tuple[Dim, Dim], align_corners: bool) -> str:
-    lengths = b.add("Concat", b.add("Slice", b.add("Shape", found), b.shape([0]), b.shape([2])), b.shape(size), axis=0)
+def _resized(b: GraphBuilder, tensor: str, size: tuple[Dim, Dim], align_corners: bool) -> str:
+    lengths = b.add("Concat", b.add("Slice", b.add("Shape", tensor), b.shape([0]), b.shape([2])), b.shape(size), axis=0)
     empty = b.constant(np.zeros(0))
     mode = "align_corners" if align_corners else "half_pixel"
     return b.add(
-        "Resize", found, empty, empty, lengths, mode="linear", coordinate_transformation_mode=mode, nearest_mode="floor"
+        "Resize",
+        tensor,
+        empty,
+        empty,
+        lengths,
+        mode="linear",
+        coordinate_transformation_mode=mode,
+        nearest_mode="floor",
     )
 
 
@@ -300,17 +307,17 @@ def _metres(b: GraphBuilder, recipe: Recipe, raw: str) -> str:
     return b.add("Max", scaled, b.constant(0.0))
 
 
-def _to_share(b: GraphBuilder, recipe: Recipe, found: str, raw: str) -> None:
+def _to_share(b: GraphBuilder, recipe: Recipe, tensor: str, raw: str) -> None:
     """Turn a second output into one standard deviation as a share of depth."""
     factor = b.constant(recipe.uncertainty_scale)
     if recipe.uncertainty == "metres":
-        share = b.add("Div", found, b.add("Max", _metres(b, recipe, raw), b.constant(_SMALLEST)))
+        share = b.add("Div", tensor, b.add("Max", _metres(b, recipe, raw), b.constant(_SMALLEST)))
     elif recipe.uncertainty == "confidence":
-        share = b.add("Sub", b.constant(1.0), found)
+        share = b.add("Sub", b.constant(1.0), tensor)
     elif recipe.uncertainty == "reciprocal":
-        share = b.add("Reciprocal", b.add("Max", found, b.constant(_SMALLEST)))
+        share = b.add("Reciprocal", b.add("Max", tensor, b.constant(_SMALLEST)))
     else:
-        share = found
+        share = tensor
     share = b.add("Max", b.add("Mul", share, factor), b.constant(0.0))
     b.nodes.append(_without_channel(b, share))
 

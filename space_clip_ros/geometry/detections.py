@@ -66,12 +66,12 @@ class Region(NamedTuple):
 def connected_regions(mask: NDArray[np.bool_]) -> list[Region]:
     """Return the connected regions of an (H, W) mask; pixels that touch at a corner are connected."""
     count, regions, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    found = []
+    kept = []
     for region in range(1, count):
         left, top, width, height, area = (int(value) for value in facts[region])
         window = (slice(top, top + height), slice(left, left + width))
-        found.append(Region(window, regions[window] == region, area))
-    return found
+        kept.append(Region(window, regions[window] == region, area))
+    return kept
 
 
 def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: GroundPlane | None) -> Box | None:

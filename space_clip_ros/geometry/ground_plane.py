@@ -178,8 +178,8 @@ def fit_ground_plane(
 
 def visible_ground(depth: Depth, camera: PinholeCamera) -> GroundPlane | None:
     """Return the plane of :func:`fit_ground_plane` for a level camera; None where there is none."""
-    found = fit_ground_plane(depth, camera)
-    return found if isinstance(found, GroundPlane) else None
+    ground = fit_ground_plane(depth, camera)
+    return ground if isinstance(ground, GroundPlane) else None
 
 
 def ground_pixels(

@@ -260,7 +260,7 @@ class _View:
         # A few hundred numbers a row: NumPy's calls cost more than its work, and these are its quickest.
         zero, slope = np.zeros_like(start), np.full_like(start, self._limits.max_slope)
         leeway, step, size, most = (np.empty_like(start) for _ in range(4))
-        found = np.empty(start.shape, np.bool_)
+        mask = np.empty(start.shape, np.bool_)
         now, seen = heights[0].copy(), distances[0].copy()
         steps = zip(surface[busy], away[busy], tolerance[busy], heights[1:], distances[1:], strict=True)
         for surface_here, away_here, tolerance_here, height, distance in steps:
@@ -270,13 +270,13 @@ class _View:
             np.subtract(surface_here, now, step)
             np.abs(step, size)
             np.add(tolerance_here, leeway, most)
-            np.less_equal(size, most, found)
+            np.less_equal(size, most, mask)
             # The ground follows the surface only as far as the slope allows.
             np.minimum(size, leeway, size)
             np.copysign(size, step, step)
             np.add(now, step, step)
-            np.putmask(now, found, step)
-            np.putmask(seen, found, away_here)
+            np.putmask(now, mask, step)
+            np.putmask(seen, mask, away_here)
             height[:], distance[:] = now, seen
         last = np.searchsorted(busy, np.arange(len(rows)), side="right")
         return heights[last], distances[last]

@@ -72,15 +72,15 @@ def quaternion(rotation: Matrix) -> tuple[float, float, float, float]:
     value = math.sqrt(squares[largest]) / 2
     if largest == 3:
         axis = [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
-        found = [*(part / (4 * value) for part in axis), value]
+        parts = [*(part / (4 * value) for part in axis), value]
     else:
         i, j, k = largest, (largest + 1) % 3, (largest + 2) % 3
-        found = [0.0] * 4
-        found[i] = value
-        found[j] = (rotation[j, i] + rotation[i, j]) / (4 * value)
-        found[k] = (rotation[k, i] + rotation[i, k]) / (4 * value)
-        found[3] = (rotation[k, j] - rotation[j, k]) / (4 * value)
-    unit = np.array(found) / np.linalg.norm(found)
+        parts = [0.0] * 4
+        parts[i] = value
+        parts[j] = (rotation[j, i] + rotation[i, j]) / (4 * value)
+        parts[k] = (rotation[k, i] + rotation[i, k]) / (4 * value)
+        parts[3] = (rotation[k, j] - rotation[j, k]) / (4 * value)
+    unit = np.array(parts) / np.linalg.norm(parts)
     x, y, z, w = (unit if unit[3] >= 0 else -unit).tolist()
     return x, y, z, w
 

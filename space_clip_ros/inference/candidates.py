@@ -39,25 +39,27 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
         BackendError: the backend does not run this kind of file, or not on this device.
     """
     factories = backend_factories()
-    able = sorted((one for one in factories.values() if file.suffix in one.suffixes), key=lambda one: one.rank)
+    fitting = (factory for factory in factories.values() if file.suffix in factory.suffixes)
+    able = sorted(fitting, key=lambda factory: factory.rank)
     if backend == "auto":
-        able = [one for one in factories.values() if one not in able and one.also_runs(file)] + able
-        found = [Candidate(factory, one) for factory in able for one in factory.devices_for(device)]
-        if not found:
+        others = (factory for factory in factories.values() if factory not in able)
+        able = [factory for factory in others if factory.also_runs(file)] + able
+        tried = [Candidate(factory, place) for factory in able for place in factory.devices_for(device)]
+        if not tried:
             raise BackendError(f"device {device}", f"no backend runs {file} on it", "give device auto")
         # every GPU comes before the CPU
-        return sorted(found, key=lambda candidate: candidate.device == "cpu")
+        return sorted(tried, key=lambda candidate: candidate.device == "cpu")
     chosen = factories[backend]
     if chosen not in able:
         raise _wrong_kind(backend, able, file)
-    found = [Candidate(chosen, one) for one in chosen.devices_for(device)]
-    if not found:
-        runs_on = " and ".join(_DEVICE_NAMES[one] for one in chosen.devices)
+    tried = [Candidate(chosen, place) for place in chosen.devices_for(device)]
+    if not tried:
+        runs_on = " and ".join(_DEVICE_NAMES[place] for place in chosen.devices)
         devices = " or ".join(("auto", *chosen.devices))
         raise BackendError(f"backend {backend}", f"runs on {runs_on}, not on device {device}", f"give device {devices}")
     if chosen.substitute is not None and importlib.util.find_spec(chosen.package) is None:
-        found += [Candidate(chosen.substitute, one) for one in chosen.substitute.devices_for(device)]
-    return found
+        tried += [Candidate(chosen.substitute, place) for place in chosen.substitute.devices_for(device)]
+    return tried
 
 
 def _wrong_kind(backend: str, able: list[BackendFactory], file: Path) -> BackendError:

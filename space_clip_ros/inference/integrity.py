@@ -48,11 +48,11 @@ def check_graph(file: Path, expected: str) -> None:
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
         memoryview(content) as model,
     ):
-        found = graph_sha256(model)
-    if found != expected:
+        actual = graph_sha256(model)
+    if actual != expected:
         raise ModelError(
             file,
-            f"its graph is not the one that was exported (SHA-256 {found[:12]}… instead of {expected[:12]}…)",
+            f"its graph is not the one that was exported (SHA-256 {actual[:12]}… instead of {expected[:12]}…)",
             "copy the file again, or export it again",
         )
 

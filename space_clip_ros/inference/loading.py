@@ -78,10 +78,12 @@ def load_predictor(
 def _with_faster_files(tried: Sequence[Candidate], file: Path) -> list[Candidate]:
     """Return the candidates, and before some of them the same with a file of the model that they run faster."""
     half, small = (model_files.in_precision(file, precision) for precision in ("fp16", "int8"))
-    faster = [one._replace(file=half) for one in tried if half and one.factory.name == "tensorrt"]
+    faster = [candidate._replace(file=half) for candidate in tried if half and candidate.factory.name == "tensorrt"]
     takes_int8 = small is not None and has_vnni()
-    for one in tried:
-        faster += [one._replace(file=small), one] if takes_int8 and one.device == "cpu" else [one]
+    for candidate in tried:
+        if takes_int8 and candidate.device == "cpu":
+            faster.append(candidate._replace(file=small))
+        faster.append(candidate)
     return faster
 
 
@@ -99,8 +101,9 @@ def _check(backend: str, device: str, precision: str, threads: int) -> None:
 
 
 def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_back: bool) -> Backend:
-    failures: list[BackendError] = []
-    for index, (factory, device, other_file) in enumerate(tried):
+    failures: dict[tuple[str, ...], tuple[Candidate, BackendError]] = {}
+    for index, candidate in enumerate(tried):
+        factory, device, other_file = candidate
         rest = tried[index + 1 :]
         file = other_file or request.file
         fallback = partial(_first_that_opens, rest, request, falls_back) if falls_back and rest else None
@@ -112,14 +115,14 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
             if other_file is not None and device == "cpu":
                 _check_error(opened)
         except BackendError as error:
-            failures.append(error)
+            _add_failure(failures, candidate, error)
             continue
         except ModelError as error:
             if other_file is None:
                 raise
-            failures.append(BackendError(file, error.problem))
+            _add_failure(failures, candidate, BackendError(file, error.problem))
             continue
-        passed_over = [_passed_over(*failure, request.file) for failure in zip(tried, failures, strict=False)]
+        passed_over = [_passed_over(*failure, request.file) for failure in failures.values()]
         if other_file is not None and device == "cpu":
             gain = f"VNNI runs int8 faster, with an error of {opened.info.error_change:+.1%}"
             passed_over.append(f"{request.file.stem} in fp32 ({gain})")
@@ -128,10 +131,20 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
             # images of other sizes run on the file that was asked for
             opened.info = replace(opened.info, fixed_size=None)
         return opened
+    errors = [error for _, error in failures.values()]
     # The last candidate usually works wherever it is installed, so its message alone says what to do.
-    if tried[-1].device in ("cpu", "auto") or len(tried) == 1:
-        raise failures[-1]
-    raise BackendError("; or ".join(map(str, failures))) from failures[-1]
+    if tried[-1].device in ("cpu", "auto") or len(errors) == 1:
+        raise errors[-1]
+    raise BackendError("; or ".join(map(str, errors))) from errors[-1]
+
+
+def _add_failure(
+    failures: dict[tuple[str, ...], tuple[Candidate, BackendError]], candidate: Candidate, error: BackendError
+) -> None:
+    """Add a failure in place of one of the same backend, device and reason, such as a missing library."""
+    key = (candidate.factory.name, candidate.device, error.reason or error.what, error.remedy)
+    failures.pop(key, None)
+    failures[key] = candidate, error
 
 
 def _run_on_gpu(opened: Backend) -> None:
@@ -161,8 +174,8 @@ def _check_error(opened: Backend) -> None:
     change = opened.info.error_change
     if change is None or change > _MOST_ERROR_CHANGE:
         opened.close()
-        found = "was not measured" if change is None else f"is {change:+.1%}"
-        raise BackendError(opened.info.file, f"its error against fp32's {found}; give precision int8")
+        finding = "was not measured" if change is None else f"is {change:+.1%}"
+        raise BackendError(opened.info.file, f"its error against fp32's {finding}; give precision int8")
 
 
 def _passed_over(candidate: Candidate, error: BackendError, file: Path) -> str:
@@ -183,14 +196,14 @@ def _load(factory: BackendFactory, file: Path) -> Opener:
         return factory.load()
     except ModuleNotFoundError as error:
         missing = str(error.name or error).partition(".")[0]
-        installs = {one.package: one.install for one in backend_factories().values()}
+        installs = {known.package: known.install for known in backend_factories().values()}
         install = installs.get(missing, factory.install)
         raise BackendError(
             _context(factory, file), f"needs the Python package {missing!r}", pip_install(install)
         ) from error
     except (ImportError, OSError) as error:
-        found = import_error(error, factory.name)
-        raise BackendError(_context(factory, file), found.reason, found.remedy) from error
+        cause = import_error(error, factory.name)
+        raise BackendError(_context(factory, file), cause.reason, cause.remedy) from error
 
 
 def _context(factory: BackendFactory, file: Path) -> str:

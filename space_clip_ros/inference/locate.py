@@ -104,13 +104,13 @@ def located(
     cloud, ground = Projector(camera).project(depth, tested=True), visible_ground(depth, camera)
     patches = patch_probabilities(prediction.dense, queries, info.language.logit_scale)
     labels, _ = label(sample(patches, *EVERY_PIXEL.shares(height, width)), threshold)
-    found = []
+    results = []
     for number, name in enumerate(queries.names):
         mask = labels == number
         box = _largest_box(mask, cloud, ground)
         center, size = (None, None) if box is None else box
-        found.append(LocatedQuery(name, float(patches[number].max()), mask, center, size))
-    return found
+        results.append(LocatedQuery(name, float(patches[number].max()), mask, center, size))
+    return results
 
 
 def _largest_box(mask: NDArray[np.bool_], cloud: NDArray[np.float32], ground: GroundPlane | None) -> Box | None:

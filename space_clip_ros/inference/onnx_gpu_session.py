@@ -48,8 +48,8 @@ class OnnxGpuSession:
         self._session = session
         self._image = value.ortvalue_from_shape_and_type([*shape, 3], np.uint8, *place)
         self._outputs = {
-            name: value.ortvalue_from_shape_and_type([shape[0], *(one or shape[1:])], np.float32, *place)
-            for name, one in outputs.items()
+            name: value.ortvalue_from_shape_and_type([shape[0], *(fixed_shape or shape[1:])], np.float32, *place)
+            for name, fixed_shape in outputs.items()
         }
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(INPUT_NAME, self._image)

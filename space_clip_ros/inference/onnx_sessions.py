@@ -179,7 +179,7 @@ class OnnxSessions:
         except Exception as error:  # the library's own errors share no base class
             reason = f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}"
             raise cuda_error_in_text(self._file, reason) from error
-        return {name: np.asarray(one, dtype=np.float32) for name, one in zip(names, maps, strict=True)}
+        return {name: np.asarray(values, dtype=np.float32) for name, values in zip(names, maps, strict=True)}
 
     def _check(self, shape: _Shape) -> None:
         batch, *size = shape

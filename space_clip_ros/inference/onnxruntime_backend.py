@@ -73,7 +73,7 @@ class OnnxRuntimeBackend:
         maps = self._sessions.estimate(images, language)
         done = perf_counter()
         stages_ms = {"copy_in": (copied - start) * 1e3, "inference": (done - copied) * 1e3}
-        return prediction({name: one[0] for name, one in maps.items()}, stages_ms)
+        return prediction({name: batch[0] for name, batch in maps.items()}, stages_ms)
 
     def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`.
@@ -88,10 +88,10 @@ class OnnxRuntimeBackend:
             copied = perf_counter()
             maps = self._sessions.estimate(stacked, language)
             # copied, so that one image's depth does not keep the whole batch in memory
-            estimates += [{name: one[index].copy() for name, one in maps.items()} for index in range(len(batch))]
+            estimates += [{name: values[index].copy() for name, values in maps.items()} for index in range(len(batch))]
             copy_in += (copied - start) * 1e3
             inference += (perf_counter() - copied) * 1e3
-        return [prediction(one, {"copy_in": copy_in, "inference": inference}) for one in estimates]
+        return [prediction(estimate, {"copy_in": copy_in, "inference": inference}) for estimate in estimates]
 
     def close(self) -> None:
         """Free every session."""

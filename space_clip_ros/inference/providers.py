@@ -73,8 +73,8 @@ def check_available(device: str, available: Sequence[str], tensorrt: bool = Fals
     """
     wanted = TENSORRT if tensorrt else CUDA
     if device != "cpu" and wanted not in available:
-        found = ", ".join(available)
-        raise BackendError(f"device {device}", f"this ONNX Runtime has no {wanted} (it has {found})", _INSTALL)
+        listed = ", ".join(available)
+        raise BackendError(f"device {device}", f"this ONNX Runtime has no {wanted} (it has {listed})", _INSTALL)
 
 
 def check_in_use(wanted: Sequence[Provider], used: Sequence[str]) -> None:
@@ -105,7 +105,7 @@ def check_placement(events: Iterable[Mapping[str, Any]], first: str) -> None:
     operators = [
         event["args"] for event in events if event.get("cat") == "Node" and "provider" in event.get("args", {})
     ]
-    elsewhere = Counter(one.get("op_name", "?") for one in operators if one["provider"] == CPU)
+    elsewhere = Counter(operator.get("op_name", "?") for operator in operators if operator["provider"] == CPU)
     if first == CPU or sum(elsewhere.values()) <= _MOST_ON_CPU * len(operators):
         return
     kinds = ", ".join(kind for kind, _ in elsewhere.most_common(_NAMED))

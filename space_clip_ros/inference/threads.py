@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def thread_count(asked: int = 0, root: Path = Path("/")) -> int:
-    """Return ``asked``; if it is 0, one thread for each physical core that this process may use.
+def thread_count(threads: int = 0, root: Path = Path("/")) -> int:
+    """Return ``threads``; if it is 0, one thread for each physical core that this process may use.
 
     A core's second hardware thread shares its arithmetic units and only slows matrix products down. A CPU quota, as
     containers and systemd units have, limits the count; at least one thread is left.
 
     Args:
-        asked: the number that the user wants; 0 for none in particular.
+        threads: the number that the user wants; 0 for none in particular.
         root: the folder that holds ``proc`` and ``sys``.
     """
-    if asked:
-        return asked
+    if threads:
+        return threads
     cores = len({_siblings(cpu, root) for cpu in _usable_cpus()})
     return max(1, round(min([cores, *_quotas(root)])))
 

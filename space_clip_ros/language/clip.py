@@ -66,8 +66,8 @@ class Clip(nn.Module):
             InputError: the images or the windows do not fit.
         """
         if not window:
-            found = self.encoder(images).joint
-            return JointFeatures(found.embedding, found.dense)
+            joint = self.encoder(images).joint
+            return JointFeatures(joint.embedding, joint.dense)
         height, width = images.shape[2:]
         patch = self.settings.encoder.patch_size
         length = self.settings.embed_dim

@@ -99,10 +99,10 @@ def label(probabilities: NDArray[np.float32], threshold: float) -> tuple[NDArray
     best = probabilities[0].copy()
     labels = np.zeros(best.shape, np.uint8)
     # Map by map: argmax over the first axis reads memory in strides, which takes several times as long.
-    for number, one in enumerate(probabilities[1:-1], 1):
-        higher = one > best
+    for number, probability in enumerate(probabilities[1:-1], 1):
+        higher = probability > best
         labels[higher] = number
-        np.maximum(best, one, out=best)
+        np.maximum(best, probability, out=best)
     nothing = (best < np.float32(threshold)) | (best <= probabilities[-1])
     labels[nothing] = UNLABELLED
     best[nothing] = 0.0

@@ -129,5 +129,5 @@ class TextEncoder:
         """Return (N, D) float32 vectors of length 1, of the texts as they are."""
         tokens = self._tokenizer(texts)
         parts = [tokens[start : start + _TEXTS_AT_ONCE] for start in range(0, len(tokens), _TEXTS_AT_ONCE)]
-        found = [self._session.run([VECTORS_NAME], {TOKENS_NAME: part})[0] for part in parts]
-        return np.asarray(np.concatenate(found), np.float32)
+        vectors = [self._session.run([VECTORS_NAME], {TOKENS_NAME: part})[0] for part in parts]
+        return np.asarray(np.concatenate(vectors), np.float32)

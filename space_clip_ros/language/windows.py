@@ -52,16 +52,16 @@ def windowed_dense(
     total: NDArray[np.float32] = np.zeros((0, 0, 0), np.float32)
     count = total
     for top, left in places:
-        found = dense(image[top : top + window, left : left + window])
-        step = window // found.shape[0]
-        if found.shape[0] != found.shape[1] or window % found.shape[0]:
-            raise InputError("windows", f"of {window} pixels give {found.shape[0]} x {found.shape[1]} features")
+        features = dense(image[top : top + window, left : left + window])
+        step = window // features.shape[0]
+        if features.shape[0] != features.shape[1] or window % features.shape[0]:
+            raise InputError("windows", f"of {window} pixels give {features.shape[0]} x {features.shape[1]} features")
         if any(size % step for size in (height, width, stride)):
             raise InputError("windows", f"height, width and stride must be multiples of {step} pixels")
         if not total.size:
-            total = np.zeros((height // step, width // step, found.shape[2]), np.float32)
+            total = np.zeros((height // step, width // step, features.shape[2]), np.float32)
             count = np.zeros((*total.shape[:2], 1), np.float32)
         part = np.s_[top // step : (top + window) // step, left // step : (left + window) // step]
-        total[part] += found
+        total[part] += features
         count[part] += 1.0
     return np.asarray(total / count, np.float32)

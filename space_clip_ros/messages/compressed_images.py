@@ -20,7 +20,7 @@ _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 # Start-of-frame markers: C0-CF without C4 (Huffman tables), C8 (reserved) and CC (arithmetic conditioning).
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}
+_JPEG_STANDALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
 _BAYER = tuple(f"bayer_{order}" for order in ("rggb", "bggr", "gbrg", "grbg"))
 
 
@@ -104,7 +104,7 @@ def _jpeg_size(data: bytes, what: str) -> tuple[int, int, int]:
         if marker in _JPEG_FRAMES:
             height, width = struct.unpack(">HH", data[position + 5 : position + 9])
             return width, height, position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker == 0xFF or marker in _JPEG_BARE:
+        if marker == 0xFF or marker in _JPEG_STANDALONE:
             position += 1 if marker == 0xFF else 2
         else:
             position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")

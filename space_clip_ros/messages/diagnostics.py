@@ -87,9 +87,9 @@ class Values:
             prefix = field.metadata.get("prefix")
             if prefix is not None:
                 key_type, value_type = typing.get_args(hints[field.name])
-                found = {key.removeprefix(prefix): text for key, text in texts.items() if key.startswith(prefix)}
+                entries = {key.removeprefix(prefix): text for key, text in texts.items() if key.startswith(prefix)}
                 # Another version may have keys that this one does not know.
-                known = {key: text for key, text in found.items() if not _is_unknown(key_type, key)}
+                known = {key: text for key, text in entries.items() if not _is_unknown(key_type, key)}
                 values[field.name] = {key_type(key): value_type(text) for key, text in known.items()}
             elif field.name in texts:
                 values[field.name] = _parsed(hints[field.name], texts[field.name])

@@ -57,12 +57,12 @@ def detections_from_objects(objects: Sequence[DetectedObject], header: Any, type
         types: where the messages' classes come from.
     """
     detections = []
-    for one in objects:
-        pose = _pose(one.center, types)
+    for detected in objects:
+        pose = _pose(detected.center, types)
         uncertain = types.make("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=np.zeros(36))
-        hypothesis = types.make("vision_msgs/msg/ObjectHypothesis", class_id=one.name, score=one.score)
+        hypothesis = types.make("vision_msgs/msg/ObjectHypothesis", class_id=detected.name, score=detected.score)
         result = types.make("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=uncertain)
-        box = types.make("vision_msgs/msg/BoundingBox3D", center=pose, size=_vector(one.size, types))
+        box = types.make("vision_msgs/msg/BoundingBox3D", center=pose, size=_vector(detected.size, types))
         detections.append(types.make("vision_msgs/msg/Detection3D", header=header, results=[result], bbox=box, id=""))
     return types.make("vision_msgs/msg/Detection3DArray", header=header, detections=detections)
 
@@ -76,8 +76,8 @@ def markers_from_objects(objects: Sequence[DetectedObject], header: Any, types: 
         types: where the messages' classes come from.
     """
     markers = [_marker(header, types, action=_DELETE_ALL)]
-    for number, one in enumerate(objects):
-        red, green, blue = _color(one.label)
+    for number, detected in enumerate(objects):
+        red, green, blue = _color(detected.label)
         markers.append(
             _marker(
                 header,
@@ -85,12 +85,12 @@ def markers_from_objects(objects: Sequence[DetectedObject], header: Any, types: 
                 ns="boxes",
                 id=number,
                 type=_CUBE,
-                pose=_pose(one.center, types),
-                scale=_vector(one.size, types),
+                pose=_pose(detected.center, types),
+                scale=_vector(detected.size, types),
                 color=_rgba((red, green, blue, 0.4), types),
             )
         )
-        x, y, z = one.center
+        x, y, z = detected.center
         markers.append(
             _marker(
                 header,
@@ -99,10 +99,10 @@ def markers_from_objects(objects: Sequence[DetectedObject], header: Any, types: 
                 id=number,
                 type=_TEXT,
                 # y points down in an optical frame.
-                pose=_pose((x, y - one.size[1] / 2 - _TEXT_HEIGHT_M, z), types),
+                pose=_pose((x, y - detected.size[1] / 2 - _TEXT_HEIGHT_M, z), types),
                 scale=_vector((0.0, 0.0, _TEXT_HEIGHT_M), types),
                 color=_rgba((red, green, blue, 1.0), types),
-                text=f"{one.name} {one.score:.0%}, {z:.1f} m",
+                text=f"{detected.name} {detected.score:.0%}, {z:.1f} m",
             )
         )
     return types.make("visualization_msgs/msg/MarkerArray", markers=markers)

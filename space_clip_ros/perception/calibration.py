@@ -130,10 +130,10 @@ class CalibrationStore:
         """
         with self._lock:
             known = self._calibrations
-            found = known.get(frame_id) or known.get("")
-            if found is None and not frame_id and len(known) == 1:
-                found = next(iter(known.values()))
-            return found, tuple(known)
+            calibration = known.get(frame_id) or known.get("")
+            if calibration is None and not frame_id and len(known) == 1:
+                calibration = next(iter(known.values()))
+            return calibration, tuple(known)
 
     def _missing(self, frame_id: str, others: tuple[str, ...]) -> str:
         if not others:

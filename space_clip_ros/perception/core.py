@@ -77,7 +77,7 @@ class DepthCore:
             else:
                 groups.setdefault(prepared.rgb.shape, []).append(prepared)
         for group in groups.values():
-            results.update(zip((one.place for one in group), self._estimate(group), strict=True))
+            results.update(zip((prepared.place for prepared in group), self._estimate(group), strict=True))
         return [results[index] for index in range(len(requests))]
 
     def camera(self, view: RectifiedView, settings: NodeConfig) -> PinholeCamera | None:

@@ -211,13 +211,13 @@ class DepthFrame:
         request, mount = self.request, self._mount()
         if self.camera is None:
             raise ValueError("the ground needs its camera")
-        found: GroundPlane | NoGround
+        fitted: GroundPlane | NoGround
         if self.estimate is None or self.estimate.ground is None:
-            found = fit_ground_plane(self.depth, self.camera, up=mount.up)
+            fitted = fit_ground_plane(self.depth, self.camera, up=mount.up)
         else:
-            found = self.estimate.ground
-            found = found if isinstance(found, NoGround) else found.scaled(self.estimate.factor)
-        return request.ground.update(found, request.stamp_s, self.settings.obstacles.ground_max_age, mount)
+            fitted = self.estimate.ground
+            fitted = fitted if isinstance(fitted, NoGround) else fitted.scaled(self.estimate.factor)
+        return request.ground.update(fitted, request.stamp_s, self.settings.obstacles.ground_max_age, mount)
 
     @functools.cached_property
     def obstacle_grid(self) -> PixelGrid:

@@ -71,7 +71,7 @@ class GroundTracker:
 
     def update(
         self,
-        found: GroundPlane | NoGround,
+        fitted: GroundPlane | NoGround,
         stamp_s: float | None,
         max_age_s: float,
         mount: CameraMount | None = None,
@@ -79,7 +79,7 @@ class GroundTracker:
         """Return the ground of the next frame.
 
         Args:
-            found: the plane fitted to its depth, or why there is none.
+            fitted: the plane fitted to its depth, or why there is none.
             stamp_s: when it was taken, seconds; None where unknown. If time goes backwards, the ground is forgotten.
             max_age_s: for how long a plane is held, seconds.
             mount: what is known about the camera; None for a level one at any height.
@@ -89,15 +89,15 @@ class GroundTracker:
         now = self._now or 0.0
         problem = ""
         held = self._plane if now - self._fitted_at <= max_age_s else None
-        if isinstance(found, NoGround):
-            problem = found.value
-        elif mount.height_m and not 1 / _MOUNT_RATIO <= found.height_m / mount.height_m <= _MOUNT_RATIO:
+        if isinstance(fitted, NoGround):
+            problem = fitted.value
+        elif mount.height_m and not 1 / _MOUNT_RATIO <= fitted.height_m / mount.height_m <= _MOUNT_RATIO:
             problem = "the level plane in view is not at the camera's height"
-        elif held is not None and _jumps(held, found):
+        elif held is not None and _jumps(held, fitted):
             problem = "the level plane in view is not the ground of the frames before"
         else:
             weight = 1.0 if held is None else 1 - math.exp(-max(now - self._fitted_at, 1e-3) / _SMOOTHING_S)
-            self._plane = found if held is None else _blended(held, found, weight)
+            self._plane = fitted if held is None else _blended(held, fitted, weight)
             self._fitted_at = now
             return Ground(self._plane, GroundSource.FITTED, 0.0, "", interval)
         if held is not None:
@@ -126,17 +126,17 @@ def mounted_plane(mount: CameraMount) -> GroundPlane:
     return GroundPlane((x, y, z), mount.height_m, _MOUNT_HEIGHT_STD * mount.height_m, 0, 0.0, spread / mount.height_m)
 
 
-def _jumps(held: GroundPlane, found: GroundPlane) -> bool:
-    cosine = float(np.dot(held.normal, found.normal))
-    ratio = found.height_m / held.height_m
+def _jumps(held: GroundPlane, fitted: GroundPlane) -> bool:
+    cosine = float(np.dot(held.normal, fitted.normal))
+    ratio = fitted.height_m / held.height_m
     return cosine < math.cos(math.radians(_TILT_JUMP_DEG)) or not 1 / _HEIGHT_JUMP <= ratio <= _HEIGHT_JUMP
 
 
-def _blended(held: GroundPlane, found: GroundPlane, weight: float) -> GroundPlane:
+def _blended(held: GroundPlane, fitted: GroundPlane, weight: float) -> GroundPlane:
     """Return a plane between two, ``weight`` of the way from the first; how well it is known is the second's."""
-    normal = np.add(np.multiply(held.normal, 1 - weight), np.multiply(found.normal, weight))
-    height = held.height_m * (1 - weight) + found.height_m * weight
-    return replace(found, normal=_unit(normal.tolist()), height_m=height)
+    normal = np.add(np.multiply(held.normal, 1 - weight), np.multiply(fitted.normal, weight))
+    height = held.height_m * (1 - weight) + fitted.height_m * weight
+    return replace(fitted, normal=_unit(normal.tolist()), height_m=height)
 
 
 def _unit(vector: Sequence[float]) -> tuple[float, float, float]:

@@ -100,23 +100,25 @@ class TrueObjects:
         picked = np.minimum(picture.labels[::_STRIDE, ::_STRIDE], len(names))
         # One axis for each class and one for pixels without any.
         vectors = np.eye(len(names) + 1, dtype=np.float32)
-        asked = [names.index(name) for name in counted]
-        others = [index for index in range(len(names) + 1) if index not in asked]
+        indices = [names.index(name) for name in counted]
+        others = [index for index in range(len(names) + 1) if index not in indices]
         background = tuple([*names, ""][index] for index in others)
-        queries = QuerySet(tuple(counted), background, vectors[[*asked, *others]])
+        queries = QuerySet(tuple(counted), background, vectors[[*indices, *others]])
         settings = SemanticConfig(min_patches=_SMALLEST_PIXELS)
         self.exact = SemanticGrid(vectors[picked], queries, settings, 100.0, *self.grid)
         self.objects = [
-            one for number, name in enumerate(counted) for one in self._objects(picked == asked[number], number, name)
+            placed
+            for number, name in enumerate(counted)
+            for placed in self._objects(picked == indices[number], number, name)
         ]
 
     def _objects(self, mask: NDArray[np.bool_], number: int, name: str) -> list[DetectedObject]:
-        found = []
+        objects = []
         for region in _cut_regions(mask, self.cloud[..., 2]):
             box = robust_box(self.cloud[region.window][region.mask])
             if box is not None:
-                found.append(DetectedObject(number, name, 1.0, *box, float(region.area)))
-        return found
+                objects.append(DetectedObject(number, name, 1.0, *box, float(region.area)))
+        return objects
 
 
 class ObjectErrors:
@@ -132,17 +134,17 @@ class ObjectErrors:
         self._found: dict[str, list[tuple[float, float]]] = {name: [] for name in counted}
         self._detections = dict.fromkeys(counted, 0)
 
-    def add(self, true: Sequence[DetectedObject], found: Sequence[DetectedObject]) -> None:
+    def add(self, true: Sequence[DetectedObject], detected: Sequence[DetectedObject]) -> None:
         """Compare one picture.
 
         Args:
             true: its objects.
-            found: its detections.
+            detected: its detections.
         """
         for name in self._true:
-            wanted = [one for one in true if one.name == name]
-            offered = [one for one in found if one.name == name]
-            distances = [float(np.linalg.norm(one.center)) for one in wanted]
+            wanted = [item for item in true if item.name == name]
+            offered = [item for item in detected if item.name == name]
+            distances = [float(np.linalg.norm(item.center)) for item in wanted]
             self._true[name] += distances
             self._detections[name] += len(offered)
             for first, second in _matches(wanted, offered):
@@ -234,28 +236,28 @@ def _cut_regions(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> list[Re
     return [region for number in large for region in connected_regions(numbers == number)]
 
 
-def _near(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return np.asarray(~(np.abs(one - other) > np.maximum(np.minimum(one, other) * _TRUE_GAP, _TRUE_GAP_M)))
+def _near(depth: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(~(np.abs(depth - other) > np.maximum(np.minimum(depth, other) * _TRUE_GAP, _TRUE_GAP_M)))
 
 
-def _matches(true: Sequence[DetectedObject], found: Sequence[DetectedObject]) -> list[tuple[int, int]]:
+def _matches(true: Sequence[DetectedObject], detected: Sequence[DetectedObject]) -> list[tuple[int, int]]:
     """Return pairs of the numbers of true and found objects in one direction, each of them once, closest first."""
     pairs = []
-    for first, one in enumerate(true):
-        reach = max(_MOST_APART, one.size[0] / 2 / float(np.linalg.norm(one.center)))
-        for second, other in enumerate(found):
-            apart = _angle(one, other)
+    for first, target in enumerate(true):
+        reach = max(_MOST_APART, target.size[0] / 2 / float(np.linalg.norm(target.center)))
+        for second, detection in enumerate(detected):
+            apart = _angle(target, detection)
             if apart <= reach:
                 pairs.append((apart, first, second))
     matches: list[tuple[int, int]] = []
     for _, first, second in sorted(pairs):
-        if all(first != one and second != other for one, other in matches):
+        if all(first != true_number and second != number for true_number, number in matches):
             matches.append((first, second))
     return matches
 
 
-def _angle(one: DetectedObject, other: DetectedObject) -> float:
+def _angle(item: DetectedObject, other: DetectedObject) -> float:
     """Return the angle between the directions of two objects, radians."""
-    first, second = np.asarray(one.center), np.asarray(other.center)
+    first, second = np.asarray(item.center), np.asarray(other.center)
     cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
     return float(np.arccos(np.clip(cosine, -1.0, 1.0)))

@@ -118,15 +118,15 @@ def obstacles(frame: DepthFrame) -> NDArray[np.float32] | None:
         (n, 3) float32 x y z in metres, all valid, or with ``points.color`` (n, 4) with 0x00RRGGBB as the bits of the
         fourth. None without ground.
     """
-    found = frame.obstacles
-    if found is None:
+    above_ground = frame.obstacles
+    if above_ground is None:
         frame.left_out["obstacles"] = f"no ground: {frame.ground.problem}"
         return None
     if not frame.settings.points.color:
-        return found.points
-    cloud = np.empty((len(found.points), 4), np.float32)
-    cloud[:, :3] = found.points
-    cloud[:, 3] = packed_colors(frame.obstacle_grid.of(frame.rgb)).ravel()[found.pixels]
+        return above_ground.points
+    cloud = np.empty((len(above_ground.points), 4), np.float32)
+    cloud[:, :3] = above_ground.points
+    cloud[:, 3] = packed_colors(frame.obstacle_grid.of(frame.rgb)).ravel()[above_ground.pixels]
     return cloud
 
 
@@ -141,12 +141,12 @@ def scan(frame: DepthFrame) -> PlanarScan | None:
     if settings.scan.frame_id and not isinstance(pose, np.ndarray):
         frame.left_out["scan"] = f"scan.frame_id {settings.scan.frame_id!r}: {pose or 'its transform is not known'}"
         return None
-    found, plane, camera = frame.obstacles, frame.ground.plane, frame.camera
-    if found is None or plane is None or camera is None:
+    above_ground, plane, camera = frame.obstacles, frame.ground.plane, frame.camera
+    if above_ground is None or plane is None or camera is None:
         frame.left_out["scan"] = f"no ground: {frame.ground.problem}"
         return None
     made = planar_scan(
-        found,
+        above_ground,
         frame.obstacle_grid.camera(camera),
         pose if settings.scan.frame_id and isinstance(pose, np.ndarray) else level_pose(plane),
         range_min=settings.min_depth,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from space_clip_ros.config import LanguageConfig, SemanticConfig
-from space_clip_ros.errors import InputError
+from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.language.queries import QuerySet, closed_queries
 from space_clip_ros.language.scores import check_queries
@@ -38,6 +38,20 @@ def open_text_tower(file: Path) -> Encode:
         raise error if isinstance(error, LibraryError) else import_error(error) from error
     encode: Encode = encoder.encode
     return encode
+
+
+def check_query_file(settings: SemanticConfig) -> None:
+    """Check before a model loads that ``semantic.query_file`` can be read; whether it fits the model shows later.
+
+    Raises:
+        DataError: the file is missing or no file of queries.
+        LibraryError: the safetensors package is not installed.
+    """
+    file = settings.query_file
+    if file and not file.endswith(TEXT_TOWER):
+        QuerySet.read(file)
+    elif file and not Path(file).is_file():
+        raise DataError(file, "no such file", "give semantic.query_file an exported text tower")
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -117,14 +117,14 @@ class MetricScale:
         ground = None
         if camera is not None and isinstance(known.mount, CameraMount):
             ground = fit_ground_plane(depth, camera, up=known.mount.up)
-        found = self._gather(ground, depth, camera, known)
-        evidence = [one for one in found if isinstance(one, Evidence)]
-        problems = [f"{one.source}: {one.reason}" for one in found if isinstance(one, NoEvidence)]
+        gathered = self._gather(ground, depth, camera, known)
+        evidence = [item for item in gathered if isinstance(item, Evidence)]
+        problems = [f"{item.source}: {item.reason}" for item in gathered if isinstance(item, NoEvidence)]
         self._filter.step(known.stamp_s, evidence, known.max_rate)
         if self._at_once or unknown:
             self._filter.jump()
         problems += [f"{source}: {reason}" for source, reason in self._filter.refused.items()]
-        used = [one.source for one in evidence if one.source not in self._filter.refused]
+        used = [item.source for item in evidence if item.source not in self._filter.refused]
         return ScaleEstimate(
             self._filter.factor,
             self._filter.sigma,
@@ -141,38 +141,42 @@ class MetricScale:
         camera: PinholeCamera | None,
         known: FrameEvidence,
     ) -> list[Evidence | NoEvidence]:
-        asked = [
+        sources = [
             source for source, what in ((CAMERA_HEIGHT, known.mount), (RANGES, known.measured)) if what is not None
         ]
         if camera is None:
-            return [NoEvidence(source, "needs the camera's intrinsics") for source in asked]
-        found: list[Evidence | NoEvidence] = []
+            return [NoEvidence(source, "needs the camera's intrinsics") for source in sources]
+        evidence: list[Evidence | NoEvidence] = []
         if isinstance(known.mount, str):
-            found.append(NoEvidence(CAMERA_HEIGHT, known.mount))
+            evidence.append(NoEvidence(CAMERA_HEIGHT, known.mount))
         elif isinstance(ground, NoGround):
-            found.append(NoEvidence(CAMERA_HEIGHT, ground.value))
+            evidence.append(NoEvidence(CAMERA_HEIGHT, ground.value))
         elif known.mount is not None and ground is not None:
-            found.append(self._unless_tilted(ground_evidence(ground, depth, camera, known.mount)))
+            evidence.append(self._unless_tilted(ground_evidence(ground, depth, camera, known.mount)))
         if isinstance(known.measured, str):
-            found.append(NoEvidence(RANGES, known.measured))
+            evidence.append(NoEvidence(RANGES, known.measured))
         else:
-            found += [_compared(depth, camera, measured) for measured in known.measured or ()]
-        return found
+            evidence += [_compared(depth, camera, measured) for measured in known.measured or ()]
+        return evidence
 
-    def _unless_tilted(self, found: Evidence | NoEvidence) -> Evidence | NoEvidence:
+    def _unless_tilted(self, evidence: Evidence | NoEvidence) -> Evidence | NoEvidence:
         """Refuse ground whose pitch is not the usual one: the car nods, or a slope begins."""
         usual, spread = 0.0, 0.0
         enough = len(self._tilts) >= _FEWEST_TILTS
         if enough:
             usual = statistics.median(self._tilts)
             spread = 1.4826 * statistics.median(abs(tilt - usual) for tilt in self._tilts)
-        if found.tilt_deg == found.tilt_deg:
-            self._tilts.append(found.tilt_deg)
-        if enough and isinstance(found, Evidence) and abs(found.tilt_deg - usual) > max(_TILT_STEP_DEG, 3 * spread):
+        if evidence.tilt_deg == evidence.tilt_deg:
+            self._tilts.append(evidence.tilt_deg)
+        if (
+            enough
+            and isinstance(evidence, Evidence)
+            and abs(evidence.tilt_deg - usual) > max(_TILT_STEP_DEG, 3 * spread)
+        ):
             return NoEvidence(
-                found.source, f"the ground's pitch is {found.tilt_deg - usual:+.1f} degrees off its usual one"
+                evidence.source, f"the ground's pitch is {evidence.tilt_deg - usual:+.1f} degrees off its usual one"
             )
-        return found
+        return evidence
 
 
 def _compared(depth: Depth, camera: PinholeCamera, measured: Measured) -> Evidence | NoEvidence:

@@ -238,9 +238,9 @@ def _disagreement(truth: NDArray[np.floating], ratio: NDArray[np.floating]) -> f
     """Return the variance of the mean over bands of distance of their median log ratios; 0 of a single band."""
     band = np.searchsorted(_RANGE_BANDS, truth)
     medians = [
-        float(np.median(ratio[band == one]))
-        for one in np.unique(band)
-        if np.count_nonzero(band == one) >= _FEWEST_IN_RANGE_BAND
+        float(np.median(ratio[band == number]))
+        for number in np.unique(band)
+        if np.count_nonzero(band == number) >= _FEWEST_IN_RANGE_BAND
     ]
     return float(np.var(medians)) / len(medians) if medians else 0.0
 
@@ -289,12 +289,12 @@ def _pitch_deg(up: NDArray[np.float64]) -> float:
 def _bands(slope: NDArray[np.float32], logs: NDArray[np.float32]) -> Sequence[tuple[float, float]]:
     """Return slope and median log ratio of each band of distance that has enough pixels."""
     edges = np.geomspace(_MIN_SLOPE, _MAX_SLOPE, _BANDS + 1)
-    found = []
+    medians = []
     for low, high in itertools.pairwise(edges):
         inside = (slope >= low) & (slope < high)
         if np.count_nonzero(inside) >= _FEWEST_IN_BAND:
-            found.append((float(np.median(slope[inside])), float(np.median(logs[inside]))))
-    return found
+            medians.append((float(np.median(slope[inside])), float(np.median(logs[inside]))))
+    return medians
 
 
 def _weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> float:

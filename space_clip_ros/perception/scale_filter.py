@@ -83,8 +83,8 @@ class ScaleFilter:
         self._stamp_s = stamp_s if self._stamp_s is None else max(stamp_s, self._stamp_s)
         self._variance = min(self._variance + _DRIFT_STD**2 * passed, self._prior_variance)
         self.refused = {}
-        for one in evidence:
-            self._update(one, self._stamp_s)
+        for item in evidence:
+            self._update(item, self._stamp_s)
         step = math.log1p(max_rate) * min(passed, _LONGEST_STEP_S)
         self._published += max(-step, min(step, self._mean - self._published))
 
@@ -97,9 +97,9 @@ class ScaleFilter:
         if innovation**2 > _GATE**2 * (self._variance + evidence.variance):
             self._refused_since = now_s if self._refused_since is None else self._refused_since
             if now_s - self._refused_since < _STUBBORN_S:
-                said = math.exp(evidence.log_factor)
+                factor = math.exp(evidence.log_factor)
                 self.refused[evidence.source] = (
-                    f"asks for a factor of {said:.2f}, too far from {math.exp(self._mean):.2f}"
+                    f"asks for a factor of {factor:.2f}, too far from {math.exp(self._mean):.2f}"
                 )
                 return
             self._variance = max(self._prior_variance, innovation**2)

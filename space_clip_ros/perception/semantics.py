@@ -85,7 +85,7 @@ class SemanticGrid:
         """
         height, width = self.labels.shape
         patch = height * width / (self._dense.shape[0] * self._dense.shape[1])
-        found = []
+        objects = []
         for number in np.unique(self.labels[self.labels != UNLABELLED]):
             for region in connected_regions(self.labels == number):
                 area = region.area / patch
@@ -96,8 +96,8 @@ class SemanticGrid:
                 if box is None or np.isfinite(points[..., 2][region.mask]).mean() < _LEAST_DEPTH:
                     continue
                 score = float(self.confidence[region.window][region.mask].mean()) / 255
-                found.append(DetectedObject(int(number), self._queries.names[number], score, *box, area))
-        return found
+                objects.append(DetectedObject(int(number), self._queries.names[number], score, *box, area))
+        return objects
 
     @functools.cached_property
     def _labelled(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

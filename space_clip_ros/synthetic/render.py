@@ -62,12 +62,12 @@ class CameraView:
         place = np.cumsum(cutout) - 1
         lookup = self._lookup(self.facets.index[cutout])
 
-        def opaque(found: raster.Fragments) -> NDArray[np.bool_]:
-            kept = np.empty(len(found.pixel), np.bool_)
+        def opaque(fragments: raster.Fragments) -> NDArray[np.bool_]:
+            kept = np.empty(len(fragments.pixel), np.bool_)
             for start in range(0, len(kept), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                facet = place.take(found.facet[part])
-                points = SurfacePoints.at(self.camera, found.pixel[part], facet, found.value[part])
+                facet = place.take(fragments.facet[part])
+                points = SurfacePoints.at(self.camera, fragments.pixel[part], facet, fragments.value[part])
                 np.greater_equal(lookup.texels(points)[:, 3], 128, out=kept[part])
             return kept
 
@@ -131,14 +131,14 @@ class CameraView:
         """Return (H * W,) RGBA, four bytes each, of the decals on visible ground; 0 elsewhere."""
         paint = np.zeros(self.camera.width * self.camera.height, np.uint32)
         decals = self._prepare(self.mesh.kind == DECAL)
-        found = raster.fragments(decals, self.camera.width, self.camera.height)
-        below = inverse.take(found.pixel)
-        seen = front.take(found.pixel)
+        fragments = raster.fragments(decals, self.camera.width, self.camera.height)
+        below = inverse.take(fragments.pixel)
+        seen = front.take(fragments.pixel)
         on_ground = (seen >= 0) & (self.mesh.kind[self.facets.index] == GROUND)[seen]
         # The ground bends a little between a decal's corners. A larger difference means another surface.
-        found = found.select(np.flatnonzero(on_ground & (np.abs(found.value - below) < 0.03 * below)))
-        points = SurfacePoints.at(self.camera, found.pixel, found.facet, found.value)
-        paint[found.pixel] = self._lookup(decals.index).texels(points).view(np.uint32)[:, 0]
+        fragments = fragments.select(np.flatnonzero(on_ground & (np.abs(fragments.value - below) < 0.03 * below)))
+        points = SurfacePoints.at(self.camera, fragments.pixel, fragments.facet, fragments.value)
+        paint[fragments.pixel] = self._lookup(decals.index).texels(points).view(np.uint32)[:, 0]
         return paint
 
     def _lookup(self, rows: NDArray[np.intp]) -> TextureLookup:

@@ -46,10 +46,10 @@ class ShadowMap:
         facets = raster.orthographic(quads, _CELLS, _CELLS)
         leafy = mesh.kind[caster & near][facets.index] == CUTOUT
 
-        def blocks_light(found: raster.Fragments) -> NDArray[np.bool_]:
+        def blocks_light(fragments: raster.Fragments) -> NDArray[np.bool_]:
             # Foliage lets light through in spots; a hash of the map's cell decides where.
-            spot = (found.pixel * 2654435761 >> 12) % 100 < _LEAFINESS
-            return np.asarray(spot | ~leafy.take(found.facet))
+            spot = (fragments.pixel * 2654435761 >> 12) % 100 < _LEAFINESS
+            return np.asarray(spot | ~leafy.take(fragments.facet))
 
         z_buffer.draw(facets, np.arange(len(facets.index)), blocks_light)
         self._height = z_buffer.value

@@ -54,19 +54,19 @@ class ZBuffer:
         """
         for batch in _batches(facets.box[rows], facets.value[rows]):
             drawn = rows[batch]
-            found = fragments(facets.select(drawn), self._width, self._height)
+            visible = fragments(facets.select(drawn), self._width, self._height)
             # Between equal values, the first batch wins, and within a batch the last quad.
             self._rank -= len(drawn)
             self._drawn.append(drawn)
-            key = found.value.astype(np.float64)
+            key = visible.value.astype(np.float64)
             bits = key.view(np.int64)
-            bits += found.facet
+            bits += visible.facet
             bits += self._rank
-            pixel = found.pixel
+            pixel = visible.pixel
             if alpha_test is not None:
                 nearer = np.flatnonzero(key > self._keys.take(pixel))
-                found = found.select(nearer)
-                kept = nearer[alpha_test(Fragments(found.pixel, drawn.take(found.facet), found.value))]
+                visible = visible.select(nearer)
+                kept = nearer[alpha_test(Fragments(visible.pixel, drawn.take(visible.facet), visible.value))]
                 pixel, key = pixel.take(kept), key.take(kept)
             np.maximum.at(self._keys, pixel, key)
 

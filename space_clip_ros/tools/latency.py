@@ -14,8 +14,8 @@ def percentiles(values: Iterable[float], digits: int = 2) -> dict[str, float] | 
     array = np.fromiter(values, np.float64)
     if not array.size:
         return None
-    found = dict(zip(_QUANTILES, np.percentile(array, list(_QUANTILES.values())).tolist(), strict=True))
-    return {name: round(value, digits) for name, value in {**found, "max": float(array.max())}.items()}
+    quantiles = dict(zip(_QUANTILES, np.percentile(array, list(_QUANTILES.values())).tolist(), strict=True))
+    return {name: round(value, digits) for name, value in {**quantiles, "max": float(array.max())}.items()}
 
 
 class ArrivalLog:

@@ -107,7 +107,12 @@ def load_ablation(path: str | Path, overrides: Sequence[str] = ()) -> Ablation:
 def _row(row: AblationRowConfig, base: Path, folder: Path, overrides: Sequence[str]) -> AblationRow:
     config = load_training(base, [*overrides, *row.overrides, f"run.dir={json.dumps(str(folder / row.name))}"])
     if not config.data.validation:
-        raise ConfigError("data.validation", "names no source, so there would be nothing to compare")
+        raise ConfigError(
+            "data.validation", "names no source, so there would be nothing to compare", "add one with its path"
+        )
+    begun = RunFolder(config.run.dir)
+    if begun.has_checkpoint:
+        begun.check_same(config)
     return AblationRow(row.name, row.label or row.name, row.overrides, config)
 
 

@@ -26,6 +26,7 @@ from space_clip_ros.training.processes import Processes
 from space_clip_ros.training.run_folder import RunFolder
 from space_clip_ros.training.step import Stepper, build_optimizer
 from space_clip_ros.training.validation import Validator
+from space_clip_ros.training.wandb_log import check_wandb
 from space_clip_ros.training_config import TrainingConfig, sources
 
 _NEW_RUN: dict[str, Any] = {"step": 0, "best_score": float("inf")}
@@ -78,15 +79,23 @@ def assemble(
         DataError: frames are missing or broken.
         ModelError: a checkpoint cannot be read or does not fit.
     """
+    # What takes no time comes first: reading every frame once may take minutes.
     if resume:
         folder.check_same(config)
-    frames = _open_frames(config.data.train, "train", config, console)
+    elif processes.first:
+        folder.check_new()
+    if processes.first:
+        check_wandb(config.run.wandb)
+    frames = _open_frames(config.data.train, "train", config)
+    validation = _open_frames(config.data.validation, "validation", config) if config.data.validation else None
+    model, state = folder.load() if resume else (_new_model(config, console), _NEW_RUN)
+
+    frames = _read_frames(frames, "train", config, console)
     sampler = StepSampler(frames.weights, config.optimizer.batch_size, config.seed, processes.rank, processes.count)
-    validation = _open_frames(config.data.validation, "validation", config, console) if config.data.validation else None
+    if validation is not None:
+        validation = _read_frames(validation, "validation", config, console)
     if not resume and processes.first:
         folder.start(config)
-
-    model, state = folder.load() if resume else (_new_model(config, console), _NEW_RUN)
     optimizer, average, stepper = build_stepper(model, config, processes)
     if resume:
         optimizer.load_state_dict(state["optimizer"])
@@ -118,24 +127,26 @@ def build_stepper(
     return optimizer, average, Stepper(model, optimizer, average, processes, config)
 
 
-def _open_frames(
-    values: Sequence[Mapping[str, Any]], what: str, config: TrainingConfig, console: Console
-) -> FrameCollection:
+def _open_frames(values: Sequence[Mapping[str, Any]], what: str, config: TrainingConfig) -> FrameCollection:
     if not values:
         raise ConfigError(f"data.{what}", "names no source", "add at least one with its path")
     training = what == "train"
     data = config.data
-    frames = FrameCollection(
+    return FrameCollection(
         open_sources(sources(values)),
         data.resolution if training else (),
         data.skip_broken,
         data.occlusion if training else 0.0,
         _training_camera(config) if training and data.canonical else None,
     )
+
+
+def _read_frames(frames: FrameCollection, what: str, config: TrainingConfig, console: Console) -> FrameCollection:
+    """Check every file and keep the training frames in memory, if the settings say so."""
     if config.data.scan:
         with console.bar(len(frames), f"checking {what} files") as bar:
             frames = check_files(frames, config.data.skip_broken, lambda: bar.advance(), console.say)
-    if config.data.cache and training:
+    if config.data.cache and what == "train":
         with console.bar(len(frames), f"reading {what} frames") as bar:
             frames.keep_in_memory(lambda: bar.advance())
     console.say(f"{what}: {len(frames)} frames")
@@ -201,6 +212,7 @@ def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) 
             "initial",
             f"{path} holds another model than {model.config.name} in the settings; "
             f"differing tensors: {', '.join(sorted(differing)[:8])}",
+            "give the settings that it was trained with, or another checkpoint",
         )
     model.load_state_dict(weights)
 

@@ -62,7 +62,11 @@ class WeightAverage:
         differing = sorted(state.keys() ^ self._average.keys())
         if differing:
             names = ", ".join(differing[:8])
-            raise ModelError("the saved average", f"belongs to another model; differing tensors: {names}")
+            raise ModelError(
+                "the saved average",
+                f"belongs to another model; differing tensors: {names}",
+                "resume with the run's own config.yaml",
+            )
         for name, tensor in state.items():
             self._average[name].copy_(tensor)
 

@@ -18,7 +18,7 @@ import torch
 
 from space_clip_ros import settings
 from space_clip_ros.errors import ConfigError, ModelError
-from space_clip_ros.files import synchronise, write_whole
+from space_clip_ros.files import check_output_folder, synchronise, write_whole
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
 from space_clip_ros.model.tensor_files import read_torch
 from space_clip_ros.training_config import TrainingConfig
@@ -54,6 +54,17 @@ class RunFolder:
         """Whether there is a run to resume."""
         return self._last.is_symlink()
 
+    def check_new(self) -> None:
+        """Check that a new run can begin here; nothing is written.
+
+        Raises:
+            ConfigError: the folder already holds a run.
+            DataError: it cannot be written to.
+        """
+        if self.has_checkpoint:
+            raise ConfigError(self.path, "holds a run already", "give --resume to continue it, or another run.dir")
+        check_output_folder(self._checkpoints)
+
     def start(self, config: TrainingConfig) -> None:
         """Begin a new run.
 
@@ -61,8 +72,7 @@ class RunFolder:
             ConfigError: the folder already holds a run.
             DataError: the settings cannot be written.
         """
-        if self.has_checkpoint:
-            raise ConfigError(self.path, "holds a run already", "give --resume to continue it, or another run.dir")
+        self.check_new()
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / _SETTINGS, settings.dump(config).encode())
 
@@ -79,7 +89,9 @@ class RunFolder:
         differing = [name for name in _differing_settings(saved, wanted) if name.partition(".")[0] not in _MAY_DIFFER]
         if differing:
             raise ConfigError(
-                self.path, f"a resumed run needs its own settings, but these differ: {', '.join(sorted(differing))}"
+                self.path,
+                f"a resumed run needs its own settings, but these differ: {', '.join(sorted(differing))}",
+                f"take them from its {_SETTINGS}, or start a run in another folder",
             )
 
     def save(self, step: int, model: SpaceClip, state: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ class Table:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise DataError(self._path, f"cannot be read ({error.strerror})") from error
+            raise DataError(self._path, f"cannot be read ({error.strerror})", "check its permissions") from error
 
     def _writer(self, file: object) -> csv.DictWriter[str]:
         return csv.DictWriter(file, self._columns, extrasaction="ignore", lineterminator="\n")  # type: ignore[arg-type]

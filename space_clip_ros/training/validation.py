@@ -129,8 +129,8 @@ class Validator:
             if matrices[0].pictures:
                 metrics[weights][LABEL_ERROR] = 1.0 - matrices[0].scores().mean_iou
         factors = {}
-        for weights, found in everywhere.items():
-            uncertain = [score.uncertainty for score in found if score.uncertainty is not None]
+        for weights, frame_scores in everywhere.items():
+            uncertain = [score.uncertainty for score in frame_scores if score.uncertainty is not None]
             if uncertain:
                 metrics[weights].update(mean_uncertainty(uncertain)._asdict())
             if uncertain and self._config.train_only != "language":
@@ -178,10 +178,15 @@ class Validator:
         sigma, dense = self._model.standard_deviation(output), output.dense
         estimates = [Estimate(depth) for depth in _maps(output.depth)]
         if sigma is not None:
-            estimates = [one._replace(uncertainty=of) for one, of in zip(estimates, _maps(sigma), strict=True)]
+            estimates = [
+                estimate._replace(uncertainty=values) for estimate, values in zip(estimates, _maps(sigma), strict=True)
+            ]
         if dense is not None and self._config.model.language.vocabulary:
-            named = [_likeliest_classes(one, frame.depth.shape) for one, (_, frame) in zip(dense, batch, strict=True)]
-            estimates = [one._replace(labels=labels) for one, labels in zip(estimates, named, strict=True)]
+            named = [
+                _likeliest_classes(features, frame.depth.shape)
+                for features, (_, frame) in zip(dense, batch, strict=True)
+            ]
+            estimates = [estimate._replace(labels=labels) for estimate, labels in zip(estimates, named, strict=True)]
         return estimates
 
 

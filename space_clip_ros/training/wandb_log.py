@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,18 @@ from space_clip_ros.files import write_whole
 
 _STEP = "step"
 _IDENTITY = "wandb_id"
+
+
+def check_wandb(project: str) -> None:
+    """Check before a run that the wandb package is there if there is a project.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if project and importlib.util.find_spec("wandb") is None:
+        raise ConfigError(
+            "run.wandb", "needs the wandb package", "pip install 'space_clip_ros[wandb]', or leave run.wandb empty"
+        )
 
 
 class WandbWriter:
@@ -53,12 +66,9 @@ class WandbWriter:
 
 
 def _start(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
-    try:
-        import wandb
-    except ImportError as error:
-        raise ConfigError(
-            "run.wandb", "needs the wandb package", "pip install 'space_clip_ros[wandb]', or leave run.wandb empty"
-        ) from error
+    check_wandb(project)
+    import wandb
+
     folder.mkdir(parents=True, exist_ok=True)
     try:
         run: Any = wandb.init(

@@ -51,5 +51,5 @@ def test_too_few_frames(kitti_drive_dir: Path, tmp_path: Path) -> None:
 
 def test_no_drive(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(DataError, match="holds no KITTI raw drive"):
+    with pytest.raises(DataError, match=r"holds no KITTI raw drive .*; give a drive's folder"):
         drive_evidence(tmp_path, ModelConfig())

@@ -52,11 +52,11 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
 
 def test_a_broken_connection_is_an_error_not_a_death(capsys: pytest.CaptureFixture[str]) -> None:
     command.main(["predict", "no/such/picture.png"])
-    one, other = socket.socketpair()
+    near, other = socket.socketpair()
     other.close()
     with pytest.raises(BrokenPipeError):
-        one.sendall(b"x")
-    one.close()
+        near.sendall(b"x")
+    near.close()
 
 
 @pytest.mark.parametrize("arguments", [(), ("unknown",), ("predict",)])
@@ -72,6 +72,38 @@ def test_an_error_is_one_line_and_exits_1() -> None:
     assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith("space_clip predict: ")
     assert "no/such/picture.png" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "evaluate --model nothing --data none.yaml --protocol standard --json",
+        "evaluate --model nothing --data none.yaml --protocol standard --csv",
+        "evaluate --model nothing --data none.yaml --protocol standard --worst 2 --out",
+        "compare nothing --data none.yaml --json",
+        "compare nothing --data none.yaml --picture",
+        "benchmark --model nothing --json",
+        "benchmark --model nothing --markdown",
+        "doctor --json",
+        "data check none.yaml --json",
+        "data shards none.yaml --out",
+        "report none --out",
+        "report none --out report.html --video",
+        "text door --model nothing --out",
+        "predict --bag none --out",
+    ],
+)
+def test_a_result_that_cannot_be_written_is_found_first(
+    arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    suffix = {"text": ".safetensors", "report": ".mp4"}.get(arguments.partition(" ")[0], "")
+    result = tmp_path / "file" / f"result{suffix}"
+    if "--bag none" in arguments:
+        (tmp_path / "bag.mcap").touch()
+        arguments = arguments.replace("none", str(tmp_path / "bag.mcap"))
+    assert command.main([*arguments.split(), str(result)]) == 1
+    assert f"{result}: cannot be written (Not a directory); give another place" in capsys.readouterr().err
 
 
 def test_debug_adds_the_traceback() -> None:

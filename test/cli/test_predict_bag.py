@@ -56,13 +56,13 @@ def test_obstacles_and_the_scan_are_added_where_there_is_ground(
     from space_clip_ros.messages.bag_types import TYPES
 
     with rosbag2.Reader(out) as reader:
-        found = {
+        by_topic = {
             connection.topic: TYPES.deserialize_cdr(data, connection.msgtype)
             for connection, _, data in reader.messages()
             if connection.topic.startswith("/depth")
         }
-    scan, cloud = found["/depth/scan"], found["/depth/obstacles"]
-    image = found["/depth/image"].header
+    scan, cloud = by_topic["/depth/scan"], by_topic["/depth/obstacles"]
+    image = by_topic["/depth/image"].header
     assert (scan.header.stamp, scan.header.frame_id) == (image.stamp, f"{image.frame_id}_level")
     assert cloud.header == image and cloud.is_dense
     assert len(scan.ranges) > 50 and scan.range_max == 30.0
@@ -102,6 +102,7 @@ def test_parameters_are_read_as_the_node_reads_them(bag: Path, tmp_path: Path) -
     [
         (None, "cannot be read"),
         ("a: [", "is not valid YAML"),
+        ("model = road_tiny", "must be a YAML mapping, lines of `name: value`, and is text; see config/depth.yaml"),
         ("other: {ros__parameters: {}}", "has parameters for /other and none for depth; see config"),
         ("{a: 1}", "has parameters for no node and none for depth"),
         ("depth: {ros__parameters: 7}", "/depth: ros__parameters must be names with values"),
@@ -155,15 +156,23 @@ def test_errors_are_one_line(bag: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_places_are_found_before_the_model_is_loaded(
+def test_mistakes_are_found_before_the_model_is_loaded(
     bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for source, out, message in (
-        (tmp_path, tmp_path / "out", "is not a rosbag2 folder"),
-        (bag, bag, "exists already; remove it or choose another folder"),
+    out, parameters = tmp_path / "out", tmp_path / "depth.yaml"
+    (tmp_path / "file").touch()
+    parameters.write_text("depth: {ros__parameters: {semantic: {query_file: no/queries.safetensors}}}\n", "utf-8")
+    for source, place, options, message in (
+        (tmp_path, out, [], "is not a rosbag2 folder"),
+        (bag, bag, [], "exists already; remove it or choose another folder"),
+        (bag, tmp_path / "file" / "out", [], "out: cannot be written (Not a directory); give another place"),
+        (bag, out, ["--image", "/rear/image"], "no colour images on /rear/image"),
+        (bag, out, ["--labels"], "queries: are needed for labels and detections; give --query, or semantic.queries"),
+        (bag, out, ["--labels", "--params-file", str(parameters)], "no/queries.safetensors: cannot be read"),
     ):
-        assert main(["predict", "--model", "nothing", "--bag", str(source), "--out", str(out)]) == 1
+        assert main(["predict", "--model", "nothing", "--bag", str(source), "--out", str(place), *options]) == 1
         assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["depth.yaml", "file"]
 
 
 def test_a_bag_with_edited_qos_is_read_whole(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

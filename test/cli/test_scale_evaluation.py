@@ -35,8 +35,8 @@ def test_frames_alone_are_scaled_by_their_own_evidence(frame: RgbdFrame, spec: s
     assert (result.frames, result.used, result.scale) == (2, 2, spec)
     assert result.unscaled == pytest.approx(0.2, abs=1e-3) and result.median == pytest.approx(0.0, abs=1e-3)
     assert result.share is not None and least < result.share <= 1.01
-    said = "\n".join(lines(result))
-    assert f"scale {spec}, each frame alone: used in 2 of 2 frames" in said and "of the way" in said
+    text = "\n".join(lines(result))
+    assert f"scale {spec}, each frame alone: used in 2 of 2 frames" in text and "of the way" in text
 
 
 def test_a_drive_is_followed_by_one_filter_at_its_rate(frame: RgbdFrame) -> None:

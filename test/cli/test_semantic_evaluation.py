@@ -77,7 +77,8 @@ def test_a_joint_space_needs_the_classes_vectors(coded_depth, scene, tmp_path, c
     assert evaluate(model, settings, "--queries", file, "--json", str(tmp_path / "s.json")) == 0
     assert json.loads((tmp_path / "s.json").read_text())["mean_iou"] > 0.9
     QuerySet(("sky",), ("road",), axes[[2, 0]], "ab").write(file)
-    assert evaluate(model, settings, "--queries", file) == 1
+    # Before the model is loaded, as this one is not there.
+    assert evaluate(tmp_path / "none.onnx", settings, "--queries", file) == 1
     assert "has no query 'car'" in capsys.readouterr().err
 
 
@@ -97,13 +98,13 @@ def test_windows_over_a_larger_picture_score_as_one_pass_does_where_patches_are_
     settings = cityscapes(coded_depth, tmp_path / "c", scene, scene)
     file = str(tmp_path / "q.safetensors")
     QuerySet(NAMES, (), np.eye(4, dtype=np.float32)[:3], "ab").write(file)
-    found = {}
+    results = {}
     for name, more in {"one pass": (), "windows over 448 x 224 pixels": ("--windows", "448x224")}.items():
         assert evaluate(model, settings, "--queries", file, *more, "--json", str(tmp_path / "s.json")) == 0
         report = json.loads((tmp_path / "s.json").read_text())
         assert report["passes"] == name and f"3 classes, {name}" in capsys.readouterr().out
-        found[name] = report["mean_iou"]
-    assert min(found.values()) > 0.9 and abs(np.subtract(*found.values())) < 0.05
+        results[name] = report["mean_iou"]
+    assert min(results.values()) > 0.9 and abs(np.subtract(*results.values())) < 0.05
     with pytest.raises(SystemExit):
         evaluate(model, settings, "--windows", "large")
     assert "must be WIDTHxHEIGHT in pixels, such as 1120x560, got 'large'" in capsys.readouterr().err
@@ -122,7 +123,7 @@ def test_boxes_tell_errors_of_labels_from_errors_of_depth(tmp_path, capsys):
     command = ["evaluate", "--model", "road_tiny", "--data", str(settings), "--protocol", "standard", "--semantic"]
     assert main([*command, "--boxes", "--json", str(file)]) == 0
     text = capsys.readouterr().out
-    cars = {(one["labels"], one["depth"]): one for one in json.loads(file.read_text())["objects"]}
+    cars = {(entry["labels"], entry["depth"]): entry for entry in json.loads(file.read_text())["objects"]}
     assert set(cars) == {(labels, depth) for labels in ("exact", "model") for depth in ("exact", "model")}
     exact, model = (cars[way]["bands"]["all"] for way in (("exact", "exact"), ("exact", "model")))
     assert exact["true"] == exact["found"] == 1

@@ -26,8 +26,8 @@ def test_two_processes_report_what_one_does(tmp_path: Path, small_drive: Path, t
     )
     arguments = ["evaluate", "--model", str(tiny_model_file), "--data", str(config), "--protocol", "standard"]
     arguments += ["--by", "folder"]
-    one, two = tmp_path / "one.json", tmp_path / "two.json"
-    assert main([*arguments, "--json", str(one), "--csv", str(tmp_path / "one.csv")]) == 0
+    alone, two = tmp_path / "one.json", tmp_path / "two.json"
+    assert main([*arguments, "--json", str(alone), "--csv", str(tmp_path / "one.csv")]) == 0
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "space_clip_ros.cli.main", *arguments, "--device", "cpu"]
     done = subprocess.run(
@@ -40,7 +40,7 @@ def test_two_processes_report_what_one_does(tmp_path: Path, small_drive: Path, t
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("standard protocol, 5 frames") == 1
-    assert json.loads(two.read_text(encoding="utf-8")) == json.loads(one.read_text(encoding="utf-8"))
+    assert json.loads(two.read_text(encoding="utf-8")) == json.loads(alone.read_text(encoding="utf-8"))
     assert (tmp_path / "two.csv").read_text(encoding="utf-8") == (tmp_path / "one.csv").read_text(encoding="utf-8")
 
 

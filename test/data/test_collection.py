@@ -56,9 +56,9 @@ def test_a_broken_file_is_named_with_its_line_before_training(tmp_path, damage, 
 def test_broken_frames_are_skipped_and_counted_if_asked(tmp_path):
     frames = FrameCollection(open_sources([listed(tmp_path)]))
     (tmp_path / "1_d.png").unlink()
-    said: list[str] = []
-    usable = check_files(frames, True, nothing, said.append)
-    assert len(usable) == 3 and len(said) == 1 and "skipped 1 of 4 frames" in said[0]
+    lines: list[str] = []
+    usable = check_files(frames, True, nothing, lines.append)
+    assert len(usable) == 3 and len(lines) == 1 and "skipped 1 of 4 frames" in lines[0]
     assert [int(usable[index].depth[0, 0]) for index in range(3)] == [1, 3, 4]
 
 
@@ -73,7 +73,7 @@ def test_a_frame_that_breaks_later_is_replaced_only_if_asked(tmp_path, caplog):
     config = listed(tmp_path)
     path = tmp_path / "3.png"
     path.write_bytes(path.read_bytes()[:40] + b"\0" * 30 + path.read_bytes()[-12:])
-    with pytest.raises(DataError, match=r"line 4 .*3\.png"):
+    with pytest.raises(DataError, match=r"line 4 .*3\.png.*; mend the file, or set data\.skip_broken=true"):
         _ = FrameCollection(open_sources([config]))[3]
     with caplog.at_level(logging.WARNING):
         frame = FrameCollection(open_sources([config]), skip_broken=True)[3]
@@ -117,7 +117,7 @@ def test_sources_without_frames_are_errors(tmp_path):
     write_drive(tmp_path, 1, 3, SMALL)
     with pytest.raises(DataError, match=r"of split eigen_test"):
         open_sources([SourceConfig(path=str(tmp_path), split="eigen_test")])
-    with pytest.raises(DataError, match=r"none of its 0 requested frames has depth"):
+    with pytest.raises(DataError, match=r"none of its 0 requested frames has depth .*; set the source's truth"):
         open_sources([SourceConfig(path=str(tmp_path), frames=(5, 6))])
 
 

@@ -37,10 +37,10 @@ def nyu_test(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_complete_split_is_complete(nyu_test: Path) -> None:
-    found = check(kind="nyu_list", path=nyu_test, file_list="nyu_test")
-    assert found.complete and (found.wanted, found.present) == (654, 654)
-    assert [scene.name for scene in found.scenes] == list(published_frames("nyu_test"))
-    assert not any(scene.missing for scene in found.scenes)
+    result = check(kind="nyu_list", path=nyu_test, file_list="nyu_test")
+    assert result.complete and (result.wanted, result.present) == (654, 654)
+    assert [scene.name for scene in result.scenes] == list(published_frames("nyu_test"))
+    assert not any(scene.missing for scene in result.scenes)
 
 
 def test_missing_and_broken_files_are_named_by_scene(nyu_test: Path, tmp_path: Path) -> None:
@@ -51,9 +51,9 @@ def test_missing_and_broken_files_are_named_by_scene(nyu_test: Path, tmp_path: P
     (root / "foyer").unlink()
     (root / "foyer").mkdir()
     (root / "foyer" / "rgb_00350.jpg").write_bytes(b"\xff\xd8 cut short")
-    found = check(kind="nyu_list", path=root, file_list="nyu_test")
-    assert not found.complete and (found.wanted, found.present) == (654, 652)
-    (foyer,) = (scene for scene in found.scenes if scene.missing)
+    result = check(kind="nyu_list", path=root, file_list="nyu_test")
+    assert not result.complete and (result.wanted, result.present) == (654, 652)
+    (foyer,) = (scene for scene in result.scenes if scene.missing)
     assert (foyer.name, foyer.wanted, foyer.present) == ("foyer", 2, 0)
     assert [(Path(file.path).name, file.reason) for file in foyer.missing] == [
         ("rgb_00350.jpg", "is cut off"),
@@ -61,13 +61,13 @@ def test_missing_and_broken_files_are_named_by_scene(nyu_test: Path, tmp_path: P
         ("rgb_00351.jpg", "missing"),
         ("sync_depth_00351.png", "missing"),
     ]
-    assert found.to_dict()["scenes"][6]["missing"][0]["reason"] == "is cut off"
+    assert result.to_dict()["scenes"][6]["missing"][0]["reason"] == "is cut off"
 
 
 def test_kitti_s_list_counts_the_frames_that_have_depth(tmp_path: Path) -> None:
-    found = check(kind="kitti_list", path=tmp_path, file_list="eigen_test")
-    assert (found.wanted, found.present, found.without_depth) == (652, 0, 45)
-    first = found.scenes[0]
+    result = check(kind="kitti_list", path=tmp_path, file_list="eigen_test")
+    assert (result.wanted, result.present, result.without_depth) == (652, 0, 45)
+    first = result.scenes[0]
     assert (first.name, first.wanted, len(first.missing)) == ("2011_09_26_drive_0002_sync", 21, 42)
     assert first.missing[0] == (
         str(tmp_path / "2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000006.png"),
@@ -89,9 +89,9 @@ def test_raw_drives_are_counted_against_the_split(rendered: Path, tmp_path: Path
     shutil.copytree(rendered.parent, drive.parent)
     (drive.parent / rendered.name).rename(drive)
     (drive / "image_02" / "data" / "0000000007.png").write_bytes(b"")
-    found = check(path=tmp_path / "kitti", **settings)
-    assert (found.frames, found.wanted, found.present) == ("eigen_train", 23158, 2)
-    first, second = found.scenes[:2]
+    result = check(path=tmp_path / "kitti", **settings)
+    assert (result.frames, result.wanted, result.present) == ("eigen_train", 23158, 2)
+    first, second = result.scenes[:2]
     assert (first.name, first.wanted, first.present) == ("2011_09_26_drive_0001_sync", 98, 2)
     assert first.missing[0] == (str(drive / "image_02/data/0000000007.png"), "is empty")
     assert first.missing[1] == (str(drive / "image_02/data/0000000008.png"), "missing")
@@ -102,13 +102,13 @@ def test_raw_drives_are_counted_against_the_split(rendered: Path, tmp_path: Path
 
 def test_a_source_without_a_list_counts_what_it_has(rendered: Path, tmp_path: Path) -> None:
     shutil.copytree(rendered.parent, tmp_path / "day")
-    found = check(path=tmp_path)
-    assert found.complete and (found.frames, found.wanted) == ("", 8)
+    result = check(path=tmp_path)
+    assert result.complete and (result.frames, result.wanted) == ("", 8)
     (tmp_path / "day" / rendered.name / "image_02/data/0000000001.png").write_bytes(b"")
     assert check(path=tmp_path).present == 7
 
 
 def test_a_source_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
-    found = check(kind="nyu_list", path=tmp_path, file_list=tmp_path / "my.txt")
-    assert not found.complete and "my.txt: cannot be read as a file list" in found.problem
+    result = check(kind="nyu_list", path=tmp_path, file_list=tmp_path / "my.txt")
+    assert not result.complete and "my.txt: cannot be read as a file list" in result.problem
     assert not check(path=tmp_path / "nothing").complete

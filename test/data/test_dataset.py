@@ -92,7 +92,7 @@ def test_processes_share_the_batches_that_one_would_see():
 
 
 def test_a_batch_larger_than_an_epoch():
-    with pytest.raises(ConfigError, match=r"an epoch has 3 frames, fewer than a batch of 4"):
+    with pytest.raises(ConfigError, match=r"an epoch has 3 frames, fewer than a batch of 4; lower it, or add frames"):
         StepSampler([1.0] * 3, 4, seed=0)
 
 
@@ -154,7 +154,9 @@ def test_the_sample_drive_by_frame_ranges(kitti_drive_dir: Path):
 
 def test_splices_and_spectra_of_other_frames_follow_from_the_draw(frames):
     settings = parse(AugmentationConfig, {**CROP, "splice": 1.0, "spectrum": 1.0})
-    plain, mixed = (AugmentedFrames(frames, one, seed=5) for one in (parse(AugmentationConfig, CROP), settings))
+    plain, mixed = (
+        AugmentedFrames(frames, settings_used, seed=5) for settings_used in (parse(AugmentationConfig, CROP), settings)
+    )
     draw = Draw(0, 3, 1)
     frame, index = mixed[draw]
     assert frame.image.shape == (16, 24, 3) and frame.depth.shape == (16, 24) and index == 1

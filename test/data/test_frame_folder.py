@@ -188,10 +188,10 @@ def test_a_frame_with_a_missing_file_or_a_bad_description_is_found_before_traini
         _ = frames[1]
     with pytest.raises(DataError, match=rf"1 of 2 frames cannot be used, the first: .*{message}.*skip_broken=true"):
         check_files(frames, False, nothing, print)
-    said: list[str] = []
-    usable = check_files(frames, True, nothing, said.append)
+    lines: list[str] = []
+    usable = check_files(frames, True, nothing, lines.append)
     assert len(usable) == 1 and usable[0].depth[0, 0] == 7.0
-    assert len(said) == 1 and "skipped 1 of 2 frames" in said[0]
+    assert len(lines) == 1 and "skipped 1 of 2 frames" in lines[0]
 
 
 @pytest.mark.parametrize(

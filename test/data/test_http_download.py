@@ -42,15 +42,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server = self.server
-        asked = self.headers.get("Range")
-        server.requests.append(asked)
+        byte_range = self.headers.get("Range")
+        server.requests.append(byte_range)
         if server.errors:
             self.send_error(server.errors.pop(0))
             return
         start = 0
         same = self.headers.get("If-Range", server.etag) == server.etag
-        if asked and server.ranges and same:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if byte_range and server.ranges and same:
+            start = int(byte_range.removeprefix("bytes=").removesuffix("-"))
             if start >= len(server.content):
                 self.send_error(416)
                 return

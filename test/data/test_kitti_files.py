@@ -74,8 +74,8 @@ def test_files_are_ordered_by_number_and_others_ignored(tmp_path: Path) -> None:
 def test_files_without_leading_zeros_and_in_several_formats(tmp_path: Path) -> None:
     for name in ("10.JPG", "9.jpeg", "2.png", "2.jpg"):
         (tmp_path / name).touch()
-    found = numbered_files(tmp_path, ".png", ".jpg", ".jpeg")
-    assert [(number, path.name) for number, path in found.items()] == [(2, "2.png"), (9, "9.jpeg"), (10, "10.JPG")]
+    result = numbered_files(tmp_path, ".png", ".jpg", ".jpeg")
+    assert [(number, path.name) for number, path in result.items()] == [(2, "2.png"), (9, "9.jpeg"), (10, "10.JPG")]
 
 
 def make_drive(path: Path) -> Path:
@@ -117,18 +117,18 @@ def test_drives_are_found_wherever_they_lie_and_once(tmp_path: Path) -> None:
 )
 def test_the_calibration_is_found_beside_and_above_the_drive(tmp_path: Path, where: str) -> None:
     drive = make_drive(tmp_path / DAY / f"{DAY}_drive_0001_sync")
-    found = tmp_path / where
+    folder = tmp_path / where
     if where == "elsewhere":
         # The drive is a link to one that has its calibration.
-        found = tmp_path / "disk" / DAY
-        make_drive(found / drive.name)
+        folder = tmp_path / "disk" / DAY
+        make_drive(folder / drive.name)
         drive = tmp_path / "link"
-        drive.symlink_to(found / f"{DAY}_drive_0001_sync")
+        drive.symlink_to(folder / f"{DAY}_drive_0001_sync")
     elif where == ".":
         drive = make_drive(tmp_path / f"{DAY}_drive_0001_sync")
-    found.mkdir(parents=True, exist_ok=True)
-    (found / "calib_cam_to_cam.txt").touch()
-    assert calibration_folder(drive).resolve() == found.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "calib_cam_to_cam.txt").touch()
+    assert calibration_folder(drive).resolve() == folder.resolve()
 
 
 def test_the_day_s_own_calibration_goes_first(tmp_path: Path) -> None:

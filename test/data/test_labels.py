@@ -32,15 +32,15 @@ def test_classes_are_numbered_as_asked_for_and_the_rest_is_unlabelled(tmp_path):
 def test_classes_that_are_not_known_or_stand_twice_are_refused():
     with pytest.raises(ConfigError, match=r"'bird': no class 'bird'; choose from other, road, pavement"):
         LabelReader(["bird"], LABEL_NAMES)
-    with pytest.raises(ConfigError, match="class 'road' is listed twice"):
+    with pytest.raises(ConfigError, match="class 'road' is listed twice; leave one"):
         LabelReader(["road", "ground=terrain+road"], LABEL_NAMES)
 
 
 def test_maps_of_another_size_or_kind_are_refused_by_name(tmp_path):
     reader = LabelReader(CLASSES, LABEL_NAMES)
-    with pytest.raises(DataError, match=r"a\.png: is 3x2, its picture is 4x2"):
+    with pytest.raises(DataError, match=r"a\.png: is 3x2, its picture is 4x2; store"):
         reader.read(write(tmp_path / "a.png", np.zeros((2, 3), np.uint8)), (2, 4))
-    with pytest.raises(DataError, match=r"b\.png: is not an 8-bit grey picture, but uint16"):
+    with pytest.raises(DataError, match=r"b\.png: is not an 8-bit grey picture, but uint16.*; store"):
         reader.read(write(tmp_path / "b.png", np.zeros((2, 3), np.uint16)), (2, 3))
 
 

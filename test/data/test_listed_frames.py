@@ -56,7 +56,7 @@ def test_a_missing_picture_and_depth_of_another_size(scene):
     frames = nyu_frames(scene, scene.parent, scene.parent)
     image, depth = frames.files(0)
     cv2.imwrite(str(depth), np.ones((10, 12), np.uint16))
-    with pytest.raises(DataError, match=r"depth of 12 x 10 pixels for an image of 64 x 48"):
+    with pytest.raises(DataError, match=r"depth of 12 x 10 pixels for an image of 64 x 48; correct the pair"):
         frames.frame(0)
     image.unlink()
     with pytest.raises(DataError, match=r"rgb_00000\.jpg: cannot be read"):

@@ -31,8 +31,8 @@ def picture(drive: str, frame: int) -> str:
 @pytest.mark.parametrize("name", PUBLISHED_LISTS)
 def test_a_table_holds_exactly_the_published_frames(name: str) -> None:
     lines = [f"{sample.image} {sample.depth}" for sample in published_samples(name)]
-    found = published_frames(name).items()
-    lines += [f"{picture(drive, frame)} None" for drive, frames in found for frame in frames.without_depth]
+    published = published_frames(name).items()
+    lines += [f"{picture(drive, frame)} None" for drive, frames in published for frame in frames.without_depth]
     assert hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest() == SHA256[name]
 
 
@@ -46,10 +46,10 @@ def test_a_table_holds_exactly_the_published_frames(name: str) -> None:
     ],
 )
 def test_the_counts_are_the_paper_s(name: str, scenes: int, with_depth: int, without: int) -> None:
-    found = published_frames(name)
-    assert len(found) == scenes
-    assert len(published_samples(name)) == with_depth == sum(len(frames.with_depth) for frames in found.values())
-    assert sum(len(frames.without_depth) for frames in found.values()) == without
+    published = published_frames(name)
+    assert len(published) == scenes
+    assert len(published_samples(name)) == with_depth == sum(len(frames.with_depth) for frames in published.values())
+    assert sum(len(frames.without_depth) for frames in published.values()) == without
 
 
 def test_the_splits_share_no_drive() -> None:

@@ -42,8 +42,8 @@ class _Ranges(SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         data, status = file.read_bytes(), 200
-        if (asked := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))) and self.parts:
-            data, status = data[int(asked[1]) : int(asked[2]) + 1], 206
+        if (byte_range := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))) and self.parts:
+            data, status = data[int(byte_range[1]) : int(byte_range[2]) + 1], 206
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -111,11 +111,11 @@ def assert_same(place: object, frames_dir: Path) -> None:
     read = source(place)
     assert len(read) == len(original) == 7
     for index in range(7):
-        expected, found = original.frame(index), read.frame(index)
-        np.testing.assert_array_equal(found.image, expected.image)
-        np.testing.assert_array_equal(found.depth, expected.depth)
-        assert found.depth.dtype == np.float32
-        assert found.camera == expected.camera is not None
+        expected, result = original.frame(index), read.frame(index)
+        np.testing.assert_array_equal(result.image, expected.image)
+        np.testing.assert_array_equal(result.depth, expected.depth)
+        assert result.depth.dtype == np.float32
+        assert result.camera == expected.camera is not None
         assert (read.label(index), read.scene(index)) == (original.label(index), original.scene(index))
 
 

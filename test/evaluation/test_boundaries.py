@@ -15,9 +15,9 @@ def step(near: float, far: float, at: int = 4, rows: int = 3, columns: int = 10)
 
 
 def scores(prediction: np.ndarray, truth: np.ndarray) -> BoundaryScores:
-    found = boundary_scores(prediction, truth, 0.001, 80.0)
-    assert found is not None
-    return found
+    result = boundary_scores(prediction, truth, 0.001, 80.0)
+    assert result is not None
+    return result
 
 
 def test_thresholds_are_depth_pro_s() -> None:
@@ -137,15 +137,15 @@ def test_agrees_with_a_loop_over_pairs() -> None:
     f1, weights = [], []
     for percent in THRESHOLDS_PERCENT:
         ratio = 1 + percent / 100
-        found = true = both = 0
+        result = true = both = 0
         for row in range(9):
             for column in range(11):
                 for to_row, to_column in ((row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)):
                     if 0 <= to_row < 9 and 0 <= to_column < 11:
                         p = prediction[to_row, to_column] / prediction[row, column] > ratio
                         t = truth[to_row, to_column] / truth[row, column] > ratio
-                        found, true, both = found + p, true + t, both + (p and t)
-        precision, recall = both / found, both / true
+                        result, true, both = result + p, true + t, both + (p and t)
+        precision, recall = both / result, both / true
         f1.append(2 * precision * recall / (precision + recall))
         weights.append(ratio)
     assert scores(prediction, truth).f1 == pytest.approx(np.average(f1, weights=weights))

@@ -15,10 +15,10 @@ def scene(at: float, behind: float) -> np.ndarray:
 
 
 def test_beside_is_a_band_in_the_object_s_rows() -> None:
-    found = beside(MASK, scene(10, 20), gap=1, reach=4)
+    band = beside(MASK, scene(10, 20), gap=1, reach=4)
     expected = np.zeros_like(MASK)
     expected[1:5, [4, 5, 6, 12, 13, 14]] = True
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(band, expected)
 
 
 def test_beside_leaves_out_what_is_not_behind_and_what_is_unknown() -> None:
@@ -26,16 +26,16 @@ def test_beside_leaves_out_what_is_not_behind_and_what_is_unknown() -> None:
     depth[2] = 12.0
     depth[:, 13], depth[:, 5] = 11.9, np.nan
     depth[MASK] = 10.0
-    found = beside(MASK, depth, gap=1, reach=4)
-    assert not found[:, [5, 13]].any()
-    assert found[2, 4] and found[1, 12]
+    band = beside(MASK, depth, gap=1, reach=4)
+    assert not band[:, [5, 13]].any()
+    assert band[2, 4] and band[1, 12]
 
 
 def test_the_right_depth_has_the_whole_contrast() -> None:
     truth = scene(10, 20)
     behind = beside(MASK, truth, 1, 4)
-    found = contrast(truth, truth, MASK, behind, 80.0)
-    assert found == (10, 20, 10, 20) and found.share == pytest.approx(1)
+    measured = contrast(truth, truth, MASK, behind, 80.0)
+    assert measured == (10, 20, 10, 20) and measured.share == pytest.approx(1)
     assert contrast(1.5 * truth, truth, MASK, behind, 80.0).share == pytest.approx(1)
 
 
@@ -49,8 +49,8 @@ def test_shares_by_hand() -> None:
 
 def test_the_sky_is_as_far_as_depth_goes() -> None:
     truth = scene(10, 255)
-    found = contrast(scene(10, 80), truth, MASK, beside(MASK, truth, 1, 4), 80.0)
-    assert found.behind_m == 80 and found.share == pytest.approx(1)
+    measured = contrast(scene(10, 80), truth, MASK, beside(MASK, truth, 1, 4), 80.0)
+    assert measured.behind_m == 80 and measured.share == pytest.approx(1)
 
 
 def test_what_cannot_be_compared_is_an_error() -> None:

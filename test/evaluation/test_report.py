@@ -119,7 +119,9 @@ def test_the_worst_frames_are_drawn(scores, tmp_path):
 
 
 def test_no_comparable_frame_is_an_error(scores):
-    with pytest.raises(DataError, match="none of 1 frames has depth that counts under the standard protocol"):
+    with pytest.raises(
+        DataError, match=r"none of 1 frames has depth that counts under the standard .*; check the crop"
+    ):
         EvaluationReport.from_scores(scores[1:], "tiny", "torch", "standard", standard_protocol("none"), flip=False)
 
 

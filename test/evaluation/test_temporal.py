@@ -119,13 +119,13 @@ def test_a_smaller_prediction_is_resized():
 def test_only_consecutive_frames_of_one_size_are_compared():
     frame = RgbdFrame(IMAGE, everywhere(10.0))
     small = RgbdFrame(IMAGE[:6], everywhere(10.0)[:6])
-    found = TemporalAverage(standard_protocol("none"))
-    found.add(0, frame, everywhere(10.0), consecutive=False)
-    found.add(1, frame, everywhere(99.0), consecutive=False)
-    found.add(3, frame, everywhere(10.0), consecutive=True)
-    found.add(4, small, everywhere(10.0), consecutive=True)
+    temporal = TemporalAverage(standard_protocol("none"))
+    temporal.add(0, frame, everywhere(10.0), consecutive=False)
+    temporal.add(1, frame, everywhere(99.0), consecutive=False)
+    temporal.add(3, frame, everywhere(10.0), consecutive=True)
+    temporal.add(4, small, everywhere(10.0), consecutive=True)
     with pytest.raises(DataError, match="no two consecutive frames"):
-        found.report()
+        temporal.report()
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ def laplace_frame(factor: float, pixels: int = 40_000, seed: int = 0):
 
 
 def test_the_shares_of_a_laplace_distribution() -> None:
-    found = mean_uncertainty([laplace_frame(1.0)])
-    assert found.within_1_sigma == pytest.approx(1 - np.exp(-np.sqrt(2)), abs=0.01)
-    assert found.within_2_sigma == pytest.approx(1 - np.exp(-np.sqrt(8)), abs=0.01)
+    uncertainty = mean_uncertainty([laplace_frame(1.0)])
+    assert uncertainty.within_1_sigma == pytest.approx(1 - np.exp(-np.sqrt(2)), abs=0.01)
+    assert uncertainty.within_2_sigma == pytest.approx(1 - np.exp(-np.sqrt(8)), abs=0.01)
 
 
 def test_the_likelihood_is_best_where_sigma_is_right() -> None:
@@ -53,11 +53,11 @@ def test_uncertainty_without_information_is_between() -> None:
 def test_frames_weigh_the_same() -> None:
     good = frame_uncertainty(np.full(10, 11.0), np.full(10, 10.0), np.full(10, 0.2))
     bad = frame_uncertainty(np.full(1000, 15.0), np.full(1000, 10.0), np.full(1000, 0.1))
-    found = mean_uncertainty([good, bad])
-    assert (found.within_1_sigma, found.within_2_sigma) == (0.5, 0.5)
+    uncertainty = mean_uncertainty([good, bad])
+    assert (uncertainty.within_1_sigma, uncertainty.within_2_sigma) == (0.5, 0.5)
 
 
 def test_no_error_and_no_uncertainty_are_numbers() -> None:
-    found = frame_uncertainty(np.array([5.0, 6.0]), np.array([5.0, 5.0]), np.array([0.0, 0.0]))
-    assert np.isfinite(found.nll) and found.counts.sum() == pytest.approx(1.0)
-    assert mean_uncertainty([found]).within_1_sigma == 0.5
+    uncertainty = frame_uncertainty(np.array([5.0, 6.0]), np.array([5.0, 5.0]), np.array([0.0, 0.0]))
+    assert np.isfinite(uncertainty.nll) and uncertainty.counts.sum() == pytest.approx(1.0)
+    assert mean_uncertainty([uncertainty]).within_1_sigma == 0.5

@@ -40,8 +40,8 @@ def expected(file: Path, image: Any, size: tuple[int, int] = (28, 42)) -> Any:
     return cv2.resize(raw, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def test_depth_is_that_of_the_model_run_with_opencv(tmp_path: Path, foreign_models: Any, image: Any) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+def test_depth_is_that_of_the_model_run_with_opencv(tmp_path: Path, third_party_models: Any, image: Any) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     report = adopt(file, tmp_path / "ours.onnx", RECIPE, images=[image])
     with load_predictor(tmp_path / "ours.onnx") as predict:
         np.testing.assert_allclose(predict(image), expected(file, image), rtol=1e-4)
@@ -55,8 +55,8 @@ def test_depth_is_that_of_the_model_run_with_opencv(tmp_path: Path, foreign_mode
 
 
 @pytest.mark.parametrize("opset", [11, 13, 18, 21])
-def test_every_opset_and_a_fixed_image_size(tmp_path: Path, foreign_models: Any, image: Any, opset: int) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx", opset=opset)
+def test_every_opset_and_a_fixed_image_size(tmp_path: Path, third_party_models: Any, image: Any, opset: int) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx", opset=opset)
     adopt(file, tmp_path / "ours.onnx", RECIPE, *SIZE)
     with load_predictor(tmp_path / "ours.onnx") as predict:
         assert predict.info.fixed_size == SIZE
@@ -76,9 +76,9 @@ def test_every_opset_and_a_fixed_image_size(tmp_path: Path, foreign_models: Any,
     ],
     ids=lambda value: str(value),
 )
-def test_layouts_and_types(tmp_path: Path, foreign_models: Any, image: Any, dims: Any, facts: Any) -> None:
+def test_layouts_and_types(tmp_path: Path, third_party_models: Any, image: Any, dims: Any, facts: Any) -> None:
     """A file is written only if it agrees with the original model."""
-    file = foreign_models.write(tmp_path / "theirs.onnx", dims, **facts)
+    file = third_party_models.write(tmp_path / "theirs.onnx", dims, **facts)
     report = adopt(file, tmp_path / "ours.onnx", RECIPE, *SIZE)
     assert report.metadata.precision == ("fp16" if facts.get("element") == TensorProto.FLOAT16 else "fp32")
     with load_predictor(tmp_path / "ours.onnx") as predict:
@@ -89,29 +89,29 @@ def test_layouts_and_types(tmp_path: Path, foreign_models: Any, image: Any, dims
 @pytest.mark.parametrize("rule", ["lower_bound", "upper_bound", "pad"])
 @pytest.mark.parametrize("size", [None, SIZE])
 def test_rules_that_keep_the_shape(
-    tmp_path: Path, foreign_models: Any, rule: str, size: tuple[int, int] | None
+    tmp_path: Path, third_party_models: Any, rule: str, size: tuple[int, int] | None
 ) -> None:
     recipe = replace(RECIPE, rule=rule, multiple=1 if rule == "pad" else 14, interpolation="bicubic",
                      border=(120.0, 30.0, 60.0), channels="bgr", align_corners=True)  # fmt: skip
-    file = foreign_models.write(tmp_path / "theirs.onnx", output="halves" if rule == "pad" else "planes")
+    file = third_party_models.write(tmp_path / "theirs.onnx", output="halves" if rule == "pad" else "planes")
     report = adopt(file, tmp_path / "ours.onnx", recipe, *(size or (None, None)))
     assert report.proof.mean < 1e-5
 
 
-def test_antialiasing_is_pillows(tmp_path: Path, foreign_models: Any, image: Any) -> None:
+def test_antialiasing_is_pillows(tmp_path: Path, third_party_models: Any, image: Any) -> None:
     from PIL import Image
 
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     adopt(file, tmp_path / "ours.onnx", replace(RECIPE, size=(14, 28), interpolation="bicubic", antialias=True))
     small = np.asarray(Image.fromarray(image).resize((28, 14), Image.Resampling.BICUBIC))
     with load_predictor(tmp_path / "ours.onnx") as predict:
-        found = predict(image)
+        prediction = predict(image)
     # Pillow rounds to whole numbers, and the wrapped graph does not
-    np.testing.assert_allclose(found, cv2.resize(expected(file, small, (14, 28)), (50, 30)), rtol=0.02)
+    np.testing.assert_allclose(prediction, cv2.resize(expected(file, small, (14, 28)), (50, 30)), rtol=0.02)
 
 
-def test_inverse_depth_becomes_metres(tmp_path: Path, foreign_models: Any, image: Any) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+def test_inverse_depth_becomes_metres(tmp_path: Path, third_party_models: Any, image: Any) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     adopt(file, tmp_path / "ours.onnx", replace(RECIPE, output="inverse", scale=0.1, shift=-0.2, max_depth=10.0))
     with load_predictor(tmp_path / "ours.onnx") as predict:
         depth = predict(image)
@@ -121,9 +121,9 @@ def test_inverse_depth_becomes_metres(tmp_path: Path, foreign_models: Any, image
 
 @pytest.mark.parametrize("output", ["relative", "relative_depth"])
 def test_relative_depth_is_scaled_to_a_usual_median_and_says_so(
-    tmp_path: Path, foreign_models: Any, image: Any, output: str
+    tmp_path: Path, third_party_models: Any, image: Any, output: str
 ) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx", scale=0.01)
+    file = third_party_models.write(tmp_path / "theirs.onnx", scale=0.01)
     adopt(file, tmp_path / "ours.onnx", replace(RECIPE, output=output, max_depth=None), images=[image])
     with load_predictor(tmp_path / "ours.onnx") as predict:
         assert np.median(predict(image)) == pytest.approx(MEDIAN_M, rel=0.05)
@@ -131,8 +131,8 @@ def test_relative_depth_is_scaled_to_a_usual_median_and_says_so(
         assert "not metric" in predict.info.units_text
 
 
-def test_points_another_input_and_a_confidence(tmp_path: Path, foreign_models: Any, image: Any) -> None:
-    file = foreign_models.write(
+def test_points_another_input_and_a_confidence(tmp_path: Path, third_party_models: Any, image: Any) -> None:
+    file = third_party_models.write(
         tmp_path / "theirs.onnx", output="points", confidence=True, constant_input=True, input_name="image"
     )
     recipe = replace(RECIPE, depth_output="depth", channel=2, constants={"num_tokens": (3.0,)},
@@ -146,15 +146,15 @@ def test_points_another_input_and_a_confidence(tmp_path: Path, foreign_models: A
 
 
 @pytest.mark.parametrize("kind", ["share", "metres", "reciprocal"])
-def test_other_uncertainties(tmp_path: Path, foreign_models: Any, kind: str) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx", confidence=True)
+def test_other_uncertainties(tmp_path: Path, third_party_models: Any, kind: str) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx", confidence=True)
     recipe = replace(RECIPE, depth_output="depth", uncertainty_output="confidence", uncertainty=kind)
     report = adopt(file, tmp_path / "ours.onnx", recipe, *SIZE)
     assert report.proof.uncertainty is not None and report.proof.uncertainty < 1e-5
 
 
-def test_external_weights_end_in_one_file(tmp_path: Path, foreign_models: Any, image: Any) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx", external="theirs.data")
+def test_external_weights_end_in_one_file(tmp_path: Path, third_party_models: Any, image: Any) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx", external="theirs.data")
     report = adopt(file, tmp_path / "ours.onnx", RECIPE, *SIZE)
     assert report.metadata.source_sha256 != hashlib.sha256(file.read_bytes()).hexdigest()
     correct = expected(file, image)
@@ -166,9 +166,9 @@ def test_external_weights_end_in_one_file(tmp_path: Path, foreign_models: Any, i
 
 
 def test_a_file_of_one_size_squeezes_images_unless_told_to_keep_their_shape(
-    tmp_path: Path, foreign_models: Any
+    tmp_path: Path, third_party_models: Any
 ) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx", (1, 3, 28, 28))
+    file = third_party_models.write(tmp_path / "theirs.onnx", (1, 3, 28, 28))
     recipe = replace(RECIPE, rule="lower_bound", multiple=14, size=(28, 28))
     report = adopt(file, tmp_path / "ours.onnx", recipe)
     assert report.recipe.rule == "straight" and "squeezed" in report.notes[0]
@@ -179,7 +179,9 @@ def test_a_file_of_one_size_squeezes_images_unless_told_to_keep_their_shape(
     assert kept.recipe.rule == "lower_bound"
 
 
-def test_a_canonical_focal_length_makes_metres_of_every_camera(tmp_path: Path, foreign_models: Any, image: Any) -> None:
+def test_a_canonical_focal_length_makes_metres_of_every_camera(
+    tmp_path: Path, third_party_models: Any, image: Any
+) -> None:
     """Depth is the output * f * s / canonical, with s the resize to the network; as Metric3D's authors have it."""
     from space_clip_ros.config import NodeConfig
     from space_clip_ros.geometry.camera import PinholeCamera
@@ -187,7 +189,7 @@ def test_a_canonical_focal_length_makes_metres_of_every_camera(tmp_path: Path, f
     from space_clip_ros.perception.core import DepthCore
     from space_clip_ros.perception.frame import DepthRequest
 
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     adopt(file, tmp_path / "ours.onnx", replace(RECIPE, rule="pad", canonical_focal=1000.0))
     camera = PinholeCamera(50, 30, fx=700.0, fy=700.0, cx=25.0, cy=15.0)
     with load_predictor(tmp_path / "ours.onnx") as predict:
@@ -199,24 +201,24 @@ def test_a_canonical_focal_length_makes_metres_of_every_camera(tmp_path: Path, f
     np.testing.assert_allclose(frame.depth, raw * 700.0 * scale / 1000.0, rtol=0.02)
 
 
-def test_what_is_missing_is_named_at_once(tmp_path: Path, foreign_models: Any) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+def test_what_is_missing_is_named_at_once(tmp_path: Path, third_party_models: Any) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     with pytest.raises(InputError) as caught:
         adopt(file, tmp_path / "ours.onnx", Recipe())
     assert all(option in str(caught.value) for option in ("--size", "--normalise", "--output", "--max-depth"))
     assert not (tmp_path / "ours.onnx").exists()
 
 
-def test_what_cannot_be_adopted_is_refused(tmp_path: Path, foreign_models: Any) -> None:
-    two = foreign_models.write(tmp_path / "two.onnx", confidence=True)
+def test_what_cannot_be_adopted_is_refused(tmp_path: Path, third_party_models: Any) -> None:
+    two = third_party_models.write(tmp_path / "two.onnx", confidence=True)
     with pytest.raises(InputError, match="--depth-output"):
         adopt(two, tmp_path / "ours.onnx", RECIPE)
     with pytest.raises(InputError, match="no output of"):
         adopt(two, tmp_path / "ours.onnx", replace(RECIPE, depth_output="disparity"))
     with pytest.raises(InputError, match="--set num_tokens=VALUE"):
-        adopt(foreign_models.write(tmp_path / "more.onnx", constant_input=True), tmp_path / "ours.onnx", RECIPE)
+        adopt(third_party_models.write(tmp_path / "more.onnx", constant_input=True), tmp_path / "ours.onnx", RECIPE)
     with pytest.raises(InputError, match="--channel"):
-        adopt(foreign_models.write(tmp_path / "points.onnx", output="points"), tmp_path / "ours.onnx", RECIPE)
+        adopt(third_party_models.write(tmp_path / "points.onnx", output="points"), tmp_path / "ours.onnx", RECIPE)
     with pytest.raises(ExportError, match="opset 10"):
         old = onnx.load(two)
         old.opset_import[0].version = 10
@@ -227,16 +229,16 @@ def test_what_cannot_be_adopted_is_refused(tmp_path: Path, foreign_models: Any) 
         adopt(tmp_path / "torn.onnx", tmp_path / "ours.onnx", RECIPE)
     with pytest.raises(ModelError, match="no such"):
         adopt(tmp_path / "none.onnx", tmp_path / "ours.onnx", RECIPE)
-    ours = adopt(foreign_models.write(tmp_path / "one.onnx"), tmp_path / "ours.onnx", RECIPE).path
+    ours = adopt(third_party_models.write(tmp_path / "one.onnx"), tmp_path / "ours.onnx", RECIPE).path
     with pytest.raises(InputError, match="already a model of this package"):
         adopt(ours, tmp_path / "again.onnx", RECIPE)
 
 
 def test_a_graph_that_disagrees_is_refused_with_numbers(
-    tmp_path: Path, foreign_models: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, third_party_models: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that says something else on every run cannot be compared, so it is not written."""
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     model = onnx.load(file)
     model.graph.node[-1].output[0] = "steady"
     shape = helper.make_node("Shape", ["steady"], ["shape"])
@@ -248,15 +250,15 @@ def test_a_graph_that_disagrees_is_refused_with_numbers(
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_depth_that_is_zero_everywhere_is_refused(tmp_path: Path, foreign_models: Any) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+def test_depth_that_is_zero_everywhere_is_refused(tmp_path: Path, third_party_models: Any) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     with pytest.raises(ExportError, match="0 everywhere"):
         adopt(file, tmp_path / "ours.onnx", replace(RECIPE, scale=-1.0))
 
 
-def test_the_metadata_says_what_was_adopted(tmp_path: Path, foreign_models: Any) -> None:
+def test_the_metadata_says_what_was_adopted(tmp_path: Path, third_party_models: Any) -> None:
     recipe = replace(RECIPE, source="somewhere", licence="MIT", training_camera=(640.0, 480.0, 500.0, 500.0))
-    report = adopt(foreign_models.write(tmp_path / "theirs.onnx"), tmp_path / "ours.onnx", recipe, *SIZE)
+    report = adopt(third_party_models.write(tmp_path / "theirs.onnx"), tmp_path / "ours.onnx", recipe, *SIZE)
     config = report.metadata.config
     assert isinstance(config, AdoptedConfig)
     assert (config.source, config.licence, config.training_camera) == ("somewhere", "MIT", recipe.training_camera)
@@ -267,8 +269,8 @@ def test_the_metadata_says_what_was_adopted(tmp_path: Path, foreign_models: Any)
     assert cost.weights == 4 * 27 + 4 + 1 + 1
 
 
-def test_nothing_of_the_weights_is_changed(tmp_path: Path, foreign_models: Any) -> None:
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+def test_nothing_of_the_weights_is_changed(tmp_path: Path, third_party_models: Any) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     theirs = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(file).graph.initializer}
     adopt(file, tmp_path / "ours.onnx", RECIPE)
     ours = {
@@ -279,14 +281,14 @@ def test_nothing_of_the_weights_is_changed(tmp_path: Path, foreign_models: Any) 
 
 @pytest.mark.parametrize("size", [None, SIZE])
 def test_the_graph_for_tensorrt_gives_the_same(
-    tmp_path: Path, foreign_models: Any, image: Any, size: tuple[int, int] | None
+    tmp_path: Path, third_party_models: Any, image: Any, size: tuple[int, int] | None
 ) -> None:
     """Sizes become constants, and no operator is left that TensorRT does not know."""
     from space_clip_ros.export.static_graph import BYTES_NAME, static_graph
     from space_clip_ros.inference.metadata import OnnxMetadata
 
     recipe = replace(RECIPE, rule="lower_bound", multiple=14, interpolation="bicubic")
-    file = foreign_models.write(tmp_path / "theirs.onnx")
+    file = third_party_models.write(tmp_path / "theirs.onnx")
     path = adopt(file, tmp_path / "ours.onnx", recipe, *(size or (None, None))).path
     properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     content = static_graph(path, OnnxMetadata.from_properties(properties, path), SIZE)

@@ -84,10 +84,10 @@ def test_depth_is_that_of_the_authors_way_in_pytorch(network: Any, tmp_path: Pat
         depth = network(torch.from_numpy(pixels.transpose(2, 0, 1)[None]).float())[:, None]
         depth = torch.nn.functional.interpolate(depth, SIZE, mode="bilinear", align_corners=True)[0, 0].numpy()
     with load_predictor(ours.path) as predict:
-        found = predict(image)
+        prediction = predict(image)
         info = predict.info
     assert depth.std() > 0.05 * depth.mean() > 0
-    np.testing.assert_allclose(found, depth, rtol=1e-4)
+    np.testing.assert_allclose(prediction, depth, rtol=1e-4)
     assert (info.max_depth, info.metric) == (80.0, True)
     # the training camera at this size: seen at the same focal length in the network's pixels
     trained = info.trained_for(SIZE[1], SIZE[0])
@@ -101,4 +101,4 @@ def test_a_file_of_one_square_size_squeezes_the_image(network: Any, tmp_path: Pa
     assert report.recipe.rule == "straight" and report.notes
     assert report.proof.mean < 1e-5
     cost = report.metadata.cost["network"]
-    assert cost.weights == pytest.approx(sum(one.numel() for one in network.parameters()), rel=0.15)
+    assert cost.weights == pytest.approx(sum(parameter.numel() for parameter in network.parameters()), rel=0.15)

@@ -24,8 +24,8 @@ SIZE = (94, 312)
 
 
 @pytest.fixture
-def theirs(tmp_path: Path, foreign_models: Any) -> Path:
-    return foreign_models.write(tmp_path / "theirs.onnx")
+def theirs(tmp_path: Path, third_party_models: Any) -> Path:
+    return third_party_models.write(tmp_path / "theirs.onnx")
 
 
 def products(file: Path, operator: str) -> int:
@@ -37,8 +37,8 @@ def test_fp16_products_give_nearly_the_models_depth(theirs: Path, tmp_path: Path
     half = adopt(theirs, tmp_path / "half.onnx", RECIPE, *SIZE, lower=LowerPrecision("fp16"))
     assert half.metadata.precision == "fp16" and half.metadata.largest_fp16 is not None
     assert half.metadata.largest_fp16 < 65504
-    kernels = [one for one in onnx.load(half.path).graph.initializer if one.name.startswith("/network/kernel")]
-    assert [one.data_type for one in kernels] == [TensorProto.FLOAT16]
+    kernels = [tensor for tensor in onnx.load(half.path).graph.initializer if tensor.name.startswith("/network/kernel")]
+    assert [tensor.data_type for tensor in kernels] == [TensorProto.FLOAT16]
     image = np.random.default_rng(1).integers(0, 256, (*SIZE, 3), np.uint8)
     with load_predictor(plain.path) as first, load_predictor(half.path) as second:
         assert second.info.precision == "fp16"
@@ -59,10 +59,10 @@ def test_int8_is_calibrated_and_judged_on_a_drive(
         assert predict.info.precision == "int8" and predict.info.error_change is not None
 
 
-def test_what_is_refused(theirs: Path, tmp_path: Path, foreign_models: Any) -> None:
+def test_what_is_refused(theirs: Path, tmp_path: Path, third_party_models: Any) -> None:
     with pytest.raises(InputError, match="drive"):
         LowerPrecision("int8")
-    half = foreign_models.write(tmp_path / "half.onnx", element=TensorProto.FLOAT16)
+    half = third_party_models.write(tmp_path / "half.onnx", element=TensorProto.FLOAT16)
     with pytest.raises(InputError, match="in fp16 already"):
         adopt(half, tmp_path / "mine.onnx", RECIPE, *SIZE, lower=LowerPrecision("fp16"))
     large = onnx.load(theirs)

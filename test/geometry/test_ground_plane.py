@@ -106,8 +106,8 @@ def test_what_stands_ahead_changes_nothing_while_ground_is_in_view(
 def test_what_is_no_ground_is_refused(scenes: Any, scene: Callable[[Any], np.ndarray]) -> None:
     depth = scene(scenes)
     for seen in (depth, scenes.noisy(depth, 0.02), scenes.noisy(depth, 0.03, patch=30)):
-        found = fit_ground_plane(seen, scenes.CAMERA)
-        assert isinstance(found, NoGround), found
+        plane = fit_ground_plane(seen, scenes.CAMERA)
+        assert isinstance(plane, NoGround), plane
 
 
 def test_each_reason_is_given(scenes: Any) -> None:
@@ -115,14 +115,14 @@ def test_each_reason_is_given(scenes: Any) -> None:
     table = scenes.street(scenes.Box((-3, 1.4), (1.2, 14.0), (0.9, 1.0)))
     band = level.copy()
     band[:130] = band[145:] = NAN
-    found = {
+    results = {
         "view": fit_ground_plane(scenes.street(ground=None), scenes.CAMERA),
         "plane": fit_ground_plane(scenes.street(scenes.WALL), scenes.CAMERA),
         "small": fit_ground_plane(level, scenes.CAMERA, min_share=0.99),
         "band": fit_ground_plane(band, scenes.CAMERA, min_share=0.0),
         "table": fit_ground_plane(table, scenes.CAMERA),
     }
-    assert found == {
+    assert results == {
         "view": NoGround.OUT_OF_VIEW,
         "plane": NoGround.NO_PLANE,
         "small": NoGround.TOO_SMALL,

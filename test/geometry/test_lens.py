@@ -39,9 +39,9 @@ from space_clip_ros.geometry.lens import lens
     ],
 )
 def test_what_has_one_meaning_is_taken(model, D, coefficients, fisheye):
-    found = lens(model, D)
-    np.testing.assert_array_equal(found.coefficients, coefficients)
-    assert found.fisheye == fisheye
+    lens_model = lens(model, D)
+    np.testing.assert_array_equal(lens_model.coefficients, coefficients)
+    assert lens_model.fisheye == fisheye
 
 
 @pytest.mark.parametrize(

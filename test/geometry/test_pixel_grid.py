@@ -87,6 +87,6 @@ def test_shares_are_the_middles_of_the_picked_pixels():
     # Rows 0, 2, 4, 6 and columns 1, 4, 7.
     np.testing.assert_allclose(rows * 8 - 0.5, [0, 2, 4, 6])
     np.testing.assert_allclose(columns * 9 - 0.5, [1, 4, 7])
-    assert [len(one) for one in PixelGrid(2, 3).shares(8, 9, stride=2)] == [2, 2]
+    assert [len(axis) for axis in PixelGrid(2, 3).shares(8, 9, stride=2)] == [2, 2]
     image = np.arange(72).reshape(8, 9)
     np.testing.assert_array_equal(PixelGrid(2, 3).of(image)[:, 0], rows * 72 - 4.5 + 1)

@@ -61,6 +61,6 @@ def test_the_optical_frames_quaternion() -> None:
 def test_any_rotation_survives_the_way_through_a_quaternion() -> None:
     for values in np.random.default_rng(0).normal(size=(200, 4)):
         unit = values / np.linalg.norm(values)
-        found = quaternion(pose_from_quaternion((0, 0, 0), unit)[:3, :3])
-        assert found[3] >= 0
-        np.testing.assert_allclose(found, unit * (1 if unit[3] >= 0 else -1), atol=1e-9)
+        result = quaternion(pose_from_quaternion((0, 0, 0), unit)[:3, :3])
+        assert result[3] >= 0
+        np.testing.assert_allclose(result, unit * (1 if unit[3] >= 0 else -1), atol=1e-9)

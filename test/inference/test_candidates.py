@@ -14,7 +14,7 @@ GRAPH, CHECKPOINT = Path("road.onnx"), Path("road.safetensors")
 
 
 def tried(backend: str, device: str, file: Path = GRAPH) -> list[str]:
-    return [f"{one.factory.name} {one.device}" for one in candidates(backend, device, file)]
+    return [f"{candidate.factory.name} {candidate.device}" for candidate in candidates(backend, device, file)]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., S
 def expected(folder: Path, image: np.ndarray) -> list[np.ndarray]:
     model = load_checkpoint(folder / "checkpoint.safetensors")
     with torch.inference_mode():
-        return [one[0].numpy() for one in ImageToEstimate(model, (60, 100))(torch.from_numpy(image[None]))]
+        return [values[0].numpy() for values in ImageToEstimate(model, (60, 100))(torch.from_numpy(image[None]))]
 
 
 @pytest.mark.parametrize("file", ["fixed.onnx", "checkpoint.safetensors"])
@@ -50,11 +50,11 @@ def test_every_backend_gives_outputs_by_name(file: str, folder: Path) -> None:
     with load_predictor(folder / file, device="cpu", threads=1) as predict:
         assert predict.info.language is not None and predict.info.language.outputs == ("embedding", "dense")
         assert len(predict.info.language.tower) == 64
-        for found in (predict.run(IMAGES[1]), predict.run_batch(list(IMAGES))[1]):
-            np.testing.assert_allclose(found.depth, depth, rtol=1e-4)
-            np.testing.assert_allclose(found.relative_deviation, relative, rtol=1e-3)
-            np.testing.assert_allclose(found.embedding, embedding, atol=1e-5)
-            np.testing.assert_allclose(found.dense, dense, atol=1e-5)
+        for prediction in (predict.run(IMAGES[1]), predict.run_batch(list(IMAGES))[1]):
+            np.testing.assert_allclose(prediction.depth, depth, rtol=1e-4)
+            np.testing.assert_allclose(prediction.relative_deviation, relative, rtol=1e-3)
+            np.testing.assert_allclose(prediction.embedding, embedding, atol=1e-5)
+            np.testing.assert_allclose(prediction.dense, dense, atol=1e-5)
 
 
 def test_onnx_runtime_leaves_out_what_nobody_wants(folder: Path) -> None:
@@ -69,8 +69,8 @@ def test_onnx_runtime_leaves_out_what_nobody_wants(folder: Path) -> None:
 def test_other_models_give_none(tmp_path: Path, tiny_model: Callable[..., SpaceClip]) -> None:
     save_checkpoint(tiny_model(), tmp_path / "plain.safetensors")
     with load_predictor(tmp_path / "plain.safetensors", device="cpu", threads=1) as predict:
-        found = predict.run(IMAGES[0])
-        assert predict.info.language is None and found.embedding is None and found.dense is None
+        prediction = predict.run(IMAGES[0])
+        assert predict.info.language is None and prediction.embedding is None and prediction.dense is None
         with pytest.raises(InputError, match=r"model tiny: gives no features of patches.*--outputs depth dense"):
             predict.locate(IMAGES[0], ["car"], CAMERA)
 
@@ -88,8 +88,8 @@ def info(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[..., Spa
     file = tmp_path_factory.mktemp("closed") / "closed.safetensors"
     save_checkpoint(tiny_model(language=CLOSED), file)
     with load_predictor(file, device="cpu", threads=1) as predict:
-        found = predict.locate(IMAGES[0], ["car"], CAMERA)
-        assert [one.name for one in found] == ["car"] and found[0].mask.shape == (60, 100)
+        prediction = predict.locate(IMAGES[0], ["car"], CAMERA)
+        assert [item.name for item in prediction] == ["car"] and prediction[0].mask.shape == (60, 100)
         return predict.info
 
 

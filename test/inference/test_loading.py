@@ -180,8 +180,8 @@ def test_auto_keeps_fp32_where_int8_costs_accuracy(
         onnx.save(graph, models / "street_int8.onnx")
     with load_predictor("street", device="cpu") as predict:
         assert predict.info.precision == "fp32"
-        (found,) = predict.info.passed_over
-        assert re.search(reason, found)
+        (note,) = predict.info.passed_over
+        assert re.search(reason, note)
 
 
 def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:
@@ -192,6 +192,19 @@ def test_auto_reports_what_it_passed_over(model_dir: Path) -> None:
     assert cuda.startswith("onnxruntime on cuda (this ONNX Runtime has no CUDAExecutionProvider (it has ")
     with load_predictor(model_dir / "any.onnx", device="cpu") as predict:
         assert predict.info.passed_over == ()
+
+
+def test_a_missing_library_is_named_once_whatever_files_would_need_it() -> None:
+    for arguments in ({"device": "cuda"}, {"backend": "tensorrt"}):
+        with pytest.raises(BackendError) as raised:
+            load_predictor("road_tiny", **arguments)
+        text = str(raised.value)
+        assert text.count("pip install") == text.count("needs the Python package 'tensorrt'") == 1
+        assert re.fullmatch(r"backend tensorrt for .*road_tiny\.onnx: needs .*; or device cuda: this ONNX Run.*", text)
+    with load_predictor("road_tiny", precision="auto") as predict:
+        tensorrt, cuda, *_ = predict.info.passed_over
+    assert tensorrt == "tensorrt on cuda (needs the Python package 'tensorrt')"
+    assert cuda.startswith("onnxruntime on cuda (")
 
 
 class GpuBackend(OnnxRuntimeBackend):

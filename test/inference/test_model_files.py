@@ -15,13 +15,13 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """An installed ROS prefix and a user's cache, instead of those of this machine."""
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'ros'}:{tmp_path / 'gone'}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    found = {
+    places = {
         "ros": tmp_path / "ros" / "share" / "space_clip_ros" / "models",
         "user": tmp_path / "cache" / "space_clip_ros" / "models",
     }
-    for folder in found.values():
+    for folder in places.values():
         folder.mkdir(parents=True)
-    return found
+    return places
 
 
 def test_a_name_is_looked_up_in_every_folder(folders: dict[str, Path]) -> None:

@@ -30,9 +30,9 @@ def test_it_gives_the_same_depth_and_a_copy_of_it(model_dir: Path) -> None:
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     bound = OnnxGpuSession(session, (1, 60, 100), {OUTPUT_NAME: None}, "cpu", graph=True)
     expected = [session.run([OUTPUT_NAME], {INPUT_NAME: image})[0] for image in IMAGES]
-    found = [run(bound, image) for image in IMAGES]
-    np.testing.assert_array_equal(found, expected)
-    found[0][:] = 0
+    results = [run(bound, image) for image in IMAGES]
+    np.testing.assert_array_equal(results, expected)
+    results[0][:] = 0
     np.testing.assert_array_equal(run(bound, IMAGES[1]), expected[1])
     together: dict[int, np.ndarray] = {}
     threads = [
@@ -51,10 +51,10 @@ def test_every_output_of_a_file_is_bound_and_those_asked_for_are_given(uncertain
     session = onnxruntime.InferenceSession(str(uncertain_dir / "fixed.onnx"), providers=["CPUExecutionProvider"])
     outputs = sessions.metadata.config.outputs
     bound = OnnxGpuSession(session, (1, 60, 100), outputs, "cpu", graph=True)
-    found = bound.run(["uncertainty", "depth"], {INPUT_NAME: IMAGES[0]})
+    result = bound.run(["uncertainty", "depth"], {INPUT_NAME: IMAGES[0]})
     expected = sessions.estimate(IMAGES[0])
-    np.testing.assert_array_equal(found[0], expected["uncertainty"])
-    np.testing.assert_array_equal(found[1], expected["depth"])
+    np.testing.assert_array_equal(result[0], expected["uncertainty"])
+    np.testing.assert_array_equal(result[1], expected["depth"])
 
 
 class OnGpu:

@@ -25,12 +25,14 @@ def test_the_bundled_models_without_names_give_the_same_depth(name: str, project
     image = np.random.default_rng(0).integers(0, 255, (1, 60, 90, 3), np.uint8)
     all_of_it, less = run(whole, image), run(cut, image)
     assert sorted(all_of_it) == ["dense", "depth", "uncertainty"] and sorted(less) == ["depth", "uncertainty"]
-    for output, found in less.items():
-        np.testing.assert_allclose(found, all_of_it[output], rtol=1e-5)
+    for output, values in less.items():
+        np.testing.assert_allclose(values, all_of_it[output], rtol=1e-5)
     before, after = onnx.load_from_string(whole), onnx.load_from_string(cut)
     onnx.checker.check_model(after)
     names = {node.name for node in after.graph.node}
-    assert names < {node.name for node in before.graph.node} and not any("language_head" in one for one in names)
+    assert names < {node.name for node in before.graph.node} and not any(
+        "language_head" in node_name for node_name in names
+    )
     assert len(after.graph.initializer) < len(before.graph.initializer)
     assert list(after.metadata_props) == list(before.metadata_props)
 
@@ -38,7 +40,7 @@ def test_the_bundled_models_without_names_give_the_same_depth(name: str, project
 def test_everything_kept_is_the_same_file_node_by_node(project_root: Path) -> None:
     whole = (project_root / "models" / "road_tiny.onnx").read_bytes()
     before, after = (
-        onnx.load_from_string(one) for one in (whole, partial_graph(whole, ["depth", "dense", "uncertainty"]))
+        onnx.load_from_string(data) for data in (whole, partial_graph(whole, ["depth", "dense", "uncertainty"]))
     )
     assert [node.name for node in after.graph.node] == [node.name for node in before.graph.node]
 

@@ -163,7 +163,7 @@ def test_uncertainty_where_the_model_has_it(file: str, uncertain_dir: Path) -> N
         np.testing.assert_allclose(sigma, expected[0], rtol=1e-4)
         assert sigma.dtype == np.float32 and sigma.shape == (60, 100)
         together = predict.run_batch([IMAGE, 255 - IMAGE])
-        np.testing.assert_allclose(np.stack([one.uncertainty for one in together]), expected, rtol=1e-4)
+        np.testing.assert_allclose(np.stack([prediction.uncertainty for prediction in together]), expected, rtol=1e-4)
 
 
 def test_a_model_without_uncertainty_says_so(predict: Predictor) -> None:

@@ -79,7 +79,7 @@ def test_a_reference_that_proves_nothing() -> None:
 def test_the_images_are_the_same_every_time() -> None:
     again = check_pictures(60, 100)
     assert len(again) == 3
-    for one, other in zip(PICTURES, again, strict=True):
-        assert one.shape == (60, 100, 3) and one.dtype == np.uint8
-        assert hashlib.sha256(one.tobytes()).digest() == hashlib.sha256(other.tobytes()).digest()
+    for first, other in zip(PICTURES, again, strict=True):
+        assert first.shape == (60, 100, 3) and first.dtype == np.uint8
+        assert hashlib.sha256(first.tobytes()).digest() == hashlib.sha256(other.tobytes()).digest()
     assert len({picture.tobytes() for picture in PICTURES}) == 3

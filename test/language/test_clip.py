@@ -17,12 +17,12 @@ from space_clip_ros.language import load_clip  # noqa: E402
 
 def test_features_and_similarities_are_the_reference_s(clip: Any, reference: dict[str, Any], shared_dir: Path) -> None:
     texts = json.loads((shared_dir / "reference" / "language_clip_tiny.json").read_text(encoding="utf-8"))["texts"]
-    found, text = clip.image(torch.from_numpy(reference["input"])), clip.text(texts)
+    features, text = clip.image(torch.from_numpy(reference["input"])), clip.text(texts)
     for ours, theirs in (
-        (found.embedding, "image_embedding"),
-        (found.dense, "dense"),
+        (features.embedding, "image_embedding"),
+        (features.dense, "dense"),
         (text, "text_embedding"),
-        (found.dense @ text.T, "similarity"),
+        (features.dense @ text.T, "similarity"),
     ):
         np.testing.assert_allclose(ours.numpy(), reference[theirs], rtol=0, atol=1e-5)
 
@@ -30,8 +30,8 @@ def test_features_and_similarities_are_the_reference_s(clip: Any, reference: dic
 def test_templates_are_averaged_and_scaled_again(clip: Any) -> None:
     sentences = clip.text(["a red car.", "one car"])
     expected = sentences.mean(dim=0) / sentences.mean(dim=0).norm()
-    found = clip.text(["car"], templates=["a red {}.", "one {}"])
-    np.testing.assert_allclose(found[0].numpy(), expected.numpy(), atol=1e-6)
+    vectors = clip.text(["car"], templates=["a red {}.", "one {}"])
+    np.testing.assert_allclose(vectors[0].numpy(), expected.numpy(), atol=1e-6)
     assert clip.text(["car"], templates="imagenet").shape == (1, 48)
     with pytest.raises(InputError, match=r"'a car' must have one \{\} where the name goes"):
         clip.text(["car"], templates=["a car"])
@@ -51,11 +51,11 @@ def test_queries_carry_the_tower_s_hash_and_names_once(clip: Any) -> None:
 def test_other_sizes_interpolate_and_windows_are_averaged(clip: Any) -> None:
     images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     assert clip.image(images).dense.shape == (1, 4, 6, 48)
-    found = clip.image(images, window=64, stride=32)
+    features = clip.image(images, window=64, stride=32)
     left, right = clip.image(images[..., :64]).dense, clip.image(images[..., 32:]).dense
-    np.testing.assert_allclose(found.dense[:, :, :2], left[:, :, :2], atol=1e-6)
+    np.testing.assert_allclose(features.dense[:, :, :2], left[:, :, :2], atol=1e-6)
     middle = torch.nn.functional.normalize(left[:, :, 2:4] + right[:, :, :2], dim=-1)
-    np.testing.assert_allclose(found.dense[:, :, 2:4], middle, atol=1e-6)
+    np.testing.assert_allclose(features.dense[:, :, 2:4], middle, atol=1e-6)
     with pytest.raises(InputError, match="windows: need stride <= window <= size"):
         clip.image(images, window=128, stride=32)
 

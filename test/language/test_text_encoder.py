@@ -42,10 +42,10 @@ def test_tokens_are_clip_s(file: Path) -> None:
 
 def test_queries_are_those_of_pytorch(file: Path, clip: Any) -> None:
     encoder = TextEncoder(file)
-    found = encoder.encode(["traffic cone", "door"], ["sky"])
+    queries = encoder.encode(["traffic cone", "door"], ["sky"])
     expected = clip.queries(["traffic cone", "door"], ["sky"], templates=["a photo of a {}.", "{}"])
-    assert (found.names, found.background, found.tower) == (expected.names, expected.background, clip.tower)
-    np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-5)
+    assert (queries.names, queries.background, queries.tower) == (expected.names, expected.background, clip.tower)
+    np.testing.assert_allclose(queries.vectors, expected.vectors, atol=1e-5)
     assert 0.0 < encoder.facts.difference < 1e-5
     with pytest.raises(InputError, match="queries: name at least one"):
         encoder.encode([])

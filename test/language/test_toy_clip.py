@@ -76,20 +76,20 @@ def bearing(x: float, z: float) -> float:
 
 @pytest.mark.parametrize("shapes", SCENES)
 def test_a_word_is_answered_with_the_place_of_its_shape(shapes: Any, toy_clip: Any, locate: Any) -> None:
-    found = locate(shapes, *(toy_clip.SHAPES[kind] for kind, *_ in shapes))
-    for (kind, x, y, z), one in zip(shapes, found, strict=True):
-        assert one.name == toy_clip.SHAPES[kind] and one.score > 0.8
+    result = locate(shapes, *(toy_clip.SHAPES[kind] for kind, *_ in shapes))
+    for (kind, x, y, z), located in zip(shapes, result, strict=True):
+        assert located.name == toy_clip.SHAPES[kind] and located.score > 0.8
         # A patch is 7 degrees wide.
-        assert bearing(one.center[0], one.center[2]) == pytest.approx(bearing(x, z), abs=6.0)
-        assert bearing(one.center[1], one.center[2]) == pytest.approx(bearing(y, z), abs=6.0)
-        assert one.center[2] == pytest.approx(z, rel=0.3) and one.center[2] < 0.75 * toy_clip.WALL_M
+        assert bearing(located.center[0], located.center[2]) == pytest.approx(bearing(x, z), abs=6.0)
+        assert bearing(located.center[1], located.center[2]) == pytest.approx(bearing(y, z), abs=6.0)
+        assert located.center[2] == pytest.approx(z, rel=0.3) and located.center[2] < 0.75 * toy_clip.WALL_M
     # Each scene has its nearer shape first.
-    assert found[0].center[2] < found[1].center[2]
+    assert result[0].center[2] < result[1].center[2]
 
 
 @pytest.mark.parametrize("shapes", SCENES)
 def test_a_word_for_what_is_not_there_finds_next_to_nothing(shapes: Any, toy_clip: Any, locate: Any) -> None:
     shown = [toy_clip.SHAPES[kind] for kind, *_ in shapes]
     absent = [name for name in toy_clip.SHAPES if name not in shown]
-    found = {one.name: int(one.mask.sum()) for one in locate(shapes, *absent, *shown)}
-    assert sum(found[name] for name in absent) < 0.1 * sum(found[name] for name in shown)
+    results = {located.name: int(located.mask.sum()) for located in locate(shapes, *absent, *shown)}
+    assert sum(results[name] for name in absent) < 0.1 * sum(results[name] for name in shown)

@@ -25,10 +25,10 @@ def test_features_of_a_place_come_back_at_that_place() -> None:
 
 def test_overlapping_windows_are_averaged() -> None:
     calls = iter(range(3))
-    found = windowed_dense(
+    result = windowed_dense(
         lambda _: np.full((2, 2, 1), next(calls), np.float32), np.zeros((16, 32, 3), np.uint8), 16, 8
     )
-    np.testing.assert_array_equal(found[:, :, 0], [[0.0, 0.5, 1.5, 2.0]] * 2)
+    np.testing.assert_array_equal(result[:, :, 0], [[0.0, 0.5, 1.5, 2.0]] * 2)
 
 
 def test_windows_that_do_not_fit_are_refused() -> None:

@@ -79,15 +79,15 @@ def test_every_metric_has_its_value() -> None:
 
 
 def test_a_status_and_its_report() -> None:
-    one = status("depth: depth estimation", Level.WARN, "no image", DEPTH.texts(), "cpu")
-    assert (one.name, one.level, one.message, one.hardware_id) == (
+    made = status("depth: depth estimation", Level.WARN, "no image", DEPTH.texts(), "cpu")
+    assert (made.name, made.level, made.message, made.hardware_id) == (
         "depth: depth estimation",
         DiagnosticStatus.WARN,
         "no image",
         "cpu",
     )
-    assert status_texts(one) == DEPTH.texts()
-    report = status_array(Time(sec=7), [one, status("b", Level.OK, "", {})])
+    assert status_texts(made) == DEPTH.texts()
+    report = status_array(Time(sec=7), [made, status("b", Level.OK, "", {})])
     assert report.header.stamp.sec == 7
     assert [item.name for item in report.status] == ["depth: depth estimation", "b"]
 

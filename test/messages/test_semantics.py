@@ -58,7 +58,7 @@ def test_boxes_have_the_images_frame_and_the_name_as_class() -> None:
 
 def test_names_of_labels() -> None:
     message = read_back(LABEL_INFO, NAMES)
-    assert [(one.class_id, one.class_name) for one in message.class_map] == [(0, "person"), (1, "car")]
+    assert [(entry.class_id, entry.class_name) for entry in message.class_map] == [(0, "person"), (1, "car")]
     assert message.threshold == 0.5
 
 
@@ -83,7 +83,7 @@ def test_markers_replace_those_before_and_name_each_box() -> None:
     assert text.type == text.TEXT_VIEW_FACING and text.text == "car 75%, 8.0 m"
     # Above the box: y points down.
     assert text.pose.position.y < box.pose.position.y - box.scale.y / 2
-    places = [(one.ns, one.id) for one in (box, text, *others)]
+    places = [(entry.ns, entry.id) for entry in (box, text, *others)]
     assert len(set(places)) == 4
 
 
@@ -95,8 +95,8 @@ def test_boxes_are_read_back_from_markers() -> None:
 
 
 def test_a_names_colour_does_not_depend_on_what_else_is_found() -> None:
-    def color(found: list[DetectedObject], number: int) -> Any:
-        return markers_from_objects(found, header_at(1, "camera")).markers[1 + 2 * number].color
+    def color(objects: list[DetectedObject], number: int) -> Any:
+        return markers_from_objects(objects, header_at(1, "camera")).markers[1 + 2 * number].color
 
     assert color([PERSON, CAR], 1) == color([CAR], 0) != color([PERSON], 0)
 

@@ -92,28 +92,28 @@ def outputs(frame: DepthFrame) -> dict[str, np.ndarray]:
 
 
 def test_every_output_of_a_known_camera(frame):
-    one = frame(points=PointsConfig(stride=1, max_range=0.0))
-    made = outputs(one)
+    processed = frame(points=PointsConfig(stride=1, max_range=0.0))
+    made = outputs(processed)
     assert list(made) == ["depth", "points", "color"]
-    assert list(one.left_out) == ["obstacles", "scan"], "this picture shows no ground"
+    assert list(processed.left_out) == ["obstacles", "scan"], "this picture shows no ground"
     np.testing.assert_array_equal(made["depth"], DEPTH)
     np.testing.assert_array_equal(made["points"][..., 2], DEPTH)
     # x = (u - cx) / fx * z and y = (v - cy) / fy * z
     assert made["points"][3, 6, 0] == pytest.approx((6 - 3.5) / 4.0 * 8.0)
     assert made["points"][3, 6, 1] == pytest.approx((3 - 2.5) / 5.0 * 8.0)
-    red, green, blue = one.rgb[3, 6].astype(int)
+    red, green, blue = processed.rgb[3, 6].astype(int)
     assert np.ascontiguousarray(made["points"][..., 3]).view(np.uint32)[3, 6] == red << 16 | green << 8 | blue
     np.testing.assert_array_equal(made["color"], colorize(DEPTH, "turbo", 0.1, 80.0))
-    assert list(one.request.watch.stages_ms)[:1] == ["engine"]
-    assert "range" in one.request.watch.stages_ms
+    assert list(processed.request.watch.stages_ms)[:1] == ["engine"]
+    assert "range" in processed.request.watch.stages_ms
 
 
 def test_a_real_models_depth_comes_through_unchanged():
     rgb = picture(48, 160)
     with load_predictor("road_tiny", threads=1) as predictor:
-        (one,) = DepthCore(predictor).run([request(RectifiedView(), rgb, min_depth=0.0, max_depth=10_000.0)])
+        (processed,) = DepthCore(predictor).run([request(RectifiedView(), rgb, min_depth=0.0, max_depth=10_000.0)])
         expected = predictor(rgb)
-    np.testing.assert_array_equal(one.depth, np.where(expected > 0, expected, np.nan))
+    np.testing.assert_array_equal(processed.depth, np.where(expected > 0, expected, np.nan))
 
 
 def test_without_a_camera_there_is_depth_and_no_cloud(frame):
@@ -121,8 +121,8 @@ def test_without_a_camera_there_is_depth_and_no_cloud(frame):
 
 
 def test_only_what_is_wanted_is_made(model):
-    one = DepthRequest(picture(), KNOWN, NodeConfig(), ("color",))
-    (result,) = DepthCore(model).run([one])
+    wanted = DepthRequest(picture(), KNOWN, NodeConfig(), ("color",))
+    (result,) = DepthCore(model).run([wanted])
     assert list(outputs(result)) == ["color"]
 
 
@@ -138,19 +138,19 @@ def test_millimetres(frame):
 
 
 def test_depth_scale(frame):
-    one = frame(depth_scale=0.5)
-    assert one.scale == 0.5
-    np.testing.assert_array_equal(one.depth[1:, 0], [1.0, 2.0, 4.0, 8.0, 50.0])
+    processed = frame(depth_scale=0.5)
+    assert processed.scale == 0.5
+    np.testing.assert_array_equal(processed.depth[1:, 0], [1.0, 2.0, 4.0, 8.0, 50.0])
 
 
 def test_focal_scaling(frame, model):
     width, height, fx, fy = model.info.training_camera
     factor = ((4.0 / WIDTH) * (5.0 / HEIGHT) / ((fx / width) * (fy / height))) ** 0.5
     for mode in ("auto", "always"):
-        one = frame(focal_scaling=mode, depth_scale=2.0)
-        assert one.scale == pytest.approx(2.0 * factor)
-        np.testing.assert_allclose(one.depth[2, 0], 4.0 * 2.0 * factor, rtol=1e-6)
-        assert (one.focal.factor, one.focal.problem) == (pytest.approx(factor), "")
+        processed = frame(focal_scaling=mode, depth_scale=2.0)
+        assert processed.scale == pytest.approx(2.0 * factor)
+        np.testing.assert_allclose(processed.depth[2, 0], 4.0 * 2.0 * factor, rtol=1e-6)
+        assert (processed.focal.factor, processed.focal.problem) == (pytest.approx(factor), "")
     assert frame(focal_scaling="never", depth_scale=2.0).scale == 2.0
 
 
@@ -160,9 +160,9 @@ def test_focal_scaling_without_intrinsics_says_so(frame, model, monkeypatch):
     assert unknown.focal.text.endswith("this camera's intrinsics are not known")
     assert frame(RectifiedView(), focal_scaling="always").focal.problem.startswith("focal_scaling is always, but")
     monkeypatch.setattr(model, "info", dataclasses.replace(model.info, training_camera=None))
-    one = frame(focal_scaling="always")
-    assert one.scale == 1.0
-    assert one.focal.problem.endswith("the model does not say which camera it was trained with")
+    processed = frame(focal_scaling="always")
+    assert processed.scale == 1.0
+    assert processed.focal.problem.endswith("the model does not say which camera it was trained with")
 
 
 @pytest.mark.parametrize("resolution", ["half", "network"])
@@ -170,14 +170,14 @@ def test_fewer_pixels_are_the_same_pixels(frame, model, monkeypatch, resolution)
     monkeypatch.setattr(model, "info", dataclasses.replace(model.info, depth_grid=(3, 2)))
     points = PointsConfig(stride=1, max_range=0.0)
     grid = {"half": PixelGrid(2, 2), "network": PixelGrid(2, 4)}[resolution]
-    whole, one = frame(points=points), frame(points=points, depth_resolution=resolution)
-    made, expected = outputs(one), outputs(whole)
+    whole, processed = frame(points=points), frame(points=points, depth_resolution=resolution)
+    made, expected = outputs(processed), outputs(whole)
     assert made.keys() == expected.keys()
-    assert one.camera == grid.camera(CAMERA)
-    assert (one.camera.height, one.camera.width) == made["depth"].shape
+    assert processed.camera == grid.camera(CAMERA)
+    assert (processed.camera.height, processed.camera.width) == made["depth"].shape
     for name, array in made.items():
         np.testing.assert_allclose(array, grid.of(expected[name]), rtol=1e-6, err_msg=name)
-    np.testing.assert_array_equal(one.rgb, grid.of(whole.rgb))
+    np.testing.assert_array_equal(processed.rgb, grid.of(whole.rgb))
 
 
 def test_fewer_pixels_of_rectified_images(frame):
@@ -255,11 +255,11 @@ def test_images_are_rectified_and_depth_outside_the_lens_is_invalid(frame):
         distortion_model="plumb_bob",
     )
     rectifier = calibration.rectifier(WIDTH, HEIGHT)
-    one = frame(RectifiedView(rectifier.camera, rectifier))
-    np.testing.assert_array_equal(one.rgb, rectifier(picture()))
-    assert np.isnan(one.depth[rectifier.outside]).all()
-    assert np.isfinite(one.depth[2, 3])
-    assert next(iter(one.request.watch.stages_ms)) == "rectify"
+    processed = frame(RectifiedView(rectifier.camera, rectifier))
+    np.testing.assert_array_equal(processed.rgb, rectifier(picture()))
+    assert np.isnan(processed.depth[rectifier.outside]).all()
+    assert np.isfinite(processed.depth[2, 3])
+    assert next(iter(processed.request.watch.stages_ms)) == "rectify"
 
 
 def test_outputs_are_written_where_the_caller_wants_them(model):
@@ -268,9 +268,9 @@ def test_outputs_are_written_where_the_caller_wants_them(model):
     def allocate(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return memory.setdefault(name, np.empty(shape, dtype))
 
-    asked = dataclasses.replace(request(), allocate=allocate)
-    (one,) = DepthCore(model).run([asked])
-    made = outputs(one)
+    wanted = dataclasses.replace(request(), allocate=allocate)
+    (processed,) = DepthCore(model).run([wanted])
+    made = outputs(processed)
     assert set(memory) == {"depth", "points"}
     for name, array in memory.items():
         assert made[name] is array
@@ -340,7 +340,7 @@ class UncertainModel(RecordedModel):
 
     def run_batch(self, images: Sequence[np.ndarray], language: bool = True) -> list[Prediction]:
         share = np.where(np.arange(WIDTH) < WIDTH // 2, np.float32(0.1), np.float32(0.3))[None]
-        return [one._replace(relative_deviation=share) for one in super().run_batch(images, language)]
+        return [prediction._replace(relative_deviation=share) for prediction in super().run_batch(images, language)]
 
 
 @pytest.fixture(scope="module")
@@ -351,9 +351,9 @@ def uncertain() -> UncertainModel:
 def test_uncertainty_is_scaled_like_depth_and_invalid_where_depth_is(uncertain):
     core = DepthCore(uncertain)
     assert core.info.uncertainty
-    asked = dataclasses.replace(request(depth_scale=2.0), outputs=makeable(OUTPUTS, Available(True, uncertainty=True)))
-    (one,) = core.run([asked])
-    made = outputs(one)
+    wanted = dataclasses.replace(request(depth_scale=2.0), outputs=makeable(OUTPUTS, Available(True, uncertainty=True)))
+    (processed,) = core.run([wanted])
+    made = outputs(processed)
     assert list(made) == ["depth", "points", "color", "uncertainty"]
     scaled = np.where((METRES * 2 < 0.1) | (METRES * 2 > 80.0), np.float32(np.nan), METRES * 2)
     np.testing.assert_array_equal(made["depth"], scaled)
@@ -362,8 +362,10 @@ def test_uncertainty_is_scaled_like_depth_and_invalid_where_depth_is(uncertain):
 
 
 def test_points_are_thinned_by_uncertainty(uncertain):
-    (one,) = DepthCore(uncertain).run([request(points=PointsConfig(stride=1, max_range=0.0, max_uncertainty=0.2))])
-    made = outputs(one)
+    (processed,) = DepthCore(uncertain).run(
+        [request(points=PointsConfig(stride=1, max_range=0.0, max_uncertainty=0.2))]
+    )
+    made = outputs(processed)
     np.testing.assert_array_equal(made["points"][:, :4, 2], DEPTH[:, :4])
     assert np.isnan(made["points"][:, 4:, 2]).all()
     np.testing.assert_array_equal(made["depth"], DEPTH)
@@ -373,23 +375,25 @@ def test_obstacles_are_looked_for_where_the_network_has_estimated_depth(model: R
     """``road_tiny`` estimates 320 columns, so 4 of 1280 share one; rows are fewer than its own."""
     view, rgb = RectifiedView(PinholeCamera(1280, HEIGHT, 640.0, 640.0, 639.5, 2.5)), picture(HEIGHT, 1280)
     core = DepthCore(model)
-    (one,) = core.run([request(view, rgb)])
-    assert isinstance(one, DepthFrame) and one.obstacle_grid == PixelGrid(2, 4), "every second row, as in the cloud"
+    (processed,) = core.run([request(view, rgb)])
+    assert isinstance(processed, DepthFrame) and processed.obstacle_grid == PixelGrid(2, 4), (
+        "every second row, as in the cloud"
+    )
     (few,) = core.run([request(view, rgb, depth_resolution="network", points=PointsConfig(stride=1))])
     assert isinstance(few, DepthFrame) and few.obstacle_grid == PixelGrid(1, 1)
 
 
 def test_half_of_the_pixels_have_half_of_the_uncertainty(uncertain):
-    (one,) = DepthCore(uncertain).run([request(depth_resolution="half")])
-    assert one.uncertainty.shape == one.depth.shape == (HEIGHT // 2, WIDTH // 2)
+    (processed,) = DepthCore(uncertain).run([request(depth_resolution="half")])
+    assert processed.uncertainty.shape == processed.depth.shape == (HEIGHT // 2, WIDTH // 2)
 
 
 def test_a_model_without_uncertainty_leaves_points_alone_and_says_so(frame, tiny_model_file):
-    one = frame(points=PointsConfig(stride=1, max_range=0.0, max_uncertainty=0.2))
-    np.testing.assert_array_equal(outputs(one)["points"][..., 2], DEPTH)
-    assert one.uncertainty is None
-    settings, info = one.settings, load_predictor(tiny_model_file, threads=1).info
-    said = without_uncertainty(("depth", "uncertainty", "points"), settings, info)
-    assert said == "model tiny_random gives no uncertainty: depth/uncertainty and points.max_uncertainty left out"
+    processed = frame(points=PointsConfig(stride=1, max_range=0.0, max_uncertainty=0.2))
+    np.testing.assert_array_equal(outputs(processed)["points"][..., 2], DEPTH)
+    assert processed.uncertainty is None
+    settings, info = processed.settings, load_predictor(tiny_model_file, threads=1).info
+    message = without_uncertainty(("depth", "uncertainty", "points"), settings, info)
+    assert message == "model tiny_random gives no uncertainty: depth/uncertainty and points.max_uncertainty left out"
     assert without_uncertainty(("depth",), settings, info) == ""
     assert without_uncertainty(OUTPUTS, settings, dataclasses.replace(info, uncertainty=True)) == ""

@@ -21,12 +21,12 @@ def test_a_calibration_of_the_same_camera_changes_no_number():
 
 def test_the_decision_says_the_factor_and_both_fields_of_view():
     # 2 atan(320 / 525) = 62.7 and 2 atan(240 / 525) = 49.1 degrees
-    found = focal_scaling("auto", CAMERA, TRAINED)
-    assert found.factor == pytest.approx(0.896, abs=5e-4)
-    assert found.text == (
+    focal = focal_scaling("auto", CAMERA, TRAINED)
+    assert focal.factor == pytest.approx(0.896, abs=5e-4)
+    assert focal.text == (
         "depth x 0.896 for the field of view: this camera sees 63 x 49 degrees, the training camera 81 x 29"
     )
-    assert found.problem == ""
+    assert focal.problem == ""
 
 
 @pytest.mark.parametrize(("camera", "trained"), [(None, TRAINED), (CAMERA, None), (None, None)])
@@ -37,6 +37,6 @@ def test_an_unknown_camera_is_a_problem_only_for_always(camera, trained):
 
 
 def test_never_is_never():
-    found = focal_scaling("never", CAMERA, TRAINED)
-    assert (found.factor, found.problem) == (1.0, "")
-    assert found.text.endswith("focal_scaling is never")
+    focal = focal_scaling("never", CAMERA, TRAINED)
+    assert (focal.factor, focal.problem) == (1.0, "")
+    assert focal.text.endswith("focal_scaling is never")

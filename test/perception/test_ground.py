@@ -21,8 +21,8 @@ def nothing(scenes: Any) -> np.ndarray:
 
 def updated(scenes: Any, tracker: GroundTracker, depth: np.ndarray, stamp: float | None, **mount: Any) -> Ground:
     known = CameraMount(**mount)
-    found = fit_ground_plane(depth, scenes.CAMERA, up=known.up)
-    return tracker.update(found, stamp, MAX_AGE_S, known if mount else None)
+    plane = fit_ground_plane(depth, scenes.CAMERA, up=known.up)
+    return tracker.update(plane, stamp, MAX_AGE_S, known if mount else None)
 
 
 def height(ground: Ground) -> float:

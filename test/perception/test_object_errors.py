@@ -25,22 +25,22 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     return labels, depth
 
 
-def compared(found: np.ndarray, depth: np.ndarray, split: bool = False) -> dict[tuple[str, str], PlacedClass]:
+def compared(shown: np.ndarray, depth: np.ndarray, split: bool = False) -> dict[tuple[str, str], PlacedClass]:
     labels, truth = scene()
     errors = BoxErrors(NAMES, ["car"], split)
-    features = LanguageFeatures(None, np.eye(2, dtype=np.float32)[found[::4, ::4]], 20.0)
+    features = LanguageFeatures(None, np.eye(2, dtype=np.float32)[shown[::4, ::4]], 20.0)
     errors.add(LabelledPicture(labels, truth, CAMERA), features, QUERIES, depth, SemanticConfig())
     return {way: classes["car"] for way, classes in errors.result().items()}
 
 
 def test_cars_are_found_and_their_distance_is_off_as_depth_is() -> None:
     labels, truth = scene()
-    found = compared(labels, truth * np.float32(1.1))
-    assert list(found) == [MODEL] and found[MODEL].detections == 2
-    bands = found[MODEL].bands
+    result = compared(labels, truth * np.float32(1.1))
+    assert list(result) == [MODEL] and result[MODEL].detections == 2
+    bands = result[MODEL].bands
     assert list(bands) == ["all", "0-10 m", "20-40 m"]
-    assert [(one.true, one.found) for one in bands.values()] == [(2, 2), (1, 1), (1, 1)]
-    assert [one.distance_error for one in bands.values()] == pytest.approx([0.1] * 3, abs=0.01)
+    assert [(item.true, item.found) for item in bands.values()] == [(2, 2), (1, 1), (1, 1)]
+    assert [item.distance_error for item in bands.values()] == pytest.approx([0.1] * 3, abs=0.01)
     near = compared(labels, truth * np.float32(0.9))[MODEL].bands["all"]
     assert (near.distance_error, near.distance_bias) == pytest.approx((0.1, -0.1), abs=0.01)
 
@@ -62,16 +62,16 @@ def test_nothing_found_has_no_distance() -> None:
 def test_errors_of_labels_and_of_depth_are_told_apart() -> None:
     labels, truth = scene()
     labels[:, :60] = 0  # The model misses one of the cars, and its depth is half as much again.
-    found = {way: placed.bands["all"] for way, placed in compared(labels, truth * np.float32(1.5), True).items()}
-    assert {way: one.found for way, one in found.items()} == {
+    results = {way: placed.bands["all"] for way, placed in compared(labels, truth * np.float32(1.5), True).items()}
+    assert {way: item.found for way, item in results.items()} == {
         EXACT: 2,
         ("exact", "model"): 2,
         ("model", "exact"): 1,
         MODEL: 1,
     }
-    assert found[EXACT].distance_error < 0.01 and found["model", "exact"].distance_error < 0.01
-    assert found["exact", "model"].distance_error == pytest.approx(0.5, abs=0.01)
-    assert found[MODEL].distance_error == pytest.approx(0.5, abs=0.01)
+    assert results[EXACT].distance_error < 0.01 and results["model", "exact"].distance_error < 0.01
+    assert results["exact", "model"].distance_error == pytest.approx(0.5, abs=0.01)
+    assert results[MODEL].distance_error == pytest.approx(0.5, abs=0.01)
 
 
 def test_each_detection_stands_for_one_object() -> None:

@@ -62,9 +62,9 @@ def nearest(scan: PlanarScan, bearing: float) -> float:
 
 
 def test_both_outputs_of_a_street(scenes: Any) -> None:
-    one = frame(scenes, scenes.street(scenes.CAR, *scenes.HOUSES))
-    made = dict(made_outputs(one))
-    assert list(made) == ["obstacles", "scan"] and one.left_out == {}
+    processed = frame(scenes, scenes.street(scenes.CAR, *scenes.HOUSES))
+    made = dict(made_outputs(processed))
+    assert list(made) == ["obstacles", "scan"] and processed.left_out == {}
     cloud = made["obstacles"]
     assert cloud.dtype == np.float32 and cloud.shape[1] == 3 and np.isfinite(cloud).all()
     heights = 1.65 - cloud[:, 1]
@@ -75,18 +75,18 @@ def test_both_outputs_of_a_street(scenes: Any) -> None:
     assert nearest(scan, 0.0) == math.inf
     assert scan.frame_id == "" and scan.range_max == 30.0 and scan.range_min == pytest.approx(0.1)
     assert scan.scan_time == 0.0
-    assert one.ground.source is GroundSource.FITTED
+    assert processed.ground.source is GroundSource.FITTED
 
 
 def test_colours_are_those_of_the_pixels(scenes: Any) -> None:
-    one = frame(scenes, scenes.street(scenes.CAR), ("obstacles",), points=PointsConfig(stride=3))
-    cloud = dict(made_outputs(one))["obstacles"]
+    processed = frame(scenes, scenes.street(scenes.CAR), ("obstacles",), points=PointsConfig(stride=3))
+    cloud = dict(made_outputs(processed))["obstacles"]
     packed = np.ascontiguousarray(cloud[:, 3]).view(np.uint32)
     column = np.rint(cloud[:, 0] / cloud[:, 2] * scenes.CAMERA.fx + scenes.CAMERA.cx).astype(int)
     row = np.rint(cloud[:, 1] / cloud[:, 2] * scenes.CAMERA.fy + scenes.CAMERA.cy).astype(int)
     # The middle pixel of each three by three.
     assert (row % 3 == 1).all() and (column % 3 == 1).all()
-    red, green, blue = one.rgb[row, column].astype(np.uint32).T
+    red, green, blue = processed.rgb[row, column].astype(np.uint32).T
     np.testing.assert_array_equal(packed, red << 16 | green << 8 | blue)
 
 
@@ -111,29 +111,29 @@ def test_the_plane_that_the_scale_was_found_by_is_not_fitted_again(scenes: Any) 
     raw = depth / np.float32(1.4)
     estimate = request.scale.estimate(raw, scenes.CAMERA, request.known)
     assert isinstance(estimate.ground, GroundPlane) and estimate.ground.height_m == pytest.approx(1.65 / 1.4, rel=1e-3)
-    one = frame(scenes, raw * np.float32(estimate.factor), scale_request=request, estimate=estimate)
+    processed = frame(scenes, raw * np.float32(estimate.factor), scale_request=request, estimate=estimate)
     fitted = frame(scenes, raw * np.float32(estimate.factor)).ground.plane
-    assert one.ground.plane == estimate.ground.scaled(estimate.factor)
-    assert fitted is not None and one.ground.plane is not None
-    assert one.ground.plane.height_m == pytest.approx(fitted.height_m, rel=1e-4)
-    np.testing.assert_allclose(one.ground.plane.normal, fitted.normal, atol=1e-5)
+    assert processed.ground.plane == estimate.ground.scaled(estimate.factor)
+    assert fitted is not None and processed.ground.plane is not None
+    assert processed.ground.plane.height_m == pytest.approx(fitted.height_m, rel=1e-4)
+    np.testing.assert_allclose(processed.ground.plane.normal, fitted.normal, atol=1e-5)
     unseen = dataclasses.replace(estimate, ground=NoGround.TOO_SMALL)
     assert frame(scenes, depth, scale_request=request, estimate=unseen).ground.problem == NoGround.TOO_SMALL.value
 
 
 def test_without_ground_nothing_is_made_and_the_reason_is_kept(scenes: Any) -> None:
-    one = frame(scenes, scenes.street(scenes.WALL), ("depth", *BOTH))
-    assert list(dict(made_outputs(one))) == ["depth"]
-    assert set(one.left_out) == set(BOTH)
-    assert one.left_out["scan"] == f"no ground: {one.ground.problem}" and one.ground.problem
+    processed = frame(scenes, scenes.street(scenes.WALL), ("depth", *BOTH))
+    assert list(dict(made_outputs(processed))) == ["depth"]
+    assert set(processed.left_out) == set(BOTH)
+    assert processed.left_out["scan"] == f"no ground: {processed.ground.problem}" and processed.ground.problem
 
 
 def test_ground_is_held_from_one_frame_to_the_next(scenes: Any) -> None:
     tracker = GroundTracker()
     dict(made_outputs(frame(scenes, scenes.street(), tracker=tracker, stamp=1.0)))
-    one = frame(scenes, scenes.street(scenes.WALL), tracker=tracker, stamp=1.25)
-    scan = dict(made_outputs(one))["scan"]
-    assert one.ground.source is GroundSource.HELD
+    processed = frame(scenes, scenes.street(scenes.WALL), tracker=tracker, stamp=1.25)
+    scan = dict(made_outputs(processed))["scan"]
+    assert processed.ground.source is GroundSource.HELD
     # A wall from side to side, 5 m ahead.
     assert nearest(scan, 0.0) == pytest.approx(5.0, rel=1e-3)
     assert scan.scan_time == pytest.approx(0.25)
@@ -150,9 +150,9 @@ def test_nothing_beyond_the_depth_that_is_valid_is_called_free(scenes: Any) -> N
 
 def test_a_frame_of_the_robot_needs_its_transform(scenes: Any) -> None:
     settings = {"scan": ScanConfig(frame_id="base_link")}
-    one = frame(scenes, scenes.street(scenes.CAR), **settings)
-    assert list(dict(made_outputs(one))) == ["obstacles"]
-    assert one.left_out["scan"] == "scan.frame_id 'base_link': its transform is not known"
+    processed = frame(scenes, scenes.street(scenes.CAR), **settings)
+    assert list(dict(made_outputs(processed))) == ["obstacles"]
+    assert processed.left_out["scan"] == "scan.frame_id 'base_link': its transform is not known"
     unknown = frame(scenes, scenes.street(scenes.CAR), pose="no transform yet", **settings)
     assert list(dict(made_outputs(unknown))) == ["obstacles"]
     assert unknown.left_out["scan"] == "scan.frame_id 'base_link': no transform yet"
@@ -177,9 +177,9 @@ def test_a_transform_says_where_up_is(scenes: Any) -> None:
 def test_a_given_mount_takes_the_place_of_ground_that_is_not_seen(scenes: Any) -> None:
     """Nothing but a wall in view: its foot is where the camera's height says."""
     settings = {"scale": ScaleConfig(camera_height=1.65)}
-    one = frame(scenes, scenes.street(scenes.WALL), **settings)
-    made = dict(made_outputs(one))
-    assert one.ground.source is GroundSource.MOUNT
+    processed = frame(scenes, scenes.street(scenes.WALL), **settings)
+    made = dict(made_outputs(processed))
+    assert processed.ground.source is GroundSource.MOUNT
     assert nearest(made["scan"], 0.0) == pytest.approx(5.0, rel=1e-3)
     looks_down = {"scale": ScaleConfig(camera_height=0.5, camera_pitch=math.radians(25))}
     ground = frame(scenes, scenes.street(height=0.5, pitch_deg=25), **looks_down).ground
@@ -206,7 +206,7 @@ def test_uncertain_depth_is_no_obstacle_if_asked_for(scenes: Any) -> None:
 
 
 def test_the_ground_is_found_once_for_both(scenes: Any) -> None:
-    one = frame(scenes, scenes.street(scenes.CAR))
-    assert one.obstacles is one.obstacles and one.ground is one.ground
+    processed = frame(scenes, scenes.street(scenes.CAR))
+    assert processed.obstacles is processed.obstacles and processed.ground is processed.ground
     assert need_ground(["scan"]) and need_ground(["depth", "obstacles"])
     assert not need_ground(["depth", "points", "camera_info"])

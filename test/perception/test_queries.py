@@ -64,22 +64,22 @@ def test_nothing_asked_is_nothing(closed: ModelInfo) -> None:
 
 
 def test_a_closed_list_needs_no_file(closed: ModelInfo) -> None:
-    found = find_queries((), SemanticConfig(queries=("car", "car")), closed)
-    assert found is not None and (found.names, found.background) == (("car",), ("road", "person"))
+    queries = find_queries((), SemanticConfig(queries=("car", "car")), closed)
+    assert queries is not None and (queries.names, queries.background) == (("car",), ("road", "person"))
     typed = find_queries(("person",), SemanticConfig(queries=("car",)), closed)
     assert typed is not None and typed.names == ("person",)
 
 
 def test_a_file_gives_its_queries_and_background(clip: ModelInfo, file: str) -> None:
-    found = find_queries((), SemanticConfig(query_file=file), clip)
-    assert found is not None and (found.names, found.background) == (STORED.names, STORED.background)
+    queries = find_queries((), SemanticConfig(query_file=file), clip)
+    assert queries is not None and (queries.names, queries.background) == (STORED.names, STORED.background)
 
 
 def test_names_choose_from_a_file_and_the_others_are_background(clip: ModelInfo, file: str) -> None:
-    found = find_queries(("door",), SemanticConfig(query_file=file), clip)
-    assert found is not None
-    assert (found.names, found.background) == (("door",), ("car", "traffic cone", "sky"))
-    np.testing.assert_array_equal(found.vectors, VECTORS[[2, 0, 1, 3]])
+    queries = find_queries(("door",), SemanticConfig(query_file=file), clip)
+    assert queries is not None
+    assert (queries.names, queries.background) == (("door",), ("car", "traffic cone", "sky"))
+    np.testing.assert_array_equal(queries.vectors, VECTORS[[2, 0, 1, 3]])
     given = find_queries((), SemanticConfig(queries=("car", "door"), query_file=file, background=("sky",)), clip)
     assert given is not None and (given.names, given.background) == (("car", "door"), ("sky",))
     np.testing.assert_array_equal(given.vectors, VECTORS[[0, 2, 3]])
@@ -104,9 +104,9 @@ class TextTower:
 def test_a_text_tower_encodes_any_name(clip: ModelInfo) -> None:
     tower = TextTower()
     settings = SemanticConfig(query_file="text.onnx", background=("sky", "dog"))
-    found = find_queries(("dog", "red mug"), settings, clip, tower.open)
-    assert found is not None and (found.names, found.background) == (("dog", "red mug"), ("sky",))
-    np.testing.assert_array_equal(found.vectors, np.eye(4)[:3])
+    queries = find_queries(("dog", "red mug"), settings, clip, tower.open)
+    assert queries is not None and (queries.names, queries.background) == (("dog", "red mug"), ("sky",))
+    np.testing.assert_array_equal(queries.vectors, np.eye(4)[:3])
     assert tower.opened == [Path("text.onnx")]
 
 

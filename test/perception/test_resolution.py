@@ -29,7 +29,7 @@ def test_grids(resolution: str, image: tuple[int, int], network: tuple[int, int]
 
 
 def test_every_choice_of_the_parameter_is_one() -> None:
-    (setting,) = (one for one in declared(NodeConfig) if one.name == "depth_resolution")
+    (setting,) = (item for item in declared(NodeConfig) if item.name == "depth_resolution")
     grids = {choice: depth_grid(choice, (375, 1242), ROAD_TINY) for choice in setting.choices}
     assert len(set(grids.values())) == len(grids) == 3
 

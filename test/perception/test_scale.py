@@ -66,7 +66,7 @@ def test_relative_depth_takes_the_first_evidence_at_once(small: Any) -> None:
 
 def test_depth_that_is_right_stays_as_it_is(small: Any, drive: Callable[..., list[ScaleEstimate]]) -> None:
     estimates = drive(repeated(small.street(*small.HOUSES, small.CAR), 20.0, small))
-    assert all(0.98 < one.factor < 1.02 for one in estimates)
+    assert all(0.98 < estimate.factor < 1.02 for estimate in estimates)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_wrong_evidence_alone_leaves_depth_exactly_as_it_was(
     small: Any, drive: Callable[..., list[ScaleEstimate]], scene: Callable[[Any], np.ndarray], reason: str
 ) -> None:
     estimates = drive(repeated(scene(small), 5.0, small, noise=0.02))
-    assert {one.factor for one in estimates} == {1.0}
+    assert {estimate.factor for estimate in estimates} == {1.0}
     assert estimates[-1].evidence == "" and estimates[-1].age_s is None
-    assert any(reason in one.problem for one in estimates)
+    assert any(reason in estimate.problem for estimate in estimates)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,9 @@ def test_what_comes_up_on_a_drive_does_not_pull_the_scale_away(
     views = [scenery(small, second) for second in range(10)]
     coming = [small.noisy(views[index // HZ], 0.01, index, patch=8) for index in range(10 * HZ)]
     estimates = drive([*before, *coming])
-    assert all(abs(one.factor - 1) < 0.04 for one in estimates), max(abs(one.factor - 1) for one in estimates)
+    assert all(abs(estimate.factor - 1) < 0.04 for estimate in estimates), max(
+        abs(estimate.factor - 1) for estimate in estimates
+    )
 
 
 def test_ranges_and_height_together_and_each_alone(small: Any, drive: Callable[..., list[ScaleEstimate]]) -> None:
@@ -127,10 +129,10 @@ def test_ranges_and_height_together_and_each_alone(small: Any, drive: Callable[.
 def test_each_missing_thing_is_said(small: Any) -> None:
     depth = small.street()
     known = FrameEvidence(0.0, 0.1, "no transform", "no cloud")
-    said = MetricScale().estimate(depth, small.SMALL, known)
-    assert said.problem == "camera height: no transform; ranges: no cloud"
-    said = MetricScale().estimate(depth, None, FrameEvidence(0.0, 0.1, MOUNT, ()))
-    assert said.problem.count("needs the camera's intrinsics") == 2 and said.factor == 1.0
+    estimate = MetricScale().estimate(depth, small.SMALL, known)
+    assert estimate.problem == "camera height: no transform; ranges: no cloud"
+    estimate = MetricScale().estimate(depth, None, FrameEvidence(0.0, 0.1, MOUNT, ()))
+    assert estimate.problem.count("needs the camera's intrinsics") == 2 and estimate.factor == 1.0
     assert MetricScale().estimate(depth, small.SMALL, FrameEvidence(0.0, 0.1)).problem == ""
 
 

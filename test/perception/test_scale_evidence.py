@@ -38,9 +38,9 @@ def said(scenes: Any, depth: np.ndarray, mount: CameraMount = MOUNT) -> Evidence
 @pytest.fixture
 def ground(scenes: Any) -> Callable[..., Evidence]:
     def evidence(depth: np.ndarray, mount: CameraMount = MOUNT) -> Evidence:
-        found = said(scenes, depth, mount)
-        assert isinstance(found, Evidence), found
-        return found
+        evidence = said(scenes, depth, mount)
+        assert isinstance(evidence, Evidence), evidence
+        return evidence
 
     return evidence
 
@@ -50,16 +50,16 @@ def test_the_ground_gives_the_factor_that_depth_was_divided_by(
     scenes: Any, ground: Callable[..., Evidence], factor: float
 ) -> None:
     depth = scenes.street(*scenes.HOUSES, scenes.CAR) / np.float32(factor)
-    found = ground(depth)
-    assert found.log_factor == pytest.approx(math.log(factor), abs=0.005)
-    assert found.source == CAMERA_HEIGHT and found.tilt_deg == pytest.approx(0.0, abs=0.1)
-    assert 0.02 < math.sqrt(found.variance) < 0.2
+    evidence = ground(depth)
+    assert evidence.log_factor == pytest.approx(math.log(factor), abs=0.005)
+    assert evidence.source == CAMERA_HEIGHT and evidence.tilt_deg == pytest.approx(0.0, abs=0.1)
+    assert 0.02 < math.sqrt(evidence.variance) < 0.2
 
 
 def test_a_mount_that_looks_down_is_taken_into_account(scenes: Any, ground: Callable[..., Evidence]) -> None:
     depth = scenes.street(*scenes.HOUSES, pitch_deg=15, roll_deg=3, height=0.8)
-    found = ground(depth / np.float32(1.25), CameraMount(0.8, up_vector(3, 15)))
-    assert found.log_factor == pytest.approx(math.log(1.25), abs=0.01)
+    evidence = ground(depth / np.float32(1.25), CameraMount(0.8, up_vector(3, 15)))
+    assert evidence.log_factor == pytest.approx(math.log(1.25), abs=0.01)
 
 
 def test_depth_that_draws_the_distance_in_is_judged_by_the_mount_and_is_less_certain(
@@ -67,16 +67,16 @@ def test_depth_that_draws_the_distance_in_is_judged_by_the_mount_and_is_less_cer
 ) -> None:
     exact = scenes.street(*scenes.HOUSES)
     bent = (exact ** np.float32(0.85)).astype(np.float32)
-    found, straight = ground(bent), ground(exact)
+    evidence, straight = ground(bent), ground(exact)
     # At 8 m it is short by 0.31, at 25 m by 0.48; the plane's own height would say 0.16.
-    assert 0.28 < found.log_factor < 0.4
-    assert found.variance > 1.4 * straight.variance
+    assert 0.28 < evidence.log_factor < 0.4
+    assert evidence.variance > 1.4 * straight.variance
 
 
 def test_the_stated_error_covers_a_tilt_of_one_degree(scenes: Any, ground: Callable[..., Evidence]) -> None:
     for pitch in (-1.0, 1.0):
-        found = ground(scenes.street(*scenes.HOUSES, pitch_deg=pitch))
-        assert abs(found.log_factor) < 1.5 * math.sqrt(found.variance)
+        evidence = ground(scenes.street(*scenes.HOUSES, pitch_deg=pitch))
+        assert abs(evidence.log_factor) < 1.5 * math.sqrt(evidence.variance)
 
 
 def test_the_more_a_planes_pitch_differs_from_the_mounts_the_less_certain_it_is(
@@ -92,14 +92,14 @@ def test_ground_that_is_little_of_what_looks_down_says_nothing_about_the_scale(s
     depth[:, 220:] = np.fmin(depth[:, 220:], 6.0)
     plane = fit_ground_plane(depth, scenes.CAMERA)
     assert isinstance(plane, GroundPlane) and 0.25 < plane.inlier_share < 0.4
-    found = said(scenes, depth)
-    assert isinstance(found, NoEvidence) and "of what looks down is level ground" in found.reason
+    evidence = said(scenes, depth)
+    assert isinstance(evidence, NoEvidence) and "of what looks down is level ground" in evidence.reason
 
 
 def test_a_correction_of_a_few_percent_is_left_out(scenes: Any, ground: Callable[..., Evidence]) -> None:
     depth = scenes.street(*scenes.HOUSES)
-    asked = (0.92, 1.08, 1.15, 1.25)
-    given = [ground(depth / np.float32(factor)).log_factor for factor in asked]
+    factors = (0.92, 1.08, 1.15, 1.25)
+    given = [ground(depth / np.float32(factor)).log_factor for factor in factors]
     assert given[:2] == [0.0, 0.0] and given[3] == pytest.approx(math.log(1.25), abs=0.01)
     assert 0.0 < given[2] < math.log(1.15), "between the two it grows"
 
@@ -141,10 +141,10 @@ def scanned(scenes: Any, depth: np.ndarray, every: int = 7) -> MeasuredPoints:
 @pytest.mark.parametrize("factor", [0.6, 1.0, 2.5])
 def test_measured_points_give_the_factor(scenes: Any, factor: float) -> None:
     depth = scenes.street(*scenes.HOUSES, scenes.CAR)
-    found = range_evidence(depth / np.float32(factor), scenes.CAMERA, scanned(scenes, depth))
-    assert isinstance(found, Evidence)
-    assert found.log_factor == pytest.approx(math.log(factor), abs=1e-3)
-    assert math.sqrt(found.variance) == pytest.approx(0.025, abs=0.008)
+    evidence = range_evidence(depth / np.float32(factor), scenes.CAMERA, scanned(scenes, depth))
+    assert isinstance(evidence, Evidence)
+    assert evidence.log_factor == pytest.approx(math.log(factor), abs=1e-3)
+    assert math.sqrt(evidence.variance) == pytest.approx(0.025, abs=0.008)
 
 
 def test_a_third_of_wrong_points_and_nan_change_little(scenes: Any) -> None:
@@ -153,8 +153,8 @@ def test_a_third_of_wrong_points_and_nan_change_little(scenes: Any) -> None:
     points = measured.points.copy()
     points[::3] *= 3.0
     points[1::50] = np.nan
-    found = range_evidence(scenes.noisy(depth, 0.05), scenes.CAMERA, MeasuredPoints(points, SENSOR))
-    assert isinstance(found, Evidence) and abs(found.log_factor) < 0.06
+    evidence = range_evidence(scenes.noisy(depth, 0.05), scenes.CAMERA, MeasuredPoints(points, SENSOR))
+    assert isinstance(evidence, Evidence) and abs(evidence.log_factor) < 0.06
 
 
 def test_few_points_in_one_place_are_less_certain_than_many_in_many(scenes: Any) -> None:
@@ -176,8 +176,8 @@ def test_few_points_in_one_place_are_less_certain_than_many_in_many(scenes: Any)
     ],
 )
 def test_points_that_say_nothing(scenes: Any, points: np.ndarray, reason: str) -> None:
-    found = range_evidence(scenes.street(), scenes.CAMERA, MeasuredPoints(points, SENSOR))
-    assert isinstance(found, NoEvidence) and reason in found.reason
+    evidence = range_evidence(scenes.street(), scenes.CAMERA, MeasuredPoints(points, SENSOR))
+    assert isinstance(evidence, NoEvidence) and reason in evidence.reason
 
 
 # Sensors that look sideways, and up by 7 degrees, which is the sky.
@@ -189,7 +189,9 @@ def test_ranges_that_ask_for_other_factors_near_and_far_are_less_certain(scenes:
     depth = scenes.street(*scenes.HOUSES)
     measured = scanned(scenes, depth)
     bent = (depth / 10) ** np.float32(0.8) * 10
-    straight, torn = (range_evidence(one, scenes.CAMERA, measured) for one in (depth, bent.astype(np.float32)))
+    straight, torn = (
+        range_evidence(predicted, scenes.CAMERA, measured) for predicted in (depth, bent.astype(np.float32))
+    )
     assert isinstance(straight, Evidence) and isinstance(torn, Evidence)
     assert straight.variance < 0.03**2 and torn.variance > 0.05**2
 
@@ -203,16 +205,16 @@ def cone(distance: float, angle: float = 0.2, pose: Any = SENSOR) -> MeasuredCon
 def test_a_range_sensor_gives_the_factor(scenes: Any, factor: float, angle: float) -> None:
     # A wall 7.3 m ahead of a sensor that is 0.3 m behind the camera.
     depth = scenes.street(scenes.Box((-50, 50), (7, 8), (-1, 9)))
-    found = cone_evidence(depth / np.float32(factor), scenes.CAMERA, cone(7.3, angle))
-    assert isinstance(found, Evidence)
-    assert found.log_factor == pytest.approx(math.log(factor), abs=0.02)
-    assert math.sqrt(found.variance) == pytest.approx(0.1)
+    evidence = cone_evidence(depth / np.float32(factor), scenes.CAMERA, cone(7.3, angle))
+    assert isinstance(evidence, Evidence)
+    assert evidence.log_factor == pytest.approx(math.log(factor), abs=0.02)
+    assert math.sqrt(evidence.variance) == pytest.approx(0.1)
 
 
 def test_a_range_sensor_means_the_nearest_thing_in_its_cone(scenes: Any) -> None:
     wall, post = scenes.Box((-50, 50), (7, 8), (-1, 9)), scenes.Box((-0.3, 0.3), (4.0, 4.5), (0, 3))
-    found = cone_evidence(scenes.street(wall, post), scenes.CAMERA, cone(4.3))
-    assert isinstance(found, Evidence) and found.log_factor == pytest.approx(0.0, abs=0.02)
+    evidence = cone_evidence(scenes.street(wall, post), scenes.CAMERA, cone(4.3))
+    assert isinstance(evidence, Evidence) and evidence.log_factor == pytest.approx(0.0, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -228,5 +230,5 @@ def test_a_range_sensor_means_the_nearest_thing_in_its_cone(scenes: Any) -> None
     ],
 )
 def test_a_range_sensor_that_says_nothing(scenes: Any, measured: MeasuredCone, reason: str) -> None:
-    found = cone_evidence(scenes.street(), scenes.CAMERA, measured)
-    assert isinstance(found, NoEvidence) and reason in found.reason
+    evidence = cone_evidence(scenes.street(), scenes.CAMERA, measured)
+    assert isinstance(evidence, NoEvidence) and reason in evidence.reason

@@ -89,29 +89,29 @@ def test_two_cars_are_two_boxes_at_their_places(scenes: Any) -> None:
     right, left = sorted(
         dict(made_outputs(frame(scenes, depth, patches(classes))))["detections"], key=lambda d: d.center[2]
     )
-    for found, (x, z) in ((right, (2.4, 8.0)), (left, (-4.1, 18.0))):
-        assert found.name == "car" and found.label == 0 and 0.5 < found.score <= 1.0
-        assert found.center[0] == pytest.approx(x, abs=0.5)
+    for car, (x, z) in ((right, (2.4, 8.0)), (left, (-4.1, 18.0))):
+        assert car.name == "car" and car.label == 0 and 0.5 < car.score <= 1.0
+        assert car.center[0] == pytest.approx(x, abs=0.5)
         # The box is of what is seen: the front, and perhaps a side.
-        assert z * 0.95 < found.center[2] < z * 1.15
-        assert found.center[1] == pytest.approx(1.65 - 0.85, abs=0.25)
-        assert 1.0 < found.size[0] < 2.3 and 0.8 < found.size[1] < 1.6
+        assert z * 0.95 < car.center[2] < z * 1.15
+        assert car.center[1] == pytest.approx(1.65 - 0.85, abs=0.25)
+        assert 1.0 < car.size[0] < 2.3 and 0.8 < car.size[1] < 1.6
     assert right.patches > 4 * left.patches
 
 
 def test_small_regions_are_left_out(scenes: Any) -> None:
     depth, classes = seen(scenes, scenes.CAR)
-    one = frame(scenes, depth, patches(classes)).objects
-    (car,) = one
+    objects = frame(scenes, depth, patches(classes)).objects
+    (car,) = objects
     assert not frame(scenes, depth, patches(classes), min_patches=car.patches + 0.1).objects
-    assert frame(scenes, depth, patches(classes), min_patches=car.patches - 0.1).objects == one
+    assert frame(scenes, depth, patches(classes), min_patches=car.patches - 0.1).objects == objects
 
 
 def test_what_has_no_depth_has_a_label_and_no_box(scenes: Any) -> None:
     depth, classes = seen(scenes)
-    one = frame(scenes, depth, patches(classes), names=("sky", "road"))
-    assert set(np.unique(one.semantics.labels)) == {0, 1}
-    assert [found.name for found in one.objects] == ["road"]
+    processed = frame(scenes, depth, patches(classes), names=("sky", "road"))
+    assert set(np.unique(processed.semantics.labels)) == {0, 1}
+    assert [item.name for item in processed.objects] == ["road"]
 
 
 def test_names_that_are_not_in_view_give_empty_lists(scenes: Any) -> None:

@@ -68,8 +68,8 @@ def test_on(version: str) -> None:
     finished(["bash", "-c", SET_UP, str(ROOT), folder.name, str(GIGABYTES)], PYTHON=python)
     options = ("-q", "-p", "no:cacheprovider", "-n", "4", "--dist", "loadfile")
     command = [folder / "bin" / "python", "-m", "pytest", *options, *SUBSET]
-    said = finished(command, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    assert " passed" in said
+    output = finished(command, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    assert " passed" in output
 
 
 def interpreter(version: str) -> str | None:

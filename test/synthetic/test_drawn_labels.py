@@ -47,8 +47,8 @@ def test_every_surface_has_the_class_of_what_it_is(name: str, varied: bool) -> N
     mesh = scene.mesh(0.5)
     for prefix, label in CLASSES.items():
         textures = [scene.atlas.index(texture) for texture in scene.atlas.family(prefix)]
-        found = mesh.label[np.isin(mesh.texture, textures)]
-        assert set(found) <= {label}, prefix
+        classes = mesh.label[np.isin(mesh.texture, textures)]
+        assert set(classes) <= {label}, prefix
     assert {Label.ROAD, Label.VEGETATION} <= set(mesh.label)
     assert (mesh.label == Label.OTHER).mean() < 0.1
     assert Label.SKY not in mesh.label

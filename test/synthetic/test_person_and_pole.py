@@ -12,9 +12,9 @@ SMALL = PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2)
 
 @pytest.fixture(scope="module")
 def view() -> StreetView:
-    found = person_and_pole(0, SMALL)
-    assert found is not None
-    return found
+    result = person_and_pole(0, SMALL)
+    assert result is not None
+    return result
 
 
 def test_both_stand_where_they_should(view: StreetView) -> None:

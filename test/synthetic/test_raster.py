@@ -133,7 +133,7 @@ def test_fragments_that_do_not_pass_are_holes() -> None:
     quads = np.asarray([facing(0, 0, 8.0, 1.0), facing(0, 0, 12.0, 3.0)])
     facets = perspective(quads, CAMERA, np.ones(2, bool), 100.0)
     z_buffer = ZBuffer(64, 48)
-    z_buffer.draw(facets, np.arange(2), lambda found: (found.pixel % 2 == 0) | (facets.index[found.facet] == 1))
+    z_buffer.draw(facets, np.arange(2), lambda drawn: (drawn.pixel % 2 == 0) | (facets.index[drawn.facet] == 1))
     seen = facets.index[z_buffer.facet.reshape(48, 64)[20, 28:36]]
     assert seen.tolist() == [0, 1] * 4
 
@@ -179,6 +179,6 @@ def test_z_buffer_keeps_values_of_either_sign_bit_for_bit() -> None:
     facets = orthographic(corners[:, [0, 1, 2, 2]], 64, 64)
     z_buffer, expected = ZBuffer(64, 64), np.full(64 * 64, -np.inf, np.float32)
     z_buffer.draw(facets, np.arange(len(facets.index)))
-    found = fragments(facets, 64, 64)
-    np.maximum.at(expected, found.pixel, found.value)
+    drawn = fragments(facets, 64, 64)
+    np.maximum.at(expected, drawn.pixel, drawn.value)
     np.testing.assert_array_equal(z_buffer.value, expected)

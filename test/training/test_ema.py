@@ -56,6 +56,6 @@ def test_what_was_saved_is_taken_over():
 
 
 def test_another_model_s_average_is_refused():
-    with pytest.raises(ModelError, match=r"belongs to another model; differing tensors: 0\.weight"):
+    with pytest.raises(ModelError, match=r"belongs to another model; differing tensors: 0\.weight; resume with"):
         average = WeightAverage(model(), 0.5)
         average.load_state_dict({k: v for k, v in average.state_dict().items() if k != "0.weight"})

@@ -40,8 +40,8 @@ def test_the_reference_s_losses_with_its_mask(arrays):
 def test_the_reference_s_losses_without_a_mask(arrays):
     prediction, truth = torch.from_numpy(arrays["pred"]), torch.from_numpy(arrays["gt"])
     # Its number for SILog was taken on truth held at 0.1 m and above, where logarithms of unknown pixels are tame.
-    found = silog_loss(prediction, truth.clamp_min(0.1))
-    assert float(found) == pytest.approx(float(arrays["silog_nomask"]), rel=1e-5)
+    loss = silog_loss(prediction, truth.clamp_min(0.1))
+    assert float(loss) == pytest.approx(float(arrays["silog_nomask"]), rel=1e-5)
     assert float(ssim_loss(prediction, truth)) == pytest.approx(float(arrays["ssim_nomask"]), rel=1e-5)
 
 
@@ -199,8 +199,8 @@ def test_the_uncertainty_loss_by_hand():
     prediction = torch.ones_like(truth)
     scale = torch.full_like(truth, 0.5)
     # Frame 1: errors 0 and 1 over 0.5; frame 2: error 0.
-    found = float(uncertainty_loss(prediction, scale, truth, mask))
-    assert found == pytest.approx(((0.0 + 2.0) / 2 + 0.0) / 2 + math.log(0.5))
+    loss = float(uncertainty_loss(prediction, scale, truth, mask))
+    assert loss == pytest.approx(((0.0 + 2.0) / 2 + 0.0) / 2 + math.log(0.5))
 
 
 def test_the_uncertainty_loss_is_smallest_at_the_mean_error_and_leaves_depth_alone():

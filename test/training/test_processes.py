@@ -167,13 +167,13 @@ def trained(tmp_path: Path) -> Iterator[Callable[[Path, Path], tuple[list[int], 
         text=True,
     ) as process:
         assert process.stdin and process.stdout
-        told, said = process.stdin, process.stdout
+        stdin, stdout = process.stdin, process.stdout
 
         def run(config: Path, marker: Path) -> tuple[list[int], list[str]]:
-            told.write(json.dumps([str(config), str(marker)]) + "\n")
-            told.flush()
+            stdin.write(json.dumps([str(config), str(marker)]) + "\n")
+            stdin.flush()
             lines = []
-            for line in said:
+            for line in stdout:
                 if line.startswith("["):
                     return json.loads(line), lines
                 lines.append(line.strip())
@@ -191,9 +191,9 @@ def test_a_run_that_loses_a_process_ends_as_if_nothing_had_been(tiny, trained, t
     (tmp_path / "kept").touch()
     assert trained(unbroken, tmp_path / "kept") == ([0, 0], ["outcome 6 True"])
 
-    (left, killed), said = trained(broken, tmp_path / "lost")
+    (left, killed), output = trained(broken, tmp_path / "lost")
     # The other one ends too, instead of waiting for ever.
-    assert killed == -signal.SIGKILL and left not in (0, None) and not said
+    assert killed == -signal.SIGKILL and left not in (0, None) and not output
     assert int((runs[0] / "last").resolve().name) == 2
     assert trained(broken, tmp_path / "lost") == ([0, 0], ["outcome 6 True"])
 
@@ -214,7 +214,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(tiny, listener, monkeypatch):
     from space_clip_ros.data.dataset import StepSampler
     from space_clip_ros.errors import ConfigError
 
-    with pytest.raises(ConfigError, match=r"must be a multiple of the 3 processes, got 4"):
+    with pytest.raises(ConfigError, match=r"must be a multiple of the 3 processes, got 4; set such a number"):
         StepSampler([1.0] * 12, 4, seed=0, rank=0, processes=3)
 
 

@@ -15,8 +15,8 @@ from space_clip_ros.training_config import OptimizerConfig
 def test_the_reference_s_schedule(reference_dir: Path):
     with np.load(reference_dir / "schedule.npz") as file:
         expected = file["lr"]
-    found = [learning_rate(step, 400, 1e-4, 1e-6, 20) for step in range(400)]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    rates = [learning_rate(step, 400, 1e-4, 1e-6, 20) for step in range(400)]
+    np.testing.assert_allclose(rates, expected, rtol=0, atol=1e-12)
 
 
 def test_by_hand():

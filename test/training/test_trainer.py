@@ -145,11 +145,29 @@ def test_a_folder_with_a_run_is_not_overwritten(tiny, listener):
         train(tiny(optimizer__epochs=1), listener)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run__dir": "{}/file/run"}, r"checkpoints: cannot be written \(Not a directory\)"),
+        ({"run__wandb": "depth"}, "run.wandb: needs the wandb package"),
+        ({"data__validation": [{"path": "/nowhere"}]}, "/nowhere"),
+        ({"initial": "/nowhere.safetensors"}, r"/nowhere\.safetensors"),
+    ],
+)
+def test_mistakes_are_found_before_every_frame_is_read(tiny, listener, tmp_path, monkeypatch, changes, message):
+    (tmp_path / "file").touch()
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    settled = {name: value.format(tmp_path) if isinstance(value, str) else value for name, value in changes.items()}
+    with pytest.raises(SpaceClipError, match=message):
+        train(tiny(data__scan=True, data__cache=True, **settled), listener)
+    assert not listener.lines and not listener.notes and not (tmp_path / "run").exists()
+
+
 def test_resuming_needs_a_run_and_its_settings(tiny, listener, tmp_path):
     with pytest.raises(ConfigError, match="holds no checkpoint to resume from"):
         train(tiny(), listener, resume=True)
     train(tiny(optimizer__epochs=1), listener)
-    with pytest.raises(ConfigError, match=r"differ: optimizer\.epochs, optimizer\.lr$"):
+    with pytest.raises(ConfigError, match=r"differ: optimizer\.epochs, optimizer\.lr; take them from its config\.yaml"):
         train(tiny(optimizer__epochs=2, optimizer__lr=1e-2), listener, resume=True)
     assert train(tiny(optimizer__epochs=1, run__log_steps=5), listener, resume=True).finished
 
@@ -173,7 +191,7 @@ def test_initial_weights_are_taken_over_or_refused(tiny, listener, tmp_path):
     for (name, left), right in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         assert torch.equal(left, right), name
     wider = tiny(initial=str(first.best), run__dir=str(tmp_path / "wider"), model__decoder__film_hidden=12)
-    with pytest.raises(SpaceClipError, match=r"holds another model.*film"):
+    with pytest.raises(SpaceClipError, match=r"holds another model.*film.*; give the settings that it was"):
         train(wider, listener)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import callback, progress_bar, say
-from space_clip_ros.cli.options import positive
+from space_clip_ros.cli.options import check_model_out, positive
 from space_clip_ros.config import RESIZE_RULES, AdoptedConfig
 
 if TYPE_CHECKING:
@@ -143,8 +143,11 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("give --normalise, or --mean and --std")
     if (args.symmetric or args.drive) and args.precision is None:
         args.parser.error("--symmetric and --drive are for --precision")
-    if args.out.suffix != ".onnx":
-        args.parser.error(f"--out must end in .onnx, got {args.out}")
+    if args.symmetric and args.precision != "int8":
+        args.parser.error("--symmetric is for --precision int8")
+    if args.precision == "int8" and args.drive is None:
+        args.parser.error("--precision int8 needs --drive")
+    check_model_out(args, ".onnx")
 
     from space_clip_ros.errors import BackendError
 
@@ -224,11 +227,11 @@ def _constant(text: str) -> tuple[str, tuple[float, ...]]:
 def _list_presets() -> None:
     from space_clip_ros.export.presets import PRESETS
 
-    for name, one in PRESETS.items():
-        say(f"{name}: {one.about}")
-        say(f"  source {one.recipe.source}; licence {one.recipe.licence}; trained on: {one.camera}")
-        if one.note:
-            say(f"  {one.note}")
+    for name, entry in PRESETS.items():
+        say(f"{name}: {entry.about}")
+        say(f"  source {entry.recipe.source}; licence {entry.recipe.licence}; trained on: {entry.camera}")
+        if entry.note:
+            say(f"  {entry.note}")
 
 
 def _show(report: AdoptionReport, name: str | None) -> None:

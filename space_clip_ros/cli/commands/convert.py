@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.cli.console import say
+from space_clip_ros.cli.options import check_model_out
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.files import file_sha256
 
@@ -59,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: a file of settings cannot be used.
         ModelError: the checkpoint cannot be read, or the result cannot be written or differs when read back.
     """
-    if args.out.suffix != ".safetensors":
-        args.parser.error(f"--out {args.out}: must end in .safetensors")
+    check_model_out(args, ".safetensors")
     if args.out.resolve() == args.checkpoint.resolve():
         args.parser.error(f"--out {args.out}: is the checkpoint to convert; give another name")
 

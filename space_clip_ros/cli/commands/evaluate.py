@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
+from space_clip_ros.cli.evaluation_report import show_report
 from space_clip_ros.cli.options import add_setting, add_settings, positive
 from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
-from space_clip_ros.cli.semantic_evaluation import run_semantic, window_size
+from space_clip_ros.cli.semantic_evaluation import run_semantic, semantic_queries, window_size
 from space_clip_ros.cli.shared_evaluation import shared_evaluation
 from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import DataError
+from space_clip_ros.files import check_output_files, check_output_folder
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.data.frames import RgbdFrame
-    from space_clip_ros.evaluation.distance_bands import BandErrors
     from space_clip_ros.evaluation.evaluator import Depth, Estimate, PredictBatch
     from space_clip_ros.evaluation.protocol import EvaluationProtocol
-    from space_clip_ros.evaluation.report import EvaluationReport, Summary
-    from space_clip_ros.evaluation.temporal import TemporalReport
     from space_clip_ros.inference.backend import ModelInfo
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 GROUPS = ("scene", "folder")
 """What frames can be grouped by."""
 
-_EDGES = {
-    "boundaries": "f1 {f1:.4f}, precision {precision:.4f}, recall {recall:.4f}",
-    "sky": "{near:.1%} of it nearer than 40 m, {in_range:.1%} nearer than the largest depth",
-}
+_OF_DEPTH = ("flip", "median_scaling", "scale", "by", "edges", "temporal", "csv", "worst")
+"""Options without meaning for labels."""
 _DENSE = "give synthetic drives, with truth: annotated and unknown: far, or other frames with depth at most pixels"
 
 
@@ -123,6 +121,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("out/evaluate"), metavar="DIR", help="folder for those pictures"
     )
+    parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -133,23 +132,35 @@ def run(args: argparse.Namespace) -> int:
         DataError: frames cannot be read or compared, or a result cannot be written.
         SpaceClipError: the model cannot be loaded or run.
     """
-    from space_clip_ros.errors import DataError
-    from space_clip_ros.evaluation.evaluator import evaluate, flip_averaged, one_by_one, worst_frames
+    from space_clip_ros.evaluation.boundaries import is_dense
+    from space_clip_ros.evaluation.evaluator import (
+        evaluate,
+        flip_averaged,
+        one_by_one,
+        prepared_frames,
+        worst_frames,
+    )
     from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
     from space_clip_ros.evaluation.temporal import TemporalAverage, follows
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig
 
+    _check_usage(args)
     config = load(TrainingConfig, args.data, args.overrides)
     protocol = _protocol(args, config)
+    frames = _frames(args.data, config)
+    queries = semantic_queries(args, frames) if args.semantic else None
+    if args.edges and not any(
+        is_dense(frame.depth) for _, frame in prepared_frames(frames, range(len(frames)), protocol)
+    ):
+        raise _no_dense_depth(args.data)
     with (
         shared_evaluation(args.device, args.temporal or args.scale is not None) as part,
         load_predictor(args.model, args.backend, part.device, args.precision) as predictor,
     ):
-        frames = _frames(args.data, config)
         if args.semantic:
-            return run_semantic(args, predictor, frames)
+            return run_semantic(args, predictor, frames, queries)
         groups = _groups(args.by, frames)
         scale = _scale(args, protocol, frames, predictor.info.metric)
         predict = flip_averaged(predictor) if args.flip else predictor
@@ -177,14 +188,14 @@ def run(args: argparse.Namespace) -> int:
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
         )
         if args.edges and "boundaries" not in report.edges:
-            raise DataError(args.data, "no validation frame has dense depth, which --edges needs", _DENSE)
+            raise _no_dense_depth(args.data)
         report = dataclasses.replace(
             report,
             focal_scaling=dict(scaler.counts),
             temporal=steadiness.report() if args.temporal else None,
             scale=None if scale is None else dataclasses.asdict(scale.result()),
         )
-        _show(report, args.by)
+        show_report(report, args.by)
         for line in lines(scale.result()) if scale is not None else ():
             say(line)
         if args.json:
@@ -195,6 +206,29 @@ def run(args: argparse.Namespace) -> int:
         for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol, scaler, factors):
             say(f"wrote {path}")
     return 0
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    """Exit with status 2 if options do not go together.
+
+    Raises:
+        DataError: a result cannot be written.
+    """
+    for name in ("queries", "windows", "boxes") if not args.semantic else ():
+        if getattr(args, name):
+            args.parser.error(f"--{name} needs --semantic")
+    for name in _OF_DEPTH if args.semantic else ():
+        if getattr(args, name):
+            args.parser.error(f"--{name.replace('_', '-')} is about depth; leave it out with --semantic")
+    if args.scale_rate and args.scale is None:
+        args.parser.error("--scale-rate needs --scale")
+    check_output_files(args.json, args.csv)
+    if args.worst:
+        check_output_folder(args.out)
+
+
+def _no_dense_depth(data: str) -> DataError:
+    return DataError(data, "no validation frame has dense depth, which --edges needs", _DENSE)
 
 
 class _FocalScaler:
@@ -208,7 +242,6 @@ class _FocalScaler:
     def __call__(self, frame: RgbdFrame, estimate: Estimate) -> Estimate:
         import numpy as np
 
-        from space_clip_ros.errors import DataError
         from space_clip_ros.evaluation.evaluator import Estimate
         from space_clip_ros.perception.focal_scaling import focal_scaling
 
@@ -228,7 +261,9 @@ class _FocalScaler:
 def _batched(predictor: Predictor) -> PredictBatch:
     from space_clip_ros.evaluation.evaluator import Estimate
 
-    return lambda images: [Estimate(found.depth, found.uncertainty) for found in predictor.run_batch(images)]
+    return lambda images: [
+        Estimate(prediction.depth, prediction.uncertainty) for prediction in predictor.run_batch(images)
+    ]
 
 
 def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationProtocol:
@@ -257,7 +292,7 @@ def _frames(name: str, config: TrainingConfig) -> FrameCollection:
     from space_clip_ros.training_config import sources
 
     if not config.data.validation:
-        raise ConfigError(name, "data.validation names no source to evaluate on")
+        raise ConfigError(name, "data.validation names no source to evaluate on", "add one with its path")
     frames = FrameCollection(open_sources(sources(config.data.validation)), skip_broken=config.data.skip_broken)
     if not config.data.scan:
         return frames
@@ -274,47 +309,3 @@ def _groups(by: str | None, frames: FrameCollection) -> list[str]:
         paths = (next(iter(frames.files(index)), Path(frames.label(index))) for index in range(len(frames)))
         return [str(path.parent) for path in paths]
     return []
-
-
-def _show(report: EvaluationReport, by: str | None) -> None:
-    skipped = f", {report.skipped} more without depth to compare" if report.skipped else ""
-    say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}")
-    for text, frames in report.focal_scaling.items():
-        say(f"  {text} ({frames} frames)")
-    for name, value in report.metrics.items():
-        say(f"  {name:<9} {value:9.4f}")
-    if report.uncertainty is not None:
-        found = report.uncertainty
-        say(f"  {'ause':<9} {found.ause:9.4f}  (area under the sparsification error of abs_rel; 0 is perfect)")
-        say(f"  {'within':<9} {found.within_1_sigma:9.1%} of pixels by one sigma, {found.within_2_sigma:.1%} by two")
-    say(f"  {'distance':<9} {'pixels':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}")
-    for name, errors in report.bands.items():
-        say(f"  {name:<9} {errors.share:>9.1%} {_figures(errors)}")
-    for name, means in report.edges.items():
-        say(f"  {name} ({means['frames']} frames): {_EDGES[name].format(**means)}")
-    if report.groups:
-        say(f"  {'frames':<9} {'rmse':>9} {'bias':>9} {'abs_rel':>9} {'a1':>9}  {by}")
-    for name, group in report.groups.items():
-        say(f"  {group.frames:<9} {_group_figures(group)}  {name}")
-    if report.temporal is not None:
-        _show_temporal(report.temporal)
-
-
-def _show_temporal(temporal: TemporalReport) -> None:
-    pairs = f"{temporal.pairs} pair{'s' if temporal.pairs > 1 else ''}"
-    say(f"changes of log depth over {pairs} of consecutive frames, where the truth is static")
-    say(f"  {'distance':<9} {'pixels':>9} {'flicker':>9} {'depth':>9} {'truth':>9}")
-    for name, band in temporal.bands.items():
-        say(f"  {name:<9} {band.share:>9.1%} {band.flicker:>9.4f} {band.prediction:>9.4f} {band.truth:>9.4f}")
-    say(f"  of the flicker, {temporal.whole:.4f} is a change of scale that the whole image shares")
-
-
-def _figures(errors: BandErrors | None) -> str:
-    if errors is None:
-        return " ".join([f"{'-':>9}"] * 3)
-    return f"{errors.bias:>+9.4f} {errors.abs_rel:>9.4f} {errors.a1:>9.4f}"
-
-
-def _group_figures(group: Summary) -> str:
-    rmse = f"{group.metrics['rmse']:9.4f}" if group.metrics else f"{'-':>9}"
-    return f"{rmse} {_figures(group.overall)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import callback, progress_bar, say
-from space_clip_ros.cli.options import add_clip_options, positive
+from space_clip_ros.cli.options import add_clip_options, check_model_out, positive
 from space_clip_ros.config import LANGUAGE_OUTPUTS, PRECISIONS
 from space_clip_ros.files import file_sha256
 
@@ -104,17 +104,27 @@ def run(args: argparse.Namespace) -> int:
     """
     if (args.height is None) != (args.width is None):
         args.parser.error("give both --height and --width (one image size), or neither (any size)")
+    if args.symmetric and args.precision != "int8":
+        args.parser.error("--symmetric is for --precision int8")
+    if args.precision == "int8" and not args.drive:
+        args.parser.error("--precision int8 needs --drive, a KITTI raw drive or one of 'space_clip synthesize'")
+    check_model_out(args, ".onnx")
     if args.text:
         return _run_text(args)
 
     from space_clip_ros.cli.drive_evidence import drive_evidence
+    from space_clip_ros.data.kitti_raw_frames import open_raw_drives
     from space_clip_ros.export.onnx import export
     from space_clip_ros.geometry.image_file import read_rgb
     from space_clip_ros.language.queries import QuerySet
     from space_clip_ros.model import load_checkpoint
     from space_clip_ros.model.joint_space import with_joint_space
+    from space_clip_ros.training_config import SourceConfig
 
     images = [read_rgb(file) for file in args.images]
+    queries = None if args.queries is None else QuerySet.read(args.queries)
+    if args.drive is not None:
+        open_raw_drives(SourceConfig(path=str(args.drive)))
     model = load_checkpoint(args.checkpoint)
     if args.clip is not None:
         model = with_joint_space(model, args.clip)
@@ -133,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
             source_sha256=file_sha256(args.checkpoint),
             progress=callback(bar),
             outputs=args.outputs,
-            queries=None if args.queries is None else QuerySet.read(args.queries),
+            queries=queries,
         )
     size = "any size" if args.height is None else f"{args.width} x {args.height} pixels"
     metadata = report.metadata

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"{info.name} on {info.backend}, {info.device}, {info.precision}")
         if info.units_text:
             say(info.units_text)
-        said, left_out = "", 0
+        printed, left_out = "", 0
         for file, name in progress(images, len(images), "depth"):
             try:
                 rgb = read_rgb(file)
@@ -112,9 +112,9 @@ def run(args: argparse.Namespace) -> int:
                 raise frame
             if frame.focal.problem:
                 raise InputError(settings.model, frame.focal.problem, "give --focal-scaling auto")
-            if frame.focal.text != said:
-                said = frame.focal.text
-                say(said if calibration or settings.focal_scaling == "never" else f"{said}; --camera gives them")
+            if frame.focal.text != printed:
+                printed = frame.focal.text
+                say(printed if calibration or settings.focal_scaling == "never" else f"{printed}; --camera gives them")
             result = _Result(out / name, frame)
             result.write(args.format)
             if args.ply is not False:

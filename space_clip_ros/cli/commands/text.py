@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import say
 from space_clip_ros.cli.options import add_clip_options
+from space_clip_ros.files import check_output_files
 
 if TYPE_CHECKING:
     from space_clip_ros.language.queries import QuerySet
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.out.suffix != ".safetensors":
         args.parser.error(f"--out {args.out}: must end in .safetensors")
+    check_output_files(args.out)
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.inference.locate import model_queries
     from space_clip_ros.language.queries import closed_queries

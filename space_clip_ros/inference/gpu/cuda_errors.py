@@ -33,5 +33,5 @@ def cuda_error(what: object, reason: str, code: int, remedy: str = "") -> Backen
 
 def cuda_error_in_text(what: object, text: str) -> BackendError:
     """Return the error that a library reports in words, such as ONNX Runtime's ``CUDA failure 700: ...``."""
-    found = _CODE_IN_TEXT.search(text)
-    return cuda_error(what, text, int(found.group(1)) if found else 0)
+    match = _CODE_IN_TEXT.search(text)
+    return cuda_error(what, text, int(match.group(1)) if match else 0)

@@ -116,7 +116,7 @@ class EngineCache:
 
     def unreadable(self) -> list[str]:
         """Return a message for every engine in the folder that cannot be read."""
-        return [str(found) for found in self._tried(_ENGINE) if isinstance(found, BackendError)]
+        return [str(entry) for entry in self._tried(_ENGINE) if isinstance(entry, BackendError)]
 
     def timings(self, key: EngineKey) -> bytes:
         """Return TensorRT's timing cache of this library and GPU; empty if there is none yet."""
@@ -132,7 +132,7 @@ class EngineCache:
         write_whole(self._timings_path(key), timings, durable=True)
 
     def _entries(self, suffix: str) -> Iterator[CacheEntry]:
-        return (found for found in self._tried(suffix) if isinstance(found, CacheEntry))
+        return (entry for entry in self._tried(suffix) if isinstance(entry, CacheEntry))
 
     def _tried(self, suffix: str) -> Iterator[CacheEntry | BackendError | None]:
         # without hidden files: drafts of engines that are being written

@@ -164,7 +164,7 @@ def _engines(
         return _engines_of_checkpoint(cache, file, gpu, precision)
     metadata = OnnxSessions(file, threads).metadata
     own = engine_key(file, metadata, gpu)
-    keys = [replace(own, precision=one) for one in engine_precisions(metadata.precision, precision)]
+    keys = [replace(own, precision=kind) for kind in engine_precisions(metadata.precision, precision)]
     entries: dict[tuple[int, int], CacheEntry] = {}
     for key in keys:
         for entry in _matching(cache.engines(), key, metadata.size):
@@ -179,18 +179,18 @@ def _engines_of_checkpoint(
 ) -> tuple[OnnxMetadata, dict[tuple[int, int], CacheEntry]]:
     sha256 = file_sha256(file)
     wanted = "fp16" if precision == "auto" else precision
-    found: list[tuple[OnnxMetadata, CacheEntry]] = []
+    engines: list[tuple[OnnxMetadata, CacheEntry]] = []
     for entry in cache.engines():
         if entry.source_sha256 == sha256 and entry.key.precision == wanted:
             metadata = OnnxMetadata.from_properties(entry.facts[MODEL], entry.path)
             here = engine_key(None, metadata, gpu).of_size(*entry.key.size)
             if entry.key == replace(here, file_sha256=entry.key.file_sha256, precision=wanted):
-                found.append((metadata, entry))
-    if not found:
+                engines.append((metadata, entry))
+    if not engines:
         raise BackendError(file, f"there is no TensorRT engine in {wanted} of a file exported from it, made for here")
     # Engines are for one size each, whatever sizes their files take; the last built wins.
-    entries = {entry.key.size: entry for _, entry in found}
-    return replace(found[-1][0], size=None), entries
+    entries = {entry.key.size: entry for _, entry in engines}
+    return replace(engines[-1][0], size=None), entries
 
 
 def _matching(entries: Iterator[CacheEntry], key: EngineKey, size: tuple[int, int] | None) -> list[CacheEntry]:
@@ -205,8 +205,8 @@ def _no_engine(file: Path, cache: EngineCache, keys: list[EngineKey], size: tupl
         reasons = ", ".join(f"{entry.key.size_text}: {entry.facts.get('reason')}" for entry in refused)
         return BackendError(file, f"its TensorRT engine was refused when it was built ({reasons})")
     stale = [entry for entry in cache.engines() if entry.key.file_sha256 == key.file_sha256]
-    found = ", ".join(f"{entry.key.size_text} for {_differences(keys, entry.key)}" for entry in stale)
-    details = f" (there is {found})" if found else ""
+    others = ", ".join(f"{entry.key.size_text} for {_differences(keys, entry.key)}" for entry in stale)
+    details = f" (there is {others})" if others else ""
     if unreadable := cache.unreadable():
         details += f" ({unreadable[0]})"
     return BackendError(

@@ -98,8 +98,8 @@ def fit_profile(profile: Path, participants: int, free_bytes: int | None, folder
         folder: where a copy with smaller segments is written.
     """
     text = profile.read_text(encoding="utf-8")
-    found = _SEGMENT.search(text)
-    if found is None or fits(profile, participants, free_bytes):
+    segment = _SEGMENT.search(text)
+    if segment is None or fits(profile, participants, free_bytes):
         return profile, str(profile)
     size = max(int((free_bytes or 0) / _ROOM / participants), _SMALLEST_SEGMENT)
     fitted = folder / profile.name
@@ -112,8 +112,8 @@ def fit_profile(profile: Path, participants: int, free_bytes: int | None, folder
 
 def fits(profile: Path, participants: int, free_bytes: int | None) -> bool:
     """Return whether a profile's segments fit into the shared memory; True if that is unknown."""
-    found = _SEGMENT.search(profile.read_text(encoding="utf-8"))
-    return found is None or free_bytes is None or free_bytes >= int(found[1]) * participants * _ROOM
+    segment = _SEGMENT.search(profile.read_text(encoding="utf-8"))
+    return segment is None or free_bytes is None or free_bytes >= int(segment[1]) * participants * _ROOM
 
 
 def free_shared_memory() -> int | None:

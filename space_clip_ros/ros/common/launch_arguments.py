@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import yaml
-
-from space_clip_ros.errors import InputError
+from space_clip_ros.errors import ConfigError, InputError
+from space_clip_ros.settings import as_mapping, read_yaml
 
 _TRUTHS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
@@ -43,15 +42,16 @@ def number(name: str, text: str) -> float:
     return value
 
 
-def existing_file(name: str, text: str) -> str:
-    """Return the path of a file.
+def parameter_file(name: str, text: str) -> str:
+    """Return the path of a file of ROS parameters.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is no YAML mapping.
     """
     path = Path(text).expanduser()
     if not path.is_file():
         raise InputError(name, f"{path} is not there", "check the path")
+    as_mapping(f"{name}: {path}", _content(path), "see config/depth.yaml", InputError)
     return str(path)
 
 
@@ -89,11 +89,15 @@ def topic_below_cameras(name: str, topic: str) -> str:
 
 def simulated_time(params_file: str) -> bool:
     """Return what a parameter file says of ``use_sim_time``, for whichever node; false where it says nothing."""
+    return any(value is True for value in _values(_content(Path(params_file)), "use_sim_time"))
+
+
+def _content(params_file: Path) -> object:
+    """Return what a parameter file holds; None if it is no YAML, which the node itself will refuse."""
     try:
-        content = yaml.safe_load(Path(params_file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return False
-    return any(value is True for value in _values(content, "use_sim_time"))
+        return read_yaml(params_file, "")
+    except ConfigError:
+        return None
 
 
 def _values(content: object, name: str) -> list[object]:

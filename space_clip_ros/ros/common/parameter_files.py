@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import yaml
 from rclpy.node import Node
 
-from space_clip_ros.settings import matches, node_groups
+from space_clip_ros.errors import ConfigError
+from space_clip_ros.settings import as_mapping, matches, node_groups, read_yaml
 
 # What rclpy itself takes.
 _OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -43,15 +43,19 @@ def files_for_other_nodes(node: Node, arguments: Sequence[str] | None = None) ->
     Args:
         node: the node.
         arguments: the command line; None for the process's own.
+
+    Raises:
+        ConfigError: a file holds something else than names with values.
     """
     lines = []
     for path in _parameter_files(sys.argv if arguments is None else arguments):
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            content = read_yaml(Path(path), "")
+        except ConfigError:
             # rclpy has refused such a file already.
             continue
-        keys = [key for key, _ in node_groups(content)]
+        # rclpy takes a file of plain text for an empty one.
+        keys = [key for key, _ in node_groups(as_mapping(path, content, "see config/depth.yaml"))]
         own = node.get_fully_qualified_name()
         if keys and not any(matches(key, own) for key in keys):
             lines.append(

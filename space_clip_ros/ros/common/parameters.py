@@ -33,7 +33,8 @@ class Parameters(Generic[T]):
         on_change: called with the new settings after each accepted change, in the executor's thread.
 
     Raises:
-        ConfigError: the values given at start (command line, YAML, launch file) do not fit together.
+        ConfigError: the values given at start (command line, YAML, launch file) do not fit together, or a parameter
+            file is no YAML mapping.
     """
 
     def __init__(self, node: Node, settings: type[T], on_change: Callable[[T], None] | None = None) -> None:

@@ -98,6 +98,6 @@ def unheard(node: Node, topic: str, qos: QoSProfile) -> list[str]:
     return [describe_endpoint(endpoint) for endpoint in endpoints if not _fits(endpoint.qos_profile, qos)]
 
 
-def _fits(offered: QoSProfile, asked: QoSProfile) -> bool:
-    compatibility, _ = qos_check_compatible(offered, asked)
+def _fits(offered: QoSProfile, requested: QoSProfile) -> bool:
+    compatibility, _ = qos_check_compatible(offered, requested)
     return bool(compatibility != QoSCompatibility.ERROR)

@@ -196,8 +196,8 @@ class KittiPlayer(Node):
         if not self._image.get_subscription_count():
             self.get_logger().info(f"waiting up to {patience:g} s for a subscriber of {topic}")
         if not wait_for_subscribers(self._stopping, self._listening, patience):
-            found, wanted = self._image.get_subscription_count(), self._settings.subscribers
-            who = f"only {found} of {wanted} subscribe" if found else "nobody subscribes"
+            count, wanted = self._image.get_subscription_count(), self._settings.subscribers
+            who = f"only {count} of {wanted} subscribe" if count else "nobody subscribes"
             self.get_logger().warning(f"{who} to {topic} after {patience:g} s; playing anyway")
 
     def _wait_for_depth(self) -> None:
@@ -218,10 +218,10 @@ class KittiPlayer(Node):
             self.get_logger().warning(f"depth_node was not ready after {patience:g} s; playing anyway")
 
     def _on_diagnostics(self, report: DiagnosticArray) -> None:
-        for one in report.status:
+        for part in report.status:
             # /diagnostics is open to everybody: a status that only has our name's ending is not depth_node's.
             with contextlib.suppress(ValueError):
-                if one.name.endswith(DepthValues.PART) and DepthValues.read(status_texts(one)).ready:
+                if part.name.endswith(DepthValues.PART) and DepthValues.read(status_texts(part)).ready:
                     self._ready.set()
 
     def _listening(self) -> int:

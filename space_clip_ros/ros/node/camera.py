@@ -175,7 +175,7 @@ class Camera:
         if self._latched or not self._subscriptions:
             return
         publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
-        if any(one.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for one in publishers):
+        if any(publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for publisher in publishers):
             self._latched = True
             qos = QoSProfile(
                 history=HistoryPolicy.KEEP_LAST,

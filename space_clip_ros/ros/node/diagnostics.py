@@ -27,6 +27,7 @@ class Situation:
         camera: the camera's name, which its topics begin with; empty for the only one.
         failure: why the last transition failed; empty if it did not.
         model_failure: why the model is given up; empty while it runs or is loaded again.
+        preparing: height and width of the new images that the model is being made ready for; None if it is ready.
         image_topic: resolved name.
         publishers: the image publishers, one text each: node, type and QoS.
         hint: another reason why images do not arrive; empty if none was found.
@@ -45,6 +46,7 @@ class Situation:
     camera: str = ""
     failure: str = ""
     model_failure: str = ""
+    preparing: tuple[int, int] | None = None
     image_topic: str = "image"
     publishers: Sequence[str] = ()
     hint: str = ""
@@ -75,10 +77,13 @@ def verdict(now: Situation) -> tuple[Level, str]:
         problems = [_problem(now) if snapshot.problem else "", now.values.queries_problem or ""]
         warnings = [*_clocks(now), *_units(now), *_crossed(now), *filter(None, problems)]
         return Level.WARN if warnings else Level.OK, "; ".join([line, *warnings])
-    if not _recent(snapshot.seconds_since_image):
+    if not _recent(snapshot.seconds_since_image) and not now.preparing:
         return Level.WARN, _no_image(now)
     if snapshot.problem:
         return Level.ERROR, f"images come in, nothing goes out: {_problem(now)}"
+    if now.preparing:
+        height, width = now.preparing
+        return Level.WARN, f"the model is being made ready for images of {width}x{height} pixels, which takes seconds"
     if not now.subscribers:
         return Level.OK, f"idle: nobody subscribes to {', '.join(now.output_topics)}"
     return Level.WARN, "images come in and are subscribed to, but the first result is not out yet"

@@ -117,14 +117,14 @@ class Queries:
 
     def _find(self, wish: _Wish) -> None:
         try:
-            found = find_queries(wish.names, wish.settings, self._model())
+            queries = find_queries(wish.names, wish.settings, self._model())
         except SpaceClipError as error:
             self._fail(error)
             return
         names = self.current.names if self.current else ()
-        self.current, self.problem = found, ""
-        if found is not None and found.names != names:
-            self._node.get_logger().info(f"looking for {', '.join(found.names)}")
+        self.current, self.problem = queries, ""
+        if queries is not None and queries.names != names:
+            self._node.get_logger().info(f"looking for {', '.join(queries.names)}")
         self._on_change()
 
     def _fail(self, error: Exception) -> None:

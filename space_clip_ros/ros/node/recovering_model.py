@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 from space_clip_ros.errors import DeviceLostError, InputError, describe
 from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
@@ -13,6 +15,9 @@ from space_clip_ros.ros.common.throttled_log import ThrottledLog
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_SIZES_KEPT = 8
+# Libraries hold the interpreter's lock while they prepare, so images of that time arrive only afterwards.
+_LATE_S = 1.0
 
 
 class RecoveringModel:
@@ -54,6 +59,9 @@ class RecoveringModel:
         self._now = now
         self._end = end
         self.lost = False
+        self._sizes: deque[tuple[int, ...]] = deque(maxlen=_SIZES_KEPT)
+        self._preparing: tuple[int, int] | None = None
+        self._prepared_at = -math.inf
         self._predictor: Predictor | None = load()
         self._info = self._predictor.info
         self.batches: bool = self._predictor.batches
@@ -64,6 +72,11 @@ class RecoveringModel:
         """Facts of the model as it runs now; of the model loaded last while it is down."""
         predictor = self._predictor
         return self._info if predictor is None else predictor.info
+
+    @property
+    def preparing(self) -> tuple[int, int] | None:
+        """Height and width of the new images that it is being made ready for, until a second after it is; else None."""
+        return self._preparing if self._now() < self._prepared_at + _LATE_S else None
 
     def reset(self) -> None:
         """Forget past failures, so that the next frame is tried at once."""
@@ -79,7 +92,7 @@ class RecoveringModel:
     def warm_up(self, height: int, width: int, together: int) -> None:
         """Prepare for images of a size, which takes a second or so; a failure is left for those images to report."""
         if self._predictor is not None and self.info.fixed_size is None and not self._failures:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), self._prepared((1, height, width, False)):
                 self._predictor.warm_up(height, width, together)
 
     def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
@@ -91,7 +104,9 @@ class RecoveringModel:
             Exception: whatever a failing library raises; counted.
         """
         try:
-            predictions = self._ready().run_batch(images, language)
+            predictor = self._ready()
+            with self._prepared((len(images), *images[0].shape[:2], language)):
+                predictions = predictor.run_batch(images, language)
         except InputError:
             raise
         except DeviceLostError as error:
@@ -119,6 +134,7 @@ class RecoveringModel:
             self._info = self._predictor.info
             self._predictor.close()
             self._predictor = None
+            self._sizes.clear()
 
     def _ready(self) -> Predictor:
         if self._failures > 1:
@@ -129,6 +145,25 @@ class RecoveringModel:
             self.batches = self._predictor.batches
             self._report_backend()
         return self._predictor
+
+    @contextlib.contextmanager
+    def _prepared(self, size: tuple[int, ...]) -> Iterator[None]:
+        """Set :attr:`preparing` while the model runs images for the first time.
+
+        Args:
+            size: their number, height, width, and whether language features are made.
+        """
+        if size in self._sizes:
+            yield
+            return
+        self._preparing, self._prepared_at = (size[1], size[2]), math.inf
+        try:
+            yield
+        except BaseException:
+            self._prepared_at = -math.inf
+            raise
+        self._sizes.append(size)
+        self._prepared_at = self._now()
 
     def _report_backend(self) -> None:
         """Log if another backend runs images than before.

@@ -105,6 +105,7 @@ class Reporter:
             camera=name,
             failure=parts.failure,
             model_failure=model.problem if model and model.failed else "",
+            preparing=model.preparing if model else None,
             image_topic=topic,
             publishers=self._publishers(topic),
             hint=self._hint(topic, camera),
@@ -126,12 +127,12 @@ class Reporter:
         """Return what else keeps images away: another message type, a QoS that does not match, or the other form."""
         compressed = self._settings().image_transport == "compressed"
         expected = "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image"
-        found = {endpoint.topic_type for endpoint in self._node.get_publishers_info_by_topic(topic)}
-        if found and expected not in found:
+        kinds = {endpoint.topic_type for endpoint in self._node.get_publishers_info_by_topic(topic)}
+        if kinds and expected not in kinds:
             other = "raw" if compressed else "compressed"
             known = "sensor_msgs/msg/Image" if compressed else "sensor_msgs/msg/CompressedImage"
-            way = f"set image_transport to {other}" if known in found else "remap image to a topic of images"
-            return f"it carries {', '.join(sorted(found))}, and this node expects {expected}: {way}"
+            way = f"set image_transport to {other}" if known in kinds else "remap image to a topic of images"
+            return f"it carries {', '.join(sorted(kinds))}, and this node expects {expected}: {way}"
         if camera is not None and unheard(self._node, topic, camera.image_qos):
             return f"this node asks for {describe_qos(camera.image_qos)} and so cannot hear all of them"
         other = topic.removesuffix("/compressed") if compressed else f"{topic}/compressed"

@@ -118,7 +118,7 @@ class ScaleInputs:
         return CameraMount(float(pose[2, 3]), (x, y, z))
 
     def _measured(self, settings: ScaleConfig, header: Any) -> tuple[Measured, ...] | str:
-        found: list[Measured] = []
+        measurements: list[Measured] = []
         problems = []
         for message, topic, convert in (
             (self._points, self._points_topic, self._converted_points),
@@ -136,12 +136,12 @@ class ScaleInputs:
                 continue
             self._forget(message)
             try:
-                found.append(convert(message, pose))
+                measurements.append(convert(message, pose))
             except InputError as error:
                 problems.append(str(error))
                 self._log.warning("scale", str(error))
-        if found:
-            return tuple(found)
+        if measurements:
+            return tuple(measurements)
         if problems:
             return "; ".join(problems)
         nothing = "nothing new" if self._heard else "nothing"

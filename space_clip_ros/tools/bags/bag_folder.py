@@ -100,7 +100,7 @@ def _with_metadata(folder: Path, content: Any) -> BagFolder:
         raise DataError(file, "has no relative_file_paths", _WITHOUT_IT)
     _check_compression(file, information)
     files = tuple(_listed_file(folder, str(name)) for name in listed)
-    unlisted = [found.name for found in _storage_files(folder) if found not in files]
+    unlisted = [path.name for path in _storage_files(folder) if path not in files]
     notes = (f"{', '.join(unlisted)} is not listed in {METADATA} and is left out",) if unlisted else ()
     return BagFolder(files, _declared(file, information), notes)
 
@@ -118,14 +118,18 @@ def _listed_file(folder: Path, name: str) -> Path:
     # Old versions list paths that begin with the folder, on Windows with backslashes. A recorder that compresses a file
     # at its end, and is killed before, lists a name without the compressed file's suffix.
     path = folder / PureWindowsPath(name).name
-    bare = path.with_suffix("") if path.suffix in ZSTD_SUFFIXES else path
-    for candidate in (path, *(bare.with_name(bare.name + suffix) for suffix in ZSTD_SUFFIXES), bare):
+    uncompressed = path.with_suffix("") if path.suffix in ZSTD_SUFFIXES else path
+    for candidate in (
+        path,
+        *(uncompressed.with_name(uncompressed.name + suffix) for suffix in ZSTD_SUFFIXES),
+        uncompressed,
+    ):
         if candidate.is_file():
             return candidate
-    found = listed([file.name for file in _storage_files(folder)]) or "no other"
+    present = listed([file.name for file in _storage_files(folder)]) or "no other"
     raise DataError(
         path,
-        f"is missing, though {METADATA} lists it (the folder has {found})",
+        f"is missing, though {METADATA} lists it (the folder has {present})",
         f"copy it there; to continue without it, remove it from {METADATA}",
     )
 
@@ -165,7 +169,7 @@ def _without_metadata(folder: Path) -> BagFolder:
 
 
 def _no_bag(folder: Path) -> DataError:
-    below = sorted(found.parent.name for found in folder.glob(f"*/{METADATA}"))
+    below = sorted(path.parent.name for path in folder.glob(f"*/{METADATA}"))
     if below:
         return DataError(folder, "is a folder of bags, not a bag", f"bags in it: {listed(below)}")
     old = sorted(folder.glob("*.bag"))
@@ -177,15 +181,15 @@ def _no_bag(folder: Path) -> DataError:
 def _storage_files(folder: Path) -> list[Path]:
     """Return the storage files of a folder in the order of their numbers."""
     try:
-        found = [file for file in folder.iterdir() if storage_suffix(file) and not file.name.startswith(".")]
+        files = [file for file in folder.iterdir() if storage_suffix(file) and not file.name.startswith(".")]
     except OSError as error:
         raise DataError(folder, f"cannot be read ({error.strerror})") from error
-    return sorted(found, key=lambda file: (_number(file), file.name))
+    return sorted(files, key=lambda file: (_number(file), file.name))
 
 
 def _number(file: Path) -> int:
-    found = _NUMBER.search(_stem(file))
-    return int(found[1]) if found else -1
+    match = _NUMBER.search(_stem(file))
+    return int(match[1]) if match else -1
 
 
 def _stem(file: Path) -> str:

@@ -38,22 +38,22 @@ class Definitions:
     def find(self, kind: str) -> Definition | None:
         """Return the definition of a type such as ``sensor_msgs/msg/Image``; None if it is not found."""
         if kind not in self._types.fielddefs:
-            found: dict[str, Any] = {}
-            if not self._collect(kind, found):
+            types: dict[str, Any] = {}
+            if not self._collect(kind, types):
                 return None
-            self._types.register(found)
+            self._types.register(types)
         return _definition(self._types, kind)
 
-    def _collect(self, kind: str, found: dict[str, Any]) -> bool:
-        """Read a type and every type in it into ``found``; return False if a file is missing."""
-        if kind in self._types.fielddefs or kind in found:
+    def _collect(self, kind: str, types: dict[str, Any]) -> bool:
+        """Read a type and every type in it into ``types``; return False if a file is missing."""
+        if kind in self._types.fielddefs or kind in types:
             return True
         text = _installed_text(kind)
         if text is None:
             return False
-        found.update(get_types_from_msg(text, kind))
-        _, fields = found[kind]
-        return all(self._collect(name, found) for _, description in fields for name in _names(description))
+        types.update(get_types_from_msg(text, kind))
+        _, fields = types[kind]
+        return all(self._collect(name, types) for _, description in fields for name in _names(description))
 
 
 def _definition(types: Typestore, kind: str) -> Definition:

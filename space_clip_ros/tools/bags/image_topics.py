@@ -58,17 +58,17 @@ def choose_images(bag: BagReader, names: Sequence[str] = ()) -> list[ImageTopic]
         InputError: a name is not one of the image topics, two are in one namespace, or there are several topics and no
             name is given.
     """
-    found = {topic.name: topic for topic in image_topics(bag)}
-    if not found:
+    topics = {topic.name: topic for topic in image_topics(bag)}
+    if not topics:
         raise DataError(bag.path, "has no topic of colour images", f"it has {', '.join(bag.topics)}")
-    listed = ", ".join(found)
-    if not names and len(found) > 1:
+    listed = ", ".join(topics)
+    if not names and len(topics) > 1:
         raise InputError(bag.path, f"has several image topics, {listed}", "choose one with --image")
-    wanted = [name if name.startswith("/") else f"/{name}" for name in names] or list(found)
-    missing = [name for name in wanted if name not in found]
+    wanted = [name if name.startswith("/") else f"/{name}" for name in names] or list(topics)
+    missing = [name for name in wanted if name not in topics]
     if missing:
         raise InputError(bag.path, f"has no colour images on {', '.join(missing)}", f"it has them on {listed}")
-    chosen = [found[name] for name in dict.fromkeys(wanted)]
+    chosen = [topics[name] for name in dict.fromkeys(wanted)]
     for namespace in dict.fromkeys(topic.namespace for topic in chosen):
         names_there = [topic.name for topic in chosen if topic.namespace == namespace]
         if len(names_there) > 1:

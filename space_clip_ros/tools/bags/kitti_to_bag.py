@@ -136,21 +136,21 @@ class _Conversion:
             compressed_from_array(pixels, compressed, header, BAGS) if compressed else messages.image(pixels, header)
         )
         # camera_info goes first, so that subscribers have the camera when the image arrives.
-        found = [
+        outgoing = [
             (self._info_topic(name), camera_info_from_camera(drive.camera, header, self._offset(name), BAGS)),
             (self._image_topic(name), image),
         ]
-        return found if drive is not self._main else found + self._laser(index, stamp_ns, header)
+        return outgoing if drive is not self._main else outgoing + self._laser(index, stamp_ns, header)
 
     def _laser(self, index: int, stamp_ns: int, header: Any) -> list[tuple[str, Any]]:
-        found = []
+        outgoing = []
         if self._truth and self._main.has_ground_truth(index, self._annotated):
             truth = self._main.ground_truth(index, self._annotated)
-            found.append((self._truth_topic(), messages.image(truth, header)))
+            outgoing.append((self._truth_topic(), messages.image(truth, header)))
         if self._main.has_scan(index):
             scanner = messages.header(stamp_ns, transforms.SCANNER_FRAME)
-            found.append((_SCAN_TOPIC, cloud_from_scan(self._main.scan(index), scanner, BAGS)))
-        return found
+            outgoing.append((_SCAN_TOPIC, cloud_from_scan(self._main.scan(index), scanner, BAGS)))
+        return outgoing
 
     def _oxts_steps(self) -> Iterator[_Step]:
         for index, stamp in enumerate(self._oxts.stamps_ns.tolist()):

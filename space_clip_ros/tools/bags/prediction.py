@@ -15,7 +15,7 @@ from typing import Any
 from space_clip_ros import __version__
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError, InputError
-from space_clip_ros.files import file_sha256
+from space_clip_ros.files import check_output_folder, file_sha256
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.inference.predictor import Predictor, no_uncertainty
 from space_clip_ros.language.queries import QuerySet
@@ -52,7 +52,7 @@ class PredictionOptions:
         scan: topic of the points for ``scale.mode`` ranges; ``scale/points`` beside each image topic if empty.
 
     Raises:
-        InputError: an unknown output.
+        InputError: an unknown output, or labels or boxes without names to look for.
     """
 
     images: tuple[str, ...] = ()
@@ -62,8 +62,18 @@ class PredictionOptions:
     scan: str = ""
 
     def __post_init__(self) -> None:
-        """Check the outputs."""
+        """Check the outputs, and that there are names to look for if they need some."""
         check_outputs(self.outputs)
+        semantic = self.settings.semantic
+        if need_queries(self.wanted) and not semantic.queries and not semantic.query_file:
+            raise InputError(
+                "queries", "are needed for labels and detections", "give --query, or semantic.queries in a file"
+            )
+
+    @property
+    def wanted(self) -> list[str]:
+        """The names of the outputs in :data:`~space_clip_ros.messages.outputs.TOPICS`."""
+        return [name for name, topic in TOPICS.items() if topic.topic in self.outputs]
 
 
 @dataclass(frozen=True)
@@ -91,13 +101,29 @@ def check_places(bag: str | Path, out: str | Path) -> Path:
         out: the folder of the new bag.
 
     Raises:
-        DataError: there is no bag, or ``out`` exists.
+        DataError: there is no bag, or ``out`` exists or cannot be written.
     """
     result = Path(out).expanduser().absolute()
     if result.exists():
         raise DataError(result, "exists already", "remove it or choose another folder")
     find_files(Path(bag))
+    check_output_folder(result)
     return result
+
+
+def chosen_images(source: BagReader, options: PredictionOptions) -> list[ImageTopic]:
+    """Return the image topics that get depth; check, before a model loads, that the bag has not got it yet.
+
+    Raises:
+        DataError: the bag has no colour images, or has such outputs already.
+        InputError: several image topics and none chosen, or a chosen one is missing.
+    """
+    images = choose_images(source, options.images)
+    outputs = (f"{image.namespace}{output}" for image in images for output in options.outputs)
+    taken = [name for name in outputs if name in source.topics]
+    if taken:
+        raise DataError(source.path, f"has {', '.join(taken)} already", "give the bag without them")
+    return images
 
 
 def predict_bag(
@@ -129,12 +155,23 @@ def predict_bag(
         InputError: several image topics and none chosen, or a chosen one is missing; uncertainty or language features
             from a model without them; or labels or boxes without usable queries.
     """
-    options = options or PredictionOptions()
     result = check_places(bag, out)
-    if TOPICS["uncertainty"].topic in options.outputs and not predictor.info.uncertainty:
-        raise no_uncertainty(predictor.info)
     with BagReader(bag) as source:
-        return _Run(source, result, predictor, options, progress or (lambda *_: None), warn).run()
+        return predict_open_bag(source, result, predictor, options or PredictionOptions(), progress, warn)
+
+
+def predict_open_bag(
+    source: BagReader,
+    out: Path,
+    predictor: Predictor,
+    options: PredictionOptions,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Added:
+    """Do what :func:`predict_bag` does, of a bag that is open; ``out`` comes from :func:`check_places`."""
+    if "uncertainty" in options.wanted and not predictor.info.uncertainty:
+        raise no_uncertainty(predictor.info)
+    return _Run(source, out, predictor, options, progress or (lambda *_: None), warn).run()
 
 
 class _Run:
@@ -157,11 +194,8 @@ class _Run:
         self._warn = warn
         for note in source.notes:
             warn(f"{source.path}: {note}")
-        self._images = choose_images(source, options.images)
+        self._images = chosen_images(source, options)
         self._cameras = {image.name: self._camera(image) for image in self._images}
-        taken = [name for camera in self._cameras.values() for name in camera.topics if name in source.topics]
-        if taken:
-            raise DataError(source.path, f"has {', '.join(taken)} already", "give the bag without them")
         self._total = sum(source.topics[image.name].count for image in self._images)
 
     def run(self) -> Added:
@@ -278,17 +312,9 @@ def _queries(options: PredictionOptions, model: ModelInfo) -> QuerySet | None:
     """Return the queries; None if no output needs them.
 
     Raises:
-        SpaceClipError: the model lacks the features, nothing is asked for, or the queries cannot be used.
+        SpaceClipError: the model lacks the features, or the queries cannot be used.
     """
-    wanted = [name for name, topic in TOPICS.items() if topic.topic in options.outputs]
-    if lacking := lacking_features(wanted, model):
+    if lacking := lacking_features(options.wanted, model):
         topics = ", ".join(TOPICS[name].topic for name in lacking)
         raise InputError(f"model {model.name}", f"cannot give {topics}", "take one exported with language features")
-    if not need_queries(wanted):
-        return None
-    queries = find_queries((), options.settings.semantic, model)
-    if queries is None:
-        raise InputError(
-            "queries", "are needed for labels and detections", "give --query, or semantic.queries in a file"
-        )
-    return queries
+    return find_queries((), options.settings.semantic, model) if need_queries(options.wanted) else None

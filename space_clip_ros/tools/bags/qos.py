@@ -60,14 +60,14 @@ def recorded_profiles(value: Any, what: str) -> tuple[Qos, ...]:
         except yaml.YAMLError as error:
             raise DataError(what, f"is not valid YAML ({one_line(error)})", _CORRECT) from error
     listed = [value] if isinstance(value, Mapping) else value or []
-    if not isinstance(listed, list) or not all(isinstance(one, Mapping) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(entry, Mapping) for entry in listed):
         raise DataError(what, "is not a list of QoS profiles", _CORRECT)
-    return tuple(_recorded_profile(one, what) for one in listed)
+    return tuple(_recorded_profile(entry, what) for entry in listed)
 
 
 def is_latched(offered: Sequence[Qos]) -> bool:
     """Return whether any of a topic's publishers is latched (transient local)."""
-    return any(one.durability == QosDurability.TRANSIENT_LOCAL for one in offered)
+    return any(qos.durability == QosDurability.TRANSIENT_LOCAL for qos in offered)
 
 
 SENSOR = profile(10)

@@ -34,7 +34,7 @@ from space_clip_ros.tools.bags.storage_file import (
 _NO_HASH = f"RIHS01_{64 * '0'}"
 _ENCODING = "cdr"
 # Schema encodings of an MCAP file that also holds messages from outside ROS 2 (https://mcap.dev/spec/registry).
-_FOREIGN_SCHEMAS = ("protobuf", "flatbuffer", "jsonschema", "ros1msg", "omgidl")
+_NON_ROS_SCHEMAS = ("protobuf", "flatbuffer", "jsonschema", "ros1msg", "omgidl")
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class BagReader:
         for connection in reader.connections:
             name, extra = connection.topic, cast(ConnectionExtRosbag2, connection.ext)
             if extra.serialization_format != _ENCODING:
-                raise _foreign(self.path, f"messages of {name} are {extra.serialization_format}")
+                raise _not_ros2(self.path, f"messages of {name} are {extra.serialization_format}")
             new = Topic(name, connection.msgtype, 0, (), _definition(connection))
             known = topics.get(name, new)
             self._check_kind(known, new)
@@ -219,8 +219,8 @@ class BagReader:
         try:
             yield
         except Exception as error:
-            if isinstance(error, KeyError) and error.args[0] in _FOREIGN_SCHEMAS:
-                raise _foreign(path, f"its message definitions are {error.args[0]}") from error
+            if isinstance(error, KeyError) and error.args[0] in _NON_ROS_SCHEMAS:
+                raise _not_ros2(path, f"its message definitions are {error.args[0]}") from error
             if isinstance(error, KeyError) and error.args[0] in Qos._fields:
                 reason = f"the QoS profiles inside it lack {error.args[0]!r}"
                 raise DataError(path, reason, "write it again with `ros2 bag convert`") from error
@@ -232,7 +232,7 @@ def _temporary(opened: contextlib.ExitStack) -> Path:
     return Path(opened.enter_context(TemporaryDirectory(prefix="space_clip_bag_")))
 
 
-def _foreign(path: Path, reason: str) -> DataError:
+def _not_ros2(path: Path, reason: str) -> DataError:
     return DataError(path, f"{reason}, which is not ROS 2's CDR", "leave their topics out with `mcap filter`")
 
 

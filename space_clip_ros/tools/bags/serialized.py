@@ -32,9 +32,9 @@ def played_qos(offered: Sequence[Qos], count: int) -> QoSProfile:
         offered: the recorded profiles of its publishers; none gives ROS's default.
         count: number of messages of the topic in the bag.
     """
-    reliable = not offered or any(one.reliability != QosReliability.BEST_EFFORT for one in offered)
+    reliable = not offered or any(qos.reliability != QosReliability.BEST_EFFORT for qos in offered)
     latched = is_latched(offered)
-    depth = max([_DEPTH, *(one.depth for one in offered)])
+    depth = max([_DEPTH, *(qos.depth for qos in offered)])
     return QoSProfile(
         depth=min(max(depth, count), _MAX_LATCHED) if latched else depth,
         history=HistoryPolicy.KEEP_LAST,
@@ -50,8 +50,8 @@ def recording_qos(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
         offered: the profiles of its publishers.
         depth: messages queued while the disk is busy.
     """
-    reliable = all(one.reliability == ReliabilityPolicy.RELIABLE for one in offered)
-    latched = all(one.durability == DurabilityPolicy.TRANSIENT_LOCAL for one in offered)
+    reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+    latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
     return QoSProfile(
         depth=depth,
         history=HistoryPolicy.KEEP_LAST,

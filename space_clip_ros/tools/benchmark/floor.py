@@ -80,16 +80,19 @@ def floor(
         gflops: matrix peak, 10^9 operations per second.
         gbytes: bandwidth, 10^9 bytes read or written per second.
     """
-    moved = {stage: one.weights * _BYTES_PER_WEIGHT[precision] for stage, one in cost.items()}
+    moved = {stage: stage_cost.weights * _BYTES_PER_WEIGHT[precision] for stage, stage_cost in cost.items()}
     moved[PREPROCESS] += batch * height * width * 3
     moved[POSTPROCESS] += batch * height * width * _FLOAT_BYTES
-    operations = sum(one.operations for one in cost.values())
+    operations = sum(stage_cost.operations for stage_cost in cost.values())
     return Floor(
         operations=operations,
         bytes=sum(moved.values()),
         compute_ms=operations / gflops / 1e6,
         memory_ms=sum(moved.values()) / gbytes / 1e6,
-        stages_ms={stage: max(one.operations / gflops, moved[stage] / gbytes) / 1e6 for stage, one in cost.items()},
+        stages_ms={
+            stage: max(stage_cost.operations / gflops, moved[stage] / gbytes) / 1e6
+            for stage, stage_cost in cost.items()
+        },
     )
 
 

@@ -37,8 +37,8 @@ def usable_cores() -> int:
 
 
 def _versions() -> dict[str, str]:
-    found = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in _LIBRARIES}
-    return {name: distribution.version for name, distribution in found.items() if distribution is not None}
+    distributions = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in _LIBRARIES}
+    return {name: distribution.version for name, distribution in distributions.items() if distribution is not None}
 
 
 def _memory() -> str:
@@ -57,7 +57,7 @@ def _first_value(file: str, key: str, separator: str = ":") -> str:
     except OSError:
         return ""
     for line in text.splitlines():
-        name, found, value = line.partition(separator)
-        if found and name.strip() == key:
+        name, separated, value = line.partition(separator)
+        if separated and name.strip() == key:
             return value.strip()
     return ""

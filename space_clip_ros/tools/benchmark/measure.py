@@ -210,13 +210,13 @@ def _obstacles_ms(info: ModelInfo, width: int, height: int) -> dict[str, list[fl
         "scan": lambda: scan(obstacles, plane),
         "ground, obstacles and scan": together,
     }
-    found: dict[str, list[float]] = {name: [] for name in steps}
+    times_ms: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(_OBSTACLE_RUNS):
         for name, step in steps.items():
             start = perf_counter()
             step()
-            found[name].append((perf_counter() - start) * 1e3)
-    return found
+            times_ms[name].append((perf_counter() - start) * 1e3)
+    return times_ms
 
 
 def _floor(model: MeasuredModel, roofline: Roofline, case: Case, p50_ms: float) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _floor(model: MeasuredModel, roofline: Roofline, case: Case, p50_ms: float) 
     least = floor(cost, case.height, case.width, case.batch, model.info.precision, roofline.gflops, roofline.gbytes)
     return {
         "gigaoperations": round(least.operations / 1e9, 3),
-        "stages_gigaoperations": {stage: round(one.operations / 1e9, 3) for stage, one in cost.items()},
+        "stages_gigaoperations": {stage: round(stage_cost.operations / 1e9, 3) for stage, stage_cost in cost.items()},
         "megabytes": round(least.bytes / 1e6, 3),
         "compute_ms": round(least.compute_ms, 4),
         "memory_ms": round(least.memory_ms, 4),

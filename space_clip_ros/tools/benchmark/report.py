@@ -42,8 +42,8 @@ def summary(case: Mapping[str, Any]) -> str:
         line += f", floor {case['floor']['ms']:.2f} ms (at {case['floor']['share']:.1%} of its speed)"
     if case["eager"]:
         line += f", {case['eager']['times_faster']:.2f} x eager PyTorch"
-    for outputs, found in list(case.get("outputs_ms", {}).items())[1:]:
-        line += f"; {outputs} {found['ratio']:.3f} x depth alone"
+    for outputs, figures in list(case.get("outputs_ms", {}).items())[1:]:
+        line += f"; {outputs} {figures['ratio']:.3f} x depth alone"
     return line
 
 
@@ -51,8 +51,8 @@ def end_to_end_summary(part: Mapping[str, Any]) -> str:
     """Return one line for the terminal."""
     width, height = part["size"]
     times = ", ".join(
-        f"{output} p50 {found['p50']:.1f} p99 {found['p99']:.1f} ms" if found else f"{output} never arrived"
-        for output, found in part["latency_ms"].items()
+        f"{output} p50 {latency['p50']:.1f} p99 {latency['p99']:.1f} ms" if latency else f"{output} never arrived"
+        for output, latency in part["latency_ms"].items()
     )
     answered = f"{part['frames_received']} of {part['frames_sent']} images answered"
     overhead = f"node overhead {part['overhead_ms']:.2f} ms"
@@ -97,7 +97,7 @@ def _case(case: Mapping[str, Any]) -> str:
 
 
 def _outputs(outputs: Mapping[str, Any]) -> str:
-    rows = [(name, *_times(found["ms"]), f"{found['ratio']:.3f}") for name, found in outputs.items()]
+    rows = [(name, *_times(figures["ms"]), f"{figures['ratio']:.3f}") for name, figures in outputs.items()]
     return table(("outputs of a run, ms", *_TIMES, "times the first"), rows)
 
 
@@ -117,19 +117,19 @@ def _totals(case: Mapping[str, Any]) -> str:
 
 
 def _stages(case: Mapping[str, Any]) -> str:
-    rows = [(stage, *_times(found), "in the run") for stage, found in case["stages_ms"].items()]
-    rows += [(stage, *_times(found), case["separated_by"]) for stage, found in case["separated_ms"].items()]
+    rows = [(stage, *_times(times), "in the run") for stage, times in case["stages_ms"].items()]
+    rows += [(stage, *_times(times), case["separated_by"]) for stage, times in case["separated_ms"].items()]
     rows.append(("cloud (every pixel, coloured)", *_times(case["cloud_ms"]), "by itself"))
     rows += [
-        (f"{name} (pixels of the network's grid)", *_times(found), "by itself") for name, found in _obstacles(case)
+        (f"{name} (pixels of the network's grid)", *_times(times), "by itself") for name, times in _obstacles(case)
     ]
     return table(("stage, ms", *_TIMES, "measured"), rows)
 
 
 def _obstacles(case: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, float]]]:
     """Return the times of what is made of obstacles; files of earlier versions have none."""
-    found: Mapping[str, Mapping[str, float]] = case.get("obstacles_ms", {})
-    return found.items()
+    times: Mapping[str, Mapping[str, float]] = case.get("obstacles_ms", {})
+    return times.items()
 
 
 def _floor(floor: Mapping[str, Any]) -> str:
@@ -149,14 +149,14 @@ def _end_to_end(part: Mapping[str, Any]) -> str:
         f"{part['frames_received']} of {part['frames_sent']} images answered with {answered} at {part['rate_hz']:g} Hz"
     )
     latencies = [
-        (output, *_times(found)) if found else (output, *["never"] * len(_TIMES))
-        for output, found in part["latency_ms"].items()
+        (output, *_times(latency)) if latency else (output, *["never"] * len(_TIMES))
+        for output, latency in part["latency_ms"].items()
     ]
     above = part["over_engine_ms"].items()
-    latencies += [(f"{output}, over the engine's time", *_times(found)) for output, found in above if found]
+    latencies += [(f"{output}, over the engine's time", *_times(latency)) for output, latency in above if latency]
     stages = [(stage, f"{value:.2f}") for stage, value in part["stages_ms"].items()]
     stages.append(("**node overhead**: all but the engine", f"{part['overhead_ms']:.2f}"))
-    conversions = [(name, *_times(found)) for name, found in part["conversions_ms"].items()]
+    conversions = [(name, *_times(latency)) for name, latency in part["conversions_ms"].items()]
     pixels = f"depth_resolution {part['depth_resolution']}, cloud stride {part['stride']}"
     facts = f"{received}; {pixels}; {part['rmw']}, DDS profile {part['dds_profile']}."
     return "\n\n".join(
@@ -170,5 +170,5 @@ def _end_to_end(part: Mapping[str, Any]) -> str:
     )
 
 
-def _times(found: Mapping[str, float]) -> tuple[str, ...]:
-    return tuple(f"{found[name]:.3f}" for name in _TIMES)
+def _times(percentiles: Mapping[str, float]) -> tuple[str, ...]:
+    return tuple(f"{percentiles[name]:.3f}" for name in _TIMES)

@@ -52,16 +52,16 @@ def measure_training(
         sides = {name: stack.enter_context(Side(name, order)) for name in SIDES}
         ready = {name: side.answer() for name, side in sides.items()}
         taken = _take_turns(sides, steps, advance)
-    found = {name: _summary(taken[name], config.optimizer.batch_size) for name in SIDES}
+    summaries = {name: _summary(taken[name], config.optimizer.batch_size) for name in SIDES}
     return {
         "model": config.model.name,
         "batch_size": config.optimizer.batch_size,
         "steps": steps,
         "runtime": {**to_dict(config)["runtime"], **ready[OURS]},
-        "sides": found,
-        "times_faster": _ratio(found, "wall_s_per_step"),
-        "times_less_cpu": _ratio(found, "cpu_s_per_step"),
-        "times_less_memory": _ratio(found, "resident_mb"),
+        "sides": summaries,
+        "times_faster": _ratio(summaries, "wall_s_per_step"),
+        "times_less_cpu": _ratio(summaries, "cpu_s_per_step"),
+        "times_less_memory": _ratio(summaries, "resident_mb"),
         "reading": reading,
     }
 
@@ -159,8 +159,8 @@ def _summary(taken: Sequence[Mapping[str, float]], batch_size: int) -> dict[str,
     }
 
 
-def _ratio(found: Mapping[str, Mapping[str, float]], key: str) -> float:
-    return round(found[PLAIN][key] / found[OURS][key], 3)
+def _ratio(sides: Mapping[str, Mapping[str, float]], key: str) -> float:
+    return round(sides[PLAIN][key] / sides[OURS][key], 3)
 
 
 def _rounded(value: float) -> float:

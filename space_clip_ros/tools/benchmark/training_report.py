@@ -13,35 +13,37 @@ _NAMES = {OURS: "ours", PLAIN: "plain eager fp32 loop"}
 
 def training_markdown(result: Mapping[str, Any]) -> str:
     """Return the whole report of a JSON result of ``training_command.measure``."""
-    found = result["training"]
+    training = result["training"]
     return (
-        "\n\n".join([heading(_title(found), result), machine_table(result["machine"]), _sides(found), _facts(found)])
+        "\n\n".join(
+            [heading(_title(training), result), machine_table(result["machine"]), _sides(training), _facts(training)]
+        )
         + "\n"
     )
 
 
-def training_summary(found: Mapping[str, Any]) -> str:
+def training_summary(training: Mapping[str, Any]) -> str:
     """Return one line for the terminal."""
-    ours, plain = found["sides"][OURS], found["sides"][PLAIN]
+    ours, plain = training["sides"][OURS], training["sides"][PLAIN]
     return (
         f"{ours['steps_per_s']:g} steps/s against {plain['steps_per_s']:g} of the plain loop: "
-        f"{found['times_faster']:.2f} x as fast, {found['times_less_cpu']:.2f} x less CPU time, "
-        f"{found['times_less_memory']:.2f} x less memory; "
-        f"reading {found['reading']['samples_per_s_per_worker']:.1f} samples/s per worker"
+        f"{training['times_faster']:.2f} x as fast, {training['times_less_cpu']:.2f} x less CPU time, "
+        f"{training['times_less_memory']:.2f} x less memory; "
+        f"reading {training['reading']['samples_per_s_per_worker']:.1f} samples/s per worker"
     )
 
 
-def _title(found: Mapping[str, Any]) -> str:
-    runtime = found["runtime"]
+def _title(training: Mapping[str, Any]) -> str:
+    runtime = training["runtime"]
     precision = "bf16 products" if runtime["bf16"] else "fp32"
     return (
-        f"Training {found['model']}: batch {found['batch_size']}, {found['steps']} steps, {precision} on "
+        f"Training {training['model']}: batch {training['batch_size']}, {training['steps']} steps, {precision} on "
         f"{runtime['device']}, {runtime['threads']} threads"
     )
 
 
-def _sides(found: Mapping[str, Any]) -> str:
-    names, sides = list(_NAMES), found["sides"]
+def _sides(training: Mapping[str, Any]) -> str:
+    names, sides = list(_NAMES), training["sides"]
     rows = [
         ("steps/s", "steps_per_s", ".4g", "times_faster"),
         ("samples/s", "samples_per_s", ".4g", ""),
@@ -53,15 +55,15 @@ def _sides(found: Mapping[str, Any]) -> str:
         ("mean loss of the last tenth", "loss_last_tenth", ".4f", ""),
     ]
     lines = [
-        (label, *(format(sides[name][key], digits) for name in names), f"{found[ratio]:.2f}" if ratio else "")
+        (label, *(format(sides[name][key], digits) for name in names), f"{training[ratio]:.2f}" if ratio else "")
         for label, key, digits, ratio in rows
         if sides[OURS][key] is not None
     ]
     return table(("", *_NAMES.values(), "ratio"), lines)
 
 
-def _facts(found: Mapping[str, Any]) -> str:
-    reading = found["reading"]
+def _facts(training: Mapping[str, Any]) -> str:
+    reading = training["reading"]
     return (
         f"Reading frames (decoding, depth, augmentation) with one worker: "
         f"{reading['samples_per_s_per_worker']:.1f} samples/s over {reading['samples']} samples."

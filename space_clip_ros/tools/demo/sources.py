@@ -180,12 +180,12 @@ class BagSource:
                 if index >= max(indexes):
                     break
             truths = self._truths(bag, {stamp_ns(image) for image in images.values()})
-        found = []
+        frames = []
         for index in indexes:
             rgb = self._rgb(images[index])
             truth = truths.get(stamp_ns(images[index]))
-            found.append((rgb, _unknown(rgb) if truth is None else truth))
-        return found
+            frames.append((rgb, _unknown(rgb) if truth is None else truth))
+        return frames
 
     @property
     def _truth_topic(self) -> str:
@@ -198,14 +198,14 @@ class BagSource:
         return (sum(self._stamps[self.frame_count - 1 : self.frame_count + 1]) / 2 - self._start_ns) / 1e9
 
     def _truths(self, bag: BagReader, stamps: set[int]) -> dict[int, Depth]:
-        found: dict[int, Depth] = {}
+        truths: dict[int, Depth] = {}
         for name, _, data in bag.messages([self._truth_topic]):
-            if len(found) == len(stamps):
+            if len(truths) == len(stamps):
                 break
             message = bag.decode(name, data)
             if stamp_ns(message) in stamps:
-                found[stamp_ns(message)] = depth_from_image(message, name)
-        return found
+                truths[stamp_ns(message)] = depth_from_image(message, name)
+        return truths
 
     def _rgb(self, message: Any) -> Rgb:
         return (compressed_to_rgb if self._image.compressed else image_to_rgb)(message, self._image.name)

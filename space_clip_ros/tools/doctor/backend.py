@@ -21,21 +21,21 @@ def _backend(model: str) -> Iterator[Fact]:
     # The path of the model's folder may be private.
     folders = (Path(model).parent, Path(model).resolve().parent)
     try:
-        found = without_private(facts_of("backend_choice", model), *folders)
+        choice = without_private(facts_of("backend_choice", model), *folders)
     except ProbeError as error:
         raise ProbeError(without_private(str(error), *folders)) from error
-    yield Fact("order_of_auto", found["order"])
-    taken = {name: found[name] for name in ("backend", "device", "precision")}
-    yield Fact("taken", taken, f"{found['backend']} on {found['device']}, {found['precision']}")
-    yield Fact("passed_over", found["passed_over"], "\n".join(found["passed_over"]))
-    others = found["for_other_files"]
+    yield Fact("order_of_auto", choice["order"])
+    taken = {name: choice[name] for name in ("backend", "device", "precision")}
+    yield Fact("taken", taken, f"{choice['backend']} on {choice['device']}, {choice['precision']}")
+    yield Fact("passed_over", choice["passed_over"], "\n".join(choice["passed_over"]))
+    others = choice["for_other_files"]
     yield Fact("for_other_files", others, ", ".join(f"{name} ({runs})" for name, runs in others.items()))
-    times = {name: found[name] for name in ("image", "first_ms", "quickest_ms", "finite")}
-    width, height = found["image"]
+    times = {name: choice[name] for name in ("image", "first_ms", "quickest_ms", "finite")}
+    width, height = choice["image"]
     yield Fact(
         "run",
         times,
-        f"{width}x{height} pixels in {found['quickest_ms']:g} ms, the first in {found['first_ms']:g} ms"
-        f"{'' if found['finite'] else '; depth is not finite'}",
-        advice="" if found["finite"] else "the model's depth is not finite on this machine: please report it",
+        f"{width}x{height} pixels in {choice['quickest_ms']:g} ms, the first in {choice['first_ms']:g} ms"
+        f"{'' if choice['finite'] else '; depth is not finite'}",
+        advice="" if choice["finite"] else "the model's depth is not finite on this machine: please report it",
     )

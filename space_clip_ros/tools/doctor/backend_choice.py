@@ -29,7 +29,7 @@ def chosen(model: str) -> dict[str, Any]:
         SpaceClipError: no such model, or no backend runs it here.
     """
     file = model_files.resolve(model)
-    order = [f"{one.factory.name} on {one.device}" for one in candidates("auto", "auto", file)]
+    order = [f"{candidate.factory.name} on {candidate.device}" for candidate in candidates("auto", "auto", file)]
     others = {
         name: f"runs {', '.join(factory.suffixes)}"
         for name, factory in backend_factories().items()
@@ -62,10 +62,10 @@ def chosen(model: str) -> dict[str, Any]:
 def main(model: str) -> int:
     """Print the choice, or ``problem``: why there is none."""
     try:
-        found = chosen(model)
+        choice = chosen(model)
     except SpaceClipError as error:
-        found = {"problem": str(error)}
-    sys.stdout.write(f"\n{json.dumps(found)}\n")
+        choice = {"problem": str(error)}
+    sys.stdout.write(f"\n{json.dumps(choice)}\n")
     return 0
 
 

@@ -58,14 +58,14 @@ class Question:
 
 def ask(question: Question) -> list[Fact]:
     """Return a probe's facts; if it raises, those it had found, and one that gives the reason."""
-    found: list[Fact] = []
+    facts: list[Fact] = []
     try:
         for fact in question.probe():
-            found.append(fact)  # noqa: PERF402 - kept if the next one fails
+            facts.append(fact)  # noqa: PERF402 - kept if the next one fails
     except (Exception, SystemExit) as error:
         reason = str(error) if isinstance(error, SpaceClipError) else describe(error)
-        found.append(Fact(question.name, problem=reason))
-    return found
+        facts.append(Fact(question.name, problem=reason))
+    return facts
 
 
 def size(count: float) -> str:

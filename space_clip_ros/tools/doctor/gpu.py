@@ -20,17 +20,17 @@ def devices(root: Path = Path("/")) -> Iterator[Fact]:
     on_bus = vendors.count(_NVIDIA)
     yield Fact("on_pci_bus", on_bus, f"{on_bus} NVIDIA devices" if on_bus else "no NVIDIA device")
     try:
-        found = facts_of("library_facts", "cuda_driver")
+        driver = facts_of("library_facts", "cuda_driver")
     except ProbeError as error:
         advice = "an NVIDIA device is there, but its driver does not work" if on_bus else ""
         yield Fact("driver", problem=str(error), advice=advice)
         return
-    if found.get("missing"):
+    if driver.get("missing"):
         advice = "an NVIDIA device is there, but its driver is not installed" if on_bus else ""
         yield Fact("driver", None, "not installed (no libcuda.so.1)", advice=advice)
         return
-    yield Fact("driver", found["cuda"], f"supports CUDA up to {found['cuda']}")
-    for index, device in enumerate(found["devices"]):
+    yield Fact("driver", driver["cuda"], f"supports CUDA up to {driver['cuda']}")
+    for index, device in enumerate(driver["devices"]):
         yield Fact(
             f"cuda_{index}",
             device,
@@ -54,8 +54,8 @@ def toolkit() -> Iterator[Fact]:
     if shutil.which("nvcc") is None:
         yield Fact("cuda_toolkit", None, "not installed, or not on PATH")
         return
-    found = re.search(r"release ([\d.]+)", output_of("nvcc", "--version"))
-    yield Fact("cuda_toolkit", found[1] if found else None)
+    release = re.search(r"release ([\d.]+)", output_of("nvcc", "--version"))
+    yield Fact("cuda_toolkit", release[1] if release else None)
 
 
 def jetson(root: Path = Path("/")) -> Iterator[Fact]:
@@ -81,5 +81,5 @@ def jetson(root: Path = Path("/")) -> Iterator[Fact]:
 
 def _l4t(text: str) -> str:
     """Return ``36.4.3`` of ``# R36 (release), REVISION: 4.3, GCID: …``, else the first line."""
-    found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", text)
-    return f"{found[1]}.{found[2]}" if found else text.partition("\n")[0]
+    release = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", text)
+    return f"{release[1]}.{release[2]}" if release else text.partition("\n")[0]

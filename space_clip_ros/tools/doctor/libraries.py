@@ -26,17 +26,17 @@ _TWICE = (("onnxruntime", "onnxruntime-gpu"), ("opencv-python", "opencv-python-h
 
 def installed() -> Iterator[Fact]:
     """Find the versions that pip knows of; those of apt have no entry on some systems."""
-    found = {}
+    versions = {}
     for name in _INSTALLED:
         distribution = next(iter(importlib.metadata.distributions(name=name)), None)
         if distribution is not None:
-            found[name] = distribution.version
-    doubled = [pair for pair in _TWICE if set(pair) <= found.keys()]
+            versions[name] = distribution.version
+    doubled = [pair for pair in _TWICE if set(pair) <= versions.keys()]
     advice = "; ".join(
         f"{' and '.join(pair)} are both installed and share one module: uninstall both, and install the one you need"
         for pair in doubled
     )
-    yield Fact("installed", found, advice=advice)
+    yield Fact("installed", versions, advice=advice)
 
 
 def loaded(name: str, library: str) -> Probe:
@@ -51,22 +51,22 @@ def loaded(name: str, library: str) -> Probe:
 
 def _loaded(name: str, library: str) -> Iterator[Fact]:
     try:
-        found = facts_of("library_facts", library)
+        facts = facts_of("library_facts", library)
     except ProbeError as error:
         yield Fact(name, problem=str(error), advice=f"{name} does not load: {error}")
         return
-    if "missing" in found:
-        advice = found["remedy"] if library in _NEEDED else ""
-        yield Fact(name, None, f"not installed ({found['missing']})", advice=advice)
+    if "missing" in facts:
+        advice = facts["remedy"] if library in _NEEDED else ""
+        yield Fact(name, None, f"not installed ({facts['missing']})", advice=advice)
     else:
-        yield Fact(name, found, advice=_advice(library, found))
+        yield Fact(name, facts, advice=_advice(library, facts))
 
 
-def _advice(library: str, found: dict[str, Any]) -> str:
+def _advice(library: str, facts: dict[str, Any]) -> str:
     gpu = any(map(os.path.exists, _SIGNS_OF_A_GPU))
-    if gpu and library == "torch" and not found["sees_gpu"]:
-        built = f"is built for CUDA {found['built_for_cuda']}" if found["built_for_cuda"] else "is built without CUDA"
+    if gpu and library == "torch" and not facts["sees_gpu"]:
+        built = f"is built for CUDA {facts['built_for_cuda']}" if facts["built_for_cuda"] else "is built without CUDA"
         return f"this PyTorch {built} and sees no GPU, though there is one: install the build for this machine's CUDA"
-    if gpu and library == "onnxruntime" and found["providers"] and _CUDA not in found["providers"]:
+    if gpu and library == "onnxruntime" and facts["providers"] and _CUDA not in facts["providers"]:
         return "this ONNX Runtime is built without CUDA: models run on the GPU through a TensorRT engine only"
     return ""

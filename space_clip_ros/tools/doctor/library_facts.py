@@ -121,14 +121,14 @@ PROBES: dict[str, Callable[[], dict[str, Any]]] = {
 def main(name: str) -> int:
     """Print a library's facts, or ``missing``: a library that is not installed, or ``problem``: why it fails."""
     try:
-        found = PROBES[name]()
+        facts = PROBES[name]()
     except ModuleNotFoundError as error:
-        found = {"missing": str(error.name or error), "remedy": str(import_error(error))}
+        facts = {"missing": str(error.name or error), "remedy": str(import_error(error))}
     except ImportError as error:
-        found = {"problem": str(import_error(error))}
+        facts = {"problem": str(import_error(error))}
     except Exception as error:  # whatever a broken library raises
-        found = {"problem": describe(error)}
-    sys.stdout.write(f"\n{json.dumps(found)}\n")
+        facts = {"problem": describe(error)}
+    sys.stdout.write(f"\n{json.dumps(facts)}\n")
     return 0
 
 

@@ -35,11 +35,11 @@ def models() -> Iterator[Fact]:
     from space_clip_ros.inference.model_files import known_models, user_folder
 
     own = user_folder() / "models"
-    found = known_models()
-    for name, file in found.items():
+    named = known_models()
+    for name, file in named.items():
         if own not in file.parents:
             yield _model(name, file)
-    yield Fact("models_of_the_user", sum(own in file.parents for file in found.values()))
+    yield Fact("models_of_the_user", sum(own in file.parents for file in named.values()))
 
 
 def _model(name: str, file: Path) -> Fact:

@@ -16,11 +16,11 @@ _SHORTEST_NAME = 4
 _SYSTEM = ("/", "/usr", "/usr/local")
 
 
-def without_private(found: Any, *folders: Path) -> Any:
+def without_private(value: Any, *folders: Path) -> Any:
     """Return a value without home and installation folders and without this machine's name.
 
     Args:
-        found: texts, numbers, and nested lists and mappings of them, as JSON holds them.
+        value: texts, numbers, and nested lists and mappings of them, as JSON holds them.
         folders: more private folders; files in them keep only their names.
     """
     host = socket.gethostname().partition(".")[0]
@@ -36,17 +36,17 @@ def without_private(found: Any, *folders: Path) -> Any:
         text = _HOMES.sub("~", text)
         return hosts.sub("HOST", text) if hosts else text
 
-    return _each_text(found, clean)
+    return _each_text(value, clean)
 
 
-def _each_text(found: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(found, str):
-        return change(found)
-    if isinstance(found, dict):
-        return {change(str(key)): _each_text(value, change) for key, value in found.items()}
-    if isinstance(found, (list, tuple)):
-        return [_each_text(value, change) for value in found]
-    return found
+def _each_text(data: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, dict):
+        return {change(str(key)): _each_text(value, change) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_each_text(value, change) for value in data]
+    return data
 
 
 def _places() -> dict[str, str]:

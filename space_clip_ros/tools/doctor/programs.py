@@ -46,12 +46,12 @@ def facts_of(module: str, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", f"space_clip_ros.tools.doctor.{module}", *arguments]
     lines = _run(command, _MODULE_S, module).splitlines()
     try:
-        found: dict[str, Any] = json.loads(lines[-1])
+        facts: dict[str, Any] = json.loads(lines[-1])
     except (IndexError, ValueError) as error:
         raise ProbeError(module, "printed no result") from error
-    if "problem" in found:
-        raise ProbeError(found["problem"])
-    return found
+    if "problem" in facts:
+        raise ProbeError(facts["problem"])
+    return facts
 
 
 def _run(command: Sequence[str], timeout_s: float, what: str) -> str:

@@ -52,36 +52,36 @@ def questions(model: str) -> list[Question]:
     ]
 
 
-def answers(asked: Iterable[Question], advance: Callable[[], object] = lambda: None) -> Answers:
+def answers(probes: Iterable[Question], advance: Callable[[], object] = lambda: None) -> Answers:
     """Ask several questions at a time, and return the facts without private names.
 
     Args:
-        asked: the questions.
+        probes: the questions.
         advance: called after each.
     """
-    found: Answers = {}
-    asked = list(asked)
-    together = [question for question in asked if not question.alone]
+    report: Answers = {}
+    probes = list(probes)
+    together = [question for question in probes if not question.alone]
     with ThreadPoolExecutor(_TOGETHER) as pool:
         for question, facts in chain(
             zip(together, pool.map(ask, together), strict=True),
-            ((question, ask(question)) for question in asked if question.alone),
+            ((question, ask(question)) for question in probes if question.alone),
         ):
-            found.setdefault(question.section, []).extend(map(_cleaned, facts))
+            report.setdefault(question.section, []).extend(map(_cleaned, facts))
             advance()
-    return found
+    return report
 
 
-def advice(found: Answers) -> list[str]:
+def advice(report: Answers) -> list[str]:
     """Return the advice of the facts, in their order."""
-    return [fact.advice for facts in found.values() for fact in facts if fact.advice]
+    return [fact.advice for facts in report.values() for fact in facts if fact.advice]
 
 
-def as_text(found: Answers) -> str:
+def as_text(report: Answers) -> str:
     """Return the report as text."""
     lines = []
-    width = max(len(fact.name) for facts in found.values() for fact in facts)
-    for section, facts in found.items():
+    width = max(len(fact.name) for facts in report.values() for fact in facts)
+    for section, facts in report.items():
         lines.append(section)
         for fact in facts:
             first, *more = _wrapped(fact.shown) or ["none"]
@@ -89,11 +89,11 @@ def as_text(found: Answers) -> str:
             lines += [f"  {'':<{width}}  {line}" for line in more]
         lines.append("")
     lines.append("what to look at")
-    lines += [f"  {line}" for line in advice(found) or ["nothing stands out"]]
+    lines += [f"  {line}" for line in advice(report) or ["nothing stands out"]]
     return "\n".join(lines)
 
 
-def as_json(found: Answers) -> dict[str, Any]:
+def as_json(report: Answers) -> dict[str, Any]:
     """Return the report as a JSON object.
 
     ``facts`` has the values by section and name, null if unknown; ``problems`` says by ``section.name`` why one
@@ -101,11 +101,14 @@ def as_json(found: Answers) -> dict[str, Any]:
     """
     return {
         "format": FORMAT,
-        "facts": {section: {fact.name: fact.value for fact in facts} for section, facts in found.items()},
+        "facts": {section: {fact.name: fact.value for fact in facts} for section, facts in report.items()},
         "problems": {
-            f"{section}.{fact.name}": fact.problem for section, facts in found.items() for fact in facts if fact.problem
+            f"{section}.{fact.name}": fact.problem
+            for section, facts in report.items()
+            for fact in facts
+            if fact.problem
         },
-        "advice": advice(found),
+        "advice": advice(report),
     }
 
 

@@ -46,9 +46,9 @@ def ros() -> Iterator[Fact]:
 
 def variables() -> Iterator[Fact]:
     """Find the environment variables that ROS 2 and Fast DDS read."""
-    found = {name: os.environ[name] for name in _SHOWN if os.environ.get(name)}
-    found.update({name: "set" for name in _ONLY_WHETHER_SET if os.environ.get(name)})
-    yield Fact("variables", found, advice=_discovery_advice(os.environ))
+    values = {name: os.environ[name] for name in _SHOWN if os.environ.get(name)}
+    values.update({name: "set" for name in _ONLY_WHETHER_SET if os.environ.get(name)})
+    yield Fact("variables", values, advice=_discovery_advice(os.environ))
 
 
 def profiles() -> Iterator[Fact]:
@@ -78,16 +78,16 @@ def profiles() -> Iterator[Fact]:
 
 def kernel(root: Path = Path("/")) -> Iterator[Fact]:
     """Find the kernel's limits on receiving from the network."""
-    found = {}
+    limits = {}
     for name in _KERNEL:
         file = root / "proc/sys" / name
         if file.is_file():
-            found[name.rpartition("/")[2]] = int(file.read_text(encoding="ascii"))
-    small = found.get("rmem_max", _ENOUGH_FOR_AN_IMAGE) < _ENOUGH_FOR_AN_IMAGE
+            limits[name.rpartition("/")[2]] = int(file.read_text(encoding="ascii"))
+    small = limits.get("rmem_max", _ENOUGH_FOR_AN_IMAGE) < _ENOUGH_FOR_AN_IMAGE
     yield Fact(
         "kernel",
-        found,
-        advice=f"rmem_max is {size(found['rmem_max'])}, less than an image: over the network, and with Cyclone DDS, "
+        limits,
+        advice=f"rmem_max is {size(limits['rmem_max'])}, less than an image: over the network, and with Cyclone DDS, "
         "images are lost (sudo sysctl -w net.core.rmem_max=2147483647)"
         if small
         else "",
@@ -99,7 +99,7 @@ def _installed_rmws() -> list[str]:
     index = "share/ament_index/resource_index/rmw_typesupport"
     sourced = {file.name for prefix in prefixes for file in Path(prefix, index).glob("rmw_*")}
     names = (str(distribution.metadata["Name"]) for distribution in importlib.metadata.distributions())
-    wheels = {found[1].replace("-", "_") for name in names if (found := _WHEEL.fullmatch(name.replace("_", "-")))}
+    wheels = {match[1].replace("-", "_") for name in names if (match := _WHEEL.fullmatch(name.replace("_", "-")))}
     return sorted(sourced | wheels)
 
 
@@ -121,7 +121,7 @@ def _fast_dds_profile(name: str, file: Path, shipped: Path) -> Fact:
         )
     shipped_one = text == shipped.read_text(encoding="utf-8")
     transports = re.findall(r"<type>\s*([\w]+)\s*</type>", text)
-    segments = [int(found) for found in re.findall(r"<segment_size>\s*(\d+)\s*</segment_size>", text)]
+    segments = [int(digits) for digits in re.findall(r"<segment_size>\s*(\d+)\s*</segment_size>", text)]
     room = fits(file, _PROCESSES, free_shared_memory())
     described = ", ".join(transports) or "default transports"
     if segments:

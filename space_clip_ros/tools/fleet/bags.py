@@ -51,9 +51,9 @@ def find_bags(sources: Sequence[str]) -> list[FleetBag]:
         DataError: one of them is missing or has no bags in it.
         InputError: two bags would have the same name.
     """
-    found = [bag for source in sources for bag in _bags(source)]
+    bags = [bag for source in sources for bag in _bags(source)]
     taken: dict[str, str] = {}
-    for bag in found:
+    for bag in bags:
         if taken.setdefault(bag.name, bag.source) != bag.source:
             raise InputError(
                 f"{taken[bag.name]} and {bag.source}",

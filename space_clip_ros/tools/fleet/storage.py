@@ -55,10 +55,10 @@ class Storage:
             DataError: there are no files, or they cannot be read.
         """
         with self._guard(self.address):
-            found = sorted(self._files.find(self._root))
-        if not found:
+            paths = sorted(self._files.find(self._root))
+        if not paths:
             raise DataError(self.address, "has no files")
-        return [self._address(path) for path in found]
+        return [self._address(path) for path in paths]
 
     def exists(self, address: str) -> bool:
         """Return whether there is a file with this address."""

@@ -124,7 +124,7 @@ def in_step(
     followers = [_Follower(frames) for frames in others]
     for frame in leading:
         nearest = [follower.nearest(frame.stamp_ns) for follower in followers]
-        together = [found for found in nearest if found and abs(found.stamp_ns - frame.stamp_ns) <= within_ns]
+        together = [other for other in nearest if other and abs(other.stamp_ns - frame.stamp_ns) <= within_ns]
         if len(together) == len(followers):
             yield [frame, *together]
 

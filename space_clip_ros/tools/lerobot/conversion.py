@@ -115,7 +115,7 @@ class _Conversion:
             first = next(steps, None)
             if first is None:
                 raise DataError(self._bags[0], "none of its depth has colour images of the same time")
-            self._features = [self._declare(*found) for found in zip(self._names, first.cameras, strict=True)]
+            self._features = [self._declare(*camera) for camera in zip(self._names, first.cameras, strict=True)]
             with DatasetWriter(out, declared_features(self._features), self._fps, self._options.task) as dataset:
                 self._write(dataset, first, steps)
         return Converted(dataset.lengths, self._fps, self._names, self._total - sum(dataset.lengths), self._too_far)
@@ -141,7 +141,7 @@ class _Conversion:
             # The cameras are read in parallel, each through its own reader.
             readers = [opened.enter_context(BagReader(path)) for _ in self._names]
             cameras = find_cameras(readers[0], self._options.depth)
-            leading, *others = [read_camera(*found) for found in zip(readers, cameras, strict=True)]
+            leading, *others = [read_camera(*pair) for pair in zip(readers, cameras, strict=True)]
             yield from in_step(leading, others, round(0.5e9 / self._fps))
 
     def _declare(self, name: str, frame: CameraFrame) -> CameraFeatures:

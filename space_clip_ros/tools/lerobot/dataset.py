@@ -129,8 +129,8 @@ class DatasetWriter:
             statistics.add_vector("episode_index", len(self.lengths))
             statistics.add_vector("index", first + number)
             statistics.add_vector("task_index", 0)
-        found = statistics.result()
-        self._statistics.append(found)
+        episode = statistics.result()
+        self._statistics.append(episode)
         chunk, file = divmod(self._file, _CHUNK)
         self._episodes.append(
             {
@@ -143,7 +143,7 @@ class DatasetWriter:
                 "dataset_to_index": first + length,
                 "meta/episodes/chunk_index": 0,
                 "meta/episodes/file_index": 0,
-                **{f"stats/{key}/{name}": value for key, values in found.items() for name, value in values.items()},
+                **{f"stats/{key}/{name}": value for key, values in episode.items() for name, value in values.items()},
             }
         )
         self.lengths.append(length)

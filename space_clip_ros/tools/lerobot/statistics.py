@@ -55,11 +55,11 @@ class EpisodeStatistics:
         if not len(values):
             values = np.zeros((1, values.shape[1]))
         quantiles = np.quantile(values, list(_QUANTILES.values()), axis=0)
-        found = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
-        found |= dict(zip(_QUANTILES, quantiles, strict=True))
+        statistics = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
+        statistics |= dict(zip(_QUANTILES, quantiles, strict=True))
         if key in self._images:
-            found = {name: value[:, None, None] for name, value in found.items()}
-        return found | {"count": np.array([len(samples)])}
+            statistics = {name: value[:, None, None] for name, value in statistics.items()}
+        return statistics | {"count": np.array([len(samples)])}
 
 
 def combined(episodes: Sequence[Mapping[str, Statistics]]) -> dict[str, Statistics]:

@@ -156,11 +156,11 @@ class LiveViewNode(Node):
         return encode_jpeg(self._convert(image, self._topic))
 
     def _figures(self, now: float) -> Figures:
-        found = choose_figures(next(iter(self._depth.values()), None), next(iter(self._errors.values()), None))
+        figures = choose_figures(next(iter(self._depth.values()), None), next(iter(self._errors.values()), None))
         state = self._problem
         if not state and self._depth and now - self._heard_s > _SILENT_S:
             state = f"The depth node has said nothing for {now - self._heard_s:.0f} s."
-        return Figures(state, Level.WARN, found.cards, found.facts) if state else found
+        return Figures(state, Level.WARN, figures.cards, figures.facts) if state else figures
 
     def _hold(self, topic: str, message: Any) -> None:
         held = self._held[topic]

@@ -15,20 +15,31 @@ def pixel_table(errors: Mapping[str, ObstacleErrors]) -> str:
     """Return the shares of obstacles found and of ground called obstacle, by distance; one row per course."""
     bands = [f"{near:g} to {far:g} m" for near, far in itertools.pairwise(DISTANCES_M)]
     rows = [("course", *bands, "sky", "frames without ground")]
-    for course, one in errors.items():
-        pairs = [f"{_percent(found)} / {_percent(false)}" for found, false in zip(one.found, one.false, strict=True)]
-        rows.append((course, *pairs, _percent(one.sky), f"{one.without_ground} of {one.frames}"))
+    for course, course_errors in errors.items():
+        pairs = [
+            f"{_percent(share)} / {_percent(false)}"
+            for share, false in zip(course_errors.found, course_errors.false, strict=True)
+        ]
+        rows.append(
+            (course, *pairs, _percent(course_errors.sky), f"{course_errors.without_ground} of {course_errors.frames}")
+        )
     return _table(rows)
 
 
 def bearing_table(errors: Mapping[str, ObstacleErrors]) -> str:
     """Return how the scan's bearings compare with the truth; one row per course."""
     rows = [("course", "blocked bearings found", "open bearings called blocked", "range error, median", "90 %")]
-    for course, one in errors.items():
-        wrong = np.asarray(one.range_errors)
+    for course, course_errors in errors.items():
+        wrong = np.asarray(course_errors.range_errors)
         middle, most = np.percentile(wrong, (50, 90)) * 100 if wrong.size else (math.nan, math.nan)
         rows.append(
-            (course, _percent(one.bearings_found), _percent(one.bearings_false), f"{middle:.1f} %", f"{most:.1f} %")
+            (
+                course,
+                _percent(course_errors.bearings_found),
+                _percent(course_errors.bearings_false),
+                f"{middle:.1f} %",
+                f"{most:.1f} %",
+            )
         )
     return _table(rows)
 

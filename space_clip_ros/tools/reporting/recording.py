@@ -121,18 +121,18 @@ def find_topics(bag: BagReader, requested: Topics) -> Topics:
         "uncertainty": (f"{prefix}depth/uncertainty",),
         "scan": (f"{prefix}depth/scan",),
     }
-    found = {role: getattr(requested, role) or _first(bag, role, names) for role, names in usual.items()}
-    return replace(requested, depth=depth, **found)
+    topics = {role: getattr(requested, role) or _first(bag, role, names) for role, names in usual.items()}
+    return replace(requested, depth=depth, **topics)
 
 
 def _find_depth(bag: BagReader) -> str:
-    found = [name for name, topic in bag.topics.items() if name.endswith(_DEPTH) and _fits(topic, "depth")]
-    if len(found) > 1:
-        raise DataError(bag.path, f"has several depth topics, {', '.join(sorted(found))}", "choose one with --depth")
-    if not found:
+    topics = [name for name, topic in bag.topics.items() if name.endswith(_DEPTH) and _fits(topic, "depth")]
+    if len(topics) > 1:
+        raise DataError(bag.path, f"has several depth topics, {', '.join(sorted(topics))}", "choose one with --depth")
+    if not topics:
         remedy = "record it beside the images, or add it with space_clip predict --bag"
         raise DataError(bag.path, f"has no {_DEPTH}", remedy)
-    return found[0]
+    return topics[0]
 
 
 def _first(bag: BagReader, role: str, names: tuple[str, ...]) -> str:

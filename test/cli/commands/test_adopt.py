@@ -17,10 +17,10 @@ KNOWN = ["--size", "28", "56", "--normalise", "imagenet", "--output", "depth", "
 
 
 @pytest.fixture(scope="module")
-def adopted(tmp_path_factory: pytest.TempPathFactory, foreign_models: Any) -> Path:
+def adopted(tmp_path_factory: pytest.TempPathFactory, third_party_models: Any) -> Path:
     folder = tmp_path_factory.mktemp("adopted")
     cv2.imwrite(str(folder / "street.png"), np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
-    theirs = foreign_models.write(folder / "theirs.onnx", confidence=True)
+    theirs = third_party_models.write(folder / "theirs.onnx", confidence=True)
     arguments = ["adopt", str(theirs), "--out", str(folder / "mine.onnx"), *KNOWN, "--depth-output", "depth"]
     arguments += ["--uncertainty", "confidence", "--uncertainty-kind", "confidence", "--uncertainty-scale", "0.4"]
     arguments += ["--training-camera", "312", "94", "180", "180", "--images", str(folder / "street.png")]
@@ -29,30 +29,30 @@ def adopted(tmp_path_factory: pytest.TempPathFactory, foreign_models: Any) -> Pa
 
 
 def test_the_report_names_file_cost_and_difference(
-    tmp_path: Path, foreign_models: Any, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, third_party_models: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    theirs = foreign_models.write(tmp_path / "theirs.onnx")
+    theirs = third_party_models.write(tmp_path / "theirs.onnx")
     arguments = ["--preset", "depth_anything_v2_relative", "--size", "28", "28"]
     assert main(["adopt", str(theirs), "--out", str(tmp_path / "mine.onnx"), *arguments]) == 0
-    said = capsys.readouterr().out
-    assert "mine.onnx: mine, any size, any batch, fp32" in said
-    assert "28x28 lower_bound, multiple of 14, bicubic" in said
-    assert "Apache-2.0" in said and "GFLOP an image" in said and "0 of them given" in said
-    assert "depth is relative, not metric" in said
+    output = capsys.readouterr().out
+    assert "mine.onnx: mine, any size, any batch, fp32" in output
+    assert "28x28 lower_bound, multiple of 14, bicubic" in output
+    assert "Apache-2.0" in output and "GFLOP an image" in output and "0 of them given" in output
+    assert "depth is relative, not metric" in output
 
 
 def test_the_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adopt", "--presets"]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name in ("depth_anything_v2_metric_outdoor", "depth_anything_v3_metric", "metric3d_v2", "unidepth_v2", "moge"):
-        assert f"{name}: " in said
-    assert said.count("licence") >= 10 and said.count("trained on") == 10
+        assert f"{name}: " in output
+    assert output.count("licence") >= 10 and output.count("trained on") == 10
 
 
 def test_what_is_missing_and_an_unknown_preset_are_one_line_each(
-    tmp_path: Path, foreign_models: Any, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, third_party_models: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    theirs = str(foreign_models.write(tmp_path / "theirs.onnx"))
+    theirs = str(third_party_models.write(tmp_path / "theirs.onnx"))
     out = str(tmp_path / "mine.onnx")
     assert main(["adopt", theirs, "--out", out]) == 1
     missing = capsys.readouterr().err
@@ -69,6 +69,8 @@ def test_what_is_missing_and_an_unknown_preset_are_one_line_each(
         ["theirs.onnx", "--out", "mine.onnx", "--height", "4"],
         ["theirs.onnx", "--out", "mine.onnx", "--normalise", "bytes", "--mean", "0", "0", "0"],
         ["theirs.onnx", "--out", "mine.onnx", "--set", "tokens"],
+        ["theirs.onnx", "--out", "mine.onnx", "--precision", "int8"],
+        ["theirs.onnx", "--out", "mine.onnx", "--precision", "fp16", "--symmetric"],
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:

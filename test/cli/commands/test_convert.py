@@ -40,8 +40,8 @@ def test_the_result_gives_the_references_depth(
 ) -> None:
     out = tmp_path / "ours.safetensors"
     assert run(checkpoint, "--out", out, "--encoder", encoder) == 0
-    said = capsys.readouterr().out
-    assert said == f"{out}: 876,552 parameters; read back, 373 tensors and one output are the same\n"
+    output = capsys.readouterr().out
+    assert output == f"{out}: 876,552 parameters; read back, 373 tensors and one output are the same\n"
     with np.load(reference_dir / "clip_tiny_io.npz") as numbers, torch.inference_mode():
         depth = load_checkpoint(out)(torch.from_numpy(numbers["input"]), output_size=(88, 176)).depth
         np.testing.assert_allclose(depth.numpy(), numbers["depth"], rtol=1e-4)
@@ -88,7 +88,7 @@ def test_averaged_weights(checkpoint: Path, encoder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "cannot be read"),
         ("{", "is not valid JSON"),
@@ -96,17 +96,17 @@ def test_averaged_weights(checkpoint: Path, encoder: Path, tmp_path: Path) -> No
         ('{"encoder": 3}', "not a int"),
     ],
 )
-def test_unusable_settings(checkpoint: Path, tmp_path: Path, content: str | None, said: str) -> None:
+def test_unusable_settings(checkpoint: Path, tmp_path: Path, content: str | None, message: str) -> None:
     file = tmp_path / "settings.json"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(ConfigError, match=rf"settings\.json: .*{said}"):
+    with pytest.raises(ConfigError, match=rf"settings\.json: .*{message}"):
         run(checkpoint, "--out", tmp_path / "ours.safetensors", "--encoder", file)
 
 
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     same = tmp_path / "same.safetensors"
-    for arguments, said in (
+    for arguments, message in (
         (("best.pt", "--out", "ours.pt"), "must end in .safetensors"),
         ((same, "--out", same), "is the checkpoint to convert"),
         (("best.pt",), "--out"),
@@ -114,7 +114,7 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         with pytest.raises(SystemExit) as caught:
             run(*arguments)
         assert caught.value.code == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 def test_a_file_that_differs_when_read_back_is_an_error(

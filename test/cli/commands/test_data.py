@@ -25,9 +25,9 @@ def test_the_settings_that_are_printed_read_the_shards(
     assert first.startswith(f"{out}/train_0: 5 frames in 3 shards, ")
     assert second.startswith(f"{out}/validation_0: 2 frames in 1 shards, ")
     overrides = [word.strip("'") for word in last.removeprefix("read them with ").split("' '")]
-    found = load(TrainingConfig, config, overrides).data
-    assert found.train == ({"kind": "shards", "path": f"{out}/train_0", "weight": 2},)
-    assert found.validation == ({"kind": "shards", "path": f"{out}/validation_0"},)
+    result = load(TrainingConfig, config, overrides).data
+    assert result.train == ({"kind": "shards", "path": f"{out}/train_0", "weight": 2},)
+    assert result.validation == ({"kind": "shards", "path": f"{out}/validation_0"},)
     assert main(["data", "shards", str(config), "--out", str(out), "--only", "train"]) == 1
     assert "train_0: holds shards already" in capsys.readouterr().err
 

@@ -37,14 +37,14 @@ def test_built_and_then_found(
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
     size = ["--height", 40, "--width", 60]
     assert run(graph, *size, "--images", tmp_path / "a.png", "--drive", kitti_drive_dir) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[:3] == [
+    output = capsys.readouterr().out.splitlines()
+    assert output[:3] == [
         "building for Fake Orin (compute capability 8.7) with TensorRT 10.3.0",
         "TensorRT: Building Engine",
         "comparing with ONNX Runtime",
     ]
-    assert said[3].endswith(".engine: 60x40 pixels, tf32, built")
-    assert said[4].startswith("difference from ONNX Runtime: mean ") and said[4].endswith("on 12 pictures")
+    assert output[3].endswith(".engine: 60x40 pixels, tf32, built")
+    assert output[4].startswith("difference from ONNX Runtime: mean ") and output[4].endswith("on 12 pictures")
     assert run(graph, *size) == 0
     assert capsys.readouterr().out.splitlines()[0].endswith(": 60x40 pixels, tf32, was there already")
     assert run(graph, *size, "--precision", "fp32") == 0

@@ -37,8 +37,8 @@ def test_a_checkpoint_is_evaluated_and_every_requested_file_written(command, tmp
     assert main([*command, *files, "--worst", "1", "--protocol", "standard", "--flip", "--median-scaling"]) == 0
     out = capsys.readouterr().out
     assert "standard protocol, 1 frames" in out and "abs_rel" in out
-    found = json.loads((tmp_path / "e.json").read_text())
-    assert found["flip"] and found["settings"]["median_scaling"] and found["settings"]["crop"] == "garg"
+    report = json.loads((tmp_path / "e.json").read_text())
+    assert report["flip"] and report["settings"]["median_scaling"] and report["settings"]["crop"] == "garg"
     assert len((tmp_path / "e.csv").read_text().splitlines()) == 2
     assert len(list((tmp_path / "worst").iterdir())) == 1
 
@@ -53,13 +53,13 @@ def test_errors_are_reported_by_distance_and_by_group(command, tmp_path, capsys)
     frames = [f"data.validation=[{{kind: frames, path: {tmp_path / 'frames'}}}]", "--protocol", "standard"]
     assert main([*command, *frames, "--by", "scene", "--json", str(tmp_path / "e.json")]) == 0
     out = capsys.readouterr().out.splitlines()
-    found = json.loads((tmp_path / "e.json").read_text())
-    far = found["bands"]["20-40 m"]
+    report = json.loads((tmp_path / "e.json").read_text())
+    far = report["bands"]["20-40 m"]
     assert (
         f"  20-40 m       50.0% {far['bias']:+9.4f} {far['abs_rel']:9.4f} {far['a1']:9.4f}" in out
         and "2 frames, 1 more without depth to compare" in out[0]
     )
-    quay, rmse = found["groups"]["quay"]["bands"]["all"], found["groups"]["quay"]["metrics"]["rmse"]
+    quay, rmse = report["groups"]["quay"]["bands"]["all"], report["groups"]["quay"]["metrics"]["rmse"]
     assert f"  2         {rmse:9.4f} {quay['bias']:+9.4f} {quay['abs_rel']:9.4f} {quay['a1']:9.4f}  quay" in out
     assert f"  0         {'-':>9} {'-':>9} {'-':>9} {'-':>9}  dark" in out
     assert main([*command, *frames, "--by", "folder"]) == 0
@@ -71,8 +71,8 @@ def test_edges_of_a_synthetic_drive(command, tmp_path, capsys):
     drive = write_drive(tmp_path, 2, 7, camera, stride=20, scans=False)
     source = f"data.validation=[{{path: {drive}, truth: annotated, unknown: far}}]"
     assert main([*command, source, "--protocol", "standard", "--edges", "--json", str(tmp_path / "e.json")]) == 0
-    found, out = json.loads((tmp_path / "e.json").read_text()), capsys.readouterr().out
-    boundaries, sky = found["edges"]["boundaries"], found["edges"]["sky"]
+    report, out = json.loads((tmp_path / "e.json").read_text()), capsys.readouterr().out
+    boundaries, sky = report["edges"]["boundaries"], report["edges"]["sky"]
     assert boundaries["frames"] == sky["frames"] == 2
     assert 0.05 < sky["share"] < 0.6 and sky["in_range"] == 1.0 and 0 <= sky["near"] <= 1
     assert f"boundaries (2 frames): f1 {boundaries['f1']:.4f}, precision {boundaries['precision']:.4f}" in out
@@ -86,23 +86,23 @@ def test_edges_need_dense_truth(command, capsys):
 
 def test_the_reference_protocol_agrees_with_training_s_own_evaluation(command, run_yaml, tmp_path):
     assert main([*command, "--protocol", "reference", "--json", str(tmp_path / "e.json")]) == 0
-    found = json.loads((tmp_path / "e.json").read_text())
+    report = json.loads((tmp_path / "e.json").read_text())
     config = settings.load(TrainingConfig, run_yaml, ["validation.protocol=reference"])
     model = load_checkpoint(tmp_path / "model.safetensors")
     frames = FrameCollection(open_sources(sources(config.data.validation)))
     alone = Processes(0, 1, torch.device("cpu"))
     trained = Validator(model, WeightAverage(model, 0.9), frames, alone, config).run(lambda: None)
-    assert found["metrics"] == pytest.approx(trained.metrics["raw"], rel=1e-3)
+    assert report["metrics"] == pytest.approx(trained.metrics["raw"], rel=1e-3)
 
 
 def test_a_batch_changes_no_number(command, kitti_drive_dir, tmp_path):
-    found = []
+    results = []
     frames = f"data.validation=[{{path: {kitti_drive_dir}, frames: [40, 43]}}]"
     for batch in ("1", "3"):
         file = tmp_path / f"{batch}.json"
         assert main([*command, frames, "--protocol", "standard", "--batch", batch, "--json", str(file)]) == 0
-        found.append(json.loads(file.read_text())["metrics"])
-    assert found[0] == pytest.approx(found[1], rel=1e-5)
+        results.append(json.loads(file.read_text())["metrics"])
+    assert results[0] == pytest.approx(results[1], rel=1e-5)
 
 
 def test_a_batch_of_0_is_wrong_usage(command, capsys):
@@ -114,6 +114,36 @@ def test_a_batch_of_0_is_wrong_usage(command, capsys):
 def test_nothing_to_evaluate_on(command, capsys):
     assert main([*command, "data.validation=[]", "--protocol", "standard"]) == 1
     assert "data.validation names no source to evaluate on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--queries", "q.safetensors"], "--queries needs --semantic"),
+        (["--windows", "1120x560"], "--windows needs --semantic"),
+        (["--boxes"], "--boxes needs --semantic"),
+        (["--semantic", "--median-scaling"], "--median-scaling is about depth; leave it out with --semantic"),
+        (["--semantic", "--csv", "e.csv"], "--csv is about depth"),
+        (["--scale-rate", "10"], "--scale-rate needs --scale"),
+    ],
+)
+def test_options_that_do_not_go_together(options, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", "--model", "nothing", "--data", "none.yaml", "--protocol", "standard", *options])
+    assert left.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_mistakes_are_found_before_the_model_is_loaded(run_yaml, tmp_path, capsys):
+    command = ["evaluate", "--model", "nothing", "--data", str(run_yaml), "--protocol", "standard"]
+    for options, message in (
+        (["data.validation=[]"], "data.validation names no source to evaluate on"),
+        (["--edges"], "no validation frame has dense depth, which --edges needs"),
+        (["--semantic"], "no validation source reads labels"),
+        (["--semantic", "--windows", "300x200"], "windows: need stride <= window <= size"),
+        ([], "no such name"),
+    ):
+        assert main([*command, *options]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_a_protocol_must_be_named(command, capsys):
@@ -144,28 +174,28 @@ def wide(tmp_path: Path) -> list[str]:
 
 
 def test_depth_is_scaled_for_the_frames_camera(wide, tmp_path, capsys):
-    found = {}
+    results = {}
     for mode in ("auto", "always", "never"):
         assert main([*wide, "--focal-scaling", mode, "--json", str(tmp_path / "e.json")]) == 0
-        found[mode] = json.loads((tmp_path / "e.json").read_text())
+        results[mode] = json.loads((tmp_path / "e.json").read_text())
     # sqrt(64 / 128 * 64 / 64 / (721.54 / 1242 * 721.54 / 375)) = 0.669
     text = "depth x 0.669 for the field of view: this camera sees 90 x 53 degrees, the training camera 81 x 29"
     assert f"{text} (2 frames)" in capsys.readouterr().out
-    assert found["auto"]["focal_scaling"] == {text: 2}
-    assert found["auto"]["metrics"] == found["always"]["metrics"]
-    near, far = found["auto"]["bands"]["all"]["bias"], found["never"]["bands"]["all"]["bias"]
+    assert results["auto"]["focal_scaling"] == {text: 2}
+    assert results["auto"]["metrics"] == results["always"]["metrics"]
+    near, far = results["auto"]["bands"]["all"]["bias"], results["never"]["bands"]["all"]["bias"]
     # Clipping to 80 m makes it a little less than the factor.
     assert (1 + near) / (1 + far) == pytest.approx(0.669, abs=0.02)
 
 
 def test_the_training_cameras_numbers_do_not_change(run_yaml, tmp_path):
-    found = []
+    results = []
     for mode in ("auto", "never"):
         arguments = ["evaluate", "--model", "road_tiny", "--data", str(run_yaml), "--protocol", "standard"]
         assert main([*arguments, "--focal-scaling", mode, "--json", str(tmp_path / "e.json")]) == 0
-        found.append(json.loads((tmp_path / "e.json").read_text()))
-    assert found[0]["metrics"] == found[1]["metrics"]
-    assert next(iter(found[0]["focal_scaling"])).startswith("depth needs no focal factor")
+        results.append(json.loads((tmp_path / "e.json").read_text()))
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert next(iter(results[0]["focal_scaling"])).startswith("depth needs no focal factor")
 
 
 def test_always_needs_both_cameras(command, capsys):
@@ -178,9 +208,9 @@ def test_always_needs_both_cameras(command, capsys):
 def test_steadiness_of_a_drive(wide, tmp_path, capsys):
     assert main([*wide, "--temporal", "--json", str(tmp_path / "e.json")]) == 0
     assert "changes of log depth over 1 pair of consecutive frames" in capsys.readouterr().out
-    found = json.loads((tmp_path / "e.json").read_text())["temporal"]
-    everything = found["bands"]["all"]
-    assert found["pairs"] == 1 and everything["share"] == 1.0
+    report = json.loads((tmp_path / "e.json").read_text())["temporal"]
+    everything = report["bands"]["all"]
+    assert report["pairs"] == 1 and everything["share"] == 1.0
     assert 0.0 < everything["truth"] < 0.05 < 0.5 > everything["flicker"] > 0.0
 
 
@@ -201,10 +231,10 @@ def test_uncertainty_is_evaluated_where_the_model_has_it(run_yaml, tmp_path, cap
     command = ["evaluate", "--model", str(tmp_path / "uncertain.safetensors"), "--data", str(run_yaml)]
     assert main([*command, "--protocol", "standard", *files]) == 0
     out = capsys.readouterr().out
-    found = json.loads((tmp_path / "e.json").read_text())["uncertainty"]
-    assert f"  ause      {found['ause']:9.4f}  " in out
-    assert f"{found['within_1_sigma']:9.1%} of pixels by one sigma, {found['within_2_sigma']:.1%} by two" in out
-    assert 0.0 <= found["within_1_sigma"] <= found["within_2_sigma"] <= 1.0
+    report = json.loads((tmp_path / "e.json").read_text())["uncertainty"]
+    assert f"  ause      {report['ause']:9.4f}  " in out
+    assert f"{report['within_1_sigma']:9.1%} of pixels by one sigma, {report['within_2_sigma']:.1%} by two" in out
+    assert 0.0 <= report["within_1_sigma"] <= report["within_2_sigma"] <= 1.0
     assert main([*command, "--protocol", "standard", "--flip", *files]) == 0
     assert json.loads((tmp_path / "e.json").read_text())["uncertainty"] is None
 
@@ -215,14 +245,14 @@ def test_scale_is_measured_and_reported(project_root, kitti_drive_dir, run_yaml,
         f"data.validation=[{{path: {kitti_drive_dir}, frames: [40, 41]}}]",
     )
     command = ["evaluate", "--model", str(model), "--data", str(run_yaml), frames, "--protocol", "standard"]
-    found = {}
+    results = {}
     for scale in ("camera_height:1.65", "ranges:64"):
         file = tmp_path / "e.json"
         assert main([*command, "--scale", scale, "--json", str(file)]) == 0
-        found[scale] = json.loads(file.read_text())
+        results[scale] = json.loads(file.read_text())
         assert f"scale {scale}, each frame alone" in capsys.readouterr().out
-        assert found[scale]["scale"]["scaled"] == pytest.approx(found[scale]["metrics"]["abs_rel"], rel=1e-3)
-        assert found[scale]["scale"]["frames"] == 1
+        assert results[scale]["scale"]["scaled"] == pytest.approx(results[scale]["metrics"]["abs_rel"], rel=1e-3)
+        assert results[scale]["scale"]["frames"] == 1
     with pytest.raises(SystemExit) as left:
         main([*command, "--scale", "ranges:64", "--median-scaling"])
     assert left.value.code == 2

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.cli.commands import export
-from space_clip_ros.errors import DataError, InputError, ModelError
+from space_clip_ros.errors import DataError, ModelError
 from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip, save_checkpoint
@@ -35,9 +35,9 @@ def test_a_fixed_size_with_a_real_picture(checkpoint: Path, tmp_path: Path, caps
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
     out = tmp_path / "tiny.onnx"
     assert run(checkpoint, "--out", out, "--height", 40, "--width", 60, "--images", tmp_path / "a.png") == 0
-    said = capsys.readouterr().out
-    assert f"{out}: tiny, 60 x 40 pixels, batch 1, fp32, " in said
-    assert "largest difference from PyTorch on 4 images: " in said
+    output = capsys.readouterr().out
+    assert f"{out}: tiny, 60 x 40 pixels, batch 1, fp32, " in output
+    assert "largest difference from PyTorch on 4 images: " in output
     metadata = OnnxSessions(out).metadata
     assert metadata.size == (40, 60)
     assert metadata.source_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
@@ -58,6 +58,9 @@ def test_any_size(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--height", 0, "--width", 4], "must be a whole number of at least 1, got '0'"),
         (["--batch", "two"], "must be a whole number of at least 1, got 'two'"),
         (["--precision", "fp8"], "invalid choice: 'fp8'"),
+        (["--precision", "int8"], "--precision int8 needs --drive"),
+        (["--symmetric"], "--symmetric is for --precision int8"),
+        (["--out", "a.pt"], "must end in .onnx"),
     ],
 )
 def test_wrong_usage(
@@ -74,10 +77,10 @@ def test_int8_on_a_drive(
     out = tmp_path / "tiny.onnx"
     arguments = ("--height", 40, "--width", 60, "--precision", "int8", "--drive", kitti_drive_dir)
     assert run(checkpoint, "--out", out, *arguments) == 0
-    said = capsys.readouterr().out
-    assert f"{out}: tiny, 60 x 40 pixels, batch 1, int8, " in said
-    assert "largest difference from PyTorch on 8 images: " in said
-    assert "abs_rel on held-out frames " in said
+    output = capsys.readouterr().out
+    assert f"{out}: tiny, 60 x 40 pixels, batch 1, int8, " in output
+    assert "largest difference from PyTorch on 8 images: " in output
+    assert "abs_rel on held-out frames " in output
     assert OnnxSessions(out).metadata.drive == f"{kitti_drive_dir.name}, 16 + 8 frames"
 
 
@@ -92,17 +95,26 @@ def test_fp16_on_a_picture(checkpoint: Path, tmp_path: Path, capsys: pytest.Capt
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
     arguments = ("--height", 40, "--width", 60, "--precision", "fp16", "--images", tmp_path / "a.png")
     assert run(checkpoint, "--out", tmp_path / "tiny.onnx", *arguments) == 0
-    said = capsys.readouterr().out
-    assert "pixels, batch 1, fp16, " in said and " of 65504" in said and "abs_rel" not in said
+    output = capsys.readouterr().out
+    assert "pixels, batch 1, fp16, " in output and " of 65504" in output and "abs_rel" not in output
 
 
-def test_a_precision_without_what_it_needs(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give one with --drive"):
-        run(checkpoint, "--out", tmp_path / "a.onnx", "--precision", "int8")
+def test_mistakes_are_found_before_the_checkpoint_is_read(tmp_path: Path) -> None:
+    for arguments, error, message in (
+        (
+            ["--out", tmp_path / "none" / "a.onnx"],
+            DataError,
+            r"a\.onnx: cannot be written \(there is no folder .*none\)",
+        ),
+        (["--out", tmp_path / "a.onnx", "--queries", tmp_path / "q.safetensors"], DataError, r"q\.safetensors: cannot"),
+        (["--out", tmp_path / "a.onnx", "--drive", tmp_path / "drive"], DataError, "drive"),
+        (["--out", tmp_path / "a.onnx"], ModelError, r"missing\.pt"),
+    ):
+        with pytest.raises(error, match=message):
+            run(tmp_path / "missing.pt", *arguments)
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_files(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"missing\.pt"):
-        run(tmp_path / "missing.pt", "--out", tmp_path / "a.onnx")
     with pytest.raises(DataError, match=r"missing\.png"):
         run(checkpoint, "--out", tmp_path / "a.onnx", "--images", tmp_path / "missing.png")

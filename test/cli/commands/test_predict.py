@@ -64,8 +64,8 @@ def test_depth_and_colours(
         expected = predictor(cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB))
     np.testing.assert_allclose(read_depth_png(out / "street_depth.png", format), expected, atol=step)
     assert cv2.imread(str(out / "street_color.png")).shape == (60, 80, 3)
-    said = capsys.readouterr().out
-    assert "tiny on onnxruntime, cpu, fp32" in said and f"median {np.median(expected):.2f} m, 100% valid" in said
+    output = capsys.readouterr().out
+    assert "tiny on onnxruntime, cpu, fp32" in output and f"median {np.median(expected):.2f} m, 100% valid" in output
 
 
 def test_a_camera_gives_a_cloud(model_file: Path, picture: Path, tmp_path: Path) -> None:
@@ -120,10 +120,10 @@ def test_a_folder_of_images(
     (folder / "notes.txt").write_text("wet road", encoding="utf-8")
     for _ in range(2):  # results lie among the pictures the second time
         assert run(folder, "--model", model_file, "--out", folder) == 0
-        said = capsys.readouterr().out.splitlines()
+        output = capsys.readouterr().out.splitlines()
         targets = [f"{folder / stem}_depth.png" for stem in "abc"]
-        assert [line.partition(": ")[0] for line in said if "median" in line] == targets
-    assert said[0] == f"{folder}: 3 images; left out: 1 other file, 6 results"
+        assert [line.partition(": ")[0] for line in output if "median" in line] == targets
+    assert output[0] == f"{folder}: 3 images; left out: 1 other file, 6 results"
     assert len(list(folder.iterdir())) == 10
 
 
@@ -183,7 +183,7 @@ def test_of_several_pictures_those_that_cannot_be_read_are_left_out(
     broken.write_bytes(picture.read_bytes()[:-20])
     with pytest.raises(DataError, match="1 of 2 images: could not be read, and have no depth"):
         run(broken, picture, "--model", model_file, "--out", tmp_path / "out")
-    assert "left out: " in (said := capsys.readouterr().err) and "alley.png: the image ends early" in said
+    assert "left out: " in (output := capsys.readouterr().err) and "alley.png: the image ends early" in output
     assert (tmp_path / "out" / "street_depth.png").exists()
     with pytest.raises(DataError, match=r"alley.png: the image ends early"):
         run(broken, "--model", model_file, "--out", tmp_path / "out")
@@ -219,9 +219,9 @@ def test_depth_is_scaled_for_the_cameras_field_of_view(
         run(picture, "--out", out, "--camera", camera_file(tmp_path), "--no-ply", "--focal-scaling", mode)
         depths[mode] = read_depth_png(out / "street_depth.png")
     # sqrt(70 / 80 * 70 / 60 / (721.5 / 1242 * 721.5 / 375)) = 0.956
-    said = capsys.readouterr().out
-    assert said.count("depth x 0.956 for the field of view: this camera sees 59 x 46 degrees") == 2
-    assert "depth is not scaled for the field of view: focal_scaling is never" in said
+    output = capsys.readouterr().out
+    assert output.count("depth x 0.956 for the field of view: this camera sees 59 x 46 degrees") == 2
+    assert "depth is not scaled for the field of view: focal_scaling is never" in output
     np.testing.assert_array_equal(depths["auto"], depths["always"])
     np.testing.assert_allclose(depths["auto"], depths["never"] * 0.9557, rtol=1e-3, atol=1e-3)
 

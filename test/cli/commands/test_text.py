@@ -39,12 +39,12 @@ def test_words_of_clip(clip_options: list[object], tmp_path: Path, capsys: pytes
         run(text, "traffic cone", "Tür", "--background", "sky", "--templates", "none", "--out", out, *clip_options) == 0
     )
     clip = load_clip(str(clip_options[1]), str(clip_options[3]))
-    found = QuerySet.read(out)
-    assert (found.names, found.background, found.tower) == (("traffic cone", "Tür"), ("sky",), clip.tower)
-    np.testing.assert_allclose(found.vectors, clip.text(["traffic cone", "Tür", "sky"]).numpy(), atol=1e-6)
+    queries = QuerySet.read(out)
+    assert (queries.names, queries.background, queries.tower) == (("traffic cone", "Tür"), ("sky",), clip.tower)
+    np.testing.assert_allclose(queries.vectors, clip.text(["traffic cone", "Tür", "sky"]).numpy(), atol=1e-6)
     written = f"{out}: traffic cone, Tür, against 1 in the background"
-    said = f"{written}; 48 numbers each, for tower {clip.tower[:12]}\n"
-    assert capsys.readouterr().out == said
+    message = f"{written}; 48 numbers each, for tower {clip.tower[:12]}\n"
+    assert capsys.readouterr().out == message
 
 
 def test_the_way_of_a_depth_checkpoint_without_language(

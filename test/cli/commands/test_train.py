@@ -34,21 +34,21 @@ def test_an_interrupted_run_says_how_to_resume(run_yaml, tmp_path, capsys, monke
     outcome = trainer.Outcome(7, False, tmp_path / "best.safetensors", "abs_rel", 0.5, True)
     monkeypatch.setattr(trainer, "train", lambda *_: outcome)
     assert main(["train", str(run_yaml), "data.train=[{path: a b}]"]) == 130
-    said = capsys.readouterr().out
-    assert f"resume with: space_clip train {run_yaml} 'data.train=[{{path: a b}}]' --resume" in said
+    output = capsys.readouterr().out
+    assert f"resume with: space_clip train {run_yaml} 'data.train=[{{path: a b}}]' --resume" in output
 
 
 def test_every_problem_of_the_settings_at_once(run_yaml, capsys):
     wrong = ["optimizer.lr=fast", "optimizer.epoch=3", "loss.silog=-1", "data.train=[{kind: kitti_list}]"]
     assert main(["train", str(run_yaml), *wrong]) == 1
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     for line in (
         "optimizer.lr: must be a number, got 'fast'",
         "optimizer.epoch: no such setting; did you mean optimizer.epochs?",
         "loss.silog: must be at least 0, got -1",
     ):
-        assert line in said
-    assert "Traceback" not in said
+        assert line in output
+    assert "Traceback" not in output
 
 
 def test_a_source_s_problems_are_named():

@@ -77,7 +77,7 @@ class Device:
 def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     device = Device()
     monkeypatch.setattr(cuda_torch, "torch", device.namespace())
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda one: device.check())
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda stream: device.check())
     return device
 
 

@@ -34,9 +34,9 @@ def test_round_trip(cache: EngineCache) -> None:
     assert cache.find(KEY) is None and list(cache.engines()) == []
     plan = bytes(range(256)) * 100 + b"\n{}\n"
     stored = cache.store(KEY, plan, PROOF)
-    found = cache.find(KEY)
-    assert found == stored and found is not None
-    assert cache.load(found) == plan and found.facts == PROOF
+    entry = cache.find(KEY)
+    assert entry == stored and entry is not None
+    assert cache.load(entry) == plan and entry.facts == PROOF
     assert list(cache.engines()) == [stored]
 
 
@@ -62,10 +62,10 @@ def test_files_that_are_not_engines(cache: EngineCache, damage: bytes) -> None:
 def test_a_damaged_plan(cache: EngineCache) -> None:
     entry = cache.store(KEY, b"plan", PROOF)
     entry.path.write_bytes(entry.path.read_bytes()[:-1])
-    found = cache.find(KEY)
-    assert found is not None
+    stored = cache.find(KEY)
+    assert stored is not None
     with pytest.raises(BackendError, match=r"1242x375-fp16-.*\.engine: this engine is damaged; delete it and build"):
-        cache.load(found)
+        cache.load(stored)
 
 
 def test_an_engine_gets_the_mode_that_the_umask_gives(cache: EngineCache) -> None:
@@ -98,8 +98,8 @@ def test_a_write_that_fails_leaves_the_old_engine(cache: EngineCache, monkeypatc
     with pytest.raises(DataError, match=r"\.engine: cannot be written \(No space left on device\)"):
         cache.store(KEY, b"new", PROOF)
     monkeypatch.undo()
-    found = cache.find(KEY)
-    assert found is not None and cache.load(found) == b"old"
+    entry = cache.find(KEY)
+    assert entry is not None and cache.load(entry) == b"old"
     assert [path.suffix for path in cache.folder.iterdir()] == [".engine"]
 
 

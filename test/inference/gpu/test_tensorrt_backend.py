@@ -315,8 +315,8 @@ def test_an_engine_gives_uncertainty_in_the_same_run(uncertain_dir: Path, build:
         load_predictor(uncertain_dir / "fixed.onnx", device="cpu") as cpu,
     ):
         assert predict.info.backend == "tensorrt" and predict.info.uncertainty
-        for found, expected in zip(predict.with_uncertainty(image()), cpu.with_uncertainty(image()), strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-5)
+        for values, expected in zip(predict.with_uncertainty(image()), cpu.with_uncertainty(image()), strict=True):
+            np.testing.assert_allclose(values, expected, rtol=1e-5)
         assert fake_gpu.launches == 1
         assert predict.device_memory() == 1000 + 60 * 100 * (3 + 4) + 8 * 16 * 4
 
@@ -332,7 +332,7 @@ def test_an_engine_gives_language_features_by_name(
         load_predictor(tmp_path / "words.onnx", device="cpu") as cpu,
     ):
         assert predict.info.backend == "tensorrt" and predict.info.language == cpu.info.language
-        found, expected = predict.run(image()), cpu.run(image())
-        for ours, theirs in zip(found[2:], expected[2:], strict=True):
+        prediction, expected = predict.run(image()), cpu.run(image())
+        for ours, theirs in zip(prediction[2:], expected[2:], strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(found.depth, expected.depth, rtol=1e-5)
+        np.testing.assert_allclose(prediction.depth, expected.depth, rtol=1e-5)

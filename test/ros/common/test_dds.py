@@ -21,9 +21,9 @@ def profile(project_root: Path) -> Path:
 
 
 def segment(profile: Path) -> int:
-    found = ElementTree.parse(profile).getroot().find(f".//{SPACE}segment_size")
-    assert found is not None and found.text is not None
-    return int(found.text)
+    element = ElementTree.parse(profile).getroot().find(f".//{SPACE}segment_size")
+    assert element is not None and element.text is not None
+    return int(element.text)
 
 
 def test_the_shipped_profile_has_64_mb_segments_and_udp(profile: Path) -> None:
@@ -66,8 +66,8 @@ def test_segments_never_become_too_small_for_an_image(profile: Path, tmp_path: P
     ],
 )
 def test_the_variable_of_the_release_in_use_is_set(distro: str, variable: str, profile: Path) -> None:
-    found = dds.profile_environment({"ROS_DISTRO": distro}, profile)
-    assert found == {variable: str(profile)}
+    environment = dds.profile_environment({"ROS_DISTRO": distro}, profile)
+    assert environment == {variable: str(profile)}
 
 
 def test_the_dds_in_use_gets_its_profile(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,13 @@ def test_numbers() -> None:
 def test_files(tmp_path: Path) -> None:
     path = tmp_path / "depth.yaml"
     path.touch()
-    assert arguments.existing_file("params_file", str(path)) == str(path)
+    assert arguments.parameter_file("params_file", str(path)) == str(path)
     with pytest.raises(InputError, match=r"^params_file: /no/such\.yaml is not there; check the path"):
-        arguments.existing_file("params_file", "/no/such.yaml")
+        arguments.parameter_file("params_file", "/no/such.yaml")
+    path.write_text("model = road_tiny", encoding="utf-8")
+    message = r"^params_file: .*depth\.yaml: must be a YAML mapping, .*, and is text; see config/depth\.yaml$"
+    with pytest.raises(InputError, match=message):
+        arguments.parameter_file("params_file", str(path))
 
 
 def test_camera_names() -> None:

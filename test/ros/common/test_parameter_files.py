@@ -9,6 +9,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import ConfigError
 from space_clip_ros.ros.common.parameter_files import files_for_other_nodes, ignored_parameters
 from space_clip_ros.ros.common.parameters import Parameters
 
@@ -49,7 +50,6 @@ def test_misspelt_parameters_are_named_with_the_near_miss(node: Node, capfd: pyt
         "/**/depth:\n  ros__parameters:\n    model: x\n",
         "other:\n  ros__parameters:\n    a: 1\n/front/depth:\n  ros__parameters:\n    model: x\n",
         "",
-        "- 1\n",
         "not: [closed",
     ],
 )
@@ -66,6 +66,14 @@ def test_a_file_for_another_node_is_named(node: Node, tmp_path: Path, key: str) 
     (line,) = files_for_other_nodes(node, ["--ros-args", "--params-file", str(path)])
     assert line.startswith(f"{path} has parameters for /{key.strip('/')} and none for this node, which is /front/depth")
     assert "begin the file with depth: or /**:" in line
+
+
+@pytest.mark.parametrize(("text", "kind"), [("model = road_tiny\n", "text"), ("- 1\n", "a list"), ("7\n", "a whole")])
+def test_a_file_that_is_no_mapping_is_an_error(node: Node, tmp_path: Path, text: str, kind: str) -> None:
+    path = tmp_path / "depth.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"must be a YAML mapping, .* and is {kind}.*; see config/depth\.yaml"):
+        files_for_other_nodes(node, ["--ros-args", "--params-file", str(path)])
 
 
 def test_a_missing_file_is_left_to_rclpy(node: Node) -> None:

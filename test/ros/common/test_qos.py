@@ -11,16 +11,16 @@ from space_clip_ros.ros.common import qos
 
 def test_a_middleware_without_qos_events_costs_the_events_only() -> None:
     """Humble's rclpy raises where later ones leave the event out; here its refusal is acted."""
-    asked: list[Any] = []
+    requested: list[Any] = []
 
     def create(callbacks: Any) -> str:
-        asked.append(callbacks)
+        requested.append(callbacks)
         if callbacks is not None:
             raise qos._events.UnsupportedEventTypeError("not by this middleware")
         return "created"
 
     assert qos.with_events(create, "callbacks") == "created"
-    assert asked == ["callbacks", None]
+    assert requested == ["callbacks", None]
 
 
 def test_other_failures_are_not_hidden() -> None:

@@ -112,14 +112,14 @@ def test_a_wait_ends_when_stopped_and_ticks_meanwhile() -> None:
 
 def test_playing_waits_until_no_more_subscribers_come() -> None:
     counts = iter([0, 0, 1, 1, 2, 3])
-    asked: list[int] = []
+    counted: list[int] = []
 
     def count() -> int:
-        asked.append(next(counts, 3))
-        return asked[-1]
+        counted.append(next(counts, 3))
+        return counted[-1]
 
     assert wait_for_subscribers(threading.Event(), count, 30.0)
-    assert asked[-1] == 3
+    assert counted[-1] == 3
     assert not wait_for_subscribers(threading.Event(), lambda: 0, 0.0)
 
 

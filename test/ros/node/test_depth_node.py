@@ -130,11 +130,11 @@ def bench(spinning: Callable[..., Any], until: Callable[..., None], tiny_model_f
 @pytest.fixture
 def running(bench: Callable[..., Bench]) -> Bench:
     """An active node with all outputs subscribed to and a calibrated camera."""
-    one = bench()
-    one.ready()
-    one.subscribe(*OUTPUTS)
-    one.calibrate()
-    return one
+    active = bench()
+    active.ready()
+    active.subscribe(*OUTPUTS)
+    active.calibrate()
+    return active
 
 
 def test_every_output_carries_the_images_header_and_depth(running, tiny_model_file):
@@ -158,28 +158,31 @@ def test_every_output_carries_the_images_header_and_depth(running, tiny_model_fi
 
 
 def test_nothing_is_computed_that_nobody_subscribes_to(bench, until):
-    one = bench()
-    one.ready()
-    one.calibrate()
-    runs = counted_runs(one)
-    one.images.publish(image_from_array(picture(), "rgb8", one.header()))
-    until(lambda: one.numbers.snapshot().received == 1, "the image to arrive")
-    until(lambda: one.received["/diagnostics"] and "idle: nobody subscribes" in one.status().message, "the idle status")
-    assert one.status().level == DiagnosticStatus.OK
-    one.subscribe("depth/camera_info")
-    message = image_from_array(picture(), "rgb8", one.header())
-    one.images.publish(message)
-    assert one.answer("depth/camera_info", message).width == WIDTH
+    active = bench()
+    active.ready()
+    active.calibrate()
+    runs = counted_runs(active)
+    active.images.publish(image_from_array(picture(), "rgb8", active.header()))
+    until(lambda: active.numbers.snapshot().received == 1, "the image to arrive")
+    until(
+        lambda: active.received["/diagnostics"] and "idle: nobody subscribes" in active.status().message,
+        "the idle status",
+    )
+    assert active.status().level == DiagnosticStatus.OK
+    active.subscribe("depth/camera_info")
+    message = image_from_array(picture(), "rgb8", active.header())
+    active.images.publish(message)
+    assert active.answer("depth/camera_info", message).width == WIDTH
     assert runs == []
-    one.subscribe("depth/color")
-    message = one.send()
-    one.answer("depth/color", message)
+    active.subscribe("depth/color")
+    message = active.send()
+    active.answer("depth/color", message)
     assert len(runs) == 1
-    assert "depth/points" not in one.numbers.snapshot().stages_ms
+    assert "depth/points" not in active.numbers.snapshot().stages_ms
 
 
-def counted_runs(one: Bench) -> list[int]:
-    predictor, runs = one.node._model._predictor, []
+def counted_runs(active: Bench) -> list[int]:
+    predictor, runs = active.node._model._predictor, []
     original = predictor.run_batch
     predictor.run_batch = lambda rgb, language: (runs.append(1), original(rgb, language))[1]
     return runs
@@ -233,18 +236,18 @@ def test_with_a_bad_k_depth_goes_on_without_a_cloud(running, value):
     good = running.send()
     running.answer("depth/points", good)
     assert [cloud.header.stamp for cloud in running.received["depth/points"]] == [good.header.stamp]
-    assert [one.header.stamp for one in running.received["depth/camera_info"]] == [good.header.stamp]
+    assert [answer.header.stamp for answer in running.received["depth/camera_info"]] == [good.header.stamp]
 
 
 def test_a_missing_camera_info_is_said_only_to_those_who_need_it(bench):
-    one = bench()
-    one.ready()
-    one.subscribe("depth/image")
-    one.answer("depth/image", one.send())
-    assert one.numbers.snapshot().problem == ""
-    one.subscribe("depth/points")
-    one.answer("depth/image", one.send())
-    assert one.numbers.snapshot().problem == "no camera_info on /camera_info yet"
+    active = bench()
+    active.ready()
+    active.subscribe("depth/image")
+    active.answer("depth/image", active.send())
+    assert active.numbers.snapshot().problem == ""
+    active.subscribe("depth/points")
+    active.answer("depth/image", active.send())
+    assert active.numbers.snapshot().problem == "no camera_info on /camera_info yet"
 
 
 def test_camera_info_of_another_frame_or_size_gives_no_cloud(running):
@@ -329,29 +332,29 @@ def test_images_that_are_too_old_are_dropped(running):
 
 
 def test_depth_is_scaled_for_the_field_of_view(bench, capfd):
-    one = bench("road_tiny")
-    one.ready()
-    one.subscribe("depth/image")
-    one.calibrate()
-    scaled = depth_from_image(one.answer("depth/image", one.send()))
-    one.until(lambda: values(one).get("focal_factor") == "0.8533", "the factor in diagnostics")
+    active = bench("road_tiny")
+    active.ready()
+    active.subscribe("depth/image")
+    active.calibrate()
+    scaled = depth_from_image(active.answer("depth/image", active.send()))
+    active.until(lambda: values(active).get("focal_factor") == "0.8533", "the factor in diagnostics")
     text = "depth x 0.853 for the field of view: this camera sees 65 x 51 degrees, the training camera 81 x 29"
-    assert values(one)["focal_scaling"] == text
+    assert values(active)["focal_scaling"] == text
     assert f"images of 64x48 pixels on /image: {text}" in capfd.readouterr().err
-    set_all(one, {"focal_scaling": False})
-    plain = depth_from_image(one.answer("depth/image", one.send()))
+    set_all(active, {"focal_scaling": False})
+    plain = depth_from_image(active.answer("depth/image", active.send()))
     # What lies beyond max_depth unscaled may be nearer than it when scaled.
     known = np.isfinite(plain)
     assert known.mean() > 0.3 and np.isfinite(scaled[known]).all()
     np.testing.assert_allclose(scaled[known], plain[known] * 0.85325, rtol=1e-4)
-    one.until(lambda: values(one)["focal_factor"] == "1.0000", "no factor in diagnostics")
+    active.until(lambda: values(active)["focal_factor"] == "1.0000", "no factor in diagnostics")
 
 
 def test_always_warns_about_a_missing_camera_info(bench, capfd):
-    one = bench("road_tiny", focal_scaling="always")
-    one.ready()
-    one.subscribe("depth/image")
-    one.answer("depth/image", one.send())
+    active = bench("road_tiny", focal_scaling="always")
+    active.ready()
+    active.subscribe("depth/image")
+    active.answer("depth/image", active.send())
     log = capfd.readouterr().err
     assert "no camera_info on /camera_info yet" in log
     assert "focal_scaling is always, but depth is not scaled" in log
@@ -379,7 +382,7 @@ def test_fewer_pixels_for_every_output(running, tiny_model_file):
     depth, info, cloud, color = (running.answer(topic, message) for topic in OUTPUTS)
     expected = load_predictor(tiny_model_file, threads=1)(picture())[::2, ::2]
     np.testing.assert_allclose(depth_from_image(depth), expected, rtol=1e-5)
-    assert {(one.width, one.height) for one in (depth, info, cloud, color)} == {(WIDTH // 2, HEIGHT // 2)}
+    assert {(answer.width, answer.height) for answer in (depth, info, cloud, color)} == {(WIDTH // 2, HEIGHT // 2)}
     # Pixels 0, 2, 4 and so on: 31.5 lies at 15.75 among them.
     assert info.k.tolist() == [25.0, 0.0, 15.75, 0.0, 25.0, 11.75, 0.0, 0.0, 1.0]
     assert info.p.reshape(3, 4)[:, :3].ravel().tolist() == info.k.tolist()
@@ -393,38 +396,38 @@ def test_fewer_pixels_for_every_output(running, tiny_model_file):
 
 
 def test_camera_info_alone_is_of_the_pixels_that_depth_would_have(bench):
-    one = bench(depth_resolution="half")
-    one.ready()
-    one.subscribe("depth/camera_info")
-    one.calibrate()
-    info = one.answer("depth/camera_info", one.send())
+    active = bench(depth_resolution="half")
+    active.ready()
+    active.subscribe("depth/camera_info")
+    active.calibrate()
+    info = active.answer("depth/camera_info", active.send())
     assert (info.width, info.height, info.k[2]) == (WIDTH // 2, HEIGHT // 2, 15.75)
 
 
-def set_all(one: Bench, values: dict[str, Any]) -> None:
-    result = one.node.set_parameters_atomically([Parameter(name, value=value) for name, value in values.items()])
+def set_all(active: Bench, values: dict[str, Any]) -> None:
+    result = active.node.set_parameters_atomically([Parameter(name, value=value) for name, value in values.items()])
     assert result.successful, result.reason
 
 
-def values(one: Bench) -> dict[str, str]:
-    return {pair.key: pair.value for pair in one.status().values}
+def values(active: Bench) -> dict[str, str]:
+    return {pair.key: pair.value for pair in active.status().values}
 
 
 def test_compressed_images(bench, tiny_model_file):
     import cv2
 
-    one = bench(image_transport="compressed")
-    one.ready()
-    one.subscribe("depth/image")
-    message = CompressedImage(header=one.header(), format="png")
+    active = bench(image_transport="compressed")
+    active.ready()
+    active.subscribe("depth/image")
+    message = CompressedImage(header=active.header(), format="png")
     message.data.frombytes(cv2.imencode(".png", picture()[..., ::-1])[1].tobytes())
-    one.compressed.publish(message)
-    depth = depth_from_image(one.answer("depth/image", message))
+    active.compressed.publish(message)
+    depth = depth_from_image(active.answer("depth/image", message))
     np.testing.assert_allclose(depth, load_predictor(tiny_model_file, threads=1)(picture()), rtol=1e-5)
-    broken = CompressedImage(header=one.header(), format="png")
+    broken = CompressedImage(header=active.header(), format="png")
     broken.data.frombytes(b"\x89PNG nothing")
-    one.compressed.publish(broken)
-    one.until(lambda: one.dropped() == {"bad image": 1}, "the broken picture to be refused")
+    active.compressed.publish(broken)
+    active.until(lambda: active.dropped() == {"bad image": 1}, "the broken picture to be refused")
 
 
 def test_diagnostics_tell_the_numbers(running, tiny_model_file):
@@ -432,45 +435,47 @@ def test_diagnostics_tell_the_numbers(running, tiny_model_file):
         now = running.robot.get_clock().now().to_msg()
         running.send(image_from_array(picture(), "rgb8", Header(stamp=now, frame_id="camera")))
     running.until(lambda: values(running).get("published") == "3", "the count")
-    told = values(running)
-    assert told["state"] == "active"
-    assert (told["model"], told["backend"], told["device"]) == (tiny_model_file.stem, "onnxruntime", "cpu")
-    assert told["received"] == "3"
-    assert {"age_ms_p50", "age_ms_p95", "stage_ms: engine", "stage_ms: depth/points"} <= set(told)
+    reported = values(running)
+    assert reported["state"] == "active"
+    assert (reported["model"], reported["backend"], reported["device"]) == (tiny_model_file.stem, "onnxruntime", "cpu")
+    assert reported["received"] == "3"
+    assert {"age_ms_p50", "age_ms_p95", "stage_ms: engine", "stage_ms: depth/points"} <= set(reported)
     assert running.status().level == DiagnosticStatus.OK
     assert running.status().name == "depth: depth estimation"
 
 
 def test_diagnostics_name_what_is_missing(bench, until):
-    one = bench()
-    one.ready()
-    one.robot.destroy_publisher(one.images)
+    active = bench()
+    active.ready()
+    active.robot.destroy_publisher(active.images)
     text = "no image on /image yet: nobody publishes there; remap it"
-    until(lambda: one.received["/diagnostics"] and text in one.status().message, "the missing publisher to be said")
-    one.images = one.robot.create_publisher(Image, "image", 10)
+    until(
+        lambda: active.received["/diagnostics"] and text in active.status().message, "the missing publisher to be said"
+    )
+    active.images = active.robot.create_publisher(Image, "image", 10)
     text = "no image on /image yet, though 1 publishes there: /robot (sensor_msgs/msg/Image, reliable, volatile)"
-    until(lambda: text in one.status().message, "the silent publisher to be said")
+    until(lambda: text in active.status().message, "the silent publisher to be said")
 
 
 def test_a_clock_that_jumps_back_starts_the_numbers_anew(bench, until, capfd):
-    one = bench(use_sim_time=True)
-    one.ready()
-    one.subscribe("depth/image")
-    clock = one.robot.create_publisher(Clock, "/clock", 10)
+    active = bench(use_sim_time=True)
+    active.ready()
+    active.subscribe("depth/image")
+    clock = active.robot.create_publisher(Clock, "/clock", 10)
     until(clock.get_subscription_count, "the clock to be matched")
 
     def tick(seconds: int) -> None:
         clock.publish(Clock(clock=Time(sec=seconds)))
-        until(lambda: one.node.get_clock().now().nanoseconds == seconds * 10**9, "simulated time")
+        until(lambda: active.node.get_clock().now().nanoseconds == seconds * 10**9, "simulated time")
 
     tick(200)
-    one.send()
-    assert one.numbers.snapshot().published == 1
-    assert one.numbers.snapshot().age_ms[0] == pytest.approx((200 - 101) * 1e3, abs=1)
+    active.send()
+    assert active.numbers.snapshot().published == 1
+    assert active.numbers.snapshot().age_ms[0] == pytest.approx((200 - 101) * 1e3, abs=1)
     tick(201)
-    assert one.numbers.snapshot().published == 1
+    assert active.numbers.snapshot().published == 1
     tick(100)
-    until(lambda: one.numbers.snapshot().published == 0, "the numbers to start anew")
-    one.send()
-    assert one.numbers.snapshot().published == 1
+    until(lambda: active.numbers.snapshot().published == 0, "the numbers to start anew")
+    active.send()
+    assert active.numbers.snapshot().published == 1
     assert capfd.readouterr().err.count("the clock jumped back") == 1

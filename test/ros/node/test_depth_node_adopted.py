@@ -23,14 +23,14 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8
 
 
 @pytest.fixture(scope="module")
-def relative_file(tmp_path_factory: pytest.TempPathFactory, foreign_models: Any) -> Path:
+def relative_file(tmp_path_factory: pytest.TempPathFactory, third_party_models: Any) -> Path:
     from space_clip_ros.export.adopt import adopt
     from space_clip_ros.export.adopt_recipe import NORMALISATIONS, Recipe
 
     folder = tmp_path_factory.mktemp("relative")
     mean, std = NORMALISATIONS["imagenet"]
     recipe = Recipe(size=(28, 42), mean=mean, std=std, output="relative")
-    return adopt(foreign_models.write(folder / "theirs.onnx"), folder / "relative.onnx", recipe).path
+    return adopt(third_party_models.write(folder / "theirs.onnx"), folder / "relative.onnx", recipe).path
 
 
 def test_depth_is_the_files_and_diagnostics_warn_that_it_is_relative(
@@ -42,8 +42,8 @@ def test_depth_is_the_files_and_diagnostics_warn_that_it_is_relative(
     images = robot.create_publisher(Image, "image", 10)
     robot.create_subscription(Image, "depth/image", depths.append, 50)
     robot.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 50)
-    for one in (robot, node):
-        spinning(one)
+    for ros_node in (robot, node):
+        spinning(ros_node)
     until(lambda: node._state == "active", "the node to be active")
     until(images.get_subscription_count, "the image to be matched")
     until(lambda: node._pipeline.cameras[0].publishers.subscribers() >= 1, "matched outputs")

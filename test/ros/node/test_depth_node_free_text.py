@@ -87,8 +87,8 @@ class Robot:
         self.queries = robot.create_publisher(String, "semantic/query", 1)
         robot.create_subscription(Image, "semantic/labels", self.labels.append, 10)
         robot.create_subscription(Float32MultiArray, "semantic/embedding", self.embeddings.append, 10)
-        for one in (robot, self.node):
-            spinning(one)
+        for ros_node in (robot, self.node):
+            spinning(ros_node)
         until(lambda: self.node._state == "active", "the node to be active")
         publishers = self.node._pipeline.cameras[0].publishers
         until(lambda: publishers.subscribers() == 2, "matched outputs")
@@ -97,8 +97,8 @@ class Robot:
 
     def ask(self, text: str, *names: str) -> None:
         self.queries.publish(String(data=text))
-        found = self.node._pipeline.queries
-        self.until(lambda: found.current and found.current.names == names, f"queries {names}")
+        queries = self.node._pipeline.queries
+        self.until(lambda: queries.current and queries.current.names == names, f"queries {names}")
 
     def show(self) -> tuple[np.ndarray, np.ndarray]:
         """Return labels and embedding of the picture."""
@@ -125,8 +125,8 @@ def test_a_word_that_nobody_foresaw(spinning: Any, until: Any, free_text: tuple[
     robot = Robot(spinning, until, model, queries=["door"], **settings)
     robot.ask("traffic cone, red mug", "traffic cone", "red mug")
     labels, embedding = robot.show()
-    asked = SemanticConfig(query_file=str(tower), background=("wall", "floor"), **SHARP)
-    right, whole = expected(model, ("traffic cone", "red mug"), asked)
+    semantic = SemanticConfig(query_file=str(tower), background=("wall", "floor"), **SHARP)
+    right, whole = expected(model, ("traffic cone", "red mug"), semantic)
     np.testing.assert_array_equal(labels, right)
     assert len(np.unique(labels)) > 1
     np.testing.assert_allclose(embedding, whole, atol=1e-6)

@@ -96,11 +96,11 @@ def test_raw_pictures_of_every_kind(view, predict):
 def test_compressed_pictures_of_every_kind(view, predict):
     viewer = view("compressed")
     deep = np.random.default_rng(1).integers(0, 2**16, (HEIGHT, WIDTH)).astype(np.uint16)
-    for suffix, said, pixels in ((".jpg", "jpeg", PICTURE), (".png", "png", PICTURE), (".png", "mono16; png", deep)):
-        message = CompressedImage(header=Header(frame_id="camera"), format=said)
+    for suffix, kind, pixels in ((".jpg", "jpeg", PICTURE), (".png", "png", PICTURE), (".png", "mono16; png", deep)):
+        message = CompressedImage(header=Header(frame_id="camera"), format=kind)
         message.data.frombytes(cv2.imencode(suffix, pixels)[1].tobytes())
         expected = predict(compressed_to_rgb(message, "image/compressed"))
-        np.testing.assert_allclose(viewer.depth_of(message), expected, rtol=1e-5, err_msg=said)
+        np.testing.assert_allclose(viewer.depth_of(message), expected, rtol=1e-5, err_msg=kind)
 
 
 def test_every_lens_is_rectified_and_off_leaves_the_picture_alone(view, predict):

@@ -148,8 +148,8 @@ def test_parameters_that_cannot_be_used_are_one_line_and_exit_status_1(start, ar
 
 def test_help_and_wrong_usage(monkeypatch: pytest.MonkeyPatch):
     command = [sys.executable, "-m", "space_clip_ros.ros.node.depth_node"]
-    told = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=60, check=True)
-    assert "example: depth_node --ros-args" in told.stdout
+    process = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=60, check=True)
+    assert "example: depth_node --ros-args" in process.stdout
     wrong = subprocess.run([*command, "--model", "x"], capture_output=True, text=True, timeout=60, check=False)
     assert wrong.returncode == 2
 

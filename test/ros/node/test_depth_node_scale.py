@@ -97,8 +97,8 @@ class Bench:
             return values if values and known(values) else None
 
         self.until(newest, "the diagnostics")
-        found = newest()
-        return found or self.values(known)
+        result = newest()
+        return result or self.values(known)
 
 
 @pytest.fixture
@@ -108,65 +108,69 @@ def bench(spinning: Any, until: Any, project_root: Path, scenes: Any) -> Callabl
 
 
 def test_a_lidar_brings_depth_to_scale_at_the_stated_rate(bench: Callable[..., Bench]) -> None:
-    one = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 0.2})
-    one.measure()
-    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
+    active = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 0.2})
+    active.measure()
+    assert np.nanmedian(active.send()) == pytest.approx(0.8, rel=1e-3)
     for expected in (0.96, 1.0, 1.0):
-        one.measure()
-        assert np.nanmedian(one.send()) == pytest.approx(expected, rel=0.01)
-    values = one.values(lambda values: (values.scale_factor or 0) > 1.2)
+        active.measure()
+        assert np.nanmedian(active.send()) == pytest.approx(expected, rel=0.01)
+    values = active.values(lambda values: (values.scale_factor or 0) > 1.2)
     assert values.scale_mode == "ranges" and values.scale_evidence == "ranges" and values.scale_problem == ""
     assert values.scale_factor == pytest.approx(1.25, rel=0.01) and 0 < values.scale_sigma < 0.05
     assert values.depth_factor == pytest.approx(values.scale_factor, rel=0.01) and values.scale_age_s == 0.0
     # Without a new scan the factor stays, and the diagnostics say what is missing.
-    assert np.nanmedian(one.send()) == pytest.approx(1.0, rel=0.01)
-    values = one.values(lambda values: values.scale_age_s == 1.0)
+    assert np.nanmedian(active.send()) == pytest.approx(1.0, rel=0.01)
+    values = active.values(lambda values: values.scale_age_s == 1.0)
     assert "nothing new has come on scale/points" in values.scale_problem
 
 
 def test_a_range_sensor_brings_depth_to_scale(bench: Callable[..., Bench]) -> None:
-    one = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 10.0})
+    active = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 10.0})
     for _ in range(4):
-        message = Range(header=one.header("sonar"), field_of_view=0.05, min_range=0.3, max_range=50.0, range=30.0)
-        one.publish(one.ranges, message, "_range")
-        share = np.nanmedian(one.send())
+        message = Range(header=active.header("sonar"), field_of_view=0.05, min_range=0.3, max_range=50.0, range=30.0)
+        active.publish(active.ranges, message, "_range")
+        share = np.nanmedian(active.send())
     assert 0.95 < share < 1.01
 
 
 def test_the_cameras_height_brings_depth_to_scale_without_a_subscription(bench: Callable[..., Bench]) -> None:
-    one = bench(**{"scale.mode": "camera_height", "scale.camera_height": 1.65, "scale.max_rate": 1.0})
-    shares = [np.nanmedian(one.send()) for _ in range(12)]
+    active = bench(**{"scale.mode": "camera_height", "scale.camera_height": 1.65, "scale.max_rate": 1.0})
+    shares = [np.nanmedian(active.send()) for _ in range(12)]
     assert shares[0] == pytest.approx(0.8, rel=1e-3) and 0.93 < shares[-1] < 1.03
-    assert one.values(lambda values: values.scale_evidence).scale_evidence == "camera height"
-    assert one.node.count_subscribers("scale/points") == one.node.count_subscribers("scale/range") == 0
+    assert active.values(lambda values: values.scale_evidence).scale_evidence == "camera height"
+    assert active.node.count_subscribers("scale/points") == active.node.count_subscribers("scale/range") == 0
 
 
 def test_the_topics_are_subscribed_to_only_while_the_mode_needs_them(bench: Callable[..., Bench], until: Any) -> None:
-    one = bench()
-    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
-    assert one.points.get_subscription_count() == 0
-    assert one.values(lambda values: values.published).scale_factor is None
-    one.node.set_parameters([Parameter("scale.extrinsics", value=EXTRINSICS), Parameter("scale.mode", value="ranges")])
-    until(one.points.get_subscription_count, "a subscription")
-    one.node.set_parameters([Parameter("scale.mode", value="none")])
-    until(lambda: one.points.get_subscription_count() == 0, "no subscription")
-    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
+    active = bench()
+    assert np.nanmedian(active.send()) == pytest.approx(0.8, rel=1e-3)
+    assert active.points.get_subscription_count() == 0
+    assert active.values(lambda values: values.published).scale_factor is None
+    active.node.set_parameters(
+        [Parameter("scale.extrinsics", value=EXTRINSICS), Parameter("scale.mode", value="ranges")]
+    )
+    until(active.points.get_subscription_count, "a subscription")
+    active.node.set_parameters([Parameter("scale.mode", value="none")])
+    until(lambda: active.points.get_subscription_count() == 0, "no subscription")
+    assert np.nanmedian(active.send()) == pytest.approx(0.8, rel=1e-3)
 
 
 def test_broken_and_late_scans_are_named_and_change_nothing(bench: Callable[..., Bench]) -> None:
-    one = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS})
-    one.publish(one.points, PointCloud2(header=one.header("lidar"), height=1, width=5, point_step=4), "_points")
-    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
-    assert "scale/points" in one.values(lambda values: values.scale_problem).scale_problem
-    one.measure()
-    one.stamp += 3
-    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
-    one.values(lambda values: "-3.00 s from the image" in (values.scale_problem or ""))
+    active = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS})
+    active.publish(
+        active.points, PointCloud2(header=active.header("lidar"), height=1, width=5, point_step=4), "_points"
+    )
+    assert np.nanmedian(active.send()) == pytest.approx(0.8, rel=1e-3)
+    assert "scale/points" in active.values(lambda values: values.scale_problem).scale_problem
+    active.measure()
+    active.stamp += 3
+    assert np.nanmedian(active.send()) == pytest.approx(0.8, rel=1e-3)
+    active.values(lambda values: "-3.00 s from the image" in (values.scale_problem or ""))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tf2_ros") is not None, reason="tf2_ros is installed")
 def test_without_tf_the_node_says_what_to_set(bench: Callable[..., Bench]) -> None:
-    one = bench(**{"scale.mode": "camera_height"})
-    assert np.nanmedian(one.send()) == pytest.approx(0.8, rel=1e-3)
-    problem = one.values(lambda values: values.scale_problem).scale_problem
+    active = bench(**{"scale.mode": "camera_height"})
+    assert np.nanmedian(active.send()) == pytest.approx(0.8, rel=1e-3)
+    problem = active.values(lambda values: values.scale_problem).scale_problem
     assert "tf2_ros" in problem and "set scale.camera_height" in problem

@@ -181,15 +181,15 @@ def test_a_model_without_language_says_so_and_depth_goes_on(
     start: Callable[..., Any], scenes: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     robot = start("plain", semantic__queries=["car"])
-    said = "model coded_depth: gives no features of patches, so nothing can be found by name"
-    robot.until(lambda: said in str(robot.values().queries_problem), "the problem")
+    message = "model coded_depth: gives no features of patches, so nothing can be found by name"
+    robot.until(lambda: message in str(robot.values().queries_problem), "the problem")
     heard(robot, "semantic/labels", "depth/image")
     show(robot, scenes)
     robot.next("depth/image")
     robot.until(lambda: robot.values().semantic_problem, "the reason")
     assert robot.values().semantic_problem == "model coded_depth gives no language features: semantic/labels left out"
     errors = capfd.readouterr().err
-    assert errors.count(said) == 1 and errors.count("semantic/labels left out") == 1
+    assert errors.count(message) == 1 and errors.count("semantic/labels left out") == 1
 
 
 def test_a_plain_depth_node_says_nothing_of_language(
@@ -215,8 +215,8 @@ def test_without_vision_msgs_the_other_outputs_go_on(
     for name in ("vision_msgs", "vision_msgs.msg"):
         monkeypatch.setitem(sys.modules, name, None)
     robot = start(semantic__queries=["car"])
-    said = "semantic/label_info and semantic/detections left out: vision_msgs: is not installed"
-    robot.until(lambda: str(robot.values().semantic_problem).startswith(said), "the reason")
+    message = "semantic/label_info and semantic/detections left out: vision_msgs: is not installed"
+    robot.until(lambda: str(robot.values().semantic_problem).startswith(message), "the reason")
     heard(robot, "semantic/markers")
     show(robot, scenes, scenes.CAR)
     assert len(robot.next("semantic/markers").markers) == 3

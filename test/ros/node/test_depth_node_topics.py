@@ -62,11 +62,11 @@ def robot(spinning: Callable[..., Any], until: Callable[..., None], tiny_model_f
 
 
 def test_a_camera_info_published_once_and_latched_is_heard(robot, until):
-    one = robot()
-    infos = one.robot.create_publisher(CameraInfo, "camera_info", LATCHED)
+    active = robot()
+    infos = active.robot.create_publisher(CameraInfo, "camera_info", LATCHED)
     # Published before the node can have found the publisher, and never again.
     infos.publish(camera_info_from_camera(CAMERA, Header(frame_id="camera")))
-    until(lambda: one.node._pipeline.cameras[0].calibrations.frames == ("camera",), "the latched camera_info")
+    until(lambda: active.node._pipeline.cameras[0].calibrations.frames == ("camera",), "the latched camera_info")
 
 
 @pytest.fixture
@@ -82,20 +82,20 @@ def elsewhere(ros: int) -> Iterator[Node]:
 
 def test_an_image_remapped_to_a_compressed_topic_is_told_the_way(robot, elsewhere):
     elsewhere.create_publisher(CompressedImage, "/cam/image_raw/compressed", 1)
-    one = robot("image:=/cam/image_raw/compressed")
-    one.says(
+    active = robot("image:=/cam/image_raw/compressed")
+    active.says(
         "it carries sensor_msgs/msg/CompressedImage, and this node expects sensor_msgs/msg/Image: "
         "set image_transport to compressed"
     )
 
 
 def test_the_way_works_without_another_remap(robot, until):
-    one = robot("image:=/cam/image_raw/compressed", image_transport="compressed")
+    active = robot("image:=/cam/image_raw/compressed", image_transport="compressed")
     depth: list[Image] = []
-    one.robot.create_subscription(Image, "depth/image", depth.append, 1)
-    images = one.robot.create_publisher(CompressedImage, "/cam/image_raw/compressed", 1)
+    active.robot.create_subscription(Image, "depth/image", depth.append, 1)
+    images = active.robot.create_publisher(CompressedImage, "/cam/image_raw/compressed", 1)
     until(images.get_subscription_count, "the node to subscribe")
-    until(one.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
+    until(active.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
     message = CompressedImage(header=Header(frame_id="camera"), format="png")
     message.data.frombytes(cv2.imencode(".png", PICTURE)[1].tobytes())
     images.publish(message)
@@ -103,47 +103,47 @@ def test_the_way_works_without_another_remap(robot, until):
 
 
 def test_the_camera_info_beside_the_images_is_named(robot, until):
-    one = robot("image:=/cam/image_raw")
-    one.robot.create_publisher(CameraInfo, "/cam/camera_info", 1)
-    one.robot.create_subscription(PointCloud2, "depth/points", one.clouds.append, 1)
-    images = one.robot.create_publisher(Image, "/cam/image_raw", 1)
+    active = robot("image:=/cam/image_raw")
+    active.robot.create_publisher(CameraInfo, "/cam/camera_info", 1)
+    active.robot.create_subscription(PointCloud2, "depth/points", active.clouds.append, 1)
+    images = active.robot.create_publisher(Image, "/cam/image_raw", 1)
     until(images.get_subscription_count, "the node to subscribe")
-    until(one.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
+    until(active.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
     images.publish(image_from_array(PICTURE, "rgb8", Header(frame_id="camera")))
-    one.says("remap it, e.g. -r camera_info:=/cam/camera_info")
+    active.says("remap it, e.g. -r camera_info:=/cam/camera_info")
 
 
-def feed(one: Robot, stamp: Time, until: Callable[..., None]) -> None:
-    one.robot.create_subscription(Image, "depth/image", lambda message: None, 1)
-    images = one.robot.create_publisher(Image, "image", 1)
+def feed(active: Robot, stamp: Time, until: Callable[..., None]) -> None:
+    active.robot.create_subscription(Image, "depth/image", lambda message: None, 1)
+    images = active.robot.create_publisher(Image, "image", 1)
     until(images.get_subscription_count, "the node to subscribe")
-    until(one.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
+    until(active.node._pipeline.cameras[0].publishers.subscribers, "the output to be matched")
     images.publish(image_from_array(PICTURE, "rgb8", Header(stamp=stamp, frame_id="camera")))
 
 
 def test_images_without_a_stamp_are_used_and_told(robot, until):
-    one = robot(max_age=0.5)
-    feed(one, Time(), until)
-    one.says("images have no stamp (it is 0), so their age is unknown", DiagnosticStatus.WARN)
-    assert "age_ms_p50" not in one.values()
+    active = robot(max_age=0.5)
+    feed(active, Time(), until)
+    active.says("images have no stamp (it is 0), so their age is unknown", DiagnosticStatus.WARN)
+    assert "age_ms_p50" not in active.values()
 
 
 def test_simulated_time_without_a_clock_is_told(robot, until):
-    one = robot(use_sim_time=True)
-    feed(one, Time(sec=7), until)
-    one.says("use_sim_time is true, but nobody publishes /clock", DiagnosticStatus.WARN)
+    active = robot(use_sim_time=True)
+    feed(active, Time(sec=7), until)
+    active.says("use_sim_time is true, but nobody publishes /clock", DiagnosticStatus.WARN)
 
 
 def test_depth_of_an_unrectified_image_is_told(robot, until, capfd):
-    one = robot()
-    one.robot.create_subscription(PointCloud2, "depth/points", one.clouds.append, 1)
-    infos = one.robot.create_publisher(CameraInfo, "camera_info", 1)
+    active = robot()
+    active.robot.create_subscription(PointCloud2, "depth/points", active.clouds.append, 1)
+    infos = active.robot.create_publisher(CameraInfo, "camera_info", 1)
     until(infos.get_subscription_count, "the node to subscribe")
     info = camera_info_from_camera(CAMERA, Header(frame_id="camera"))
     info.distortion_model, info.d = "double_sphere", [0.1, 0.2]
     infos.publish(info)
-    until(lambda: one.node._pipeline.cameras[0].calibrations.frames, "camera_info")
-    feed(one, one.robot.get_clock().now().to_msg(), until)
-    one.says("distortion model must be one of", DiagnosticStatus.WARN)
-    assert one.values()["rectification"].startswith("none: depth is of the unrectified image")
+    until(lambda: active.node._pipeline.cameras[0].calibrations.frames, "camera_info")
+    feed(active, active.robot.get_clock().now().to_msg(), until)
+    active.says("distortion model must be one of", DiagnosticStatus.WARN)
+    assert active.values()["rectification"].startswith("none: depth is of the unrectified image")
     assert "depth goes on of the unrectified image and without a cloud" in capfd.readouterr().err

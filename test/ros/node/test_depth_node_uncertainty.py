@@ -48,8 +48,8 @@ class Robot:
         for topic in TOPICS:
             robot.create_subscription(Image, topic, self.received[topic].append, 50)
         robot.create_subscription(DiagnosticArray, "/diagnostics", self.received["/diagnostics"].append, 50)
-        for one in (robot, self.node):
-            spinning(one)
+        for ros_node in (robot, self.node):
+            spinning(ros_node)
         until(lambda: self.node._state == "active", "the node to be active")
         until(self.images.get_subscription_count, "the image to be matched")
         publishers = self.node._pipeline.cameras[0].publishers

@@ -40,10 +40,10 @@ class Announcing:
         predictor = self.node._model._predictor
         original = predictor.warm_up
 
-        def warm_up(*asked: int) -> None:
-            original(*asked)
+        def warm_up(*size: int) -> None:
+            original(*size)
             self.threads.add(threading.current_thread().name)
-            self.warmed.append(asked)
+            self.warmed.append(size)
 
         predictor.warm_up = warm_up
 

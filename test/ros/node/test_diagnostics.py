@@ -168,6 +168,17 @@ def silent(**snapshot: object) -> Snapshot:
             "idle: nobody subscribes to /front/depth/image, /front/depth/points",
         ),
         (
+            {"snapshot": silent(seconds_since_image=12.4), "preparing": (720, 1280)},
+            Level.WARN,
+            "the model is being made ready for images of 1280x720 pixels, which takes seconds",
+        ),
+        ({"preparing": (720, 1280)}, Level.OK, "9.5 Hz, 42 ms from stamp to output (median)"),
+        (
+            {"snapshot": silent(problem="the model failed: out of memory"), "preparing": (720, 1280)},
+            Level.ERROR,
+            "images come in, nothing goes out: the model failed: out of memory",
+        ),
+        (
             {"snapshot": silent(problem="/front/image: unknown encoding 'h264'")},
             Level.ERROR,
             "images come in, nothing goes out: /front/image: unknown encoding 'h264'",

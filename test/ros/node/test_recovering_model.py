@@ -29,6 +29,7 @@ class Device:
         self.loads = 0
         self.time = 1000.0
         self.lines: list[str] = []
+        self.preparing: list[tuple[int, int] | None] = []
         self.model = RecoveringModel(self.load, lambda: 3, ThrottledLog(self), lambda: self.time, self.ended.append)
 
     def load(self) -> Predictor:
@@ -39,6 +40,7 @@ class Device:
         working = predictor.run_batch
 
         def run(images: Any, language: bool = True) -> Any:
+            self.preparing.append(self.model.preparing)
             if self.broken:
                 raise self.failure
             return working(images, language)
@@ -71,6 +73,28 @@ def test_it_runs(device):
     assert prediction.depth.shape == (8, 10)
     assert not device.model.problem
     assert device.model.device_memory() is None
+
+
+def test_it_says_for_which_new_images_it_is_being_made_ready(device):
+    other = np.zeros((12, 16, 3), np.uint8)
+    assert device.model.preparing is None
+    for images in ([IMAGE], [IMAGE], [other], [other, other], [IMAGE]):
+        device.model.run_batch(images)
+        device.time += 1.0
+    assert device.preparing == [(8, 10), None, (12, 16), (12, 16), None]
+    assert device.model.preparing is None
+
+
+def test_what_arrived_meanwhile_is_waited_for_and_a_failure_prepares_nothing(device):
+    device.model.warm_up(8, 10, 1)
+    assert device.model.preparing == (8, 10)
+    device.time += 0.9
+    assert device.model.preparing == (8, 10)
+    device.time += 0.2
+    assert device.model.preparing is None
+    device.broken = True
+    device.fail()
+    assert device.model.preparing is None
 
 
 def test_one_failure_costs_a_frame_and_no_pause(device):

@@ -74,8 +74,8 @@ def test_the_newest_pose_is_returned(tf2_ros: None) -> None:
 def test_what_is_not_known_is_said_in_one_line(tf2_ros: None) -> None:
     transforms = Transforms(SimpleNamespace())  # type: ignore[arg-type]
     transforms.start()
-    found = transforms.pose("base", "lidar")
-    assert isinstance(found, str) and "no transform from 'lidar' to 'base'" in found and "\n" not in found
+    pose = transforms.pose("base", "lidar")
+    assert isinstance(pose, str) and "no transform from 'lidar' to 'base'" in pose and "\n" not in pose
     assert "no frame_id" in transforms.pose("base", "")
     Buffer.known["base", "odd"] = transform((0, 0, 0), (0, 0, 0, 0))
     assert "unit quaternion" in transforms.pose("base", "odd")
@@ -86,5 +86,5 @@ def test_what_is_not_known_is_said_in_one_line(tf2_ros: None) -> None:
 def test_a_missing_library_is_named_with_its_remedy() -> None:
     transforms = Transforms(SimpleNamespace())  # type: ignore[arg-type]
     transforms.start()
-    found = transforms.pose("base", "camera")
-    assert isinstance(found, str) and found.startswith("tf2_ros: is not installed")
+    pose = transforms.pose("base", "camera")
+    assert isinstance(pose, str) and pose.startswith("tf2_ros: is not installed")

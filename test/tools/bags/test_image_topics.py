@@ -39,14 +39,14 @@ def write(path: Path, *names: str) -> Path:
 def test_depth_is_no_colour(tmp_path: Path) -> None:
     names = ("/cam/image_raw", "/cam/depth", "/cam/truth", "/cam/depth/compressedDepth", "/rear/image/compressed")
     with BagReader(write(tmp_path / "bag", *names)) as bag:
-        found = image_topics(bag)
-        assert found == [ImageTopic("/cam/image_raw", False), ImageTopic("/rear/image/compressed", True)]
-        assert [(topic.namespace, topic.info) for topic in found] == [
+        topics = image_topics(bag)
+        assert topics == [ImageTopic("/cam/image_raw", False), ImageTopic("/rear/image/compressed", True)]
+        assert [(topic.namespace, topic.info) for topic in topics] == [
             ("/cam/", "/cam/camera_info"),
             ("/rear/", "/rear/camera_info"),
         ]
-        assert choose_images(bag, ["rear/image/compressed"]) == found[1:]
-        assert choose_images(bag, ["/rear/image/compressed", "/cam/image_raw"]) == found[::-1]
+        assert choose_images(bag, ["rear/image/compressed"]) == topics[1:]
+        assert choose_images(bag, ["/rear/image/compressed", "/cam/image_raw"]) == topics[::-1]
         with pytest.raises(InputError, match="several image topics, /cam/image_raw, /rear/image/compressed; choose"):
             choose_images(bag)
         with pytest.raises(InputError, match="no colour images on /cam/depth; it has them on /cam/image_raw, /rear"):

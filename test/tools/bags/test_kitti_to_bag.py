@@ -24,24 +24,24 @@ Messages = dict[str, list[tuple[int, Any]]]
 
 def read(bag: Path) -> Messages:
     """Messages by topic as (stamp in the bag, message), with rosbags."""
-    found: Messages = {}
+    messages_read: Messages = {}
     with AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_KILTED)) as reader:
         for connection, stamp, data in reader.messages():
-            found.setdefault(connection.topic, []).append((stamp, reader.deserialize(data, connection.msgtype)))
-    return found
+            messages_read.setdefault(connection.topic, []).append((stamp, reader.deserialize(data, connection.msgtype)))
+    return messages_read
 
 
 def read_with_mcap(bag: Path) -> Messages:
     """The same with the MCAP project's own reader and decoder, which uses the definitions in the file."""
     reader = pytest.importorskip("mcap.reader")
     decoder = pytest.importorskip("mcap_ros2.decoder")
-    found: Messages = {}
+    messages_read: Messages = {}
     with (bag / f"{bag.name}.mcap").open("rb") as file:
         for _, channel, message, decoded in reader.make_reader(
             file, decoder_factories=[decoder.DecoderFactory()]
         ).iter_decoded_messages():
-            found.setdefault(channel.topic, []).append((message.log_time, decoded))
-    return found
+            messages_read.setdefault(channel.topic, []).append((message.log_time, decoded))
+    return messages_read
 
 
 def stamp_ns(message: Any) -> int:
@@ -76,9 +76,9 @@ def messages(request: pytest.FixtureRequest, tiny_drive: Path, tmp_path_factory:
     bag = tmp_path_factory.mktemp("bag") / "small"
     storage, _, library = request.param.partition(" ")
     counts = write_bag(tiny_drive, bag, BagOptions(storage=storage))
-    found = read_with_mcap(bag) if library else read(bag)
-    assert {topic: len(items) for topic, items in found.items()} == counts
-    return found
+    messages_read = read_with_mcap(bag) if library else read(bag)
+    assert {topic: len(items) for topic, items in messages_read.items()} == counts
+    return messages_read
 
 
 def test_every_topic_has_every_frame_at_its_stamp(messages: Messages, tiny_drive: Path) -> None:
@@ -219,9 +219,9 @@ def test_messages_lie_in_the_bag_in_the_order_of_their_stamps(full_drive: Path, 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
 def test_compressed_images(kind: str, tiny_drive: Path, tmp_path: Path) -> None:
     write_bag(tiny_drive, tmp_path / "bag", BagOptions(compressed=kind))
-    found = read(tmp_path / "bag")
-    assert "/image" not in found
-    _, message = found["/image/compressed"][0]
+    messages_read = read(tmp_path / "bag")
+    assert "/image" not in messages_read
+    _, message = messages_read["/image/compressed"][0]
     assert message.format == f"rgb8; {kind} compressed bgr8"
     decoded = cv2.cvtColor(cv2.imdecode(message.data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(int)
     difference = np.abs(decoded - KittiDrive(tiny_drive).image(0)).mean()

@@ -57,11 +57,11 @@ def read(path: Path) -> list[tuple[str, int, bytes]]:
 
 
 def decoded(path: Path) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+    by_topic: dict[str, list[Any]] = {}
     with Reader(path) as reader:
         for connection, _, data in reader.messages():
-            found.setdefault(connection.topic, []).append(TYPES.deserialize_cdr(data, connection.msgtype))
-    return found
+            by_topic.setdefault(connection.topic, []).append(TYPES.deserialize_cdr(data, connection.msgtype))
+    return by_topic
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
@@ -74,26 +74,26 @@ def test_depth_is_the_models_own(
     added = predict_bag(tmp_path / "in", tmp_path / "out", predictor, dataclasses.replace(ALL, settings=settings))
     assert (added.images, added.left_out) == (3, 0)
     assert added.counts == dict.fromkeys(("/depth/image", "/depth/camera_info", "/depth/points", "/depth/color"), 3)
-    found = decoded(tmp_path / "out")
+    by_topic = decoded(tmp_path / "out")
     topic = "/image/compressed" if compressed else "/image"
-    pictures = [compressed_to_rgb(image) if compressed else image_to_rgb(image) for image in found[topic]]
-    camera = messages_camera(found["/depth/camera_info"][0])
+    pictures = [compressed_to_rgb(image) if compressed else image_to_rgb(image) for image in by_topic[topic]]
+    camera = messages_camera(by_topic["/depth/camera_info"][0])
     focal = focal_scaling("auto", camera, predictor.info.training_camera)
     assert focal.factor != 1.0
     assert added.focal == {topic: focal.text}
-    for index, (image, rgb) in enumerate(zip(found[topic], pictures, strict=True)):
+    for index, (image, rgb) in enumerate(zip(by_topic[topic], pictures, strict=True)):
         metres = predictor.run_batch(pictures)[index].depth * np.float32(focal.factor)
         depth = invalidate(metres, settings.min_depth, settings.max_depth)
-        np.testing.assert_array_equal(depth_from_image(found["/depth/image"][index]), depth)
-        color = image_to_rgb(found["/depth/color"][index])
+        np.testing.assert_array_equal(depth_from_image(by_topic["/depth/image"][index]), depth)
+        color = image_to_rgb(by_topic["/depth/color"][index])
         np.testing.assert_array_equal(color, colorize(depth, "turbo", settings.min_depth, settings.max_depth))
-        info, cloud = found["/depth/camera_info"][index], found["/depth/points"][index]
+        info, cloud = by_topic["/depth/camera_info"][index], by_topic["/depth/points"][index]
         projector = Projector(messages_camera(info), 3)
         points = projector.project(depth, rgb, 20.0)
         assert bytes(cloud.data) == points.tobytes()
         assert (cloud.height, cloud.width, cloud.point_step) == (*projector.shape, 16)
         for output in ("image", "camera_info", "points", "color"):
-            assert found[f"/depth/{output}"][index].header == image.header
+            assert by_topic[f"/depth/{output}"][index].header == image.header
 
 
 def messages_camera(info: Any) -> Any:
@@ -138,10 +138,10 @@ def test_the_mcap_library_reads_the_same(bag: Path, tmp_path: Path, predictor: P
     ours = decoded(tmp_path / "out")
     with (tmp_path / "out" / "out.mcap").open("rb") as file:
         theirs = reader.make_reader(file, decoder_factories=[decoder.DecoderFactory()]).iter_decoded_messages()
-        found = [(channel.topic, message) for _, channel, _, message in theirs]
-    assert len(found) == sum(map(len, ours.values()))
+        results = [(channel.topic, message) for _, channel, _, message in theirs]
+    assert len(results) == sum(map(len, ours.values()))
     for output in ("image", "points", "color"):
-        messages_of = [message for topic, message in found if topic == f"/depth/{output}"]
+        messages_of = [message for topic, message in results if topic == f"/depth/{output}"]
         expected = [bytes(message.data) for message in ours[f"/depth/{output}"]]
         assert [bytes(message.data) for message in messages_of] == expected
 
@@ -210,14 +210,14 @@ def grey(broken: bool = False) -> Any:
 
 def test_a_broken_image_is_left_out_and_said(tmp_path: Path, predictor: Predictor) -> None:
     source = made_by_hand(tmp_path / "in", grey(), grey(broken=True), grey(broken=True), grey())
-    said: list[str] = []
-    added = predict_bag(source, tmp_path / "out", predictor, warn=said.append)
+    lines: list[str] = []
+    added = predict_bag(source, tmp_path / "out", predictor, warn=lines.append)
     assert (added.images, added.left_out) == (4, 2)
     assert added.counts == {"/depth/image": 2, "/depth/camera_info": 0}
     assert [stamp for name, stamp, _ in read(tmp_path / "out") if name == "/depth/image"] == [0, 3]
-    assert len(said) == 2
-    assert "no camera_info on /camera_info yet" in said[0]
-    assert "/image: image left out: /image: 100 bytes of data" in said[1]
+    assert len(lines) == 2
+    assert "no camera_info on /camera_info yet" in lines[0]
+    assert "/image: image left out: /image: 100 bytes of data" in lines[1]
 
 
 def test_a_bag_of_broken_images_leaves_nothing(tmp_path: Path, predictor: Predictor) -> None:
@@ -298,11 +298,11 @@ def test_a_scan_in_the_bag_brings_depth_to_scale(full_drive: Path, tmp_path: Pat
 def test_a_scale_without_its_evidence_says_so_and_changes_nothing(
     bag: Path, tmp_path: Path, predictor: Predictor
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     settings = NodeConfig(scale=ScaleConfig("auto"))
-    predict_bag(bag, tmp_path / "out", predictor, PredictionOptions(settings=settings), warn=said.append)
+    predict_bag(bag, tmp_path / "out", predictor, PredictionOptions(settings=settings), warn=lines.append)
     predict_bag(bag, tmp_path / "plain", predictor, PredictionOptions())
-    assert any("scale.camera_height is 0" in line and "scale.extrinsics is empty" in line for line in said)
+    assert any("scale.camera_height is 0" in line and "scale.extrinsics is empty" in line for line in lines)
     assert decoded_depth(tmp_path / "out") == decoded_depth(tmp_path / "plain")
 
 

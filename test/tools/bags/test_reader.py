@@ -126,9 +126,9 @@ def storage_file(path: Path) -> Path:
 def stamps(path: Path) -> list[int]:
     """Stamps of the bag's messages; their number is the one that its topic says."""
     with BagReader(path) as bag:
-        found = [stamp for _, stamp, _ in bag.messages(["/tf"])]
-        assert bag.topics["/tf"].count == len(found)
-    return found
+        all_stamps = [stamp for _, stamp, _ in bag.messages(["/tf"])]
+        assert bag.topics["/tf"].count == len(all_stamps)
+    return all_stamps
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])

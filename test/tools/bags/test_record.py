@@ -130,10 +130,10 @@ def test_the_mcap_library_decodes_it(start: Start, talker: Talker, tmp_path: Pat
     assert status == 0, error
     with (tmp_path / "bag" / "bag.mcap").open("rb") as file:
         messages = reader.make_reader(file, decoder_factories=[decoder.DecoderFactory()]).iter_decoded_messages()
-        found = [(channel.topic, message) for _, channel, _, message in messages]
-    assert {topic for topic, _ in found} == {"/image"}
-    assert found[0][1].encoding == "rgb8"
-    assert bytes(found[0][1].data) == bytes(range(48))
+        results = [(channel.topic, message) for _, channel, _, message in messages]
+    assert {topic for topic, _ in results} == {"/image"}
+    assert results[0][1].encoding == "rgb8"
+    assert bytes(results[0][1].data) == bytes(range(48))
 
 
 def test_a_topic_whose_type_is_given_is_heard_from_its_first_message(

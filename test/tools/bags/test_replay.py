@@ -114,15 +114,15 @@ def test_subscribers_get_what_the_drive_holds(listener: Listener, drive_bag: Pat
 
 def test_late_subscribers_get_every_latched_message(listener: Listener, latched_bag: Path) -> None:
     ticks = listener.listen(Header, "tick")
-    found: list[Any] = []
+    results: list[Any] = []
 
     def come_late() -> None:
         listener.until(lambda: len(ticks) > 3, "some ticks")
-        found.append(listener.listen(Header, "latched", latched=True))
-        listener.until(lambda: len(found[0]) >= 2, "what was latched")
+        results.append(listener.listen(Header, "latched", latched=True))
+        listener.until(lambda: len(results[0]) >= 2, "what was latched")
 
     listener.play(latched_bag, come_late, rate=0.05, loop=True)
-    assert [header.frame_id for header in found[0][:2]] == ["latched 0", "latched 1"]
+    assert [header.frame_id for header in results[0][:2]] == ["latched 0", "latched 1"]
 
 
 def test_a_start_leaves_out_what_is_earlier_but_not_what_is_latched(listener: Listener, latched_bag: Path) -> None:

@@ -60,32 +60,32 @@ def bag(coded_depth: Any, scenes: Any, tmp_path_factory: pytest.TempPathFactory)
 
 
 def decoded(path: Path) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+    by_topic: dict[str, list[Any]] = {}
     with Reader(path) as reader:
         for connection, _, data in reader.messages():
-            found.setdefault(connection.topic, []).append(TYPES.deserialize_cdr(data, connection.msgtype))
-    return found
+            by_topic.setdefault(connection.topic, []).append(TYPES.deserialize_cdr(data, connection.msgtype))
+    return by_topic
 
 
 def test_a_car_is_found_where_it_is(bag: Path, tmp_path: Path, predictor: Predictor) -> None:
     settings = NodeConfig(points=PointsConfig(color=False), semantic=SemanticConfig(queries=("car",)))
     added = predict_bag(bag, tmp_path / "out", predictor, PredictionOptions(outputs=ALL, settings=settings))
     assert added.counts == {f"/{topic}": 1 if "label_info" in topic else 2 for topic in ALL}
-    found = decoded(tmp_path / "out")
-    with_car, without = (stored_pixels(image) for image in found["/semantic/labels"])
+    messages = decoded(tmp_path / "out")
+    with_car, without = (stored_pixels(image) for image in messages["/semantic/labels"])
     assert set(np.unique(with_car)) == {0, 255} and set(np.unique(without)) == {255}
-    points = points_from_cloud(found["/depth/points"][0])
+    points = points_from_cloud(messages["/depth/points"][0])
     assert points.shape == with_car.shape
     assert np.nanmedian(points["z"][with_car == 0]) == pytest.approx(8.0, abs=0.1)
-    (info,) = found["/semantic/label_info"]
-    assert [(one.class_id, one.class_name) for one in info.class_map] == [(0, "car")]
-    first, second = found["/semantic/detections"]
-    assert [one.results[0].hypothesis.class_id for one in first.detections] == ["car"] and not second.detections
+    (info,) = messages["/semantic/label_info"]
+    assert [(entry.class_id, entry.class_name) for entry in info.class_map] == [(0, "car")]
+    first, second = messages["/semantic/detections"]
+    assert [entry.results[0].hypothesis.class_id for entry in first.detections] == ["car"] and not second.detections
     assert first.detections[0].bbox.center.position.z == pytest.approx(8.0, rel=0.1)
-    assert first.header == found["/image"][0].header
-    assert points_from_cloud(found["/semantic/tokens"][0])["feature"].shape == (128, 128, 3)
+    assert first.header == messages["/image"][0].header
+    assert points_from_cloud(messages["/semantic/tokens"][0])["feature"].shape == (128, 128, 3)
     with Reader(tmp_path / "out") as reader:
-        (names,) = [one for one in reader.connections if one.topic == "/semantic/label_info"]
+        (names,) = [entry for entry in reader.connections if entry.topic == "/semantic/label_info"]
     assert qos.is_latched(names.ext.offered_qos_profiles)  # type: ignore[union-attr]
 
 
@@ -95,22 +95,23 @@ def test_the_command_takes_names(bag: Path, tmp_path: Path, model: Path, capsys:
     printed = capsys.readouterr().out
     assert "     1  /semantic/label_info\n     2  /semantic/labels\n     2  /semantic/markers\n" in printed
     (info,) = decoded(tmp_path / "out")["/semantic/label_info"]
-    assert [one.class_name for one in info.class_map] == ["car", "sky"]
+    assert [entry.class_name for entry in info.class_map] == ["car", "sky"]
 
 
-@pytest.mark.parametrize(
-    ("queries", "outputs", "reason"),
-    [
-        ((), ("semantic/labels",), "queries: are needed for labels and detections; give --query"),
-        (("dog",), ("semantic/markers",), "'dog' not known: this model has a closed list of names"),
-    ],
-)
+def test_labels_without_names_are_refused_before_there_is_a_model() -> None:
+    for output in ("semantic/labels", "semantic/confidence", "semantic/detections", "semantic/markers"):
+        with pytest.raises(InputError, match="queries: are needed for labels and detections; give --query"):
+            PredictionOptions(outputs=(output,))
+
+
 def test_names_that_cannot_be_found_are_refused_before_the_first_image(
-    bag: Path, tmp_path: Path, predictor: Predictor, queries: tuple[str, ...], outputs: tuple[str, ...], reason: str
+    bag: Path, tmp_path: Path, predictor: Predictor
 ) -> None:
-    settings = NodeConfig(semantic=SemanticConfig(queries=queries))
-    with pytest.raises(InputError, match=reason):
-        predict_bag(bag, tmp_path / "out", predictor, PredictionOptions(outputs=outputs, settings=settings))
+    options = PredictionOptions(
+        outputs=("semantic/markers",), settings=NodeConfig(semantic=SemanticConfig(queries=("dog",)))
+    )
+    with pytest.raises(InputError, match="'dog' not known: this model has a closed list of names"):
+        predict_bag(bag, tmp_path / "out", predictor, options)
     assert not list(tmp_path.iterdir())
 
 

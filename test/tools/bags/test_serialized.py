@@ -30,8 +30,8 @@ def test_types_are_found_by_name() -> None:
 def test_playing_offers_what_the_publishers_did(
     offered: list[object], reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth: int
 ) -> None:
-    found = played_qos(offered, count=25)
-    assert (found.reliability, found.durability, found.depth) == (reliability, durability, depth)
+    result = played_qos(offered, count=25)
+    assert (result.reliability, result.durability, result.depth) == (reliability, durability, depth)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_recording_asks_for_what_all_publishers_offer(
     reliability: ReliabilityPolicy,
     durability: DurabilityPolicy,
 ) -> None:
-    profiles = [QoSProfile(depth=1, reliability=one, durability=other) for one, other in offered]
-    found = recording_qos(profiles, 100)
-    assert (found.reliability, found.durability, found.depth) == (reliability, durability, 100)
-    played = played_qos([recorded_qos(found)], count=1)
+    profiles = [QoSProfile(depth=1, reliability=reliable, durability=other) for reliable, other in offered]
+    result = recording_qos(profiles, 100)
+    assert (result.reliability, result.durability, result.depth) == (reliability, durability, 100)
+    played = played_qos([recorded_qos(result)], count=1)
     assert (played.reliability, played.durability) == (reliability, durability)

@@ -25,8 +25,8 @@ HALF = math.sqrt(0.5)
     ],
 )
 def test_quarter_and_half_turns(angles: tuple[float, ...], expected: tuple[float, ...]) -> None:
-    found = np.array(quaternion(euler(*angles)))
-    np.testing.assert_allclose(found * np.sign(found @ expected), expected, atol=1e-12)
+    values = np.array(quaternion(euler(*angles)))
+    np.testing.assert_allclose(values * np.sign(values @ expected), expected, atol=1e-12)
 
 
 def test_euler_turns_yaw_last() -> None:

@@ -63,9 +63,9 @@ def test_a_profile_without_runs_or_operators_is_refused(events: list[dict[str, o
 
 def test_a_real_profile(model_dir: Path) -> None:
     sessions = OnnxSessions(model_dir / "any.onnx", threads=1)
-    found = attribute(sessions.profile(np.zeros((1, 60, 100, 3), np.uint8), runs=3))
-    assert len(found) == 3
-    for stages in found:
+    result = attribute(sessions.profile(np.zeros((1, 60, 100, 3), np.uint8), runs=3))
+    assert len(result) == 3
+    for stages in result:
         assert list(stages) == ["preprocess", "encoder", "decoder", "postprocess", BETWEEN]
         assert all(stages[name] > 0 for name in ("preprocess", "encoder", "decoder", "postprocess"))
     pair = OnnxSessions(model_dir / "pair.onnx", threads=1)

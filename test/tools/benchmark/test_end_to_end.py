@@ -95,12 +95,12 @@ def test_being_ended_leaves_no_process_behind(tiny_model_file: Path, tmp_path: P
 
 def descendants(mark: str) -> list[str]:
     """Ids of the processes that inherited a mark in their environment."""
-    found = []
+    results = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             if f"SPACE_CLIP_TEST_RUN={mark}".encode() in path.read_bytes():
-                found.append(path.parent.name)
-    return found
+                results.append(path.parent.name)
+    return results
 
 
 def test_wrong_usage() -> None:

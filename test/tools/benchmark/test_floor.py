@@ -20,9 +20,9 @@ def test_resizes_by_hand() -> None:
 
 
 def test_a_batch_shares_its_weights() -> None:
-    one, four = run_cost(NETWORK, (32, 64), 60, 100), run_cost(NETWORK, (32, 64), 60, 100, batch=4)
-    assert list(one) == ["preprocess", "encoder", "decoder", "postprocess"]
-    for stage, cost in one.items():
+    single, four = run_cost(NETWORK, (32, 64), 60, 100), run_cost(NETWORK, (32, 64), 60, 100, batch=4)
+    assert list(single) == ["preprocess", "encoder", "decoder", "postprocess"]
+    for stage, cost in single.items():
         assert four[stage] == StageCost(4 * cost.operations, cost.weights)
 
 

@@ -10,8 +10,8 @@ from space_clip_ros.tools.benchmark.machine import describe_machine, usable_core
 
 
 def test_the_description_is_complete() -> None:
-    found = describe_machine()
-    assert {"processor", "cores", "memory", "system", "load", "python", "space_clip_ros", "onnxruntime"} <= set(found)
-    assert found["numpy"] == np.__version__ and found["python"] == platform.python_version()
-    assert all(found.values())
-    assert found["cores"].startswith(f"{usable_cores()} usable of ")
+    result = describe_machine()
+    assert {"processor", "cores", "memory", "system", "load", "python", "space_clip_ros", "onnxruntime"} <= set(result)
+    assert result["numpy"] == np.__version__ and result["python"] == platform.python_version()
+    assert all(result.values())
+    assert result["cores"].startswith(f"{usable_cores()} usable of ")

@@ -24,28 +24,28 @@ def test_a_case_next_to_floor_and_eager(model_dir: Path) -> None:
     assert held["resident"] > 10 and held["device"] is None
     advanced: list[int] = []
     eager = EagerModel(model_dir / "tiny.safetensors", "cpu", 1)
-    found = measure(model, eager, ROOFLINE, case, lambda: advanced.append(1))
+    result = measure(model, eager, ROOFLINE, case, lambda: advanced.append(1))
     model.close()
     assert len(advanced) == steps(case, compared=True) == 14
-    assert json.loads(json.dumps(found)) == found
-    assert (found["size"], found["batch"], found["runs"]) == ([100, 60], 1, 7)
-    assert set(found["stages_ms"]) == {"copy_in", "inference"}
-    assert {"preprocess", "encoder", "decoder", "postprocess"} < set(found["separated_ms"])
-    assert found["stages_ms"]["inference"]["p50"] <= found["total_ms"]["max"]
-    assert list(found["obstacles_ms"]) == ["ground plane", "obstacles", "scan", "ground, obstacles and scan"]
-    floor = found["floor"]
+    assert json.loads(json.dumps(result)) == result
+    assert (result["size"], result["batch"], result["runs"]) == ([100, 60], 1, 7)
+    assert set(result["stages_ms"]) == {"copy_in", "inference"}
+    assert {"preprocess", "encoder", "decoder", "postprocess"} < set(result["separated_ms"])
+    assert result["stages_ms"]["inference"]["p50"] <= result["total_ms"]["max"]
+    assert list(result["obstacles_ms"]) == ["ground plane", "obstacles", "scan", "ground, obstacles and scan"]
+    floor = result["floor"]
     assert floor["compute_ms"] == pytest.approx(floor["gigaoperations"] / 100 * 1e3, rel=0.05)
-    assert floor["share"] == pytest.approx(floor["ms"] / found["total_ms"]["p50"], abs=1e-3)
-    assert found["eager"]["times_faster"] == pytest.approx(
-        found["eager"]["total_ms"]["p50"] / found["total_ms"]["p50"], rel=1e-2
+    assert floor["share"] == pytest.approx(floor["ms"] / result["total_ms"]["p50"], abs=1e-3)
+    assert result["eager"]["times_faster"] == pytest.approx(
+        result["eager"]["total_ms"]["p50"] / result["total_ms"]["p50"], rel=1e-2
     )
 
 
 def test_a_batch_without_floor_and_eager(model_dir: Path) -> None:
     model = open_model(model_dir / "pair.onnx", "auto", "auto", "auto", 1)
-    found = measure(model, None, None, Case(100, 60, batch=2, frames=5))
+    result = measure(model, None, None, Case(100, 60, batch=2, frames=5))
     model.close()
-    assert found["runs"] == 3 and found["floor"] is None and found["eager"] is None
+    assert result["runs"] == 3 and result["floor"] is None and result["eager"] is None
     with pytest.raises(InputError, match="takes only images of 100 x 60"):
         peak_memory(model, Case(10, 10, 2, 2))
     with pytest.raises(InputError, match="takes only images of 100 x 60"):

@@ -21,12 +21,12 @@ def test_each_output_is_timed_beside_depth(tiny_model: Callable[..., SpaceClip],
     language = LanguageConfig(outputs=("embedding", "dense"), embed_dim=24)
     export(tiny_model(language=language), tmp_path / "a.onnx", 60, 100)
     model = open_model(tmp_path / "a.onnx", "auto", "cpu", "auto", 1)
-    found = outputs_ms(model, IMAGES, 3)
+    result = outputs_ms(model, IMAGES, 3)
     model.close()
-    assert list(found) == ["depth", "depth, embedding", "depth, dense", "depth, embedding, dense"]
-    assert found["depth"]["ratio"] == 1.0
-    for one in found.values():
-        assert one["ratio"] == pytest.approx(one["ms"]["p50"] / found["depth"]["ms"]["p50"], rel=0.01)
+    assert list(result) == ["depth", "depth, embedding", "depth, dense", "depth, embedding, dense"]
+    assert result["depth"]["ratio"] == 1.0
+    for cost in result.values():
+        assert cost["ratio"] == pytest.approx(cost["ms"]["p50"] / result["depth"]["ms"]["p50"], rel=0.01)
 
 
 def test_models_that_always_compute_everything_are_left_out(

@@ -25,7 +25,7 @@ def test_no_times_are_refused() -> None:
 
 
 def test_stages_keep_their_order_and_may_be_absent_from_some_frames() -> None:
-    found = summarize_stages([{"copy_in": 1.0, "run": 4.0}, {"copy_in": 3.0, "run": 6.0, "copy_out": 2.0}])
-    assert list(found) == ["copy_in", "run", "copy_out"]
-    assert [summary["p50"] for summary in found.values()] == [2.0, 5.0, 2.0]
+    stages = summarize_stages([{"copy_in": 1.0, "run": 4.0}, {"copy_in": 3.0, "run": 6.0, "copy_out": 2.0}])
+    assert list(stages) == ["copy_in", "run", "copy_out"]
+    assert [summary["p50"] for summary in stages.values()] == [2.0, 5.0, 2.0]
     assert summarize_stages([]) == {}

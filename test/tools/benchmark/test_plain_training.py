@@ -40,9 +40,9 @@ def test_both_loops_take_the_same_steps(recipe: TrainingConfig) -> None:
     ours = Stepper(model, optimizer, WeightAverage(model, 0.9), Processes(0, 1, CPU), recipe)
     plain = PlainLoop(twin, recipe, CPU)
     for _ in range(3):
-        expected, found = ours.take(batch(), 1e-3), plain.take(batch(), 1e-3)
-        assert found.losses["total"] == pytest.approx(expected.losses["total"], rel=1e-5)
-        assert found.grad_norm == pytest.approx(expected.grad_norm, rel=1e-4)
+        expected, result = ours.take(batch(), 1e-3), plain.take(batch(), 1e-3)
+        assert result.losses["total"] == pytest.approx(expected.losses["total"], rel=1e-5)
+        assert result.grad_norm == pytest.approx(expected.grad_norm, rel=1e-4)
 
 
 def test_another_recipe_is_refused(recipe: TrainingConfig) -> None:

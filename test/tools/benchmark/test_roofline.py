@@ -13,9 +13,9 @@ from space_clip_ros.tools.benchmark import roofline
 
 
 def test_a_measurement_gives_rates() -> None:
-    found = roofline.measure_cpu(1)
-    assert found.gflops > 0 and found.gbytes > 0
-    assert found.threads == 1 and found.measured_by.startswith("NumPy ")
+    result = roofline.measure_cpu(1)
+    assert result.gflops > 0 and result.gbytes > 0
+    assert result.threads == 1 and result.measured_by.startswith("NumPy ")
 
 
 @pytest.mark.parametrize(("precision", "measured"), [("fp16", "fp16"), ("fp32", "fp32"), ("int8", "fp32")])
@@ -30,8 +30,8 @@ def test_a_gpu_is_measured_in_the_models_own_numbers(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(roofline, "_DEVICE_PROCESS", "asked")
-    found = roofline.measure_device("cuda:1", precision)
-    assert found == roofline.Roofline(1.0, 2.0, 0, f"cuda:1 {measured}", measured)
+    result = roofline.measure_device("cuda:1", precision)
+    assert result == roofline.Roofline(1.0, 2.0, 0, f"cuda:1 {measured}", measured)
 
 
 def test_the_best_try_counts(monkeypatch: pytest.MonkeyPatch) -> None:

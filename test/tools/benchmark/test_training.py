@@ -20,18 +20,18 @@ def short_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_both_sides_train_the_same_thing(recipe: TrainingConfig) -> None:
     advanced: list[int] = []
-    found = measure_training(recipe, 3, lambda: advanced.append(1))
-    assert len(advanced) == 6 and (found["steps"], found["batch_size"]) == (3, 2)
-    assert found["runtime"]["threads"] == 1 and found["runtime"]["device"] == "cpu"
-    ours, plain = (found["sides"][name] for name in SIDES)
+    result = measure_training(recipe, 3, lambda: advanced.append(1))
+    assert len(advanced) == 6 and (result["steps"], result["batch_size"]) == (3, 2)
+    assert result["runtime"]["threads"] == 1 and result["runtime"]["device"] == "cpu"
+    ours, plain = (result["sides"][name] for name in SIDES)
     assert len(ours["losses"]) == 3
     assert ours["losses"] == pytest.approx(plain["losses"], rel=1e-2)
     for side in (ours, plain):
         assert side["steps_per_s"] > 0 and side["cpu_s_per_step"] > 0 and side["resident_mb"] > 50
         assert side["samples_per_s"] == pytest.approx(2 * side["steps_per_s"], rel=1e-3)
         assert side["device_mb"] is None
-    assert found["times_faster"] == pytest.approx(plain["wall_s_per_step"] / ours["wall_s_per_step"], abs=1e-2)
-    assert found["reading"]["workers"] == 1 and found["reading"]["samples_per_s_per_worker"] > 0
+    assert result["times_faster"] == pytest.approx(plain["wall_s_per_step"] / ours["wall_s_per_step"], abs=1e-2)
+    assert result["reading"]["workers"] == 1 and result["reading"]["samples_per_s_per_worker"] > 0
 
 
 def test_settings_that_a_side_cannot_use(recipe: TrainingConfig) -> None:
@@ -42,8 +42,8 @@ def test_settings_that_a_side_cannot_use(recipe: TrainingConfig) -> None:
 
 def test_a_side_that_ends(recipe: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_PROCESS", "space_clip_ros.nothing")
-    said = r"the ours side of the training benchmark: ended with status 1, see above"
-    with Side(OURS, {"config": to_dict(recipe)}) as side, pytest.raises(BackendError, match=said):
+    message = r"the ours side of the training benchmark: ended with status 1, see above"
+    with Side(OURS, {"config": to_dict(recipe)}) as side, pytest.raises(BackendError, match=message):
         side.answer()
 
 

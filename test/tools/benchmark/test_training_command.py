@@ -31,8 +31,8 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
         str(files[1]),
     ]
     assert main(command) == 0
-    said = capsys.readouterr().out
-    assert " of the plain loop: " in said and " samples/s per worker" in said
+    output = capsys.readouterr().out
+    assert " of the plain loop: " in output and " samples/s per worker" in output
     result = json.loads(files[0].read_text(encoding="utf-8"))
     assert result["schema"] == SCHEMA and result["machine"]["cores"]
     assert result["training"]["steps"] == 2 and set(result["training"]["sides"]) == {"ours", "plain"}

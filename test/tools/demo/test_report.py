@@ -91,10 +91,10 @@ def test_a_scan_is_drawn_beside_the_cloud() -> None:
 
 
 def test_what_was_found_by_name_is_drawn_beside_the_scan() -> None:
-    found = NamedBox("car 90%, 10.0 m", (0.0, 0.5, 10.0), (2.0, 1.5, 4.0), (0.0, 1.0, 1.0))
-    *_, cloud = bottom_block(draw_report([dataclasses.replace(frame(), boxes=[found])], "title", [], NODE))
+    box = NamedBox("car 90%, 10.0 m", (0.0, 0.5, 10.0), (2.0, 1.5, 4.0), (0.0, 1.0, 1.0))
+    *_, cloud = bottom_block(draw_report([dataclasses.replace(frame(), boxes=[box])], "title", [], NODE))
     side = cloud.shape[0]
-    np.testing.assert_array_equal(cloud[40:, -side:], boxes_picture([found], side, side)[40:])
+    np.testing.assert_array_equal(cloud[40:, -side:], boxes_picture([box], side, side)[40:])
 
 
 def test_uncertainty_is_drawn_beside_the_truth_and_the_cloud_gets_a_row_of_its_own() -> None:
@@ -117,7 +117,7 @@ def test_uncertainty_is_drawn_beside_the_truth_and_the_cloud_gets_a_row_of_its_o
 
 def test_uncertainty_has_a_scale_of_its_own() -> None:
     shown = dataclasses.replace(frame(), uncertainty=np.full((94, 312), 2.0, np.float32))
-    with_it, without = (draw_report([one], "title", [], NODE) for one in (shown, frame()))
+    with_it, without = (draw_report([shown_frame], "title", [], NODE) for shown_frame in (shown, frame()))
     for share in (SURE, UNSURE):
         end = colored_uncertainty(np.array([[share]], np.float32))[0, 0]
         for page, there in ((with_it, True), (without, False)):

@@ -33,9 +33,9 @@ def test_a_bag_gives_what_its_drive_gives(bag: Path, small_drive: Path) -> None:
     (image, camera, frame_id), (expected, same_camera, same_frame_id) = ours.first_image(), drive.first_image()
     np.testing.assert_array_equal(image, expected)
     assert (camera, frame_id) == (same_camera, same_frame_id)
-    for found, wanted in zip(ours.frames_at([1, 4]), drive.frames_at([1, 4]), strict=True):
-        np.testing.assert_array_equal(found[0], wanted[0])
-        np.testing.assert_array_equal(found[1], wanted[1])
+    for frame, wanted in zip(ours.frames_at([1, 4]), drive.frames_at([1, 4]), strict=True):
+        np.testing.assert_array_equal(frame[0], wanted[0])
+        np.testing.assert_array_equal(frame[1], wanted[1])
     assert ours.frames_at([]) == []
 
 

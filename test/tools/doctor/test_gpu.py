@@ -51,9 +51,9 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, init: int) -> None:
 
 def test_a_driver_and_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver(tmp_path, monkeypatch, init=0)
-    found = by_name(list(gpu.devices(tmp_path)))
-    assert found["driver"].value == "12.6"
-    assert found["cuda_0"].text == "Orin, compute capability 8.7, 16 SMs, 8192 MiB"
+    facts = by_name(list(gpu.devices(tmp_path)))
+    assert facts["driver"].value == "12.6"
+    assert facts["cuda_0"].text == "Orin, compute capability 8.7, 16 SMs, 8192 MiB"
 
 
 @pytest.mark.parametrize("on_bus", [False, True])
@@ -62,10 +62,10 @@ def test_a_driver_that_does_not_start(tmp_path: Path, monkeypatch: pytest.Monkey
     vendor = tmp_path / "sys" / "bus" / "pci" / "devices" / "0" / "vendor"
     vendor.parent.mkdir(parents=True)
     vendor.write_text("0x10de\n" if on_bus else "0x8086\n", encoding="ascii")
-    found = by_name(list(gpu.devices(tmp_path)))
-    assert found["on_pci_bus"].value == int(on_bus)
-    assert "cuInit says no CUDA-capable device is detected (100)" in found["driver"].problem
-    assert ("its driver does not work" in found["driver"].advice) is on_bus
+    facts = by_name(list(gpu.devices(tmp_path)))
+    assert facts["on_pci_bus"].value == int(on_bus)
+    assert "cuInit says no CUDA-capable device is detected (100)" in facts["driver"].problem
+    assert ("its driver does not work" in facts["driver"].advice) is on_bus
 
 
 def test_what_nvidia_smi_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,11 +94,11 @@ def test_a_jetson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     program(tmp_path / "bin", "nvpmodel", "echo 'NV Power Mode: MAXN_SUPER'; echo 2")
     program(tmp_path / "bin", "dpkg-query", "echo no packages found matching nvidia-jetpack >&2; exit 1")
-    found = by_name(list(gpu.jetson(tmp_path)))
-    assert found["module"].value == "NVIDIA Jetson Orin Nano Developer Kit"
-    assert found["l4t"].value == "36.4.3"
-    assert found["power_mode"].value == "NV Power Mode: MAXN_SUPER 2"
-    assert found["jetpack"].problem == "dpkg-query: failed with status 1: no packages found matching nvidia-jetpack"
+    facts = by_name(list(gpu.jetson(tmp_path)))
+    assert facts["module"].value == "NVIDIA Jetson Orin Nano Developer Kit"
+    assert facts["l4t"].value == "36.4.3"
+    assert facts["power_mode"].value == "NV Power Mode: MAXN_SUPER 2"
+    assert facts["jetpack"].problem == "dpkg-query: failed with status 1: no packages found matching nvidia-jetpack"
 
 
 def test_another_board(tmp_path: Path) -> None:

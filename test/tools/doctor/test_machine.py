@@ -50,10 +50,10 @@ def test_a_containers_limit(tmp_path: Path, file: str | None, text: str, limit: 
         path = tmp_path / "sys" / "fs" / "cgroup" / file
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="ascii")
-    found = by_name(list(machine.memory(tmp_path)))
-    assert found["total"].value == 8000000 * 1024
-    assert found["swap"].text == "488 MiB, 0 KiB free"
-    assert found["container_limit"].value == limit
+    facts = by_name(list(machine.memory(tmp_path)))
+    assert facts["total"].value == 8000000 * 1024
+    assert facts["swap"].text == "488 MiB, 0 KiB free"
+    assert facts["container_limit"].value == limit
 
 
 def test_what_fast_dds_left_in_the_shared_memory(tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_what_fast_dds_left_in_the_shared_memory(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "fastrtps_1").write_bytes(bytes(2048))
     (folder / "other").write_bytes(bytes(9))
-    found = by_name(list(machine.shared_memory(tmp_path)))
-    assert (found["shm_of_fast_dds"].value, found["shm_of_fast_dds"].text) == (2048, "2 KiB in 1 files")
+    facts = by_name(list(machine.shared_memory(tmp_path)))
+    assert (facts["shm_of_fast_dds"].value, facts["shm_of_fast_dds"].text) == (2048, "2 KiB in 1 files")
 
 
 @pytest.mark.parametrize(

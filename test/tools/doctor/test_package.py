@@ -13,8 +13,8 @@ from space_clip_ros.tools.doctor.package import models, package
 
 def test_this_package(project_root: Path) -> None:
     assert next(iter(package())).value == __version__
-    found = {fact.name: fact for fact in models()}
-    assert found["road_tiny"].value["sha256"] == file_sha256(project_root / "models" / "road_tiny.onnx")
+    results = {fact.name: fact for fact in models()}
+    assert results["road_tiny"].value["sha256"] == file_sha256(project_root / "models" / "road_tiny.onnx")
 
 
 def test_models_of_the_user_are_counted_and_pointers_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +26,6 @@ def test_models_of_the_user_are_counted_and_pointers_are_named(tmp_path: Path, m
     (shared / "fetched.onnx").write_bytes(LFS_POINTER)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "prefix"))
-    found = {fact.name: fact for fact in models()}
-    assert found["models_of_the_user"].value == 1 and "secret" not in found
-    assert "git lfs pull" in found["fetched"].advice
+    results = {fact.name: fact for fact in models()}
+    assert results["models_of_the_user"].value == 1 and "secret" not in results
+    assert "git lfs pull" in results["fetched"].advice

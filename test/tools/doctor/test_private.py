@@ -14,14 +14,14 @@ from space_clip_ros.tools.doctor.private import without_private
 def test_homes_folders_and_the_host_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "mars-7.example.org")
     monkeypatch.setenv("HOME", "/srv/people/ada")
-    found = without_private(
+    result = without_private(
         {
             "a": ["/home/ada/models/x.onnx: missing", "at mars-7.example.org", "mars-7", "mars-71"],
             "/Users/ada/b": f"{sys.prefix}/lib, /srv/people/ada/c and /srv/people/adamant",
             "c": [1, None, True],
         }
     )
-    assert found == {
+    assert result == {
         "a": ["~/models/x.onnx: missing", "at HOST", "HOST", "mars-71"],
         "~/b": "PYTHON/lib, ~/c and /srv/people/adamant",
         "c": [1, None, True],

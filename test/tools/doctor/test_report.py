@@ -39,11 +39,11 @@ def test_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_json() -> None:
-    found = as_json(answers(ASKED))
-    assert json.loads(json.dumps(found)) == found
-    assert found["facts"]["first"] == {"a": [1, 2], "b": "host", "d": None}
-    assert found["problems"] == {"first.d": "ZeroDivisionError: division by zero"}
-    assert found["advice"] == ["look here"]
+    report = as_json(answers(ASKED))
+    assert json.loads(json.dumps(report)) == report
+    assert report["facts"]["first"] == {"a": [1, 2], "b": "host", "d": None}
+    assert report["problems"] == {"first.d": "ZeroDivisionError: division by zero"}
+    assert report["advice"] == ["look here"]
 
 
 def test_long_lines_are_wrapped() -> None:
@@ -64,14 +64,14 @@ def test_what_measures_time_runs_alone_at_the_end() -> None:
         others.set()
         return [Fact(name)]
 
-    asked = [Question("a", "m", measures, alone=True), *(Question("b", n, lambda n=n: runs(n)) for n in "xy")]
+    probes = [Question("a", "m", measures, alone=True), *(Question("b", n, lambda n=n: runs(n)) for n in "xy")]
     counted: list[int] = []
-    found = answers(asked, lambda: counted.append(1))
-    assert [fact.name for facts in found.values() for fact in facts] == ["x", "y", "m"]
-    assert len(counted) == 3 and not advice(found)
+    result = answers(probes, lambda: counted.append(1))
+    assert [fact.name for facts in result.values() for fact in facts] == ["x", "y", "m"]
+    assert len(counted) == 3 and not advice(result)
 
 
 def test_every_question_has_its_own_place() -> None:
-    asked = questions("road_tiny")
-    assert len({(question.section, question.name) for question in asked}) == len(asked)
-    assert [question.name for question in asked if question.alone] == ["taken"]
+    probes = questions("road_tiny")
+    assert len({(question.section, question.name) for question in probes}) == len(probes)
+    assert [question.name for question in probes if question.alone] == ["taken"]

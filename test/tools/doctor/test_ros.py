@@ -28,9 +28,9 @@ def by_name(facts: list[Fact]) -> dict[str, Fact]:
 def test_without_ros(broken: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ros, "ros_release", lambda environment: "")
     broken("rclpy", "raise ModuleNotFoundError('No module named rclpy', name='rclpy')")
-    found = by_name(list(ros.ros()))
-    assert (found["release"].value, found["release"].text) == (None, "none")
-    assert found["rclpy"].shown == "not installed (rclpy)"
+    facts = by_name(list(ros.ros()))
+    assert (facts["release"].value, facts["release"].text) == (None, "none")
+    assert facts["rclpy"].shown == "not installed (rclpy)"
 
 
 def test_what_is_sourced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Callable[[str, str], None]) -> None:
@@ -40,10 +40,10 @@ def test_what_is_sourced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken
     (index / "rmw_cyclonedds_cpp").touch()
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     monkeypatch.setenv("ROS_DISTRO", "humble")
-    found = by_name(list(ros.ros()))
-    assert found["release"].text == "humble, sourced"
-    assert "rmw_cyclonedds_cpp" in found["rmw_installed"].value
-    assert "cannot be loaded" in found["rclpy"].problem
+    facts = by_name(list(ros.ros()))
+    assert facts["release"].text == "humble, sourced"
+    assert "rmw_cyclonedds_cpp" in facts["rmw_installed"].value
+    assert "cannot be loaded" in facts["rclpy"].problem
 
 
 def test_addresses_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,12 +81,12 @@ def test_fast_dds_profiles(tmp_path: Path, project_root: Path, monkeypatch: pyte
     monkeypatch.setattr(ros, "free_shared_memory", lambda: 1 << 30)
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(project_root / "config" / "fastdds.xml"))
     shutil.copy(project_root / "config" / "fastdds.xml", tmp_path / "DEFAULT_FASTRTPS_PROFILES.xml")
-    found = by_name(list(ros.profiles()))
-    shipped = found["fastdds_default_profiles_file"]
+    facts = by_name(list(ros.profiles()))
+    shipped = facts["fastdds_default_profiles_file"]
     assert shipped.text == "fastdds.xml (this package's): SHM, UDPv4, segments of 64 MiB"
     assert shipped.value["segment_bytes"] == [64 << 20]
     # Fast DDS reads such a file from wherever a program is started.
-    assert found["default_fastrtps_profiles.xml"].value["shipped"] is True
+    assert facts["default_fastrtps_profiles.xml"].value["shipped"] is True
 
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(tmp_path / "gone.xml"))
     missing = by_name(list(ros.profiles()))["fastdds_default_profiles_file"]

@@ -32,14 +32,14 @@ def test_a_list_names_bags_from_where_it_is(fleet: Path) -> None:
 
 def test_one_bag_is_no_fleet(fleet: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for one in (
+    for single in (
         fleet / "tuesday",
         fleet / "tuesday" / "tuesday.mcap",
         fleet / "broken",
         "/nowhere",
         tmp_path / "empty",
     ):
-        assert not is_fleet([str(one)])
+        assert not is_fleet([str(single)])
     for many in ([fleet], [fleet / "tuesday", fleet / "broken"], ["s3://bucket/bags"]):
         assert is_fleet([str(source) for source in many])
 
@@ -47,9 +47,9 @@ def test_one_bag_is_no_fleet(fleet: Path, tmp_path: Path) -> None:
 def test_object_storage_is_searched_like_a_folder(fleet: Path) -> None:
     pytest.importorskip("fsspec")
     address = f"file://{fleet}"
-    found = find_bags([address])
-    assert [bag.name for bag in found] == ALL
-    assert found[-1].source == f"{address}/tuesday"
+    result = find_bags([address])
+    assert [bag.name for bag in result] == ALL
+    assert result[-1].source == f"{address}/tuesday"
     assert [bag.name for bag in find_bags([f"{address}/tuesday"])] == ["tuesday"]
     assert [bag.name for bag in find_bags([f"{address}/tuesday/tuesday.mcap"])] == ["tuesday"]
 

@@ -30,11 +30,11 @@ def model(tiny_model_file: Path) -> list[str]:
 
 
 def depth_counts(out: Path) -> dict[str, int]:
-    found = {}
+    counts = {}
     for folder in sorted({file.parent for file in out.rglob("metadata.yaml")}):
         with BagReader(folder) as bag:
-            found[str(folder.relative_to(out))] = bag.topics["/depth/image"].count
-    return found
+            counts[str(folder.relative_to(out))] = bag.topics["/depth/image"].count
+    return counts
 
 
 def messages(bag: Path) -> list[tuple[str, int, bytes]]:

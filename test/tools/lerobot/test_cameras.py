@@ -17,7 +17,7 @@ def frame(stamp_ns: int) -> CameraFrame:
 
 def stamps(leading: list[int], *others: list[int], within_ns: int) -> list[list[int]]:
     steps = in_step(map(frame, leading), [map(frame, other) for other in others], within_ns)
-    return [[found.stamp_ns for found in step] for step in steps]
+    return [[item.stamp_ns for item in step] for step in steps]
 
 
 def test_each_camera_gives_its_nearest_frame() -> None:

@@ -105,10 +105,10 @@ def test_bags_and_gaps_make_episodes(tmp_path: Path, write_bag: WriteBag) -> Non
     bags = [write_bag(tmp_path / "a", frames=[0, 1, 2, 20, 21]), write_bag(tmp_path / "b", frames=[0, 1, 2])]
     written = write_dataset(bags, tmp_path / "set", ConversionOptions(task="Drive."))
     assert written.episodes == [3, 2, 3]
-    found = rows(tmp_path / "set")
-    assert [row["episode_index"] for row in found] == [0, 0, 0, 1, 1, 2, 2, 2]
-    assert [row["frame_index"] for row in found] == [0, 1, 2, 0, 1, 0, 1, 2]
-    assert [row["index"] for row in found] == list(range(8))
+    all_rows = rows(tmp_path / "set")
+    assert [row["episode_index"] for row in all_rows] == [0, 0, 0, 1, 1, 2, 2, 2]
+    assert [row["frame_index"] for row in all_rows] == [0, 1, 2, 0, 1, 0, 1, 2]
+    assert [row["index"] for row in all_rows] == list(range(8))
     episodes = pq.read_table(tmp_path / "set/meta/episodes/chunk-000/file-000.parquet").to_pylist()
     assert [(row["dataset_from_index"], row["dataset_to_index"], row["length"]) for row in episodes] == [
         (0, 3, 3),
@@ -148,7 +148,7 @@ def test_sixteen_bit_depth_stays_as_it_is(tmp_path: Path, write_bag: WriteBag, k
 def test_what_has_no_place_in_a_data_set_is_one_clear_error(tmp_path: Path, write_bag: WriteBag) -> None:
     out = tmp_path / "set"
     two = write_bag(tmp_path / "two", cameras={"/front/": 0, "/rear/": 0})
-    one = write_bag(tmp_path / "one")
+    single = write_bag(tmp_path / "one")
     for without, reason in (
         (("/depth/image",), "has no depth/image; add it with space_clip predict --bag"),
         (("/image",), "has no colour images beside /depth/image"),
@@ -157,17 +157,17 @@ def test_what_has_no_place_in_a_data_set_is_one_clear_error(tmp_path: Path, writ
         with pytest.raises(DataError, match=reason):
             write_dataset([write_bag(tmp_path / f"without_{len(reason)}", without=without)], out)
     with pytest.raises(DataError, match="has the cameras camera, not front, rear"):
-        write_dataset([two, one], out)
+        write_dataset([two, single], out)
     with pytest.raises(DataError, match="gives no frame rate; give it with --fps"):
         write_dataset([write_bag(tmp_path / "short", frames=[0])], out)
     with pytest.raises(InputError, match="has no topic /left"):
-        write_dataset([one], out, ConversionOptions(depth=("/left",)))
+        write_dataset([single], out, ConversionOptions(depth=("/left",)))
     with pytest.raises(DataError, match="no such bag"):
         write_dataset([tmp_path / "nowhere"], out)
     assert not out.exists() and not list(tmp_path.glob(".set*"))
     out.mkdir()
     with pytest.raises(DataError, match="exists already"):
-        write_dataset([one], out)
+        write_dataset([single], out)
 
 
 @pytest.mark.parametrize("unit", ["mm", "m"])

@@ -155,9 +155,9 @@ class Program:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         connection.request("GET", "/", headers={"Host": host} if host else {})
         answer = connection.getresponse()
-        found = answer.status, answer.read().decode()
+        content = answer.status, answer.read().decode()
         connection.close()
-        return found
+        return content
 
     async def watch(self) -> WebSocketClientConnection:
         return await asyncio.wait_for(websocket_connect(f"ws://127.0.0.1:{self.port}/live"), PATIENCE_S)
@@ -310,13 +310,13 @@ def test_by_itself_it_takes_a_port_and_says_where_it_is(domain: int) -> None:
     with subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
-            found = next(filter(None, (re.search(r"open http://127\.0\.0\.1:(\d+)/", line) for line in process.stdout)))
+            match = next(filter(None, (re.search(r"open http://127\.0\.0\.1:(\d+)/", line) for line in process.stdout)))
             taken = subprocess.run(
-                [*command, found[1]], capture_output=True, text=True, env=environment, timeout=60, check=False
+                [*command, match[1]], capture_output=True, text=True, env=environment, timeout=60, check=False
             )
         finally:
             process.send_signal(signal.SIGINT)
     assert process.returncode == 0
     assert taken.returncode == 1
     assert len(taken.stdout.splitlines()) == 1
-    assert f"port {found[1]} of 127.0.0.1: is taken; give another one" in taken.stdout
+    assert f"port {match[1]} of 127.0.0.1: is taken; give another one" in taken.stdout

@@ -36,8 +36,8 @@ def statistics(stamps_ms: list[int], latency_ms: int = 30, **changes: Any) -> Re
     return RecordingStatistics(**{**values, **changes})
 
 
-def show(found: RecordingStatistics, run: Mapping[str, Any] | None = None) -> str:
-    return summary(found, ReportSource("run", Path("bag"), run or {}))
+def show(recording: RecordingStatistics, run: Mapping[str, Any] | None = None) -> str:
+    return summary(recording, ReportSource("run", Path("bag"), run or {}))
 
 
 def test_the_rate_is_that_of_recording() -> None:
@@ -76,9 +76,9 @@ def test_diagnostics_replace_a_missing_summary() -> None:
 
 
 def test_charts_are_drawn_of_what_is_known() -> None:
-    found = statistics([0, 400, 800, 1200, 1600, 2000])
-    assert over_time(found, {found.frames[2].stamp_ns: "worst"}).count("<svg") == 3
-    assert over_time(found, {found.frames[2].stamp_ns: "worst"}).count('class="mark"') == 1
+    result = statistics([0, 400, 800, 1200, 1600, 2000])
+    assert over_time(result, {result.frames[2].stamp_ns: "worst"}).count("<svg") == 3
+    assert over_time(result, {result.frames[2].stamp_ns: "worst"}).count('class="mark"') == 1
     offline = statistics([0, 400], latency_ms=0, metrics={}, images_ns={})
     assert over_time(offline, {}).count("<svg") == 1
 

@@ -121,9 +121,9 @@ def test_uncertainty_scan_and_scale_are_shown_where_they_are_recorded(tmp_path: 
 
 def test_the_clouds_are_the_frames(recording: Path, tmp_path: Path) -> None:
     _, _, text = report(recording, tmp_path / "report.html")
-    found = re.search(r'<script type="application/json" id="clouds">(.*?)</script>', text)
-    assert found is not None
-    clouds = json.loads(found[1])
+    match = re.search(r'<script type="application/json" id="clouds">(.*?)</script>', text)
+    assert match is not None
+    clouds = json.loads(match[1])
     assert [frame["name"].partition(",")[0] for frame in clouds["frames"]] == [
         *("worst", "second worst", "third worst", "median")
     ]

@@ -45,9 +45,9 @@ def test_nothing_is_said_where_no_scale_is_asked_for(mode: str | None) -> None:
     ],
 )
 def test_figure_and_note(changes: dict[str, object], figure: str, note: str) -> None:
-    found = values(**changes)
-    assert (scale_figure(found), scale_note(found)) == (figure, note)
-    assert scale_summary(found)["text"] == ", ".join(filter(None, (figure, note)))
+    known = values(**changes)
+    assert (scale_figure(known), scale_note(known)) == (figure, note)
+    assert scale_summary(known)["text"] == ", ".join(filter(None, (figure, note)))
 
 
 def test_cards_hold_factor_and_sigma() -> None:

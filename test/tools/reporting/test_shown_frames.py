@@ -19,8 +19,8 @@ def statistics(*errors: float | None) -> RecordingStatistics:
 
 
 def test_the_worst_frames_and_the_median_one_are_shown() -> None:
-    found = choose(statistics(0.1, 0.6, None, 0.2, 0.3, 0.5, 0.4, 0.15))
-    assert list(found.items()) == [(1, "worst"), (5, "second worst"), (6, "third worst"), (4, "median")]
+    result = choose(statistics(0.1, 0.6, None, 0.2, 0.3, 0.5, 0.4, 0.15))
+    assert list(result.items()) == [(1, "worst"), (5, "second worst"), (6, "third worst"), (4, "median")]
 
 
 def test_of_few_frames_each_is_shown_once() -> None:
@@ -52,7 +52,9 @@ def test_uncertainty_and_scan_are_shown_where_they_are_known() -> None:
     plain = frame(0)
     scan = PlanarScan(np.full(60, 8.0, np.float32), -0.3, 0.01, 0.1, 30.0, np.eye(4))
     full = plain._replace(uncertainty=plain.depth * np.float32(0.1), scan=scan)
-    shown, without = (show_frames([one], {0: "worst"}, statistics(0.25), NodeConfig()) for one in (full, plain))
+    shown, without = (
+        show_frames([recorded], {0: "worst"}, statistics(0.25), NodeConfig()) for recorded in (full, plain)
+    )
     for what in ("uncertainty, worst frame", "scan from above, worst frame", "colours of uncertainty"):
         assert f'alt="{what}' in shown and what not in without
     assert shown.count("data:image/jpeg") == without.count("data:image/jpeg") + 3

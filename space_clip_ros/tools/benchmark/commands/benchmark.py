@@ -16,7 +16,7 @@ from space_clip_ros.cli.options import image_size, positive
 from space_clip_ros.cli.signals import ending_on_sigterm
 from space_clip_ros.config import RUNNING, AdoptedConfig
 from space_clip_ros.errors import BackendError, InputError, ModelError
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import check_output_files, write_whole
 from space_clip_ros.tools.benchmark import training_command
 from space_clip_ros.tools.benchmark.options import add_options, command_line
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _SIZES = ((1242, 375), (1280, 720))
 _END_TO_END = "space_clip_ros.tools.benchmark.end_to_end"
 _STEPS = 200
+_NEEDS_ROS = (
+    "it needs ROS 2: source /opt/ros/DISTRO/setup.bash or pip install 'space_clip_ros[ros]', or leave --end-to-end out"
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -79,6 +82,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.training and (args.eager or args.end_to_end):
         raise InputError("--training", "measures training alone", "leave out --eager and --end-to-end")
+    if args.end_to_end and not importlib.util.find_spec("rclpy"):
+        raise BackendError("--end-to-end", "there is no rclpy here", _NEEDS_ROS)
+    check_output_files(args.json, args.markdown)
     result = training_command.measure(args.training, args.steps) if args.training else _measure(args)
     if args.json:
         _write(args.json, json.dumps(result, indent=2) + "\n")
@@ -88,13 +94,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
+    from space_clip_ros.inference import model_files
+    from space_clip_ros.inference.predictor import no_uncertainty
     from space_clip_ros.inference.threads import thread_count
-    from space_clip_ros.tools.benchmark.measured_model import open_model
+    from space_clip_ros.tools.benchmark.measured_model import check_size, open_model
     from space_clip_ros.tools.benchmark.report import end_to_end_summary, opening
 
     result, threads = opening(), thread_count(args.threads)
+    if args.eager:
+        model_files.resolve(args.eager)
     model = open_model(args.model, **{name: getattr(args, name) for name in RUNNING})
     info = model.info
+    for width, height in _sizes(args, info):
+        check_size(info, height, width)
+    if args.end_to_end and "depth/uncertainty" in args.also and not info.uncertainty:
+        raise no_uncertainty(info)
     spinning = args.thread_spinning and (info.backend, info.device) == ("onnxruntime", "cpu")
     spin = " that spin" if spinning else ""
     say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads{spin}")
@@ -200,8 +214,7 @@ def _end_to_end(args: argparse.Namespace, sizes: list[tuple[int, ...]]) -> list[
             raise BackendError(
                 "the end-to-end part",
                 f"ended with status {status}, see above",
-                "it needs ROS 2: source /opt/ros/DISTRO/setup.bash or pip install 'space_clip_ros[ros]', or leave "
-                "--end-to-end out",
+                _NEEDS_ROS,
             )
         results: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
         return results

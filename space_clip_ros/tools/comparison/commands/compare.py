@@ -55,14 +55,18 @@ def run(args: argparse.Namespace) -> int:
         SpaceClipError: a model cannot be loaded or run.
     """
     from space_clip_ros.evaluation.protocol import named_protocol
-    from space_clip_ros.files import write_whole
+    from space_clip_ros.files import check_output_files, write_whole
     from space_clip_ros.geometry.image_file import write_rgb
+    from space_clip_ros.inference import model_files
     from space_clip_ros.settings import load
     from space_clip_ros.tools.benchmark.machine import describe_machine
     from space_clip_ros.tools.comparison.frames import run_together
     from space_clip_ros.tools.comparison.table import as_json, picture, table
     from space_clip_ros.training_config import TrainingConfig
 
+    check_output_files(args.json, args.picture)
+    for model in args.models:
+        model_files.resolve(model)
     config = load(TrainingConfig, args.data)
     low, high = config.model.min_depth, config.model.max_depth
     protocol = named_protocol(args.protocol, low, high, args.crop)
@@ -104,7 +108,7 @@ def _entrant(args: argparse.Namespace, stack: ExitStack, model: str, protocol: E
     info = predictor.info
     operations = None
     if is_graph(info.file) and (cost := OnnxSessions(info.file).metadata.cost):
-        operations = round(sum(one.operations for one in cost.values()) / 1e9, 6)
+        operations = round(sum(stage.operations for stage in cost.values()) / 1e9, 6)
     if not info.metric:
         protocol = dataclasses.replace(protocol, median_scaling=True)
     return Entrant(predictor, info.file.stat().st_size / 1e6, operations, protocol)
@@ -116,5 +120,5 @@ def _frames(name: str, config: Any) -> FrameCollection:
     from space_clip_ros.training_config import sources
 
     if not config.data.validation:
-        raise ConfigError(name, "data.validation names no source to compare on")
+        raise ConfigError(name, "data.validation names no source to compare on", "add one with its path")
     return FrameCollection(open_sources(sources(config.data.validation)), skip_broken=config.data.skip_broken)

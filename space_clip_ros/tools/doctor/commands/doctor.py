@@ -33,13 +33,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: the JSON file cannot be written.
     """
-    from space_clip_ros.files import write_whole
+    from space_clip_ros.files import check_output_files, write_whole
     from space_clip_ros.tools.doctor.report import answers, as_json, as_text, questions
 
-    asked = questions(args.model)
-    with progress_bar(len(asked), "looking") as bar:
-        found = answers(asked, bar.update)
-    say(as_text(found))
+    check_output_files(args.json)
+    probes = questions(args.model)
+    with progress_bar(len(probes), "looking") as bar:
+        report = answers(probes, bar.update)
+    say(as_text(report))
     if args.json:
-        write_whole(args.json, json.dumps(as_json(found), indent=2).encode() + b"\n")
+        write_whole(args.json, json.dumps(as_json(report), indent=2).encode() + b"\n")
     return 0

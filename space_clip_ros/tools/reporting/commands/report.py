@@ -51,11 +51,13 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.errors import InputError
+    from space_clip_ros.files import check_output_files
     from space_clip_ros.tools.reporting.recording import Topics
     from space_clip_ros.tools.reporting.report import ReportOptions, write_report
 
     if args.video and args.video.suffix != ".mp4":
         raise InputError("--video", f"the film is an MP4, so its name must end in .mp4, got {args.video}")
+    check_output_files(args.out, args.video)
     topics = Topics(depth=args.depth, image=args.image, truth=args.truth, camera_info=args.camera_info)
     evaluator = EvaluatorConfig(crop=args.crop, max_depth=args.max_depth)
     with ending_on_sigterm(), progress_bar(0, "reading") as bar:

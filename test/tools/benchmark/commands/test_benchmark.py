@@ -14,7 +14,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from space_clip_ros.errors import BackendError, ModelError
+from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.export.cost import add_cost
 from space_clip_ros.export.onnx import export
 from space_clip_ros.model import SpaceClip, save_checkpoint
@@ -62,9 +62,9 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
     arguments += ["--json", files[0], "--markdown", files[1]]
     monkeypatch.setattr(sys, "argv", ["/bin/space_clip", "benchmark", "--frames", "3"])
     assert run(*arguments, "--eager", folder / "tiny.safetensors") == 0
-    said = capsys.readouterr().out
-    assert "tiny on onnxruntime, cpu, fp32, 1 threads that spin" in said
-    assert "100x60, batch 1: p50 " in said and " x eager PyTorch" in said and "limits here: " in said
+    output = capsys.readouterr().out
+    assert "tiny on onnxruntime, cpu, fp32, 1 threads that spin" in output
+    assert "100x60, batch 1: p50 " in output and " x eager PyTorch" in output and "limits here: " in output
     result = json.loads(files[0].read_text(encoding="utf-8"))
     assert result["schema"] == SCHEMA
     assert {"created", "command", "machine", "model", "roof", "cases", "end_to_end"} < set(result)
@@ -125,9 +125,9 @@ def test_the_end_to_end_part_gets_the_options_of_the_command(
     assert given["--model"] == str(folder / "tiny.onnx") and given["--size"] == "100x60"
     assert (given["--rate"], given["--frames"], given["--stride"], given["--threads"]) == ("5.0", "2", "1", "1")
     assert given["--depth-resolution"] == "half"
-    said = capsys.readouterr().out
-    assert "end to end, 100x60 at 10 Hz: depth/image p50 20.0 p99 30.0 ms, depth/points never arrived" in said
-    assert "node overhead 2.10 ms; 4 of 5 images answered" in said
+    output = capsys.readouterr().out
+    assert "end to end, 100x60 at 10 Hz: depth/image p50 20.0 p99 30.0 ms, depth/points never arrived" in output
+    assert "node overhead 2.10 ms; 4 of 5 images answered" in output
     text = file.read_text(encoding="utf-8")
     assert "depth_resolution half, cloud stride 1" in text
     assert "## End to end, 100x60" in text and "4 of 5 images answered with both at 10 Hz" in text
@@ -171,6 +171,20 @@ def test_being_ended_ends_the_end_to_end_part_in_good_order(tmp_path: Path) -> N
 def test_eager_of_another_network_is_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"other\.safetensors: is another network than .*tiny\.onnx"):
         run("--model", folder / "tiny.onnx", "--threads", 1, "--eager", folder / "other.safetensors")
+
+
+def test_mistakes_are_found_before_anything_is_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    for arguments, error, message in (
+        (["--eager", folder / "missing.pt"], ModelError, r"missing\.pt: no such model file"),
+        (["--size", "100x60", "100x61"], InputError, "takes only images of 100 x 60 pixels, not 100 x 61"),
+        (["--end-to-end"], BackendError, "--end-to-end: there is no rclpy here; it needs ROS 2: source"),
+    ):
+        with pytest.raises(error, match=message):
+            run("--model", folder / "tiny.onnx", "--threads", 1, *arguments)
+    assert "limits here" not in capsys.readouterr().out
 
 
 def test_a_model_that_is_not_there() -> None:

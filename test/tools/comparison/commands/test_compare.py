@@ -17,9 +17,9 @@ KNOWN = ["--size", "28", "56", "--height", "94", "--width", "312", "--normalise"
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, foreign_models: Any, tiny_model_file: Path) -> list[str]:
+def models(tmp_path_factory: pytest.TempPathFactory, third_party_models: Any, tiny_model_file: Path) -> list[str]:
     folder = tmp_path_factory.mktemp("models")
-    theirs = str(foreign_models.write(folder / "theirs.onnx"))
+    theirs = str(third_party_models.write(folder / "theirs.onnx"))
     metric, relative = folder / "metric.onnx", folder / "relative.onnx"
     shape = ["--output", "depth", "--max-depth", "80"]
     assert main(["adopt", theirs, "--out", str(metric), *KNOWN, "5", *shape]) == 0
@@ -40,12 +40,12 @@ def test_a_table_a_file_and_a_picture(
     figures, drawn = tmp_path / "models.json", tmp_path / "models.png"
     arguments = ["--frames", "3", "--threads", "1", "--json", str(figures), "--picture", str(drawn)]
     assert main(["compare", *models, "--data", data, *arguments]) == 0
-    said = capsys.readouterr().out
-    assert "3 frames of" in said and "relative *" in said and "truth's median" in said
+    output = capsys.readouterr().out
+    assert "3 frames of" in output and "relative *" in output and "truth's median" in output
     result = json.loads(figures.read_text())
     ours, metric, relative = result["models"]
     assert result["frames"] == 3 and "processor" in result["machine"]
-    assert ours["times_the_first"] == 1.0 and len({one["time_ms"]["p50"] for one in result["models"]}) == 3
+    assert ours["times_the_first"] == 1.0 and len({entry["time_ms"]["p50"] for entry in result["models"]}) == 3
     assert (metric["metric"], relative["metric"]) == (True, False)
     # the same network, so only the scale to the truth's median tells them apart
     assert relative["metrics"]["abs_rel"] < metric["metrics"]["abs_rel"]
@@ -61,8 +61,13 @@ def test_its_metrics_are_those_of_evaluate(models: list[str], data: str, tmp_pat
         main(["evaluate", "--model", models[1], "--data", data, "--protocol", "standard", "--json", str(evaluated)])
         == 0
     )
-    (one,) = json.loads(compared.read_text())["models"]
-    assert one["metrics"] == pytest.approx(json.loads(evaluated.read_text())["metrics"])
+    (entry,) = json.loads(compared.read_text())["models"]
+    assert entry["metrics"] == pytest.approx(json.loads(evaluated.read_text())["metrics"])
+
+
+def test_every_model_is_looked_for_before_the_first_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "road_tiny", "nothing", "--data", "none.yaml"]) == 1
+    assert "model 'nothing': no such name" in capsys.readouterr().err
 
 
 def test_a_config_without_validation_is_refused(

@@ -21,9 +21,9 @@ def test_this_machine(tmp_path: Path, tiny_model_file: Path) -> None:
     file = tmp_path / "doctor.json"
     result = doctor("--model", str(tiny_model_file), "--json", str(file))
     assert (result.returncode, result.stderr) == (0, "")
-    found = json.loads(file.read_text(encoding="utf-8"))
-    assert found["facts"].keys() == SECTIONS
-    assert found["facts"]["backend"]["taken"]["backend"] == "onnxruntime"
+    report = json.loads(file.read_text(encoding="utf-8"))
+    assert report["facts"].keys() == SECTIONS
+    assert report["facts"]["backend"]["taken"]["backend"] == "onnxruntime"
     assert set(SECTIONS) <= set(result.stdout.split("\n"))
     for secret in (str(Path.home()), f"/{getpass.getuser()}/", str(tiny_model_file.parent)):
         assert secret not in result.stdout + file.read_text(encoding="utf-8") or secret == "/"

@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from space_clip_ros.errors import ExportError, ModelError
-from space_clip_ros.export.adopt_foreign import Foreign
 from space_clip_ros.export.adopt_recipe import Recipe
+from space_clip_ros.export.adopt_third_party import ThirdPartyModel
 from space_clip_ros.export.resize_matrix import resize_matrix
 from space_clip_ros.inference.backend import Depth, Rgb
 
 _CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
 
-class BareModel:
+class OriginalSession:
     """The original file in ONNX Runtime, on the CPU."""
 
-    def __init__(self, foreign: Foreign, threads: int = 0, profile_folder: str = "") -> None:
+    def __init__(self, source: ThirdPartyModel, threads: int = 0, profile_folder: str = "") -> None:
         """Open the file.
 
         Raises:
             ModelError: ONNX Runtime cannot run it.
         """
-        self._foreign = foreign
+        self._source = source
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
@@ -44,10 +44,10 @@ class BareModel:
             # no optimisation, so that every product stays one operator
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            self._session = onnxruntime.InferenceSession(str(foreign.file), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(str(source.file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the library's own errors share no base class
             first_line = str(error).strip().partition("\n")[0]
-            raise ModelError(foreign.file, f"ONNX Runtime cannot run it ({first_line})") from error
+            raise ModelError(source.file, f"ONNX Runtime cannot run it ({first_line})") from error
 
     def run(self, pixels: NDArray[np.generic]) -> dict[str, NDArray[Any]]:
         """Run on the network's own input and return every output by name.
@@ -55,16 +55,16 @@ class BareModel:
         Raises:
             ExportError: the run failed.
         """
-        foreign = self._foreign
+        source = self._source
         try:
-            found = self._session.run(None, {foreign.image: pixels, **foreign.constants})
+            arrays = self._session.run(None, {source.image: pixels, **source.constants})
         except Exception as error:
             first_line = str(error).strip().partition("\n")[0]
             raise ExportError(
-                foreign.file, f"fails on an input of shape {pixels.shape} ({first_line})", "give another --size or "
+                source.file, f"fails on an input of shape {pixels.shape} ({first_line})", "give another --size or "
                 "--multiple"
             ) from error  # fmt: skip
-        return dict(zip(foreign.outputs, found, strict=True))
+        return dict(zip(source.outputs, arrays, strict=True))
 
     def end_profile(self) -> list[dict[str, Any]]:
         """Return the profile's events."""
@@ -72,7 +72,7 @@ class BareModel:
         return events
 
 
-def network_input(foreign: Foreign, recipe: Recipe, image: Rgb) -> NDArray[np.generic]:
+def network_input(source: ThirdPartyModel, recipe: Recipe, image: Rgb) -> NDArray[np.generic]:
     """Return the network's input for one image, (H, W, 3) uint8 RGB, repeated if the network takes several."""
     rows, columns = recipe.network_size.content(*image.shape[:2])
     pixels = _resized(image.astype(np.float32), rows, columns, recipe)
@@ -82,44 +82,44 @@ def network_input(foreign: Foreign, recipe: Recipe, image: Rgb) -> NDArray[np.ge
         top, left = (network.height - rows) // 2, (network.width - columns) // 2
         canvas[top : top + rows, left : left + columns] = pixels
         pixels = canvas
-    if foreign.element == TensorProto.UINT8:
+    if source.element == TensorProto.UINT8:
         pixels = np.clip(np.rint(pixels), 0, 255)
     else:
         pixels = (pixels / 255.0 - np.asarray(recipe.mean)) / np.asarray(recipe.std)
     pixels = pixels[..., ::-1] if recipe.channels == "bgr" else pixels
-    laid_out = pixels if foreign.layout == "NHWC" else pixels.transpose(2, 0, 1)
-    laid_out = np.ascontiguousarray(laid_out.astype(helper.tensor_dtype_to_np_dtype(foreign.element)))
-    for _ in range(foreign.rank - 3):
+    laid_out = pixels if source.layout == "NHWC" else pixels.transpose(2, 0, 1)
+    laid_out = np.ascontiguousarray(laid_out.astype(helper.tensor_dtype_to_np_dtype(source.element)))
+    for _ in range(source.rank - 3):
         laid_out = laid_out[None]
-    return np.repeat(laid_out, foreign.batch or 1, axis=0) if foreign.rank > 3 else laid_out
+    return np.repeat(laid_out, source.batch or 1, axis=0) if source.rank > 3 else laid_out
 
 
-def by_hand(bare: BareModel, foreign: Foreign, recipe: Recipe, image: Rgb) -> list[Depth]:
+def reference_depth(session: OriginalSession, source: ThirdPartyModel, recipe: Recipe, image: Rgb) -> list[Depth]:
     """Return the depth of one image, (H, W) float32 metres, and its uncertainty as a share if the recipe has it."""
-    outputs = bare.run(network_input(foreign, recipe, image))
-    raw = _map(outputs, foreign, recipe, recipe.depth_output or foreign.outputs[0], recipe.channel, image)
+    outputs = session.run(network_input(source, recipe, image))
+    raw = _map(outputs, source, recipe, recipe.depth_output or source.outputs[0], recipe.channel, image)
     height, width = image.shape[:2]
-    found = [_metres(_enlarged(raw, height, width, recipe.align_corners), recipe)]
+    maps = [_metres(_enlarged(raw, height, width, recipe.align_corners), recipe)]
     if recipe.uncertainty_output:
-        second = _map(outputs, foreign, recipe, recipe.uncertainty_output, None, image)
-        found.append(np.maximum(_share(second, raw, recipe) * recipe.uncertainty_scale, 0.0))
-    return [np.asarray(one, np.float32) for one in found]
+        second = _map(outputs, source, recipe, recipe.uncertainty_output, None, image)
+        maps.append(np.maximum(_share(second, raw, recipe) * recipe.uncertainty_scale, 0.0))
+    return [np.asarray(values, np.float32) for values in maps]
 
 
-def median_output(bare: BareModel, foreign: Foreign, recipe: Recipe, images: list[Rgb]) -> float:
+def median_output(session: OriginalSession, source: ThirdPartyModel, recipe: Recipe, images: list[Rgb]) -> float:
     """Return the median of the depth output over images, by which relative networks get a scale."""
     maps = [
         _map(
-            bare.run(network_input(foreign, recipe, image)),
-            foreign,
+            session.run(network_input(source, recipe, image)),
+            source,
             recipe,
-            recipe.depth_output or foreign.outputs[0],
+            recipe.depth_output or source.outputs[0],
             recipe.channel,
             image,
         )
         for image in images
     ]
-    return float(np.median(np.concatenate([one.ravel() for one in maps])))
+    return float(np.median(np.concatenate([depth.ravel() for depth in maps])))
 
 
 def _resized(pixels: NDArray[np.float32], rows: int, columns: int, recipe: Recipe) -> NDArray[np.float32]:
@@ -133,24 +133,29 @@ def _resized(pixels: NDArray[np.float32], rows: int, columns: int, recipe: Recip
 
 
 def _map(
-    outputs: dict[str, NDArray[Any]], foreign: Foreign, recipe: Recipe, name: str, channel: int | None, image: Rgb
+    outputs: dict[str, NDArray[Any]],
+    source: ThirdPartyModel,
+    recipe: Recipe,
+    name: str,
+    channel: int | None,
+    image: Rgb,
 ) -> NDArray[np.float64]:
     """Return the first image's map, (h, w), without the border."""
-    found = np.asarray(outputs[name], np.float64)
-    if foreign.rank > 3 and found.ndim > 2:
-        found = found[0]
+    values = np.asarray(outputs[name], np.float64)
+    if source.rank > 3 and values.ndim > 2:
+        values = values[0]
     if channel is not None:
-        last = found.shape[-1] <= 4
-        found = found[..., channel] if last else np.take(found, channel, axis=-3)
-    found = found.reshape([length for length in found.shape if length > 1][-2:])
+        last = values.shape[-1] <= 4
+        values = values[..., channel] if last else np.take(values, channel, axis=-3)
+    values = values.reshape([length for length in values.shape if length > 1][-2:])
     if recipe.rule != "pad":
-        return found
+        return values
     network = recipe.network_size
     rows, columns = network.content(*image.shape[:2])
-    if found.shape != (network.height, network.width):
-        found = _enlarged(found, network.height, network.width, recipe.align_corners)
+    if values.shape != (network.height, network.width):
+        values = _enlarged(values, network.height, network.width, recipe.align_corners)
     top, left = (network.height - rows) // 2, (network.width - columns) // 2
-    return found[top : top + rows, left : left + columns]
+    return values[top : top + rows, left : left + columns]
 
 
 def _enlarged(values: NDArray[np.float64], height: int, width: int, align_corners: bool) -> NDArray[np.float64]:
@@ -191,9 +196,9 @@ def _share(second: NDArray[np.float64], raw: NDArray[np.float64], recipe: Recipe
     return second if recipe.uncertainty == "share" else 1.0 / np.maximum(second, 1e-6)
 
 
-def profile(foreign: Foreign, pixels: NDArray[np.generic]) -> list[dict[str, Any]]:
+def profile(source: ThirdPartyModel, pixels: NDArray[np.generic]) -> list[dict[str, Any]]:
     """Return the profile's events of one run, with every operator as in the file."""
     with TemporaryDirectory(prefix="space_clip_adopt_") as folder:
-        bare = BareModel(foreign, profile_folder=folder)
-        bare.run(pixels)
-        return bare.end_profile()
+        session = OriginalSession(source, profile_folder=folder)
+        session.run(pixels)
+        return session.end_profile()

@@ -96,7 +96,7 @@ def write(
         for name, values in weights.items()
         if name in used
     ]
-    graph = helper.make_graph(nodes, "foreign", inputs, outputs, tensors)
+    graph = helper.make_graph(nodes, "third_party", inputs, outputs, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.save(model, file, save_as_external_data=bool(external), location=external or None, size_threshold=16)
     return file

@@ -26,7 +26,7 @@ _OURS = "space_clip."
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ThirdPartyModel:
     """A third-party network.
 
     Attributes:
@@ -68,7 +68,7 @@ def opset_of(model: onnx.ModelProto) -> int:
     return max((opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")), default=0)
 
 
-def read_foreign(file: Path, recipe: Recipe) -> Foreign:
+def read_third_party(file: Path, recipe: Recipe) -> ThirdPartyModel:
     """Read a file and find the input that takes the image.
 
     Raises:
@@ -100,7 +100,7 @@ def read_foreign(file: Path, recipe: Recipe) -> Foreign:
     if len(dims) == 5 and dims[1] not in (0, 1):
         raise InputError(file, f"its input {image.name!r} {_shape(image)} takes several views", "export it for one")
     height, width = dims[-3:-1] if layout == "NHWC" else dims[-2:]
-    return Foreign(
+    return ThirdPartyModel(
         file,
         model,
         image.name,
@@ -195,7 +195,7 @@ def external_files(file: Path) -> list[str]:
     except DecodeError:
         return []
     tensors = [tensor for tensor in header.graph.initializer if tensor.data_location == TensorProto.EXTERNAL]
-    return sorted({one.value for tensor in tensors for one in tensor.external_data if one.key == "location"})
+    return sorted({entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"})
 
 
 def _sha256(file: Path) -> str:
