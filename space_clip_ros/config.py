@@ -533,7 +533,8 @@ class SemanticConfig:
 
     queries: tuple[str, ...] = setting(
         (),
-        "names to look for, e.g. [car, person]; semantic/query changes them at run time. Empty for all of query_file",
+        "names to look for, e.g. [car, person]; semantic/query changes them at run time. Empty for all that query_file "
+        "holds; a text tower then waits for semantic/query",
     )
     query_file: str = setting(
         "",
@@ -542,8 +543,9 @@ class SemanticConfig:
     )
     background: tuple[str, ...] = setting(
         (),
-        "names that compete with the queries but are never reported, e.g. [road, sky, wall]; empty for query_file's "
-        "background and its other names. With a closed list of names, always those that are not queried",
+        "names that compete with the queries but are never reported, e.g. [road, sky, wall]; a query among them does "
+        "not compete with itself. Empty for query_file's background and its other names. With a closed list of names, "
+        "always those that are not queried",
     )
     threshold: float = setting(
         0.5,

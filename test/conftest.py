@@ -123,9 +123,18 @@ def third_party_models() -> Any:
 @pytest.fixture(scope="session")
 def toy_clip() -> Any:
     """A CLIP that learns coloured shapes by name, and depth on it (``toy_clip.py``)."""
-    for library in ("torch", "open_clip"):
+    for library in ("torch", "open_clip", "onnx", "tokenizers"):
         pytest.importorskip(library)
     return _beside("toy_clip")
+
+
+@pytest.fixture(scope="session")
+def toy_pair(toy_clip: Any, made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """Holds model.onnx, which has learnt coloured shapes by name and depth, and text.onnx, the text tower for it.
+
+    Training takes 20 s of an idle core, and many times that on a busy machine: give its tests a timeout of 1200 s.
+    """
+    return made_once("toy_pair", toy_clip.write_pair)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from torch import nn
 from torch.nn import functional
 
 from space_clip_ros.config import DecoderConfig, LanguageConfig, ModelConfig
+from space_clip_ros.export.onnx import export
+from space_clip_ros.export.text import export_text
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.language import load_clip
 from space_clip_ros.language.clip import Clip
@@ -28,6 +30,7 @@ from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.pretrained import load_pretrained
 
 SHAPES = ("red square", "blue disc", "green triangle", "yellow cross")
+RED, BLUE, GREEN, YELLOW = range(4)
 WALL = "grey wall"
 WALL_M, WIDTH_M = 12.0, 2.0
 SIDE = 64
@@ -63,6 +66,22 @@ class Shape(NamedTuple):
     x: float
     y: float
     z: float
+
+
+SCENES = (
+    (Shape(RED, -1.2, 0.3, 4.5), Shape(BLUE, 2.2, -0.5, 7.0)),
+    (Shape(BLUE, -1.3, -0.4, 4.5), Shape(RED, 2.0, 0.8, 7.0)),
+    (Shape(GREEN, 0.8, 0.5, 4.0), Shape(YELLOW, -2.2, -1.0, 7.0)),
+    (Shape(YELLOW, 1.0, 0.6, 4.5), Shape(GREEN, -2.0, 0.0, 6.5)),
+)
+"""What the decoder learns; each scene has its nearer shape first."""
+
+
+def write_pair(folder: Path) -> None:
+    """Train both, and write ``model.onnx`` and the text tower for it, ``text.onnx``."""
+    clip = trained_clip(folder / "clip.pt", steps=150)
+    export(trained_model(clip, folder / "clip.pt", SCENES, steps=160), folder / "model.onnx")
+    export_text(clip, folder / "text.onnx", templates="none")
 
 
 def drawn(shapes: Sequence[Shape], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -108,7 +108,7 @@ class Clip(nn.Module):
             templates: see :meth:`text`.
 
         Raises:
-            InputError: as :meth:`text`, or a name is given twice.
+            InputError: as :meth:`text`, or two names are read as one.
         """
         return query_set(self._encode, names, background, template_sentences(templates), self.tower)
 

@@ -55,12 +55,9 @@ def query_set(
         tower: hash of the tower whose space it is.
 
     Raises:
-        InputError: there is no query, one is named twice, or as :func:`averaged`.
+        InputError: there is no query, the tower reads two as one (CLIP's ignores case), or as :func:`averaged`.
     """
     every = [*names, *background]
     if not names:
         raise InputError("queries", "name at least one")
-    twice = sorted({name for name in every if every.count(name) > 1})
-    if twice:
-        raise InputError("queries", f"{', '.join(map(repr, twice))} given more than once", "name each once")
     return QuerySet(tuple(names), tuple(background), averaged(encode, every, templates), tower)

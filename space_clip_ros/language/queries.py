@@ -32,12 +32,28 @@ class QuerySet:
         vectors: (len(names) + len(background), D) float32 of length 1, the queries' first.
         tower: :attr:`~space_clip_ros.config.LanguageConfig.tower` that the vectors are for; empty for a closed
             vocabulary's.
+
+    Raises:
+        InputError: two have the same vector. They would share their probability, and neither would be found.
     """
 
     names: tuple[str, ...]
     background: tuple[str, ...]
     vectors: NDArray[np.float32]
     tower: str = ""
+
+    def __post_init__(self) -> None:
+        """Compare the vectors."""
+        first: dict[bytes, str] = {}
+        for name, vector in zip((*self.names, *self.background), self.vectors, strict=False):
+            key = vector.tobytes()
+            if key in first:
+                raise InputError(
+                    "queries",
+                    f"{first[key]!r} and {name!r} have the same vector, so neither would be found",
+                    "leave one of them out",
+                )
+            first[key] = name
 
     def check(self, model: LanguageConfig) -> None:
         """Reject queries whose vectors are of another space than a model's.
@@ -83,6 +99,8 @@ class QuerySet:
             queries = cls(tuple(header["names"]), tuple(header["background"]), vectors, header["tower"])
         except LibraryError:
             raise
+        except InputError as error:
+            raise DataError(path, error.reason, "make it again with 'space_clip text'") from error
         except OSError as error:
             raise DataError(path, f"cannot be read ({error.strerror or error})") from error
         except Exception as error:  # whatever damaged bytes make of the parsers
@@ -104,7 +122,7 @@ def closed_queries(names: Sequence[str], model: LanguageConfig) -> QuerySet:
     """Return queries for a closed vocabulary; the names that are not asked for are the background.
 
     Raises:
-        InputError: a name is not in the vocabulary.
+        InputError: a name is not in the vocabulary, or given twice.
     """
     unknown = [name for name in names if name not in model.vocabulary]
     if unknown:

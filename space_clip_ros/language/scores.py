@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,19 +51,24 @@ def patch_probabilities(
 
 
 def check_queries(queries: QuerySet) -> None:
-    """Refuse queries that cannot be told apart or numbered.
+    """Refuse queries that cannot be told apart or numbered; see :func:`check_names`."""
+    check_names(queries.names, queries.background)
+
+
+def check_names(names: Sequence[str], background: Sequence[str]) -> None:
+    """Refuse queries that cannot be told apart or numbered, before a text tower takes its time for them.
 
     Raises:
         InputError: more than :data:`MOST_QUERIES`, none, or one without background.
     """
-    if not queries.names:
+    if not names:
         raise InputError("queries", "are empty", "name at least one")
-    if len(queries.names) > MOST_QUERIES:
-        raise InputError("queries", f"may be {MOST_QUERIES} at most, got {len(queries.names)}")
-    if len(queries.names) + len(queries.background) < 2:
+    if len(names) > MOST_QUERIES:
+        raise InputError("queries", f"may be {MOST_QUERIES} at most, got {len(names)}")
+    if len(names) + len(background) < 2:
         raise InputError(
             "queries",
-            f"{queries.names[0]!r} alone would be found everywhere",
+            f"{names[0]!r} alone would be found everywhere",
             "set semantic.background to what else may be in view, or ask for more",
         )
 

@@ -99,9 +99,11 @@ class TextEncoder:
             threads: CPU threads; one leaves the others to the images.
 
         Raises:
-            ModelError: the file is none, or damaged.
+            ModelError: there is no such file, it is none, or damaged.
             LibraryError: the tokenizers package is not installed.
         """
+        if not Path(file).is_file():
+            raise ModelError(file, "no such file", "check the path")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = threads
@@ -121,7 +123,7 @@ class TextEncoder:
             background: what it must stand out from.
 
         Raises:
-            InputError: there is no query, one is empty, or one is named twice.
+            InputError: there is no query, one is empty, or two are read as one (case does not count).
         """
         return query_set(self.vectors, texts, background, self.facts.templates, self.facts.tower)
 

@@ -11,7 +11,8 @@ from space_clip_ros.config import LanguageConfig, SemanticConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.language.queries import QuerySet, closed_queries
-from space_clip_ros.language.scores import check_queries
+from space_clip_ros.language.scores import check_names, check_queries
+from space_clip_ros.language.tokens import clean
 from space_clip_ros.libraries import LibraryError, import_error
 
 Encode: TypeAlias = Callable[[Sequence[str], Sequence[str]], QuerySet]
@@ -55,8 +56,19 @@ def check_query_file(settings: SemanticConfig) -> None:
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """Return the names in a text, which have commas between; empty ones and repetitions are left out."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    """Return the names in a text, which have commas between; see :func:`distinct`."""
+    return distinct([name.strip() for name in text.split(",")])
+
+
+def distinct(names: Sequence[str], others: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names without blank ones, and without those that CLIP reads as one before them or one of ``others``.
+
+    Case, for example, does not count. Names that are read as one would share their probability.
+    """
+    first = {clean(name): "" for name in ("", *others)}
+    for name in names:
+        first.setdefault(clean(name), name)
+    return tuple(filter(None, first.values()))
 
 
 def find_queries(
@@ -64,8 +76,11 @@ def find_queries(
 ) -> QuerySet | None:
     """Return the queries for names; None where nothing is asked for.
 
+    A name that is asked for is no background, so the background may list all that is ever in view.
+
     Args:
-        names: what is asked for at run time; empty for what the settings ask for.
+        names: what is asked for at run time; empty for what the settings ask for. Where they name nothing either, that
+            is all of a file of queries, and nothing with a text tower.
         settings: names, background and file.
         model: whose features the queries are for.
         open_encoder: loads a text tower.
@@ -75,7 +90,8 @@ def find_queries(
             the names cannot be told apart.
         SpaceClipError: the file cannot be read, or is for another model.
     """
-    wanted = tuple(dict.fromkeys(names or settings.queries))
+    wanted = distinct(names or settings.queries)
+    background = distinct(settings.background, wanted)
     if not wanted and not settings.query_file:
         return None
     language = model.language
@@ -88,7 +104,11 @@ def find_queries(
     if language.vocabulary:
         queries = _of_closed_list(wanted, settings, language)
     elif settings.query_file.endswith(TEXT_TOWER):
-        queries = _encoded(wanted, settings, open_encoder)
+        if not wanted:
+            return None
+        # A tower takes seconds to load and to run.
+        check_names(wanted, background)
+        queries = open_encoder(Path(settings.query_file))(wanted, background)
     elif settings.query_file:
         queries = _of_file(wanted, settings)
     else:
@@ -115,11 +135,9 @@ def _of_closed_list(wanted: tuple[str, ...], settings: SemanticConfig, language:
 def _of_file(wanted: tuple[str, ...], settings: SemanticConfig) -> QuerySet:
     """Return a file's queries, or those of its names that are wanted; the others are background then."""
     stored = QuerySet.read(settings.query_file)
-    if not wanted and not settings.background:
-        return stored
     known = (*stored.names, *stored.background)
     names = wanted or stored.names
-    background = settings.background or tuple(name for name in known if name not in names)
+    background = distinct(distinct(settings.background) or known, names)
     if unknown := [name for name in (*names, *background) if name not in known]:
         raise InputError(
             settings.query_file,
@@ -128,12 +146,3 @@ def _of_file(wanted: tuple[str, ...], settings: SemanticConfig) -> QuerySet:
         )
     vectors = stored.vectors[[known.index(name) for name in (*names, *background)]]
     return QuerySet(names, background, vectors, stored.tower)
-
-
-def _encoded(wanted: tuple[str, ...], settings: SemanticConfig, open_encoder: OpenEncoder) -> QuerySet:
-    if not wanted:
-        raise InputError(
-            "semantic.queries", "are empty", "a text tower encodes what is named there or by semantic/query"
-        )
-    background = tuple(name for name in settings.background if name not in wanted)
-    return open_encoder(Path(settings.query_file))(wanted, background)

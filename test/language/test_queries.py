@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,20 @@ def test_a_file_that_lacks_a_vector_is_refused(tmp_path):
     short = QuerySet(("a", "b"), (), queries().vectors[:1])
     short.write(tmp_path / "q.safetensors")
     with pytest.raises(DataError, match="damaged"):
+        QuerySet.read(tmp_path / "q.safetensors")
+
+
+def test_queries_with_the_same_vector_are_refused(tmp_path):
+    axes = np.eye(2, dtype=np.float32)
+    with pytest.raises(InputError, match="'car' and 'Car' have the same vector, so neither would be found; leave one"):
+        QuerySet(("car",), ("sky", "Car"), axes[[0, 1, 0]])
+    model = LanguageConfig(outputs=("dense",), embed_dim=2, vocabulary=("car", "sky"))
+    with pytest.raises(InputError, match="'car' and 'car' have the same vector"):
+        closed_queries(["car", "car"], model)
+    header = {"format_version": "1", "names": ["car", "Car"], "background": [], "tower": ""}
+    metadata = {"space_clip.queries": json.dumps(header)}
+    safetensors_numpy.save_file({"vectors": axes[[0, 0]]}, tmp_path / "q.safetensors", metadata)
+    with pytest.raises(DataError, match=r"q\.safetensors: 'car' and 'Car' have the same vector.*; make it again with"):
         QuerySet.read(tmp_path / "q.safetensors")
 
 

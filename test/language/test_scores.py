@@ -83,7 +83,7 @@ def test_a_closed_vocabulary_is_labelled_by_its_axes() -> None:
     [
         (QuerySet((), ("sky",), AXES[:1]), "are empty"),
         (QuerySet(("car",), (), AXES[:1]), "'car' alone would be found everywhere; set semantic.background"),
-        (QuerySet(tuple(map(str, range(256))), (), np.ones((256, 3), np.float32)), "may be 255 at most, got 256"),
+        (QuerySet(tuple(map(str, range(256))), (), np.eye(256, dtype=np.float32)), "may be 255 at most, got 256"),
     ],
 )
 def test_queries_that_cannot_be_told_apart_are_refused(queries: QuerySet, reason: str) -> None:

@@ -49,11 +49,15 @@ def test_queries_are_those_of_pytorch(file: Path, clip: Any) -> None:
     assert 0.0 < encoder.facts.difference < 1e-5
     with pytest.raises(InputError, match="queries: name at least one"):
         encoder.encode([])
+    with pytest.raises(InputError, match="'Door' and 'door' have the same vector"):
+        encoder.encode(["Door"], ["sky", "door"])
 
 
 def test_other_files_are_refused(file: Path, tmp_path: Path, project_root: Path) -> None:
     with pytest.raises(ModelError, match=r"road_tiny\.onnx: is no exported text tower; make one with"):
         TextEncoder(project_root / "models" / "road_tiny.onnx")
+    with pytest.raises(ModelError, match=r"text\.onnx: no such file; check the path"):
+        TextEncoder(tmp_path / "text.onnx")
     (tmp_path / "text.onnx").write_bytes(b"hello")
     with pytest.raises(ModelError, match="is not an ONNX file that can be run"):
         TextEncoder(tmp_path / "text.onnx")

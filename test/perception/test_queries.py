@@ -56,11 +56,14 @@ def file(tmp_path: Path) -> str:
 def test_names_in_a_text() -> None:
     assert split_names(" car,traffic cone , ,car") == ("car", "traffic cone")
     assert split_names("  ") == ()
+    assert split_names("Car, car, traffic  cone, Traffic cone") == ("Car", "traffic  cone")
 
 
-def test_nothing_asked_is_nothing(closed: ModelInfo) -> None:
+def test_nothing_asked_is_nothing(closed: ModelInfo, clip: ModelInfo) -> None:
     assert find_queries((), SemanticConfig(), closed) is None
-    assert find_queries((), SemanticConfig(), dataclasses.replace(closed, language=None)) is None
+    assert find_queries((), SemanticConfig(queries=("",)), dataclasses.replace(closed, language=None)) is None
+    tower = TextTower()
+    assert find_queries((), SemanticConfig(query_file="text.onnx"), clip, tower.open) is None and not tower.opened
 
 
 def test_a_closed_list_needs_no_file(closed: ModelInfo) -> None:
@@ -85,6 +88,14 @@ def test_names_choose_from_a_file_and_the_others_are_background(clip: ModelInfo,
     np.testing.assert_array_equal(given.vectors, VECTORS[[0, 2, 3]])
 
 
+@pytest.mark.parametrize(("names", "expected"), [(("door",), ("car", "sky")), ((), ("sky",))])
+def test_a_query_of_a_file_is_no_background_of_itself(
+    clip: ModelInfo, file: str, names: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    found = find_queries(names, SemanticConfig(query_file=file, background=("car", "sky", "door")), clip)
+    assert found is not None and (found.names, found.background) == (names or STORED.names, expected)
+
+
 class TextTower:
     """A text tower's answers, worked out by hand: text i is axis i."""
 
@@ -103,11 +114,18 @@ class TextTower:
 
 def test_a_text_tower_encodes_any_name(clip: ModelInfo) -> None:
     tower = TextTower()
-    settings = SemanticConfig(query_file="text.onnx", background=("sky", "dog"))
-    queries = find_queries(("dog", "red mug"), settings, clip, tower.open)
-    assert queries is not None and (queries.names, queries.background) == (("dog", "red mug"), ("sky",))
+    settings = SemanticConfig(query_file="text.onnx", background=("sky", "dog", "", "Sky"))
+    queries = find_queries(("Dog", "dog", "red mug"), settings, clip, tower.open)
+    assert queries is not None and (queries.names, queries.background) == (("Dog", "red mug"), ("sky",))
     np.testing.assert_array_equal(queries.vectors, np.eye(4)[:3])
     assert tower.opened == [Path("text.onnx")]
+
+
+def test_too_many_names_are_refused_before_a_text_tower_is_loaded(clip: ModelInfo) -> None:
+    tower = TextTower()
+    with pytest.raises(InputError, match="may be 255 at most, got 256"):
+        find_queries(tuple(map(str, range(256))), SemanticConfig(query_file="text.onnx"), clip, tower.open)
+    assert not tower.opened
 
 
 def test_a_file_that_is_no_text_tower_and_a_missing_library_say_what_to_do(
@@ -150,7 +168,6 @@ def test_a_model_without_features_of_patches_finds_nothing(closed: ModelInfo) ->
         ((), {"query_file": True, "background": ("fog",)}, "ab12", InputError, "has no 'fog'"),
         ((), {"query_file": True}, "cd34", InputError, "are for tower ab12"),
         ((), {"query_file": "missing.safetensors"}, "ab12", DataError, "cannot be read"),
-        ((), {"query_file": "text.onnx"}, "ab12", InputError, "are empty; a text tower encodes what is named"),
         (("mug",), {"query_file": "text.onnx"}, "ab12", InputError, "'mug' alone would be found everywhere"),
         (("mug", "cup"), {"query_file": "text.onnx"}, "cd34", InputError, "are for tower ab12"),
     ],

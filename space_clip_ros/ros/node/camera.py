@@ -146,6 +146,7 @@ class Camera:
         self._subscriptions: list[Any] = []
         self._warmed_up = False
         self._noted = ""
+        self._looking = False
         self._latched = False
 
     def start(self) -> None:
@@ -228,6 +229,10 @@ class Camera:
         if lost := without_uncertainty(wanted, settings, self._core.info):
             self._log.once(lost, lost)
         queries = self._queries.current
+        if queries is None and self._looking:
+            # The boxes of what is no longer looked for would stay in RViz.
+            self.publishers.publish("markers", [], message.header)
+        self._looking = queries is not None
         self._explain_semantics(wanted, settings)
         outputs = makeable(wanted, Available.of(self._core.info, view.camera is not None, queries is not None))
         if not outputs:

@@ -1,8 +1,13 @@
-"""A robot whose camera shows the node scenes that the model reads depth and names from."""
+"""A robot whose camera shows the node scenes that the model reads depth and names from; the node as a process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ from space_clip_ros.messages.diagnostics import DepthValues, status_texts
 from space_clip_ros.ros.node.depth_node import DepthNode
 
 FRAME = "camera_optical"
+_PATIENCE_S = 30
 
 
 class Robot:
@@ -106,3 +112,61 @@ def start_robot(
         return Robot(node, spinning, until, coded_depth)
 
     return start
+
+
+class Process:
+    """A running node whose lines can be waited for."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "space_clip_ros.ros.node.depth_node", "--ros-args", *arguments]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line.rstrip())
+
+    def wait_for(self, text: str) -> None:
+        seen = []
+        while True:
+            try:
+                seen.append(self._lines.get(timeout=60))
+            except queue.Empty:
+                pytest.fail(f"no {text!r} in {seen}")
+            if text in seen[-1]:
+                return
+
+    def end(self, number: int | None = None) -> tuple[int, list[str]]:
+        """Send a signal; return the exit status and what was printed after it."""
+        while not self._lines.empty():
+            self._lines.get()
+        if number is not None:
+            self._process.send_signal(number)
+        status = self._process.wait(_PATIENCE_S)
+        self._reader.join(_PATIENCE_S)
+        return status, list(self._lines.queue)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def start_process(domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Process]]:
+    """Return a function that starts the executable with ROS arguments, in a process of its own."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    processes: list[Process] = []
+
+    def start(*arguments: str) -> Process:
+        processes.append(Process(*arguments))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.close()

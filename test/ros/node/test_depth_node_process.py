@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,63 +22,6 @@ from space_clip_ros.messages import image_from_array
 PATIENCE_S = 30
 
 
-class Process:
-    """A running node whose lines can be waited for."""
-
-    def __init__(self, module: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", module, "--ros-args", *arguments]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)
-        )
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line.rstrip())
-
-    def wait_for(self, text: str) -> None:
-        seen = []
-        while True:
-            try:
-                seen.append(self._lines.get(timeout=60))
-            except queue.Empty:
-                pytest.fail(f"no {text!r} in {seen}")
-            if text in seen[-1]:
-                return
-
-    def end(self, number: int | None = None) -> tuple[int, list[str]]:
-        """Send a signal; return the exit status and what was printed after it."""
-        while not self._lines.empty():
-            self._lines.get()
-        if number is not None:
-            self._process.send_signal(number)
-        status = self._process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-        return status, list(self._lines.queue)
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-
-@pytest.fixture
-def start(domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Process]]:
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
-    processes: list[Process] = []
-
-    def run(*arguments: str, module: str = "space_clip_ros.ros.node.depth_node") -> Process:
-        processes.append(Process(module, *arguments))
-        return processes[-1]
-
-    yield run
-    for process in processes:
-        process.close()
-
-
 @pytest.fixture
 def robot(ros: int) -> Iterator[Node]:
     node = Node("robot")
@@ -90,8 +30,8 @@ def robot(ros: int) -> Iterator[Node]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_quietly_while_it_waits(start, tiny_model_file, number):
-    process = start("-p", f"model:={tiny_model_file}")
+def test_signals_end_it_quietly_while_it_waits(start_process, tiny_model_file, number):
+    process = start_process("-p", f"model:={tiny_model_file}")
     process.wait_for("active, waiting for images on /image")
     status, lines = process.end(number)
     assert status == 0
@@ -100,8 +40,8 @@ def test_signals_end_it_quietly_while_it_waits(start, tiny_model_file, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_quietly_while_it_works(start, robot, until, tiny_model_file, number):
-    process = start("-p", f"model:={tiny_model_file}", "-r", "image:=/camera/image", "-r", "__ns:=/front")
+def test_signals_end_it_quietly_while_it_works(start_process, robot, until, tiny_model_file, number):
+    process = start_process("-p", f"model:={tiny_model_file}", "-r", "image:=/camera/image", "-r", "__ns:=/front")
     images = robot.create_publisher(Image, "/camera/image", 10)
     received: list[Image] = []
     for topic, kind in (("/front/depth/image", Image), ("/front/depth/color", Image)):
@@ -122,8 +62,8 @@ def test_signals_end_it_quietly_while_it_works(start, robot, until, tiny_model_f
     assert "stopped" in lines[0]
 
 
-def test_a_model_that_is_missing_is_logged_and_the_process_stays(start, robot, until):
-    process = start("-p", "model:=/nowhere/model.onnx")
+def test_a_model_that_is_missing_is_logged_and_the_process_stays(start_process, robot, until):
+    process = start_process("-p", "model:=/nowhere/model.onnx")
     process.wait_for("configure failed: /nowhere/model.onnx")
     until(lambda: "depth" in robot.get_node_names(), "the node to be seen")
     status, lines = process.end(signal.SIGTERM)
@@ -139,8 +79,8 @@ def test_a_model_that_is_missing_is_logged_and_the_process_stays(start, robot, u
         (("--no-such-option",), "--no-such-option"),
     ],
 )
-def test_parameters_that_cannot_be_used_are_one_line_and_exit_status_1(start, arguments, text):
-    status, lines = start(*arguments).end()
+def test_parameters_that_cannot_be_used_are_one_line_and_exit_status_1(start_process, arguments, text):
+    status, lines = start_process(*arguments).end()
     assert status == 1
     assert len(lines) == 1, lines
     assert text in lines[0]
@@ -154,9 +94,9 @@ def test_help_and_wrong_usage(monkeypatch: pytest.MonkeyPatch):
     assert wrong.returncode == 2
 
 
-def test_bad_messages_of_another_process_never_end_it(start, robot, until, tiny_model_file):
+def test_bad_messages_of_another_process_never_end_it(start_process, robot, until, tiny_model_file):
     """Every field random, then one good image; the process must still answer."""
-    process = start("-p", f"model:={tiny_model_file}")
+    process = start_process("-p", f"model:={tiny_model_file}")
     images = robot.create_publisher(Image, "/image", 10)
     received: list[Any] = []
     robot.create_subscription(Image, "/depth/image", received.append, 10)

@@ -151,6 +151,26 @@ def test_nothing_asked_gives_no_labels_and_says_so(start: Callable[..., Any], sc
     robot.until(lambda: "nothing is looked for" not in str(robot.values().semantic_problem), "the reason to be gone")
 
 
+def test_boxes_of_what_is_no_longer_looked_for_are_taken_away_once(start: Callable[..., Any], scenes: Any) -> None:
+    robot = start()
+    heard(robot, "semantic/markers", "depth/image")
+    robot.ask("car")
+    robot.looking_for("car")
+    show(robot, scenes, scenes.CAR)
+    messages = robot.received["semantic/markers"]
+    robot.until(lambda: messages, "the box")
+    assert len(messages[0].markers) == 3
+    robot.ask("")
+    robot.looking_for()
+    header = show(robot, scenes, scenes.CAR)
+    robot.until(lambda: len(messages) == 2, "no boxes")
+    [clear] = messages[1].markers
+    assert clear.action == clear.DELETEALL and clear.header == header
+    show(robot, scenes, scenes.CAR)
+    robot.until(lambda: len(robot.received["depth/image"]) == 3, "depth of all three")
+    assert len(messages) == 2
+
+
 def test_tokens_and_the_embedding_need_no_queries(start: Callable[..., Any], scenes: Any) -> None:
     robot = start()
     heard(robot, "semantic/tokens", "semantic/embedding")
