@@ -589,7 +589,9 @@ class DiagnosticsConfig:
 class NodeConfig:
     """Parameters of ``depth_node``."""
 
-    model: str = setting("road_tiny", "bundled model's name, or path of an .onnx or checkpoint file", read_only=True)
+    model: str = setting(
+        "road_tiny", "bundled model's name, or path of an .onnx, .pt2 or checkpoint file", read_only=True
+    )
     backend: str = setting("auto", "library that runs the model", choices=BACKENDS, read_only=True)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = setting(

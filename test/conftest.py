@@ -244,6 +244,21 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 
 @pytest.fixture(scope="session")
+def package_dir(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """Holds tiny.pt2, a package for this CPU and images of 100 x 60 pixels, made by the command of tiny.safetensors;
+    what the command printed, in said.txt; and compiled.pt2, the package as PyTorch alone writes it.
+
+    The model has every output.
+    """
+    pytest.importorskip("torch")
+    compiler = os.environ.get("CXX", "g++")
+    if not shutil.which(compiler):
+        pytest.skip(f"no C++ compiler {compiler}; install one (apt install g++), or set CXX")
+    module = _beside("tiny_package")
+    return made_once("package", module.make)
+
+
+@pytest.fixture(scope="session")
 def tiny_model_file() -> Path:
     """An exported model of random weights that takes any image size; depth is some metres everywhere.
 

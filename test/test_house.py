@@ -42,7 +42,7 @@ EXCEPTIONS = {
 }
 # Heavy or optional libraries, and the only places that may name them.
 ONLY_IN = {
-    "torch": r"model/|export/|training/|inference/(torch_backend|torch_runner|torch_errors|gpu/cuda_torch)\.py"
+    "torch": r"model/|export/|training/|inference/(torch_\w+|gpu/cuda_torch)\.py"
     r"|data/dataset\.py|language/clip\w*\.py|tools/benchmark/(device_roofline|eager|plain_training|training_side)\.py"
     r"|tools/doctor/library_facts\.py",
     "open_clip": r"model/|language/clip\w*\.py",

@@ -1,13 +1,14 @@
-"""Exports a model as one self-contained ONNX file with metadata, and compares it with PyTorch."""
+"""Exports a model as one file with metadata, an ONNX graph or a package, and compares it with PyTorch."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import onnxruntime
@@ -20,6 +21,7 @@ from space_clip_ros.export.cost import network_cost
 from space_clip_ros.export.language_proof import Vectors, query_vectors
 from space_clip_ros.export.precision import Evidence, Proof, check_evidence, convert, proof_steps, prove
 from space_clip_ros.export.simplify import simplify, with_merged_adapters
+from space_clip_ros.export.torch_package import PackageBuild, check_package
 from space_clip_ros.export.trace import OPSET, trace
 from space_clip_ros.export.trial_images import ANY_SIZES, fit, synthetic_images
 from space_clip_ros.files import written_whole
@@ -32,6 +34,7 @@ from space_clip_ros.inference.metadata import (
     WIDTH_NAME,
     OnnxMetadata,
 )
+from space_clip_ros.inference.model_files import is_package
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.model import SpaceClip
@@ -51,16 +54,16 @@ class ExportReport:
     Attributes:
         path: the file.
         bytes: its size.
-        nodes: operators in the graph.
         proof: how much it differs from PyTorch, and from ground truth if a drive was given.
         metadata: the file's metadata.
+        target: what a package was compiled for, in words; empty for a graph.
     """
 
     path: Path
     bytes: int
-    nodes: int
     proof: Proof
     metadata: OnnxMetadata
+    target: str = ""
 
 
 def export(
@@ -81,18 +84,21 @@ def export(
 ) -> ExportReport:
     """Write a model as an ONNX file: ``image`` uint8 (B, H, W, 3) RGB in, ``depth`` float32 (B, H, W) metres out.
 
+    A path that ends in .pt2 gets a package instead (:mod:`space_clip_ros.inference.torch_package`), compiled for the
+    GPU that PyTorch uses, else for this processor.
+
     A model with uncertainty has a second output, ``uncertainty`` float32 (B, h, w): one standard deviation as a share
     of depth, at a quarter of the network's input size. One with language features has ``embedding`` float32 (B, D)
     and ``dense`` float32 (B, rows, columns, D).
 
-    The file appears only after ONNX Runtime has given PyTorch's depth on synthetic images and on those given; for int8,
-    whose scales fit real images only, on those given.
+    The file appears only after ONNX Runtime, or the package, has given PyTorch's depth on synthetic images and on those
+    given; for int8, whose scales fit real images only, on those given.
 
     Args:
         model: not changed; exported in evaluation mode.
         path: the file to write; its folder must exist.
         height: height of every image to come, pixels. Height and width make a graph of static shapes, which TensorRT
-            needs; without both it takes any size.
+            and packages need; without both it takes any size.
         width: width of every image to come, pixels.
         batch: images per run. Without it a graph of static shapes takes one, and any other graph any number.
         precision: one of :data:`space_clip_ros.export.precision.EXPORT_PRECISIONS`.
@@ -109,16 +115,19 @@ def export(
     Raises:
         InputError: outputs that the model does not have; queries for another model; sizes, a precision or images that
             do not fit; int8 without evidence; symmetric, but not int8.
-        ExportError: the file does not compute what the model does, with the numbers; or it would be over 2 GB, or its
-            folder does not exist. Nothing is left behind, and a file that was there before stays.
+        ExportError: the file does not compute what the model does, with the numbers; or a graph would be over 2 GB,
+            PyTorch cannot compile a package, or the folder does not exist. Nothing is left behind, and a file that was
+            there before stays.
         DataError: the file cannot be written; likewise.
     """
     path = Path(path)
     size = _checked_size(height, width, batch)
+    if is_package(path):
+        check_package(size, batch, precision)
     check_evidence(precision, evidence, symmetric)
     for image in images:
         check_image(image)
-    if sum(parameter.nbytes for parameter in model.parameters()) > _LARGEST_FILE:
+    if not is_package(path) and sum(parameter.nbytes for parameter in model.parameters()) > _LARGEST_FILE:
         raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "use a smaller model")
     if not path.parent.is_dir():
         raise ExportError(path, f"cannot be written (there is no folder {path.parent})", "check the folder")
@@ -138,25 +147,64 @@ def export(
         cost=network_cost(model.config),
     )
     trials = _trials(images, size, precision, evidence)
-    steps = proof_steps(precision, trials, evidence) + 1
-    # simplifications save operations on a CPU, but mean more and smaller kernels on an accelerator
-    accelerated = precision == "fp16" or symmetric
-    network = with_merged_adapters(model) if accelerated else simplify(model, quantised=precision == "int8")
-    bands = 1 if accelerated else RESIZE_BANDS
-    traced = _traced(network, size, batch, bands, half_resize=precision == "fp16")
-    with _named(path):
-        graph = convert(traced, precision, evidence, size, batch, symmetric)
-    metadata = dataclasses.replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
-    progress(1, steps)
     vectors = _query_vectors(model.config.language, queries)
-    done = iter(range(2, steps + 1))
-    with written_whole(path, durable=True) as draft:
-        _write(graph, metadata, draft)
+    with ExitStack() as stack:
+        built: PackageBuild | _GraphBuild
         with _named(path):
-            proof = prove(draft, graph, model, trials, evidence, lambda: progress(next(done), steps), vectors)
-        metadata = _with_proof(metadata, proof, evidence)
-        _write(graph, metadata, draft)
-    return ExportReport(path, path.stat().st_size, len(graph.graph.node), proof, metadata)
+            if is_package(path):
+                folder = stack.enter_context(TemporaryDirectory(prefix="space_clip_export_"))
+                built = PackageBuild(model, metadata, Path(folder, "compiled.pt2"))
+            else:
+                built = _GraphBuild(model, metadata, evidence, symmetric)
+        steps = proof_steps(trials, evidence, built.rounds) + 1
+        progress(1, steps)
+        done = iter(range(2, steps + 1))
+        draft = stack.enter_context(written_whole(path, durable=True))
+        built.write(draft, built.metadata)
+        with _named(path):
+            proof = built.prove(draft, model, trials, evidence, lambda: progress(next(done), steps), vectors)
+        metadata = _with_proof(built.metadata, proof, evidence)
+        built.write(draft, metadata)
+    return ExportReport(path, path.stat().st_size, proof, metadata, built.target)
+
+
+class _GraphBuild:
+    """A model as an ONNX graph.
+
+    Attributes:
+        metadata: of the file.
+        rounds: how often each trial image is compared.
+        target: empty, as a graph is compiled for nothing.
+    """
+
+    target = ""
+
+    def __init__(self, model: SpaceClip, metadata: OnnxMetadata, evidence: Evidence | None, symmetric: bool) -> None:
+        precision, size, batch = metadata.precision, metadata.size, metadata.batch
+        # simplifications save operations on a CPU, but mean more and smaller kernels on an accelerator
+        accelerated = precision == "fp16" or symmetric
+        network = with_merged_adapters(model) if accelerated else simplify(model, quantised=precision == "int8")
+        bands = 1 if accelerated else RESIZE_BANDS
+        traced = _traced(network, size, batch, bands, half_resize=precision == "fp16")
+        self._graph = convert(traced, precision, evidence, size, batch, symmetric)
+        sha256 = graph_sha256(memoryview(self._graph.SerializeToString()))
+        self.metadata = dataclasses.replace(metadata, graph_sha256=sha256)
+        self.rounds = 2 if precision == "fp16" else 1
+
+    def write(self, file: Path, metadata: OnnxMetadata) -> None:
+        onnx.helper.set_model_props(self._graph, metadata.to_properties())
+        file.write_bytes(self._graph.SerializeToString())
+
+    def prove(
+        self,
+        file: Path,
+        model: SpaceClip,
+        trials: Sequence[Rgb],
+        evidence: Evidence | None,
+        advance: Callable[[], None],
+        queries: Vectors | None,
+    ) -> Proof:
+        return prove(file, self._graph, model, trials, evidence, advance, queries)
 
 
 def _with_proof(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None) -> OnnxMetadata:
@@ -214,11 +262,6 @@ def _traced(
     example = torch.zeros((batch or 2, *(size or _EXAMPLE_SIZE), 3), dtype=torch.uint8)
     pipeline = ImageToEstimate(network, size, bands, half_resize).eval()
     return trace(pipeline, example, INPUT_NAME, network.config.outputs, symbolic)
-
-
-def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:
-    onnx.helper.set_model_props(graph, metadata.to_properties())
-    file.write_bytes(graph.SerializeToString())
 
 
 @contextmanager

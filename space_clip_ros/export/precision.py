@@ -16,10 +16,10 @@ from space_clip_ros.export.fp16 import LARGEST, to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.language_proof import LanguageDifference, Vectors, check_language
-from space_clip_ros.export.proof import Difference, Differences, compare
+from space_clip_ros.export.proof import Difference, Differences, Run, compare
 from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.metadata import OnnxMetadata
+from space_clip_ros.inference.metadata import OUTPUT_NAME, OnnxMetadata
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import ImageToDepth
@@ -136,9 +136,8 @@ def convert(
     return graph
 
 
-def proof_steps(precision: str, trials: Sequence[Rgb], evidence: Evidence | None) -> int:
-    """Return how often :func:`prove` calls ``advance``."""
-    rounds = 2 if precision == "fp16" else 1
+def proof_steps(trials: Sequence[Rgb], evidence: Evidence | None, rounds: int) -> int:
+    """Return how often ``advance`` is called by a proof that compares each trial ``rounds`` times."""
     return rounds * len(trials) + (2 * len(evidence.held_out) if evidence else 0)
 
 
@@ -167,22 +166,32 @@ def prove(
     """
     sessions = OnnxSessions(file)
     metadata = sessions.metadata
-    differences = compare(file, model, trials, advance, queries=queries)
-    _check_differences(differences, metadata.precision, "ONNX Runtime")
+    differences = compare(sessions.estimate, metadata.batch, model, trials, advance, queries)
+    check_differences(differences, metadata.precision, "ONNX Runtime")
     largest = None
     if metadata.precision == "fp16":
         emulated = EmulatedSession(graph)
-        differences = compare(file, model, trials, advance, emulated.estimate, queries)
+        differences = compare(emulated.estimate, metadata.batch, model, trials, advance, queries)
         largest = emulated.largest
         if largest > LARGEST:
             raise ExportError(f"a value reaches {largest:.3g}, and fp16 ends at {LARGEST:g}", "", "export in fp32")
-        _check_differences(differences, metadata.precision, "fp16")
-    abs_rel = None if evidence is None else _judged(sessions, metadata, model, evidence, advance)
+        check_differences(differences, metadata.precision, "fp16")
+    abs_rel = None if evidence is None else judged(sessions.estimate, metadata, model, evidence, advance)
     sessions.close()
     return Proof(differences.depth, abs_rel, largest, differences.uncertainty, differences.language)
 
 
-def _check_differences(differences: Differences, precision: str, runtime: str) -> None:
+def check_differences(differences: Differences, precision: str, runtime: str) -> None:
+    """Reject a file that differs too much from its model.
+
+    Args:
+        differences: as :func:`~space_clip_ros.export.proof.compare` returns them.
+        precision: the file's.
+        runtime: what ran it, for the error.
+
+    Raises:
+        ExportError: it does, with the numbers.
+    """
     depth, uncertainty, language = differences
     _check_difference(depth, TOLERANCES[precision], runtime, f" ({depth.absolute:.2g} m)")
     if uncertainty is not None:
@@ -203,9 +212,25 @@ def _check_difference(difference: Difference, tolerance: _Tolerance, runtime: st
         )
 
 
-def _judged(
-    sessions: OnnxSessions, metadata: OnnxMetadata, model: SpaceClip, evidence: Evidence, advance: Callable[[], None]
+def judged(
+    run: Run, metadata: OnnxMetadata, model: SpaceClip, evidence: Evidence, advance: Callable[[], None]
 ) -> tuple[float, float]:
+    """Judge a file by ground truth.
+
+    Args:
+        run: runs the file.
+        metadata: the file's.
+        model: the model it was made from, in evaluation mode, on the CPU.
+        evidence: a drive's frames.
+        advance: called twice for each of those held out.
+
+    Returns:
+        abs_rel of the model and of the file.
+
+    Raises:
+        ExportError: they differ by more than :data:`ABS_REL_TOLERANCE`, with the numbers.
+    """
+
     def fitted(image: Rgb) -> Rgb:
         advance()
         return image if metadata.size is None else fit(image, metadata.size)
@@ -217,7 +242,8 @@ def _judged(
         return cast(Depth, depth[0].numpy())
 
     def exported(image: Rgb) -> Depth:
-        return cast(Depth, sessions.run(np.repeat(fitted(image)[None], metadata.batch or 1, axis=0))[0])
+        depths = run(np.repeat(fitted(image)[None], metadata.batch or 1, axis=0))[OUTPUT_NAME]
+        return np.asarray(depths[0], np.float32)
 
     before, after = evidence.abs_rel(original), evidence.abs_rel(exported)
     if abs(after - before) > ABS_REL_TOLERANCE * before:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +14,11 @@ from space_clip_ros.errors import ExportError
 from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, Vectors
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.metadata import OUTPUT_NAME, UNCERTAINTY_NAME
-from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import ImageToEstimate
 
+Run = Callable[[Rgb], dict[str, Depth]]
+"""Maps images, (B, H, W, 3) uint8 RGB, to a file's outputs by name."""
 _ANY_BATCHES = (1, 2)
 _RELATIVE_FLOOR = 0.01
 
@@ -56,40 +56,38 @@ class Differences(NamedTuple):
 
 
 def compare(
-    file: Path,
+    run: Run,
+    batch: int | None,
     model: SpaceClip,
     images: Sequence[Rgb],
     advance: Callable[[], None] = lambda: None,
-    run: Callable[[Rgb], dict[str, Depth]] | None = None,
     queries: Vectors | None = None,
 ) -> Differences:
-    """Run every image on the file (ONNX Runtime) and on the model (PyTorch), both on the CPU.
+    """Run every image on an exported file, and on the model with PyTorch on the CPU.
 
     Args:
-        file: the exported file; it runs on its number of images at once, or on one and on two if it takes any number.
+        run: runs the file.
+        batch: images per run of the file; None if it takes any number: then it is run on one and on two.
         model: the model it was made from, in evaluation mode, on the CPU.
         images: (H, W, 3) uint8 RGB, of the file's size if it has one.
         advance: called after each image.
-        run: runs the graph instead of ONNX Runtime, (B, H, W, 3) to its outputs by name.
         queries: (N, D) vectors of the words that language features are to tell apart.
 
     Raises:
         ExportError: a number is not finite, or all depths are 0, which proves nothing.
     """
-    sessions = OnnxSessions(file)
-    run = sessions.estimate if run is None else run
-    counts = _ANY_BATCHES if sessions.metadata.batch is None else (sessions.metadata.batch,)
-    outputs = sessions.metadata.outputs
+    counts = _ANY_BATCHES if batch is None else (batch,)
+    outputs = tuple(model.config.outputs)
     seen = {name: _Seen() for name in outputs if name not in LANGUAGE_OUTPUTS}
     language = LanguageSeen(queries)
     for image in images:
         size = (image.shape[0], image.shape[1])
         # images of a batch must differ, so that a mix-up of images shows
-        batch = np.stack([np.roll(image, shift, axis=1) for shift in range(max(counts))])
+        stacked = np.stack([np.roll(image, shift, axis=1) for shift in range(max(counts))])
         with torch.inference_mode():
-            expected = [maps.numpy() for maps in ImageToEstimate(model, size)(torch.from_numpy(batch))]
+            expected = [maps.numpy() for maps in ImageToEstimate(model, size)(torch.from_numpy(stacked))]
         for count in counts:
-            found = run(batch[:count])
+            found = run(stacked[:count])
             for name, correct in zip(outputs, expected, strict=True):
                 exported = found[name]
                 if not (np.isfinite(exported).all() and np.isfinite(correct).all()):

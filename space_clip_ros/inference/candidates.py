@@ -33,7 +33,7 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
     Args:
         backend: auto, or the name of a registered backend.
         device: auto, cpu, cuda or cuda:N.
-        file: an exported graph or a checkpoint.
+        file: an exported graph, a checkpoint or a package.
 
     Raises:
         BackendError: the backend does not run this kind of file, or not on this device.
@@ -63,8 +63,7 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
 
 
 def _wrong_kind(backend: str, able: list[BackendFactory], file: Path) -> BackendError:
-    export_it = "make an .onnx file of it with 'space_clip export'"
-    other_file = "a checkpoint" if model_files.is_graph(file) else export_it
+    other_file = "a checkpoint" if model_files.is_graph(file) else "an .onnx file made with 'space_clip export'"
     # the last one is the one that needs no GPU
     remedy = f"give backend {able[-1].name} or auto, or {other_file}"
     return BackendError(f"backend {backend}", f"cannot run {file}", remedy)

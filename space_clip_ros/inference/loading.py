@@ -36,12 +36,12 @@ def load_predictor(
 
     Args:
         name_or_file: the name of a bundled model (``road_tiny``) or of one in the user's folder, or the path of an
-            exported ``.onnx`` file or of a checkpoint.
+            exported ``.onnx`` or ``.pt2`` file or of a checkpoint.
         backend: auto, onnxruntime, torch or tensorrt. auto takes the fastest one available: for exported files
             TensorRT if ``space_clip engine`` has built an engine, then ONNX Runtime on a GPU, then on the CPU; for
-            checkpoints TensorRT if there is an engine of a file exported from it, then PyTorch. ``info.passed_over``
-            lists what was not used, and why.
-        device: auto (a GPU if there is one), cpu, cuda or cuda:N.
+            checkpoints TensorRT if there is an engine of a file exported from it, then PyTorch; for packages (.pt2)
+            PyTorch. ``info.passed_over`` lists what was not used, and why.
+        device: auto (a GPU if there is one; what a package was compiled for), cpu, cuda or cuda:N.
         precision: auto (an exported file's own, or tf32 for an fp32 file's engine that passed its check with it; for
             checkpoints fp16 on a GPU, fp32 on the CPU), fp32, fp16 or int8. With a name, int8 takes ``NAME_int8.onnx``
             if it lies beside ``NAME.onnx``, and fp32 and fp16 likewise; auto takes an engine of ``NAME_fp16.onnx``

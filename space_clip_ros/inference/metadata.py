@@ -1,4 +1,4 @@
-"""The metadata of an exported ONNX file: written by the export, read by every backend that runs the file."""
+"""The metadata of an exported file: written by the export, read by every backend that runs the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from space_clip_ros import __version__, settings
 from space_clip_ros.config import OUTPUTS, AdoptedConfig, ModelConfig
-from space_clip_ros.errors import ConfigError, ModelError
+from space_clip_ros.errors import ConfigError, InputError, ModelError
+from space_clip_ros.inference.model_files import is_graph
 
 FORMAT_VERSION = "1"
 INPUT_NAME = "image"
@@ -100,6 +101,31 @@ class OnnxMetadata:
             return None
         before, after = self.abs_rel
         return after / before - 1.0
+
+    def check_images(self, file: Path, batch: int, height: int, width: int) -> None:
+        """Refuse images that the file is not made for.
+
+        Args:
+            file: the file.
+            batch: how many images run at once.
+            height: of the images, pixels.
+            width: of the images, pixels.
+
+        Raises:
+            InputError: the file takes another size or number of images.
+        """
+        if self.size not in (None, (height, width)):
+            own_height, own_width = self.size
+            any_size = ", or without both for any size" if is_graph(file) else ""
+            raise InputError(
+                file,
+                f"is made for images of {own_width} x {own_height} pixels, got {width} x {height}",
+                f"export it again with --height {height} --width {width}{any_size}",
+            )
+        if self.batch not in (None, batch):
+            raise InputError(
+                file, f"takes {self.batch} images at once, got {batch}", f"export it again with --batch {batch}"
+            )
 
     def to_properties(self) -> dict[str, str]:
         """Return the properties to store; :meth:`from_properties` reads them back."""

@@ -11,6 +11,8 @@ from space_clip_ros.files import refuse_lfs_pointer, share_folders
 PACKAGE = "space_clip_ros"
 GRAPH_SUFFIXES = (".onnx",)
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+PACKAGE_SUFFIXES = (".pt2",)
+_SUFFIXES = GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES + PACKAGE_SUFFIXES
 
 
 def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
@@ -26,7 +28,7 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
     """
     text = str(name_or_file)
     path = Path(text).expanduser()
-    if len(path.parts) > 1 or path.is_file() or path.suffix in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
+    if len(path.parts) > 1 or path.is_file() or path.suffix in _SUFFIXES:
         return _checked(path)
     models = known_models()
     if text in models:
@@ -35,7 +37,7 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
     raise ModelError(
         f"model {text!r}",
         f"no such name; known names: {names} (looked in {', '.join(map(str, model_folders()))})",
-        "give one of them, or the path of an .onnx or checkpoint file",
+        "give one of them, or the path of an .onnx, .pt2 or checkpoint file",
     )
 
 
@@ -48,10 +50,10 @@ def in_precision(file: Path, precision: str) -> Path | None:
 
 
 def known_models() -> dict[str, Path]:
-    """Return the models that have a name, name to file; earlier folders win, and graphs win over checkpoints."""
+    """Return the models that have a name, name to file; earlier folders win, then graphs, then checkpoints."""
     models: dict[str, Path] = {}
     for folder in model_folders():
-        for suffix in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
+        for suffix in _SUFFIXES:
             # without hidden files: drafts of models that are being exported
             for path in sorted(folder.glob(f"[!.]*{suffix}")):
                 models.setdefault(path.stem, path)
@@ -70,8 +72,13 @@ def user_folder() -> Path:
 
 
 def is_graph(path: Path) -> bool:
-    """Return whether a model file is an exported graph (.onnx) rather than a checkpoint."""
+    """Return whether a model file is an exported graph (.onnx)."""
     return path.suffix in GRAPH_SUFFIXES
+
+
+def is_package(path: Path) -> bool:
+    """Return whether a model file is a network that PyTorch has compiled for one machine (.pt2)."""
+    return path.suffix in PACKAGE_SUFFIXES
 
 
 def _checked(path: Path) -> Path:
@@ -79,8 +86,7 @@ def _checked(path: Path) -> Path:
         raise ModelError(
             path, "no such model file", f"check the path, or give a known name: {', '.join(known_models())}"
         )
-    if path.is_dir() or path.suffix not in GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES:
-        kinds = ", ".join(GRAPH_SUFFIXES + CHECKPOINT_SUFFIXES)
-        raise ModelError(path, "is not a model file", f"models end in {kinds}")
+    if path.is_dir() or path.suffix not in _SUFFIXES:
+        raise ModelError(path, "is not a model file", f"models end in {', '.join(_SUFFIXES)}")
     refuse_lfs_pointer(path, ModelError)
     return path

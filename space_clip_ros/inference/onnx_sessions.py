@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 from space_clip_ros.config import LANGUAGE_OUTPUTS
-from space_clip_ros.errors import BackendError, DeviceLostError, InputError, ModelError
+from space_clip_ros.errors import BackendError, DeviceLostError, ModelError
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
 from space_clip_ros.inference.integrity import check_graph
@@ -172,7 +172,7 @@ class OnnxSessions:
     def _run(self, images: Rgb, names: Sequence[str], computed: tuple[str, ...] | None = None) -> dict[str, Depth]:
         """Return the named outputs of a session that computes ``computed``, or everything."""
         shape = (len(images), images.shape[1], images.shape[2])
-        self._check(shape)
+        self.metadata.check_images(self._file, *shape)
         session = self._session(shape, computed or self.metadata.outputs)
         try:
             maps = session.run(list(names), {INPUT_NAME: images})
@@ -180,22 +180,6 @@ class OnnxSessions:
             reason = f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}"
             raise cuda_error_in_text(self._file, reason) from error
         return {name: np.asarray(values, dtype=np.float32) for name, values in zip(names, maps, strict=True)}
-
-    def _check(self, shape: _Shape) -> None:
-        batch, *size = shape
-        if self.metadata.size not in (None, tuple(size)):
-            height, width = self.metadata.size
-            raise InputError(
-                self._file,
-                f"is made for images of {width} x {height} pixels, got {size[1]} x {size[0]}",
-                f"export it again with --height {size[0]} --width {size[1]}, or without both for any size",
-            )
-        if self.metadata.batch not in (None, batch):
-            raise InputError(
-                self._file,
-                f"takes {self.metadata.batch} images at once, got {batch}",
-                f"export it again with --batch {batch}",
-            )
 
     def _session(self, shape: _Shape, names: tuple[str, ...]) -> onnxruntime.InferenceSession | OnnxGpuSession:
         key = (shape, names)

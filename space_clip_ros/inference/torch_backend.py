@@ -1,4 +1,4 @@
-"""Checkpoints on PyTorch, CPU or CUDA, through the same image-to-depth module that is exported."""
+"""Checkpoints and packages on PyTorch, CPU or CUDA, through the same image-to-depth module that is exported."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from torch import Tensor
 
 from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
+from space_clip_ros.inference.model_files import is_package
 from space_clip_ros.inference.threads import thread_count
+from space_clip_ros.inference.torch_device import torch_device
 from space_clip_ros.inference.torch_errors import torch_error
-from space_clip_ros.inference.torch_runner import CudaStream, HostStream, TorchRunner
+from space_clip_ros.inference.torch_package import PackagedNetwork
+from space_clip_ros.inference.torch_runner import Compute, CudaStream, HostStream, TorchRunner
 from space_clip_ros.model import SpaceClip, load_checkpoint
 from space_clip_ros.model.encoder import fix_input_size
 from space_clip_ros.model.fused import fuse
@@ -27,42 +30,69 @@ from space_clip_ros.model.image_to_depth import ImageToEstimate
 RUNNERS_KEPT = 4
 
 
+class CheckpointNetwork:
+    """A checkpoint's network: in float32 on the CPU, on CUDA in half precision where accuracy does not suffer.
+
+    Attributes:
+        device: where it runs.
+        config: of the model.
+        precision: fp32 or fp16.
+        size: None, as it takes images of any size.
+        batch: None, as it takes any number of them.
+    """
+
+    size = batch = None
+
+    def __init__(self, file: Path, device: str, precision: str) -> None:
+        """Load; see :class:`TorchBackend`."""
+        self.device = torch_device(device)
+        self._model = load_checkpoint(file)
+        self.config = self._model.config
+        cuda = self.device.type == "cuda"
+        self.precision = "fp16" if cuda and precision in ("auto", "fp16") else "fp32"
+        if cuda:
+            try:
+                prepare_for_gpu(self._model.to(self.device), self.precision == "fp16")
+            except RuntimeError as error:
+                raise torch_error(file, f"PyTorch failed on {self.device}: ", error, self.device) from error
+
+    def computation(self, batch: int, height: int, width: int) -> Compute:
+        """Return what maps images (B, H, W, 3) uint8 RGB to all maps of an image in one row, (B, numbers) float32."""
+        graph = pipeline(self._model, (height, width))
+        return lambda images: joined(graph(images))
+
+
 class TorchBackend:
-    """Runs a checkpoint: in float32 on the CPU, on CUDA in half precision where accuracy does not suffer."""
+    """Runs a checkpoint, or a package that was compiled of one."""
 
     def __init__(self, file: Path, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
         """Load ``file``.
 
         Args:
-            file: a checkpoint, ours or the reference implementation's.
-            device: auto (cuda if there is one), cpu, cuda or cuda:N.
+            file: a checkpoint, ours or the reference implementation's; or a package by ``space_clip export``.
+            device: auto (cuda if there is one; a package's own), cpu, cuda or cuda:N.
             threads: CPU threads; 0 for one per physical core. PyTorch has one such setting for the whole process.
-            precision: auto or fp16 (fp16 on CUDA, see :mod:`space_clip_ros.model.half`; fp32 on the CPU), else fp32.
+            precision: of a checkpoint: auto or fp16 (fp16 on CUDA, see :mod:`space_clip_ros.model.half`; fp32 on the
+                CPU), else fp32. A package has its own.
 
         Raises:
-            ModelError: the file is not a checkpoint.
-            BackendError: there is no such device, or not enough memory on it.
+            ModelError: the file is neither.
+            BackendError: there is no such device, or not enough memory on it; or the package does not fit this machine.
         """
-        self._device = _device(device)
-        self._model = load_checkpoint(file)
-        cuda = self._device.type == "cuda"
-        half = cuda and precision in ("auto", "fp16")
-        if cuda:
-            try:
-                prepare_for_gpu(self._model.to(self._device), half)
-            except RuntimeError as error:
-                raise torch_error(file, f"PyTorch failed on {self._device}: ", error, self._device) from error
-        else:
+        network = PackagedNetwork(file, device) if is_package(file) else CheckpointNetwork(file, device, precision)
+        self._network, self._device = network, network.device
+        if self._device.type == "cpu":
             torch.set_num_threads(thread_count(threads))
         self._runners: OrderedDict[tuple[int, int, int], TorchRunner] = OrderedDict()
         self._lock = Lock()
         self.info = model_info(
-            self._model.config,
+            network.config,
             backend="torch",
             device=str(self._device),
-            precision="fp16" if half else "fp32",
-            fixed_size=None,
+            precision=network.precision,
+            fixed_size=network.size,
             file=file,
+            fixed_batch=network.batch,
         )
 
     def run(self, image: Rgb, language: bool = True) -> Prediction:
@@ -71,17 +101,26 @@ class TorchBackend:
 
     def run_batch(self, images: Sequence[Rgb], language: bool = True) -> list[Prediction]:
         """Estimate depth for several images; see :class:`~space_clip_ros.inference.backend.BatchBackend`."""
+        found, stages_ms = self.estimate(images)
+        return [prediction(maps, dict(stages_ms)) for maps in found]
+
+    def estimate(self, images: Sequence[Rgb]) -> tuple[list[dict[str, Depth]], dict[str, float]]:
+        """Return what the model gives for each image, by name, and the milliseconds of the whole run's stages.
+
+        Raises:
+            InputError: a package takes another size or number of images.
+            BackendError: the run failed.
+        """
         height, width = images[0].shape[:2]
-        config = self._model.config
         try:
             found, stages_ms = self._runner((len(images), height, width))(images)
         except RuntimeError as error:
             raise torch_error(self.info.file, f"PyTorch failed on {self._device}: ", error, self._device) from error
-        shapes = {name: shape or (height, width) for name, shape in config.outputs.items()}
-        return [prediction(_split(self._finite(numbers), shapes), dict(stages_ms)) for numbers in found]
+        shapes = {name: shape or (height, width) for name, shape in self._network.config.outputs.items()}
+        return [_split(self._finite(numbers), shapes) for numbers in found], stages_ms
 
     def device_memory(self) -> int | None:
-        """Return the bytes PyTorch holds on the CUDA device; None on the CPU."""
+        """Return the bytes PyTorch holds on the CUDA device, a package's weights left out; None on the CPU."""
         return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else None
 
     def close(self) -> None:
@@ -98,10 +137,8 @@ class TorchBackend:
     def _runner(self, shape: tuple[int, int, int]) -> TorchRunner:
         with self._lock:
             if shape not in self._runners:
-                cuda = self._device.type == "cuda"
-                graph = gpu_graph(self._model, shape[1:]) if cuda else ImageToEstimate(self._model, shape[1:])
-                stream = CudaStream(self._device) if cuda else HostStream()
-                self._runners[shape] = TorchRunner(lambda images: joined(graph(images)), shape, stream)
+                stream = CudaStream(self._device) if self._device.type == "cuda" else HostStream()
+                self._runners[shape] = TorchRunner(self._network.computation(*shape), shape, stream)
                 if len(self._runners) > RUNNERS_KEPT:
                     self._runners.popitem(last=False)
             self._runners.move_to_end(shape)
@@ -129,20 +166,21 @@ def prepare_for_gpu(model: SpaceClip, half: bool) -> None:
         halve(model)
 
 
+def pipeline(model: SpaceClip, size: tuple[int, int]) -> ImageToEstimate:
+    """Return the pipeline for images of one size, height and width.
+
+    Args:
+        model: on the CPU; or on a GPU, after :func:`prepare_for_gpu`.
+        size: height and width of the images, pixels.
+    """
+    on_gpu = next(model.parameters()).is_cuda
+    return gpu_graph(model, size) if on_gpu else ImageToEstimate(model, size).eval()
+
+
 def gpu_graph(model: SpaceClip, size: tuple[int, int]) -> ImageToEstimate:
     """Return the pipeline for images of one size, height and width, of a model after :func:`prepare_for_gpu`."""
     half = next(iter(model.decoder.semantic_blocks.parameters())).dtype == torch.float16
     return (HalfImageToEstimate(model, size) if half else ImageToEstimate(model, size, bands=1)).eval()
-
-
-def _device(asked: str) -> torch.device:
-    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked == "auto":
-        return torch.device("cuda:0" if present else "cpu")
-    device = torch.device("cuda:0" if asked == "cuda" else asked)
-    if device.type == "cuda" and (device.index or 0) >= present:
-        raise BackendError(f"device {asked}", f"PyTorch sees {present} CUDA devices here", "give device cpu or auto")
-    return device
 
 
 def joined(maps: Sequence[Tensor]) -> Tensor:

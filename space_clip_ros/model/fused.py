@@ -9,6 +9,7 @@ block are one product. Depth differs by rounding only. :mod:`space_clip_ros.expo
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -67,7 +68,9 @@ class FusedConv(nn.Module):
             features: the convolution's input.
             shortcut: is added to its result; of the result's shape.
         """
-        if self._one_kernel and features.is_cuda and self.conv.weight.dtype == torch.float16:
+        # A compiler has no such kernel, and adds bias, shortcut and ReLU in one of its own.
+        tries = self._one_kernel and not torch.compiler.is_compiling()
+        if tries and features.is_cuda and self.conv.weight.dtype == torch.float16:
             try:
                 return self._by_cudnn(features.to(torch.float16), shortcut)
             except RuntimeError as error:
@@ -174,9 +177,7 @@ class FilmBank(nn.Module):
         return [self._scaled(*parts) for parts in zip(states, gammas, betas, strict=True)]
 
     def _scaled(self, tokens: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-        # Computed in float32 and converted in the same kernel.
-        scaled = torch.empty(tokens.shape, dtype=self.stored, device=tokens.device)
-        return torch.addcmul(beta, gamma, tokens, out=scaled)
+        return in_one_kernel(tokens, self.stored, torch.addcmul, beta, gamma, tokens)
 
 
 class PatchProduct(nn.Module):
@@ -214,8 +215,26 @@ class PatchProduct(nn.Module):
         batch, channels, height, width = images.shape
         rows, columns, side = height // self.side, width // self.side, self.side
         patches = images.reshape(batch, channels, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
-        # Cut and gathered in one kernel.
-        gathered = torch.empty(patches.shape, dtype=images.dtype, device=images.device)
-        torch.clamp(patches, *self.limits, out=gathered)
+        gathered = in_one_kernel(patches, images.dtype, torch.clamp, patches, *self.limits)
         embedded: Tensor = self.linear(gathered.reshape(batch * rows * columns, -1))
         return embedded.reshape(batch, rows, columns, -1).permute(0, 3, 1, 2)
+
+
+def in_one_kernel(
+    like: Tensor, dtype: torch.dtype, operation: Callable[..., Tensor], *operands: Tensor | float
+) -> Tensor:
+    """Compute an operation on each number, convert the result and bring it into order in memory, all in one kernel.
+
+    Args:
+        like: has the result's shape and device.
+        dtype: the result's type; the operation itself is computed in that of its operands.
+        operation: such as ``torch.addcmul``.
+        operands: the operation's.
+
+    Returns:
+        The result, contiguous.
+    """
+    if torch.compiler.is_compiling():
+        # A compiler merges these by itself, and does not keep the order in memory of ``out``.
+        return operation(*operands).to(dtype).contiguous()
+    return operation(*operands, out=torch.empty(like.shape, dtype=dtype, device=like.device))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from space_clip_ros.model import SpaceClip
-from space_clip_ros.model.fused import PatchProduct
+from space_clip_ros.model.fused import PatchProduct, in_one_kernel
 from space_clip_ros.model.image_to_depth import ImageToEstimate, normalisation
 from space_clip_ros.model.resize import CENTRE, half_weights, resize_bands, resize_centred, shrinks
 
@@ -49,14 +49,12 @@ class HalfImageToEstimate(ImageToEstimate):
         It is float16; or float32 if the image is enlarged and nothing but the patch embedding reads it.
         """
         planes = image.permute(0, 3, 1, 2)
-        # Converted, centred and brought into planes in one kernel.
-        centred = torch.empty(planes.shape, dtype=self.rows.dtype, device=planes.device)
-        torch.sub(planes, CENTRE, out=centred)
+        centred = in_one_kernel(planes, self.rows.dtype, torch.sub, planes, CENTRE)
         small = resize_centred(centred, self.rows, self.columns)
         if self._folded:
             return small
-        normalised = torch.empty_like(small, dtype=torch.float16)
-        return torch.addcmul(self.offset, small.clamp(*_LIMITS), self.gain, out=normalised)
+        clamped = small.clamp(*_LIMITS)
+        return in_one_kernel(small, torch.float16, torch.addcmul, self.offset, clamped, self.gain)
 
 
 def fold_normalisation(model: SpaceClip) -> None:

@@ -27,14 +27,17 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 def test_a_name_is_looked_up_in_every_folder(folders: dict[str, Path]) -> None:
     (folders["user"] / "mine.onnx").touch()
     (folders["ros"] / "theirs.safetensors").touch()
+    (folders["ros"] / "compiled.pt2").touch()
     assert model_files.resolve("mine") == folders["user"] / "mine.onnx"
     assert model_files.resolve("theirs") == folders["ros"] / "theirs.safetensors"
+    assert model_files.resolve("compiled") == folders["ros"] / "compiled.pt2"
 
 
 def test_the_installed_package_wins_and_graphs_win(folders: dict[str, Path]) -> None:
     for folder in folders.values():
         (folder / "both.onnx").touch()
         (folder / "both.safetensors").touch()
+        (folder / "both.pt2").touch()
     assert model_files.resolve("both") == folders["ros"] / "both.onnx"
 
 

@@ -67,7 +67,7 @@ def test_the_runners_of_the_last_sizes_are_kept(model_dir: Path) -> None:
 def test_depth_beyond_half_precision_is_refused(model_dir: Path) -> None:
     backend = TorchBackend(model_dir / "checkpoint.safetensors", "cpu", 1)
     backend.info = replace(backend.info, precision="fp16")
-    torch.nn.init.constant_(backend._model.depth_head.depth.bias, float("inf"))
+    torch.nn.init.constant_(backend._network._model.depth_head.depth.bias, float("inf"))
     with pytest.raises(BackendError, match="depth leaves the range of fp16; give precision fp32"):
         backend.run(IMAGE)
 

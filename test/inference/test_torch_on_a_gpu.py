@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from space_clip_ros.config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
+from space_clip_ros.export.torch_package import _Joined
 from space_clip_ros.inference.torch_backend import gpu_graph, joined, prepare_for_gpu
 from space_clip_ros.model import build, load_checkpoint
+from space_clip_ros.model.image_to_depth import ImageToEstimate
 
 CUDA = torch.device("cuda", 0)
 SIZE = (375, 1242)
@@ -126,8 +129,9 @@ def small(kind: str = "clip", grid: tuple[int, int] = (4, 4)) -> ModelConfig:
     return ModelConfig(encoder=encoder, decoder=DecoderConfig(channels=(32, 32, 16, 16)), input_size=size)
 
 
-def recorded(config: ModelConfig, half: bool = True) -> Recorder:
-    """Run one image through the network that a checkpoint becomes on a GPU."""
+@contextmanager
+def fake_gpu(config: ModelConfig, half: bool) -> Iterator[tuple[ImageToEstimate, torch.Tensor]]:
+    """Yield the network that a checkpoint becomes on a GPU, and an image, all of fake tensors."""
     torch.manual_seed(0)
     model = build(config).eval()
     prepare_for_gpu(model, half)
@@ -137,7 +141,12 @@ def recorded(config: ModelConfig, half: bool = True) -> Recorder:
         if pipeline._fixed is not None:
             axes = [[band._replace(weights=on_gpu(band.weights)) for band in axis] for axis in pipeline._fixed]
             pipeline._fixed = type(pipeline._fixed)(*axes)
-        image = torch.empty((1, *SIZE, 3), dtype=torch.uint8, device=CUDA)
+        yield pipeline, torch.empty((1, *SIZE, 3), dtype=torch.uint8, device=CUDA)
+
+
+def recorded(config: ModelConfig, half: bool = True) -> Recorder:
+    """Run one image through the network that a checkpoint becomes on a GPU."""
+    with fake_gpu(config, half) as (pipeline, image):
         recorder = Recorder()
         with Libraries(recorder), recorder:
             joined_maps = joined(pipeline(image))
@@ -219,3 +228,20 @@ def test_siglip_stays_on_the_gpu_too() -> None:
     assert not names(call for call in recorder.calls if any(one.device != CUDA for one in call[1]))
     assert not WAITING & set(recorder.kinds())
     assert recorder.kernels <= 250, recorder.kinds().most_common()
+
+
+@pytest.mark.parametrize("half", [True, False], ids=["fp16", "fp32"])
+def test_a_package_is_compiled_of_what_a_compiler_can_merge(half: bool) -> None:
+    """A compiler has no kernels of cuDNN's that join steps, and loses the order in memory of what is written to."""
+    language = LanguageConfig(outputs=("embedding", "dense"), embed_dim=16)
+    config = dataclasses.replace(small(), language=language, uncertainty=True)
+    with fake_gpu(config, half) as (pipeline, image):
+        program = torch.export.export(_Joined(pipeline), (image,)).run_decompositions()
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    names = Counter(str(node.target) for node in calls)
+    assert not [name for name in names if "cudnn" in name or name.endswith("out")]
+    assert names["aten.convolution.default"] == 7 + 2 + 3 * 2 + 4 * 4 + 2
+    tensors = [one for node in calls for one in tree_leaves(node.meta.get("val")) if isinstance(one, torch.Tensor)]
+    assert {one.device for one in tensors} == {CUDA}
+    products = [node.meta["val"].dtype for node in calls if node.target is torch.ops.aten.addmm.default]
+    assert (torch.float16 in products) == half

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
     file = model_files.resolve(args.file)
     if not model_files.is_graph(file):
-        raise InputError(file, "is a checkpoint", "an engine is built of an .onnx file, made with 'space_clip export'")
+        raise InputError(file, "is no .onnx file", "an engine is built of one, made with 'space_clip export'")
     try:
         from space_clip_ros.export.engine import build_engine
     except ModuleNotFoundError as error:

@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
         description="Run a model over the validation frames of a YAML file and compare its depth with the truth.",
         epilog="example: space_clip evaluate --model road_tiny --data config/road_tiny.yaml --protocol standard",
     )
-    add_setting(parser, NodeConfig, "model", required=True, help="bundled model, .onnx file or checkpoint")
+    add_setting(parser, NodeConfig, "model", required=True, help="bundled model, .onnx or .pt2 file, or checkpoint")
     parser.add_argument("--data", required=True, metavar="CONFIG", help="YAML file; its data.validation is used")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""``space_clip export``: a checkpoint as one self-contained ONNX file."""
+"""``space_clip export``: a checkpoint as one self-contained ONNX file, or compiled by PyTorch for one machine."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "metres at the same size out. The file appears only after it has been compared with PyTorch. fp16 is for "
         "engines on GPUs. int8 is calibrated on a drive's frames, and kept only if abs_rel on other frames changes by "
         "less than 1 %; it is for CPUs, or with --symmetric for TensorRT. Language features are judged by themselves. "
+        "A FILE that ends in .pt2 is compiled by PyTorch for this machine's GPU, or else its processor, and for images "
+        "of one size; backend torch runs it without a compiler, on machines like this one. "
         "With --text, CHECKPOINT is a CLIP, and the file is its text tower, which makes queries on a robot without "
         "PyTorch.",
         epilog="example: space_clip export best.safetensors --out road.onnx --height 375 --width 1242 "
@@ -37,12 +39,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="CHECKPOINT",
         help="checkpoint file to export; with --text a CLIP, as for --clip",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="file to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, .onnx or .pt2")
     parser.add_argument(
         "--height",
         type=positive,
         metavar="H",
-        help="height of every image, pixels; without height and width the file takes any size",
+        help="height of every image, pixels; without height and width an .onnx file takes any size",
     )
     parser.add_argument("--width", type=positive, metavar="W", help="width of every image, pixels")
     parser.add_argument(
@@ -149,6 +151,8 @@ def run(args: argparse.Namespace) -> int:
     metadata = report.metadata
     batch = "any batch" if metadata.batch is None else f"batch {metadata.batch}"
     say(f"{report.path}: {metadata.config.name}, {size}, {batch}, {metadata.precision}, {report.bytes / 1e6:.1f} MB")
+    if report.target:
+        say(f"compiled for {report.target}")
     for line in _proof_lines(report.proof):
         say(line)
     return 0

@@ -1,8 +1,8 @@
-"""Checkpoints on PyTorch, which chooses a GPU by itself if there is one."""
+"""Checkpoints, and packages compiled of them, on PyTorch, which chooses a GPU by itself if there is one."""
 
 from __future__ import annotations
 
-from space_clip_ros.inference.model_files import CHECKPOINT_SUFFIXES
+from space_clip_ros.inference.model_files import CHECKPOINT_SUFFIXES, PACKAGE_SUFFIXES
 from space_clip_ros.inference.registry import BackendFactory, Opener, register
 
 
@@ -15,7 +15,7 @@ def _load() -> Opener:
 register(
     BackendFactory(
         name="torch",
-        suffixes=CHECKPOINT_SUFFIXES,
+        suffixes=CHECKPOINT_SUFFIXES + PACKAGE_SUFFIXES,
         devices=("auto",),
         rank=10,
         package="torch",

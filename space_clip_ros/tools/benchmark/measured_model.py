@@ -144,9 +144,7 @@ class ExportedModel:
 
 
 class CheckpointModel:
-    """A checkpoint on PyTorch; its stages are those of a plain eager run."""
-
-    separated_by = "an eager run that waits after each stage"
+    """A checkpoint on PyTorch, whose stages are those of a plain eager run; or a package, whose stages are unknown."""
 
     def __init__(self, file: Path, backend: str, device: str, precision: str, threads: int) -> None:
         """Load; see :func:`open_model`."""
@@ -155,18 +153,29 @@ class CheckpointModel:
         self._threads = threads
         # Imported here because measuring an exported file needs no PyTorch.
         from space_clip_ros.export.cost import network_cost
+        from space_clip_ros.inference.torch_package import read_package
         from space_clip_ros.tools.benchmark.eager import checkpoint_config
 
-        config = checkpoint_config(file)
-        self.config: ModelConfig | AdoptedConfig = config
-        self.cost: Mapping[str, StageCost] = network_cost(config)
+        self.config: ModelConfig | AdoptedConfig
+        self.cost: Mapping[str, StageCost]
+        if model_files.is_package(file):
+            metadata, _ = read_package(file)
+            self.config, self.cost, self.separated_by = metadata.config, metadata.cost, ""
+        else:
+            self.config = checkpoint_config(file)
+            self.cost = network_cost(self.config)
+            self.separated_by = "an eager run that waits after each stage"
 
     def run(self, images: Rgb) -> tuple[Depth, Mapping[str, float]]:
         """Run once; see :class:`MeasuredModel`."""
+        if self.info.fixed_batch is not None and len(images) > 1:
+            raise InputError(self.info.file, f"a package runs one image at a time, got {len(images)}", "give --batch 1")
         return _predict(self._predictor, images)
 
     def separate(self, images: Rgb, runs: int) -> list[dict[str, float]]:
         """Return an eager run's stages; see :class:`MeasuredModel`."""
+        if not self.separated_by:
+            return []
         # Imported and loaded only now, since a second set of weights is not the model's memory.
         from space_clip_ros.tools.benchmark.eager import EagerModel
 

@@ -86,7 +86,7 @@ def test_not_a_graph(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"missing\.onnx: no such model file"):
         run(tmp_path / "missing.onnx")
     (tmp_path / "a.safetensors").touch()
-    with pytest.raises(InputError, match=r"a\.safetensors: is a checkpoint; .*'space_clip export'"):
+    with pytest.raises(InputError, match=r"a\.safetensors: is no \.onnx file; .*'space_clip export'"):
         run(tmp_path / "a.safetensors")
 
 

@@ -75,6 +75,17 @@ def test_a_checkpoint(model_dir: Path) -> None:
     model.close()
 
 
+def test_a_package(package_dir: Path) -> None:
+    model = open_model(package_dir / "tiny.pt2", "auto", "auto", "auto", 1)
+    depth, stages = model.run(IMAGES[:1])
+    assert depth.shape == (1, 60, 100) and list(stages) == ["copy_in", "inference", "copy_out"]
+    assert model.separated_by == "" and model.separate(IMAGES[:1], 1) == []
+    assert model.config.name == "tiny" and model.cost["encoder"].operations > 0
+    with pytest.raises(InputError, match=r"a package runs one image at a time, got 2; give --batch 1"):
+        model.run(IMAGES)
+    model.close()
+
+
 def test_a_model_that_is_not_there() -> None:
     with pytest.raises(ModelError, match="no such name"):
         open_model("nothing", "auto", "auto", "auto", 1)

@@ -24,9 +24,15 @@ def test_it_is_what_the_loader_takes(tiny_model_file: Path) -> None:
     assert facts["taken"].text == f"{info.backend} on {info.device}, {info.precision}"
     assert facts["passed_over"].value == list(info.passed_over)
     assert facts["order_of_auto"].value == ["tensorrt on cuda", "onnxruntime on cuda", "onnxruntime on cpu"]
-    assert facts["for_other_files"].value == {"torch": "runs .safetensors, .pt, .pth, .ckpt"}
+    assert facts["for_other_files"].value == {"torch": "runs .safetensors, .pt, .pth, .ckpt, .pt2"}
     assert facts["run"].value["image"] == [1242, 375]
     assert facts["run"].value["finite"] is True
+
+
+def test_a_package(package_dir: Path) -> None:
+    facts = found(str(package_dir / "tiny.pt2"))
+    assert (facts["taken"].text, facts["order_of_auto"].value) == ("torch on cpu, fp32", ["torch on auto"])
+    assert facts["run"].value["image"] == [100, 60]
 
 
 def test_a_model_that_is_not_there_keeps_its_folder_to_itself(tmp_path: Path) -> None:

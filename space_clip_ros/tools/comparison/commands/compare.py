@@ -34,7 +34,9 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: space_clip compare road_tiny dav2_outdoor.onnx --data config/road_tiny.yaml --picture "
         "models.png",
     )
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="bundled models, .onnx files or checkpoints")
+    parser.add_argument(
+        "models", nargs="+", metavar="MODEL", help="bundled models, .onnx or .pt2 files, or checkpoints"
+    )
     parser.add_argument("--data", required=True, metavar="CONFIG", help="YAML file; its data.validation is used")
     parser.add_argument("--protocol", default="standard", choices=PROTOCOLS, help="(default: %(default)s)")
     parser.add_argument("--crop", default="garg", choices=CROPS, help="image region compared (default: %(default)s)")

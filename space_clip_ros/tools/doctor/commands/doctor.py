@@ -21,7 +21,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "not find out. The report names no user, no host and no private folder. Paste it into your bug report.",
         epilog="example: space_clip doctor --model road_fp16.onnx --json doctor.json",
     )
-    add_setting(parser, NodeConfig, "model", help="bundled model, .onnx file or checkpoint (default: %(default)s)")
+    add_setting(
+        parser, NodeConfig, "model", help="bundled model, .onnx or .pt2 file, or checkpoint (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to this file, too")
     # This command must work when NumPy or OpenCV does not load.
     parser.set_defaults(checks_libraries=False)
