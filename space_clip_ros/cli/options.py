@@ -61,14 +61,14 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_model_out(args: argparse.Namespace, suffix: str) -> None:
+def check_model_out(args: argparse.Namespace, *suffixes: str) -> None:
     """Check before long work that ``--out`` can be written; exit with status 2 if it has another suffix.
 
     Raises:
         DataError: its folder does not exist, or cannot be written to.
     """
-    if args.out.suffix != suffix:
-        args.parser.error(f"--out {args.out}: must end in {suffix}")
+    if args.out.suffix not in suffixes:
+        args.parser.error(f"--out {args.out}: must end in {' or '.join(suffixes)}")
     if not args.out.parent.is_dir():
         raise DataError(args.out, f"cannot be written (there is no folder {args.out.parent})", "check the folder")
     check_output_files(args.out)

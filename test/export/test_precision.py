@@ -166,6 +166,6 @@ def test_uncertainty_is_exported_and_proved(
 
 def test_an_export_whose_uncertainty_is_wrong_is_refused() -> None:
     good, bad = Difference(0.0, 1e-6, 1e-6, 1), Difference(1.0, 0.3, 0.2, 1)
-    precisions._check_differences(Differences(good, good), "fp32", "ONNX Runtime")
+    precisions.check_differences(Differences(good, good), "fp32", "ONNX Runtime")
     with pytest.raises(ExportError, match=r"the uncertainty of ONNX Runtime differs from PyTorch by 0\.3 relative"):
-        precisions._check_differences(Differences(good, bad), "fp32", "ONNX Runtime")
+        precisions.check_differences(Differences(good, bad), "fp32", "ONNX Runtime")

@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("--symmetric is for --precision int8")
     if args.precision == "int8" and not args.drive:
         args.parser.error("--precision int8 needs --drive, a KITTI raw drive or one of 'space_clip synthesize'")
-    check_model_out(args, ".onnx")
+    check_model_out(args, ".onnx", *(() if args.text else (".pt2",)))
     if args.text:
         return _run_text(args)
 

@@ -77,7 +77,8 @@ def verdict(now: Situation) -> tuple[Level, str]:
         problems = [_problem(now) if snapshot.problem else "", now.values.queries_problem or ""]
         warnings = [*_clocks(now), *_units(now), *_crossed(now), *filter(None, problems)]
         return Level.WARN if warnings else Level.OK, "; ".join([line, *warnings])
-    if not _recent(snapshot.seconds_since_image) and not now.preparing:
+    waiting = now.preparing and snapshot.seconds_since_image is not None
+    if not waiting and not _recent(snapshot.seconds_since_image):
         return Level.WARN, _no_image(now)
     if snapshot.problem:
         return Level.ERROR, f"images come in, nothing goes out: {_problem(now)}"
