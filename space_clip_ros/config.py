@@ -454,8 +454,8 @@ class ScanConfig:
 
     frame_id: str = setting(
         "",
-        "frame of the scan, e.g. base_link; its z must point up, and it must be in TF. Empty for the camera's level "
-        "frame, named like the images' frame_id with _level appended: at the camera, x forward, z away from the ground",
+        "frame of the scan, in TF, z up; empty for the camera's level one, its frame_id with _level appended: at the "
+        "camera, x forward, z away from the ground",
     )
     angle_increment: float = setting(
         0.0087,
@@ -478,8 +478,8 @@ class ScaleConfig:
 
     mode: str = setting(
         "none",
-        "evidence for the scale: none, camera_height (the ground in view and the camera's known height), ranges "
-        "(scale/points and scale/range), or auto (whatever there is)",
+        "evidence for the scale: the ground in view and the camera's known height, ranges (scale/points and "
+        "scale/range), or auto (whatever there is)",
         choices=SCALE_MODES,
     )
     camera_height: float = setting(
@@ -543,9 +543,8 @@ class SemanticConfig:
     )
     background: tuple[str, ...] = setting(
         (),
-        "names that compete with the queries but are never reported, e.g. [road, sky, wall]; a query among them does "
-        "not compete with itself. Empty for query_file's background and its other names. With a closed list of names, "
-        "always those that are not queried",
+        "competing names, never reported; a queried one does not compete with itself. Empty for query_file's and "
+        "its other names; of a closed list, always the others",
     )
     threshold: float = setting(
         0.5,
@@ -555,8 +554,8 @@ class SemanticConfig:
     )
     temperature: float = setting(
         1.0,
-        "softens the probabilities: the model's logit_scale is divided by this before it multiplies the cosines; above "
-        "1 they are closer to each other, below 1 further apart",
+        "divides the model's logit_scale, which multiplies the cosines: above 1 the probabilities are closer to each "
+        "other, below 1 further apart",
         minimum=0.01,
         maximum=100.0,
     )
@@ -596,16 +595,16 @@ class NodeConfig:
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = setting(
         "auto",
-        "number format that the model runs in; with a model's name, int8 takes NAME_int8 if there is one, and so does "
-        "auto on a CPU with VNNI if that file's error is within 1 % of NAME's",
+        "number format of the model; by name, int8 takes NAME_int8 if there is one, and so does auto on a CPU with "
+        "VNNI if its error is within 1 % of NAME's",
         choices=PRECISIONS,
         read_only=True,
     )
     threads: int = setting(0, "CPU threads of the model; 0 for one per core", minimum=0, maximum=256, read_only=True)
     thread_spinning: bool = setting(
         False,
-        "the threads spin instead of sleeping while they wait within an image (ONNX Runtime on a CPU): lower median "
-        "latency on idle cores, higher p99 when other processes compete for them",
+        "ONNX Runtime's CPU threads spin instead of sleeping within an image: lower median latency on idle cores, "
+        "higher p99 when other processes compete for them",
         read_only=True,
     )
     engine_retries: int = setting(
@@ -643,14 +642,14 @@ class NodeConfig:
     depth_scale: float = setting(1.0, "every depth is multiplied by this", minimum=0.001, maximum=1000.0)
     depth_resolution: str = setting(
         "image",
-        "resolution of depth, camera_info, cloud and colours: image (every pixel), half (every second row and column) "
-        "or network (about that of the network's own depth)",
+        "resolution of depth, camera_info, cloud and colours: every pixel, every second row and column, or about that "
+        "of the network's own depth",
         choices=("image", "half", "network"),
     )
     focal_scaling: str = setting(
         "auto",
-        "multiply depth by this camera's focal length over the training camera's: auto (where both are known), always "
-        "(warn where one is not) or never (true and false mean always and never)",
+        "multiply depth by this camera's focal length over the training camera's: where both are known (always also "
+        "warns), or never; true is always, false never",
         choices=("auto", "always", "never"),
         aliases={True: "always", False: "never"},
     )
