@@ -113,7 +113,7 @@ class DemoRun:
 
     def report_frames(self) -> list[ReportFrame]:
         """Return the frames kept for the report, each with its image and truth."""
-        kept = self._subscriber.kept()
+        kept = self._subscriber.kept(self._sent() - len(self._subscriber.sent))
         inputs = self._plan.source.frames_at([frame.index for frame in kept])
         return [_report_frame(frame, image, truth) for frame, (image, truth) in zip(kept, inputs, strict=True)]
 

@@ -183,9 +183,15 @@ class DemoSubscriber(ArrivalNode):
         """Return whether every frame sent so far has arrived on every output."""
         return min(self.arrivals.received().values()) >= len(self.sent)
 
-    def kept(self) -> list[KeptFrame]:
-        """Return the frames kept for the report, in order."""
-        return [self._kept_frame(index, messages) for index, messages in sorted(self._kept.values(), key=_first)]
+    def kept(self, unseen: int = 0) -> list[KeptFrame]:
+        """Return the frames kept for the report, in order.
+
+        Args:
+            unseen: frames that were sent before the first one seen here, as on a busy machine, where the player may
+                be found late.
+        """
+        kept = sorted(self._kept.values(), key=_first)
+        return [self._kept_frame(index + unseen, messages) for index, messages in kept]
 
     def _kept_frame(self, index: int, messages: dict[str, Any]) -> KeptFrame:
         scan, uncertainty, markers = (messages.get(topic) for topic in (_SCAN, _UNCERTAINTY, _MARKERS))
