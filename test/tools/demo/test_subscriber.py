@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-
-rclpy = pytest.importorskip("rclpy")
-
+import rclpy
 from std_msgs.msg import Header
 
 from space_clip_ros.messages.clouds import cloud_from_points
