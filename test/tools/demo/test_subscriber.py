@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import rclpy
 from std_msgs.msg import Header
 
 from space_clip_ros.messages.clouds import cloud_from_points
@@ -15,12 +14,10 @@ from space_clip_ros.tools.demo.subscriber import DemoSubscriber
 
 
 @pytest.fixture
-def subscriber(domain: int) -> Iterator[DemoSubscriber]:
-    rclpy.init(domain_id=domain)
+def subscriber(ros: int) -> Iterator[DemoSubscriber]:
     node = DemoSubscriber(frames=6, shown=2)
     yield node
     node.destroy_node()
-    rclpy.shutdown()
 
 
 def test_frames_sent_before_the_first_one_seen_are_counted(subscriber: DemoSubscriber) -> None:
