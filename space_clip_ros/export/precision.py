@@ -215,7 +215,7 @@ def _check_difference(difference: Difference, tolerance: _Tolerance, runtime: st
 def judged(
     run: Run, metadata: OnnxMetadata, model: SpaceClip, evidence: Evidence, advance: Callable[[], None]
 ) -> tuple[float, float]:
-    """Judge a file by ground truth.
+    """Compare the abs_rel of a file and of its model, on frames with ground truth.
 
     Args:
         run: runs the file.

@@ -63,7 +63,7 @@ class CheckpointNetwork:
 
 
 class TorchBackend:
-    """Runs a checkpoint, or a package that was compiled of one."""
+    """Runs a checkpoint, or a package compiled from one."""
 
     def __init__(self, file: Path, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
         """Load ``file``.

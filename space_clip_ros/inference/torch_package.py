@@ -118,7 +118,7 @@ def read_package(file: Path) -> tuple[OnnxMetadata, PackageTarget]:
 
 
 class PackagedNetwork:
-    """A network in a package: for one image of one size, on the kind of device that it was compiled for.
+    """A network in a package. It takes one image at a time, of one size, on the kind of device it was compiled for.
 
     Attributes:
         device: where it runs.

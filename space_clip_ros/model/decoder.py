@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
 import torch
@@ -80,34 +80,36 @@ class Decoder(nn.Module):
             blocks: run only so many blocks, coarse to fine; None for all.
         """
         structural_projected, structural = self._structural_features(encoded, blocks)
-        semantic = self._semantic_maps(encoded)[:blocks]
-        for level, attend in enumerate(self.cross_attention[:blocks]):
+        semantic = self._semantic_maps(encoded, blocks)
+        for level, attend in enumerate(islice(self.cross_attention, blocks)):
             semantic[level] = attend(semantic[level], structural_projected[level])
         features: list[Tensor] = []
         low = semantic[0]
-        for block, skip, edges in zip_longest(self.semantic_blocks[:blocks], semantic, structural):
+        for block, skip, edges in zip_longest(islice(self.semantic_blocks, blocks), semantic, structural):
             low = block(low, skip, edges)
             features.append(low)
         return DecoderOutput(tuple(semantic), tuple(structural_projected), tuple(features), tuple(structural))
 
-    def _semantic_maps(self, encoded: EncoderOutput) -> list[Tensor]:
-        states = [self._patches(encoded, index) for index in self.semantic_states]
+    def _semantic_maps(self, encoded: EncoderOutput, blocks: int | None) -> list[Tensor]:
+        states = [self._patches(encoded, index) for index in self.semantic_states[:blocks]]
         if self.film_bank is not None:
             states = self.film_bank(states, encoded.context)
         elif self.film:
-            states = [film(tokens, encoded.context) for film, tokens in zip(self.film, states, strict=True)]
+            films = islice(self.film, blocks)
+            states = [film(tokens, encoded.context) for film, tokens in zip(films, states, strict=True)]
         maps = [to_map(tokens, encoded.grid) for tokens in states]
-        return [project(grid_map) for project, grid_map in zip(self.semantic_projections, maps, strict=True)]
+        projections = islice(self.semantic_projections, blocks)
+        return [project(grid_map) for project, grid_map in zip(projections, maps, strict=True)]
 
     def _structural_features(self, encoded: EncoderOutput, blocks: int | None) -> tuple[list[Tensor], list[Tensor]]:
         if not self.structural_states:
             return [], []
-        maps = [to_map(self._patches(encoded, index), encoded.grid) for index in self.structural_states]
-        projected = [project(grid_map) for project, grid_map in zip(self.structural_projections, maps, strict=True)]
-        projected = projected[:blocks]
+        maps = [to_map(self._patches(encoded, index), encoded.grid) for index in self.structural_states[:blocks]]
+        projections = islice(self.structural_projections, blocks)
+        projected = [project(grid_map) for project, grid_map in zip(projections, maps, strict=True)]
         low = maps[0]
         features: list[Tensor] = []
-        for block, skip in zip(self.structural_blocks, projected, strict=False):
+        for block, skip in zip(islice(self.structural_blocks, blocks), projected, strict=True):
             low = block(low, skip)
             features.append(low)
         return projected, features

@@ -125,7 +125,7 @@ class PointwiseConv(nn.Module):
 
 
 class FusedSemanticBlock(nn.Module):
-    """A :class:`~space_clip_ros.model.blocks.SemanticBlock` with one product for all gates, and no needless resize."""
+    """A :class:`~space_clip_ros.model.blocks.SemanticBlock` with one product for all gates."""
 
     def __init__(self, block: SemanticBlock) -> None:
         """Take a block whose convolutions are fused already."""
@@ -235,6 +235,6 @@ def in_one_kernel(
         The result, contiguous.
     """
     if torch.compiler.is_compiling():
-        # A compiler merges these by itself, and does not keep the order in memory of ``out``.
+        # A compiler merges these steps itself, and ignores the memory layout of ``out``.
         return operation(*operands).to(dtype).contiguous()
     return operation(*operands, out=torch.empty(like.shape, dtype=dtype, device=like.device))

@@ -279,16 +279,14 @@ class SpaceClip(nn.Module):
 
     def train(self, mode: bool = True) -> SpaceClip:
         """Set training mode; after :meth:`freeze_all_but` only its part trains."""
-        super().train(mode)
-        if mode and self._trained_parts:
-            super().train(False)
-            for part in self._trained_parts:
-                part.train()
-            self.training = True
+        super().train(mode and not self._trained_parts)
+        for part in self._trained_parts:
+            part.train(mode)
+        self.training = mode
         return self
 
     def _needed(self, head: str) -> bool:
-        """Return whether a head beside depth runs: all do, unless something else alone is being trained."""
+        """Return whether a head beside depth runs. All do, unless only another part is being trained."""
         return not self.training or self._trained in ("", head)
 
     def _laplace_scale(self, features: SpaceClipFeatures) -> Tensor | None:

@@ -230,7 +230,7 @@ class Camera:
             self._log.once(lost, lost)
         queries = self._queries.current
         if queries is None and self._looking:
-            # The boxes of what is no longer looked for would stay in RViz.
+            # Otherwise RViz would keep showing the last boxes.
             self.publishers.publish("markers", [], message.header)
         self._looking = queries is not None
         self._explain_semantics(wanted, settings)
