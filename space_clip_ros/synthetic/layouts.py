@@ -1,4 +1,4 @@
-"""Kinds of road: city street, residential street, country road, highway and avenue."""
+"""Kinds of road, from highways to narrow streets between garden walls."""
 
 from __future__ import annotations
 
@@ -92,6 +92,11 @@ PARKING = RoadLayout(
     (1.0, 8.0), 70.0, (0.3, 0.9), 0.3, 0.0, (40.0, 150.0),
     ((zones.car_rows, 4.0), (zones.sheds, 1.5), (zones.blocks, 0.6), (zones.park, 0.6), (zones.high_wall, 0.6)),
 )  # fmt: skip
+GARDENS = RoadLayout(
+    "gardens", (1, 1), (0, 1), (2.3, 3.0), (0.1, 2.2), (0.6, 1.8), (0.0, 0.2), (0.0, 0.01), (0.0, 0.03), (0.0, 0.4),
+    (1.0, 9.0), 70.0, (0.1, 0.8), 0.1, 0.0, (50.0, 150.0),
+    ((zones.walled_gardens, 6.0), (zones.houses, 1.0), (zones.high_wall, 1.0), (zones.blocks, 1.0)),
+)  # fmt: skip
 
 USUAL = (CITY, RESIDENTIAL, COUNTRY, HIGHWAY, AVENUE)
 """Kinds that a drive is drawn from."""
@@ -99,7 +104,8 @@ USUAL = (CITY, RESIDENTIAL, COUNTRY, HIGHWAY, AVENUE)
 VARIED = (*USUAL, WOODS, OLD_TOWN, PARKING)
 """Kinds that a drive with varied streets is drawn from."""
 
-URBAN = (CITY, RESIDENTIAL, AVENUE, OLD_TOWN, PARKING)
+URBAN = (CITY, RESIDENTIAL, AVENUE, OLD_TOWN, PARKING, GARDENS)
 """Kinds where people walk."""
 
-LAYOUTS = {layout.name: layout for layout in VARIED}
+LAYOUTS = {layout.name: layout for layout in (*VARIED, GARDENS)}
+"""Every kind, by name; what no drive is drawn from has to be asked for."""

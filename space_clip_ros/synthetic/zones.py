@@ -165,6 +165,31 @@ def high_wall(scene: Scene, side: int, start: float, end: float, edge: float) ->
         _plant(scene, rng.uniform(start, end), side * (edge + gap + rng.uniform(2, 8)), 0.9)
 
 
+def walled_gardens(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
+    """Gardens close to the road: low walls with fences on them, overgrown by hedges and bushes; houses behind."""
+    rng, atlas = scene.rng, scene.atlas
+    gap, setback = rng.uniform(0.05, 0.7), rng.uniform(1.5, 7)
+    low, high, overgrown = rng.uniform(0.2, 1.3), rng.uniform(1.2, 4.5), rng.uniform(0.2, 1.0)
+    while start < end:
+        plot = min(rng.uniform(8, 20), max(end - start, 4.0))
+        open_m = rng.uniform(2.5, 4) if rng.random() < 0.5 and plot > 8 else 0.2
+        border, middle, t = plot - open_m, start + (plot - open_m) / 2, edge + gap
+        if rng.random() < 0.85:
+            scene.place(furniture.wall(atlas, rng, border, low), middle, side * t)
+        if rng.random() < 0.5:
+            scene.place(furniture.fence(atlas, rng, border).placed((0, 0, low), 0.0), middle, side * t)
+        if rng.random() < overgrown:
+            shaggy = rng.random() < 0.6
+            make = plants.undergrowth if shaggy else plants.hedge
+            scene.place(make(atlas, rng, border, high * rng.uniform(0.6, 1.2)), middle, side * (t + 0.3 + 0.7 * shaggy))
+        if rng.random() < 0.85 and plot > 6:
+            house = buildings.house(atlas, rng)
+            scene.place_facing_road(house, start + 1, 12, side * (t + setback + rng.uniform(0, 3)))
+        for _ in range(rng.integers(0, 4)):
+            _plant(scene, start + rng.uniform(0, plot), side * (t + rng.uniform(0.8, 8)), 0.7)
+        start += plot
+
+
 def sheds(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
     """Blank walls of halls and garages close to the road."""
     rng = scene.rng

@@ -38,9 +38,19 @@ def test_varied_drives_show_people_close() -> None:
 
 def test_varied_pictures_have_exact_depth_up_to_the_ground() -> None:
     camera = KITTI_CAMERA.resized(310, 94)
-    for seed, layout in enumerate(("woods", "old_town", "parking")):
+    for seed, layout in enumerate(("woods", "old_town", "parking", "gardens")):
         scene = build_scene(seed, 0.0, layout, varied=True)
         rgb, depth = render(scene, scene.camera_pose(0.0), camera)
         assert rgb.std() > 20
         assert np.isfinite(depth[80:]).mean() > 0.99
         assert np.nanmin(depth) >= 0.3 - 1e-3
+
+
+def test_gardens_stand_close_beside_the_road() -> None:
+    camera, near = KITTI_CAMERA.resized(155, 47), {}
+    for layout in ("gardens", "residential"):
+        scenes = [build_scene(seed, 0.0, layout, varied=True) for seed in range(8)]
+        depths = np.stack([render(scene, scene.camera_pose(0.0), camera)[1] for scene in scenes])
+        sides = np.concatenate([depths[:, 10:34, :30], depths[:, 10:34, -30:]], axis=2)
+        near[layout] = float((sides < 5.0).mean())
+    assert near["gardens"] > 2.0 * near["residential"]

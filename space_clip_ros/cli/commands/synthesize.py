@@ -26,8 +26,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--layout",
-        help="city, residential, country, highway, avenue, woods, old_town or parking (default: random, by seed; the"
-        " last three only with --vary streets)",
+        help="city, residential, country, highway, avenue, woods, old_town, parking or gardens (default: random, by"
+        " seed; woods, old_town and parking only with --vary streets, gardens never)",
     )
     parser.add_argument(
         "--vary",
