@@ -23,7 +23,7 @@ from space_clip_ros.synthetic.calibration import (
 from space_clip_ros.synthetic.layouts import LAYOUTS
 from space_clip_ros.synthetic.lidar import scan
 from space_clip_ros.synthetic.render import CameraView
-from space_clip_ros.synthetic.rig import CameraRig, random_rig
+from space_clip_ros.synthetic.rig import random_rig, random_shape
 from space_clip_ros.synthetic.scene import Scene
 from space_clip_ros.synthetic.scene_builder import build_scene
 from space_clip_ros.synthetic.sensor import expose
@@ -37,7 +37,7 @@ KITTI_CAMERA = PinholeCamera(1242, 375, 721.54, 721.54, 609.56, 172.85)
 DATE = "2026_01_01"
 """Day of the drives that share one camera."""
 
-VARIATIONS = ("camera", "streets")
+VARIATIONS = ("camera", "shape", "streets")
 """What :func:`write_drive` can vary from drive to drive on request."""
 
 _FIRST_OWN_DAY = datetime.date(2027, 1, 1)
@@ -89,7 +89,7 @@ def write_drive(
     Layout: ``<out_dir>/<date>/`` with the calibration and ``<date>_drive_NNNN_sync/``, which holds ``image_02``,
     ``velodyne_points`` and ``proj_depth/groundtruth/image_02`` (uint16 metres * 256; 0 for the sky and from 256 m on).
     Scans cover the 90 degrees ahead. A day has one calibration, so a drive with its own camera also gets its own
-    day: ``<date>`` is 2026_01_01, or 2027_01_01 plus ``seed`` days where ``vary`` names the camera. Every file
+    day: ``<date>`` is 2026_01_01, or 2027_01_01 plus ``seed`` days where ``vary`` names camera or shape. Every file
     appears whole or not at all, and a frame's image last, so an interrupted drive holds only whole frames.
     Writing it again starts over.
 
@@ -104,8 +104,10 @@ def write_drive(
         speed: speed of the car, metres/second; None draws one by seed.
         scans: write laser scans too.
         vary: which of :data:`VARIATIONS` to add. ``camera``: height, pitch, roll and lens of the camera
-            (:func:`~space_clip_ros.synthetic.rig.random_rig`). ``streets``: more kinds of streets, weather and road
-            users, many of them close (:func:`~space_clip_ros.synthetic.scene_builder.build_scene`).
+            (:func:`~space_clip_ros.synthetic.rig.random_rig`). ``shape``: pictures as most cameras take them, from
+            4:3 to 16:9 (:func:`~space_clip_ros.synthetic.rig.random_shape`). ``streets``: more
+            kinds of streets, weather and road users, many of them close
+            (:func:`~space_clip_ros.synthetic.scene_builder.build_scene`).
         labels: write label maps too: ``proj_label/image_02``, uint8, a
             :class:`~space_clip_ros.data.labels.Label` for every pixel.
         scale: size of the pictures relative to the camera's, from 0.1 to 1; small ones are faster. The view stays the
@@ -122,11 +124,12 @@ def write_drive(
     _check(frames, seed, stride, layout, speed, vary, scale)
     period = stride / RATE_HZ
     scene = build_scene(seed, (frames - 1) * period, layout, speed, varied="streets" in vary)
-    date, rig = DATE, CameraRig(camera)
+    date = _own_day(seed) if {"camera", "shape"}.intersection(vary) else DATE
+    if "shape" in vary:
+        camera = random_shape(seed, camera)
     if "camera" in vary:
-        date, rig = _own_day(seed), random_rig(seed, camera)
-        scene.ego = rig.mounted_on(scene.ego)
-    camera = rig.camera
+        rig = random_rig(seed, camera)
+        camera, scene.ego = rig.camera, rig.mounted_on(scene.ego)
     if scale != 1.0:
         camera, scene.sensor = scaled_camera(camera, scale), scene.sensor.scaled(scale)
     day = Path(out_dir) / date

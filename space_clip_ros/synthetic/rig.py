@@ -21,8 +21,12 @@ MAX_ROLL_RAD = float(np.radians(1.5))
 FOCAL_RANGE = (0.6, 1.2)
 """Shortest and longest focal length of :func:`random_rig`, as factors on the given camera's."""
 
+SHAPES = (16 / 9, 16 / 10, 3 / 2, 4 / 3)
+"""Widths over heights of :func:`random_shape`'s pictures."""
+
+_SHAPED_FOCAL = 0.8  # focal length over the picture's width: a field of view of 64 degrees
 _CENTER_SHIFT = 0.02  # largest shift of the principal point, as a share of the picture's size
-_STREAM = 0x5EED  # keeps the rig's random numbers apart from the scene's
+_STREAM, _SHAPE_STREAM = 0x5EED, 0x54A9E  # keep the rig's random numbers apart from the scene's
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,20 @@ def random_rig(seed: int, camera: PinholeCamera) -> CameraRig:
         pitch=float(np.clip(rng.normal(0, MAX_PITCH_RAD / 2), -MAX_PITCH_RAD, MAX_PITCH_RAD)),
         roll=float(np.clip(rng.normal(0, MAX_ROLL_RAD / 2), -MAX_ROLL_RAD, MAX_ROLL_RAD)),
     )
+
+
+def random_shape(seed: int, camera: PinholeCamera) -> PinholeCamera:
+    """Return a camera whose picture has one of :data:`SHAPES`; the same arguments always return the same one.
+
+    It sees 64 degrees from side to side, and its picture has about as many pixels as ``camera``'s. Vary its lens with
+    :func:`random_rig`.
+
+    Args:
+        seed: seed of the drive.
+        camera: tells the number of pixels.
+    """
+    shape = float(np.random.default_rng([seed, _SHAPE_STREAM]).choice(SHAPES))
+    pixels = camera.width * camera.height
+    width, height = round((pixels * shape) ** 0.5), round((pixels / shape) ** 0.5)
+    focal = _SHAPED_FOCAL * width
+    return PinholeCamera(width, height, focal, focal, (width + 1) / 2, (height + 1) / 2)

@@ -11,7 +11,7 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.synthetic.calibration import drawing_camera
 from space_clip_ros.synthetic.drive import KITTI_CAMERA, LABEL_FOLDER, render, write_drive
 from space_clip_ros.synthetic.render import CameraView
-from space_clip_ros.synthetic.rig import random_rig
+from space_clip_ros.synthetic.rig import random_rig, random_shape
 from space_clip_ros.synthetic.scene_builder import build_scene
 
 SMALL = PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2)
@@ -133,6 +133,19 @@ def test_drives_of_varied_cameras_share_a_folder_and_are_read_with_their_own_cal
         assert np.median((np.abs(measured - exact) / exact)[both]) < 0.01
 
 
+def test_drives_of_varied_shapes_have_the_pictures_of_usual_cameras(tmp_path) -> None:
+    camera = random_shape(4, SMALL)
+    assert camera.width * camera.height == pytest.approx(SMALL.width * SMALL.height, rel=0.02)
+    shaped, both = (
+        KittiDrive(write_drive(tmp_path / str(len(vary)), 1, 4, SMALL, scans=False, vary=vary))
+        for vary in (["shape"], ["camera", "shape"])
+    )
+    assert shaped.name == both.name == "2027_01_05_drive_0004_sync"
+    assert shaped.camera == camera
+    assert both.camera.fx == pytest.approx(random_rig(4, camera).camera.fx)
+    assert shaped.image(0).shape == both.image(0).shape == (camera.height, camera.width, 3)
+
+
 def test_labels_name_what_every_pixel_shows(tmp_path) -> None:
     path = write_drive(tmp_path, 1, 7, SMALL, scans=False, vary=["streets"], labels=True)
     labels = cv2.imread(str(path / LABEL_FOLDER / "0000000000.png"), cv2.IMREAD_UNCHANGED)
@@ -198,7 +211,7 @@ def test_a_shorter_drive_written_over_a_longer_one_leaves_nothing_of_it(tmp_path
         ({"layout": "moon"}, "city, residential"),
         ({"speed": 99.0}, "0 to 50"),
         ({"scale": 1.5}, "0.1 to 1"),
-        ({"vary": ["camera", "planets"]}, "camera, streets, got 'planets'"),
+        ({"vary": ["camera", "planets"]}, "camera, shape, streets, got 'planets'"),
         ({"speed": float("nan")}, "0 to 50"),
     ],
 )

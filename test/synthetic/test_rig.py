@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from space_clip_ros.synthetic.drive import KITTI_CAMERA
-from space_clip_ros.synthetic.rig import FOCAL_RANGE, HEIGHT_RANGE_M, MAX_PITCH_RAD, MAX_ROLL_RAD, CameraRig, random_rig
+from space_clip_ros.synthetic.rig import (
+    FOCAL_RANGE,
+    HEIGHT_RANGE_M,
+    MAX_PITCH_RAD,
+    MAX_ROLL_RAD,
+    SHAPES,
+    CameraRig,
+    random_rig,
+    random_shape,
+)
 from space_clip_ros.synthetic.scene import Ego
 from space_clip_ros.synthetic.scene_builder import build_scene
 
@@ -21,6 +30,15 @@ def test_rigs_fill_their_ranges_and_repeat_by_seed() -> None:
     assert max(abs(rig.roll) for rig in rigs) == pytest.approx(MAX_ROLL_RAD)
     assert all(rig.camera.fx == rig.camera.fy for rig in rigs)
     assert {(rig.camera.width, rig.camera.height) for rig in rigs} == {(1242, 375)}
+
+
+def test_shapes_are_those_of_usual_cameras() -> None:
+    cameras = [random_shape(seed, KITTI_CAMERA) for seed in range(40)]
+    assert cameras[5] == random_shape(5, KITTI_CAMERA)
+    assert {round(shape, 1) for shape in SHAPES} == {round(camera.width / camera.height, 1) for camera in cameras}
+    assert all(
+        np.degrees(2 * np.arctan(camera.width / 2 / camera.fx)) == pytest.approx(64, abs=0.1) for camera in cameras
+    )
 
 
 def test_a_higher_camera_that_looks_down_sees_the_road_nearer_at_the_middle() -> None:

@@ -34,8 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="+",
         default=[],
         metavar="WHAT",
-        help="camera: another height, tilt and lens for each drive, in its own day's folder; streets: more kinds of"
-        " streets, weather and close road users (default: neither)",
+        help="camera: another height, tilt and lens for each drive; shape: pictures from 4:3 to 16:9 (with either, each"
+        " drive has its own day's folder); streets: more kinds of streets, weather and close road users (default:"
+        " none of them)",
     )
     parser.add_argument(
         "--scale",
