@@ -125,10 +125,14 @@ def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
 def read_values(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """Return the nested values of a YAML file with ``key.path=value`` overrides, still unchecked.
 
+    A file may name another one as its ``base``, by a path relative to itself: it then has the other's values too, group
+    by group, where it does not give its own. Lists are replaced whole.
+
     Raises:
-        ConfigError: the file is missing or is not a YAML mapping, or an override is not ``key=value``.
+        ConfigError: the file or its base is missing or is not a YAML mapping, a base leads back to the file, or an
+            override is not ``key=value``.
     """
-    values = as_mapping(path, read_yaml(Path(path), "give the path of a YAML file"), "see config/ for examples")
+    values = _with_base(Path(path), ())
     for override in overrides:
         _merge(values, override)
     return values
@@ -214,6 +218,30 @@ def find_problems(cls: type, values: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
     _parse(cls, values, "", problems)
     return problems
+
+
+def _with_base(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
+    """Return a file's values over those of its base; ``derived`` are the files that it is itself a base of."""
+    values = as_mapping(path, read_yaml(path, "give the path of a YAML file"), "see config/ for examples")
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: base", "must be the path of a YAML file", "give one relative to this file")
+    derived = (*derived, path.resolve())
+    target = path.parent / base
+    if target.resolve() in derived:
+        raise ConfigError(f"{path}: base", f"{base} is itself derived from this file", "leave one of them out")
+    return _over(_with_base(target, derived), values)
+
+
+def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values``, and from ``base`` what they do not have, group by group."""
+    both = {
+        name: _over(base[name], value) if isinstance(value, dict) and isinstance(base.get(name), dict) else value
+        for name, value in values.items()
+    }
+    return {**base, **both}
 
 
 def _merge(values: dict[str, Any], override: str) -> None:
