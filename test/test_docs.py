@@ -244,8 +244,8 @@ def check_training_script(words: list[str]) -> None:
     script = (ROOT / "scripts" / "train_road_tiny.sh").read_text(encoding="utf-8").replace("\\\n", " ")
     subprocess.run(["bash", "-n", "-c", script], check=True)
     parts = [shlex.split(line) for line in script.splitlines() if line.startswith("train ")]
-    later = ("places", "varied", "uncertainty", "language", "refinement", "coarse", "whole", "calibrated")
-    assert [name for _, name, *_ in parts] == ["road_tiny", *(f"road_tiny_{part}" for part in later)]
+    later = ("places", "varied", "uncertainty", "language", "refinement", "coarse", "whole", "wider", "all")
+    assert [name for _, name, *_ in parts] == ["road_tiny", *(f"road_tiny_{part}" for part in (*later, "calibrated"))]
     for _, _, config, *overrides in parts:
         load(TrainingConfig, ROOT / config, overrides)
 
