@@ -125,14 +125,14 @@ def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
 def read_values(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """Return the nested values of a YAML file with ``key.path=value`` overrides, still unchecked.
 
-    A file may name another one as its ``base``, by a path relative to itself: it then has the other's values too, group
-    by group, where it does not give its own. Lists are replaced whole.
+    A file that ``extends`` another one, by a path relative to itself, has the other's values too, group by group, where
+    it does not give its own. Lists are replaced whole.
 
     Raises:
-        ConfigError: the file or its base is missing or is not a YAML mapping, a base leads back to the file, or an
-            override is not ``key=value``.
+        ConfigError: the file or the one that it extends is missing or is not a YAML mapping, files extend each other,
+            or an override is not ``key=value``.
     """
-    values = _with_base(Path(path), ())
+    values = _extended(Path(path), ())
     for override in overrides:
         _merge(values, override)
     return values
@@ -220,19 +220,19 @@ def find_problems(cls: type, values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _with_base(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
-    """Return a file's values over those of its base; ``derived`` are the files that it is itself a base of."""
+def _extended(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
+    """Return a file's values over those of the file that it extends; the files ``derived`` extend this one."""
     values = as_mapping(path, read_yaml(path, "give the path of a YAML file"), "see config/ for examples")
-    base = values.pop("base", None)
+    base = values.pop("extends", None)
     if base is None:
         return values
     if not isinstance(base, str):
-        raise ConfigError(f"{path}: base", "must be the path of a YAML file", "give one relative to this file")
+        raise ConfigError(f"{path}: extends", "must be the path of a YAML file", "give one relative to this file")
     derived = (*derived, path.resolve())
     target = path.parent / base
     if target.resolve() in derived:
-        raise ConfigError(f"{path}: base", f"{base} is itself derived from this file", "leave one of them out")
-    return _over(_with_base(target, derived), values)
+        raise ConfigError(f"{path}: extends", f"{base} itself extends this file", "leave one of them out")
+    return _over(_extended(target, derived), values)
 
 
 def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

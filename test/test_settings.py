@@ -83,27 +83,27 @@ def test_yaml_round_trip_and_overrides(tmp_path: Path) -> None:
     assert settings.load(Outer, path) == loaded
 
 
-def test_a_file_takes_what_it_leaves_out_from_its_base(tmp_path: Path) -> None:
+def test_a_file_takes_what_it_leaves_out_from_the_one_it_extends(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     (folder / "root.yaml").write_text("{kind: y, count: 2, inner: {rate: 0.2, names: [b, c]}}", encoding="utf-8")
-    (tmp_path / "middle.yaml").write_text("{base: shared/root.yaml, inner: {rate: 0.3}}", encoding="utf-8")
+    (tmp_path / "middle.yaml").write_text("{extends: shared/root.yaml, inner: {rate: 0.3}}", encoding="utf-8")
     path = tmp_path / "outer.yaml"
-    path.write_text("{base: middle.yaml, count: 3, inner: {names: [d]}}", encoding="utf-8")
+    path.write_text("{extends: middle.yaml, count: 3, inner: {names: [d]}}", encoding="utf-8")
     assert settings.load(Outer, path, ["limit=1"]) == Outer("y", 3, limit=1.0, inner=Inner(0.3, ("d",)))
 
 
 @pytest.mark.parametrize(
-    ("base", "message"),
+    ("extended", "message"),
     [
         ("missing.yaml", "missing.yaml: cannot be read"),
-        ("[1]", "outer.yaml: base: must be the path of a YAML file"),
-        ("other.yaml", "other.yaml: base: outer.yaml is itself derived from this file"),
+        ("[1]", "outer.yaml: extends: must be the path of a YAML file"),
+        ("other.yaml", "other.yaml: extends: outer.yaml itself extends this file"),
         ("list.yaml", "list.yaml: must be a YAML mapping"),
     ],
 )
-def test_a_bad_base_is_named(tmp_path: Path, base: str, message: str) -> None:
-    for name, text in (("outer", f"base: {base}"), ("other", "base: outer.yaml"), ("list", "- 1")):
+def test_a_file_that_cannot_be_extended_is_named(tmp_path: Path, extended: str, message: str) -> None:
+    for name, text in (("outer", f"extends: {extended}"), ("other", "extends: outer.yaml"), ("list", "- 1")):
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=re.escape(message)):
         settings.load(Outer, tmp_path / "outer.yaml")
