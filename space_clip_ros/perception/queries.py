@@ -22,6 +22,7 @@ OpenEncoder: TypeAlias = Callable[[Path], Encode]
 
 TEXT_TOWER = ".onnx"
 """How the file of a text tower ends, in ``semantic.query_file``."""
+_TRIAL = "object"
 _ENCODER = "space_clip_ros.language.text_encoder"
 
 
@@ -80,7 +81,7 @@ def find_queries(
 
     Args:
         names: what is asked for at run time; empty for what the settings ask for. Where they name nothing either, that
-            is all of a file of queries, and nothing with a text tower.
+            is all of a file of queries, and nothing with a text tower, which is tried out then.
         settings: names, background and file.
         model: whose features the queries are for.
         open_encoder: loads a text tower.
@@ -105,6 +106,8 @@ def find_queries(
         queries = _of_closed_list(wanted, settings, language)
     elif settings.query_file.endswith(TEXT_TOWER):
         if not wanted:
+            # A wrong file is found before the first word comes.
+            open_encoder(Path(settings.query_file))((_TRIAL,), ()).check(language)
             return None
         # A tower takes seconds to load and to run.
         check_names(wanted, background)

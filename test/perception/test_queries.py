@@ -62,8 +62,16 @@ def test_names_in_a_text() -> None:
 def test_nothing_asked_is_nothing(closed: ModelInfo, clip: ModelInfo) -> None:
     assert find_queries((), SemanticConfig(), closed) is None
     assert find_queries((), SemanticConfig(queries=("",)), dataclasses.replace(closed, language=None)) is None
-    tower = TextTower()
-    assert find_queries((), SemanticConfig(query_file="text.onnx"), clip, tower.open) is None and not tower.opened
+
+
+def test_a_text_tower_is_tried_out_before_the_first_word_comes(clip: ModelInfo) -> None:
+    waiting, tower = SemanticConfig(query_file="text.onnx"), TextTower()
+    assert find_queries((), waiting, clip, tower.open) is None and len(tower.opened) == 1
+    other = dataclasses.replace(clip, language=dataclasses.replace(CLIP, tower="cd34"))
+    with pytest.raises(InputError, match="are for tower ab12"):
+        find_queries((), waiting, other, tower.open)
+    with pytest.raises(ModelError, match="no such file"):
+        find_queries((), SemanticConfig(query_file="missing.onnx"), clip)
 
 
 def test_a_closed_list_needs_no_file(closed: ModelInfo) -> None:
