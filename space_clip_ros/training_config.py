@@ -224,6 +224,11 @@ class LossConfig:
     bands: float = setting(
         0.0, "absolute log error, the mean over distance bands (5, 10, 20, 40 m) of each frame", minimum=0.0
     )
+    classes: float = setting(
+        0.0,
+        "absolute log error, the mean over the classes of model.language.vocabulary in each frame with labels",
+        minimum=0.0,
+    )
     log_gradient: float = setting(0.0, "finite differences of log depth, each frame's mean", minimum=0.0)
     far: float = setting(
         0.0, "log error below max_depth where the truth lies beyond it, such as the sky (unknown: far)", minimum=0.0
@@ -234,8 +239,8 @@ class LossConfig:
 
     def problems(self) -> Iterator[str]:
         """Yield each setting that conflicts with another."""
-        terms = (self.silog, self.ssim, self.gradient, self.log_l1, self.bands, self.log_gradient, self.far)
-        if not any((*terms, *self.auxiliary)):
+        terms = (self.silog, self.ssim, self.gradient, self.log_l1, self.bands, self.classes, self.log_gradient)
+        if not any((*terms, self.far, *self.auxiliary)):
             yield "silog: at least one loss term needs a weight above 0"
 
 
@@ -348,6 +353,8 @@ class TrainingConfig:
         vocabulary = self.model.language.vocabulary
         if self.train_only == "language" and not vocabulary:
             yield "train_only: language needs model.language.vocabulary"
+        if self.loss.classes and not (vocabulary and any(values.get("labels") for values in self.data.train)):
+            yield "loss.classes: needs model.language.vocabulary, and labels of a source of data.train"
         for index, values in enumerate(self.data.train):
             names = tuple(text.partition("=")[0] for text in values.get("labels", ()))
             if names and vocabulary and names != vocabulary:

@@ -111,6 +111,30 @@ def band_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> 
     return _mean_of_means(difference.abs().expand(masks.shape).flatten(0, 1), masks.flatten(0, 1))
 
 
+def class_loss(
+    prediction: Tensor, truth: Tensor, labels: Tensor | None, classes: int, mask: Tensor | None = None
+) -> Tensor:
+    """Absolute difference of log depth, averaged over each frame's classes, then over classes and frames.
+
+    Cars and people, which cover few pixels, count as much as the road.
+
+    Args:
+        prediction: (B, 1, h, w) metres.
+        truth: (B, 1, H, W) metres.
+        labels: (B, H, W) uint8 classes; ``classes`` or more is unlabelled and does not count. None if none is known.
+        classes: how many there are.
+        mask: as in the module's docstring.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    difference, mask = _log_difference(*_prepare(prediction, truth, mask))
+    if labels is None:
+        return (difference * 0.0).sum()
+    masks = torch.stack([mask & (labels[:, None] == number) for number in range(classes)])
+    return _mean_of_means(difference.abs().expand(masks.shape).flatten(0, 1), masks.flatten(0, 1))
+
+
 def log_gradient_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean absolute difference of the finite differences of log depth, per frame; it sharpens edges.
 
@@ -187,6 +211,8 @@ def depth_loss(
     config: LossConfig,
     min_depth: float,
     max_depth: float,
+    labels: Tensor | None = None,
+    classes: int = 0,
 ) -> dict[str, Tensor]:
     """Return the weighted terms of the recipe and their sum, ``total``.
 
@@ -197,6 +223,8 @@ def depth_loss(
         config: the weights.
         min_depth: lower limit of the truth, metres.
         max_depth: upper limit of the truth, metres.
+        labels: (B, H, W) uint8 classes; None if no frame has any.
+        classes: number of classes in them.
 
     Returns:
         Scalars by name: ``silog``, ``ssim``, ``gradient``, ``aux1``... unweighted and without terms of weight zero, and
@@ -220,6 +248,9 @@ def depth_loss(
     ]
     terms = {name: loss(maps, truth, mask) for name, weight, loss, maps in weighted if weight}
     total = sum((weight * terms[name] for name, weight, _, _ in weighted if weight), start=prediction.new_zeros(()))
+    if config.classes:
+        terms["classes"] = class_loss(prediction, truth, labels, classes, mask)
+        total = total + config.classes * terms["classes"]
     if config.far:
         terms["far"] = far_loss(prediction, truth, max_depth)
         total = total + config.far * terms["far"]

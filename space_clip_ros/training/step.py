@@ -146,7 +146,8 @@ class Stepper:
         near, far = config.model.min_depth, config.model.max_depth
         losses: dict[str, Tensor] = {"total": depth.new_zeros(())}
         if only in ("all", "refinement", "coarse"):
-            losses = depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far)
+            classes = len(config.model.language.vocabulary)
+            losses = depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far, labels, classes)
         if output.laplace_scale is not None and only in ("all", "uncertainty"):
             scale = resize_bilinear(output.laplace_scale, depth.shape[2:])
             losses["uncertainty"] = uncertainty_loss(output.depth, scale, depth, valid_mask(depth, near, far))

@@ -10,6 +10,7 @@ import torch
 from space_clip_ros.errors import InputError
 from space_clip_ros.training.losses import (
     band_loss,
+    class_loss,
     depth_loss,
     far_loss,
     gradient_loss,
@@ -163,6 +164,28 @@ def test_log_gradients_see_edges_and_not_scale():
     flat = torch.full_like(truth, 10.0)
     # One of the seven differences along a row is missed, none along a column.
     assert float(log_gradient_loss(flat, truth)) == pytest.approx(math.log(4.0) / 7 / 2)
+
+
+def test_small_classes_count_as_much_as_large_ones():
+    truth = torch.ones(2, 1, 4, 8)
+    labels = torch.zeros(2, 4, 8, dtype=torch.uint8)
+    labels[0, :, 7] = 1
+    labels[1] = 3
+    labels[1, 0, 0], labels[1, 0, 1] = 2, 255
+    prediction = torch.ones_like(truth)
+    prediction[0, 0, :, 7], prediction[1, 0, 0, 0], prediction[1, 0, 0, 1] = math.e, math.e**3, 50.0
+    # Class 0 of the first frame is right, 1 is off by 1, and 2 of the second by 3; 3 and 255 are no classes.
+    assert float(class_loss(prediction, truth, labels, 3)) == pytest.approx((0.0 + 1.0 + 3.0) / 3)
+    hidden = prediction[:, 0].isclose(torch.tensor(1.0))[:, None]
+    assert float(class_loss(prediction, truth, labels, 3, hidden)) == pytest.approx(0.0)
+
+
+def test_without_labels_classes_cost_nothing_and_give_a_gradient():
+    prediction = torch.full((1, 1, 4, 8), 2.0, requires_grad=True)
+    config = LossConfig(silog=0.0, ssim=0.0, classes=1.0, auxiliary=())
+    terms = depth_loss(prediction, [], torch.ones(1, 1, 4, 8), config, 0.001, 80.0, None, 3)
+    terms["total"].backward()
+    assert terms["classes"].item() == 0.0 and not prediction.grad.any()
 
 
 def test_the_sky_must_be_beyond_the_limit_and_no_farther():

@@ -255,6 +255,8 @@ def test_labels_must_be_the_vocabulary_s(tiny):
         tiny(model__language=language, data__train=[{"path": "x", "labels": ["car", "road"]}])
     with pytest.raises(ConfigError, match=r"language needs model\.language\.vocabulary"):
         tiny(train_only="language")
+    with pytest.raises(ConfigError, match=r"loss\.classes: needs model\.language\.vocabulary, and labels"):
+        tiny(model__language=language, loss__classes=0.5)
 
 
 def test_uncertainty_alone_needs_a_model_that_has_it(tiny):
