@@ -105,8 +105,8 @@ def write_drive(
         scans: write laser scans too.
         vary: which of :data:`VARIATIONS` to add. ``camera``: height, pitch, roll and lens of the camera
             (:func:`~space_clip_ros.synthetic.rig.random_rig`). ``shape``: pictures as most cameras take them, from
-            4:3 to 16:9 (:func:`~space_clip_ros.synthetic.rig.random_shape`). ``streets``: more
-            kinds of streets, weather and road users, many of them close
+            4:3 to 16:9 (:func:`~space_clip_ros.synthetic.rig.random_shape`). ``streets``: more kinds of streets,
+            weather and road users, many of them close
             (:func:`~space_clip_ros.synthetic.scene_builder.build_scene`).
         labels: write label maps too: ``proj_label/image_02``, uint8, a
             :class:`~space_clip_ros.data.labels.Label` for every pixel.
