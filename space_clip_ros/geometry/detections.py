@@ -17,6 +17,8 @@ _OUTLIER = 3 * 1.4826
 of a normal distribution."""
 _TIGHTEST = 0.02
 _PERCENTILES = (5, 95)
+_NEAR = 0.3
+"""Share of a column's pixels that may be nearer than the column is taken to be."""
 _ENOUGH = 1000
 """Points of which medians and percentiles are taken; more cost time and change them little."""
 
@@ -78,8 +80,9 @@ def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: Gr
     """Return the box around the visible part of an object.
 
     Networks blur depth: an object's upper parts lean back towards the background, while its foot has the depth of the
-    ground it stands on. Objects stand upright, so each column of the region is taken to be as far away as its nearest
-    pixel before :func:`robust_box` is called. A region that is the ground itself, such as the road, stays as it is.
+    ground it stands on. Objects stand upright, so each column of the region is taken to be as far away as its near
+    pixels, the 30th percentile, before :func:`robust_box` is called. A region that is the ground itself, such as the
+    road, stays as it is.
 
     Args:
         points: (h, w, 3) float32 x y z in metres in an optical frame, organised as the image is, NaN where invalid.
@@ -92,8 +95,11 @@ def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: Gr
     chosen = points[mask]
     if ground is not None and _is_ground(chosen, ground):
         return robust_box(chosen)
-    nearest = np.fmin.reduce(np.where(mask, points[..., 2], np.float32(np.nan)), axis=0)
-    return robust_box(chosen * (nearest[np.nonzero(mask)[1]] / chosen[:, 2])[:, None])
+    # NaN is sorted to the end.
+    depth = np.sort(np.where(mask, points[..., 2], np.float32(np.nan)), axis=0)
+    last = np.maximum(np.isfinite(depth).sum(axis=0) - 1, 0)
+    near = np.take_along_axis(depth, np.rint(_NEAR * last).astype(int)[None], axis=0)[0]
+    return robust_box(chosen * (near[np.nonzero(mask)[1]] / chosen[:, 2])[:, None])
 
 
 def _is_ground(points: NDArray[np.float32], ground: GroundPlane) -> bool:

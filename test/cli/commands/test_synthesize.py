@@ -25,7 +25,7 @@ def test_writes_the_drives_whose_folders_it_prints(tmp_path: Path, capsys: pytes
         (["--drives", "0"], "--drives"),
         (["--frames", "0"], "at least 1"),
         (["--layout", "moon"], "layout must be one of"),
-        (["--vary", "camera", "moon"], "vary must name some of camera, streets"),
+        (["--vary", "camera", "moon"], "vary must name some of camera, shape, streets"),
     ],
 )
 def test_a_wrong_value_is_reported_in_one_line(
