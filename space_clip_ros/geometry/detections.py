@@ -17,7 +17,7 @@ _OUTLIER = 3 * 1.4826
 of a normal distribution."""
 _TIGHTEST = 0.02
 _PERCENTILES = (5, 95)
-_NEAR = 0.3
+_NEAR = 0.2
 """Share of a column's pixels that may be nearer than the column is taken to be."""
 _ENOUGH = 1000
 """Points of which medians and percentiles are taken; more cost time and change them little."""
@@ -81,7 +81,7 @@ def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: Gr
 
     Networks blur depth: an object's upper parts lean back towards the background, while its foot has the depth of the
     ground it stands on. Objects stand upright, so each column of the region is taken to be as far away as its near
-    pixels, the 30th percentile, before :func:`robust_box` is called. A region that is the ground itself, such as the
+    pixels, the 20th percentile, before :func:`robust_box` is called. A region that is the ground itself, such as the
     road, stays as it is.
 
     Args:
