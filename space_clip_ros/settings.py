@@ -221,7 +221,7 @@ def find_problems(cls: type, values: Mapping[str, Any]) -> list[str]:
 
 
 def _extended(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
-    """Return a file's values over those of the file that it extends; the files ``derived`` extend this one."""
+    """Read a file and those that it extends, and merge their values; ``derived`` are the files that led to it."""
     values = as_mapping(path, read_yaml(path, "give the path of a YAML file"), "see config/ for examples")
     base = values.pop("extends", None)
     if base is None:
@@ -236,7 +236,7 @@ def _extended(path: Path, derived: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``values``, and from ``base`` what they do not have, group by group."""
+    """Merge nested settings; where both have a value, the one in ``values`` counts."""
     both = {
         name: _over(base[name], value) if isinstance(value, dict) and isinstance(base.get(name), dict) else value
         for name, value in values.items()

@@ -70,6 +70,23 @@ def invalidate_beyond(depth: Depth, max_depth: float, *, out: Depth | None = Non
     return _marked(depth, depth > np.float32(max_depth), out)
 
 
+def quantile(depth: npt.NDArray[np.floating], share: float, axis: int) -> npt.NDArray[np.floating]:
+    """Return along an axis the value that this share of the others is at or below; NaN where there is none.
+
+    Values that are not finite are left out. Between two values it takes the closer one, and the smaller one halfway.
+    NumPy's ``nanquantile`` is far slower.
+
+    Args:
+        depth: of any shape.
+        share: from 0, the smallest, to 1, the largest.
+        axis: the axis that is dropped.
+    """
+    # np.sort puts NaN last.
+    values = np.sort(depth, axis=axis)
+    last = np.maximum(np.isfinite(values).sum(axis=axis, keepdims=True) - 1, 0)
+    return np.take_along_axis(values, np.ceil(share * last - 0.5).astype(int), axis=axis).squeeze(axis)
+
+
 def to_millimetres(depth: Depth) -> Codes:
     """Encode metres as uint16 millimetres, rounded; 0 where invalid (REP 118).
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.geometry.depth import quantile
 from space_clip_ros.geometry.ground_plane import GroundPlane
 
 _SMALLEST_M = 0.01
@@ -18,7 +19,7 @@ of a normal distribution."""
 _TIGHTEST = 0.02
 _PERCENTILES = (5, 95)
 _NEAR = 0.2
-"""Share of a column's pixels that may be nearer than the column is taken to be."""
+"""A column is as far away as this quantile of its pixels."""
 _ENOUGH = 1000
 """Points of which medians and percentiles are taken; more cost time and change them little."""
 
@@ -95,10 +96,7 @@ def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: Gr
     chosen = points[mask]
     if ground is not None and _is_ground(chosen, ground):
         return robust_box(chosen)
-    # NaN is sorted to the end.
-    depth = np.sort(np.where(mask, points[..., 2], np.float32(np.nan)), axis=0)
-    last = np.maximum(np.isfinite(depth).sum(axis=0) - 1, 0)
-    near = np.take_along_axis(depth, np.rint(_NEAR * last).astype(int)[None], axis=0)[0]
+    near = quantile(np.where(mask, points[..., 2], np.float32(np.nan)), _NEAR, axis=0)
     return robust_box(chosen * (near[np.nonzero(mask)[1]] / chosen[:, 2])[:, None])
 
 

@@ -81,7 +81,7 @@ def find_queries(
 
     Args:
         names: what is asked for at run time; empty for what the settings ask for. Where they name nothing either, that
-            is all of a file of queries, and nothing with a text tower, which is tried out then.
+            is all of a file of queries; a text tower is only tried out, and nothing is looked for.
         settings: names, background and file.
         model: whose features the queries are for.
         open_encoder: loads a text tower.
@@ -106,7 +106,7 @@ def find_queries(
         queries = _of_closed_list(wanted, settings, language)
     elif settings.query_file.endswith(TEXT_TOWER):
         if not wanted:
-            # A wrong file is found before the first word comes.
+            # Try it now, so that a wrong file is reported before somebody asks for a word.
             open_encoder(Path(settings.query_file))((_TRIAL,), ()).check(language)
             return None
         # A tower takes seconds to load and to run.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.config import UNLABELLED, SemanticConfig
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import quantile
 from space_clip_ros.geometry.detections import DetectedObject, connected_regions, visible_box
 from space_clip_ros.geometry.ground_plane import GroundPlane
 from space_clip_ros.language.queries import QuerySet
@@ -130,10 +131,7 @@ def place_tokens(features: NDArray[np.float32], depth: NDArray[np.float32], came
     height, width = depth.shape
     down, across = _middles(rows * _SAMPLES, height), _middles(columns * _SAMPLES, width)
     picked = depth[down][:, across].reshape(rows, _SAMPLES, columns, _SAMPLES).swapaxes(1, 2)
-    # NaN is sorted to the end.
-    values = np.sort(picked.reshape(rows, columns, -1), axis=-1)
-    middle = np.maximum(np.isfinite(values).sum(axis=-1) - 1, 0) // 2
-    z = np.take_along_axis(values, middle[..., None], axis=-1)[..., 0]
+    z = quantile(picked.reshape(rows, columns, -1), 0.5, axis=-1)
     x = ((np.arange(columns) + 0.5) / columns * width - 0.5 - camera.cx) / camera.fx
     y = ((np.arange(rows) + 0.5) / rows * height - 0.5 - camera.cy) / camera.fy
     return Tokens(np.stack([z * x, z * y[:, None], z], axis=-1).astype(np.float32), features)

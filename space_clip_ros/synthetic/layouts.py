@@ -1,4 +1,4 @@
-"""Kinds of road, from highways to narrow streets between garden walls."""
+"""The kinds of road that scenes are built from."""
 
 from __future__ import annotations
 
@@ -107,5 +107,8 @@ VARIED = (*USUAL, WOODS, OLD_TOWN, PARKING)
 URBAN = (CITY, RESIDENTIAL, AVENUE, OLD_TOWN, PARKING, GARDENS)
 """Kinds where people walk."""
 
+QUIET = (RESIDENTIAL, OLD_TOWN, PARKING, GARDENS)
+"""Kinds with few lorries, and often without lines on the road."""
+
 LAYOUTS = {layout.name: layout for layout in (*VARIED, GARDENS)}
-"""Every kind, by name; what no drive is drawn from has to be asked for."""
+"""All kinds by name. Drives are drawn from :data:`USUAL` or :data:`VARIED`; the rest must be asked for by name."""

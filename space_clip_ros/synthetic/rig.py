@@ -22,7 +22,7 @@ FOCAL_RANGE = (0.6, 1.2)
 """Shortest and longest focal length of :func:`random_rig`, as factors on the given camera's."""
 
 SHAPES = (16 / 9, 16 / 10, 3 / 2, 4 / 3)
-"""Widths over heights of :func:`random_shape`'s pictures."""
+"""Aspect ratios, width over height, that :func:`random_shape` chooses from."""
 
 _SHAPED_FOCAL = 0.8  # focal length over the picture's width: a field of view of 64 degrees
 _CENTER_SHIFT = 0.02  # largest shift of the principal point, as a share of the picture's size
@@ -80,7 +80,7 @@ def random_rig(seed: int, camera: PinholeCamera) -> CameraRig:
 
 
 def random_shape(seed: int, camera: PinholeCamera) -> PinholeCamera:
-    """Return a camera whose picture has one of :data:`SHAPES`; the same arguments always return the same one.
+    """Return a camera with one of the aspect ratios :data:`SHAPES`; the same seed always gives the same one.
 
     It sees 64 degrees from side to side, and its picture has about as many pixels as ``camera``'s. Vary its lens with
     :func:`random_rig`.

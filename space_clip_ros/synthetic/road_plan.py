@@ -9,11 +9,10 @@ from space_clip_ros.synthetic.ground_textures import Marking
 from space_clip_ros.synthetic.layouts import (
     CITY,
     COUNTRY,
-    GARDENS,
     HIGHWAY,
     OLD_TOWN,
     PARKING,
-    RESIDENTIAL,
+    QUIET,
     WOODS,
     RoadLayout,
 )
@@ -125,7 +124,7 @@ def _mirrored(left: list[Edge]) -> list[Edge]:
 def _markings(plan: RoadPlan, rng: Rng) -> list[Marking]:
     """Return lines between lanes and along the edges of the road."""
     lanes = plan.same + plan.opposite
-    if plan.layout in (RESIDENTIAL, OLD_TOWN, PARKING, GARDENS) and rng.random() < 0.8:
+    if plan.layout in QUIET and rng.random() < 0.8:
         return []
     markings = []
     width = rng.uniform(0.1, 0.18)

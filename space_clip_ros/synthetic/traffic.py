@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from space_clip_ros.synthetic import cars, people, vehicles
-from space_clip_ros.synthetic.layouts import AVENUE, CITY, GARDENS, HIGHWAY, OLD_TOWN, PARKING, RESIDENTIAL, WOODS
+from space_clip_ros.synthetic.layouts import AVENUE, CITY, HIGHWAY, QUIET, WOODS
 from space_clip_ros.synthetic.mesh import Mesh
 from space_clip_ros.synthetic.road_plan import RoadPlan
 from space_clip_ros.synthetic.scene import Mover, Scene
@@ -34,7 +34,7 @@ def add_traffic(scene: Scene, plan: RoadPlan, ego_lane: int) -> None:
     """Fill every lane with vehicles. A lane has one speed, ours that of the ego car, so that nobody collides."""
     rng, ego = scene.rng, scene.ego
     jam = plan.layout in (AVENUE, CITY) and rng.random() < 0.3
-    heavy = rng.uniform(0, 0.3) if plan.layout not in (RESIDENTIAL, OLD_TOWN, PARKING, WOODS, GARDENS) else 0.05
+    heavy = rng.uniform(0, 0.3) if plan.layout not in (*QUIET, WOODS) else 0.05
     for lane in range(plan.same + plan.opposite):
         forward = lane < plan.same
         distance = rng.uniform(7, 11) if jam and forward else rng.uniform(*plan.layout.traffic)

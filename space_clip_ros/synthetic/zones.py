@@ -166,7 +166,7 @@ def high_wall(scene: Scene, side: int, start: float, end: float, edge: float) ->
 
 
 def walled_gardens(scene: Scene, side: int, start: float, end: float, edge: float) -> None:
-    """Gardens close to the road: low walls with fences on them, overgrown by hedges and bushes; houses behind."""
+    """Gardens close to the road, behind low walls, fences and overgrown hedges, with houses further back."""
     rng, atlas = scene.rng, scene.atlas
     gap, setback = rng.uniform(0.05, 0.7), rng.uniform(1.5, 7)
     low, high, overgrown = rng.uniform(0.2, 1.3), rng.uniform(1.2, 4.5), rng.uniform(0.2, 1.0)

@@ -9,7 +9,8 @@ has a gradient (of zero), so that every process of a run takes part in the same 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -105,34 +106,28 @@ def band_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> 
         InputError: the shapes do not fit.
     """
     prediction, truth, mask = _prepare(prediction, truth, mask)
-    difference, mask = _log_difference(prediction, truth, mask)
     band = torch.bucketize(truth, truth.new_tensor(_BAND_EDGES_M))
-    masks = torch.stack([mask & (band == index) for index in range(len(_BAND_EDGES_M) + 1)])
-    return _mean_of_means(difference.abs().expand(masks.shape).flatten(0, 1), masks.flatten(0, 1))
+    return _mean_of_groups(*_log_difference(prediction, truth, mask), band, len(_BAND_EDGES_M) + 1)
 
 
 def class_loss(
-    prediction: Tensor, truth: Tensor, labels: Tensor | None, classes: int, mask: Tensor | None = None
+    prediction: Tensor, truth: Tensor, mask: Tensor | None = None, *, labels: Tensor, classes: int
 ) -> Tensor:
-    """Absolute difference of log depth, averaged over each frame's classes, then over classes and frames.
+    """Absolute error of log depth, averaged within each class of a frame first, then over classes and frames.
 
-    Cars and people, which cover few pixels, count as much as the road.
+    So cars and people, which cover few pixels, count as much as the road.
 
     Args:
         prediction: (B, 1, h, w) metres.
         truth: (B, 1, H, W) metres.
-        labels: (B, H, W) uint8 classes; ``classes`` or more is unlabelled and does not count. None if none is known.
-        classes: how many there are.
         mask: as in the module's docstring.
+        labels: (B, H, W) uint8 classes; ``classes`` or more is unlabelled and does not count.
+        classes: how many there are.
 
     Raises:
         InputError: the shapes do not fit.
     """
-    difference, mask = _log_difference(*_prepare(prediction, truth, mask))
-    if labels is None:
-        return (difference * 0.0).sum()
-    masks = torch.stack([mask & (labels[:, None] == number) for number in range(classes)])
-    return _mean_of_means(difference.abs().expand(masks.shape).flatten(0, 1), masks.flatten(0, 1))
+    return _mean_of_groups(*_log_difference(*_prepare(prediction, truth, mask)), labels[:, None], classes)
 
 
 def log_gradient_loss(prediction: Tensor, truth: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -223,7 +218,7 @@ def depth_loss(
         config: the weights.
         min_depth: lower limit of the truth, metres.
         max_depth: upper limit of the truth, metres.
-        labels: (B, H, W) uint8 classes; None if no frame has any.
+        labels: (B, H, W) uint8 classes, for ``config.classes``; None leaves that term out.
         classes: number of classes in them.
 
     Returns:
@@ -234,7 +229,7 @@ def depth_loss(
         InputError: the shapes do not fit.
     """
     mask = valid_mask(truth, min_depth, max_depth)
-    weighted = [
+    weighted: list[tuple[str, float, Callable[[Tensor, Tensor, Tensor], Tensor], Tensor]] = [
         ("silog", config.silog, silog_loss, prediction),
         ("ssim", config.ssim, ssim_loss, prediction),
         ("gradient", config.gradient, gradient_loss, prediction),
@@ -246,11 +241,10 @@ def depth_loss(
             for number, (weight, maps) in enumerate(zip(config.auxiliary, auxiliary, strict=False), start=1)
         ),
     ]
+    if labels is not None:
+        weighted.append(("classes", config.classes, partial(class_loss, labels=labels, classes=classes), prediction))
     terms = {name: loss(maps, truth, mask) for name, weight, loss, maps in weighted if weight}
     total = sum((weight * terms[name] for name, weight, _, _ in weighted if weight), start=prediction.new_zeros(()))
-    if config.classes:
-        terms["classes"] = class_loss(prediction, truth, labels, classes, mask)
-        total = total + config.classes * terms["classes"]
     if config.far:
         terms["far"] = far_loss(prediction, truth, max_depth)
         total = total + config.far * terms["far"]
@@ -277,6 +271,12 @@ def _prepare(prediction: Tensor, truth: Tensor, mask: Tensor | None) -> tuple[Te
 
 def _log_difference(prediction: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return prediction.clamp_min(_FLOOR).log() - truth.clamp_min(_FLOOR).log(), mask
+
+
+def _mean_of_groups(difference: Tensor, mask: Tensor, group: Tensor, groups: int) -> Tensor:
+    """Mean absolute difference of each group of a frame's pixels, then of the groups that have any, from 0 on."""
+    masks = torch.stack([mask & (group == number) for number in range(groups)])
+    return _mean_of_means(difference.abs().expand(masks.shape).flatten(0, 1), masks.flatten(0, 1))
 
 
 def _mean_of_means(values: Tensor, mask: Tensor) -> Tensor:

@@ -145,16 +145,17 @@ class Stepper:
             output = self._network(inputs, depth.shape[2:], auxiliary=only == "all")
         near, far = config.model.min_depth, config.model.max_depth
         losses: dict[str, Tensor] = {"total": depth.new_zeros(())}
+        vocabulary = config.model.language.vocabulary
+        if vocabulary and labels is None:  # losses of zero: every process must give every parameter a gradient
+            labels = torch.full_like(depth[:, 0], UNLABELLED, dtype=torch.uint8)
         if only in ("all", "refinement", "coarse"):
-            classes = len(config.model.language.vocabulary)
+            classes = len(vocabulary)
             losses = depth_loss(output.depth, output.auxiliary, depth, config.loss, near, far, labels, classes)
         if output.laplace_scale is not None and only in ("all", "uncertainty"):
             scale = resize_bilinear(output.laplace_scale, depth.shape[2:])
             losses["uncertainty"] = uncertainty_loss(output.depth, scale, depth, valid_mask(depth, near, far))
             losses["total"] = losses["total"] + losses["uncertainty"]
-        if config.model.language.vocabulary and only in ("all", "language"):
-            if labels is None:  # a loss of zero: every process must give every parameter a gradient
-                labels = torch.full_like(depth[:, 0], UNLABELLED, dtype=torch.uint8)
+        if vocabulary and labels is not None and only in ("all", "language"):
             losses["language"] = language_loss(output.dense, labels, config.model.language.logit_scale)
             losses["total"] = losses["total"] + losses["language"]
         return losses

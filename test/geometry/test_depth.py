@@ -15,6 +15,7 @@ from space_clip_ros.geometry.depth import (
     from_millimetres,
     invalidate,
     invalidate_beyond,
+    quantile,
     read_depth_png,
     resize_bilinear,
     resize_nearest,
@@ -191,3 +192,10 @@ def test_a_resized_map_is_written_where_it_is_asked_for() -> None:
     np.testing.assert_array_equal(out, resize_bilinear(depth, 21, 10))
     with pytest.raises(InputError, match="contiguous float32 of shape"):
         resize_bilinear(depth, 21, 10, out=out[:, ::2])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 1.0), (0.2, 2.0), (0.5, 2.0), (1.0, 4.0)])
+def test_a_quantile_leaves_out_what_is_not_finite(share, expected):
+    values = np.array([[4.0, np.nan, 1.0, 3.0, 2.0, np.inf], [np.nan] * 6], np.float32)
+    assert quantile(values, share, axis=1).tolist() == pytest.approx([expected, np.nan], nan_ok=True)
+    assert quantile(values.T, share, axis=0).shape == (2,)

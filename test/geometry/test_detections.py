@@ -71,7 +71,7 @@ def test_a_standing_thing_is_as_far_away_as_its_near_pixels() -> None:
         points, _ = leaning(0.6)
         points[:12] += sky  # Some of the head may have no depth.
         center, size = visible_box(points, mask, None)
-        # A fifth of the pixels, from the foot up, are nearer.
+        # Counted from the foot, a fifth of a column's pixels are nearer than that.
         assert center[2] == pytest.approx(11.0, abs=0.1) and size[2] == pytest.approx(0.01)
         larger = center[2] / 10.0
         assert np.array(center) / larger == pytest.approx(expected[0], abs=0.1)

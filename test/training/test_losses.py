@@ -174,16 +174,17 @@ def test_small_classes_count_as_much_as_large_ones():
     labels[1, 0, 0], labels[1, 0, 1] = 2, 255
     prediction = torch.ones_like(truth)
     prediction[0, 0, :, 7], prediction[1, 0, 0, 0], prediction[1, 0, 0, 1] = math.e, math.e**3, 50.0
-    # Class 0 of the first frame is right, 1 is off by 1, and 2 of the second by 3; 3 and 255 are no classes.
-    assert float(class_loss(prediction, truth, labels, 3)) == pytest.approx((0.0 + 1.0 + 3.0) / 3)
+    # In the first frame class 0 is right and class 1 off by 1, in the second class 2 by 3. 3 and 255 are not classes.
+    assert float(class_loss(prediction, truth, labels=labels, classes=3)) == pytest.approx((0.0 + 1.0 + 3.0) / 3)
     hidden = prediction[:, 0].isclose(torch.tensor(1.0))[:, None]
-    assert float(class_loss(prediction, truth, labels, 3, hidden)) == pytest.approx(0.0)
+    assert float(class_loss(prediction, truth, hidden, labels=labels, classes=3)) == pytest.approx(0.0)
 
 
 def test_without_labels_classes_cost_nothing_and_give_a_gradient():
     prediction = torch.full((1, 1, 4, 8), 2.0, requires_grad=True)
     config = LossConfig(silog=0.0, ssim=0.0, classes=1.0, auxiliary=())
-    terms = depth_loss(prediction, [], torch.ones(1, 1, 4, 8), config, 0.001, 80.0, None, 3)
+    unlabelled = torch.full((1, 4, 8), 255, dtype=torch.uint8)
+    terms = depth_loss(prediction, [], torch.ones(1, 1, 4, 8), config, 0.001, 80.0, unlabelled, 3)
     terms["total"].backward()
     assert terms["classes"].item() == 0.0 and not prediction.grad.any()
 
