@@ -56,7 +56,7 @@ train road_tiny_calibrated config/road_tiny_all.yaml train_only=uncertainty \
   initial=runs/road_tiny_all/last/model.safetensors optimizer.epochs=1 optimizer.lr=1e-3 optimizer.ema_decay=0.99 \
   augmentation.splice=0 augmentation.spectrum=0 augmentation.erase=0 run.dir=runs/road_tiny_calibrated
 best=runs/road_tiny_calibrated/best.safetensors
-"${space_clip[@]}" convert "$best" --out models/road_tiny.safetensors --half
+"${space_clip[@]}" convert "$best" --out models/road_tiny.safetensors --half --depth-scale 1.02
 for precision in fp32 fp16 int8; do
   name=road_tiny_$precision
   "${space_clip[@]}" export models/road_tiny.safetensors --out "models/${name%_fp32}.onnx" --precision "$precision" --drive "$drive"

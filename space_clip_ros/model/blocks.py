@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -162,6 +163,15 @@ class DepthHead(nn.Module):
             return functional.relu(value)
         # The limits, 0.01 and 1100 m, keep a stray value finite in half precision too.
         return value.float().clamp(*_LOG_LIMITS).exp()
+
+    @torch.no_grad()
+    def scale(self, factor: float) -> None:
+        """Make the head predict ``factor`` (above 0) times the depth."""
+        if self.kind == "log":
+            self.depth.bias.add_(math.log(factor))  # type: ignore[union-attr]
+        else:
+            self.depth.weight.mul_(factor)
+            self.depth.bias.mul_(factor)  # type: ignore[union-attr]
 
 
 class UncertaintyHead(nn.Module):

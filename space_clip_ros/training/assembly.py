@@ -185,8 +185,8 @@ def _set_initial_depth(model: SpaceClip, depth: float) -> None:
         if head.kind == "log":
             head.depth.bias.fill_(math.log(depth))
             continue
-        head.depth.weight.mul_(depth)
-        head.depth.bias.mul_(depth).add_(depth)
+        head.scale(depth)
+        head.depth.bias.add_(depth)
 
 
 def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -88,6 +89,17 @@ def test_depth_heads_start_alive_and_never_below_zero() -> None:
         assert depth.shape == (2, 1, 16, 16)
         assert depth.min() >= 0
         assert (depth > 0).float().mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["linear", "log"])
+def test_a_scaled_head_predicts_so_many_times_the_depth(kind: str) -> None:
+    head = DepthHead(8, 4, kernel_size=3, kind=kind).eval()
+    features = torch.randn(1, 8, 6, 6)
+    with torch.inference_mode():
+        before = head(features)
+    head.scale(1.5)
+    with torch.inference_mode():
+        torch.testing.assert_close(head(features), 1.5 * before)
 
 
 def test_a_logarithmic_head_predicts_the_exponential_within_limits() -> None:

@@ -1,4 +1,4 @@
-"""``space_clip convert``: converts the reference implementation's checkpoints to ours, or halves the size of ours."""
+"""``space_clip convert``: converts the reference implementation's checkpoints to ours, or halves or scales ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.cli.console import say
-from space_clip_ros.cli.options import check_model_out
+from space_clip_ros.cli.options import check_model_out, positive_number
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.files import file_sha256
 
@@ -46,6 +46,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the trained weights, or their moving average if the file holds one (default: %(default)s)",
     )
     parser.add_argument(
+        "--depth-scale",
+        type=positive_number,
+        default=1.0,
+        metavar="F",
+        help="make the model predict F times the depth, for one that is off by the same factor everywhere (default 1)",
+    )
+    parser.add_argument(
         "--half",
         action="store_true",
         help="store the weights in fp16, for half the size; they are read as float32 and can be trained further",
@@ -69,9 +76,13 @@ def run(args: argparse.Namespace) -> int:
 
     encoder, decoder = (_settings(file, part) for file, part in ((args.encoder, "encoder"), (args.decoder, "decoder")))
     model = load_checkpoint(args.checkpoint, encoder, decoder, weights=args.weights)
+    for head in (model.depth_head, *model.auxiliary_heads):
+        head.scale(args.depth_scale)
     if args.half:
         round_to_half(model)
     notes = {"source": args.checkpoint.name, "source_sha256": file_sha256(args.checkpoint), "weights": args.weights}
+    if args.depth_scale != 1.0:
+        notes["depth_scale"] = f"{args.depth_scale:g}"
     save_checkpoint(model, args.out, notes, half=args.half)
     compared = verify_checkpoint(model, args.out)
     parameters = sum(parameter.numel() for parameter in model.parameters())

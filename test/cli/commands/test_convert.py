@@ -87,6 +87,18 @@ def test_averaged_weights(checkpoint: Path, encoder: Path, tmp_path: Path) -> No
     assert read_metadata(out)["weights"] == "ema"
 
 
+def test_depth_is_scaled(checkpoint: Path, encoder: Path, tmp_path: Path) -> None:
+    plain, scaled = tmp_path / "plain.safetensors", tmp_path / "scaled.safetensors"
+    run(checkpoint, "--out", plain, "--encoder", encoder)
+    run(plain, "--out", scaled, "--depth-scale", "1.25")
+    picture = torch.from_numpy(np.random.default_rng(0).random((1, 3, 32, 64), np.float32))
+    with torch.inference_mode():
+        was, now = (load_checkpoint(file)(picture, output_size=(32, 64)).depth for file in (plain, scaled))
+    assert was.max() > 0
+    torch.testing.assert_close(now, 1.25 * was)
+    assert read_metadata(scaled)["depth_scale"] == "1.25" and "depth_scale" not in read_metadata(plain)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -110,6 +122,8 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (("best.pt", "--out", "ours.pt"), "must end in .safetensors"),
         ((same, "--out", same), "is the checkpoint to convert"),
         (("best.pt",), "--out"),
+        (("best.pt", "--out", same, "--depth-scale", "0"), "must be a number above 0, got '0'"),
+        (("best.pt", "--out", same, "--depth-scale", "nan"), "must be a number above 0, got 'nan'"),
     ):
         with pytest.raises(SystemExit) as caught:
             run(*arguments)
