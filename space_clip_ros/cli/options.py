@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 from pathlib import Path
 from typing import Any
 
@@ -100,18 +99,6 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
-
-
-def positive_number(text: str) -> float:
-    """Read a finite number above 0.
-
-    Raises:
-        ArgumentTypeError: the text is not such a number.
-    """
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < math.inf:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
 
 
 def image_size(text: str) -> tuple[int, int]:

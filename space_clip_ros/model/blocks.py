@@ -166,12 +166,13 @@ class DepthHead(nn.Module):
 
     @torch.no_grad()
     def scale(self, factor: float) -> None:
-        """Make the head predict ``factor`` (above 0) times the depth."""
+        """Multiply the depth that the head predicts by ``factor``, which must be above 0."""
+        bias = cast(Tensor, self.depth.bias)
         if self.kind == "log":
-            self.depth.bias.add_(math.log(factor))  # type: ignore[union-attr]
+            bias.add_(math.log(factor))
         else:
             self.depth.weight.mul_(factor)
-            self.depth.bias.mul_(factor)  # type: ignore[union-attr]
+            bias.mul_(factor)
 
 
 class UncertaintyHead(nn.Module):

@@ -1,4 +1,4 @@
-"""``space_clip convert``: converts the reference implementation's checkpoints to ours, or halves or scales ours."""
+"""``space_clip convert``: rewrites checkpoints: the reference's as ours, in half the space, with depth multiplied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.cli.console import say
-from space_clip_ros.cli.options import check_model_out, positive_number
+from space_clip_ros.cli.options import add_setting, check_model_out
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.files import file_sha256
 
@@ -45,12 +46,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="model",
         help="the trained weights, or their moving average if the file holds one (default: %(default)s)",
     )
-    parser.add_argument(
-        "--depth-scale",
-        type=positive_number,
-        default=1.0,
+    add_setting(
+        parser,
+        NodeConfig,
+        "depth_scale",
         metavar="F",
-        help="make the model predict F times the depth, for one that is off by the same factor everywhere (default 1)",
+        help="multiply the depth that the model predicts by F, if all of it comes out too near or too far "
+        "(default: %(default)g)",
     )
     parser.add_argument(
         "--half",

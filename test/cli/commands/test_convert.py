@@ -122,8 +122,8 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (("best.pt", "--out", "ours.pt"), "must end in .safetensors"),
         ((same, "--out", same), "is the checkpoint to convert"),
         (("best.pt",), "--out"),
-        (("best.pt", "--out", same, "--depth-scale", "0"), "must be a number above 0, got '0'"),
-        (("best.pt", "--out", same, "--depth-scale", "nan"), "must be a number above 0, got 'nan'"),
+        (("best.pt", "--out", same, "--depth-scale", "0"), "--depth-scale: must be at least 0.001, got '0'"),
+        (("best.pt", "--out", same, "--depth-scale", "nan"), "--depth-scale: must be a number, not NaN, got 'nan'"),
     ):
         with pytest.raises(SystemExit) as caught:
             run(*arguments)
