@@ -41,7 +41,7 @@ class Queries:
         model: returns the model's facts.
         settings: returns the current parameters.
         log: where publishers that ask for another QoS are named.
-        on_change: called in the thread when other queries, or another threshold, are in use.
+        on_change: called when other queries (in the thread) or another threshold are in use.
 
     Attributes:
         current: the queries in use; None for nothing.
@@ -90,12 +90,16 @@ class Queries:
         self._ask()
 
     def follow(self) -> None:
-        """Find the queries again if the parameters changed; other names or another file replace the topic's names."""
+        """Find the queries again if their parameters changed; other names or another file replace the topic's names."""
         was, self._followed = self._followed, self._settings().semantic
         if was == self._followed:
             return
         if (was.queries, was.query_file) != (self._followed.queries, self._followed.query_file):
             self._typed = ()
+        elif was.background == self._followed.background:
+            # The vectors stay, so no text tower has to run.
+            self._on_change()
+            return
         self._ask()
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ And a closed list of names, from a model with a head of random weights.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,14 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, Header, String
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig, SemanticConfig
+from space_clip_ros.config import (
+    UNLABELLED,
+    DecoderConfig,
+    EncoderConfig,
+    LanguageConfig,
+    ModelConfig,
+    SemanticConfig,
+)
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.language.scores import label, patch_probabilities, sample
 from space_clip_ros.messages import image_from_array, stored_pixels
@@ -131,6 +139,19 @@ def test_a_word_that_nobody_foresaw(spinning: Any, until: Any, free_text: tuple[
     assert len(np.unique(labels)) > 1
     np.testing.assert_allclose(embedding, whole, atol=1e-6)
     robot.ask("", "door")
+
+
+def test_another_threshold_needs_no_text_tower(
+    spinning: Any, until: Any, free_text: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model, tower = free_text[0], Path(shutil.copy(free_text[1], tmp_path))
+    robot = Robot(spinning, until, model, queries=["door"], query_file=str(tower), background=["wall"])
+    queries = robot.node._pipeline.queries
+    until(lambda: queries.current, "the tower's vectors")
+    tower.unlink()
+    robot.node.set_parameters([Parameter("semantic.threshold", value=1.0)])
+    assert (robot.show()[0] == UNLABELLED).all()
+    assert queries.problem == ""
 
 
 def test_a_closed_list_of_names(spinning: Any, until: Any, closed: Path) -> None:
