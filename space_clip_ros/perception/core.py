@@ -109,7 +109,13 @@ class DepthCore:
             watch = prepared.request.watch
             watch.lap(ENGINE)
             watch.stages_ms.update({f"{ENGINE}/{name}": value for name, value in prediction.stages_ms.items()})
-        return [self._frame(*pair) for pair in zip(group, predictions, strict=True)]
+        return [self._frame_or_error(*pair) for pair in zip(group, predictions, strict=True)]
+
+    def _frame_or_error(self, prepared: _Prepared, prediction: Prediction) -> DepthFrame | Exception:
+        try:
+            return self._frame(prepared, prediction)
+        except Exception as error:
+            return error
 
     def _frame(self, prepared: _Prepared, prediction: Prediction) -> DepthFrame:
         request = prepared.request

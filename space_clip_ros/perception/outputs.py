@@ -141,6 +141,10 @@ def scan(frame: DepthFrame) -> PlanarScan | None:
     if settings.scan.frame_id and not isinstance(pose, np.ndarray):
         frame.left_out["scan"] = f"scan.frame_id {settings.scan.frame_id!r}: {pose or 'its transform is not known'}"
         return None
+    range_max = obstacle_limits(settings).max_range
+    if range_max <= settings.min_depth:
+        frame.left_out["scan"] = f"its range ends at {range_max:g} m, and min_depth is {settings.min_depth:g} m"
+        return None
     above_ground, plane, camera = frame.obstacles, frame.ground.plane, frame.camera
     if above_ground is None or plane is None or camera is None:
         frame.left_out["scan"] = f"no ground: {frame.ground.problem}"
@@ -150,7 +154,7 @@ def scan(frame: DepthFrame) -> PlanarScan | None:
         frame.obstacle_grid.camera(camera),
         pose if settings.scan.frame_id and isinstance(pose, np.ndarray) else level_pose(plane),
         range_min=settings.min_depth,
-        range_max=obstacle_limits(settings).max_range,
+        range_max=range_max,
         angle_increment=settings.scan.angle_increment,
     )
     return replace(made, frame_id=settings.scan.frame_id, scan_time=frame.ground.interval_s)

@@ -33,6 +33,7 @@ TOGETHER_S = 0.1
 _TILTS = 200
 """Newest frames whose usual pitch of the ground is known: 20 s at 10 Hz."""
 _FEWEST_TILTS = 10
+_OTHER_BASE = 0.01
 _TILT_STEP_DEG = 1.5
 """Smallest change of the ground's pitch that counts as a slope ahead or a nodding car."""
 
@@ -104,16 +105,18 @@ class MetricScale:
             depth: (H, W) float32 metres, without this factor; NaN where the camera did not see.
             camera: its camera; None where it is not known.
             known: what else is known about the frame.
-            base: the other factors in ``depth``; if they change, everything starts again.
+            base: the other factors in ``depth``; if they change, everything starts again. A change below 1 % is none:
+                with autofocus every image has a slightly different focal length.
             metric: whether the model's depth is in metres; if not, the factor may be any, and takes the first
                 evidence's value at once.
         """
         self._filter.trust(PRIOR_STD if metric else RELATIVE_STD)
         unknown = not metric and self._filter.age_s is None
-        if base != self._base or known.stamp_s < self._stamp_s - 0.1:
+        if abs(base - self._base) > _OTHER_BASE * base or known.stamp_s < self._stamp_s - 0.1:
             self._filter.reset()
             self._tilts.clear()
-        self._base, self._stamp_s = base, known.stamp_s
+            self._base = base
+        self._stamp_s = known.stamp_s
         ground = None
         if camera is not None and isinstance(known.mount, CameraMount):
             ground = fit_ground_plane(depth, camera, up=known.mount.up)

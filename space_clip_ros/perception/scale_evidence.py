@@ -260,6 +260,8 @@ def cone_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredCone) -
     distance = measured.range_m
     if not math.isfinite(distance) or not low < distance < high:
         return NoEvidence(RANGES, "the range sensor measures nothing within its limits")
+    if math.isnan(measured.field_of_view):
+        return NoEvidence(RANGES, "the range sensor's field_of_view is not a number")
     origin, axis = measured.to_camera[:3, 3], measured.to_camera[:3, 0]
     center = origin + distance * axis
     if center[2] < _NEAREST_M / 5:

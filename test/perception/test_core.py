@@ -20,8 +20,9 @@ from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.backend import Prediction
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.core import DepthCore, made_outputs
-from space_clip_ros.perception.frame import DepthFrame, DepthRequest
+from space_clip_ros.perception.frame import DepthFrame, DepthRequest, ScaleRequest
 from space_clip_ros.perception.outputs import OUTPUTS, Available, makeable, need_camera, without_uncertainty
+from space_clip_ros.perception.scale import FrameEvidence
 
 WIDTH, HEIGHT = 8, 6
 CAMERA = PinholeCamera(WIDTH, HEIGHT, 4.0, 5.0, 3.5, 2.5)
@@ -288,6 +289,13 @@ def test_a_failing_model_fails_every_image_of_its_run(model):
     model.fault = RuntimeError("out of memory")
     results = DepthCore(model).run([request(), request()])
     assert results == [model.fault, model.fault]
+
+
+def test_a_frame_that_fails_costs_only_itself(model):
+    bad = dataclasses.replace(request(), scale=ScaleRequest(None, FrameEvidence(0.0, 0.1)))
+    failed, good = DepthCore(model).run([bad, request()])
+    assert isinstance(failed, AttributeError)
+    assert isinstance(good, DepthFrame)
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,13 @@ def test_nothing_beyond_the_depth_that_is_valid_is_called_free(scenes: Any) -> N
     assert scan.range_max == 12.0
 
 
+def test_a_scan_that_would_end_before_depth_begins_is_left_out(scenes: Any) -> None:
+    short = {"min_depth": 2.0, "obstacles": ObstaclesConfig(max_range=1.5)}
+    processed = frame(scenes, scenes.street(scenes.CAR), **short)
+    assert list(dict(made_outputs(processed))) == ["obstacles"]
+    assert processed.left_out["scan"] == "its range ends at 1.5 m, and min_depth is 2 m"
+
+
 def test_a_frame_of_the_robot_needs_its_transform(scenes: Any) -> None:
     settings = {"scan": ScanConfig(frame_id="base_link")}
     processed = frame(scenes, scenes.street(scenes.CAR), **settings)

@@ -145,6 +145,14 @@ def test_a_changed_base_and_a_jump_back_start_anew(small: Any, drive: Callable[.
         assert scale.estimate(depth, small.SMALL, **arguments).factor == 1.0
 
 
+def test_a_focal_length_that_autofocus_changes_a_little_is_no_new_base(small: Any) -> None:
+    depth, scale = small.street(*small.HOUSES) / np.float32(1.2), MetricScale()
+    for index, noisy in enumerate(repeated(depth, 10.0, small)):
+        known = FrameEvidence(index / HZ, 0.1, MOUNT)
+        estimate = scale.estimate(noisy, small.SMALL, known, base=1.0 + 0.002 * (index % 2))
+    assert estimate.factor > 1.05
+
+
 def test_cameras_have_scales_of_their_own(small: Any, drive: Callable[..., list[ScaleEstimate]]) -> None:
     depth = small.street(*small.HOUSES)
     near, far = MetricScale(), MetricScale()

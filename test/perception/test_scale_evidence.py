@@ -225,6 +225,7 @@ def test_a_range_sensor_means_the_nearest_thing_in_its_cone(scenes: Any) -> None
         (cone(30.0), "nothing within"),
         (cone(0.1), "nothing within"),
         (cone(5.0, angle=1.5), "not wholly in view"),
+        (cone(5.0, angle=math.nan), "field_of_view"),
         (cone(5.0, pose=SIDEWAYS), "does not look"),
         (cone(20.0, 0.05, UPWARDS), "no depth"),
     ],

@@ -265,6 +265,9 @@ class Camera:
         watch, published = frame.request.watch, False
         for name, value in made_outputs(frame):
             if name == "scan" and not value.frame_id:
+                if not header.frame_id:
+                    frame.left_out[name] = "its frame is named after the images' frame_id, which is empty"
+                    continue
                 self._level_frame.publish(value, header)
             self.publishers.publish(name, value, header)
             watch.lap(self.publishers.topic(name))
@@ -433,7 +436,9 @@ def image_topic(node: LifecycleNode, camera: str, transport: str) -> str:
     compressed topic itself, that is taken.
     """
     base = str(node.resolve_topic_name(f"{camera}/image" if camera else "image"))
-    return f"{base.removesuffix(_COMPRESSED)}{_COMPRESSED}" if transport == "compressed" else base
+    if transport == "compressed":
+        return str(node.resolve_topic_name(f"{base.removesuffix(_COMPRESSED)}{_COMPRESSED}"))
+    return base
 
 
 def sibling_info_topic(topic: str) -> str:

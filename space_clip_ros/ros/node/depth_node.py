@@ -87,6 +87,16 @@ class DepthNode(LifecycleNode):
         """Stop and free everything, from any state."""
         return self._transition("shutdown", NodeState.FINALIZED, self._release, partial(super().on_shutdown, state))
 
+    def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:  # noqa: N802
+        """Refuse a transition that the node's state does not have; rclpy before ros2/rclpy#1319 ends the process."""
+        mixin: Any = super()
+        try:
+            return mixin._LifecycleNodeMixin__on_change_state(request, response)
+        except RuntimeError as error:
+            self._refuse(f"transition {request.transition.id}", error)
+            response.success = False
+            return response
+
     def close(self) -> str:
         """Stop and free everything at the end of the process; return the last log line."""
         if self._model is not None and self._model.lost:
@@ -157,8 +167,16 @@ class DepthNode(LifecycleNode):
 
     def _start_by_itself(self) -> None:
         self.destroy_timer(self._autostart)
-        if self.trigger_configure() == Result.SUCCESS:
-            self.trigger_activate()
+        try:
+            if self.trigger_configure() == Result.SUCCESS:
+                self.trigger_activate()
+        except RuntimeError as error:
+            # Somebody was faster.
+            self._refuse("autostart", error)
+
+    def _refuse(self, what: str, error: RuntimeError) -> None:
+        reason = " ".join(str(error).split())
+        self.get_logger().warning(f"{what} is not possible while the node is {self._state.value} ({reason})")
 
     def _settings(self) -> NodeConfig:
         return self._declared.current
@@ -180,6 +198,8 @@ class DepthNode(LifecycleNode):
         if any(statistics.snapshot().received for statistics in self._statistics.values()):
             self._log.warning("clock", "the clock jumped back or changed; statistics start again")
         self._reset_statistics()
+        if self._pipeline is not None:
+            self._pipeline.forget_poses()
 
     def _reset_statistics(self) -> None:
         for statistics in self._statistics.values():

@@ -67,7 +67,11 @@ def verdict(now: Situation) -> tuple[Level, str]:
     if now.state is not NodeState.ACTIVE:
         if now.failure:
             return Level.ERROR, f"not active but {now.state.value}: {now.failure}"
+        if now.state is NodeState.FINALIZED:
+            return Level.WARN, "shut down for good: start the process again"
         return Level.WARN, f"not active but {now.state.value}: a lifecycle manager must configure and activate it"
+    if now.failure:
+        return Level.ERROR, now.failure
     if now.model_failure:
         return Level.ERROR, f"no depth: {now.model_failure}"
     if _recent(snapshot.seconds_since_output):

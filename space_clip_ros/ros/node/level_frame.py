@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Header
 
 from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.geometry.rigid import quaternion
 from space_clip_ros.libraries import import_error
+from space_clip_ros.messages import stamp_ns
 from space_clip_ros.messages.laser_scans import level_frame
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 
@@ -57,6 +59,9 @@ class LevelFrame:
         # The level frame's pose in the images' frame: they share their origin.
         rotation = np.asarray(scan.camera_pose[:3, :3].T, np.float64)
         message = TransformStamped(header=header, child_frame_id=name)
+        if not stamp_ns(message):
+            # Listeners take a transform of one time only once.
+            message.header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=header.frame_id)
         turn = message.transform.rotation
         turn.x, turn.y, turn.z, turn.w = quaternion(rotation)
         self._broadcaster.sendTransform(message)

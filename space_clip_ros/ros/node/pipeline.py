@@ -97,6 +97,10 @@ class Pipeline:
         for camera in self.cameras:
             camera.follow_parameters()
 
+    def forget_poses(self) -> None:
+        """Forget poses of moving frames, as after the clock jumped back."""
+        self._transforms.forget()
+
     def stop(self) -> None:
         """Unsubscribe, drop waiting images, and let the worker finish its current ones.
 

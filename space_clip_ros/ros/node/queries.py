@@ -116,7 +116,12 @@ class Queries:
             self._worker.put(_Wish(self._typed, self._followed))
 
     def _on_query(self, message: String) -> None:
-        self._typed = split_names(message.data)
+        try:
+            self._typed = split_names(message.data)
+        except ValueError as error:
+            # A character's number with thousands of digits, for example.
+            self._fail(error)
+            return
         self._ask()
 
     def _find(self, wish: _Wish) -> None:

@@ -92,16 +92,16 @@ class ScaleInputs:
         if settings.mode == "none":
             self._scale = None
             return None
-        if self._scale is None:
-            self._scale = MetricScale()
+        # Its own name for it: stop() may forget it meanwhile.
+        scale = self._scale = self._scale or MetricScale()
         stamp = _seconds(header.stamp) or self._node.get_clock().now().nanoseconds / 1e9
         known = FrameEvidence(
             stamp,
             settings.max_rate,
             self._mount(settings, header.frame_id) if settings.wants_height else None,
-            self._measured(settings, header) if settings.wants_ranges else None,
+            self._measured(settings, header.frame_id, stamp) if settings.wants_ranges else None,
         )
-        return ScaleRequest(self._scale, known)
+        return ScaleRequest(scale, known)
 
     def _mount(self, settings: ScaleConfig, frame_id: str) -> CameraMount | str:
         configured = configured_mount(settings)
@@ -117,7 +117,7 @@ class ScaleInputs:
         x, y, z = (float(value) for value in pose[2, :3])
         return CameraMount(float(pose[2, 3]), (x, y, z))
 
-    def _measured(self, settings: ScaleConfig, header: Any) -> tuple[Measured, ...] | str:
+    def _measured(self, settings: ScaleConfig, frame_id: str, stamp: float) -> tuple[Measured, ...] | str:
         measurements: list[Measured] = []
         problems = []
         for message, topic, convert in (
@@ -126,11 +126,11 @@ class ScaleInputs:
         ):
             if message is None:
                 continue
-            apart = _seconds(message.header.stamp) - _seconds(header.stamp)
+            apart = _seconds(message.header.stamp) - stamp
             if stamp_ns(message) and abs(apart) > TOGETHER_S:
                 problems.append(f"the newest {topic} is {apart:+.2f} s from the image")
                 continue
-            pose = self._pose(settings, header.frame_id, message.header.frame_id)
+            pose = self._pose(settings, frame_id, message.header.frame_id)
             if isinstance(pose, str):
                 problems.append(f"{pose}; set scale.extrinsics")
                 continue

@@ -42,6 +42,11 @@ class Transforms:
         self._buffer = self._library.Buffer()
         self._listener = self._library.TransformListener(self._buffer, self._node)
 
+    def forget(self) -> None:
+        """Forget poses of moving frames: the newest of a time that lies ahead again would hide those that come."""
+        if self._buffer is not None:
+            self._buffer.clear()
+
     def stop(self) -> None:
         """Unsubscribe and forget."""
         if self._listener is not None:

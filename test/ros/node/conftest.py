@@ -59,11 +59,18 @@ class Robot:
         publishers = self.node._pipeline.cameras[0].publishers
         self.until(lambda: len(publishers.wanted()) == len(self.received), "the outputs to be matched")
 
-    def show(self, camera: PinholeCamera, depth: np.ndarray, labels: np.ndarray | None = None) -> Header:
+    def show(
+        self,
+        camera: PinholeCamera,
+        depth: np.ndarray,
+        labels: np.ndarray | None = None,
+        header: Header | None = None,
+    ) -> Header:
         """Publish a picture of a scene, before the first one the camera's calibration; return its header."""
-        header = Header(frame_id=FRAME)
-        self._seconds += 1
-        header.stamp.sec = self._seconds
+        if header is None:
+            self._seconds += 1
+            header = Header(frame_id=FRAME)
+            header.stamp.sec = self._seconds
         calibrations = self.node._pipeline.cameras[0].calibrations
         if not calibrations.frames:
             self._infos.publish(camera_info_from_camera(camera, header))

@@ -158,6 +158,12 @@ def test_a_closed_list_of_names(spinning: Any, until: Any, closed: Path) -> None
     robot = Robot(spinning, until, closed, queries=["sky", "car"], **SHARP)
     labels, embedding = robot.show()
     right, whole = expected(closed, (), SemanticConfig(queries=("sky", "car"), **SHARP))
+    queries = robot.node._pipeline.queries
+    robot.queries.publish(String(data=f"&#{'9' * 5000};"))
+    until(lambda: queries.problem, "a character that is none to be refused")
+    robot.ask("road", "road")
+    robot.ask("", "sky", "car")
+    assert not queries.problem
     np.testing.assert_array_equal(labels, right)
     assert set(np.unique(labels)) <= {0, 1, 255} and len(np.unique(labels)) > 1
     np.testing.assert_allclose(embedding, whole, atol=1e-6)

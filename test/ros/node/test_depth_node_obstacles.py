@@ -162,6 +162,20 @@ def test_where_the_level_frame_lies_is_published(
     assert (place.x, place.y, place.z) == (0.0, 0.0, 0.0)
 
 
+def test_images_without_frame_or_stamp_spoil_no_transforms(
+    start: Callable[..., Any], until: Callable[..., None], scenes: Any, tf2: Tf2
+) -> None:
+    robot = start()
+    robot.hear({SCAN: LaserScan})
+    robot.show(scenes.CAMERA, scenes.street(), header=Header())
+    until(lambda: robot.reports and "depth/scan left out: its frame" in robot.message(), "the reason")
+    assert not tf2.sent and not robot.received[SCAN]
+    robot.show(scenes.CAMERA, scenes.street(), header=Header(frame_id=FRAME))
+    until(lambda: robot.received[SCAN], "the scan")
+    (sent,) = tf2.sent
+    assert sent.header.stamp.sec > 0 and robot.received[SCAN][0].header.stamp.sec == 0
+
+
 def test_a_scan_in_the_robots_frame(
     start: Callable[..., Any], until: Callable[..., None], scenes: Any, tf2: Tf2
 ) -> None:

@@ -133,6 +133,20 @@ def test_a_range_sensor_brings_depth_to_scale(bench: Callable[..., Bench]) -> No
     assert 0.95 < share < 1.01
 
 
+def test_images_without_a_stamp_take_what_was_measured_when_they_came(bench: Callable[..., Bench], until: Any) -> None:
+    active = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 10.0})
+
+    def used() -> bool:
+        # Within 0.1 s, which a busy machine may miss.
+        header = Header(stamp=active.node.get_clock().now().to_msg(), frame_id="sonar")
+        message = Range(header=header, field_of_view=0.05, min_range=0.3, max_range=50.0, range=30.0)
+        active.publish(active.ranges, message, "_range")
+        active.stamp = 0
+        return 0.95 < np.nanmedian(active.send()) < 1.01
+
+    until(used, "the range to be used")
+
+
 def test_the_cameras_height_brings_depth_to_scale_without_a_subscription(bench: Callable[..., Bench]) -> None:
     active = bench(**{"scale.mode": "camera_height", "scale.camera_height": 1.65, "scale.max_rate": 1.0})
     shares = [np.nanmedian(active.send()) for _ in range(12)]

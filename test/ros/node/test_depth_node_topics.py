@@ -102,6 +102,13 @@ def test_the_way_works_without_another_remap(robot, until):
     until(lambda: depth, "depth")
 
 
+def test_a_compressed_topic_may_have_a_remap_of_its_own(robot, until):
+    active = robot("image/compressed:=/cam/small", image_transport="compressed")
+    images = active.robot.create_publisher(CompressedImage, "/cam/small", 1)
+    until(images.get_subscription_count, "the node to subscribe")
+    assert active.node._pipeline.cameras[0].image_topic == "/cam/small"
+
+
 def test_the_camera_info_beside_the_images_is_named(robot, until):
     active = robot("image:=/cam/image_raw")
     active.robot.create_publisher(CameraInfo, "/cam/camera_info", 1)

@@ -141,6 +141,16 @@ def silent(**snapshot: object) -> Snapshot:
             "not active but unconfigured: configure failed: no such model",
         ),
         (
+            {"state": NodeState.FINALIZED},
+            Level.WARN,
+            "shut down for good: start the process again",
+        ),
+        (
+            {"snapshot": Snapshot(), "failure": "deactivate failed: the model did not finish its image"},
+            Level.ERROR,
+            "deactivate failed: the model did not finish its image",
+        ),
+        (
             {"snapshot": Snapshot(), "publishers": ()},
             Level.WARN,
             "no image on /front/image yet: nobody publishes there; remap it, e.g. -r image:=/camera/image_raw",

@@ -23,6 +23,9 @@ class Buffer:
 
     known: ClassVar[dict[tuple[str, str], Any]] = {}
 
+    def clear(self) -> None:
+        self.known.clear()
+
     def lookup_transform(self, parent: str, child: str, time: Any) -> Any:
         assert time.nanoseconds == 0, "the newest is asked for"
         if (parent, child) not in self.known:
@@ -66,7 +69,10 @@ def test_the_newest_pose_is_returned(tf2_ros: None) -> None:
     assert TransformListener.open == 1
     pose = transforms.pose("base", "camera")
     np.testing.assert_allclose(pose, [[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]], atol=1e-12)
+    transforms.forget()
+    assert "no transform" in str(transforms.pose("base", "camera"))
     transforms.stop()
+    transforms.forget()
     assert TransformListener.open == 0
     assert transforms.pose("base", "camera") == "TF is not listened to"
 
