@@ -38,7 +38,7 @@ ARGUMENTS = {
     "backend": ("", ", ".join(BACKENDS)),
     "image_transport": ("", "raw or compressed"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
-    "respawn": ("false", "start the node again whenever it ends, as after a GPU error that no process recovers from"),
+    "respawn": ("false", "start the node again whenever it ends, as after some GPU errors"),
     "use_sim_time": ("", "use the time of /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "rviz": ("false", "show depth and cloud in RViz; of several cameras those of the first"),

@@ -17,6 +17,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from space_clip_ros.config import BACKENDS
 from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.libraries import import_error
 from space_clip_ros.ros.common.launch_arguments import number, truth
 from space_clip_ros.tools.bags.options import ReplayOptions
 
@@ -87,9 +88,12 @@ def drive_player(value, simulated):
 
 def images(value):
     """Return the bag's image topic. The imports are here because drives need no rosbags."""
-    from space_clip_ros.tools.bags.image_topics import choose_images
-    from space_clip_ros.tools.bags.reader import BagReader
-
+    try:
+        from space_clip_ros.tools.bags.image_topics import choose_images
+        from space_clip_ros.tools.bags.reader import BagReader
+    except ImportError as error:
+        hint = "if it is in a virtual environment, activate that and start with 'python3 $(which ros2) launch'"
+        raise RuntimeError(f"{import_error(error)}; {hint}") from error
     try:
         with BagReader(value["bag"]) as bag:
             return choose_images(bag, [value["bag_image"]] if value["bag_image"] else [])[0]

@@ -207,6 +207,9 @@ def check_launch(file: str, arguments: list[str]) -> None:
 
 
 def check_executable(name: str, words: list[str]) -> None:
+    if name == "space_clip":
+        check_space_clip(words)
+        return
     assert f'f"{name} = ' in (ROOT / "setup.py").read_text(encoding="utf-8")
     start = words.index("--ros-args") if "--ros-args" in words else len(words)
     own, ros = words[:start], words[start:]
