@@ -361,6 +361,17 @@ def test_a_bags_player_understands_what_it_is_told(build: Callable[..., Built], 
         assert (options.bag, options.clock) == (str(bags["plain"]), simulated == "true")
 
 
+def test_a_bag_without_its_library_says_what_to_install(
+    build: Callable[..., Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for missing in ("rosbags", "rosbags.interfaces"):
+        monkeypatch.setitem(sys.modules, missing, None)  # type: ignore[arg-type]
+    for again in ("image_topics", "reader"):
+        monkeypatch.delitem(sys.modules, f"space_clip_ros.tools.bags.{again}", raising=False)
+    with pytest.raises(RuntimeError, match=r"rosbags: is not installed.*pip install.*python3 \$\(which ros2\) launch"):
+        build("kitti", drive="", bag="/data/drive_0005")
+
+
 def test_useless_choices_are_refused(build: Callable[..., Built], bags: dict[str, Path]) -> None:
     for given, message in (
         ({"drive": ""}, "give a drive or a bag"),
