@@ -166,7 +166,7 @@ class DepthHead(nn.Module):
 
     @torch.no_grad()
     def scale(self, factor: float) -> None:
-        """Multiply the depth that the head predicts by ``factor``, which must be above 0."""
+        """Make the head predict ``factor`` times the depth; the factor must be above 0."""
         bias = cast(Tensor, self.depth.bias)
         if self.kind == "log":
             bias.add_(math.log(factor))

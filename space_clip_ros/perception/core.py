@@ -65,7 +65,7 @@ class DepthCore:
 
         Returns:
             For each request its frame, or what went wrong with it: an InputError where the image is at fault, else
-            whatever the model raised.
+            whatever was raised.
         """
         results: dict[int, DepthFrame | Exception] = {}
         groups: dict[tuple[int, ...], list[_Prepared]] = {}

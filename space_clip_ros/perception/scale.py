@@ -34,7 +34,7 @@ _TILTS = 200
 """Newest frames whose usual pitch of the ground is known: 20 s at 10 Hz."""
 _FEWEST_TILTS = 10
 _OTHER_BASE = 0.01
-"""Share by which a frame's other factors must change to be another scale."""
+"""Smallest change of the other factors, as a share, after which the scale is found anew."""
 _TILT_STEP_DEG = 1.5
 """Smallest change of the ground's pitch that counts as a slope ahead or a nodding car."""
 

@@ -365,7 +365,7 @@ def test_a_bag_without_its_library_says_what_to_install(
     build: Callable[..., Built], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for missing in ("rosbags", "rosbags.interfaces"):
-        monkeypatch.setitem(sys.modules, missing, None)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, missing, None)
     for again in ("image_topics", "reader"):
         monkeypatch.delitem(sys.modules, f"space_clip_ros.tools.bags.{again}", raising=False)
     with pytest.raises(RuntimeError, match=r"rosbags: is not installed.*pip install.*python3 \$\(which ros2\) launch"):

@@ -1,4 +1,4 @@
-"""``space_clip convert``: rewrites checkpoints: the reference's as ours, in half the space, with depth multiplied."""
+"""``space_clip convert``: writes a checkpoint as ours; if asked to, at half the size or with its depth multiplied."""
 
 from __future__ import annotations
 

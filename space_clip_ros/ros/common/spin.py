@@ -22,7 +22,7 @@ from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
-from space_clip_ros.errors import DeviceLostError, SpaceClipError
+from space_clip_ros.errors import DeviceLostError, SpaceClipError, one_line
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CLOSE_S = 0.6
@@ -71,7 +71,7 @@ def run(
             node = make_node(lambda failure=None: events.put(failure))
         except (SpaceClipError, RuntimeError) as error:
             # RuntimeError is what rclpy raises for arguments it cannot read.
-            get_logger(name).fatal(" ".join(str(error).split()))
+            get_logger(name).fatal(one_line(error))
             rclpy.try_shutdown()
             return 1
         spinner = _Spinner(node, events)

@@ -12,7 +12,7 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.errors import SpaceClipError, describe
+from space_clip_ros.errors import SpaceClipError, describe, one_line
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.messages.diagnostics import NodeState
@@ -88,7 +88,10 @@ class DepthNode(LifecycleNode):
         return self._transition("shutdown", NodeState.FINALIZED, self._release, partial(super().on_shutdown, state))
 
     def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:  # noqa: N802
-        """Refuse a transition that the node's state does not have; rclpy before ros2/rclpy#1319 ends the process."""
+        """Refuse a transition that the node's state does not have.
+
+        This replaces a private method of rclpy, which before ros2/rclpy#1319 lets the error end the process.
+        """
         mixin: Any = super()
         try:
             return mixin._LifecycleNodeMixin__on_change_state(request, response)
@@ -111,7 +114,7 @@ class DepthNode(LifecycleNode):
             for step in steps:
                 step()
         except Exception as error:
-            reason = " ".join(str(error).split()) if isinstance(error, SpaceClipError) else describe(error)
+            reason = one_line(error) if isinstance(error, SpaceClipError) else describe(error)
             self._failure = f"{name} failed: {reason}"
             self.get_logger().error(self._failure)
             return Result.FAILURE
@@ -171,12 +174,11 @@ class DepthNode(LifecycleNode):
             if self.trigger_configure() == Result.SUCCESS:
                 self.trigger_activate()
         except RuntimeError as error:
-            # Somebody was faster.
+            # A lifecycle manager has configured the node already.
             self._refuse("autostart", error)
 
     def _refuse(self, what: str, error: RuntimeError) -> None:
-        reason = " ".join(str(error).split())
-        self.get_logger().warning(f"{what} is not possible while the node is {self._state.value} ({reason})")
+        self.get_logger().warning(f"{what} is not possible while the node is {self._state.value} ({one_line(error)})")
 
     def _settings(self) -> NodeConfig:
         return self._declared.current

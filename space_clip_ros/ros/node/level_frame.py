@@ -60,7 +60,7 @@ class LevelFrame:
         rotation = np.asarray(scan.camera_pose[:3, :3].T, np.float64)
         message = TransformStamped(header=header, child_frame_id=name)
         if not stamp_ns(message):
-            # Listeners take a transform of one time only once.
+            # tf2 ignores a second transform of the same time, and all of these would have time 0.
             message.header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=header.frame_id)
         turn = message.transform.rotation
         turn.x, turn.y, turn.z, turn.w = quaternion(rotation)

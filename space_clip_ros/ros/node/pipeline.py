@@ -98,7 +98,7 @@ class Pipeline:
             camera.follow_parameters()
 
     def forget_poses(self) -> None:
-        """Forget poses of moving frames, as after the clock jumped back."""
+        """Forget the poses of moving frames, because the clock jumped back."""
         self._transforms.forget()
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from std_msgs.msg import String
 
 from space_clip_ros.config import NodeConfig, SemanticConfig
-from space_clip_ros.errors import SpaceClipError, describe
+from space_clip_ros.errors import SpaceClipError, describe, one_line
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.perception.queries import find_queries, split_names
@@ -90,14 +90,14 @@ class Queries:
         self._ask()
 
     def follow(self) -> None:
-        """Find the queries again if their parameters changed; other names or another file replace the topic's names."""
+        """Follow changed parameters. Other names or another file replace the names that the topic asked for."""
         was, self._followed = self._followed, self._settings().semantic
         if was == self._followed:
             return
         if (was.queries, was.query_file) != (self._followed.queries, self._followed.query_file):
             self._typed = ()
         elif was.background == self._followed.background:
-            # The vectors stay, so no text tower has to run.
+            # The same names from the same file have the same vectors, so the text tower need not run.
             self._on_change()
             return
         self._ask()
@@ -119,7 +119,7 @@ class Queries:
         try:
             self._typed = split_names(message.data)
         except ValueError as error:
-            # A character's number with thousands of digits, for example.
+            # Python refuses to read a character reference (&#...;) of thousands of digits.
             self._fail(error)
             return
         self._ask()
@@ -137,7 +137,7 @@ class Queries:
         self._on_change()
 
     def _fail(self, error: Exception) -> None:
-        reason = " ".join(str(error).split()) if isinstance(error, SpaceClipError) else describe(error)
+        reason = one_line(error) if isinstance(error, SpaceClipError) else describe(error)
         kept = f"; still looking for {', '.join(self.current.names)}" if self.current else ""
         # Not throttled by time, as somebody waits for the answer; but a query that is repeated is refused in silence.
         if reason != self.problem:

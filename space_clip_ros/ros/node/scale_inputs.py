@@ -92,7 +92,7 @@ class ScaleInputs:
         if settings.mode == "none":
             self._scale = None
             return None
-        # Its own name for it: stop() may forget it meanwhile.
+        # A local name, as stop() may set self._scale to None while this runs.
         scale = self._scale = self._scale or MetricScale()
         stamp = _seconds(header.stamp) or self._node.get_clock().now().nanoseconds / 1e9
         known = FrameEvidence(

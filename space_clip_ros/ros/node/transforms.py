@@ -43,7 +43,7 @@ class Transforms:
         self._listener = self._library.TransformListener(self._buffer, self._node)
 
     def forget(self) -> None:
-        """Forget poses of moving frames: the newest of a time that lies ahead again would hide those that come."""
+        """Forget the poses of moving frames. After the clock jumped back, the newest is from before the jump."""
         if self._buffer is not None:
             self._buffer.clear()
 

@@ -94,7 +94,7 @@ def test_all_transitions(manager, until, tiny_model_file):
 def test_a_transition_that_does_not_fit_is_refused(manager, tiny_model_file, capfd):
     manager.start(model=str(tiny_model_file), autostart=True, threads=1)
     manager.until(lambda: manager.state() == "active", "the node to start by itself")
-    # Nav2's manager asks for this before it asks for the state.
+    # Nav2's manager tries this at its start, whatever state the node is in.
     assert not manager.change(Transition.TRANSITION_CONFIGURE)
     assert "transition 1 is not possible while the node is active" in capfd.readouterr().err
     assert manager.state() == "active"

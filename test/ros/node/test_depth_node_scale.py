@@ -137,7 +137,7 @@ def test_images_without_a_stamp_take_what_was_measured_when_they_came(bench: Cal
     active = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 10.0})
 
     def used() -> bool:
-        # Within 0.1 s, which a busy machine may miss.
+        # The image must come within 0.1 s, so a busy machine may need several tries.
         header = Header(stamp=active.node.get_clock().now().to_msg(), frame_id="sonar")
         message = Range(header=header, field_of_view=0.05, min_range=0.3, max_range=50.0, range=30.0)
         active.publish(active.ranges, message, "_range")
