@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -96,7 +97,9 @@ def test_a_transition_that_does_not_fit_is_refused(manager, tiny_model_file, cap
     manager.until(lambda: manager.state() == "active", "the node to start by itself")
     # Nav2's manager tries this at its start, whatever state the node is in.
     assert not manager.change(Transition.TRANSITION_CONFIGURE)
-    assert "transition 1 is not possible while the node is active" in capfd.readouterr().err
+    # Ours on Jazzy and before; since Kilted rclpy refuses by itself and has its own words.
+    said = r"transition 1 (is not possible while the node is active|from current state \(3, 'active'\))"
+    assert re.search(said, capfd.readouterr().err)
     assert manager.state() == "active"
     assert manager.change(Transition.TRANSITION_DEACTIVATE)
 
