@@ -86,6 +86,29 @@ TOPICS: dict[str, OutputTopic] = {
 }
 
 
+class MessageMemory:
+    """A message whose array is written in place.
+
+    Args:
+        message: the message, with ``data`` of the array's size.
+        shape: the array's shape.
+        dtype: its dtype.
+
+    Attributes:
+        array: the array, in the message's memory.
+    """
+
+    def __init__(self, message: Any, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        """Lay the array over the message's data."""
+        self._message = message
+        self.array: NDArray[Any] = np.frombuffer(message.data, dtype).reshape(shape)
+
+    def with_header(self, header: Any) -> Any:
+        """Return the message with another header."""
+        self._message.header = header
+        return self._message
+
+
 class OutputMessages:
     """Makes one camera's messages. Arrays allocated here are published without another copy.
 
@@ -93,20 +116,24 @@ class OutputMessages:
 
     Args:
         types: where the messages' classes come from.
+        memory: keeps a message with its array, as :class:`MessageMemory` does; what its ``with_header`` returns is
+            what :meth:`message` returns.
     """
 
-    def __init__(self, types: MessageTypes = ROS) -> None:
+    def __init__(self, types: MessageTypes = ROS, memory: Callable[..., Any] = MessageMemory) -> None:
         """Start without memory."""
         self._types = types
-        self._kept: dict[str, tuple[Any, NDArray[Any]]] = {}
+        self._memory = memory
+        self._kept: dict[str, Any] = {}
 
     def allocate(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return an output's array, in the memory of its last message while shape and dtype stay the same."""
         kept = self._kept.get(name)
-        if kept is None or kept[1].shape != shape or kept[1].dtype != dtype:
+        if kept is None or kept.array.shape != shape or kept.array.dtype != dtype:
             message = TOPICS[name].build(np.zeros(shape, dtype), header_at(0, "", self._types), self._types)
-            kept = self._kept[name] = (message, np.frombuffer(message.data, dtype).reshape(shape))
-        return kept[1]
+            kept = self._kept[name] = self._memory(message, shape, dtype)
+        array: NDArray[Any] = kept.array
+        return array
 
     def message(self, name: str, value: Any, header: Any) -> Any:
         """Return an output's message; if :meth:`allocate` made its array, the next image overwrites it.
@@ -117,7 +144,6 @@ class OutputMessages:
             header: the image's header.
         """
         kept = self._kept.get(name)
-        if kept is None or value is not kept[1]:
+        if kept is None or value is not kept.array:
             return TOPICS[name].build(value, header, self._types)
-        kept[0].header = header
-        return kept[0]
+        return kept.with_header(header)

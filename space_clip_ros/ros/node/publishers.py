@@ -9,9 +9,10 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from space_clip_ros.libraries import import_error
-from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, OutputMessages, OutputTopic
+from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, MessageMemory, OutputMessages, OutputTopic
 from space_clip_ros.messages.types import message_class
 from space_clip_ros.ros.common.qos import publisher_events, qos_overrides, with_events
+from space_clip_ros.ros.common.serialized_messages import SerializedMessage, can_publish_bytes
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 
 _DEPTH = 2
@@ -35,7 +36,7 @@ class Publishers:
         self._node = node
         self._prefix = prefix
         self._log = log
-        self.messages = OutputMessages()
+        self.messages = OutputMessages(memory=SerializedMessage if can_publish_bytes() else MessageMemory)
         self._publishers: dict[str, Any] = {}
         self.missing: dict[str, str] = {}
         try:
@@ -72,8 +73,13 @@ class Publishers:
 
     def publish(self, name: str, value: Any, header: Any) -> None:
         """Publish an output: an array, or a camera for ``camera_info``; nothing if its message is not installed."""
-        if name in self._publishers:
-            self._publishers[name].publish(self.messages.message(name, value, header))
+        if name not in self._publishers:
+            return
+        message = self.messages.message(name, value, header)
+        if isinstance(message, SerializedMessage):
+            message.publish(self._publishers[name])
+        else:
+            self._publishers[name].publish(message)
 
     def destroy(self) -> None:
         """Destroy the publishers."""
