@@ -58,8 +58,11 @@ def nodes(context):
     simulated = truth("use_sim_time", value["use_sim_time"]) is not False
     if bool(value["drive"]) == bool(value["bag"]):
         raise RuntimeError("give a drive or a bag: drive:=/data/..._drive_NNNN_sync or bag:=/data/drive_0005")
-    camera = images(value) if value["bag"] else None
+    if value["bag_image"] and not value["bag"]:
+        raise RuntimeError("bag_image chooses a topic of a bag, and there is none")
+    camera, frame_id = images(value) if value["bag"] else (None, "")
     own = {
+        **({"fixed_frame": frame_id} if frame_id else {}),
         "image_transport": "compressed" if camera and camera.compressed else "",
         "use_sim_time": str(simulated).lower(),
     }
@@ -87,7 +90,7 @@ def drive_player(value, simulated):
 
 
 def images(value):
-    """Return the bag's image topic. The imports are here because drives need no rosbags."""
+    """Return the bag's image topic and its images' frame_id. The imports are here because drives need no rosbags."""
     try:
         from space_clip_ros.tools.bags.image_topics import choose_images
         from space_clip_ros.tools.bags.reader import BagReader
@@ -96,7 +99,9 @@ def images(value):
         raise RuntimeError(f"{import_error(error)}; {hint}") from error
     try:
         with BagReader(value["bag"]) as bag:
-            return choose_images(bag, [value["bag_image"]] if value["bag_image"] else [])[0]
+            camera = choose_images(bag, [value["bag_image"]] if value["bag_image"] else [])[0]
+            first = next(bag.messages([camera.name]), None)
+            return camera, bag.decode(camera.name, first[2]).header.frame_id if first else ""
     except SpaceClipError as error:
         raise RuntimeError(str(error)) from error
 

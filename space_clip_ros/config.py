@@ -716,6 +716,13 @@ class PlayerConfig:
         read_only=True,
     )
     subscribers: int = setting(1, "how many image subscribers to wait for", minimum=1, maximum=100, read_only=True)
+    settle: float = setting(
+        0.5,
+        "then wait until no new image subscriber has come for this long, seconds",
+        minimum=0.0,
+        maximum=60.0,
+        read_only=True,
+    )
     wait_for_depth: float = setting(
         0.0,
         "wait up to this long until depth_node says on /diagnostics that it is ready for the drive's images, seconds; "

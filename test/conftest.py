@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -73,6 +74,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 # A shell starts background jobs with SIGINT ignored, and every process a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def read_ply() -> Callable[[Path], Any]:
+    """Return a reader of our PLY files: a structured array of x, y, z, and red, green, blue if there are any."""
+
+    def read(path: Path) -> Any:
+        header, _, data = path.read_bytes().partition(b"end_header\n")
+        kinds = {b"float": "<f4", b"uchar": "u1"}
+        lines = [line.split() for line in header.splitlines()]
+        fields = [(name.decode(), kinds[kind]) for _, kind, name in (line for line in lines if line[0] == b"property")]
+        vertices = np.frombuffer(data, fields)
+        assert [b"element", b"vertex", str(len(vertices)).encode()] in lines
+        return vertices
+
+    return read
 
 
 @pytest.fixture(scope="session")

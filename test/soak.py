@@ -33,7 +33,6 @@ from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.messages import camera_info_from_camera, image_from_array, image_to_rgb
 from space_clip_ros.ros.common.dds import prepare_environment, unused_domain
-from space_clip_ros.ros.node.process_memory import private_bytes
 
 BROKEN_AT_FIRST = 10_000
 BROKEN_EVERY = 10
@@ -133,10 +132,16 @@ def soak(robot: Robot, process: subprocess.Popen[bytes], seconds: float, hz: flo
             robot.broken()
         if not run.seconds or now - run.seconds[-1] >= 1:
             run.seconds.append(now)
-            run.private_mib.append((private_bytes(process.pid) or 0) / MIB)
+            run.private_mib.append(private_bytes(process.pid) / MIB)
             run.frames.append(robot.depths)
         robot.spin_until(start + sent / hz)
     return run
+
+
+def private_bytes(process: int) -> int:
+    """Return resident memory without shared pages: files, and DDS's shared memory, which fills up over time."""
+    _, resident, shared, *_ = map(int, Path(f"/proc/{process}/statm").read_text(encoding="ascii").split())
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
 def wait_for_depth(robot: Robot, process: subprocess.Popen[bytes]) -> None:

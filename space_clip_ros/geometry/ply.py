@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.errors import InputError
 from space_clip_ros.files import write_whole
 
 Points = npt.NDArray[np.float32]
@@ -47,32 +47,6 @@ def write_ply(path: str | Path, points: Points, colors: Rgb | None = None) -> in
             vertices[name] = colors[..., channel][finite]
     write_whole(Path(path), _header(fields, len(vertices)) + vertices.tobytes())
     return len(vertices)
-
-
-def read_ply(path: str | Path) -> tuple[Points, Rgb | None]:
-    """Read a file that :func:`write_ply` wrote: (N, 3) float32 metres, and (N, 3) uint8 RGB or None.
-
-    Raises:
-        DataError: the file is missing, truncated or another kind of PLY.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from error
-    for fields in (_XYZ, _XYZ + _RGB):
-        dtype = np.dtype(fields)
-        start = data.find(b"end_header\n") + len(b"end_header\n")
-        count = (len(data) - start) // dtype.itemsize
-        if data == _header(fields, count) + data[start : start + count * dtype.itemsize]:
-            return _unpack(np.frombuffer(data, dtype, count, start))
-    raise DataError(path, "is not a whole binary PLY of x, y, z (and red, green, blue) as this package writes it")
-
-
-def _unpack(vertices: npt.NDArray[np.void]) -> tuple[Points, Rgb | None]:
-    points = np.stack([vertices[name] for name, _ in _XYZ], axis=-1).astype(np.float32, copy=False)
-    if "red" not in (vertices.dtype.names or ()):
-        return points, None
-    return points, np.stack([vertices[name] for name, _ in _RGB], axis=-1)
 
 
 def _header(fields: list[tuple[str, str]], count: int) -> bytes:

@@ -319,6 +319,9 @@ def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_a_bag_takes_the_drives_place(build: Callable[..., Built], bags: dict[str, Path]) -> None:
     built = build("kitti", drive="", bag=str(bags["plain"]), rate="0.5", loop="true")
+    (depth,) = built.includes
+    # RViz shows clouds in the frame of the bag's own camera.
+    assert dict(depth.named["launch_arguments"])["fixed_frame"] == "camera"
     evaluator, player = built.nodes
     assert (evaluator.named["executable"], player.named["executable"]) == ("depth_evaluator", "bag_replay")
     words = player.named["arguments"]
@@ -377,6 +380,7 @@ def test_useless_choices_are_refused(build: Callable[..., Built], bags: dict[str
         ({"drive": ""}, "give a drive or a bag"),
         ({"bag": str(bags["plain"])}, "give a drive or a bag"),
         ({"drive": "", "bag": "/nowhere"}, "/nowhere: no such bag"),
+        ({"bag_image": "/rear/image"}, "bag_image chooses a topic of a bag"),
         ({"drive": "", "bag": str(bags["plain"]), "bag_image": "/rear/image"}, "no colour images on /rear/image"),
     ):
         with pytest.raises(RuntimeError, match=message):

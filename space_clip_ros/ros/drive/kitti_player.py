@@ -195,7 +195,7 @@ class KittiPlayer(Node):
         topic = self._image.topic_name
         if not self._image.get_subscription_count():
             self.get_logger().info(f"waiting up to {patience:g} s for a subscriber of {topic}")
-        if not wait_for_subscribers(self._stopping, self._listening, patience):
+        if not wait_for_subscribers(self._stopping, self._listening, patience, self._settings.settle):
             count, wanted = self._image.get_subscription_count(), self._settings.subscribers
             who = f"only {count} of {wanted} subscribe" if count else "nobody subscribes"
             self.get_logger().warning(f"{who} to {topic} after {patience:g} s; playing anyway")

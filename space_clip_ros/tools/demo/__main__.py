@@ -48,7 +48,10 @@ _SYNTHETIC_SEED = 1
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the demo; return 0 on success, 1 after an error, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
-    options = _parser().parse_args(args)
+    parser = _parser()
+    options = parser.parse_args(args)
+    if problem := _usage_problem(options):
+        parser.error(problem)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     terminal = Terminal()
@@ -77,6 +80,8 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
     recording = None
     if options.recording:
         recording = Recording(out / "recording", source.transport, options.record_clouds)
+        if options.bag and recording.folder.resolve() in (options.bag.resolve(), *options.bag.resolve().parents):
+            raise DataError(options.bag, "would be replaced by this run's recording", "give another --out")
     view = LiveView(options.view_port, source.transport) if options.view else None
     profile = dds.prepare_environment(logs, _PROCESSES + options.recording + options.view)
     scale = _scale_parameters(options)
@@ -102,6 +107,17 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
     terminal.say(table(summary))
     written = [out / "summary.json", out / "report.png", *([recording.folder] if recording else [])]
     terminal.say(f"written: {', '.join(map(str, written))}")
+
+
+def _usage_problem(options: argparse.Namespace) -> str:
+    """Return what is wrong with options that are fine one by one; empty if nothing is."""
+    if options.image and not options.bag:
+        return "--image chooses a topic of a --bag"
+    if options.record_clouds and not options.recording:
+        return "--record-clouds needs the recording, which --no-recording leaves out"
+    if options.camera_height == 0 and not options.scale_mode:
+        return "--camera-height 0 takes the height from the transforms; say what for, with --scale-mode camera_height"
+    return ""
 
 
 def _source(options: argparse.Namespace, terminal: Terminal) -> DemoSource:

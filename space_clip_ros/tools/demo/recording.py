@@ -40,20 +40,24 @@ class Recording:
     """
 
     def __init__(self, folder: Path, transport: str, clouds: bool) -> None:
-        """Remove what an earlier run recorded there."""
+        """Check the folder."""
         self.folder = folder
         self._types = dict([IMAGE_TOPICS[transport]]) | _TOPICS | (_CLOUDS if clouds else {})
-        if folder.exists():
-            if not (folder / "metadata.yaml").is_file():
-                raise DataError(folder, "is not a recording", "remove it, or give another --out")
-            shutil.rmtree(folder)
+        if folder.exists() and not (folder / "metadata.yaml").is_file():
+            raise DataError(folder, "is not a recording", "remove it, or give another --out")
 
     def start(self, children: Children, uncertainty: bool = False) -> Child:
-        """Start the recorder; ``uncertainty`` says whether the model gives it.
+        """Start the recorder in the place of what an earlier run recorded.
 
-        The report's page shows it. A frame of KITTI's size takes 1.5 MB for it in the compressed bag, 2.6 MB for
-        everything else but clouds, and 3 MB for clouds.
+        Args:
+            children: the run's processes.
+            uncertainty: whether the model gives it.
+
+        The report's page shows uncertainty. A frame of KITTI's size takes 1.5 MB for it in the compressed bag, 2.6 MB
+        for everything else but clouds, and 3 MB for clouds.
         """
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
         types = self._types | (_UNCERTAINTY if uncertainty else {})
         topics = (*(f"/{name}={kind}" for name, kind in types.items()), *transform_topics())
         options = RecordOptions(str(self.folder.absolute()), topics, max_mb=_MAX_MB)

@@ -103,7 +103,7 @@ class DriveSource:
         own_hz = Timetable(self._drive.stamps_ns[: self.frame_count].tolist(), 1.0).frame_rate
         drive = str(self._drive.path.resolve())
         parameters = {"drive": drive, "frames": self.frame_count, "rate": rate_hz / own_hz, "stamps": "now"}
-        return Player(KITTI_PLAYER, {**parameters, "subscribers": subscribers})
+        return Player(KITTI_PLAYER, {**parameters, "subscribers": subscribers, "settle": _SETTLE_S})
 
     def frames_at(self, indexes: Sequence[int]) -> list[tuple[Rgb, Depth]]:
         """Read the frames."""
@@ -131,10 +131,11 @@ class BagSource:
             self._topics = tuple(reader.topics)
             if self._image.info not in self._topics:
                 raise DataError(bag, f"has no {self._image.info} beside {self._image.name}, which the demo needs")
-            self._stamps = [stamp for _, stamp, _ in reader.messages([self._image.info])]
+            self._stamps = [stamp for _, stamp, _ in reader.messages([self._image.name])]
             self._start_ns = reader.start_ns
-        if not self._stamps:
-            raise DataError(bag, f"{self._image.info} holds no messages, which the demo needs")
+            for name in (self._image.name, self._image.info):
+                if next(iter(reader.messages([name])), None) is None:
+                    raise DataError(bag, f"{name} holds no messages, which the demo needs")
         self.name = bag.absolute().name
         self.transport = "compressed" if self._image.compressed else "raw"
         self.frame_count = min(frames or len(self._stamps), len(self._stamps))

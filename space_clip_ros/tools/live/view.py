@@ -84,7 +84,7 @@ class LiveViewNode(Node):
         self._held: dict[str, dict[int, Any]] = defaultdict(dict)
         self._color: Any = None
         self._pictures = dict.fromkeys(("image", "depth", *PANELS), b"")
-        self._drawn: dict[str, int] = {}
+        self._drawn: dict[str, int | None] = {}
         self._problem = ""
         self._depth_s = self._shown_s = float("-inf")
 
@@ -145,8 +145,8 @@ class LiveViewNode(Node):
     def _draw_panel(self, name: str, panel: Panel, stamp: int, made: dict[str, bytes]) -> None:
         """Encode a panel's newest picture, unless it is shown already; make it empty once that is too old."""
         held = [self._held[topic] for topic in panel.topics]
-        newest = max(set(held[0]).intersection(*held), default=0)
-        if stamp - newest > _REPEAT_S * 1e9:
+        newest = max(set(held[0]).intersection(*held), default=None)
+        if newest is None or stamp - newest > _REPEAT_S * 1e9:
             made[name] = b""
         elif newest != self._drawn.get(name):
             made[name] = encode_jpeg(panel.draw({topic: self._held[topic][newest] for topic in panel.topics}))

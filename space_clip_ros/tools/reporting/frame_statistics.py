@@ -101,8 +101,11 @@ class RecordingStatistics:
         """Return each frame's latency until its depth was recorded, NaN where unknown, and where it starts.
 
         It starts at the image's stamp if the recorder has the same clock, else when the image was recorded. The list is
-        empty for a bag that was not recorded live.
+        empty for a bag that was not recorded live: there depth has its image's time.
         """
+        known = [frame for frame in self.frames if frame.stamp_ns in self.images_ns]
+        if known and all(frame.arrived_ns == self.images_ns[frame.stamp_ns] for frame in known):
+            return [], ""
         from_stamp = [(frame.arrived_ns - frame.stamp_ns) / 1e6 for frame in self.frames]
         if 0.0 < np.median(from_stamp) < _MAX_LATENCY_MS:
             return from_stamp, "from the image's stamp"

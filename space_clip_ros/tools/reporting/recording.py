@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.tools.bags.bag_folder import find_files
 from space_clip_ros.tools.bags.reader import BagReader, Topic
 
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -85,6 +87,9 @@ def find_source(path: str | Path) -> ReportSource:
         return ReportSource(path.stem if path.is_file() else path.resolve().name, path)
     bag = path / "recording"
     if not (bag / "metadata.yaml").is_file():
+        with contextlib.suppress(DataError):
+            find_files(path)
+            return ReportSource(path.resolve().name, path)
         raise DataError(path, "is not a bag and has no recording", f"run ./demo.sh --out {path} again, or give a bag")
     summary = path / "summary.json"
     if not summary.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,6 @@ from space_clip_ros.cli.commands import predict
 from space_clip_ros.errors import DataError, InputError, ModelError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.geometry.depth import read_depth_png
-from space_clip_ros.geometry.ply import read_ply
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.model import SpaceClip
 
@@ -68,11 +68,16 @@ def test_depth_and_colours(
     assert "tiny on onnxruntime, cpu, fp32" in output and f"median {np.median(expected):.2f} m, 100% valid" in output
 
 
-def test_a_camera_gives_a_cloud(model_file: Path, picture: Path, tmp_path: Path) -> None:
+def test_a_camera_gives_a_cloud(
+    model_file: Path, picture: Path, tmp_path: Path, read_ply: Callable[[Path], Any]
+) -> None:
     assert run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera_file(tmp_path)) == 0
-    points, colors = read_ply(tmp_path / "street.ply")
+    vertices = read_ply(tmp_path / "street.ply")
+    points, colors = (
+        np.stack([vertices[name] for name in names], axis=-1) for names in ("xyz", ("red", "green", "blue"))
+    )
     depth = read_depth_png(tmp_path / "street_depth.png")
-    assert points.shape == (60 * 80, 3) and colors is not None
+    assert points.shape == (60 * 80, 3)
     # the first pixel is 39.5 columns and 29.5 rows from the principal point
     z = points[0, 2]
     assert z == pytest.approx(depth[0, 0], abs=1e-3)
@@ -87,7 +92,9 @@ def test_distortion_is_taken_out_first(model_file: Path, picture: Path, tmp_path
     assert not np.array_equal(bent, read_depth_png(tmp_path / "street_depth.png"))
 
 
-def test_what_the_camera_did_not_see_has_no_depth(model_file: Path, picture: Path, tmp_path: Path) -> None:
+def test_what_the_camera_did_not_see_has_no_depth(
+    model_file: Path, picture: Path, tmp_path: Path, read_ply: Callable[[Path], Any]
+) -> None:
     # A pincushion lens: the rectified image's corners lie outside the picture.
     camera = camera_file(tmp_path, 0.5)
     run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera)
@@ -95,7 +102,7 @@ def test_what_the_camera_did_not_see_has_no_depth(model_file: Path, picture: Pat
     assert outside[0, 0] and not outside[30, 40]
     depth = read_depth_png(tmp_path / "street_depth.png")
     np.testing.assert_array_equal(np.isnan(depth), outside)
-    assert len(read_ply(tmp_path / "street.ply")[0]) == np.count_nonzero(~outside)
+    assert len(read_ply(tmp_path / "street.ply")) == np.count_nonzero(~outside)
 
 
 def test_no_cloud(model_file: Path, picture: Path, tmp_path: Path) -> None:

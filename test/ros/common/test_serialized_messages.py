@@ -102,7 +102,7 @@ def test_what_cannot_be_published_is_rclpys_error() -> None:
     publisher.on_activate(None)
     message = written("depth", DEPTH, header())
     context.try_shutdown()
-    with pytest.raises(RuntimeError, match="publisher|Destroyable"):
+    with pytest.raises(RuntimeError, match=r"publisher|Destroyable"):
         message.publish(publisher)
     node.destroy_publisher(publisher)
     with pytest.raises(RuntimeError):

@@ -153,8 +153,11 @@ def test_a_port_that_is_taken_ends_the_demo_before_anything_starts(tmp_path: Pat
     pytest.importorskip("tornado")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
+        (tmp_path / "recording").mkdir()
+        (tmp_path / "recording" / "metadata.yaml").touch()
         status, output, errors = Run("--drive", small_drive, "--view", "--view-port", port, "--out", tmp_path).finish()
     assert status == 1
+    assert (tmp_path / "recording" / "metadata.yaml").exists()
     assert errors == f"demo: port {port} of 127.0.0.1: is taken; give another one, or 0 for any that is free\n"
     assert output == ""
 
@@ -174,6 +177,17 @@ def test_a_missing_input_is_named_before_anything_starts(tmp_path: Path, option:
     status, _, errors = Run(option, "/nowhere", "--out", tmp_path).finish()
     assert status == 1
     assert errors.startswith(f"demo: /nowhere: {text}")
+
+
+def test_a_run_does_not_replace_the_recording_that_it_plays(tmp_path: Path, small_drive: Path) -> None:
+    from space_clip_ros.tools.bags.kitti_to_bag import write_bag
+
+    recording = tmp_path / "recording"
+    write_bag(small_drive, recording)
+    status, _, errors = Run("--bag", recording, "--out", tmp_path).finish()
+    assert status == 1
+    assert errors == f"demo: {recording}: would be replaced by this run's recording; give another --out\n"
+    assert (recording / "metadata.yaml").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -208,6 +222,9 @@ def test_even_a_killed_demo_leaves_no_process_behind(tmp_path: Path, small_drive
         (["--view", "--view-port", "70000"], "between 0 and 65535"),
         (["--scale-mode", "guess"], "invalid choice"),
         (["--camera-height", "-1"], "at least 0"),
+        (["--camera-height", "0"], "say what for, with --scale-mode camera_height"),
+        (["--image", "/front/image"], "--image chooses a topic of a --bag"),
+        (["--no-recording", "--record-clouds"], "--record-clouds needs the recording"),
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], text: str) -> None:

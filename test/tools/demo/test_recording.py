@@ -11,15 +11,21 @@ from space_clip_ros.tools.demo.recording import Recording
 from space_clip_ros.tools.processes import Children
 
 
-def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path: Path) -> None:
+def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path: Path, domain: int) -> None:
     folder = tmp_path / "recording"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(DataError, match="recording: is not a recording"):
         Recording(folder, "raw", clouds=False)
     (folder / "metadata.yaml").write_text("", encoding="utf-8")
-    Recording(folder, "raw", clouds=False)
-    assert not folder.exists()
+    recording = Recording(folder, "raw", clouds=False)
+    # Until the recorder starts, the run may still end in an error.
+    assert (folder / "notes.txt").exists()
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with Children(logs) as children:
+        recording.start(children)
+        assert not (folder / "notes.txt").exists()
 
 
 @pytest.mark.parametrize(("transport", "clouds"), [("raw", False), ("compressed", True)])

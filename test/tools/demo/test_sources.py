@@ -48,6 +48,7 @@ def test_a_drive_is_played_by_its_player(small_drive: Path) -> None:
         "rate": 0.5,
         "stamps": "now",
         "subscribers": 2,
+        "settle": 3.5,
     }
 
 
@@ -78,6 +79,22 @@ def test_another_camera_is_moved_to_the_plain_topics(tmp_path: Path, small_drive
     ((_, truth),) = source.frames_at([0])
     assert truth.shape == (drive.camera.height, drive.camera.width)
     assert np.isnan(truth).all()
+
+
+def test_frames_are_images_however_often_the_camera_info_comes(tmp_path: Path, small_drive: Path) -> None:
+    drive = KittiDrive(small_drive)
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add("/image", "sensor_msgs/msg/Image", qos.SENSOR)
+        bag.add("/camera_info", "sensor_msgs/msg/CameraInfo", qos.SENSOR)
+        bag.write("/camera_info", 0, camera_info_from_camera(drive.camera, messages.header(0, "c"), types=BAGS))
+        for index in range(4):
+            stamp = index * 50_000_000
+            bag.write("/image", stamp, messages.image(drive.image(index), messages.header(stamp, "c")))
+    source = BagSource(tmp_path / "bag", frames=3)
+    assert source.frame_count == 3
+    words = dict(word.split("=") for word in source.player(10.0, 1).arguments if "=" in word)
+    assert float(words["--rate"]) == pytest.approx(0.5)
+    assert float(words["--duration"]) == pytest.approx(0.125)
 
 
 def test_bags_that_cannot_be_shown_are_refused(tmp_path: Path, small_drive: Path) -> None:

@@ -61,6 +61,7 @@ class Robot:
         self.with_depth = True
         self.with_uncertainty = False
         self.with_ground = True
+        self.with_stamps = True
         self.encoding = "rgb8"
         self._frame = 0
         self._over = threading.Event()
@@ -80,7 +81,9 @@ class Robot:
         while not self._over.wait(0.05):
             self._frame += 1
             pixels = np.full((HEIGHT, WIDTH, 3), COLORS[self._frame % 3], np.uint8)
-            header = Header(frame_id="camera", stamp=self.node.get_clock().now().to_msg())
+            header = Header(frame_id="camera")
+            if self.with_stamps:
+                header.stamp = self.node.get_clock().now().to_msg()
             image = image_from_array(pixels, "rgb8", header)
             image.encoding = self.encoding
             self.image.publish(image)
@@ -283,6 +286,19 @@ def test_images_are_shown_where_no_depth_comes_and_broken_ones_are_named(robot: 
         assert head["level"] == "warn"
         robot.encoding, robot.with_depth = "rgb8", True
         await seen_when(connection, lambda head, image, depth: depth is not None and head["state"] == "19.8 Hz, 20 ms")
+        connection.close()
+
+    asyncio.run(scene())
+
+
+def test_images_without_a_stamp_are_shown(robot: Robot, start: Start) -> None:
+    robot.with_stamps = robot.with_ground = False
+    program = start()
+
+    async def scene() -> None:
+        connection = await program.watch()
+        head, _, _ = await seen_when(connection, lambda head, image, depth: image is not None and depth is not None)
+        assert head["shown"]["scan"] is None
         connection.close()
 
     asyncio.run(scene())

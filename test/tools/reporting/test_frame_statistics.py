@@ -64,6 +64,11 @@ def test_an_offline_bag_has_no_latency(tmp_path: Path, write_recording: Write) -
     assert read(write_recording(tmp_path / "bag", latency_ns=0, without=("/image",))).latencies_ms() == ([], "")
 
 
+def test_depth_computed_from_a_live_bag_has_no_latency(tmp_path: Path, write_recording: Write) -> None:
+    # Images came 1 ms after their stamps; predict --bag writes depth at its image's time.
+    assert read(write_recording(tmp_path / "bag", latency_ns=1_000_000)).latencies_ms() == ([], "")
+
+
 def test_without_truth_there_are_no_errors(tmp_path: Path, write_recording: Write) -> None:
     report = read(write_recording(tmp_path / "bag", without=("/ground_truth/image",)))
     assert (report.metrics, report.coverage, report.compared()) == ({}, None, [])

@@ -33,6 +33,11 @@ def test_a_bag_is_a_folder_or_a_file(recording: Path) -> None:
     assert find_source(recording / "drive.mcap").bag == recording / "drive.mcap"
 
 
+def test_a_bag_may_lack_its_metadata(recording: Path) -> None:
+    (recording / "metadata.yaml").unlink()
+    assert find_source(recording).bag == recording
+
+
 @pytest.mark.parametrize("content", ["{", "[1]"])
 def test_a_broken_summary_is_refused(content: str, tmp_path: Path, write_recording: Write) -> None:
     write_recording(tmp_path / "recording")
