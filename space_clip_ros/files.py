@@ -18,6 +18,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 _PACKAGE = "space_clip_ros"
 _CHUNK = 1 << 20
+_LONG_NAME = 200
 
 
 @contextlib.contextmanager
@@ -34,7 +35,9 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
     Raises:
         DataError: the file cannot be written.
     """
-    draft = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.part{path.suffix}")
+    # A name may be as long as the system allows, and the draft's is longer.
+    stem = path.stem if len(os.fsencode(path.name)) < _LONG_NAME else hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    draft = path.with_name(f".{stem}.{os.getpid()}.{threading.get_ident()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft

@@ -58,6 +58,12 @@ def test_a_draft_keeps_the_suffix_for_libraries_that_look_at_it(tmp_path: Path) 
     assert (tmp_path / "model.onnx").read_bytes() == b"graph"
 
 
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / f"{'é' * 120}.onnx"
+    write_whole(path, b"whole")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
 def test_a_path_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match=r"file/depth\.bin: cannot be written \(.+\)"):

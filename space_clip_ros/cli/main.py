@@ -12,6 +12,7 @@ from pathlib import Path
 
 from space_clip_ros import __version__
 from space_clip_ros.cli.console import complain
+from space_clip_ros.cli.signals import ending_on_sigterm
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.libraries import check_numeric_libraries, import_error
 
@@ -61,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        complain("space_clip: interrupted")
+        return 130
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -71,16 +75,14 @@ def _run(arguments: Sequence[str] | None) -> int:
             traceback.print_exc()
         complain(f"space_clip: {_explain(error)}")
         return 1
-    args = parser.parse_args(arguments)
+    args = _parsed(parser, arguments)
     try:
         if getattr(args, "checks_libraries", True):
             check_numeric_libraries()
-        return int(args.run(args))
+        with ending_on_sigterm():
+            return int(args.run(args))
     except BrokenPipeError:
         raise
-    except KeyboardInterrupt:
-        complain("space_clip: interrupted")
-        return 130
     except (SpaceClipError, OSError, ImportError) as error:
         if args.debug:
             traceback.print_exc()
@@ -91,6 +93,16 @@ def _run(arguments: Sequence[str] | None) -> int:
             traceback.print_exc()
         complain(f"space_clip {args.command}: internal error, {type(error).__name__}: {error}; --debug shows where")
         return 1
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; ``key=value`` may also follow options, where argparse takes no more of them."""
+    args, rest = parser.parse_known_args(arguments)
+    if rest and not (hasattr(args, "overrides") and all("=" in word[1:] and word[0] != "-" for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.overrides = [*args.overrides, *rest]
+    return args
 
 
 def _explain(error: Exception) -> str:

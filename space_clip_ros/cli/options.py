@@ -61,17 +61,32 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_model_out(args: argparse.Namespace, *suffixes: str) -> None:
-    """Check before long work that ``--out`` can be written; exit with status 2 if it has another suffix.
+def check_model_out(args: argparse.Namespace, source: Path, *suffixes: str) -> None:
+    """Check before long work that ``--out`` can be written; exit with status 2 for another suffix or the source itself.
 
     Raises:
         DataError: its folder does not exist, or cannot be written to.
     """
     if args.out.suffix not in suffixes:
         args.parser.error(f"--out {args.out}: must end in {' or '.join(suffixes)}")
+    if args.out.resolve() == source.resolve():
+        args.parser.error(f"--out {args.out}: is the file to read; give another name")
     if not args.out.parent.is_dir():
         raise DataError(args.out, f"cannot be written (there is no folder {args.out.parent})", "check the folder")
     check_output_files(args.out)
+
+
+def refuse_options(args: argparse.Namespace, reason: str, *names: str) -> None:
+    """Exit with status 2 if one of these options is given, as it would do nothing.
+
+    Args:
+        args: the parsed arguments, with the command's ``parser``.
+        reason: what follows the options' names in the message.
+        *names: of the options, with underscores; one that has its default counts as not given.
+    """
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name) != args.parser.get_default(name)]
+    if given:
+        args.parser.error(f"{', '.join(given)}: {reason}")
 
 
 class _Value:

@@ -41,6 +41,11 @@ TOLERANCES = {"fp32": (1e-3, 1e-2), "fp16": (1e-2, 2e-1), "int8": (5e-2, math.in
 MEDIAN_M = 10.0
 """Median that relative depth is scaled to over the images, so that ``scale.mode`` begins near a factor of 1."""
 _FLOOR = 0.01
+_OPTIONS = {
+    "depth": "--output, --scale and --shift",
+    "uncertainty": "--uncertainty, --uncertainty-kind and --uncertainty-scale",
+}
+"""Options that decide each output."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,8 @@ def adopt(
         raise InputError("--precision", f"{file} is in {source.precision} already", "leave it out")
     recipe, notes = _fitted(source, recipe, size, keep_rule)
     batch = _batch(source, size, batch)
+    if batch is not None and batch > 1:
+        notes += (f"takes {batch} images at once, which only space_clip benchmark runs; --batch 1 is for live use",)
     trials = _trials(images, size)
     steps = 2 * len(trials) + 2
     session = OriginalSession(source)
@@ -207,7 +214,7 @@ def adopt(
     with written_whole(path, durable=True) as draft:
         _write(graph, metadata, draft)
         done = iter(range(2 + len(trials), steps + 1))
-        proof = _prove(draft, recipe, trials, expected, len(images), lambda: progress(next(done), steps))
+        proof = _prove(draft, path, recipe, trials, expected, len(images), lambda: progress(next(done), steps))
         if lower is not None:
             facts = lower.judge(draft, graph, original, trials, [depth for depth, *_ in expected])
             metadata = replace(metadata, **facts._asdict())
@@ -330,6 +337,7 @@ def _metadata(
 
 
 def _prove(
+    draft: Path,
     file: Path,
     recipe: Recipe,
     trials: Sequence[Rgb],
@@ -339,18 +347,30 @@ def _prove(
 ) -> AdoptionProof:
     """Compare a written file with the original model's results.
 
+    Args:
+        draft: the file.
+        file: its name to be.
+        recipe: how the original model is used.
+        trials: (H, W, 3) uint8 images.
+        expected: of each image the original model's depth, and uncertainty if there is one.
+        real: how many of the images are the caller's.
+        advance: called after each image.
+
     Raises:
-        ExportError: it differs by more than the tolerance, or depth is not finite or 0 everywhere.
+        ExportError: it differs by more than the tolerance, or an output is not finite or 0 everywhere.
     """
-    sessions = OnnxSessions(file, threads=os.cpu_count() or 1)
+    sessions = OnnxSessions(draft, threads=os.cpu_count() or 1)
     precision, batch = sessions.metadata.precision, sessions.metadata.batch
-    absolute = relative = mean = uncertain = deepest = 0.0
-    for image, (depth, *more) in zip(trials, expected, strict=True):
+    absolute = relative = mean = uncertain = 0.0
+    largest = [0.0] * len(expected[0])
+    for image, expected_values in zip(trials, expected, strict=True):
+        depth, *more = expected_values
         computed = list(sessions.estimate(np.repeat(image[None], batch or 1, axis=0)).values())
-        if not (np.isfinite(computed[0]).all() and np.isfinite(depth).all()):
-            raise ExportError(file.name, "its depth is not finite", "check --output, --scale and --shift")
+        for index, (name, values) in enumerate(zip(_OPTIONS, computed, strict=False)):
+            if not (np.isfinite(values).all() and np.isfinite(expected_values[index]).all()):
+                raise ExportError(file.name, f"its {name} is not finite", f"check {_OPTIONS[name]}")
+            largest[index] = max(largest[index], float(values.max()))
         absolute = max(absolute, float(np.abs(computed[0][0] - depth).max()))
-        deepest = max(deepest, float(depth.max()))
         share = _relative(computed[0][0], depth, recipe.inverse)
         relative, mean = max(relative, float(share.max())), max(mean, float(share.mean()))
         for uncertainty, correct in zip(computed[1:], more, strict=True):
@@ -359,12 +379,15 @@ def _prove(
     if batch is None:
         _check_batch(sessions, file, trials[-1])
     sessions.close()
-    if not deepest:
-        raise ExportError(file.name, f"its depth is 0 everywhere on {len(trials)} images", "check --output and --scale")
+    for name, value in zip(_OPTIONS, largest, strict=False):
+        if not value:
+            raise ExportError(
+                file.name, f"its {name} is 0 everywhere on {len(trials)} images", f"check {_OPTIONS[name]}"
+            )
     most_mean, most = TOLERANCES[precision]
     if mean > most_mean or relative > most or uncertain > most_mean:
         raise ExportError(
-            file.name.removeprefix("."),
+            file.name,
             f"not written: it differs from the original model by {mean:.2g} relative on average and "
             f"{relative:.2g} at most ({absolute:.2g} m), more than {most_mean:g} and {most:g}"
             + (f"; its uncertainty by {uncertain:.2g}" if uncertain > most_mean else ""),

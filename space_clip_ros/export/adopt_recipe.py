@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,6 +157,12 @@ def check_recipe(recipe: Recipe, fixed_size: tuple[int, int] | None) -> None:
     for name, value, choices in _choices(recipe):
         if value not in choices:
             raise InputError(f"--{name}", f"must be one of {', '.join(choices)}, got {value!r}")
+    for name, values in _values(recipe):
+        if not all(map(math.isfinite, values)):
+            raise InputError(f"--{name}", f"needs finite numbers, got {_numbers(values)}")
+    for name, values in (("std", recipe.std or ()), ("uncertainty-scale", (recipe.uncertainty_scale,))):
+        if min(values, default=1.0) <= 0.0:
+            raise InputError(f"--{name}", f"must be above 0, got {_numbers(values)}")
     if recipe.canonical_focal < 0 or recipe.multiple < 1 or recipe.scale == 0.0:
         raise InputError("the recipe", "needs a canonical focal length of at least 0, a multiple of at least 1 and a "
                          "scale other than 0")  # fmt: skip
@@ -173,5 +180,15 @@ def _choices(recipe: Recipe) -> list[tuple[str, Any, tuple[str, ...]]]:
     ]
 
 
-def _numbers(values: Triple | None) -> str:
+def _values(recipe: Recipe) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Yield every number of a recipe that an option gives, by that option."""
+    for name in ("mean", "std", "border", "training_camera"):
+        yield name.replace("_", "-"), getattr(recipe, name) or ()
+    for name in ("scale", "shift", "min_depth", "max_depth", "canonical_focal", "uncertainty_scale"):
+        yield name.replace("_", "-"), (getattr(recipe, name) or 0.0,)
+    for name, values in recipe.constants.items():
+        yield f"set {name}", values
+
+
+def _numbers(values: Sequence[float] | None) -> str:
     return "unknown" if values is None else "/".join(f"{value:.4g}" for value in values)

@@ -78,6 +78,8 @@ def read_third_party(file: Path, recipe: Recipe) -> ThirdPartyModel:
     """
     if not file.is_file():
         raise ModelError(file, "no such model file", "check the path")
+    if not file.stat().st_size:
+        raise ModelError(file, "is empty", "copy it again")
     model = _loaded(file)
     if any(entry.key.startswith(_OURS) for entry in model.metadata_props):
         raise InputError(file, "is already a model of this package", "use it as it is")

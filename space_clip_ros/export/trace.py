@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from space_clip_ros import __version__
+from space_clip_ros.errors import ExportError
 from space_clip_ros.export.constant_folding import fold_constants
 
 OPSET = 17
@@ -34,10 +35,17 @@ def trace(
         outputs: names of its outputs, each with the sizes of its axes behind the first, or None if its axes have the
             sizes of the input's first axes.
         symbolic: axis to name of the sizes left open, the same for input and outputs.
+
+    Raises:
+        ExportError: there is no room for PyTorch's temporary file.
     """
     with TemporaryDirectory(prefix="space_clip_export_") as folder:
         traced = Path(folder, "traced.onnx")
-        _export(module, image, traced, input_name, outputs, dict(symbolic))
+        try:
+            _export(module, image, traced, input_name, outputs, dict(symbolic))
+        except OSError as error:
+            reason = f"cannot be written ({error.strerror or error})"
+            raise ExportError(traced, reason, "check the space left there; TMPDIR names another folder") from error
         graph = fold_constants(traced)
     _name_axes(graph, image, outputs, symbolic)
     graph.producer_name, graph.producer_version = "space_clip_ros", __version__

@@ -20,6 +20,7 @@ ALMOST_BLACK = 24
 """A picture without a value above this, of 255, shows nothing that depth could be told from."""
 
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_WRITTEN = (".png", ".jpg", ".jpeg")
 
 
 def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -79,12 +80,23 @@ def decode_image(data: bytes, flags: int, what: str | Path) -> npt.NDArray[Any]:
     return np.asarray(image)
 
 
+def check_picture(path: Path) -> None:
+    """Check before long work that a picture's name says its format.
+
+    Raises:
+        DataError: it ends in another suffix than ``.png``, ``.jpg`` or ``.jpeg``.
+    """
+    if path.suffix.lower() not in _WRITTEN:
+        raise DataError(path, f"pictures end in {', '.join(_WRITTEN)}", "give another name")
+
+
 def write_rgb(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
     """Write (H, W, 3) uint8 RGB as PNG or JPEG, chosen by the suffix.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: the file cannot be written, or has another suffix.
     """
+    check_picture(path)
     encoded, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not encoded:
         raise DataError(path, f"an image of {rgb.shape[1]} x {rgb.shape[0]} pixels could not be encoded")

@@ -1,7 +1,11 @@
-"""Checks that an exported file still holds the graph that was written, so that a damaged copy is never run."""
+"""Checks that an exported file still holds the graph that was written, so that a damaged copy is never run.
+
+Reads an exported file's metadata, too, without its graph.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 from collections.abc import Iterator
@@ -30,6 +34,20 @@ def graph_sha256(model: memoryview) -> str:
     return digest.hexdigest()
 
 
+def read_properties(file: Path) -> dict[str, str]:
+    """Return the metadata properties of an ONNX file; its graph and weights are not read.
+
+    Raises:
+        ModelError: the file is no whole ONNX file, or cannot be read.
+    """
+    properties = None
+    with contextlib.suppress(ValueError), _mapped(file) as model:  # an empty file cannot be mapped
+        properties = _properties(model)
+    if properties is None:
+        raise ModelError(file, "is not a whole ONNX file", "copy it again, or export it again")
+    return properties
+
+
 def check_graph(file: Path, expected: str) -> None:
     """Compare the graph and weights of ``file`` with the hash that its metadata holds.
 
@@ -42,12 +60,7 @@ def check_graph(file: Path, expected: str) -> None:
     """
     if not expected:
         return
-    # mapped, not read: the file may be almost a gigabyte
-    with (
-        file.open("rb") as opened,
-        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        memoryview(content) as model,
-    ):
+    with _mapped(file) as model:
         actual = graph_sha256(model)
     if actual != expected:
         raise ModelError(
@@ -55,6 +68,32 @@ def check_graph(file: Path, expected: str) -> None:
             f"its graph is not the one that was exported (SHA-256 {actual[:12]}… instead of {expected[:12]}…)",
             "copy the file again, or export it again",
         )
+
+
+@contextlib.contextmanager
+def _mapped(file: Path) -> Iterator[memoryview]:
+    """Yield a file's bytes, mapped and not read: it may be almost a gigabyte."""
+    with (
+        file.open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        memoryview(content) as model,
+    ):
+        yield model
+
+
+def _properties(model: memoryview) -> dict[str, str] | None:
+    """Return a model's properties, or None if the bytes are no such message; an error would keep its bytes in use."""
+    properties = {}
+    try:
+        for number, field in _fields(model):
+            if number == _METADATA_PROPERTIES:
+                # Key and value lie in a message of their own, behind its tag and its length.
+                start = _varint(field, _varint(field, 0)[1])[1]
+                entry = {part: bytes(text[_varint(text, 1)[1] :]) for part, text in _fields(field[start:])}
+                properties[entry[1].decode()] = entry.get(2, b"").decode()
+    except (ValueError, KeyError):
+        return None
+    return properties
 
 
 # A robot runs exported files without the onnx package, and ONNX Runtime does not give out a file's bytes field by

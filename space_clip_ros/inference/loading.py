@@ -16,12 +16,15 @@ from space_clip_ros.inference import model_files
 from space_clip_ros.inference.backend import Backend
 from space_clip_ros.inference.candidates import Candidate, candidates
 from space_clip_ros.inference.cpu import has_vnni
+from space_clip_ros.inference.integrity import read_properties
+from space_clip_ros.inference.metadata import OnnxMetadata
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.inference.registry import BackendFactory, Opener, OpenRequest, backend_factories
 from space_clip_ros.libraries import import_error, pip_install
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _MOST_ERROR_CHANGE = 0.01
+_MOST_THREADS = 1024
 
 
 def load_predictor(
@@ -94,10 +97,10 @@ def _check(backend: str, device: str, precision: str, threads: int) -> None:
     ):
         if value not in choices:
             raise InputError(name, f"must be one of {', '.join(choices)}, got {value!r}")
-    if not _DEVICE.fullmatch(device):
+    if not isinstance(device, str) or not _DEVICE.fullmatch(device):
         raise InputError("device", f"must be auto, cpu, cuda or cuda:N, got {device!r}")
-    if threads < 0:
-        raise InputError("threads", f"must be at least 0, got {threads}")
+    if not isinstance(threads, int) or not 0 <= threads <= _MOST_THREADS:
+        raise InputError("threads", f"must be a whole number from 0 to {_MOST_THREADS}, got {threads!r}")
 
 
 def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_back: bool) -> Backend:
@@ -108,6 +111,8 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
         file = other_file or request.file
         fallback = partial(_first_that_opens, rest, request, falls_back) if falls_back and rest else None
         try:
+            if other_file is not None:
+                _check_same_model(other_file, request.file)
             opener = _load(factory, file)
             opened = opener(replace(request, file=file, device=device, fallback=fallback))
             if not factory.runs_on_opening:
@@ -163,6 +168,18 @@ def _run_on_gpu(opened: Backend) -> None:
     except BackendError:
         opened.close()
         raise
+
+
+def _check_same_model(other: Path, file: Path) -> None:
+    """Refuse a file of a model in another precision that was exported from other weights.
+
+    Raises:
+        BackendError: it was.
+        ModelError: one of the two is damaged.
+    """
+    ours, theirs = (OnnxMetadata.from_properties(read_properties(path), path) for path in (file, other))
+    if (ours.source_sha256, ours.config) != (theirs.source_sha256, theirs.config):
+        raise BackendError(other, f"was exported from another checkpoint than {file.name}; export both again")
 
 
 def _check_error(opened: Backend) -> None:

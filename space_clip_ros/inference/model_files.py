@@ -27,9 +27,12 @@ def resolve(name_or_file: str | Path, precision: str = "auto") -> Path:
         ModelError: no such name (the known ones are listed), no such file, or a file of another kind.
     """
     text = str(name_or_file)
-    path = Path(text).expanduser()
-    if len(path.parts) > 1 or path.is_file() or path.suffix in _SUFFIXES:
-        return _checked(path)
+    try:
+        path = Path(text).expanduser()
+        if len(path.parts) > 1 or path.is_file() or path.suffix in _SUFFIXES:
+            return _checked(path)
+    except (OSError, RuntimeError) as error:  # a name that is too long, or an unknown user's home
+        raise ModelError(text, f"cannot be looked for ({error})", "check the path") from error
     models = known_models()
     if text in models:
         return _checked(in_precision(models[text], precision) or models[text])

@@ -48,7 +48,7 @@ class OnnxRuntimeBackend:
             raise ModelError(
                 file,
                 f"takes {metadata.batch} images at once, live use takes one",
-                "export it again without --batch",
+                "make it again for one image, with --batch 1",
             )
         self.info = model_info(
             metadata.config,

@@ -12,6 +12,9 @@ from space_clip_ros.inference.backend import Backend, BatchBackend, Depth, Model
 from space_clip_ros.inference.locate import THRESHOLD, LocatedQuery, located, model_queries
 from space_clip_ros.language.queries import QuerySet
 
+_MOST_SHAPE = 16
+"""Most pixels that a network which keeps an image's shape may see, as a multiple of its nominal size's."""
+
 
 class Predictor:
     """Runs a model on images of any size, or of the one size it was exported for.
@@ -54,7 +57,7 @@ class Predictor:
             rgb: as :meth:`__call__` takes it.
             language: whether language features are wanted, if the model gives any.
         """
-        check_image(rgb)
+        self._check(rgb)
         return self._open().run(rgb, language)
 
     def with_uncertainty(self, rgb: Rgb) -> tuple[Depth, Depth]:
@@ -119,7 +122,7 @@ class Predictor:
             BackendError: the run failed, or the predictor is closed.
         """
         for image in images:
-            check_image(image)
+            self._check(image)
         sizes = sorted({image.shape[:2] for image in images})
         if len(sizes) > 1:
             raise InputError("images", f"must be of one size to run together, got {sizes}")
@@ -127,6 +130,18 @@ class Predictor:
         if isinstance(backend, BatchBackend) and self.batches and len(images) > 1:
             return backend.run_batch(images, language)
         return [backend.run(image, language) for image in images]
+
+    def _check(self, rgb: Rgb) -> None:
+        check_image(rgb)
+        height, width = rgb.shape[:2]
+        wanted = self.info.network_size
+        if wanted is None:
+            return
+        rows, columns = wanted.content(height, width)
+        if rows * columns > _MOST_SHAPE * wanted.height * wanted.width:
+            name, size = self.info.name, f"{width} x {height}"
+            seen = f"{name} keeps an image's shape, and would see {columns} x {rows} pixels of {size}"
+            raise InputError("image", seen, "cut the image into less elongated parts")
 
     def device_memory(self) -> int | None:
         """Return the bytes of device memory held for the model; None if it runs in the process's own memory."""

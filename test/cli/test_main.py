@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 
 from space_clip_ros import __version__
 from space_clip_ros.cli import main as command
+from space_clip_ros.files import written_whole
+from space_clip_ros.tools.doctor.commands import doctor
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,6 +60,36 @@ def test_a_broken_connection_is_an_error_not_a_death(capsys: pytest.CaptureFixtu
     with pytest.raises(BrokenPipeError):
         near.sendall(b"x")
     near.close()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_any_command_without_leaving_a_draft(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    def write(_: object) -> int:
+        with written_whole(tmp_path / "facts.json") as draft:
+            draft.touch()
+            os.kill(os.getpid(), number)
+        return 0
+
+    monkeypatch.setattr(doctor, "run", write)
+    try:
+        ended: object = command.main(["doctor"])
+    except SystemExit as error:
+        ended = error.code
+    assert ended == status
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_the_commands_are_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "build_parser", interrupted)
+    assert command.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "space_clip: interrupted\n"
 
 
 @pytest.mark.parametrize("arguments", [(), ("unknown",), ("predict",)])

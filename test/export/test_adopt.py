@@ -110,6 +110,30 @@ def test_antialiasing_is_pillows(tmp_path: Path, third_party_models: Any, image:
     np.testing.assert_allclose(prediction, cv2.resize(expected(file, small, (14, 28)), (50, 30)), rtol=0.02)
 
 
+def test_an_elongated_image_is_refused_before_it_takes_all_memory(tmp_path: Path, third_party_models: Any) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx")
+    adopt(file, tmp_path / "ours.onnx", replace(RECIPE, rule="lower_bound"))
+    with load_predictor(tmp_path / "ours.onnx") as predict:
+        assert predict(np.zeros((10, 150, 3), np.uint8)).shape == (10, 150)
+        with pytest.raises(InputError, match=r"would see 112000 x 28 pixels of 4000 x 1; cut the image"):
+            predict(np.zeros((1, 4000, 3), np.uint8))
+
+
+def test_uncertainty_must_be_a_number(tmp_path: Path, third_party_models: Any) -> None:
+    file = third_party_models.write(tmp_path / "theirs.onnx", confidence=True)
+    model = onnx.load(file)
+    for node in model.graph.node:
+        node.output[:] = ["positive" if name == "confidence" else name for name in node.output]
+    model.graph.node.extend(
+        [helper.make_node("Neg", ["positive"], ["negative"]), helper.make_node("Log", ["negative"], ["confidence"])]
+    )
+    onnx.save(model, file)
+    recipe = replace(RECIPE, depth_output="depth", uncertainty_output="confidence", uncertainty="share")
+    with pytest.raises(ExportError, match=r"ours\.onnx: its uncertainty is not finite; check --uncertainty"):
+        adopt(file, tmp_path / "ours.onnx", recipe)
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_inverse_depth_becomes_metres(tmp_path: Path, third_party_models: Any, image: Any) -> None:
     file = third_party_models.write(tmp_path / "theirs.onnx")
     adopt(file, tmp_path / "ours.onnx", replace(RECIPE, output="inverse", scale=0.1, shift=-0.2, max_depth=10.0))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import onnx
 import pytest
 
 from space_clip_ros.errors import ModelError
 from space_clip_ros.inference import load_predictor
-from space_clip_ros.inference.integrity import check_graph, graph_sha256
+from space_clip_ros.inference.integrity import check_graph, graph_sha256, read_properties
 
 
 def test_changed_weights_are_refused(model_dir: Path, tmp_path: Path) -> None:
@@ -27,6 +28,16 @@ def test_a_file_cut_short_is_refused(model_dir: Path, tmp_path: Path) -> None:
     short.write_bytes((model_dir / "any.onnx").read_bytes()[:-1000])
     with pytest.raises(ModelError, match=r"short\.onnx"):
         load_predictor(short)
+
+
+def test_properties_are_read_without_the_graph(model_dir: Path, tmp_path: Path) -> None:
+    file = model_dir / "any.onnx"
+    expected = {entry.key: entry.value for entry in onnx.load(file, load_external_data=False).metadata_props}
+    assert read_properties(file) == expected
+    for content in (b"", b"no graph", file.read_bytes()[:-3]):
+        (tmp_path / "broken.onnx").write_bytes(content)
+        with pytest.raises(ModelError, match=r"broken\.onnx: is not a whole ONNX file"):
+            read_properties(tmp_path / "broken.onnx")
 
 
 def test_metadata_may_change() -> None:

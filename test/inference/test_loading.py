@@ -95,7 +95,9 @@ def test_the_remedy_installs_what_is_missing(model_dir: Path, fake_gpu: Any, uni
         ({"backend": "tensorflow"}, InputError, "backend: must be one of auto, onnxruntime, tensorrt, torch"),
         ({"precision": "fp8"}, InputError, "precision: must be one of auto, fp32, fp16, int8, got 'fp8'"),
         ({"device": "gpu"}, InputError, "device: must be auto, cpu, cuda or cuda:N, got 'gpu'"),
-        ({"threads": -1}, InputError, "threads: must be at least 0, got -1"),
+        ({"device": None}, InputError, "device: must be auto, cpu, cuda or cuda:N, got None"),
+        ({"threads": -1}, InputError, "threads: must be a whole number from 0 to 1024, got -1"),
+        ({"threads": 1.5}, InputError, "threads: must be a whole number from 0 to 1024, got 1.5"),
         (
             {"backend": "tensorrt"},
             BackendError,
@@ -158,6 +160,7 @@ def test_auto_takes_int8_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, vnn
         (None, "its error against fp32's was not measured"),
         ((0.1, 0.12), r"its error against fp32's is \+20.0%"),
         ("damaged", "quicker with VNNI, but"),
+        ("older", "quicker with VNNI, but was exported from another checkpoint than street.onnx"),
     ],
 )
 def test_auto_keeps_fp32_where_int8_costs_accuracy(
@@ -172,11 +175,12 @@ def test_auto_keeps_fp32_where_int8_costs_accuracy(
         (models / "street_int8.onnx").write_bytes(b"no graph")
     else:
         graph = onnx.load(BUNDLED / "road_tiny_int8.onnx")
-        before, after = judged or ("", "")
+        before, after = judged if isinstance(judged, tuple) else ("", "")
+        changes = {"abs_rel_before": str(before), "abs_rel_after": str(after)}
+        if judged == "older":
+            changes = {"source_sha256": "0" * 64}
         for entry in graph.metadata_props:
-            entry.value = {"abs_rel_before": str(before), "abs_rel_after": str(after)}.get(
-                entry.key.removeprefix("space_clip."), entry.value
-            )
+            entry.value = changes.get(entry.key.removeprefix("space_clip."), entry.value)
         onnx.save(graph, models / "street_int8.onnx")
     with load_predictor("street", device="cpu") as predict:
         assert predict.info.precision == "fp32"

@@ -41,6 +41,12 @@ def test_the_installed_package_wins_and_graphs_win(folders: dict[str, Path]) -> 
     assert model_files.resolve("both") == folders["ros"] / "both.onnx"
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x.onnx", "x" * 5000])
+def test_a_name_that_no_system_can_look_for(name: str) -> None:
+    with pytest.raises(ModelError, match=r"cannot be looked for|no such name"):
+        model_files.resolve(name)
+
+
 def test_a_name_in_a_precision(folders: dict[str, Path]) -> None:
     for name in ("mine", "mine_int8", "mine_auto"):
         (folders["user"] / f"{name}.onnx").touch()

@@ -141,26 +141,22 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("give both --height and --width (one image size), or neither (any size)")
     if args.normalise and (args.mean or args.std):
         args.parser.error("give --normalise, or --mean and --std")
+    if args.uncertainty_output is None and (args.uncertainty or args.uncertainty_scale is not None):
+        args.parser.error("--uncertainty-kind and --uncertainty-scale are for the output named by --uncertainty")
     if (args.symmetric or args.drive) and args.precision is None:
         args.parser.error("--symmetric and --drive are for --precision")
     if args.symmetric and args.precision != "int8":
         args.parser.error("--symmetric is for --precision int8")
     if args.precision == "int8" and args.drive is None:
         args.parser.error("--precision int8 needs --drive")
-    check_model_out(args, ".onnx")
+    check_model_out(args, args.model, ".onnx")
 
-    from space_clip_ros.errors import BackendError
-
-    try:
-        from space_clip_ros.export.adopt import adopt
-    except ModuleNotFoundError as error:
-        if error.name != "onnx":
-            raise
-        remedy = "pip install 'space_clip_ros[engine]'"
-        raise BackendError("the Python package 'onnx'", "is not installed", remedy) from error
+    from space_clip_ros.export.adopt import adopt
     from space_clip_ros.geometry.image_file import read_rgb
 
     recipe = _recipe(args)
+    if args.border and recipe.rule != "pad":
+        args.parser.error("--border is for --resize pad")
     images = [read_rgb(file) for file in args.images]
     with progress_bar(0, "comparing with the model") as bar:
         report = adopt(
@@ -252,6 +248,8 @@ def _show(report: AdoptionReport, name: str | None) -> None:
         f"largest difference from the original model on {proof.images} images, {proof.real} of them given: "
         f"{proof.relative:.2g} relative, {proof.absolute:.2g} m; mean of the worst image {proof.mean:.2g} relative"
     )
+    if proof.uncertainty is not None:
+        say(f"of its uncertainty, mean of the worst image: {proof.uncertainty:.2g} relative")
     if metadata.largest_fp16 is not None:
         say(f"largest fp16 value {metadata.largest_fp16:.3g} of 65504")
     if metadata.abs_rel is not None:

@@ -69,9 +69,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: a file of settings cannot be used.
         ModelError: the checkpoint cannot be read, or the result cannot be written or differs when read back.
     """
-    check_model_out(args, ".safetensors")
-    if args.out.resolve() == args.checkpoint.resolve():
-        args.parser.error(f"--out {args.out}: is the checkpoint to convert; give another name")
+    check_model_out(args, args.checkpoint, ".safetensors")
 
     from space_clip_ros.model import load_checkpoint, save_checkpoint
     from space_clip_ros.model.checkpoint import round_to_half, verify_checkpoint

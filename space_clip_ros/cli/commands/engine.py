@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from space_clip_ros.inference.backend import Rgb
 
 _DRIVE_FRAMES = 8
-_REMEDIES = {
-    "tensorrt": "it comes with JetPack, elsewhere pip install tensorrt",
-    "onnx": "pip install 'space_clip_ros[engine]'",
-}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,9 +63,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         from space_clip_ros.export.engine import build_engine
     except ModuleNotFoundError as error:
-        if error.name not in _REMEDIES:
+        if error.name != "tensorrt":
             raise
-        raise BackendError(f"the Python package {error.name!r}", "is not installed", _REMEDIES[error.name]) from error
+        remedy = "it comes with JetPack, elsewhere pip install tensorrt"
+        raise BackendError("the Python package 'tensorrt'", "is not installed", remedy) from error
 
     with _BuildLog() as log:
         report = build_engine(

@@ -19,7 +19,7 @@ from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb
 from space_clip_ros.perception.frame import obstacle_limits
 from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.tools.benchmark.floor import floor, run_cost
-from space_clip_ros.tools.benchmark.measured_model import MeasuredModel, check_size
+from space_clip_ros.tools.benchmark.measured_model import MeasuredModel, check_images
 from space_clip_ros.tools.benchmark.output_costs import outputs_ms
 from space_clip_ros.tools.benchmark.peak_memory import peak_mb, reset_peak
 from space_clip_ros.tools.benchmark.percentiles import summarize, summarize_stages
@@ -77,7 +77,7 @@ def peak_memory(model: MeasuredModel, case: Case) -> dict[str, float | None]:
         InputError: the model does not take such images.
         BackendError: a run failed.
     """
-    check_size(model.info, case.height, case.width)
+    check_images(model.info, case.batch, case.height, case.width)
     images = case.images()
     reset_peak()
     for _ in range(_WARM_UP):
@@ -113,7 +113,7 @@ def measure(
         InputError: the model does not take such images.
         BackendError: a run failed.
     """
-    check_size(model.info, case.height, case.width)
+    check_images(model.info, case.batch, case.height, case.width)
     images = case.images()
     model.run(images)
     model_ms, eager_ms, stages = _take_turns(model, eager, images, case.runs, advance)

@@ -13,7 +13,8 @@ from space_clip_ros.config import AdoptedConfig, ModelConfig
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import load_predictor, model_files
 from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb, model_info
-from space_clip_ros.inference.metadata import StageCost
+from space_clip_ros.inference.integrity import read_properties
+from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.tools.benchmark.attribution import attribute
@@ -63,17 +64,16 @@ def open_model(
     Raises:
         SpaceClipError: as there.
     """
-    file = model_files.resolve(model, precision)
-    if model_files.is_graph(file):
-        return ExportedModel(file, backend, device, precision, threads, thread_spinning)
-    return CheckpointModel(file, backend, device, precision, threads)
+    if model_files.is_graph(model_files.resolve(model, precision)):
+        return ExportedModel(model, backend, device, precision, threads, thread_spinning)
+    return CheckpointModel(model_files.resolve(model, precision), backend, device, precision, threads)
 
 
 class ExportedModel:
     """An exported file: a predictor, or ONNX Runtime directly if the file takes several images per run."""
 
     def __init__(
-        self, file: Path, backend: str, device: str, precision: str, threads: int, thread_spinning: bool
+        self, model: str | Path, backend: str, device: str, precision: str, threads: int, thread_spinning: bool
     ) -> None:
         """Load; see :func:`open_model`.
 
@@ -81,25 +81,27 @@ class ExportedModel:
             BackendError: the file takes several images per run, and a backend, device or precision other than its own
                 on ONNX Runtime's CPU is asked for.
         """
-        self._sessions = OnnxSessions(file, threads, thread_spinning=thread_spinning)
-        metadata = self._sessions.metadata
-        self.config, self.cost = metadata.config, metadata.cost
+        file = model_files.resolve(model, precision)
+        metadata = OnnxMetadata.from_properties(read_properties(file), file)
         self._predictor: Predictor | None = None
         if metadata.batch in (None, 1):
-            self._predictor = load_predictor(file, backend, device, precision, threads, thread_spinning)
+            # By its name, which leaves the choice of the file open as everywhere else.
+            self._predictor = load_predictor(model, backend, device, precision, threads, thread_spinning)
             self.info = self._predictor.info
+            file = self.info.file
         elif backend in ("auto", "onnxruntime") and device in ("auto", "cpu"):
             if precision not in ("auto", metadata.precision):
                 raise BackendError(
                     f"precision {precision}", f"{file} runs in {metadata.precision}", "give precision auto"
                 )
             self.info = model_info(
-                self.config,
+                metadata.config,
                 backend="onnxruntime",
                 device="cpu",
                 precision=metadata.precision,
                 fixed_size=metadata.size,
                 file=file,
+                fixed_batch=metadata.batch,
             )
         else:
             raise BackendError(
@@ -108,6 +110,8 @@ class ExportedModel:
                 f"{backend}, device {device}",
                 "export it again without --batch",
             )
+        self._sessions = OnnxSessions(file, threads, thread_spinning=thread_spinning)
+        self.config, self.cost = self._sessions.metadata.config, self._sessions.metadata.cost
         on_cpu = (self.info.backend, self.info.device) == ("onnxruntime", "cpu")
         self.separated_by = "ONNX Runtime's profiler, in a run of its own" if on_cpu else ""
 
@@ -196,12 +200,15 @@ class CheckpointModel:
         self._predictor.close()
 
 
-def check_size(info: ModelInfo, height: int, width: int) -> None:
-    """Refuse image sizes that a file was not exported for.
+def check_images(info: ModelInfo, batch: int, height: int, width: int) -> None:
+    """Refuse images that a file was not exported for.
 
     Raises:
-        InputError: the file takes another size only.
+        InputError: the file takes another size or number of images only.
     """
+    if info.fixed_batch not in (None, batch):
+        number = info.fixed_batch
+        raise InputError(info.file, f"takes only {number} images at once, not {batch}", f"give --batch {number}")
     fixed = info.fixed_size
     if fixed is not None and fixed != (height, width):
         raise InputError(info.file, f"takes only images of {fixed[1]} x {fixed[0]} pixels, not {width} x {height}")

@@ -23,7 +23,9 @@ def _backend(model: str) -> Iterator[Fact]:
     try:
         choice = without_private(facts_of("backend_choice", model), *folders)
     except ProbeError as error:
-        raise ProbeError(without_private(str(error), *folders)) from error
+        reason = without_private(str(error), *folders)
+        yield Fact("taken", problem=reason, advice=f"{Path(model).name} does not run here: {reason}")
+        return
     yield Fact("order_of_auto", choice["order"])
     taken = {name: choice[name] for name in ("backend", "device", "precision")}
     yield Fact("taken", taken, f"{choice['backend']} on {choice['device']}, {choice['precision']}")

@@ -28,6 +28,31 @@ def adopted(tmp_path_factory: pytest.TempPathFactory, third_party_models: Any) -
     return folder / "mine.onnx"
 
 
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        (("--max-depth", "nan"), "--max-depth: needs finite numbers, got nan"),
+        (("--max-depth", "inf"), "--max-depth: needs finite numbers, got inf"),
+        (("--mean", "0", "nan", "0", "--std", "1", "1", "1"), "--mean: needs finite numbers, got 0/nan/0"),
+        (("--mean", "0", "0", "0", "--std", "1", "0", "1"), "--std: must be above 0, got 1/0/1"),
+        (("--training-camera", "6", "4", "nan", "4"), "--training-camera: needs finite numbers"),
+        (("--canonical-focal", "nan"), "--canonical-focal: needs finite numbers"),
+        (("--uncertainty", "confidence", "--uncertainty-scale", "-1"), "--uncertainty-scale: must be above 0, got -1"),
+        (("--uncertainty", "confidence", "--uncertainty-scale", "nan"), "--uncertainty-scale: needs finite numbers"),
+        (("--scale", "-1"), "mine.onnx: its depth is 0 everywhere on 3 images; check --output, --scale and --shift"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_named(
+    tmp_path: Path, third_party_models: Any, capsys: pytest.CaptureFixture[str], option: tuple[str, ...], text: str
+) -> None:
+    theirs = third_party_models.write(tmp_path / "theirs.onnx", confidence=True)
+    known = ["--size", "28", "56", "--output", "depth", "--max-depth", "80", "--depth-output", "depth"]
+    usual = [] if "--mean" in option else ["--normalise", "imagenet"]
+    assert main(["adopt", str(theirs), "--out", str(tmp_path / "mine.onnx"), *known, *usual, *option]) == 1
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "mine.onnx").exists()
+
+
 def test_the_report_names_file_cost_and_difference(
     tmp_path: Path, third_party_models: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +96,9 @@ def test_what_is_missing_and_an_unknown_preset_are_one_line_each(
         ["theirs.onnx", "--out", "mine.onnx", "--set", "tokens"],
         ["theirs.onnx", "--out", "mine.onnx", "--precision", "int8"],
         ["theirs.onnx", "--out", "mine.onnx", "--precision", "fp16", "--symmetric"],
+        ["theirs.onnx", "--out", "theirs.onnx"],
+        ["theirs.onnx", "--out", "mine.onnx", "--uncertainty-scale", "2"],
+        ["theirs.onnx", "--out", "mine.onnx", "--border", "1", "2", "3"],
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:

@@ -120,7 +120,7 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     same = tmp_path / "same.safetensors"
     for arguments, message in (
         (("best.pt", "--out", "ours.pt"), "must end in .safetensors"),
-        ((same, "--out", same), "is the checkpoint to convert"),
+        ((same, "--out", same), "is the file to read"),
         (("best.pt",), "--out"),
         (("best.pt", "--out", same, "--depth-scale", "0"), "--depth-scale: must be at least 0.001, got '0'"),
         (("best.pt", "--out", same, "--depth-scale", "nan"), "--depth-scale: must be a number, not NaN, got 'nan'"),

@@ -61,6 +61,8 @@ def test_any_size(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--precision", "int8"], "--precision int8 needs --drive"),
         (["--symmetric"], "--symmetric is for --precision int8"),
         (["--out", "a.pt"], "must end in .onnx"),
+        (["--text", "--precision", "fp16", "--images", "none.png"], "--precision, --images: no effect with --text"),
+        (["--templates", "none"], "--templates: no effect without --text"),
     ],
 )
 def test_wrong_usage(

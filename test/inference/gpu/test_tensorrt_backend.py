@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from space_clip_ros.config import LanguageConfig
@@ -16,6 +17,8 @@ from space_clip_ros.errors import BackendError, DeviceLostError, ExportError, In
 from space_clip_ros.export.onnx import export
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
+from space_clip_ros.inference.integrity import read_properties
+from space_clip_ros.inference.metadata import SOURCE_PROPERTY
 from space_clip_ros.model import SpaceClip
 
 Build = Callable[..., Any]
@@ -252,8 +255,11 @@ def test_a_name_takes_the_engine_of_its_fp16_file_first(
 ) -> None:
     models = tmp_path / "cache" / "space_clip_ros" / "models"
     models.mkdir(parents=True)
-    (models / "road.onnx").write_bytes((model_dir / "any.onnx").read_bytes())
     (models / "road_fp16.onnx").write_bytes((model_dir / "half.onnx").read_bytes())
+    graph = onnx.load(model_dir / "any.onnx")
+    (source,) = (entry for entry in graph.metadata_props if entry.key == SOURCE_PROPERTY)
+    source.value = read_properties(model_dir / "half.onnx")[SOURCE_PROPERTY]
+    onnx.save(graph, models / "road.onnx")
     with load_predictor("road") as predict:
         assert predict.info.file.name == "road.onnx"
         assert predict.info.passed_over[0].startswith("tensorrt of road_fp16.onnx on cuda (no TensorRT engine of this")

@@ -10,8 +10,9 @@ import pytest
 
 from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.export.onnx import export
+from space_clip_ros.inference import loading
 from space_clip_ros.model import load_checkpoint
-from space_clip_ros.tools.benchmark.measured_model import check_size, open_model
+from space_clip_ros.tools.benchmark.measured_model import check_images, open_model
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 60, 100, 3), dtype=np.uint8)
 
@@ -42,9 +43,11 @@ def test_a_file_for_several_images(model_dir: Path) -> None:
     model = open_model(model_dir / "pair.onnx", "auto", "auto", "auto", 1)
     depth, stages = model.run(IMAGES)
     assert depth.shape == (2, 60, 100) and list(stages) == ["inference"]
-    check_size(model.info, 60, 100)
+    check_images(model.info, 2, 60, 100)
     with pytest.raises(InputError, match="takes only images of 100 x 60 pixels, not 100 x 61"):
-        check_size(model.info, 61, 100)
+        check_images(model.info, 2, 61, 100)
+    with pytest.raises(InputError, match="takes only 2 images at once, not 1; give --batch 2"):
+        check_images(model.info, 1, 60, 100)
     model.close()
     for backend, device in (("torch", "auto"), ("auto", "cuda")):
         with pytest.raises(BackendError, match=rf"2 images at once, .* not on backend {backend}, device {device}; exp"):
@@ -83,6 +86,14 @@ def test_a_package(package_dir: Path) -> None:
     assert model.config.name == "tiny" and model.cost["encoder"].operations > 0
     with pytest.raises(InputError, match=r"a package runs one image at a time, got 2; give --batch 1"):
         model.run(IMAGES)
+    model.close()
+
+
+@pytest.mark.parametrize("vnni", [False, True])
+def test_a_name_is_the_file_that_everything_else_takes(monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
+    monkeypatch.setattr(loading, "has_vnni", lambda: vnni)
+    model = open_model("road_tiny", "auto", "cpu", "auto", 1)
+    assert model.info.file.name == ("road_tiny_int8.onnx" if vnni else "road_tiny.onnx")
     model.close()
 
 

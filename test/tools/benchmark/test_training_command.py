@@ -50,8 +50,9 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
 
 
 def test_parts_that_do_not_go_with_training(run_yaml: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["benchmark", "--end-to-end", "--training", str(run_yaml)]) == 1
-    assert "--training: measures training alone; leave out --eager and --end-to-end" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["benchmark", "--end-to-end", "--training", str(run_yaml)])
+    assert caught.value.code == 2 and "--end-to-end: no effect with --training" in capsys.readouterr().err
 
 
 def test_steps_must_be_counted() -> None:

@@ -38,6 +38,7 @@ def test_a_package(package_dir: Path) -> None:
 def test_a_model_that_is_not_there_keeps_its_folder_to_itself(tmp_path: Path) -> None:
     facts = found(str(tmp_path / "gone.onnx"))
     assert facts["taken"].problem.startswith("gone.onnx: no such model file")
+    assert facts["taken"].advice.startswith("gone.onnx does not run here: gone.onnx: no such model file")
     assert str(tmp_path) not in facts["taken"].problem
 
 

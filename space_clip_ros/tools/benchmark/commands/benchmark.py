@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
-from space_clip_ros.cli.options import image_size, positive
+from space_clip_ros.cli.options import image_size, positive, refuse_options
 from space_clip_ros.cli.signals import ending_on_sigterm
 from space_clip_ros.config import RUNNING, AdoptedConfig
-from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.errors import BackendError, ModelError
 from space_clip_ros.files import check_output_files, write_whole
 from space_clip_ros.tools.benchmark import training_command
 from space_clip_ros.tools.benchmark.options import add_options, command_line
@@ -69,6 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to this file")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write tables to this file")
+    parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,8 +81,13 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.tools.benchmark.report import markdown
     from space_clip_ros.tools.benchmark.training_report import training_markdown
 
-    if args.training and (args.eager or args.end_to_end):
-        raise InputError("--training", "measures training alone", "leave out --eager and --end-to-end")
+    if args.training:
+        of_a_model = ("model", *RUNNING, "size", "batch", "frames", "eager", "end_to_end")
+        refuse_options(args, "no effect with --training", *of_a_model)
+    else:
+        refuse_options(args, "no effect without --training", "steps")
+    if not args.end_to_end:
+        refuse_options(args, "no effect without --end-to-end", "rate", "stride", "depth_resolution", "also")
     if args.end_to_end and not importlib.util.find_spec("rclpy"):
         raise BackendError("--end-to-end", "there is no rclpy here", _NEEDS_ROS)
     check_output_files(args.json, args.markdown)
@@ -97,7 +103,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     from space_clip_ros.inference import model_files
     from space_clip_ros.inference.predictor import no_uncertainty
     from space_clip_ros.inference.threads import thread_count
-    from space_clip_ros.tools.benchmark.measured_model import check_size, open_model
+    from space_clip_ros.tools.benchmark.measured_model import check_images, open_model
     from space_clip_ros.tools.benchmark.report import end_to_end_summary, opening
 
     result, threads = opening(), thread_count(args.threads)
@@ -106,7 +112,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     model = open_model(args.model, **{name: getattr(args, name) for name in RUNNING})
     info = model.info
     for width, height in _sizes(args, info):
-        check_size(info, height, width)
+        check_images(info, args.batch, height, width)
     if args.end_to_end and "depth/uncertainty" in args.also and not info.uncertainty:
         raise no_uncertainty(info)
     spinning = args.thread_spinning and (info.backend, info.device) == ("onnxruntime", "cpu")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import add_settings, positive
 from space_clip_ros.config import NodeConfig
+from space_clip_ros.errors import DataError
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from space_clip_ros.evaluation.protocol import named_protocol
     from space_clip_ros.files import check_output_files, write_whole
-    from space_clip_ros.geometry.image_file import write_rgb
+    from space_clip_ros.geometry.image_file import check_picture, write_rgb
     from space_clip_ros.inference import model_files
     from space_clip_ros.settings import load
     from space_clip_ros.tools.benchmark.machine import describe_machine
@@ -67,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.training_config import TrainingConfig
 
     check_output_files(args.json, args.picture)
+    if args.picture:
+        check_picture(args.picture)
     for model in args.models:
         model_files.resolve(model)
     config = load(TrainingConfig, args.data)
@@ -75,17 +78,23 @@ def run(args: argparse.Namespace) -> int:
     frames = _frames(args.data, config)
     count = min(args.frames, len(frames))
     indices = [number * len(frames) // count for number in range(count)]
-    drawn: list[tuple[RgbdFrame, list[Any]]] = []
+    middle = indices[count // 2]
+    drawn: dict[int, tuple[RgbdFrame, list[Any]]] = {}
     with ExitStack() as stack:
         entrants = [_entrant(args, stack, model, protocol) for model in args.models]
         with progress_bar(count, "comparing") as bar:
 
             def on_frame(index: int, frame: RgbdFrame, depths: Any) -> None:
-                if index == indices[count // 2]:
-                    drawn.append((frame, list(depths)))
+                # The readable one that is nearest to the middle.
+                if not drawn or abs(index - middle) < abs(min(drawn) - middle):
+                    drawn.clear()
+                    drawn[index] = frame, list(depths)
                 bar.update()
 
             run_together(entrants, frames, indices, args.focal_scaling, on_frame)
+        count = len(entrants[0].scores)
+        if not count:
+            raise DataError(args.data, "none of its frames can be read", "see the lines above")
         say(f"{count} frames of {args.data}, {args.protocol} protocol; times are medians, on this machine, in turn")
         for line in table(entrants):
             say(line)
@@ -93,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
             content = as_json(entrants, describe_machine(), args.protocol, count)
             write_whole(args.json, f"{json.dumps(content, indent=2)}\n".encode())
         if args.picture:
-            frame, depths = drawn[0]
+            ((frame, depths),) = drawn.values()
             write_rgb(args.picture, picture(entrants, frame, depths, high))
     for path in filter(None, (args.json, args.picture)):
         say(f"wrote {path}")

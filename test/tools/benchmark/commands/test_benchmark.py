@@ -180,6 +180,7 @@ def test_mistakes_are_found_before_anything_is_measured(
     for arguments, error, message in (
         (["--eager", folder / "missing.pt"], ModelError, r"missing\.pt: no such model file"),
         (["--size", "100x60", "100x61"], InputError, "takes only images of 100 x 60 pixels, not 100 x 61"),
+        (["--batch", "2"], InputError, "takes only 1 images at once, not 2; give --batch 1"),
         (["--end-to-end"], BackendError, "--end-to-end: there is no rclpy here; it needs ROS 2: source"),
     ):
         with pytest.raises(error, match=message):
@@ -202,6 +203,9 @@ def test_a_model_that_is_not_there() -> None:
         (["--rate", "fast"], "must be between 0.1 and 200 Hz, got 'fast'"),
         (["--rate", "1e9"], "must be between 0.1 and 200 Hz, got '1e9'"),
         (["--backend", "abacus"], "invalid choice: 'abacus'"),
+        (["--stride", "2", "--also", "depth/color"], "--stride, --also: no effect without --end-to-end"),
+        (["--steps", "5"], "--steps: no effect without --training"),
+        (["--training", "none.yaml", "--batch", "2"], "--batch: no effect with --training"),
     ],
 )
 def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,27 @@ def test_its_metrics_are_those_of_evaluate(models: list[str], data: str, tmp_pat
     )
     (entry,) = json.loads(compared.read_text())["models"]
     assert entry["metrics"] == pytest.approx(json.loads(evaluated.read_text())["metrics"])
+
+
+def test_a_picture_in_no_format_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "road_tiny", "--data", "none.yaml", "--picture", str(tmp_path / "models.pdf")]) == 1
+    assert "models.pdf: pictures end in .png, .jpg, .jpeg" in capsys.readouterr().err
+
+
+def test_frames_that_cannot_be_read_are_left_out(
+    models: list[str], small_drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drive = tmp_path / small_drive.parent.name / small_drive.name
+    shutil.copytree(small_drive.parent, drive.parent)
+    pictures = sorted((drive / "image_02" / "data").iterdir())
+    pictures[2].write_bytes(pictures[2].read_bytes()[:-20])
+    path, figures, drawn = tmp_path / "data.yaml", tmp_path / "models.json", tmp_path / "models.png"
+    path.write_text(yaml.safe_dump({"data": {"validation": [{"path": str(drive)}], "workers": 0, "skip_broken": True}}))
+    arguments = ["--data", str(path), "--threads", "1", "--json", str(figures), "--picture", str(drawn)]
+    assert main(["compare", models[0], *arguments]) == 0
+    assert "4 frames of" in capsys.readouterr().out
+    assert json.loads(figures.read_text())["frames"] == 4
+    assert read_rgb(drawn).shape == (4 * 94 + 26, 312, 3)
 
 
 def test_every_model_is_looked_for_before_the_first_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
