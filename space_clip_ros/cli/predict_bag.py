@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bags.add_argument(
         "--scale-points",
         metavar="TOPIC",
-        help="point clouds for scale.mode ranges (default: scale/points beside the images)",
+        help="point clouds for scale.mode ranges, of one camera (default: scale/points beside the images)",
     )
     bags.add_argument(
         "--workers", type=positive, metavar="N", help="number of bags at once, of many (default: 1; with --ray, all)"
@@ -134,7 +134,7 @@ def _run_one(args: argparse.Namespace, source: Path, options: PredictionOptions)
     from space_clip_ros.tools.bags.prediction import check_places, chosen_images, predict_open_bag
     from space_clip_ros.tools.bags.reader import BagReader
 
-    settings, out = options.settings, check_places(source, args.out)
+    settings, out = options.settings, check_places(source, args.out, options.storage)
     with ending_on_sigterm(), BagReader(source) as bag:
         chosen_images(bag, options)
         with load_predictor(settings.model, **settings.running()) as predictor, progress_bar(0, "depth") as bar:

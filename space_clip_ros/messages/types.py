@@ -49,9 +49,12 @@ def message_class(kind: str) -> Any:
     """Return the class of a message type such as ``sensor_msgs/msg/Image``.
 
     Raises:
-        ImportError: its package is not installed, or has no such message.
+        ModuleNotFoundError: its package is not installed.
+        ImportError: the package has no such message, or ``kind`` is not a message type.
     """
     package, _, name = kind.partition("/msg/")
+    if not package or not name:
+        raise ImportError(f"{kind!r} is not a message type, PACKAGE/msg/NAME")
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except AttributeError as error:

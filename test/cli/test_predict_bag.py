@@ -166,6 +166,7 @@ def test_mistakes_are_found_before_the_model_is_loaded(
         (tmp_path, out, [], "is not a rosbag2 folder"),
         (bag, bag, [], "exists already; remove it or choose another folder"),
         (bag, tmp_path / "file" / "out", [], "out: cannot be written (Not a directory); give another place"),
+        (bag, tmp_path / "run #1", ["--storage", "sqlite3"], "run #1: contains ?, # or %, which makes SQLite write"),
         (bag, out, ["--image", "/rear/image"], "no colour images on /rear/image"),
         (bag, out, ["--labels"], "queries: are needed for labels and detections; give --query, or semantic.queries"),
         (bag, out, ["--labels", "--params-file", str(parameters)], "no/queries.safetensors: cannot be read"),

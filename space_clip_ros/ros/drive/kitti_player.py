@@ -33,7 +33,7 @@ from space_clip_ros.messages.diagnostics import (
 )
 from space_clip_ros.ros.common.parameters import Parameters
 from space_clip_ros.ros.common.spin import run
-from space_clip_ros.ros.drive.playback import Pacer, Prefetcher, Timetable, wait_for_subscribers
+from space_clip_ros.ros.drive.playback import Pacer, Prefetcher, Timetable, playback_failure, wait_for_subscribers
 
 _AHEAD = 8
 _TRUTH_DELAY = 0.7
@@ -119,9 +119,10 @@ class KittiPlayer(Node):
     def _run(self) -> None:
         try:
             self._play()
-        except SpaceClipError as error:
-            self.error = error
-            self.get_logger().fatal(str(error))
+        except Exception as error:
+            # Without its thread, the node would never end.
+            self.error = playback_failure(self._drive.path, error)
+            self.get_logger().fatal(str(self.error))
         self._finish()
 
     def _play(self) -> None:

@@ -65,7 +65,7 @@ class BagImage:
         header: its header; None if the message is damaged.
         rgb: (H, W, 3) uint8, or what is wrong with it.
         infos: each camera's camera_info messages since the previous image.
-        scan: its camera's newest ``scale/points``, a PointCloud2 or what is wrong with it; None if there is none.
+        scan: the ``scale/points`` nearest in time, a PointCloud2 or what is wrong with it; None if there is none.
     """
 
     camera: DepthCamera
@@ -228,8 +228,8 @@ class DepthCamera:
             return "scale.extrinsics is empty, and a bag's TF is not read"
         if isinstance(image.scan, SpaceClipError):
             return str(image.scan)
-        if image.scan is None or abs(stamp_ns(image.scan) - stamp_ns(image)) > TOGETHER_S * 1e9:
-            return f"no {topic} within {TOGETHER_S:g} s of the image"
+        if image.scan is None:
+            return f"no new {topic} within {TOGETHER_S:g} s of the image"
         try:
             return (MeasuredPoints(xyz_from_cloud(image.scan, topic), pose_from_angles(extrinsics)),)
         except InputError as error:

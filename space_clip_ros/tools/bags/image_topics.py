@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.messages.outputs import TOPICS
 from space_clip_ros.tools.bags.reader import BagReader, Topic
 
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 _DEPTH_ENCODINGS = ("32FC1", "16UC1")
+_OUTPUTS = tuple(f"/{output.topic}" for output in TOPICS.values())
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class ImageTopic:
 
 
 def image_topics(bag: BagReader) -> list[ImageTopic]:
-    """Return a bag's topics that hold colour images; topics of depth images, of the same type, are left out."""
+    """Return a bag's topics that hold colour images; depth and this package's outputs, of the same type, are not."""
     return [
         ImageTopic(topic.name, topic.kind == _COMPRESSED) for topic in bag.topics.values() if _has_colour(bag, topic)
     ]
@@ -81,12 +83,14 @@ def choose_images(bag: BagReader, names: Sequence[str] = ()) -> list[ImageTopic]
 
 
 def _has_colour(bag: BagReader, topic: Topic) -> bool:
-    if topic.kind == _COMPRESSED:
-        return bool(topic.count) and not topic.name.endswith("/compressedDepth")
-    if topic.kind != _IMAGE or not topic.count:
+    if topic.kind not in (_IMAGE, _COMPRESSED) or not topic.count or topic.name.endswith("/compressedDepth"):
+        return False
+    if topic.name.removesuffix("/compressed").endswith(_OUTPUTS):
         return False
     for _, _, data in bag.messages([topic.name]):
         # A damaged image says nothing about its topic; damaged images are counted later.
         with contextlib.suppress(DataError):
-            return bag.decode(topic.name, data).encoding not in _DEPTH_ENCODINGS
+            message = bag.decode(topic.name, data)
+            encoding = message.format.partition(";")[0] if topic.kind == _COMPRESSED else message.encoding
+            return encoding.strip() not in _DEPTH_ENCODINGS
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from space_clip_ros.errors import InputError
@@ -17,8 +18,9 @@ TRUTHS = ("scan", "annotated", "none")
 CAMERAS = {"color_left": 2, "color_right": 3, "gray_left": 0, "gray_right": 1}
 """KITTI's number of each camera."""
 
-# Longer than any recording; excludes infinity, which nanoseconds cannot hold.
-_LONGEST_S = 1e9
+_TYPED = re.compile(r"[^=]+=[A-Za-z]\w*/msg/[A-Za-z]\w*")
+# From 1970 to beyond 2090, for bags with a message of time 0; excludes infinity, which nanoseconds cannot hold.
+_LONGEST_S = 4e9
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class RecordOptions(ProgramOptions):
     as ``NAME=TYPE`` is subscribed to before it has a publisher, reliably, so that its first message is recorded too.
 
     Raises:
-        InputError: a value out of range.
+        InputError: a value out of range, or a TYPE that is not written as ``PACKAGE/msg/NAME``.
     """
 
     out: str = option(REQUIRED, "folder to write, which must not exist", metavar="BAG")
@@ -113,3 +115,15 @@ class RecordOptions(ProgramOptions):
     max_mb: float = option(
         0.0, "end when the file has grown to MB megabytes; 0 for no limit", metavar="MB", minimum=0.0, maximum=1e9
     )
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        super().__post_init__()
+        for topic in self.topics:
+            if "=" in topic and not _TYPED.fullmatch(topic):
+                raise InputError(topic, "is not NAME=TYPE", "write it as /image=sensor_msgs/msg/Image")
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The types given, by the names of their topics."""
+        return dict(topic.split("=", 1) for topic in self.topics if "=" in topic)

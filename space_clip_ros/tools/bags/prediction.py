@@ -28,9 +28,12 @@ from space_clip_ros.tools.bags import qos
 from space_clip_ros.tools.bags.bag_folder import find_files
 from space_clip_ros.tools.bags.depth_camera import BagImage, DepthCamera, check_outputs
 from space_clip_ros.tools.bags.image_topics import ImageTopic, choose_images
+from space_clip_ros.tools.bags.options import STORAGES
 from space_clip_ros.tools.bags.read_ahead import batches, read_ahead
 from space_clip_ros.tools.bags.reader import BagReader
+from space_clip_ros.tools.bags.scan_pairs import ScanPairs, WaitingImage
 from space_clip_ros.tools.bags.segments import Segments
+from space_clip_ros.tools.bags.storage_file import STORAGES_BY_SUFFIX, storage_suffix
 from space_clip_ros.tools.bags.writer import BagWriter
 
 _SEGMENT_S = 10.0
@@ -93,20 +96,23 @@ class Added:
     focal: dict[str, str]
 
 
-def check_places(bag: str | Path, out: str | Path) -> Path:
+def check_places(bag: str | Path, out: str | Path, storage: str | None = None) -> Path:
     """Return the new bag's absolute path; check, before a model loads, what needs no look into the old one.
 
     Args:
         bag: a rosbag2 folder, or one .mcap or .db3 file.
         out: the folder of the new bag.
+        storage: ``mcap`` or ``sqlite3``; None for the old bag's own.
 
     Raises:
         DataError: there is no bag, or ``out`` exists or cannot be written.
+        InputError: the storage cannot use the path of ``out``.
     """
     result = Path(out).expanduser().absolute()
     if result.exists():
         raise DataError(result, "exists already", "remove it or choose another folder")
-    find_files(Path(bag))
+    own = STORAGES_BY_SUFFIX.get(storage_suffix(find_files(Path(bag)).files[0]), STORAGES[0])
+    BagWriter(result, storage or own)  # checks its path, and creates nothing yet
     check_output_folder(result)
     return result
 
@@ -116,9 +122,16 @@ def chosen_images(source: BagReader, options: PredictionOptions) -> list[ImageTo
 
     Raises:
         DataError: the bag has no colour images, or has such outputs already.
-        InputError: several image topics and none chosen, or a chosen one is missing.
+        InputError: several image topics and none chosen, a chosen one is missing, or several would be scaled with the
+            same points.
     """
     images = choose_images(source, options.images)
+    if len(images) > 1 and options.scan and options.settings.scale.wants_ranges:
+        raise InputError(
+            f"scale points {options.scan}",
+            f"belong to one camera, whose pose is scale.extrinsics, got {', '.join(image.name for image in images)}",
+            "run the command once for each camera, with its own extrinsics",
+        )
     outputs = (f"{image.namespace}{output}" for image in images for output in options.outputs)
     taken = [name for name in outputs if name in source.topics]
     if taken:
@@ -152,12 +165,14 @@ def predict_bag(
     Raises:
         DataError: the bag cannot be read, has no colour images, has such outputs already, none of its images can be
             used, an unfinished run with other options is there, or ``out`` cannot be written.
-        InputError: several image topics and none chosen, or a chosen one is missing; uncertainty or language features
-            from a model without them; or labels or boxes without usable queries.
+        InputError: several image topics and none chosen, or a chosen one is missing; several image topics and the same
+            points for all; uncertainty or language features from a model without them; labels or boxes without usable
+            queries; or a path that the storage cannot use.
     """
-    result = check_places(bag, out)
+    options = options or PredictionOptions()
+    result = check_places(bag, out, options.storage)
     with BagReader(bag) as source:
-        return predict_open_bag(source, result, predictor, options or PredictionOptions(), progress, warn)
+        return predict_open_bag(source, result, predictor, options, progress, warn)
 
 
 def predict_open_bag(
@@ -253,26 +268,33 @@ class _Run:
 
     def _bag_images(self, skipped: int) -> Iterator[BagImage]:
         """Yield the images from number ``skipped`` on, decoded, with the camera_info that came before each."""
+        infos: list[Any] = []
+        for number, (image, scan) in enumerate(self._paired_images()):
+            infos += image.infos
+            if number >= skipped:
+                yield self._cameras[image.topic].decode(self._source, image.stamp_ns, image.data, infos, scan)
+                infos = []
+
+    def _paired_images(self) -> Iterator[tuple[WaitingImage, bytes | None]]:
+        """Yield every image with its scan, as CDR."""
         infos = {camera.image.info: camera for camera in self._cameras.values()}
         known = [name for name in infos if name in self._source.topics]
         # Images before the first camera_info use that one, because a camera's calibration hardly ever changes.
-        waiting = [(infos[name], info) for name in known for info in self._first(name)]
+        new_infos = [(infos[name], info) for name in known for info in self._first(name)]
         ranges = self._options.settings.scale.wants_ranges
-        scans = {camera.scan: name for name, camera in self._cameras.items() if ranges}
-        scanned = [name for name in scans if name in self._source.topics]
-        newest: dict[str, bytes] = {}
-        number = 0
-        for name, stamp, data in self._source.messages([*self._cameras, *known, *scanned]):
+        cameras = self._cameras.items() if ranges else ()
+        scans = {camera.scan: name for name, camera in cameras if camera.scan in self._source.topics}
+        pairs = ScanPairs(scans)
+        for name, stamp, data in self._source.messages([*self._cameras, *known, *scans]):
             if name in infos:
-                waiting.append((infos[name], self._source.decode(name, data)))
-                continue
-            if name in scans:
-                newest[scans[name]] = data
-                continue
-            number += 1
-            if number > skipped:
-                yield self._cameras[name].decode(self._source, stamp, data, waiting, newest.pop(name, None))
-                waiting = []
+                new_infos.append((infos[name], self._source.decode(name, data)))
+            elif name in scans:
+                pairs.add_scan(name, stamp, data)
+            else:
+                pairs.add_image(WaitingImage(name, stamp, data, new_infos))
+                new_infos = []
+            yield from pairs.ready(stamp)
+        yield from pairs.ready()
 
     def _first(self, name: str) -> list[Any]:
         return [self._source.decode(name, data) for _, _, data in islice(self._source.messages([name]), 1)]

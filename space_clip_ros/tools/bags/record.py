@@ -12,8 +12,8 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from space_clip_ros.errors import DataError, SpaceClipError
-from space_clip_ros.tools.bags.definitions import Definitions
+from space_clip_ros.errors import DataError, InputError, SpaceClipError
+from space_clip_ros.tools.bags.definitions import Definition, Definitions
 from space_clip_ros.tools.bags.options import RecordOptions
 from space_clip_ros.tools.bags.serialized import installed_class, recorded_qos, recording_qos
 from space_clip_ros.tools.bags.writer import BagWriter
@@ -57,13 +57,12 @@ class Recorder(Node):
         self._bag = bag
         self._options = options
         self._finish = finish
-        typed = dict(topic.split("=", 1) for topic in options.topics if "=" in topic)
         self._wanted = {self.resolve_topic_name(topic.partition("=")[0]) for topic in options.topics}
         self._definitions = Definitions()
         self._known: set[str] = set()
         self._ends_s = time.monotonic() + (options.duration or float("inf"))
         self.error: SpaceClipError | None = None
-        for name, kind in typed.items():
+        for name, kind in options.types.items():
             self._record(self.resolve_topic_name(name), kind, _EXPECTED)
         self.create_timer(_SCAN_PERIOD_S, self._scan)
 
@@ -110,14 +109,21 @@ class Recorder(Node):
 
     def _record(self, name: str, kind: str, qos: QoSProfile) -> None:
         self._known.add(name)
-        message_type, definition = installed_class(kind), self._definitions.find(kind)
-        if message_type is None or definition is None:
-            package = kind.partition("/")[0]
-            self.get_logger().warning(f"{name} is left out: to record {kind}, install the ROS package {package}")
+        try:
+            message_type, definition = installed_class(kind), self._definition(kind)
+        except InputError as error:
+            self.get_logger().warning(f"{name} is left out: {error}")
             return
         self._bag.add(name, kind, recorded_qos(qos), definition)
         self.create_subscription(message_type, name, functools.partial(self._write, name), qos, raw=True)
         self.get_logger().info(f"recording {name} ({kind})")
+
+    def _definition(self, kind: str) -> Definition:
+        definition = self._definitions.find(kind)
+        if definition is None:
+            package = kind.partition("/")[0]
+            raise InputError(kind, "its definition is not installed", f"install the ROS package {package} again")
+        return definition
 
     def _write(self, name: str, data: bytes) -> None:
         stamp_ns = self.get_clock().now().nanoseconds
@@ -138,13 +144,16 @@ class Recorder(Node):
 def main(args: Sequence[str] | None = None) -> int:
     """Record until SIGINT, SIGTERM or the end given by the options; return the exit status.
 
-    The status is 1 if nothing was recorded or an error ended the recording early; the bag is complete even then.
+    The status is 1 if nothing was recorded or an error ended the recording early. The bag is complete even then, unless
+    writing it failed: then its unfinished file is left, and the last line says how to recover what is in it.
     """
     example = "example: record /image /depth/image --out run_1"
     program = NodeProgram("record", _DESCRIPTION, example, RecordOptions)
 
     def record(options: RecordOptions) -> int:
-        with BagWriter(options.out) as bag:
+        for kind in options.types.values():
+            installed_class(kind)
+        with BagWriter(options.out, keep=True) as bag:
             status = program.run(lambda finish: Recorder(finish, bag, options), _CLOSE_S)
             if not sum(bag.counts.values()):
                 raise DataError(bag.path, "nothing was recorded, so there is no bag")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.ros.drive.playback import Pacer, wait_for_subscribers
+from space_clip_ros.ros.drive.playback import Pacer, playback_failure, wait_for_subscribers
 from space_clip_ros.tools.bags.options import ReplayOptions
 from space_clip_ros.tools.bags.read_ahead import read_ahead
 from space_clip_ros.tools.bags.reader import BagReader, Topic
@@ -33,6 +34,8 @@ _AHEAD = 32
 _LATE_S = 0.05
 _CLOCK_PERIOD_S = 0.01
 _DELIVERY_S = 2.0
+_GAP_S = 60.0
+"""Longest wait for the next message without a word, seconds."""
 
 
 class Replay(Node):
@@ -97,13 +100,16 @@ class Replay(Node):
         chosen = [topic for name, topic in self._bag.topics.items() if not wanted or name in wanted]
         if self._options.clock:
             chosen = [topic for topic in chosen if topic.name != "/clock"]
-        playable = [topic for topic in chosen if installed_class(topic.kind) is not None]
+        playable: list[Topic] = []
         left_out: dict[str, list[str]] = {}
         for topic in chosen:
-            if topic not in playable:
-                left_out.setdefault(topic.kind.partition("/")[0], []).append(topic.name)
-        for package, names in left_out.items():
-            self.get_logger().warning(f"left out: {', '.join(names)}; to play them, install the ROS package {package}")
+            try:
+                installed_class(topic.kind)
+                playable.append(topic)
+            except InputError as error:
+                left_out.setdefault(error.remedy, []).append(topic.name)
+        for remedy, names in left_out.items():
+            self.get_logger().warning(f"left out: {', '.join(names)}; to play them, {remedy}")
         if not playable:
             raise DataError(self._bag.path, "has no topic that can be played here")
         awaited = self._options.wait_for
@@ -112,15 +118,15 @@ class Replay(Node):
         return playable
 
     def _create(self, topic: Topic) -> Any:
-        kind: Any = installed_class(topic.kind)
-        return self.create_publisher(kind, topic.name, played_qos(topic.offered, topic.count))
+        return self.create_publisher(installed_class(topic.kind), topic.name, played_qos(topic.offered, topic.count))
 
     def _run(self) -> None:
         try:
             self._play()
-        except SpaceClipError as error:
-            self.error = error
-            self.get_logger().fatal(str(error))
+        except Exception as error:
+            # Without its thread, the node would never end.
+            self.error = playback_failure(self._bag.path, error)
+            self.get_logger().fatal(str(self.error))
         self._finish()
 
     def _play(self) -> None:
@@ -146,6 +152,7 @@ class Replay(Node):
     def _send(self, message: Due) -> bool:
         """Publish a message when it is due; return False when stopped."""
         due_s = message.offset_ns / 1e9 / self._options.rate
+        self._warn_of_gap(message, due_s - self._pacer.elapsed_s)
         if not self._pacer.wait_until(due_s, _CLOCK_PERIOD_S, self._publish_clock):
             return False
         self._pacer.note(due_s)
@@ -155,6 +162,12 @@ class Replay(Node):
         self._sent += 1
         self._last_s = self._pacer.elapsed_s
         return True
+
+    def _warn_of_gap(self, message: Due, wait_s: float) -> None:
+        if wait_s > _GAP_S:
+            # Rounded down, so that the message is still played.
+            start = math.floor((message.offset_ns - message.pass_offset_ns) / 1e9 + self._options.start)
+            self.get_logger().warning(f"the next message comes in {wait_s:.0f} s; --start {start} skips this gap")
 
     def _stamped(self, message: Due) -> bytes:
         if self._options.stamps == "bag":

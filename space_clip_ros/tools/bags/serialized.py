@@ -8,6 +8,7 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosReliability
 
+from space_clip_ros.errors import InputError, one_line
 from space_clip_ros.messages.types import message_class
 from space_clip_ros.tools.bags.qos import is_latched, profile
 
@@ -17,12 +18,19 @@ _DEPTH = 10
 _MAX_LATCHED = 1000
 
 
-def installed_class(kind: str) -> Any | None:
-    """Return the class of a message type such as ``sensor_msgs/msg/Image``; None if its package is not installed."""
+def installed_class(kind: str) -> Any:
+    """Return the class of a message type such as ``sensor_msgs/msg/Image``.
+
+    Raises:
+        InputError: its package is not installed, or has no such message.
+    """
+    package, _, name = kind.partition("/msg/")
     try:
         return message_class(kind)
-    except ImportError:
-        return None
+    except ModuleNotFoundError as error:
+        raise InputError(kind, "is not installed", f"install the ROS package {package}") from error
+    except ImportError as error:
+        raise InputError(kind, one_line(error), f"install a version of {package} that has {name}") from error
 
 
 def played_qos(offered: Sequence[Qos], count: int) -> QoSProfile:

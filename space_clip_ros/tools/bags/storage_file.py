@@ -78,6 +78,11 @@ def convert_ros1(bag: Path) -> str:
     return f"convert it: `rosbags-convert --src {quote(str(bag))} --dst {quote(bag.stem + '_ros2')}`"
 
 
+def recover_mcap(file: Path) -> str:
+    """Return the remedy for an MCAP file that ends early: the command that saves what is in it."""
+    return f"`mcap recover {quote(str(file))} -o recovered.mcap` saves what is there"
+
+
 def is_no_sqlite_path(path: Path) -> bool:
     """Return whether the library, which turns the path of an SQLite file into a URI, would open another file."""
     return not set("?#%").isdisjoint(str(path))
@@ -121,7 +126,7 @@ def _check_mcap(path: Path, start: bytes, end: bytes) -> None:
         raise DataError(
             path,
             "ends early: the recorder was killed, still records, or the copy is incomplete",
-            f"`mcap recover {quote(str(path))} -o recovered.mcap` saves what is there",
+            recover_mcap(path),
         )
     # A header record follows: its opcode, its length, then the profile's length and the profile.
     length = int.from_bytes(start[17:21], "little")

@@ -20,7 +20,7 @@ from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.tools.bags.definitions import Definition, known_definition
 from space_clip_ros.tools.bags.options import STORAGES
-from space_clip_ros.tools.bags.storage_file import is_no_sqlite_path
+from space_clip_ros.tools.bags.storage_file import is_no_sqlite_path, recover_mcap
 
 # The newest metadata version whose QoS profiles Humble can read; newer releases read every older version.
 _VERSION: Literal[8] = 8
@@ -35,6 +35,8 @@ class BagWriter:
     Args:
         path: the bag's folder, which must not exist yet; its parent folders are created.
         storage: ``mcap`` or ``sqlite3``.
+        keep: leave the unfinished file in ``path`` if it cannot be written to its end, because its messages cannot be
+            made again; for MCAP.
 
     Attributes:
         path: the bag's folder.
@@ -42,10 +44,11 @@ class BagWriter:
 
     Raises:
         InputError: an unknown storage, a path without a name, or one that the storage cannot use.
-        DataError: on entering, if ``path`` exists, is being written by another process, or cannot be written.
+        DataError: on entering, if ``path`` exists, is being written by another process, or cannot be written; on
+            leaving, if the bag cannot be finished.
     """
 
-    def __init__(self, path: str | Path, storage: str = STORAGES[0]) -> None:
+    def __init__(self, path: str | Path, storage: str = STORAGES[0], keep: bool = False) -> None:
         """Check the arguments; nothing is created before entering."""
         if storage not in STORAGES:
             raise InputError("storage", f"must be {' or '.join(STORAGES)}, got {storage!r}")
@@ -58,6 +61,8 @@ class BagWriter:
             )
         self.counts: dict[str, int] = {}
         self._storage = storage
+        self._keep = keep
+        self._failure: DataError | None = None
         # Not written_whole of files.py: a bag is a folder, and its draft is locked while it is written.
         self._draft = self.path.with_name(f".{self.path.name}.part")
         self._connections: dict[str, Connection] = {}
@@ -81,12 +86,9 @@ class BagWriter:
         """Finish the bag and move it into place, or remove it after an error."""
         try:
             if kind is None:
-                with self._guard():
-                    self._writer.__exit__(None, None, None)
-                    (self._draft / self.path.name).rename(self.path)
+                self._finish()
             else:
-                with contextlib.suppress(Exception):
-                    self._writer.__exit__(kind, error, trace)
+                self._abort()
         finally:
             self._discard()
 
@@ -153,6 +155,30 @@ class BagWriter:
             shutil.rmtree(left)
         return lock
 
+    def _finish(self) -> None:
+        try:
+            if self._failure is not None:
+                # A failed write leaves a part of itself, so that the file cannot be continued.
+                raise self._failure
+            with self._guard():
+                self._writer.__exit__(None, None, None)
+                self._move()
+        except DataError as error:
+            self._abort()
+            if not self._keep:
+                raise
+            with self._guard():
+                self._move()
+            file = self.path / f"{self.path.name}.mcap"
+            raise DataError(file, "ends early, but holds what could be written", recover_mcap(file)) from error
+
+    def _move(self) -> None:
+        (self._draft / self.path.name).rename(self.path)
+
+    def _abort(self) -> None:
+        with contextlib.suppress(Exception):
+            self._writer.abort()
+
     def _discard(self) -> None:
         shutil.rmtree(self._draft, ignore_errors=True)
         os.close(self._lock)
@@ -163,7 +189,8 @@ class BagWriter:
             yield
         except (OSError, WriterError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise DataError(self.path, f"cannot be written ({reason})") from error
+            self._failure = DataError(self.path, f"cannot be written ({reason})")
+            raise self._failure from error
 
 
 def lock_folder(folder: Path, result: Path) -> int:

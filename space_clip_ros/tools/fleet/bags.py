@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.tools.bags.bag_folder import METADATA, find_files
-from space_clip_ros.tools.bags.storage_file import STORAGES_BY_SUFFIX, ZSTD_SUFFIXES
+from space_clip_ros.tools.bags.storage_file import STORAGES_BY_SUFFIX, ZSTD_SUFFIXES, storage_suffix
 from space_clip_ros.tools.fleet.storage import Storage, is_url, join
 
 _LIST_SUFFIX = ".txt"
@@ -103,12 +103,16 @@ def _bags(source: str) -> Iterator[FleetBag]:
 
 def _below(folder: Path, top: Path) -> Iterator[FleetBag]:
     try:
-        entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        shown = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in shown if entry.is_dir() or storage_suffix(entry))
     except OSError as error:
         raise DataError(folder, f"cannot be read ({error.strerror})") from error
     for entry in entries:
-        if _is_bag(entry):
-            yield FleetBag(str(entry), entry.relative_to(top).as_posix())
+        relative = entry.relative_to(top)
+        if not entry.is_dir():
+            yield FleetBag(str(entry), relative.with_name(_stem(entry.name)).as_posix())
+        elif _is_bag(entry):
+            yield FleetBag(str(entry), relative.as_posix())
         else:
             yield from _below(entry, top)
 
@@ -139,10 +143,14 @@ def _stored_bags(address: str) -> Iterator[FleetBag]:
 
 
 def _is_bag(folder: Path) -> bool:
-    with contextlib.suppress(DataError):
-        return bool(find_files(folder))
     # A folder with damaged metadata is a bag, too: its own task says what is wrong with it.
-    return (folder / METADATA).is_file()
+    if (folder / METADATA).is_file():
+        return True
+    with contextlib.suppress(DataError):
+        files = find_files(folder).files
+        # Beside other bags, a file is a bag of its own.
+        return all(Path(bag.source) in files for bag in _below(folder, folder))
+    return False
 
 
 def _stem(name: str) -> str:

@@ -63,7 +63,7 @@ def find_cameras(bag: BagReader, depth: Sequence[str] = ()) -> list[BagCamera]:
         depth: their depth topics; if empty, all that end in ``depth/image``.
 
     Raises:
-        DataError: there is no depth, or a camera has no colour images or no calibration.
+        DataError: there is no depth, or a camera has no colour images, several topics of them, or no calibration.
         InputError: one of ``depth`` is missing.
     """
     names = list(depth) or sorted(
@@ -78,7 +78,8 @@ def find_cameras(bag: BagReader, depth: Sequence[str] = ()) -> list[BagCamera]:
     ]
     for camera in cameras:
         if not camera.topics.image:
-            raise DataError(bag.path, f"has no colour images beside {camera.topics.depth}", "record them, too")
+            reason = f"has no topic of colour images, or several, beside {camera.topics.depth}"
+            raise DataError(bag.path, reason, "record one, named image")
         if not camera.topics.depth_info and not camera.topics.camera_info:
             raise DataError(bag.path, f"has no camera_info for {camera.topics.depth}", "record it: it has intrinsics")
     return cameras

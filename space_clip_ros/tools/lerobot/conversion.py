@@ -1,4 +1,4 @@
-"""Converts bags with depth to a LeRobot data set; each stretch of a bag without a gap is an episode."""
+"""Converts bags with depth to a LeRobot data set; each stretch of a bag without a gap or jump is an episode."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def write_dataset(
     Raises:
         DataError: a bag cannot be read, has no depth, colour images or calibration, or other cameras or sizes than the
             first one; no frame is left; or ``out`` cannot be written.
-        InputError: a topic of the options is missing.
+        InputError: a topic of the options is missing, or ``out`` has no name.
     """
     options = options or ConversionOptions()
     return _Conversion([Path(bag) for bag in bags], options, progress or (lambda *_: None), warn).run(Path(out))
@@ -126,7 +126,8 @@ class _Conversion:
             start = number = 0
             for cameras in self._in_step(path):
                 stamp = cameras[0].stamp_ns
-                if previous is None or stamp - previous > self._options.max_gap_s * 1e9:
+                # Time jumps back where a replay in a loop was recorded.
+                if previous is None or not 0 <= stamp - previous <= self._options.max_gap_s * 1e9:
                     start, number, new = stamp, 0, True
                 else:
                     step, new = math.floor((stamp - start) * self._fps / 1e9 + _EARLY), False

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.tools.bags.writer import lock_folder
 from space_clip_ros.tools.lerobot.statistics import EpisodeStatistics, Statistics, combined
 from space_clip_ros.tools.lerobot.tables import FrameTable, write_episodes, write_tasks
@@ -48,11 +48,14 @@ class DatasetWriter:
         lengths: number of frames of each finished episode.
 
     Raises:
+        InputError: a path without a name.
         DataError: on entering, if ``path`` exists, is being written by another process, or cannot be written.
     """
 
     def __init__(self, path: Path, features: Mapping[str, Mapping[str, Any]], fps: int, task: str) -> None:
-        """Keep the arguments; nothing is created before entering."""
+        """Check the path; nothing is created before entering."""
+        if not path.name:
+            raise InputError(path, "cannot be a data set, which needs a folder of its own")
         self.path = path
         self.lengths: list[int] = []
         self._features = features

@@ -11,6 +11,7 @@ from typing import Any
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.tools.bags.bag_folder import find_files
+from space_clip_ros.tools.bags.image_topics import image_topics
 from space_clip_ros.tools.bags.reader import BagReader, Topic
 
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -107,6 +108,8 @@ def find_source(path: str | Path) -> ReportSource:
 def find_topics(bag: BagReader, requested: Topics) -> Topics:
     """Return a bag's topics: the requested ones, and for the others those with the node's names.
 
+    Without ``image`` beside the depth, it is the only other topic of colour images there, such as ``image_raw``.
+
     Raises:
         InputError: a requested topic is not in the bag, or has another type.
         DataError: the bag has no depth images, or several topics of them and none was requested.
@@ -127,7 +130,13 @@ def find_topics(bag: BagReader, requested: Topics) -> Topics:
         "scan": (f"{prefix}depth/scan",),
     }
     topics = {role: getattr(requested, role) or _first(bag, role, names) for role, names in usual.items()}
+    topics["image"] = topics["image"] or _only_image(bag, prefix)
     return replace(requested, depth=depth, **topics)
+
+
+def _only_image(bag: BagReader, namespace: str) -> str:
+    names = [topic.name for topic in image_topics(bag) if topic.namespace == namespace]
+    return names[0] if len(names) == 1 else ""
 
 
 def _find_depth(bag: BagReader) -> str:

@@ -211,6 +211,20 @@ def test_a_broken_frame_ends_the_program_with_its_name(domain: int, small_drive:
     assert "Traceback" not in result.stderr
 
 
+def test_an_error_that_nobody_expected_ends_it(ros: int, small_drive: Path) -> None:
+    """Once, such an error left a node that never ended."""
+    finished = threading.Event()
+    settings = {"drive": str(small_drive), "loop": True, "wait_for_subscribers": 0.0}
+    overrides = [Parameter(name, value=value) for name, value in settings.items()]
+    player = KittiPlayer(finished.set, parameter_overrides=overrides)
+    for publisher in [publisher for publisher in player.publishers if publisher.topic_name == "/image"]:
+        player.destroy_publisher(publisher)
+    assert finished.wait(30)
+    assert str(player.error).startswith(f"{small_drive}: internal error, InvalidHandle: ")
+    player.close()
+    player.destroy_node()
+
+
 def test_it_waits_until_depth_node_is_ready_so_that_no_frame_is_lost(
     spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Path, small_drive: Path
 ) -> None:

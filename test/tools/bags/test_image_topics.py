@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,26 @@ def test_depth_is_no_colour(tmp_path: Path) -> None:
             choose_images(bag)
         with pytest.raises(InputError, match="no colour images on /cam/depth; it has them on /cam/image_raw, /rear"):
             choose_images(bag, ["/cam/depth"])
+
+
+def test_our_own_outputs_are_no_camera(tmp_path: Path) -> None:
+    """A bag with the pictures of ``predict --bag --color --labels`` needs no choice."""
+    outputs = ("/cam/depth/color", "/cam/depth/color/compressed", "/semantic/labels", "/semantic/confidence")
+    with BagReader(write(tmp_path / "bag", "/cam/image_raw", *outputs)) as bag:
+        assert choose_images(bag) == [ImageTopic("/cam/image_raw", False)]
+
+
+@pytest.mark.parametrize("text", ["16UC1; png compressed ", "32FC1"])
+def test_compressed_depth_is_no_colour(tmp_path: Path, text: str) -> None:
+    """``image_transport`` compresses 16-bit depth as PNG, too."""
+    message: Any = compressed_from_array(RGB, "png", messages.header(0, "camera"), BAGS)
+    with BagWriter(tmp_path / "bag") as bag:
+        for name, encoding in (("/color/compressed", "rgb8; png compressed bgr8"), ("/depth/compressed", text)):
+            message.format = encoding
+            bag.add(name, "sensor_msgs/msg/CompressedImage", qos.SENSOR)
+            bag.write(name, 1, message)
+    with BagReader(tmp_path / "bag") as read:
+        assert image_topics(read) == [ImageTopic("/color/compressed", True)]
 
 
 def test_the_only_one_needs_no_choice(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ from space_clip_ros.tools.bags import messages, prediction, qos
 from space_clip_ros.tools.bags.kitti_to_bag import write_bag
 from space_clip_ros.tools.bags.options import BagOptions
 from space_clip_ros.tools.bags.prediction import PredictionOptions, predict_bag
+from space_clip_ros.tools.bags.reader import BagReader
+from space_clip_ros.tools.bags.restamp import restamped
 from space_clip_ros.tools.bags.transforms import scanner_to_camera
 from space_clip_ros.tools.bags.writer import BagWriter
 
@@ -275,9 +277,30 @@ def test_uncertainty_of_a_model_without_it_is_refused(bag: Path, tmp_path: Path,
         predict_bag(bag, tmp_path / "out", plain, options)
 
 
-def test_a_scan_in_the_bag_brings_depth_to_scale(full_drive: Path, tmp_path: Path, predictor: Predictor) -> None:
-    """The three frames are 0.1 s apart, and the factor may change by what the rate allows in that time."""
-    write_bag(full_drive, tmp_path / "in")
+def with_stretched_times(source: Path, out: Path, factor: float) -> Path:
+    """Copy a bag with longer times between its messages, in the bag and in the stamps."""
+    with BagReader(source) as bag, BagWriter(out) as writer:
+        for topic in bag.topics.values():
+            writer.add(topic.name, topic.kind, topic.offered)
+
+        def later(stamp: int) -> int:
+            return bag.start_ns + round((stamp - bag.start_ns) * factor)
+
+        for name, stamp, data in bag.messages(bag.topics):
+            writer.write_serialized(name, later(stamp), restamped(bag.topics[name].kind, data, later))
+    return out
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.035])
+def test_a_scan_in_the_bag_brings_depth_to_scale(
+    full_drive: Path, tmp_path: Path, predictor: Predictor, factor: float
+) -> None:
+    """The three frames are about 0.1 s apart, and the factor may change by what the rate allows in that time.
+
+    ``space_clip bag`` stores a scan behind its image; the image before it lies just within or beyond the tolerance.
+    """
+    write_bag(full_drive, tmp_path / "drive")
+    with_stretched_times(tmp_path / "drive", tmp_path / "in", factor)
     drive = KittiDrive(full_drive)
     to_camera = np.linalg.inv(scanner_to_camera(drive))
     pitch = -math.asin(to_camera[2, 0])
@@ -285,14 +308,26 @@ def test_a_scan_in_the_bag_brings_depth_to_scale(full_drive: Path, tmp_path: Pat
     extrinsics = (*(float(value) for value in to_camera[:3, 3]), roll, pitch, yaw)
     settings = NodeConfig(depth_scale=0.7, scale=ScaleConfig("ranges", extrinsics=extrinsics, max_rate=2.0))
     options = PredictionOptions(settings=settings, scan="/velodyne_points")
-    predict_bag(tmp_path / "in", tmp_path / "scaled", predictor, options)
+    lines: list[str] = []
+    predict_bag(tmp_path / "in", tmp_path / "scaled", predictor, options, warn=lines.append)
+    assert lines == [], "every image has a scan, the first one too"
     plain = dataclasses.replace(options, settings=NodeConfig(depth_scale=0.7))
     predict_bag(tmp_path / "in", tmp_path / "plain", predictor, plain)
     pairs = zip(decoded(tmp_path / "scaled")["/depth/image"], decoded(tmp_path / "plain")["/depth/image"], strict=True)
     factors = [np.nanmedian(depth_from_image(scaled) / depth_from_image(before)) for scaled, before in pairs]
-    # A scan that is not from the image's time would not be used; those before an image in the bag are.
     assert factors[0] == pytest.approx(1.0) and factors[0] < factors[1] < factors[2] < 2.5
     assert factors[1] == pytest.approx(3.0**0.1, rel=0.01)
+
+
+def test_points_of_one_pose_are_not_used_for_several_cameras(
+    full_drive: Path, tmp_path: Path, predictor: Predictor
+) -> None:
+    write_bag(full_drive, tmp_path / "in", BagOptions(cameras=("color_left", "gray_right")))
+    settings = NodeConfig(scale=ScaleConfig("ranges", extrinsics=(0.0,) * 6))
+    options = PredictionOptions(("/image", "/gray_right/image"), settings=settings, scan="/velodyne_points")
+    with pytest.raises(InputError, match=r"belong to one camera, .* got /image, /gray_right/image; run the command"):
+        predict_bag(tmp_path / "in", tmp_path / "out", predictor, options)
+    predict_bag(tmp_path / "in", tmp_path / "out", predictor, dataclasses.replace(options, settings=NodeConfig()))
 
 
 def test_a_scale_without_its_evidence_says_so_and_changes_nothing(

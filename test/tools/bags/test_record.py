@@ -70,8 +70,10 @@ def start(domain: int) -> Iterator[Start]:
     """Starts the command; no process is left after the test."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(*words: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "space_clip_ros.cli.main", "record", *map(str, words)]
+    def start(*words: object, before: str = "") -> subprocess.Popen[str]:
+        """Start it with these arguments, in a shell that has run ``before``."""
+        program = [sys.executable, "-m", "space_clip_ros.cli.main", "record", *map(str, words)]
+        command = ["bash", "-c", f'{before}\nexec "$@"', "bash", *program]
         environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
         processes.append(
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
@@ -172,6 +174,28 @@ def test_it_ends_at_the_size_it_was_given(
         assert bag.topics["/image"].count >= 2
 
 
+def test_what_was_recorded_is_kept_if_it_cannot_be_finished(
+    start: Start, talker: Talker, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    """A limit on the size of files stands in for a full disk. Once, nothing was left."""
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    talker.image = image_from_array(noise, "rgb8", Header(frame_id="cam"))
+    process = start("/image", "--out", tmp_path / "bag", before="ulimit -f 3000")
+    until(lambda: talker.heard("/image"), "the recorder")
+
+    def ended() -> bool:
+        talker.talk()
+        return process.poll() is not None
+
+    until(ended, "the end of the recording")
+    error = process.communicate()[1]
+    assert process.returncode == 1
+    assert "bag: cannot be written (File too large)" in error
+    assert f"mcap recover {tmp_path}/bag/bag.mcap -o recovered.mcap" in error.splitlines()[-1]
+    assert (tmp_path / "bag" / "bag.mcap").stat().st_size > 2_000_000
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
 def test_a_duration_ends_it_and_without_messages_there_is_no_bag(start: Start, tmp_path: Path) -> None:
     process = start("/nothing", "--out", tmp_path / "bag", "--duration", "0.5")
     _, error = process.communicate(timeout=60)
@@ -179,6 +203,23 @@ def test_a_duration_ends_it_and_without_messages_there_is_no_bag(start: Start, t
     assert "no messages on /nothing" in error
     assert "nothing was recorded, so there is no bag" in error
     assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("sensor_msgs/Image", "/image=sensor_msgs/Image: is not NAME=TYPE; write it as"),
+        ("sensor_msgs/msg/Nope", "sensor_msgs has no message Nope"),
+        ("no_such_msgs/msg/Image", "no_such_msgs/msg/Image: is not installed; install the ROS package no_such_msgs"),
+    ],
+)
+def test_an_unknown_type_ends_it_at_once(start: Start, tmp_path: Path, kind: str, message: str) -> None:
+    process = start(f"/image={kind}", "--out", tmp_path / "bag")
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert message in error
+    assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

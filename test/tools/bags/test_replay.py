@@ -286,6 +286,44 @@ def test_a_damaged_bag_is_one_line(domain: int, tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def headers(path: Path, *stamps_ns: int) -> Path:
+    """Write a bag of headers on ``/tick`` with these times."""
+    with BagWriter(path) as bag:
+        bag.add("/tick", "std_msgs/msg/Header", qos.SENSOR)
+        for stamp in stamps_ns:
+            bag.write("/tick", stamp, messages.header(0, "tick"))
+    return path
+
+
+def test_an_error_that_nobody_expected_ends_it(listener: Listener, latched_bag: Path) -> None:
+    """Once, such an error left a node that never ended."""
+    ticks = listener.listen(Header, "tick")
+    with BagReader(latched_bag) as bag:
+        replay = Replay(listener.finished.set, bag, ReplayOptions(str(latched_bag), loop=True))
+        listener.until(lambda: ticks, "a tick")
+        for publisher in [publisher for publisher in replay.publishers if publisher.topic_name == "/tick"]:
+            replay.destroy_publisher(publisher)
+        assert listener.finished.wait(30)
+        assert str(replay.error).startswith(f"{latched_bag}: internal error, InvalidHandle: ")
+        replay.close()
+        replay.destroy_node()
+
+
+def test_a_long_gap_is_said_with_the_start_that_skips_it(domain: int, tmp_path: Path) -> None:
+    """One message of time 0 before the others, as a recorder writes it before it hears the clock."""
+    bag = headers(tmp_path / "bag", 0, 1_700_000_000_500_000_000, 1_700_000_000_600_000_000)
+    command = [sys.executable, "-m", "space_clip_ros.tools.bags.replay", str(bag), "--wait", "0"]
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert "--start 1700000000 skips this gap" in line + process.stderr.read()
+    result = run(domain, bag, "--wait", "0", "--start", "1700000000")
+    assert result.returncode == 0, result.stderr
+    assert "played 2 messages of 1 topics" in result.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_well(domain: int, latched_bag: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "space_clip_ros.tools.bags.replay", str(latched_bag), "--loop", "--wait", "0.1"]

@@ -10,7 +10,7 @@ import pytest
 
 from space_clip_ros.messages.bag_types import TYPES
 from space_clip_ros.tools.bags import messages
-from space_clip_ros.tools.bags.restamp import restamped
+from space_clip_ros.tools.bags.restamp import header_stamp, restamped
 
 STAMP = 1_700_000_000_900_000_000
 LATER = 1_800_000_001_100_000_000
@@ -37,6 +37,35 @@ def test_every_transform_is_moved() -> None:
     moved: Any = TYPES.deserialize_cdr(restamped(kind, bytes(TYPES.serialize_cdr(message, kind)), later), kind)
     stamps = [transform.header.stamp for transform in moved.transforms]
     assert [stamp.sec * 10**9 + stamp.nanosec for stamp in stamps] == [LATER, LATER + 7]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "moved_by", "expected"),
+    [
+        (0, 10**18, 0),
+        (STAMP, 10**19, (2**31 - 1) * 10**9 + 999_999_999),
+        (STAMP, -(10**19), 0),
+    ],
+    ids=["no stamp", "beyond 2038", "before 1970"],
+)
+def test_no_stamp_stays_none_and_no_stamp_leaves_what_a_message_can_hold(
+    stamp: int, moved_by: int, expected: int
+) -> None:
+    header = messages.header(stamp, "map")
+    transforms = messages.transforms((header, "base_link", np.eye(4)))
+    for message in (header, transforms):
+        kind = message.__msgtype__
+        data = restamped(kind, bytes(TYPES.serialize_cdr(message, kind)), lambda stamp: stamp + moved_by)
+        moved: Any = TYPES.deserialize_cdr(data, kind)
+        head = moved.transforms[0].header if message is transforms else moved
+        assert (head.stamp.sec * 10**9 + head.stamp.nanosec, head.frame_id) == (expected, "map")
+
+
+@pytest.mark.parametrize("little", [True, False])
+def test_a_headers_stamp_is_read_in_either_byte_order(little: bool) -> None:
+    header: Any = messages.header(STAMP, "camera")
+    assert header_stamp(bytes(TYPES.serialize_cdr(header, header.__msgtype__, little_endian=little))) == STAMP
+    assert header_stamp(b"\0\1\0\0cut") == 0
 
 
 @pytest.mark.parametrize("kind", ["std_msgs/msg/String", "rosgraph_msgs/msg/Clock", "my_msgs/msg/Type"])

@@ -4,6 +4,7 @@ import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
+from space_clip_ros.errors import InputError
 from space_clip_ros.tools.bags import qos
 from space_clip_ros.tools.bags.serialized import installed_class, played_qos, recorded_qos, recording_qos
 
@@ -13,8 +14,20 @@ RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFOR
 
 def test_types_are_found_by_name() -> None:
     assert installed_class("sensor_msgs/msg/Image") is Image
-    assert installed_class("sensor_msgs/msg/Nothing") is None
-    assert installed_class("no_such_msgs/msg/Image") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("sensor_msgs/msg/Nothing", "sensor_msgs has no message Nothing; install a version of sensor_msgs that has No"),
+        ("no_such_msgs/msg/Image", "no_such_msgs/msg/Image: is not installed; install the ROS package no_such_msgs"),
+        ("sensor_msgs/Image", "'sensor_msgs/Image' is not a message type, PACKAGE/msg/NAME"),
+        ("", "'' is not a message type"),
+    ],
+)
+def test_a_missing_package_is_told_from_a_missing_message(kind: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        installed_class(kind)
 
 
 @pytest.mark.parametrize(

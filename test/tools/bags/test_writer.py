@@ -13,6 +13,7 @@ from rosbags.rosbag2 import Reader
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.tools.bags import messages, qos
 from space_clip_ros.tools.bags.definitions import Definition
+from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.bags.writer import BagWriter
 
 TOPIC = "/tf"
@@ -73,28 +74,51 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write(tmp_path / "file" / "bag")
 
 
-def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
-    """A file size limit stands in for a full disk: both end a write with an OSError."""
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, storage: str) -> None:
+    result = write_to_a_full_disk(tmp_path / "bag", storage)
+    assert "bag: cannot be written" in result.stdout, result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_made_again_is_kept(tmp_path: Path) -> None:
+    reader = pytest.importorskip("mcap.stream_reader")
+    result = write_to_a_full_disk(tmp_path / "bag", "mcap", keep=True)
+    file = tmp_path / "bag" / "bag.mcap"
+    line = f"{file}: ends early, but holds what could be written; `mcap recover {file} -o recovered.mcap` saves what"
+    assert line in result.stdout, result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+    with pytest.raises(DataError, match="ends early"):
+        BagReader(tmp_path / "bag").__enter__()
+    messages = 0
+    with file.open("rb") as stream, pytest.raises(pytest.importorskip("mcap.exceptions").EndOfFile):
+        for record in reader.StreamReader(stream).records:
+            messages += type(record).__name__ == "Message"
+    assert messages == 2, "of 1.5 MB each, a chunk for each; the third does not fit"
+
+
+def write_to_a_full_disk(bag: Path, storage: str, keep: bool = False) -> subprocess.CompletedProcess[str]:
+    """Write images until a file would have more than 4 MB; like a full disk, this ends a write with an OSError."""
     program = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))\n"
         "from space_clip_ros.errors import DataError\n"
         "from space_clip_ros.tools.bags import messages, qos\n"
         "from space_clip_ros.tools.bags.writer import BagWriter\n"
         "import numpy as np\n"
         "noise = np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8)\n"
         "try:\n"
-        "    with BagWriter(sys.argv[1], sys.argv[2]) as bag:\n"
+        "    with BagWriter(sys.argv[1], sys.argv[2], keep=len(sys.argv) > 3) as bag:\n"
         "        bag.add('/image', 'sensor_msgs/msg/Image', qos.SENSOR)\n"
-        "        for stamp in range(4): bag.write('/image', stamp, messages.image(noise, messages.header(0, 'c')))\n"
+        "        try:\n"
+        "            for stamp in range(4):\n"
+        "                bag.write('/image', stamp, messages.image(noise, messages.header(0, 'c')))\n"
+        "        except DataError: pass\n"
         "except DataError as error: print(error)\n"
     )
-    for storage in ("mcap", "sqlite3"):
-        command = [sys.executable, "-c", program, str(tmp_path / "bag"), storage]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert "bag: cannot be written" in result.stdout, result.stderr
-        assert list(tmp_path.iterdir()) == []
+    command = [sys.executable, "-c", program, str(bag), storage, *(["keep"] if keep else [])]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_only_one_process_writes_a_bag(tmp_path: Path) -> None:

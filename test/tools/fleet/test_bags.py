@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,26 @@ def test_bags_are_found_at_any_depth(fleet: Path) -> None:
 
 def test_a_single_file_is_named_without_its_suffix(fleet: Path) -> None:
     assert names(fleet / "tuesday" / "tuesday.mcap", fleet / "monday") == ["first", "second", "tuesday"]
+
+
+def test_files_beside_bags_are_bags_of_their_own(fleet: Path) -> None:
+    """Once they were left out, or the only one was taken for the whole folder."""
+    file = fleet / "tuesday" / "tuesday.mcap"
+    for name in ("extra.mcap", "monday/third.mcap", ".hidden.mcap"):
+        shutil.copy(file, fleet / name)
+    assert names(fleet) == ["broken", "extra", "monday/first", "monday/second", "monday/third", "tuesday"]
+    assert is_fleet([str(fleet / "monday")])
+    assert names(fleet / "monday") == ["first", "second", "third"]
+
+
+def test_a_folder_of_files_is_one_bag_only_if_they_are_of_one_recording(fleet: Path, tmp_path: Path) -> None:
+    file = fleet / "tuesday" / "tuesday.mcap"
+    for name in ("split/run_0.mcap", "split/run_1.mcap", "two/front.mcap", "two/rear.mcap"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(file, tmp_path / name)
+    assert not is_fleet([str(tmp_path / "split")])
+    assert is_fleet([str(tmp_path / "two")])
+    assert names(tmp_path / "split", tmp_path / "two") == ["front", "rear", "split"]
 
 
 def test_a_list_names_bags_from_where_it_is(fleet: Path) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.tools.bags import qos
 from space_clip_ros.tools.bags.reader import BagReader
-from space_clip_ros.tools.lerobot.cameras import CameraFrame, find_cameras, frame_rate, in_step
+from space_clip_ros.tools.bags.writer import BagWriter
+from space_clip_ros.tools.lerobot.cameras import CameraFrame, find_cameras, frame_rate, in_step, read_camera
 
 
 def frame(stamp_ns: int) -> CameraFrame:
@@ -40,3 +42,21 @@ def test_cameras_are_named_by_their_namespace(tmp_path: Path, write_bag: Callabl
             ("robot_left", "/robot/left/image"),
         ]
         assert frame_rate(bag, cameras[1]) == 10
+
+
+def test_the_only_colour_images_beside_the_depth_may_have_any_name(
+    tmp_path: Path, write_bag: Callable[..., Path]
+) -> None:
+    with BagReader(write_bag(tmp_path / "bag", cameras={"/front/": 0})) as bag, BagWriter(tmp_path / "raw") as raw:
+        names = {"/front/image": "/front/image_raw"}
+        for topic in bag.topics.values():
+            raw.add(names.get(topic.name, topic.name), topic.kind, topic.offered)
+        raw.add("/front/depth/color", "sensor_msgs/msg/Image", qos.SENSOR)
+        for name, stamp, data in bag.messages(bag.topics):
+            raw.write_serialized(names.get(name, name), stamp, data)
+            if name in names:
+                raw.write_serialized("/front/depth/color", stamp, data)
+    with BagReader(tmp_path / "raw") as bag:
+        (camera,) = find_cameras(bag)
+        assert camera.topics.image == "/front/image_raw"
+        assert len(list(read_camera(bag, camera))) == 4

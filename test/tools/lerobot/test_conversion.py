@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.tools.bags.reader import BagReader
+from space_clip_ros.tools.bags.writer import BagWriter
 from space_clip_ros.tools.lerobot.conversion import write_dataset
 from space_clip_ros.tools.lerobot.options import ConversionOptions
 
@@ -145,13 +147,33 @@ def test_sixteen_bit_depth_stays_as_it_is(tmp_path: Path, write_bag: WriteBag, k
         np.testing.assert_array_equal(decoded(row[DEPTH]), millimetres(known.depth(index)))
 
 
+@pytest.mark.parametrize("options", [ConversionOptions(), ConversionOptions(fps=5)], ids=["every frame", "half"])
+def test_stamps_that_jump_back_start_an_episode(
+    tmp_path: Path, write_bag: WriteBag, options: ConversionOptions
+) -> None:
+    """As in the recording of a looped replay. Once, a lower rate lost all later frames."""
+    with BagReader(write_bag(tmp_path / "pass", frames=range(4))) as bag, BagWriter(tmp_path / "bag") as looped:
+        for topic in bag.topics.values():
+            looped.add(topic.name, topic.kind, topic.offered)
+        for delay in (0, 400_000_000):
+            for name, stamp, data in bag.messages(bag.topics):
+                looped.write_serialized(name, stamp + delay, data)
+    written = write_dataset([tmp_path / "bag"], tmp_path / "set", options)
+    assert written.episodes == ([2, 2] if options.fps else [4, 4])
+
+
+def test_a_place_without_a_name_is_refused(tmp_path: Path, write_bag: WriteBag) -> None:
+    with pytest.raises(InputError, match="/: cannot be a data set, which needs a folder of its own"):
+        write_dataset([write_bag(tmp_path / "bag")], "/")
+
+
 def test_what_has_no_place_in_a_data_set_is_one_clear_error(tmp_path: Path, write_bag: WriteBag) -> None:
     out = tmp_path / "set"
     two = write_bag(tmp_path / "two", cameras={"/front/": 0, "/rear/": 0})
     single = write_bag(tmp_path / "one")
     for without, reason in (
         (("/depth/image",), "has no depth/image; add it with space_clip predict --bag"),
-        (("/image",), "has no colour images beside /depth/image"),
+        (("/image",), "has no topic of colour images, or several, beside /depth/image"),
         (("/depth/camera_info",), "has no camera_info for /depth/image"),
     ):
         with pytest.raises(DataError, match=reason):
