@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import sys
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -169,9 +171,33 @@ def parse_yaml(path: Path, text: str, error: type[SpaceClipError] = ConfigError)
         SpaceClipError: of the class ``error``; the text is not YAML.
     """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as failure:
+        return _load_yaml(text)
+    except (yaml.YAMLError, ValueError) as failure:
         raise error(path, f"is not valid YAML: {one_line(failure)}") from failure
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which also refuses a key that a mapping has twice."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if name in lines:
+                raise yaml.YAMLError(f"{key.value!r} is given twice, in lines {lines[name]} and {line}")
+            lines[name] = line
+        return node
+
+
+def _load_yaml(text: str) -> Any:
+    """Return the content of YAML text.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, or a mapping has a key twice.
+        ValueError: a date or a number is impossible.
+    """
+    return yaml.load(text, _Loader)
 
 
 def as_mapping(
@@ -255,9 +281,10 @@ def _merge(values: dict[str, Any], override: str) -> None:
         if not isinstance(target, dict):
             raise ConfigError(f"override {override!r}", f"{parent!r} is not a group of settings", "check its name")
     try:
-        target[leaf] = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}", "the value is not valid YAML", "put it in quotes") from error
+        target[leaf] = _load_yaml(text) if text else ""
+    except (yaml.YAMLError, ValueError) as error:
+        reason = f"the value is not valid YAML ({one_line(error)})"
+        raise ConfigError(f"override {override!r}", reason, "correct it, or put it in quotes") from error
 
 
 def _parse(cls: type, values: Any, prefix: str, problems: list[str]) -> Any:
@@ -324,17 +351,22 @@ def _convert(value: Any, hint: Any) -> tuple[Any, str]:
         except ValueError:
             return value, "must be a number"
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value), ""
+        return (float(value), "") if abs(value) <= sys.float_info.max else (value, _INFINITE)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         return value, f"must be {_NAMES.get(hint, hint.__name__)}"
     return value, ""
 
 
+_INFINITE = "must be a finite number"
+_LARGEST_WHOLE = 2**63 - 1
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a mapping"}
 
 
 def out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
-    """Return how a value violates the choices and bounds of its field's metadata; empty if it does not."""
+    """Return how a value violates the choices and bounds of its field's metadata; empty if it does not.
+
+    Numbers must also be finite, and whole ones fit into 64 bits.
+    """
     if value is None:
         return ""
     for item in value if isinstance(value, tuple) else (value,):
@@ -342,6 +374,10 @@ def out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
             return f"must be one of {', '.join(map(str, metadata['choices']))}"
         if isinstance(item, float) and item != item:
             return "must be a number, not NaN"
+        if isinstance(item, float) and math.isinf(item):
+            return _INFINITE
+        if isinstance(item, int) and abs(item) > _LARGEST_WHOLE:
+            return f"must be at most {_LARGEST_WHOLE} either way"
         if metadata["minimum"] is not None and item < metadata["minimum"]:
             return f"must be at least {metadata['minimum']:g}"
         if metadata["maximum"] is not None and item > metadata["maximum"]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from space_clip_ros.config import ModelConfig
 from space_clip_ros.settings import find_problems, group, parse, setting
@@ -51,7 +51,7 @@ class SourceConfig:
     )
     split: str = setting("all", "Eigen split by its drives", choices=("all", "eigen_train", "eigen_test"))
     frames: tuple[int, ...] = setting(
-        (), "first frame and the one after the last, of each drive or of a folder or its shards; empty for all"
+        (), "first frame and the one after the last, of each drive, list or folder; empty for all"
     )
     step: int = setting(1, "take every n-th frame", minimum=1)
     truth: str = setting(
@@ -74,6 +74,22 @@ class SourceConfig:
         "Kinds kitti_raw (space_clip synthesize --labels; empty for none) and cityscapes (empty for all 19)",
     )
 
+    _READ: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "kitti_raw": ("depth_path", "file_list", "split", "frames", "step", "truth", "unknown", "labels"),
+        "kitti_list": ("depth_path", "file_list", "frames", "step"),
+        "nyu_list": ("depth_path", "file_list", "frames", "step"),
+        "frames": ("frames", "step", "scenes", "without_scenes", "truths"),
+        "cityscapes": ("frames", "step", "labels"),
+        "shards": ("frames", "step"),
+    }
+    """What each kind reads, beside kind, path and weight."""
+
+    @property
+    def chosen(self) -> slice:
+        """The frames to take of those that there are: ``frames`` and ``step``."""
+        first, end = self.frames or (None, None)
+        return slice(first, end, self.step)
+
     def problems(self) -> Iterator[str]:
         """Yield each setting that conflicts with another."""
         if not self.path:
@@ -83,20 +99,17 @@ class SourceConfig:
         yield from self._file_list_problems()
         if len(self.frames) not in (0, 2) or (self.frames and not 0 <= self.frames[0] < self.frames[1]):
             yield f"frames: must be empty or [first, one after the last], got {list(self.frames)}"
-        for name in ("scenes", "without_scenes", "truths"):
-            if getattr(self, name) and self.kind != "frames":
-                yield f"{name}: only for kind frames, not {self.kind}"
-        if self.labels and self.kind not in ("kitti_raw", "cityscapes"):
-            yield f"labels: only for kinds kitti_raw and cityscapes, not {self.kind}"
+        for field in fields(self):
+            kinds = [kind for kind, read in self._READ.items() if field.name in read]
+            if kinds and self.kind not in kinds and getattr(self, field.name) != field.default:
+                yield f"{field.name}: not for kind {self.kind}, only for {', '.join(kinds)}"
 
     def _file_list_problems(self) -> Iterator[str]:
         reader = PUBLISHED_LISTS.get(self.file_list, "")
         if self.kind.endswith("_list"):
             if reader and reader != self.kind:
                 yield f"file_list: {self.file_list} is for kind {reader}, not {self.kind}"
-        elif self.file_list and self.kind == "frames":
-            yield "file_list: not for kind frames"
-        elif self.file_list and reader != "kitti_list":
+        elif self.file_list and self.kind == "kitti_raw" and reader != "kitti_list":
             yield f"file_list: must be eigen_train or eigen_test for kind {self.kind}, got {self.file_list!r}"
 
 
@@ -237,10 +250,15 @@ class LossConfig:
         (0.1, 0.05, 0.0), "scale-invariant log error of each auxiliary head, shallow to deep", minimum=0.0
     )
 
+    @property
+    def trains_depth(self) -> bool:
+        """Whether a term beside the auxiliary heads' has a weight above 0."""
+        terms = (self.silog, self.ssim, self.gradient, self.log_l1, self.bands, self.classes, self.log_gradient)
+        return any((*terms, self.far))
+
     def problems(self) -> Iterator[str]:
         """Yield each setting that conflicts with another."""
-        terms = (self.silog, self.ssim, self.gradient, self.log_l1, self.bands, self.classes, self.log_gradient)
-        if not any((*terms, self.far, *self.auxiliary)):
+        if not self.trains_depth and not any(self.auxiliary):
             yield "silog: at least one loss term needs a weight above 0"
 
 
@@ -343,11 +361,20 @@ class TrainingConfig:
     validation: ValidationConfig = group(ValidationConfig, "evaluation after epochs")
     run: RunConfig = group(RunConfig, "what is written, and where")
 
+    @property
+    def auxiliary_weights(self) -> tuple[float, ...]:
+        """Loss weights of the auxiliary heads that the model has, shallow to deep."""
+        decoder = self.model.decoder
+        return self.loss.auxiliary[: len(decoder.channels) - 1] if decoder.auxiliary_heads else ()
+
     def problems(self) -> Iterator[str]:
         """Yield what does not fit together."""
         for head, given in (("uncertainty", self.model.uncertainty), ("refinement", self.model.refinement)):
             if self.train_only == head and not given:
                 yield f"train_only: {head} needs model.{head}: true"
+            if self.train_only == head and not self.initial:
+                yield f"train_only: {head} needs initial, the finished checkpoint whose head it trains"
+        yield from self._loss_problems()
         if self.initial_partly and not self.initial:
             yield "initial_partly: needs initial"
         vocabulary = self.model.language.vocabulary
@@ -359,6 +386,16 @@ class TrainingConfig:
             names = tuple(text.partition("=")[0] for text in values.get("labels", ()))
             if names and vocabulary and names != vocabulary:
                 yield f"data.train[{index}].labels: must name model.language.vocabulary, in its order"
+
+    def _loss_problems(self) -> Iterator[str]:
+        """Yield a loss without a term that could train anything; one without any weight is the loss's own problem."""
+        if self.train_only in ("uncertainty", "language") or self.loss.trains_depth:
+            return
+        if self.train_only != "all" and any(self.loss.auxiliary):
+            yield f"loss: train_only: {self.train_only} needs a weight above 0 for a term beside auxiliary"
+        elif any(self.loss.auxiliary) and not any(self.auxiliary_weights):
+            heads = len(self.model.decoder.channels) - 1 if self.model.decoder.auxiliary_heads else 0
+            yield f"loss.auxiliary: all weights above 0 are for heads that the model lacks, as it has {heads}"
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,10 @@ def test_every_problem_is_reported_at_once_with_its_place() -> None:
         ({"count": 0}, "count: must be at least 1, got 0"),
         ({"kind": 1}, "kind: must be text, got 1"),
         ({"inner": {"rate": float("nan")}}, "inner.rate: must be a number, not NaN, got nan"),
+        ({"limit": float("inf")}, "limit: must be a finite number, got inf"),
+        ({"limit": ".inf"}, "limit: must be a number, got '.inf'"),
+        ({"limit": 10**400}, f"limit: must be a finite number, got {10**400}"),
+        ({"count": 10**20}, f"count: must be at most {2**63 - 1} either way, got {10**20}"),
         ({"inner": {"rate": "fast"}}, "inner.rate: must be a number, got 'fast'"),
         ({"inner": 3}, "inner: must be a group of settings, not 3"),
         ({"count": 6, "kind": "y"}, "count: must be at most 5 for kind y"),
@@ -109,7 +113,7 @@ def test_a_file_that_cannot_be_extended_is_named(tmp_path: Path, extended: str, 
         settings.load(Outer, tmp_path / "outer.yaml")
 
 
-@pytest.mark.parametrize("override", ["count", "=3", "kind.deep=3", "inner.names=[unclosed"])
+@pytest.mark.parametrize("override", ["count", "=3", "kind.deep=3", "inner.names=[unclosed", "limit=2026-99-99"])
 def test_a_bad_override_is_named(tmp_path: Path, override: str) -> None:
     path = tmp_path / "outer.yaml"
     path.write_text("kind: y\n", encoding="utf-8")
@@ -118,7 +122,15 @@ def test_a_bad_override_is_named(tmp_path: Path, override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "not valid YAML"), ("- 1", "mapping"), (None, "cannot be read")]
+    ("text", "message"),
+    [
+        ("a: [", "not valid YAML"),
+        ("- 1", "mapping"),
+        (None, "cannot be read"),
+        ("count: 1\nkind: y\ncount: 2", "not valid YAML: 'count' is given twice, in lines 1 and 3"),
+        ("inner: {rate: 0.1, names: [a],\n rate: 0.2}", "'rate' is given twice, in lines 1 and 2"),
+        ("limit: 2026-99-99", "not valid YAML: month must be in 1..12"),
+    ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "outer.yaml"
@@ -127,6 +139,19 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str | None, message: str) -> 
     with pytest.raises(ConfigError, match=message) as caught:
         settings.load(Outer, path)
     assert str(path) in str(caught.value)
+
+
+def test_an_override_that_gives_a_key_twice_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "outer.yaml"
+    path.write_text("kind: y\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"the value is not valid YAML \('rate' is given twice, in lines 1 and 1\)"):
+        settings.load(Outer, path, ["inner={rate: 0.1, rate: 0.2}"])
+
+
+def test_merged_mappings_may_replace_each_other_s_keys(tmp_path: Path) -> None:
+    path = tmp_path / "merged.yaml"
+    path.write_text("a: {deep: &a {<<: &b {rate: 1, count: 2}, rate: 3}}\nb: {<<: [*a, *b], count: 4}\n")
+    assert settings.read_values(path) == {"a": {"deep": {"rate": 3, "count": 2}}, "b": {"rate": 3, "count": 4}}
 
 
 def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:

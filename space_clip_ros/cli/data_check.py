@@ -60,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
                 say(line)
     complete = all(check.complete for check in checks)
     wanted, present = sum(check.wanted for check in checks), sum(check.present for check in checks)
-    say(f"complete: {wanted} frames" if complete else f"incomplete: {present} of {wanted} frames are there")
+    unusable = sum(bool(check.problem) for check in checks)
+    but = f"{unusable} of {len(checks)} sources cannot be used; of the others, " if unusable else ""
+    say(f"complete: {wanted} frames" if complete else f"incomplete: {but}{present} of {wanted} frames are there")
     for name in dict.fromkeys(PUBLISHED_LISTS[check.frames] for check in checks if _lacks_published(check)):
         say(f"`space_clip download {name.removesuffix('_list')}` fetches them; docs/training.md says where to put them")
     if args.json:

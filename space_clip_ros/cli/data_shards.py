@@ -38,7 +38,6 @@ def run(args: argparse.Namespace) -> int:
         DataError: frames cannot be read, or shards cannot be written.
     """
     from space_clip_ros.cli.console import progress_bar, say
-    from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.data.collection import open_sources
     from space_clip_ros.data.shard_writer import FRAMES_A_SHARD, write_shards
     from space_clip_ros.errors import ConfigError
@@ -48,6 +47,12 @@ def run(args: argparse.Namespace) -> int:
 
     check_output_folder(args.out)
     config = load(TrainingConfig, args.config, args.overrides)
+    if config.data.skip_broken:
+        raise ConfigError(
+            "data.skip_broken",
+            "is not for shards, which hold every frame",
+            "set it to false, and mend the frames that 'space_clip data check' names",
+        )
     parts = {part: sources(getattr(config.data, part)) for part in _PARTS if args.only in (None, part)}
     if not any(parts.values()):
         raise ConfigError(args.config, "names no frames", "add data.train or data.validation")
@@ -57,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         for number, source in enumerate(configs):
             folder = args.out / f"{part}_{number}"
             frames = open_sources([source])
-            with ending_on_sigterm(), progress_bar(sum(map(len, frames)), folder.name) as bar:
+            with progress_bar(sum(map(len, frames)), folder.name) as bar:
                 written = write_shards(frames, folder, bar.update, args.frames or FRAMES_A_SHARD)
             say(f"{folder}: {written.frames} frames in {written.shards} shards, {written.size / _MB:.1f} MB")
             weight = f", weight: {source.weight:g}" if source.weight != 1.0 else ""

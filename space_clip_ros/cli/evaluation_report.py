@@ -25,7 +25,8 @@ def show_report(report: EvaluationReport, by: str | None) -> None:
         by: what its groups are, ``scene`` or ``folder``; None without groups.
     """
     skipped = f", {report.skipped} more without depth to compare" if report.skipped else ""
-    say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}")
+    unreadable = f", {report.unreadable} left out that cannot be read" if report.unreadable else ""
+    say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}{unreadable}")
     for text, frames in report.focal_scaling.items():
         say(f"  {text} ({frames} frames)")
     for name, value in report.metrics.items():

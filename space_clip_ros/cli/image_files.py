@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from space_clip_ros.data.frame_folder import read_description
 from space_clip_ros.errors import DataError, InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
-_RESULTS = ("_depth", "_color")
+DEPTH, COLOR, CLOUD = "_depth.png", "_color.png", ".ply"
+"""How the files of an image's results end, after its name."""
 _BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".zstd")
 _FILM_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif")
 _FRAMES_OF_FILM = "take its frames out first: mkdir frames && ffmpeg -i {} frames/%06d.png"
@@ -22,6 +24,11 @@ class NamedImage(NamedTuple):
 
     file: Path
     name: str
+
+
+def result_file(stem: Path, ending: str) -> Path:
+    """Return the path of a result: a stem's with an ending, such as :data:`DEPTH`."""
+    return stem.with_name(f"{stem.name}{ending}")
 
 
 def find_images(paths: Sequence[Path], note: Callable[[str], None]) -> list[NamedImage]:
@@ -56,6 +63,34 @@ def find_images(paths: Sequence[Path], note: Callable[[str], None]) -> list[Name
     return [NamedImage(file, names[file]) for file in files.values()]
 
 
+def check_results(images: Sequence[NamedImage], out: Path) -> None:
+    """Check before anything is written that results overwrite nothing but the results of an earlier run.
+
+    Those have :data:`COLOR` beside :data:`DEPTH`. A frame to train with has no colours, or says in NAME.json whose
+    depth it is.
+
+    Raises:
+        InputError: a result would overwrite one of the images, or depth that is no result.
+    """
+    inputs = {image.file.resolve() for image in images}
+    for file, name in images:
+        targets = [result_file(out / name, ending) for ending in (DEPTH, COLOR, CLOUD)]
+        for target in targets:
+            if target.resolve() in inputs:
+                raise InputError(target, f"would be overwritten by a result of {file}", "give another --out")
+        depth, color, _ = targets
+        if depth.exists() and (not color.exists() or _is_frame(out / f"{name}.json")):
+            raise InputError(depth, "would be overwritten, and is no result of this command", "give another --out")
+
+
+def _is_frame(description: Path) -> bool:
+    try:
+        read_description(description)
+    except DataError:
+        return False
+    return True
+
+
 def _in_folder(folder: Path, note: Callable[[str], None]) -> list[Path]:
     try:
         entries = sorted(folder.iterdir())
@@ -63,7 +98,7 @@ def _in_folder(folder: Path, note: Callable[[str], None]) -> list[Path]:
         raise DataError(folder, f"cannot be read ({error.strerror})") from error
     images = [entry for entry in entries if _is_image(entry)]
     known = {name for image in images for name in (image.stem, _with_suffix(image))}
-    chosen = [image for image in images if not any(_base(image, ending) in known for ending in _RESULTS)]
+    chosen = [image for image in images if not any(_base(image, ending) in known for ending in (DEPTH, COLOR))]
     if not chosen:
         raise DataError(folder, f"holds no images ({', '.join(SUFFIXES)})", _instead(entries))
     counts = {
@@ -91,7 +126,7 @@ def _is_film(path: Path) -> bool:
 
 def _base(image: Path, ending: str) -> str | None:
     """Return the name of the image that this file is a result of, or None."""
-    return image.stem.removesuffix(ending) if image.suffix == ".png" and image.stem.endswith(ending) else None
+    return image.name.removesuffix(ending) if image.name.endswith(ending) else None
 
 
 def _instead(entries: Iterable[Path]) -> str:

@@ -129,13 +129,12 @@ def _options(args: argparse.Namespace) -> PredictionOptions:
 
 def _run_one(args: argparse.Namespace, source: Path, options: PredictionOptions) -> int:
     from space_clip_ros.cli.console import callback, complain, progress_bar, say
-    from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.tools.bags.prediction import check_places, chosen_images, predict_open_bag
     from space_clip_ros.tools.bags.reader import BagReader
 
     settings, out = options.settings, check_places(source, args.out, options.storage)
-    with ending_on_sigterm(), BagReader(source) as bag:
+    with BagReader(source) as bag:
         chosen_images(bag, options)
         with load_predictor(settings.model, **settings.running()) as predictor, progress_bar(0, "depth") as bar:
             info = predictor.info

@@ -26,18 +26,6 @@ if TYPE_CHECKING:
 _OBJECTS = ("car", "person")
 
 
-def window_size(text: str) -> tuple[int, int]:
-    """Read ``WIDTHxHEIGHT``.
-
-    Raises:
-        ArgumentTypeError: the text is something else.
-    """
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 1120x560, got {text!r}")
-    return int(width), int(height)
-
-
 def semantic_queries(args: argparse.Namespace, frames: FrameCollection) -> QuerySet | None:
     """Return the queries of ``--queries``, or None without that option; check, before a model loads, that they fit.
 
@@ -85,13 +73,16 @@ def run_semantic(
     scores, boxes = _measure(predictor, language, frames, queries, args.windows, args.boxes)
     info = predictor.info
     passes = "one pass" if args.windows is None else f"windows over {args.windows[0]} x {args.windows[1]} pixels"
-    say(f"{info.name} ({info.backend}), {scores.pictures} pictures, {len(names)} classes, {passes}")
+    unreadable = len(frames) - scores.pictures
+    left_out = f", {unreadable} left out that cannot be read" if unreadable else ""
+    say(f"{info.name} ({info.backend}), {scores.pictures} pictures{left_out}, {len(names)} classes, {passes}")
     say(f"  mIoU {scores.mean_iou:.4f}, {scores.accuracy:.1%} of the pixels")
     for name, value in scores.iou.items():
         say(f"  {value:9.4f}  {name}")
     _show_boxes(boxes, args.boxes)
     if args.json:
         report = {"model": info.name, "backend": info.backend, "passes": passes, **dataclasses.asdict(scores)}
+        report["unreadable"] = unreadable
         report["objects"] = [
             {"labels": labels, "depth": depth, "name": name, **dataclasses.asdict(placed)}
             for (labels, depth), classes in boxes.result().items()
@@ -158,6 +149,7 @@ def _measure(
 ) -> tuple[SegmentationScores, BoxErrors]:
     import numpy as np
 
+    from space_clip_ros.data.frames import SkippedFrameError
     from space_clip_ros.data.pillow_resize import resize_bicubic
     from space_clip_ros.evaluation.segmentation import ConfusionMatrix
     from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
@@ -182,7 +174,11 @@ def _measure(
     wanted = QuerySet(tuple(counted), background, queries.vectors[[*indices, *others]], queries.tower)
     with progress_bar(len(frames), "evaluating") as bar:
         for index in range(len(frames)):
-            frame = frames[index]
+            bar.update()
+            try:
+                frame = frames[index]
+            except SkippedFrameError:
+                continue
             if frame.labels is None:
                 raise DataError(frames.label(index), "has no labels", "give its source labels: [road, car, ...]")
             if windows is None:
@@ -204,5 +200,4 @@ def _measure(
                     prediction.depth * np.float32(factor),
                     SemanticConfig(),
                 )
-            bar.update()
     return matrix.scores(), errors

@@ -62,9 +62,7 @@ class CityscapesFrames:
         self.weight = config.weight
         self._reader = LabelReader(config.labels or CITYSCAPES_CLASSES, _KNOWN)
         root = Path(config.path).expanduser()
-        pictures = sorted(root.glob(f"**/*{_PICTURE}"))
-        chosen = slice(*config.frames) if config.frames else slice(None)
-        self._pictures = pictures[chosen][:: config.step]
+        self._pictures = sorted(root.glob(f"**/*{_PICTURE}"))[config.chosen]
         if not self._pictures:
             raise DataError(
                 root, f"holds no picture of Cityscapes' layout (…{_PICTURE})", "give the folder with leftImg8bit in it"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from space_clip_ros.data.augmentation import CropTransform, warp_depth, warp_labels, without_occluded
 from space_clip_ros.data.cityscapes import CityscapesFrames
 from space_clip_ros.data.frame_folder import FrameFolder
-from space_clip_ros.data.frames import FrameSource, RgbdFrame
+from space_clip_ros.data.frames import FrameSource, RgbdFrame, SkippedFrameError
 from space_clip_ros.data.kitti_raw_frames import open_raw_drives
 from space_clip_ros.data.listed_frames import ListedFrames, nyu_frames
 from space_clip_ros.data.shards import ShardedFrames
@@ -34,7 +35,8 @@ class FrameCollection:
     Args:
         sources: the sources, in order.
         resolution: height and width that frames are shrunk to; empty to keep their size.
-        skip_broken: log a broken frame and return the next readable one, instead of raising.
+        skip_broken: log a broken frame, and raise :class:`~space_clip_ros.data.frames.SkippedFrameError` for it:
+            evaluation leaves it out, and training takes the next one.
         training_camera: divide depth by each frame's focal factor relative to this camera; None for no change.
         occlusion: drop sparse depth behind near neighbours, as :func:`without_occluded` does; 0 keeps everything.
 
@@ -56,7 +58,7 @@ class FrameCollection:
         self._skip_broken = skip_broken
         self._occlusion = occlusion
         self._training_camera = training_camera
-        self._cached: list[tuple[RgbdFrame, NDArray[np.uint16]]] = []
+        self._cached: dict[int, tuple[RgbdFrame, NDArray[np.uint16]]] = {}
 
     @property
     def weights(self) -> list[float]:
@@ -71,9 +73,10 @@ class FrameCollection:
         """Return one frame.
 
         Raises:
-            DataError: it cannot be read (with ``skip_broken``: no frame can); the error names frame and file.
+            DataError: it cannot be read; the error names frame and file.
+            SkippedFrameError: likewise, with ``skip_broken``.
         """
-        if self._cached:
+        if index in self._cached:
             frame, depth = self._cached[index]
             return frame._replace(depth=from_kitti_png(depth))
         return self._read(index)
@@ -115,7 +118,7 @@ class FrameCollection:
     def keep_in_memory(self, on_frame: Callable[[], None]) -> None:
         """Read all frames into memory, where worker processes that are forked later share them.
 
-        Depth is kept as uint16 metres * 256, which loses up to 4 mm.
+        Frames that are skipped stay out. Depth is kept as uint16 metres * 256, which loses up to 4 mm.
 
         Args:
             on_frame: called after each frame.
@@ -123,31 +126,30 @@ class FrameCollection:
         Raises:
             DataError: a frame cannot be read, as in indexing.
         """
-        cached = []
+        cached = {}
         with ThreadPoolExecutor(_READERS) as pool:
-            for frame in pool.map(self._read, range(len(self))):
-                cached.append((frame._replace(depth=_NO_DEPTH), to_kitti_png(frame.depth)))
+            for index, frame in enumerate(pool.map(self._read_or_skip, range(len(self)))):
+                if frame is not None:
+                    cached[index] = (frame._replace(depth=_NO_DEPTH), to_kitti_png(frame.depth))
                 on_frame()
         self._cached = cached
 
+    def _read_or_skip(self, index: int) -> RgbdFrame | None:
+        with contextlib.suppress(SkippedFrameError):
+            return self._read(index)
+        return None
+
     def _read(self, index: int) -> RgbdFrame:
-        failure: DataError | None = None
-        for candidate in self._candidates(index):
-            source, local = self._items[candidate]
-            try:
-                frame = source.frame(local)
-            except SpaceClipError as error:
-                failure = DataError(source.label(local), str(error))
-                if not self._skip_broken:
-                    remedy = "mend the file, or set data.skip_broken=true"
-                    raise DataError(source.label(local), str(error), remedy) from error
-                _LOG.warning("skipped %s", failure)
-            else:
-                return self._prepared(frame)
-        raise DataError(
-            f"no frame can be read; the last one tried is {failure}",
-            remedy="check the data with 'space_clip data check CONFIG'",
-        )
+        source, local = self._items[index]
+        try:
+            frame = source.frame(local)
+        except SpaceClipError as error:
+            label, reason = source.label(local), str(error)
+            if not self._skip_broken:
+                raise DataError(label, reason, "mend the file, or set data.skip_broken=true") from error
+            _LOG.warning("skipped %s: %s", label, reason)
+            raise SkippedFrameError(label, reason) from error
+        return self._prepared(frame)
 
     def _prepared(self, frame: RgbdFrame) -> RgbdFrame:
         frame = shrink(frame, self._resolution) if self._resolution else frame
@@ -155,11 +157,6 @@ class FrameCollection:
         if self._training_camera is not None and frame.camera is not None:
             depth = depth / np.float32(focal_factor(frame.camera, self._training_camera))
         return frame._replace(depth=depth)
-
-    def _candidates(self, index: int) -> Iterator[int]:
-        yield index
-        if self._skip_broken:
-            yield from ((index + step) % len(self) for step in range(1, len(self)))
 
 
 def open_sources(configs: Sequence[SourceConfig]) -> list[FrameSource]:
@@ -196,5 +193,5 @@ def _open(config: SourceConfig) -> Sequence[FrameSource]:
     depth_root = Path(config.depth_path or config.path).expanduser()
     file_list = Path(config.file_list).expanduser()
     if config.kind == "nyu_list":
-        return [nyu_frames(file_list, root, depth_root, config.weight)]
-    return [ListedFrames(file_list, root, depth_root, weight=config.weight)]
+        return [nyu_frames(file_list, root, depth_root, config.weight, config.chosen)]
+    return [ListedFrames(file_list, root, depth_root, weight=config.weight, chosen=config.chosen)]

@@ -15,7 +15,7 @@ from space_clip_ros.data.frames import FrameSource
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.kitti_files import drive_name, find_drives
 from space_clip_ros.data.published_lists import published_frames
-from space_clip_ros.errors import DataError
+from space_clip_ros.errors import DataError, SpaceClipError
 from space_clip_ros.training_config import PUBLISHED_LISTS, SourceConfig
 
 _READERS = 16
@@ -119,7 +119,7 @@ def check_source(where: str, config: SourceConfig, on_frame: Callable[[int, int]
             frames = list(_raw_frames(config, name))
         else:
             frames = [frame for source in open_sources([config]) for frame in _frames(source)]
-    except DataError as error:
+    except SpaceClipError as error:
         return SourceCheck(where, name, config.path, without_depth, (), str(error))
     scenes = tuple(_by_scene(frames, _missing_files(frames, on_frame)))
     return SourceCheck(where, name, config.path, without_depth, scenes)

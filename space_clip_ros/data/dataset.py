@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from space_clip_ros.data.augmentation import augment, labels_or_unlabelled, splice
 from space_clip_ros.data.collection import FrameCollection
-from space_clip_ros.data.frames import RgbdFrame
-from space_clip_ros.errors import ConfigError
+from space_clip_ros.data.frames import RgbdFrame, SkippedFrameError
+from space_clip_ros.errors import ConfigError, DataError, SpaceClipError
 from space_clip_ros.training_config import AugmentationConfig
 
 
@@ -72,7 +73,11 @@ class AugmentedFrames(Dataset[tuple[RgbdFrame, int]]):
         self._cumulated: NDArray[np.float64] | None = None
 
     def __getitem__(self, draw: Draw) -> tuple[RgbdFrame, int]:
-        """Return one augmented frame, and its index in the collection."""
+        """Return one augmented frame, and its index in the collection.
+
+        Raises:
+            DataError: the frame cannot be read, or no frame can and the broken ones are skipped.
+        """
         rng = np.random.default_rng((self._seed, draw.epoch, draw.place))
         config = self._augmentation
         frame = self._varied(draw.frame, rng)
@@ -81,11 +86,25 @@ class AugmentedFrames(Dataset[tuple[RgbdFrame, int]]):
         image = frame.image if self._input_size is None else _resize(frame.image, self._input_size)
         return frame._replace(image=image), draw.frame
 
+    def __getitems__(self, draws: Sequence[Draw]) -> list[tuple[RgbdFrame, int]] | SpaceClipError:
+        """Return the frames of a batch, or the error of one as a value: PyTorch would add a worker's traceback."""
+        try:
+            return [self[draw] for draw in draws]
+        except SpaceClipError as error:
+            return error
+
     def _varied(self, index: int, rng: np.random.Generator) -> RgbdFrame:
         config = self._augmentation
         borrows = config.spectrum and rng.random() < config.spectrum
-        other = self._frames[self._partner(rng)] if borrows else None
-        return augment(self._frames[index], config, rng, other)
+        other = self._readable(self._partner(rng)) if borrows else None
+        return augment(self._readable(index), config, rng, other)
+
+    def _readable(self, index: int) -> RgbdFrame:
+        """Return a frame; in place of one that is skipped, the next one that is not."""
+        for candidate in (*range(index, len(self._frames)), *range(index)):
+            with contextlib.suppress(SkippedFrameError):
+                return self._frames[candidate]
+        raise DataError("data.train", "no frame can be read", "check it with 'space_clip data check CONFIG'")
 
     def _partner(self, rng: np.random.Generator) -> int:
         """Draw another frame, by the same weights as an epoch."""
@@ -166,21 +185,35 @@ class StepSampler(Sampler[list[Draw]]):
 def training_loader(
     dataset: AugmentedFrames, sampler: StepSampler, workers: int, pin_memory: bool = False
 ) -> DataLoader[Any]:
-    """Return a loader that yields a :class:`Batch` for each step of the sampler, the same for any number of workers."""
-    return DataLoader(
+    """Return a loader that yields a :class:`Batch` for each step of the sampler, the same for any number of workers.
+
+    Iterating raises the SpaceClipError of a frame that cannot be read, or of a batch that cannot be stacked.
+    """
+    return _Loader(
         dataset,
         batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_collate_or_error,
         pin_memory=pin_memory,
         worker_init_fn=_prepare_worker,
         prefetch_factor=4 if workers else None,
     )
 
 
+class _Loader(DataLoader[Any]):
+    """Raises the errors that come from the workers as values."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, SpaceClipError):
+                raise batch
+            yield batch
+
+
 def _prepare_worker(number: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the training process decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and SIGTERM of timeout or systemd, reach every process; the training process decides what they mean.
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_IGN)
     # There is a worker for each core already; OpenCV's own threads would only compete with them.
     cv2.setNumThreads(0)
 
@@ -192,6 +225,15 @@ def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
     planes = torch.from_numpy(image).permute(2, 0, 1)[None]
     resized = functional.interpolate(planes, size, mode="bicubic", antialias=True)
     return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+
+
+def _collate_or_error(samples: Sequence[tuple[RgbdFrame, int]] | SpaceClipError) -> Batch | SpaceClipError:
+    if isinstance(samples, SpaceClipError):
+        return samples
+    try:
+        return collate(samples)
+    except SpaceClipError as error:
+        return error
 
 
 def collate(samples: Sequence[tuple[RgbdFrame, int]]) -> Batch:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from space_clip_ros.errors import DataError
 
 _LOG = logging.getLogger(__name__)
-_DRIVE = r"\d{4}_\d\d_\d\d_drive_\d{4}"
+_DRIVE = r"\d{4}_\d\d_\d\d_drive_\d{4,}"
 _PICTURE = re.compile(
     rf"(?:.*/)?(?P<drive>{_DRIVE})(?:_sync)?/image_(?P<camera>0[0-3])/data/(?P<frame>\d+)\.(?:png|jpe?g)"
 )

@@ -7,9 +7,9 @@ The depth is uint16 metres * 256, 0 where unknown. The JSON describes the camera
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +88,7 @@ class FrameFolder:
         if not listed:
             raise DataError(root, "holds no frames", "a frame is NAME.png or .jpg, NAME_depth.png and NAME.json")
         chosen = _chosen(listed, root, config)
-        self._frames = chosen[slice(*config.frames) if config.frames else slice(None)][:: config.step]
+        self._frames = chosen[config.chosen]
         if not self._frames:
             raise DataError(
                 root,
@@ -198,7 +198,7 @@ def _number(values: dict[str, Any], key: str, path: Path) -> float:
     if key not in values:
         raise DataError(path, f"has no {key!r}", "the camera needs width, height, fx, fy, cx and cy in pixels")
     value = values[key]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise DataError(path, f"{key!r} must be a finite number of pixels, got {value!r}")
     return float(value)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.errors import DataError
 from space_clip_ros.geometry.camera import PinholeCamera
 
 
@@ -26,6 +27,10 @@ class RgbdFrame(NamedTuple):
     depth: NDArray[np.float32]
     camera: PinholeCamera | None = None
     labels: NDArray[np.uint8] | None = None
+
+
+class SkippedFrameError(DataError):
+    """A frame that cannot be read, where the settings ask to do without it (``data.skip_broken``)."""
 
 
 class FrameSource(Protocol):

@@ -36,7 +36,7 @@ ANNOTATED_FOLDERS = (
 )
 """Subfolders that may hold the drives of the annotated depth set, depending on where it was unpacked."""
 
-_NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_(\d{4})(_sync|_extract)?")
+_NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_(\d{4,})(_sync|_extract)?")
 _DAY = re.compile(r"\d{4}_\d\d_\d\d")
 _LEVELS = 3
 

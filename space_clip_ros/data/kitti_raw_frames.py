@@ -45,7 +45,7 @@ class KittiRawFrames:
         self._labels = LabelReader(config.labels, LABEL_NAMES) if config.labels else None
         numbers = None if listed is None else {*listed.with_depth, *listed.without_depth}
         every = [index for index in range(len(drive)) if numbers is None or drive.frame_ids[index] in numbers]
-        chosen = every[slice(*config.frames) if config.frames else slice(None)][:: config.step]
+        chosen = every[config.chosen]
         annotated = [index for index in chosen if drive.has_ground_truth(index, annotated=True)]
         self._annotated = config.truth == "annotated" or (config.truth == "auto" and bool(annotated))
         scanned = (index for index in chosen if drive.has_ground_truth(index))

@@ -30,14 +30,21 @@ class ListedFrames:
         depth_root: folder that the depth paths are relative to.
         depth_format: ``kitti`` (metres * 256) or ``mm`` (millimetres), both uint16 PNG.
         weight: how often an epoch shows each frame, on average.
+        chosen: which to take of the frames that have depth.
 
     Raises:
-        DataError: the list cannot be read, is KITTI's but depth is read as millimetres, or none of its frames has
-            annotated depth although the list names no other.
+        DataError: the list cannot be read, is KITTI's but depth is read as millimetres, none of its frames has
+            annotated depth although the list names no other, or none is chosen.
     """
 
     def __init__(
-        self, file_list: Path, image_root: Path, depth_root: Path, depth_format: str = "kitti", weight: float = 1.0
+        self,
+        file_list: Path,
+        image_root: Path,
+        depth_root: Path,
+        depth_format: str = "kitti",
+        weight: float = 1.0,
+        chosen: slice = slice(None),
     ) -> None:
         """Read the list."""
         self.weight = weight
@@ -45,7 +52,10 @@ class ListedFrames:
         self._image_root = image_root
         self._depth_root = depth_root
         self._format = depth_format
-        self._samples = self._with_depth(read_samples(file_list))
+        samples = self._with_depth(read_samples(file_list))
+        self._samples = samples[chosen]
+        if not self._samples:
+            raise DataError(file_list, f"none of its {len(samples)} frames is left", "check frames of this source")
 
     classes: tuple[str, ...] = ()
     """Its frames have no labels."""
@@ -117,12 +127,14 @@ def _first_file(*paths: Path) -> Path:
     return next((path for path in paths if path.is_file()), paths[0])
 
 
-def nyu_frames(file_list: Path, image_root: Path, depth_root: Path, weight: float = 1.0) -> ListedFrames:
+def nyu_frames(
+    file_list: Path, image_root: Path, depth_root: Path, weight: float = 1.0, chosen: slice = slice(None)
+) -> ListedFrames:
     """Return the frames of a list of NYU Depth V2, whose depth PNGs are uint16 millimetres.
 
     The pictures are ``<root>/<scene>/rgb_00000.jpg``, their depth ``sync_depth_00000.png`` beside them.
 
     Raises:
-        DataError: the list cannot be read.
+        DataError: the list cannot be read, or no frame is chosen.
     """
-    return ListedFrames(file_list, image_root, depth_root, "mm", weight)
+    return ListedFrames(file_list, image_root, depth_root, "mm", weight, chosen)

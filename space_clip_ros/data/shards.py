@@ -111,7 +111,7 @@ class ShardedFrames:
         self.weight = config.weight
         self._files = ShardFiles(config.path)
         frames = self._read_index()
-        self._frames = frames[slice(*config.frames) if config.frames else slice(None)][:: config.step]
+        self._frames = frames[config.chosen]
         if not self._frames:
             raise DataError(config.path, f"none of its {len(frames)} frames is left", "check frames of this source")
 

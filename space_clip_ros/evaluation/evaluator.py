@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.frames import RgbdFrame, SkippedFrameError
+from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.boundaries import BoundaryScores, boundary_scores
 from space_clip_ros.evaluation.distance_bands import BandErrors, band_errors
 from space_clip_ros.evaluation.metrics import pixel_metrics
@@ -96,20 +97,44 @@ def prepared_frames(
 ) -> Iterator[tuple[int, RgbdFrame]]:
     """Yield (index, frame) in order, prepared by the protocol; a few threads read ahead.
 
+    Frames that are skipped because they cannot be read (``data.skip_broken``) are left out.
+
     Args:
         frames: the frames to read from.
         indices: which frames.
         protocol: how frames are prepared.
 
     Raises:
-        DataError: a frame cannot be read.
+        DataError: a frame cannot be read, or every frame is left out.
         InputError: a frame is smaller than the protocol's crop.
     """
-    waiting: deque[tuple[int, Future[RgbdFrame]]] = deque()
+    left_out = 0
+    for index, frame in _read_ahead(lambda index: _prepared(frames, index, protocol), indices):
+        if frame is None:
+            left_out += 1
+        else:
+            yield index, frame
+    if left_out and left_out == len(indices):
+        raise DataError(
+            f"none of {left_out} frames can be read", remedy="check the data with 'space_clip data check CONFIG'"
+        )
+
+
+def _prepared(frames: FrameSequence, index: int, protocol: EvaluationProtocol) -> RgbdFrame | None:
+    try:
+        return protocol.prepare(frames[index])
+    except SkippedFrameError:
+        return None
+
+
+def _read_ahead(
+    read: Callable[[int], RgbdFrame | None], indices: Sequence[int]
+) -> Iterator[tuple[int, RgbdFrame | None]]:
+    waiting: deque[tuple[int, Future[RgbdFrame | None]]] = deque()
     with ThreadPoolExecutor(_READERS) as pool:
         try:
             for index in indices:
-                waiting.append((index, pool.submit(lambda index: protocol.prepare(frames[index]), index)))
+                waiting.append((index, pool.submit(read, index)))
                 if len(waiting) > _READ_AHEAD:
                     ready, future = waiting.popleft()
                     yield ready, future.result()
@@ -132,7 +157,7 @@ def evaluate(
     on_depth: Callable[[int, RgbdFrame, Depth], None] = lambda index, frame, depth: None,
     rescale: Rescale | None = None,
 ) -> list[FrameScore]:
-    """Score every frame.
+    """Score every frame; those that are skipped because they cannot be read have no score.
 
     Args:
         predict: maps up to ``batch`` images (H, W, 3) uint8 RGB of one size to as many estimates.
@@ -146,7 +171,7 @@ def evaluate(
         rescale: called with each depth map, in the frames' order; returns the depth and the truth to compare.
 
     Raises:
-        DataError: a frame cannot be read.
+        DataError: a frame cannot be read, or every frame is left out.
         InputError: a frame is smaller than the protocol's crop, or a prediction cannot be scaled to the median.
     """
     scores = []

@@ -115,6 +115,7 @@ class EvaluationReport:
         temporal: how steady depth is; None if not asked for.
         uncertainty: how well the uncertainty fits the errors; None if the model gives none.
         scale: the error with and without evidence for the scale; None if not asked for.
+        unreadable: number of frames left out because they could not be read (``data.skip_broken``).
     """
 
     model: str
@@ -132,6 +133,7 @@ class EvaluationReport:
     temporal: TemporalReport | None = None
     uncertainty: UncertaintySummary | None = None
     scale: dict[str, Any] | None = None
+    unreadable: int = 0
 
     @classmethod
     def from_scores(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
@@ -44,6 +45,22 @@ class LocatedQuery:
     size: tuple[float, float, float] | None
 
 
+def patch_language(info: ModelInfo) -> LanguageConfig:
+    """Return what a model's language features are.
+
+    Raises:
+        InputError: it gives none of patches.
+    """
+    language = info.language
+    if language is None or "dense" not in language.outputs:
+        raise InputError(
+            f"model {info.name}",
+            "gives no features of patches, so nothing can be found by name",
+            "take one exported with --outputs depth dense",
+        )
+    return language
+
+
 def model_queries(queries: QuerySet | Sequence[str], info: ModelInfo) -> QuerySet:
     """Return queries that fit a model.
 
@@ -54,13 +71,7 @@ def model_queries(queries: QuerySet | Sequence[str], info: ModelInfo) -> QuerySe
     Raises:
         InputError: the model gives no features of patches, or the queries are for another.
     """
-    language = info.language
-    if language is None or "dense" not in language.outputs:
-        raise InputError(
-            f"model {info.name}",
-            "gives no features of patches, so nothing can be found by name",
-            "take one exported with --outputs depth dense",
-        )
+    language = patch_language(info)
     if not isinstance(queries, QuerySet):
         if not language.vocabulary:
             raise InputError(
@@ -88,8 +99,13 @@ def located(
         threshold: least probability of a pixel that shows a query.
 
     Raises:
-        InputError: the camera is of another size than the image, or the queries cannot be told apart.
+        InputError: the camera is none or of another size than the image, the threshold is not 0 to 1, or the queries
+            cannot be told apart.
     """
+    if not 0.0 <= threshold <= 1.0:
+        raise InputError("threshold", f"must be from 0 to 1, got {threshold}")
+    if not isinstance(camera, PinholeCamera):
+        raise InputError("camera", f"must be a PinholeCamera, got {camera!r}", "give the image's calibration")
     height, width = prediction.depth.shape
     if (camera.width, camera.height) != (width, height):
         raise InputError(

@@ -96,7 +96,8 @@ class Predictor:
 
         Raises:
             InputError: the model gives no features of patches; the queries are for another model, not in its list, or
-                cannot be told apart; the camera is of another size; or as :meth:`__call__`.
+                cannot be told apart; the camera is missing or of another size; the threshold is no probability; or
+                as :meth:`__call__`.
             BackendError: as :meth:`__call__`.
         """
         wanted = model_queries(queries, self.info)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.config import IMAGENET
-from space_clip_ros.errors import ModelError
+from space_clip_ros.config import IMAGENET, TEMPLATE_SETS
+from space_clip_ros.errors import InputError, ModelError
 from space_clip_ros.language.clip_settings import NAMES, ClipSettings, clip_settings
 from space_clip_ros.language.clip_text import TextTower, tokenized
 from space_clip_ros.language.prompts import averaged, query_set
@@ -56,8 +56,9 @@ class Clip(nn.Module):
         Args:
             images: (B, 3, h, w) float RGB, normalised with CLIP's mean and standard deviation; h and w multiples of
                 the patch size. Sizes other than CLIP's own interpolate the position embedding.
-            window: side of the windows that are run one by one and averaged, pixels; 0 for one pass.
-            stride: step between windows, pixels.
+            window: side of the windows that are run one by one and averaged, pixels, a multiple of the patch size; 0
+                for one pass.
+            stride: step between windows, pixels, likewise.
 
         Returns:
             ``embedding`` (B, D) and ``dense`` (B, rows, columns, D), both of length 1.
@@ -70,6 +71,10 @@ class Clip(nn.Module):
             return JointFeatures(joint.embedding, joint.dense)
         height, width = images.shape[2:]
         patch = self.settings.encoder.patch_size
+        if any(size % patch for size in (height, width, window, stride)):
+            raise InputError(
+                "windows", f"height, width, window and stride must be multiples of the patch size, {patch} pixels"
+            )
         length = self.settings.embed_dim
         embedding = images.new_zeros(len(images), length)
         dense = images.new_zeros(len(images), height // patch, width // patch, length)
@@ -93,7 +98,8 @@ class Clip(nn.Module):
                 ``none`` for the text alone.
 
         Raises:
-            InputError: a text is empty, or a template has no ``{}``.
+            InputError: a text is empty, ``texts`` is no sequence, there is no such set of templates or none in it, or
+                a template has no ``{}``.
         """
         return torch.from_numpy(averaged(self._encode, texts, template_sentences(templates)))
 
@@ -152,7 +158,15 @@ def load_clip(name_or_file: str | Path, settings: str | Path | Mapping[str, Any]
 
 
 def template_sentences(templates: str | Sequence[str]) -> list[str]:
-    """Return prompt templates: those of a set's name, or the sentences themselves."""
+    """Return prompt templates: those of a set's name, or the sentences themselves.
+
+    Raises:
+        InputError: there is no such set.
+    """
     if templates == IMAGENET:
         return [make("{}") for make in open_clip.OPENAI_IMAGENET_TEMPLATES]
+    if isinstance(templates, str) and templates not in TEMPLATE_SETS:
+        raise InputError(
+            "templates", f"{templates!r} is no set of them", f"choose from {', '.join(TEMPLATE_SETS)}, or give a list"
+        )
     return list(_NAME_ALONE if isinstance(templates, str) else templates)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.errors import InputError
-from space_clip_ros.language.queries import QuerySet
+from space_clip_ros.language.queries import QuerySet, check_texts
 
 Vectors = NDArray[np.float32]
 
@@ -25,11 +25,14 @@ def averaged(encode: Callable[[Sequence[str]], Vectors], texts: Sequence[str], t
         (len(texts), D) float32.
 
     Raises:
-        InputError: a text is empty, or a template has no ``{}``.
+        InputError: a text is empty, there is no template, or one has no ``{}``.
     """
+    check_texts("queries", texts)
     for text in texts:
         if not text.strip():
             raise InputError("queries", "must not be empty")
+    if not templates:
+        raise InputError("templates", "are empty", "give at least '{}', the name alone")
     for template in templates:
         if template.count("{}") != 1:
             raise InputError("templates", f"{template!r} must have one {{}} where the name goes")
@@ -57,6 +60,8 @@ def query_set(
     Raises:
         InputError: there is no query, the tower reads two as one (CLIP's ignores case), or as :func:`averaged`.
     """
+    check_texts("queries", names)
+    check_texts("background", background)
     every = [*names, *background]
     if not names:
         raise InputError("queries", "name at least one")

@@ -20,6 +20,8 @@ from space_clip_ros.libraries import LibraryError, import_error
 FORMAT_VERSION = "1"
 _HEADER = "space_clip.queries"
 _VECTORS = "vectors"
+_MOST_OFF = 0.01
+"""Largest difference of a vector's length from 1; half precision alone is off by less than 0.001."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class QuerySet:
             vocabulary's.
 
     Raises:
-        InputError: two have the same vector. They would share their probability, and neither would be found.
+        InputError: a vector is not finite or not of length 1, or two are the same: they would share their probability,
+            and neither would be found.
     """
 
     names: tuple[str, ...]
@@ -43,9 +46,12 @@ class QuerySet:
     tower: str = ""
 
     def __post_init__(self) -> None:
-        """Compare the vectors."""
+        """Check and compare the vectors."""
         first: dict[bytes, str] = {}
         for name, vector in zip((*self.names, *self.background), self.vectors, strict=False):
+            length = float(np.linalg.norm(vector))
+            if not abs(length - 1.0) <= _MOST_OFF:
+                raise InputError("queries", f"the vector of {name!r} has length {length:g}", "scale it to length 1")
             key = vector.tobytes()
             if key in first:
                 raise InputError(
@@ -118,12 +124,23 @@ def _safetensors() -> Any:
         raise import_error(error, "safetensors") from error
 
 
+def check_texts(what: str, texts: Sequence[str]) -> None:
+    """Refuse one text where several are taken: it would be read letter by letter.
+
+    Raises:
+        InputError: ``texts``, which the error calls ``what``, is a text.
+    """
+    if isinstance(texts, str):
+        raise InputError(what, f"must be a sequence of texts, got {texts!r}", f"give [{texts!r}]")
+
+
 def closed_queries(names: Sequence[str], model: LanguageConfig) -> QuerySet:
     """Return queries for a closed vocabulary; the names that are not asked for are the background.
 
     Raises:
-        InputError: a name is not in the vocabulary, or given twice.
+        InputError: a name is not in the vocabulary, or given twice; or ``names`` is no sequence.
     """
+    check_texts("queries", names)
     unknown = [name for name in names if name not in model.vocabulary]
     if unknown:
         raise InputError(

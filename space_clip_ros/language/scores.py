@@ -55,8 +55,17 @@ def check_queries(queries: QuerySet) -> None:
     check_names(queries.names, queries.background)
 
 
-def check_names(names: Sequence[str], background: Sequence[str]) -> None:
+def check_names(
+    names: Sequence[str],
+    background: Sequence[str],
+    remedy: str = "set semantic.background to what else may be in view, or ask for more",
+) -> None:
     """Refuse queries that cannot be told apart or numbered, before a text tower takes its time for them.
+
+    Args:
+        names: the queries.
+        background: what they must stand out from.
+        remedy: what to do about one without background.
 
     Raises:
         InputError: more than :data:`MOST_QUERIES`, none, or one without background.
@@ -69,7 +78,7 @@ def check_names(names: Sequence[str], background: Sequence[str]) -> None:
         raise InputError(
             "queries",
             f"{names[0]!r} alone would be found everywhere",
-            "set semantic.background to what else may be in view, or ask for more",
+            remedy,
         )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.errors import ModelError
 from space_clip_ros.language.prompts import query_set
-from space_clip_ros.language.queries import QuerySet
+from space_clip_ros.language.queries import QuerySet, check_texts
 from space_clip_ros.language.tokens import ClipTokenizer
 
 FORMAT_VERSION = "1"
@@ -123,12 +123,18 @@ class TextEncoder:
             background: what it must stand out from.
 
         Raises:
-            InputError: there is no query, one is empty, or two are read as one (case does not count).
+            InputError: there is no query, one is empty, two are read as one (case does not count), or a plain text is
+                given for several.
         """
         return query_set(self.vectors, texts, background, self.facts.templates, self.facts.tower)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return (N, D) float32 vectors of length 1, of the texts as they are."""
+        """Return (N, D) float32 vectors of length 1, of the texts as they are.
+
+        Raises:
+            InputError: ``texts`` is no sequence.
+        """
+        check_texts("texts", texts)
         tokens = self._tokenizer(texts)
         parts = [tokens[start : start + _TEXTS_AT_ONCE] for start in range(0, len(tokens), _TEXTS_AT_ONCE)]
         vectors = [self._session.run([VECTORS_NAME], {TOKENS_NAME: part})[0] for part in parts]

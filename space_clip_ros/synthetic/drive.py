@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -45,6 +47,8 @@ _OWN_DAYS = 1_000_000
 
 LABEL_FOLDER = "proj_label/image_02"
 """Folder of the label maps in a drive."""
+
+_OPTIONS = "synthesize.json"
 
 _FOLDERS = ("image_02", "proj_depth/groundtruth/image_02", LABEL_FOLDER, "velodyne_points")
 
@@ -91,12 +95,12 @@ def write_drive(
     Scans cover the 90 degrees ahead. A day has one calibration, so a drive with its own camera also gets its own
     day: ``<date>`` is 2026_01_01, or 2027_01_01 plus ``seed`` days where ``vary`` names camera or shape. Every file
     appears whole or not at all, and a frame's image last, so an interrupted drive holds only whole frames.
-    Writing it again starts over.
+    Writing it again starts over; only ``frames`` may then differ from the arguments in the drive's ``synthesize.json``.
 
     Args:
         out_dir: folder to write to; created if missing.
         frames: number of frames.
-        seed: seed of everything random; its last four digits number the drive.
+        seed: seed of everything random, and the drive's number.
         camera: the rectified colour camera as :class:`KittiDrive` will read it, pixels counted from 1 as in KITTI's
             files: the image's first pixel has its centre at (1, 1).
         stride: take every n-th frame of a 10 Hz drive.
@@ -119,12 +123,19 @@ def write_drive(
 
     Raises:
         InputError: frames or stride below 1, a negative seed or speed, or an unknown layout or variation.
-        DataError: a file cannot be written, or the folder holds drives of another camera.
+        DataError: a file cannot be written, or the folder holds drives of another camera or this drive made with other
+            arguments.
     """
     _check(frames, seed, stride, layout, speed, vary, scale)
+    date = _own_day(seed) if {"camera", "shape"}.intersection(vary) else DATE
+    day = Path(out_dir) / date
+    drive = day / f"{date}_drive_{seed:04d}_sync"
+    options = {"seed": seed, "camera": asdict(camera), "stride": stride, "layout": layout, "speed": speed}
+    options |= {"scans": scans, "vary": sorted(set(vary)), "labels": labels, "scale": scale}
+    made_with = json.dumps(options).encode()
+    _check_same(drive, made_with)
     period = stride / RATE_HZ
     scene = build_scene(seed, (frames - 1) * period, layout, speed, varied="streets" in vary)
-    date = _own_day(seed) if {"camera", "shape"}.intersection(vary) else DATE
     if "shape" in vary:
         camera = random_shape(seed, camera)
     if "camera" in vary:
@@ -132,11 +143,10 @@ def write_drive(
         camera, scene.ego = rig.camera, rig.mounted_on(scene.ego)
     if scale != 1.0:
         camera, scene.sensor = scaled_camera(camera, scale), scene.sensor.scaled(scale)
-    day = Path(out_dir) / date
-    drive = day / f"{date}_drive_{seed % 10_000:04d}_sync"
     images, depths, classes, points = (drive / name for name in _FOLDERS)
     try:
         write_calibration(day, camera)
+        write_whole(drive / _OPTIONS, made_with)
         _remove_frames(images / "data", depths, classes, points / "data")
         for folder in (images, *((points,) if scans else ())):
             _write_timestamps(folder / "timestamps.txt", frames, period)
@@ -185,6 +195,13 @@ def _check(
     unknown = [name for name in vary if name not in VARIATIONS]
     if unknown:
         raise InputError(f"vary must name some of {', '.join(VARIATIONS)}, got {', '.join(map(repr, unknown))}")
+
+
+def _check_same(drive: Path, made_with: bytes) -> None:
+    """Refuse a drive that was made with other arguments, or whose arguments are not known."""
+    file = drive / _OPTIONS
+    if (drive / _FOLDERS[0]).is_dir() and not (file.is_file() and file.read_bytes() == made_with):
+        raise DataError(drive, "was made with other options", "remove it, or write to another folder")
 
 
 def _remove_frames(*folders: Path) -> None:

@@ -57,9 +57,9 @@ class RowResult:
         overrides: its settings that replace the base's, as key=value.
         parameters: number of the model's weights.
         trained_parameters: number of those that were trained.
-        epoch: the epoch with the smallest abs_rel, from 1.
-        weights: which weights had it: raw, or ema, the moving average.
-        metrics: on the validation frames then, by name.
+        epoch: the epoch with the smallest abs_rel, from 1; 0 if no validation frame could ever be compared.
+        weights: which weights had it: raw, or ema, the moving average; empty likewise.
+        metrics: on the validation frames then, by name; empty likewise.
     """
 
     name: str
@@ -91,6 +91,8 @@ def load_ablation(path: str | Path, overrides: Sequence[str] = ()) -> Ablation:
         ConfigError: one line for each problem of the file or of a row.
     """
     config = settings.load(AblationConfig, path)
+    if _names_folder(overrides):
+        raise ConfigError("run.dir", "each row has its own folder", f"leave it out, and set dir in {path}")
     base, folder = Path(path).parent / config.base, Path(config.dir)
     rows, problems = [], []
     for values in config.rows:
@@ -104,7 +106,13 @@ def load_ablation(path: str | Path, overrides: Sequence[str] = ()) -> Ablation:
     return Ablation(folder, rows)
 
 
+def _names_folder(overrides: Sequence[str]) -> bool:
+    return any(text.partition("=")[0].strip() == "run.dir" for text in overrides)
+
+
 def _row(row: AblationRowConfig, base: Path, folder: Path, overrides: Sequence[str]) -> AblationRow:
+    if _names_folder(row.overrides):
+        raise ConfigError("run.dir", f"the row's folder is {folder / row.name}", "leave it out, and set the file's dir")
     config = load_training(base, [*overrides, *row.overrides, f"run.dir={json.dumps(str(folder / row.name))}"])
     if not config.data.validation:
         raise ConfigError(
@@ -156,17 +164,19 @@ def _finish(row: AblationRow, processes: Processes, console: Console) -> bool:
             folder.check_same(row.config)
             console.say("already finished")
         return True
-    resume = processes.any(processes.first and folder.has_checkpoint)
-    outcome = train_among(processes, row.config, console, resume)
+    outcome = train_among(processes, row.config, console, resume=None)
     gc.collect()  # wrapped models are reference cycles; the next row needs their memory
     if outcome.finished and processes.first:
-        text = json.dumps(asdict(_result(row, outcome.best)), indent=1)
+        text = json.dumps(asdict(_result(row, folder)), indent=1)
         write_whole(file, f"{text}\n".encode(), durable=True)
     return outcome.finished
 
 
-def _result(row: AblationRow, best: Path) -> RowResult:
-    notes, model = read_metadata(best), load_checkpoint(best)
+def _result(row: AblationRow, folder: RunFolder) -> RowResult:
+    if folder.best.exists():
+        notes, model = read_metadata(folder.best), load_checkpoint(folder.best)
+    else:
+        notes, (model, _) = {"epoch": "0", "weights": "", "metrics": "{}"}, folder.load()
     weights = list(model.parameters())
     return RowResult(
         row.name,

@@ -18,14 +18,15 @@ CRITERION = "abs_rel"
 def markdown_table(ablation: Ablation, results: Sequence[RowResult]) -> str:
     """Return the finished rows as a table in Markdown, in the order of the ablation's file.
 
-    The last column is the change of abs_rel against the first row, in percent; above 0 is worse.
+    The last column is the change of abs_rel against the first row, in percent; above 0 is worse. A row whose depth
+    could not be compared on any validation frame has no metrics.
     """
     header = ("row", "trained weights", "epoch", *METRICS, f"{CRITERION} against {ablation.rows[0].label}")
     lines = [_line(header), _line(["---", "---:", "---:", *["---:"] * len(METRICS), "---:"])]
     first = next((result for result in results if result.name == ablation.rows[0].name), None)
     for result in results:
-        metrics = [f"{result.metrics[name]:.4f}" for name in METRICS]
-        epoch = f"{result.epoch} ({result.weights})"
+        metrics = [f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in METRICS]
+        epoch = f"{result.epoch} ({result.weights})" if result.metrics else ""
         lines.append(_line((result.label, f"{result.trained_parameters:,}", epoch, *metrics, _change(result, first))))
     left = len(ablation.rows) - len(results)
     note = [f"\n{left} of {len(ablation.rows)} rows are not finished."] if left else []
@@ -49,7 +50,7 @@ def write_table(ablation: Ablation, results: Sequence[RowResult]) -> list[Path]:
 
 
 def _change(result: RowResult, first: RowResult | None) -> str:
-    if first is None or result is first:
+    if first is None or result is first or not (result.metrics and first.metrics):
         return ""
     return f"{100.0 * (result.metrics[CRITERION] / first.metrics[CRITERION] - 1.0):+.1f} %"
 

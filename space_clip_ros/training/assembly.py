@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.dataset import AugmentedFrames, StepSampler, training_loader
 from space_clip_ros.data.file_check import check_files
-from space_clip_ros.errors import ConfigError, ModelError
+from space_clip_ros.errors import ConfigError, ModelError, listed
 from space_clip_ros.geometry.focal_factor import TrainingCamera
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.joint_features import PROJECTION
@@ -29,7 +29,22 @@ from space_clip_ros.training.validation import Validator
 from space_clip_ros.training.wandb_log import check_wandb
 from space_clip_ros.training_config import TrainingConfig, sources
 
-_NEW_RUN: dict[str, Any] = {"step": 0, "best_score": float("inf")}
+
+class Progress(NamedTuple):
+    """Where a run stands.
+
+    Attributes:
+        step: steps taken.
+        best_score: smallest criterion of the evaluations, see
+            :func:`~space_clip_ros.training.validation.best_criterion`; infinite if there is none.
+        skipped: steps that were skipped.
+        evaluated: whether the evaluation that is due after this step is done, or none is due.
+    """
+
+    step: int = 0
+    best_score: float = math.inf
+    skipped: int = 0
+    evaluated: bool = True
 
 
 class TrainingSetup(NamedTuple):
@@ -43,9 +58,7 @@ class TrainingSetup(NamedTuple):
         sampler: draws the frames of each step.
         loader: reads the batches that the sampler draws.
         validator: None if the settings name no validation frames.
-        step: steps taken by earlier sessions of the run.
-        best_score: smallest criterion of earlier sessions' evaluations, see
-            :func:`~space_clip_ros.training.validation.best_criterion`; infinite if there is none.
+        progress: of earlier sessions of the run.
     """
 
     model: SpaceClip
@@ -55,14 +68,12 @@ class TrainingSetup(NamedTuple):
     sampler: StepSampler
     loader: DataLoader[Any]
     validator: Validator | None
-    step: int
-    best_score: float
+    progress: Progress
 
-    def state(self, step: int, best_score: float) -> dict[str, Any]:
+    def state(self, progress: Progress) -> dict[str, Any]:
         """Return everything that :func:`assemble` needs to resume the run, except the raw weights."""
         return {
-            "step": step,
-            "best_score": best_score,
+            **progress._asdict(),
             "bad_in_a_row": self.stepper.bad_in_a_row,
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
@@ -70,9 +81,19 @@ class TrainingSetup(NamedTuple):
 
 
 def assemble(
-    config: TrainingConfig, processes: Processes, folder: RunFolder, console: Console, resume: bool
+    config: TrainingConfig, processes: Processes, folder: RunFolder, console: Console, resume: bool, over: bool = False
 ) -> TrainingSetup:
     """Build everything a session needs, for a new run or from the newest checkpoint of ``folder``.
+
+    The first process locks the folder; whoever calls this closes it.
+
+    Args:
+        config: the settings.
+        processes: this process among the others.
+        folder: the run's folder.
+        console: shows messages and progress.
+        resume: whether to continue the run of the folder.
+        over: whether a new run may replace one that saved no weights yet.
 
     Raises:
         ConfigError: there is nothing to train on, or the settings do not fit the data or the run to resume.
@@ -82,20 +103,22 @@ def assemble(
     # What takes no time comes first: reading every frame once may take minutes.
     if resume:
         folder.check_same(config)
+        if processes.first:
+            folder.lock()
     elif processes.first:
-        folder.check_new()
+        folder.check_new(over)
     if processes.first:
         check_wandb(config.run.wandb)
-    frames = _open_frames(config.data.train, "train", config)
-    validation = _open_frames(config.data.validation, "validation", config) if config.data.validation else None
-    model, state = folder.load() if resume else (_new_model(config, console), _NEW_RUN)
+    frames = open_frames("train", config)
+    validation = open_frames("validation", config) if config.data.validation else None
+    model, state = folder.load() if resume else (_new_model(config, console), Progress()._asdict())
 
     frames = _read_frames(frames, "train", config, console)
     sampler = StepSampler(frames.weights, config.optimizer.batch_size, config.seed, processes.rank, processes.count)
     if validation is not None:
         validation = _read_frames(validation, "validation", config, console)
     if not resume and processes.first:
-        folder.start(config)
+        folder.start(config, over)
     optimizer, average, stepper = build_stepper(model, config, processes)
     if resume:
         optimizer.load_state_dict(state["optimizer"])
@@ -110,10 +133,14 @@ def assemble(
         sampler,
         loader=training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda"),
         validator=Validator(model, average, validation, processes, config) if validation is not None else None,
-        step=state["step"],
-        # checkpoints of earlier versions store it under the name of their only criterion
-        best_score=state["best_score"] if "best_score" in state else state["best_abs_rel"],
+        progress=_progress(state),
     )
+
+
+def _progress(state: Mapping[str, Any]) -> Progress:
+    """Return a checkpoint's progress; earlier versions stored less of it, and the score by the name of abs_rel."""
+    stored = {"best_score": state.get("best_abs_rel"), **state}
+    return Progress(**{name: stored[name] for name in Progress._fields if name in stored})
 
 
 def build_stepper(
@@ -127,18 +154,44 @@ def build_stepper(
     return optimizer, average, Stepper(model, optimizer, average, processes, config)
 
 
-def _open_frames(values: Sequence[Mapping[str, Any]], what: str, config: TrainingConfig) -> FrameCollection:
+def open_frames(what: str, config: TrainingConfig) -> FrameCollection:
+    """Open the frames of ``data.train`` or ``data.validation`` as a run reads them.
+
+    Args:
+        what: ``train`` or ``validation``.
+        config: the settings.
+
+    Raises:
+        ConfigError: there is no source, the training camera is missing, or the labels do not fit the settings.
+        DataError: a folder or list is missing or empty, or two sources number their classes differently.
+    """
+    data, training = config.data, what == "train"
+    values = data.train if training else data.validation
     if not values:
         raise ConfigError(f"data.{what}", "names no source", "add at least one with its path")
-    training = what == "train"
-    data = config.data
-    return FrameCollection(
+    frames = FrameCollection(
         open_sources(sources(values)),
         data.resolution if training else (),
         data.skip_broken,
         data.occlusion if training else 0.0,
         _training_camera(config) if training and data.canonical else None,
     )
+    if config.model.language.vocabulary:
+        _check_labels(frames.classes, what, config)
+    return frames
+
+
+def _check_labels(classes: Sequence[str], what: str, config: TrainingConfig) -> None:
+    """Check that the frames' labels are the vocabulary's, and that the head of names alone has some to learn from."""
+    vocabulary = config.model.language.vocabulary
+    if classes and classes != vocabulary:
+        raise ConfigError(
+            f"data.{what}",
+            f"has labels of {listed(classes)}, but model.language.vocabulary is {listed(vocabulary)}",
+            "name the vocabulary in its order as the labels of each source",
+        )
+    if not classes and config.train_only == "language":
+        raise ConfigError(f"data.{what}", "has no labels, which train_only: language needs", "add a source with labels")
 
 
 def _read_frames(frames: FrameCollection, what: str, config: TrainingConfig, console: Console) -> FrameCollection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from space_clip_ros import settings
 from space_clip_ros.evaluation.metrics import METRICS
 from space_clip_ros.evaluation.uncertainty import UNCERTAINTY_METRICS
 from space_clip_ros.geometry.image_file import write_rgb
+from space_clip_ros.training.assembly import Progress
+from space_clip_ros.training.run_folder import STEPS_TABLE
 from space_clip_ros.training.step import StepResult
 from space_clip_ros.training.tables import Table
 from space_clip_ros.training.tensorboard import TensorBoardWriter
@@ -17,11 +20,6 @@ from space_clip_ros.training.validation import LABEL_ERROR, Validation
 from space_clip_ros.training.wandb_log import WandbWriter
 from space_clip_ros.training_config import TrainingConfig
 
-_TERMS = (
-    *("silog", "ssim", "gradient", "log_l1", "bands", "log_gradient"),
-    *("aux1", "aux2", "aux3", "far", "uncertainty", "language", "total"),
-)
-_STEP_COLUMNS = ("step", "epoch", "lr", *_TERMS, "grad_norm", "skipped", "samples_per_s")
 _EVALUATION_COLUMNS = ("step", "epoch", "weights", *METRICS, *UNCERTAINTY_METRICS, LABEL_ERROR)
 _SMOOTHING = 0.9
 
@@ -32,16 +30,21 @@ class Journal:
     Args:
         path: the run's folder.
         config: which files to write, and how often; Weights & Biases keeps all of it.
-        step: steps taken before this session; later rows of an earlier session are dropped.
+        progress: of earlier sessions; later rows of theirs are dropped.
         writing: whether this process writes; False on all processes but the first.
+
+    Attributes:
+        skipped: steps of the run that were skipped.
     """
 
-    def __init__(self, path: Path, config: TrainingConfig, step: int, writing: bool) -> None:
+    def __init__(self, path: Path, config: TrainingConfig, progress: Progress, writing: bool) -> None:
         """Open the tables and logs.
 
         Raises:
             ConfigError: Weights & Biases is wanted, but cannot be used.
+            DataError: a table cannot be read or written.
         """
+        step = progress.step
         self._path = path
         self._every = config.run.log_steps
         self._writing = writing
@@ -50,11 +53,13 @@ class Journal:
             WandbWriter(path, config.run.wandb if writing else "", settings.to_dict(config)),
         )
         if writing:
-            self._steps = Table(path / "steps.csv", _STEP_COLUMNS, step)
-            self._evaluations = Table(path / "evaluations.csv", _EVALUATION_COLUMNS, step)
+            columns = ("step", "epoch", "lr", *loss_terms(config), "grad_norm", "skipped", "samples_per_s")
+            self._steps = Table(path / STEPS_TABLE, columns, step)
+            evaluated = step if progress.evaluated else step - 1
+            self._evaluations = Table(path / "evaluations.csv", _EVALUATION_COLUMNS, evaluated)
         self._time = time.monotonic()
         self._rate = 0.0
-        self.skipped = 0
+        self.skipped = progress.skipped
 
     def step(self, step: int, epoch: int, lr: float, result: StepResult, samples: int) -> float:
         """Record one step; return the smoothed samples per second."""
@@ -90,3 +95,20 @@ class Journal:
     def _log(self, values: Mapping[str, float], step: int) -> None:
         for log in self._logs:
             log.scalars(values, step)
+
+
+def loss_terms(config: TrainingConfig) -> tuple[str, ...]:
+    """Return the names of a step's losses, those that :class:`~space_clip_ros.training.step.StepResult` has."""
+    only, model, names = config.train_only, config.model, []
+    if only in ("all", "refinement", "coarse"):
+        weights = dataclasses.asdict(config.loss)
+        del weights["auxiliary"]
+        names += [name for name, weight in weights.items() if weight]
+    if only == "all":
+        heads = config.auxiliary_weights
+        names += [f"aux{number}" for number, weight in enumerate(heads, start=1) if weight]
+    if model.uncertainty and only in ("all", "uncertainty"):
+        names.append("uncertainty")
+    if model.language.vocabulary and only in ("all", "language"):
+        names.append("language")
+    return (*names, "total")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor, distributed, nn
 from space_clip_ros.errors import BackendError
 
 T = TypeVar("T")
+_DEVICE = re.compile(r"cpu|cuda(:\d{1,2})?")
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,9 @@ def _choose(device: str, local_rank: int) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
         device = f"cuda:{local_rank}"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise BackendError("runtime.device", f"must be auto, cpu, cuda or cuda:N, got {device!r}") from error
+    if not _DEVICE.fullmatch(device):
+        raise BackendError("runtime.device", f"must be auto, cpu, cuda or cuda:N, got {device!r}")
+    chosen = torch.device(device)
     if chosen.type == "cuda":
         if not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count():
             count = torch.cuda.device_count()

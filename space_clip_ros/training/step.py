@@ -29,11 +29,14 @@ class StepResult(NamedTuple):
         grad_norm: norm of the gradient before clipping. Heads other than depth are clipped separately and not counted,
             unless such a head is all that is trained.
         skipped: whether the step was skipped because its loss or gradient was not finite.
+        has_truth: whether this process's samples have a pixel with depth in range; if only the language head is
+            trained, one with a label.
     """
 
     losses: dict[str, float]
     grad_norm: float
     skipped: bool
+    has_truth: bool = True
 
 
 def to_input(images: Tensor, config: ModelConfig) -> Tensor:
@@ -61,9 +64,10 @@ def build_optimizer(model: SpaceClip, config: TrainingConfig) -> torch.optim.Ada
     """
     if config.train_only != "all":
         model.freeze_all_but(config.train_only)
-    for index, head in enumerate(model.auxiliary_heads):
-        if index >= len(config.loss.auxiliary) or not config.loss.auxiliary[index]:
-            head.requires_grad_(False)
+    else:
+        for index, head in enumerate(model.auxiliary_heads):
+            if index >= len(config.loss.auxiliary) or not config.loss.auxiliary[index]:
+                head.requires_grad_(False)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     fused = parameters[0].device.type == "cuda"
     return torch.optim.AdamW(
@@ -129,9 +133,11 @@ class Stepper:
         losses["total"].backward()  # type: ignore[no-untyped-call]
         # Gradients are means over the processes, so one bad loss spoils the norm on all of them: all skip together.
         norms = [nn.utils.clip_grad_norm_(group, self._config.optimizer.clip_norm) for group in self._clipped]
-        values = torch.stack([*norms, *losses.values()]).tolist()
+        truth = self._has_truth(depth, labels).to(depth.dtype)
+        *values, seen = torch.stack([*norms, *losses.values(), truth]).tolist()
         found, terms = values[: len(norms)], values[len(norms) :]
-        result = StepResult(dict(zip(losses, terms, strict=True)), found[0], not all(map(math.isfinite, found)))
+        finite = all(map(math.isfinite, found))
+        result = StepResult(dict(zip(losses, terms, strict=True)), found[0], not finite, bool(seen))
         if result.skipped:
             self._skip(result)
         else:
@@ -159,6 +165,12 @@ class Stepper:
             losses["language"] = language_loss(output.dense, labels, config.model.language.logit_scale)
             losses["total"] = losses["total"] + losses["language"]
         return losses
+
+    def _has_truth(self, depth: Tensor, labels: Tensor | None) -> Tensor:
+        model = self._config.model
+        if self._config.train_only != "language":
+            return valid_mask(depth, model.min_depth, model.max_depth).any()
+        return depth.new_zeros(()) if labels is None else (labels < len(model.language.vocabulary)).any()
 
     def _advance(self, lr: float) -> None:
         for group in self._optimizer.param_groups:

@@ -53,6 +53,9 @@ class Table:
             return []
         except OSError as error:
             raise DataError(self._path, f"cannot be read ({error.strerror})", "check its permissions") from error
+        except (UnicodeDecodeError, csv.Error) as error:
+            reason = f"is not a table of text in UTF-8 ({error})"
+            raise DataError(self._path, reason, "save it as UTF-8, or move it away") from error
 
     def _writer(self, file: object) -> csv.DictWriter[str]:
         return csv.DictWriter(file, self._columns, extrasaction="ignore", lineterminator="\n")  # type: ignore[arg-type]

@@ -23,11 +23,6 @@ class TensorBoardWriter:
         """Open the event file."""
         self._writer: Any = _open(path, step) if wanted else None
 
-    @property
-    def writing(self) -> bool:
-        """Whether anything is written."""
-        return self._writer is not None
-
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers by name."""
         if self._writer is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.dataset import AugmentedFrames, StepSampler, training_loader
-from space_clip_ros.training_config import TrainingConfig, sources
+from space_clip_ros.training.assembly import open_frames
+from space_clip_ros.training_config import TrainingConfig
 
 
 class ReadingSpeed(NamedTuple):
@@ -40,7 +40,7 @@ def measure_reading(config: TrainingConfig, seconds: float = 10.0) -> ReadingSpe
         ConfigError: the settings name no source, or too few frames for a batch.
         DataError: a frame cannot be read.
     """
-    frames = FrameCollection(open_sources(sources(config.data.train)), config.data.resolution, config.data.skip_broken)
+    frames = open_frames("train", config)
     sampler = StepSampler(frames.weights, config.optimizer.batch_size, config.seed)
     sampler.end_step = sampler.steps_per_epoch * 1_000_000
     dataset = AugmentedFrames(frames, config.augmentation, config.seed, config.model.input_size)

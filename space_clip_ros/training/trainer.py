@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +16,14 @@ import numpy as np
 import torch
 
 from space_clip_ros.model.space_clip import with_uncertainty_factor
-from space_clip_ros.training.assembly import TrainingSetup, assemble
+from space_clip_ros.training.assembly import Progress, TrainingSetup, assemble
 from space_clip_ros.training.console import Bar, Console, SilentConsole
 from space_clip_ros.training.journal import Journal
 from space_clip_ros.training.processes import Processes, joined
 from space_clip_ros.training.run_folder import RunFolder
 from space_clip_ros.training.schedule import scheduled_rate
 from space_clip_ros.training.step import StepResult
-from space_clip_ros.training.validation import EMA, Validation, best_criterion
+from space_clip_ros.training.validation import EMA, WEIGHTS, Validation, best_criterion
 from space_clip_ros.training_config import TrainingConfig
 
 
@@ -49,12 +50,13 @@ class Outcome(NamedTuple):
 def train(config: TrainingConfig, console: Console, resume: bool | None = False) -> Outcome:
     """Train a model, alone or among the processes of ``torchrun``.
 
-    SIGINT and SIGTERM end the run after the current step and save its state.
+    SIGINT and SIGTERM end the run after the current step, or the current batch of an evaluation, and save its state.
 
     Args:
         config: the settings.
         console: shows messages and progress of the first process.
-        resume: whether to continue from the newest checkpoint of ``run.dir``; None does so if there is one.
+        resume: whether to continue from the newest checkpoint of ``run.dir``; None does so if there is one, and else
+            starts, also over a run that saved no weights.
 
     Raises:
         ConfigError: the settings do not fit the data, the processes or the run to resume.
@@ -73,11 +75,13 @@ def train_among(processes: Processes, config: TrainingConfig, console: Console, 
         torch.set_num_threads(config.runtime.threads)
     folder = RunFolder(config.run.dir)
     console = console if processes.first else SilentConsole()
+    over = resume is None
     if resume is None:
         # All processes must agree even if only some machines see the folder.
         resume = processes.any(folder.has_checkpoint)
-    setup = assemble(config, processes, folder, console, resume)
-    return Trainer(config, setup, processes, folder, console).fit()
+    with closing(folder):
+        setup = assemble(config, processes, folder, console, resume, over)
+        return Trainer(config, setup, processes, folder, console).fit()
 
 
 class Trainer:
@@ -92,40 +96,51 @@ class Trainer:
         self._processes = processes
         self._folder = folder
         self._console = console
-        self._step = setup.step
-        self._best = setup.best_score
+        self._step = setup.progress.step
+        self._best = setup.progress.best_score
+        self._evaluated = setup.progress.evaluated
         self._saved_at = time.monotonic()
         self._steps_per_epoch = setup.sampler.steps_per_epoch
         self._total = self._steps_per_epoch * config.optimizer.epochs
-        self._journal = Journal(folder.path, config, self._step, writing=processes.first)
+        # What earlier sessions read of an epoch is not known.
+        self._truth_seen = self._step % self._steps_per_epoch > 0
+        self._journal = Journal(folder.path, config, setup.progress, writing=processes.first)
 
     def fit(self) -> Outcome:
-        """Take the remaining steps."""
-        sampler = self._setup.sampler
-        sampler.first_step, sampler.end_step = self._step, self._total
-        with _catch_stop_signals() as stop_requested, self._console.bar(self._total - self._step, "training") as bar:
-            for step, batch in zip(count(self._step), self._setup.loader):
-                self._seed(step)
-                lr = scheduled_rate(self._config.optimizer, step, self._steps_per_epoch)
-                result = self._setup.stepper.take(batch, lr)
-                self._step = step + 1
-                self._report(result, lr, bar)
-                interrupted = self._processes.any(stop_requested())
-                if self._step % self._steps_per_epoch == 0:
-                    self._finish_epoch()
-                elif interrupted or self._checkpoint_due():
-                    self._save()
-                if interrupted:
-                    break
+        """Evaluate if an earlier session did not get to it, and take the remaining steps."""
+        with _catch_stop_signals() as stop_requested:
+            if not self._evaluated:
+                self._evaluate(stop_requested)
+            if self._evaluated:
+                self._take_steps(stop_requested)
         self._journal.close()
         return Outcome(
             self._step,
-            self._step == self._total,
+            self._step == self._total and self._evaluated,
             self._folder.best,
             best_criterion(self._config),
             self._best,
             self._processes.first,
         )
+
+    def _take_steps(self, stop_requested: Callable[[], bool]) -> None:
+        sampler = self._setup.sampler
+        sampler.first_step, sampler.end_step = self._step, self._total
+        with self._console.bar(self._total - self._step, "training") as bar:
+            for step, batch in zip(count(self._step), self._setup.loader):
+                self._seed(step)
+                lr = scheduled_rate(self._config.optimizer, step, self._steps_per_epoch)
+                result = self._setup.stepper.take(batch, lr)
+                self._step = step + 1
+                self._truth_seen |= result.has_truth
+                self._report(result, lr, bar)
+                interrupted = self._processes.any(stop_requested())
+                if self._step % self._steps_per_epoch == 0:
+                    self._finish_epoch(stop_requested)
+                elif interrupted or self._checkpoint_due():
+                    self._save()
+                if interrupted or not self._evaluated:
+                    break
 
     def _seed(self, step: int) -> None:
         """Make dropout depend on the step only, so that a resumed run gives the same weights as an unbroken one."""
@@ -145,19 +160,40 @@ class Trainer:
         if result.skipped:
             self._console.say(f"step {self._step}: loss or gradient is not finite, skipped")
 
-    def _finish_epoch(self) -> None:
+    def _finish_epoch(self, stop_requested: Callable[[], bool]) -> None:
         epoch = self._step // self._steps_per_epoch
-        validator = self._setup.validator
-        if validator is not None and (epoch % self._config.validation.every == 0 or self._step == self._total):
-            with self._console.bar(validator.frames, "evaluating") as bar:
-                validation = validator.run(lambda: bar.advance())
-            self._journal.evaluation(self._step, epoch, validation)
-            if validation.score < self._best:
-                self._best = validation.score
-                self._save_best(validation, epoch)
-            name = validation.criterion
-            scores = (f"{weights} {name} {values[name]:.4f}" for weights, values in validation.metrics.items())
-            self._console.say(f"epoch {epoch}: {', '.join(scores)}, best {self._best:.4f}")
+        if not self._processes.any(self._truth_seen):
+            of_names = self._config.train_only == "language"
+            truth = "labels of the vocabulary" if of_names else "depth between model.min_depth and model.max_depth"
+            self._console.say(f"epoch {epoch}: no training frame had {truth}, so nothing was learnt; check data.train")
+        self._truth_seen = False
+        due = epoch % self._config.validation.every == 0 or self._step == self._total
+        self._evaluated = self._setup.validator is None or not due
+        # Before the evaluation, which may take long or find a broken frame.
+        self._save()
+        if not self._evaluated:
+            self._evaluate(stop_requested)
+
+    def _evaluate(self, stop_requested: Callable[[], bool]) -> None:
+        """Evaluate, unless a stop is requested meanwhile, and save the outcome."""
+        validator, epoch = self._setup.validator, self._step // self._steps_per_epoch
+        assert validator is not None
+        with self._console.bar(validator.frames, "evaluating") as bar:
+            validation = validator.run(lambda: bar.advance(), stop_requested)
+        if validation is None:
+            return
+        self._journal.evaluation(self._step, epoch, validation)
+        if validation.score < self._best:
+            self._best = validation.score
+            self._save_best(validation, epoch)
+        scores = (f"{weights} {validation.criterion} {validation.value(weights):.4f}" for weights in WEIGHTS)
+        self._console.say(f"epoch {epoch}: {', '.join(scores)}, best {self._best:.4f}")
+        if math.isinf(validation.score):
+            self._console.say(
+                f"epoch {epoch}: no {validation.criterion}, as no validation frame could be compared; "
+                "look at data.validation, model.min_depth, model.max_depth and optimizer.lr"
+            )
+        self._evaluated = True
         self._save()
 
     def _save_best(self, validation: Validation, epoch: int) -> None:
@@ -182,7 +218,8 @@ class Trainer:
 
     def _save(self) -> None:
         if self._processes.first:
-            self._folder.save(self._step, self._setup.model, self._setup.state(self._step, self._best))
+            progress = Progress(self._step, self._best, self._journal.skipped, self._evaluated)
+            self._folder.save(self._step, self._setup.model, self._setup.state(progress))
         self._saved_at = time.monotonic()
 
 

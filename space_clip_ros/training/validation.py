@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.errors import InputError
 from space_clip_ros.evaluation.evaluator import (
     Estimate,
     FrameScore,
@@ -24,6 +27,7 @@ from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol, named_protocol
 from space_clip_ros.evaluation.segmentation import ConfusionMatrix
 from space_clip_ros.evaluation.uncertainty import fitted_factor, mean_uncertainty
+from space_clip_ros.geometry.focal_factor import applied_factor
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.blocks import resize_bilinear
 from space_clip_ros.training.ema import WeightAverage
@@ -54,13 +58,21 @@ class Validation(NamedTuple):
 
     @property
     def better(self) -> str:
-        """The weights with the smaller criterion."""
-        return min(WEIGHTS, key=lambda weights: self.metrics[weights][self.criterion])
+        """The weights with the smaller criterion; an unknown one is the worst."""
+        return min(WEIGHTS, key=self._rank)
 
     @property
     def score(self) -> float:
-        """The criterion of the better weights."""
-        return self.metrics[self.better][self.criterion]
+        """The criterion of the better weights; infinite if it is unknown."""
+        return self._rank(self.better)
+
+    def value(self, weights: str) -> float:
+        """Return the criterion of the weights; NaN if no frame could be compared."""
+        return self.metrics[weights].get(self.criterion, math.nan)
+
+    def _rank(self, weights: str) -> float:
+        value = self.value(weights)
+        return math.inf if math.isnan(value) else value
 
 
 def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
@@ -72,6 +84,10 @@ def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
 def best_criterion(config: TrainingConfig) -> str:
     """Return the metric by which the best weights are chosen, the smaller the better."""
     return {"uncertainty": "nll", "language": LABEL_ERROR}.get(config.train_only, "abs_rel")
+
+
+class _StoppedError(Exception):
+    """The evaluation is to end early."""
 
 
 class Validator:
@@ -108,8 +124,17 @@ class Validator:
         return len(self._own)
 
     @torch.no_grad()
-    def run(self, on_frame: Callable[[], None]) -> Validation:
+    def run(
+        self, on_frame: Callable[[], None], stop_requested: Callable[[], bool] = lambda: False
+    ) -> Validation | None:
         """Evaluate both sets of weights.
+
+        Args:
+            on_frame: called after each frame.
+            stop_requested: asked before each batch of frames; True on any process ends the evaluation.
+
+        Returns:
+            The result; None if a stop was requested.
 
         Raises:
             DataError: a frame cannot be read.
@@ -117,7 +142,9 @@ class Validator:
         mode = self._model.training
         self._model.eval()
         try:
-            scores, pictures, confusions = self._score(on_frame)
+            scores, pictures, confusions = self._score(on_frame, stop_requested)
+        except _StoppedError:
+            return None
         finally:
             self._model.train(mode)
         everywhere = {weights: self._processes.gather(scores[weights]) for weights in WEIGHTS}
@@ -126,7 +153,7 @@ class Validator:
             matrices = self._processes.gather([counted])
             for other in matrices[1:]:
                 matrices[0].merge(other)
-            if matrices[0].pictures:
+            with suppress(InputError):  # no pixel has a label
                 metrics[weights][LABEL_ERROR] = 1.0 - matrices[0].scores().mean_iou
         factors = {}
         for weights, frame_scores in everywhere.items():
@@ -139,12 +166,12 @@ class Validator:
         return validation._replace(pictures=pictures[validation.better]) if self._processes.first else validation
 
     def _score(
-        self, on_frame: Callable[[], None]
+        self, on_frame: Callable[[], None], stop_requested: Callable[[], bool]
     ) -> tuple[dict[str, list[FrameScore]], dict[str, list[NDArray[np.uint8]]], dict[str, ConfusionMatrix]]:
         scores: dict[str, list[FrameScore]] = {weights: [] for weights in WEIGHTS}
         pictures: dict[str, list[NDArray[np.uint8]]] = {weights: [] for weights in WEIGHTS}
         confusions = {weights: ConfusionMatrix(self._config.model.language.vocabulary) for weights in WEIGHTS}
-        for index, frame, estimates in self._predictions():
+        for index, frame, estimates in self._predictions(stop_requested):
             for weights, estimate in estimates.items():
                 if estimate.labels is not None and frame.labels is not None:
                     confusions[weights].add(estimate.labels, frame.labels)
@@ -157,15 +184,31 @@ class Validator:
             on_frame()
         return scores, pictures, confusions
 
-    def _predictions(self) -> Iterator[tuple[int, RgbdFrame, dict[str, Estimate]]]:
+    def _predictions(self, stop_requested: Callable[[], bool]) -> Iterator[tuple[int, RgbdFrame, dict[str, Estimate]]]:
         """Yield each frame's index, the frame, and one estimate for each set of weights."""
         frames = prepared_frames(self._frames, self._own, self._protocol)
-        for batch in _batches(frames, self._config.validation.batch_size):
-            raw = self._predict(batch)
+        size = self._config.validation.batch_size
+        # Every process counts the same batches, though its last may be empty, so that all can agree to stop.
+        for _ in range(0, -(-len(self._frames) // self._processes.count), size):
+            if self._processes.any(stop_requested()):
+                raise _StoppedError
+            batch = list(islice(frames, size))
+            raw = self._predict(batch) if batch else []
             with self._average.applied():
-                averaged = self._predict(batch)
+                averaged = self._predict(batch) if batch else []
             for (index, frame), *estimates in zip(batch, raw, averaged, strict=True):
-                yield index, frame, dict(zip(WEIGHTS, estimates, strict=True))
+                scaled = (self._for_camera(frame, estimate) for estimate in estimates)
+                yield index, frame, dict(zip(WEIGHTS, scaled, strict=True))
+
+    def _for_camera(self, frame: RgbdFrame, estimate: Estimate) -> Estimate:
+        """Scale depth for the frame's field of view, as ``space_clip evaluate`` and the node do."""
+        camera, trained = frame.camera, self._config.model.training_camera
+        if camera is None or not trained:
+            return estimate
+        width, height, fx, fy = trained
+        scale = np.float32(applied_factor(camera, (width, height, fx, fy)))
+        sigma = estimate.uncertainty
+        return estimate._replace(depth=estimate.depth * scale, uncertainty=None if sigma is None else sigma * scale)
 
     def _predict(self, batch: list[tuple[int, RgbdFrame]]) -> list[Estimate]:
         device = self._processes.device
@@ -198,8 +241,3 @@ def _likeliest_classes(dense: Tensor, size: tuple[int, ...]) -> NDArray[np.uint8
 
 def _maps(maps: Tensor) -> list[NDArray[np.float32]]:
     return list(maps[:, 0].float().cpu().numpy())
-
-
-def _batches(items: Iterator[tuple[int, RgbdFrame]], size: int) -> Iterator[list[tuple[int, RgbdFrame]]]:
-    while batch := list(islice(items, size)):
-        yield batch

@@ -54,6 +54,20 @@ def test_missing_data_is_named_and_exits_with_1(config: Path, capsys: pytest.Cap
     assert train["scenes"][0]["missing"] == [{"path": str(picture), "reason": "is empty"}]
 
 
+def test_a_source_that_cannot_be_used_does_not_stop_the_check(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = config.parent
+    picture = folder / "leftImg8bit" / "val" / "ulm" / "a_leftImg8bit.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"")
+    wrong = f"{{kind: cityscapes, path: {folder}, labels: [rood]}}"
+    good = f"{{kind: kitti_list, path: {folder}, file_list: {folder / 'train.txt'}}}"
+    assert main(["data", "check", str(config), f"data.train=[{wrong}, {good}]", "data.validation=[]"]) == 1
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"data.train[0]: {folder} cannot be used: ") and "rood" in first
+    assert second == f"data.train[1]: all 3 frames of {folder / 'train.txt'} in {folder}"
+    assert last == "incomplete: 1 of 2 sources cannot be used; of the others, 3 of 3 frames are there"
+
+
 def test_a_source_without_a_list_says_so(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (config.parent / "hall" / "0.json").write_text('{"width": 6, "height": 4, "fx": 9, "fy": 9, "cx": 3, "cy": 2}')
     for number in (1, 2):

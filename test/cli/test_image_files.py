@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from space_clip_ros.cli.image_files import find_images
+from space_clip_ros.cli.image_files import check_results, find_images
 from space_clip_ros.errors import DataError, InputError
 
 
@@ -70,6 +71,30 @@ def test_names_that_cannot_be_kept_apart_are_refused(tmp_path: Path) -> None:
 def test_a_folder_without_images(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(DataError, match=message):
         find_images([touch(tmp_path, *names)], lambda _: None)
+
+
+def test_results_overwrite_no_image_given(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a_depth.png", "a_color.png")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for names, out in ((("a.png", "a_depth.png"), tmp_path), (("a.png", "a_color.png"), tmp_path / "link")):
+        images = find_images([tmp_path / name for name in names], lambda _: None)
+        with pytest.raises(InputError, match=rf"{names[1]}: would be overwritten by a result of .*a.png; give another"):
+            check_results(images, out)
+        check_results(images, tmp_path / "elsewhere")
+
+
+def test_results_overwrite_earlier_results_and_no_other_depth(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a_depth.png")
+    images = find_images([tmp_path], lambda _: None)
+    refusal = r"a_depth.png: would be overwritten, and is no result of this command; give another --out"
+    with pytest.raises(InputError, match=refusal):
+        check_results(images, tmp_path)
+    touch(tmp_path, "a_color.png", "a.json")
+    check_results(images, tmp_path)
+    camera = {"width": 4, "height": 3, "fx": 2.0, "fy": 2.0, "cx": 1.5, "cy": 1.0}
+    (tmp_path / "a.json").write_text(json.dumps(camera), encoding="utf-8")
+    with pytest.raises(InputError, match=refusal):
+        check_results(images, tmp_path)
 
 
 def test_a_bag_is_no_image(tmp_path: Path) -> None:

@@ -65,6 +65,18 @@ def test_a_closed_list_is_scored_on_pictures_of_cityscapes_layout(coded_depth, s
     assert f"mIoU {report['mean_iou']:.4f}" in capsys.readouterr().out
 
 
+def test_a_broken_picture_is_left_out_and_counted(coded_depth, scene, tmp_path, capsys):
+    model = coded_depth.write_model(tmp_path / "model.onnx", coded_depth.language_config(NAMES))
+    settings = cityscapes(coded_depth, tmp_path / "c", scene, scene)
+    pictures = tmp_path / "c" / "leftImg8bit" / "val" / "ulm"
+    (pictures / "ulm_000000_000020_leftImg8bit.png").write_bytes(b"no picture")
+    skipping = ("data.scan=false", "data.skip_broken=true")
+    assert evaluate(model, settings, *skipping, "--json", str(tmp_path / "s.json")) == 0
+    assert "1 pictures, 1 left out that cannot be read" in capsys.readouterr().out
+    report = json.loads((tmp_path / "s.json").read_text())
+    assert (report["pictures"], report["unreadable"]) == (1, 1)
+
+
 def test_a_joint_space_needs_the_classes_vectors(coded_depth, scene, tmp_path, capsys):
     model = coded_depth.write_model(tmp_path / "model.onnx", coded_depth.language_config(size=4, tower="ab"))
     settings = cityscapes(coded_depth, tmp_path / "c", scene, scene)
@@ -107,7 +119,7 @@ def test_windows_over_a_larger_picture_score_as_one_pass_does_where_patches_are_
     assert min(results.values()) > 0.9 and abs(np.subtract(*results.values())) < 0.05
     with pytest.raises(SystemExit):
         evaluate(model, settings, "--windows", "large")
-    assert "must be WIDTHxHEIGHT in pixels, such as 1120x560, got 'large'" in capsys.readouterr().err
+    assert "must be WIDTHxHEIGHT in pixels, got 'large'" in capsys.readouterr().err
     assert evaluate(model, settings, "--queries", file, "--windows", "300x200") == 1
     assert "windows: need stride <= window <= size" in capsys.readouterr().err
 

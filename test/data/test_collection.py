@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,10 @@ import pytest
 
 from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.file_check import check_files, find_broken_frames
+from space_clip_ros.data.frames import SkippedFrameError
 from space_clip_ros.data.kitti_raw_frames import find_drives
 from space_clip_ros.errors import DataError
+from space_clip_ros.settings import find_problems
 from space_clip_ros.synthetic.drive import KITTI_CAMERA, write_drive
 from space_clip_ros.training_config import SourceConfig
 
@@ -69,16 +72,19 @@ def test_not_a_single_usable_frame(tmp_path):
         check_files(frames, True, nothing, print)
 
 
-def test_a_frame_that_breaks_later_is_replaced_only_if_asked(tmp_path, caplog):
+def test_a_frame_that_breaks_later_is_skipped_only_if_asked(tmp_path, caplog):
     config = listed(tmp_path)
     path = tmp_path / "3.png"
     path.write_bytes(path.read_bytes()[:40] + b"\0" * 30 + path.read_bytes()[-12:])
     with pytest.raises(DataError, match=r"line 4 .*3\.png.*; mend the file, or set data\.skip_broken=true"):
         _ = FrameCollection(open_sources([config]))[3]
-    with caplog.at_level(logging.WARNING):
-        frame = FrameCollection(open_sources([config]), skip_broken=True)[3]
-    assert int(frame.depth[0, 0]) == 1
+    skipping = FrameCollection(open_sources([config]), skip_broken=True)
+    skipping.keep_in_memory(nothing)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING), pytest.raises(SkippedFrameError, match=r"3\.png"):
+        _ = skipping[3]
     assert "skipped" in caplog.text and "3.png" in caplog.text
+    assert int(skipping[2].depth[0, 0]) == 3
 
 
 def test_synthetic_drives_give_their_exact_depth_or_their_scan(tmp_path):
@@ -109,6 +115,36 @@ def test_every_nth_frame_of_each_drive(tmp_path):
     write_drive(tmp_path, 5, 3, SMALL)
     frames = FrameCollection(open_sources([SourceConfig(path=str(tmp_path), frames=(1, 5), step=2)]))
     assert [frames.label(index)[-1] for index in range(len(frames))] == ["1", "3"]
+
+
+@pytest.mark.parametrize("kind", ["kitti_list", "nyu_list"])
+def test_every_nth_frame_of_a_list(tmp_path, kind):
+    config = replace(listed(tmp_path, 6), kind=kind, frames=(1, 6), step=3)
+    (frames,) = open_sources([config])
+    assert [frames.label(index)[-6] for index in range(len(frames))] == ["1", "4"]
+    with pytest.raises(DataError, match=r"list\.txt: none of its 6 frames is left; check frames of this source"):
+        open_sources([replace(config, frames=(6, 7))])
+
+
+@pytest.mark.parametrize(
+    ("kind", "unread"),
+    [
+        ("kitti_list", {"unknown": "far", "split": "eigen_test", "truth": "scan"}),
+        ("nyu_list", {"truth": "annotated", "labels": ["road"]}),
+        ("frames", {"unknown": "far", "split": "eigen_test", "truth": "scan", "depth_path": "b"}),
+        ("cityscapes", {"depth_path": "b", "file_list": "eigen_test", "scenes": ["a"]}),
+        ("shards", {"depth_path": "b", "file_list": "eigen_test", "truths": ["lidar"]}),
+    ],
+)
+def test_what_a_kind_does_not_read_is_refused(kind, unread):
+    needed = {"kind": kind, "path": "a"} | ({"file_list": "a.txt"} if kind.endswith("_list") else {})
+    problems = find_problems(SourceConfig, needed | unread)
+    assert [problem.partition(",")[0] for problem in problems] == [
+        f"{name}: not for kind {kind}" for name in vars(SourceConfig()) if name in unread
+    ]
+    # A default may be given, as in the config.yaml that a run writes.
+    defaults = {name: getattr(SourceConfig(), name) for name in unread if name not in needed}
+    assert not find_problems(SourceConfig, needed | defaults)
 
 
 def test_sources_without_frames_are_errors(tmp_path):

@@ -14,7 +14,7 @@ from space_clip_ros.data.collection import FrameCollection, open_sources, shrink
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, StepSampler, collate, training_loader
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.pillow_resize import resize_bicubic
-from space_clip_ros.errors import ConfigError
+from space_clip_ros.errors import ConfigError, DataError
 from space_clip_ros.settings import parse
 from space_clip_ros.training_config import AugmentationConfig, SourceConfig
 
@@ -129,6 +129,54 @@ def test_frames_kept_in_memory_are_those_on_disk(frames):
     for index in range(6):
         np.testing.assert_array_equal(kept[index].image, frames[index].image)
         np.testing.assert_array_equal(kept[index].depth, frames[index].depth)
+
+
+def broken(folder: Path, **options: bool) -> FrameCollection:
+    """Four frames, the first of which cannot be read."""
+    for number in range(4):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((32, 48, 3), number, np.uint8))
+        cv2.imwrite(str(folder / f"{number}_d.png"), np.full((32, 48), 256 * (number + 1), np.uint16))
+    (folder / "0.png").write_bytes(b"no picture")
+    (folder / "list.txt").write_text("".join(f"{number}.png {number}_d.png 1\n" for number in range(4)))
+    source = SourceConfig(kind="kitti_list", path=str(folder), file_list=str(folder / "list.txt"))
+    return FrameCollection(open_sources([source]), **options)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_training_takes_the_next_frame_in_place_of_a_skipped_one(tmp_path, cached):
+    frames = broken(tmp_path, skip_broken=True)
+    if cached:
+        frames.keep_in_memory(lambda: None)
+    dataset = AugmentedFrames(frames, parse(AugmentationConfig, {"crop": [], "rotation": 0.0}), seed=5)
+    shown = [dataset[Draw(0, place, place)][0].depth for place in range(4)]
+    assert [int(depth[0, 0]) for depth in shown] == [2, 2, 3, 4]
+
+
+def test_no_frame_can_be_read(tmp_path):
+    frames = broken(tmp_path, skip_broken=True)
+    for number in range(4):
+        (tmp_path / f"{number}.png").unlink()
+    with pytest.raises(DataError, match=r"no frame can be read; check it with 'space_clip data check"):
+        AugmentedFrames(frames, parse(AugmentationConfig, CROP), seed=5)[Draw(0, 0, 2)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_frame_is_one_error_whichever_process_reads_it(tmp_path, workers):
+    with pytest.raises(DataError) as raised:
+        loaded(broken(tmp_path), workers)
+    assert "list.txt, line 1" in raised.value.what
+    assert raised.value.remedy == "mend the file, or set data.skip_broken=true"
+    assert "Traceback" not in str(raised.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_of_several_sizes_is_one_error_whichever_process_stacks_it(tmp_path, workers):
+    frames = broken(tmp_path, skip_broken=True)
+    for name, kind in (("1.png", np.uint8), ("1_d.png", np.uint16)):
+        cv2.imwrite(str(tmp_path / name), np.full((30, 48), 200, kind))
+    dataset = AugmentedFrames(frames, parse(AugmentationConfig, {"crop": [], "rotation": 0.0}), seed=5)
+    with pytest.raises(ConfigError, match=r"^images of a batch differ in size"):
+        list(training_loader(dataset, StepSampler(frames.weights, 4, seed=5), workers))
 
 
 def test_shrinking_averages_the_image_and_keeps_the_nearest_depth():

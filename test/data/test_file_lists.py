@@ -51,6 +51,11 @@ def test_lists_of_other_projects_that_name_no_depth(tmp_path, line, image, camer
     assert math.isnan(sample.focal) and sample.line == 1
 
 
+def test_synthetic_drives_may_have_more_digits(tmp_path):
+    (sample,) = read_file_list(write(tmp_path, "2026_01_01_drive_300000_sync_02 3\n"))
+    assert sample.image == "2026_01_01/2026_01_01_drive_300000_sync/image_02/data/0000000003.png"
+
+
 def test_bts_lines_name_their_depth(tmp_path):
     picture = f"2011_09_26/{DRIVE}/image_02/data/0000000473.png"
     path = write(tmp_path, f"\ufeff{picture} {DEPTH.format(2)} 721.5377\n")

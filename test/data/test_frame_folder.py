@@ -13,6 +13,7 @@ import pytest
 from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.file_check import check_files
 from space_clip_ros.data.frame_folder import FrameFolder, read_description
+from space_clip_ros.data.frames import SkippedFrameError
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import LFS_POINTER
 from space_clip_ros.geometry.camera import PinholeCamera
@@ -134,7 +135,7 @@ def test_a_missing_or_empty_folder(tmp_path):
 
 def test_the_options_are_only_for_this_kind():
     problems = find_problems(SourceConfig, {"path": "x", "scenes": ["a"], "truths": ["lidar"]})
-    assert problems == ["scenes: only for kind frames, not kitti_raw", "truths: only for kind frames, not kitti_raw"]
+    assert problems == [f"{name}: not for kind kitti_raw, only for frames" for name in ("scenes", "truths")]
 
 
 def test_a_folder_that_links_reach_twice_is_read_once(tmp_path):
@@ -170,6 +171,7 @@ BROKEN_FILES = [
     (rewrite({"fx": None}), r"1\.json: has no 'fx'; the camera needs width, height, fx, fy, cx and cy"),
     (rewrite({"fx": "9"}), r"1\.json: 'fx' must be a finite number of pixels, got '9'"),
     (rewrite({"cy": True}), r"'cy' must be a finite number of pixels, got True"),
+    (rewrite({"width": 10**400}), r"'width' must be a finite number of pixels, got 1000"),
     (rewrite({"cx": float("nan")}), r"'cx' must be a finite number of pixels, got nan"),
     (rewrite({"fy": 0}), r"1\.json: focal lengths must be above 0 pixels, got fx=9, fy=0"),
     (rewrite({"width": 0}), r"'width' must be a whole number of pixels above 0, got 0"),
@@ -209,9 +211,9 @@ def test_pictures_that_do_not_fit_are_errors_when_they_are_read(tmp_path, caplog
     damage(tmp_path)
     with pytest.raises(DataError, match=message):
         _ = FrameCollection(open_sources([config(tmp_path)]))[1]
-    with caplog.at_level(logging.WARNING):
-        frame = FrameCollection(open_sources([config(tmp_path)]), skip_broken=True)[1]
-    assert frame.depth[0, 0] == 7.0 and "skipped" in caplog.text
+    with caplog.at_level(logging.WARNING), pytest.raises(SkippedFrameError, match=message):
+        _ = FrameCollection(open_sources([config(tmp_path)]), skip_broken=True)[1]
+    assert "skipped" in caplog.text
 
 
 def test_a_frame_whose_scene_cannot_be_read_is_reported_whatever_was_chosen(tmp_path):

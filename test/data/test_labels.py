@@ -46,7 +46,7 @@ def test_maps_of_another_size_or_kind_are_refused_by_name(tmp_path):
 
 def test_labels_are_for_raw_drives_alone():
     assert any(
-        "labels: only for kinds kitti_raw and cityscapes" in problem
+        "labels: not for kind frames, only for kitti_raw, cityscapes" in problem
         for problem in find_problems(SourceConfig, {"kind": "frames", "path": "a", "labels": ["road"]})
     )
 

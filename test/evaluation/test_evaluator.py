@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from space_clip_ros.data.frames import RgbdFrame
+from space_clip_ros.data.frames import RgbdFrame, SkippedFrameError
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.evaluator import (
     Estimate,
@@ -105,6 +105,22 @@ def test_frames_are_read_ahead_but_not_all_at_once():
 def test_a_broken_frame_stops_it():
     with pytest.raises(DataError, match="frame 99 is broken"):
         list(prepared_frames(NumberedFrames(100), [1, 99, 2], PROTOCOL))
+
+
+class SkippingFrames(NumberedFrames):
+    """Frames of which the first ones cannot be read, and are skipped."""
+
+    def __getitem__(self, index: int) -> RgbdFrame:
+        if index < 2:
+            raise SkippedFrameError(f"frame {index}", "is broken")
+        return super().__getitem__(index)
+
+
+def test_skipped_frames_are_left_out():
+    scores = evaluate(one_by_one(predict), SkippingFrames(5), PROTOCOL, batch=2)
+    assert [(score.number, score.label) for score in scores] == [(number, f"frame {number}") for number in (2, 3, 4)]
+    with pytest.raises(DataError, match="none of 2 frames can be read; check the data with 'space_clip data check"):
+        evaluate(one_by_one(predict), SkippingFrames(2), PROTOCOL)
 
 
 def test_flip_averaging_by_hand():

@@ -125,3 +125,12 @@ def test_a_camera_of_another_size_is_refused(info: Any) -> None:
     camera = CAMERA.resized(200, 120)
     with pytest.raises(InputError, match="camera: is of 200 x 120 pixels, the image of 100 x 60"):
         located(scene(), model_queries(["car"], info), info, camera, 0.5)
+    none: Any = None
+    with pytest.raises(InputError, match="camera: must be a PinholeCamera, got None; give the image's calibration"):
+        located(scene(), model_queries(["car"], info), info, none, 0.5)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), -1.0, 5.0])
+def test_a_threshold_is_a_probability(info: Any, threshold: float) -> None:
+    with pytest.raises(InputError, match=f"threshold: must be from 0 to 1, got {threshold}"):
+        located(scene(), model_queries(["car"], info), info, CAMERA, threshold)

@@ -35,6 +35,12 @@ def test_templates_are_averaged_and_scaled_again(clip: Any) -> None:
     assert clip.text(["car"], templates="imagenet").shape == (1, 48)
     with pytest.raises(InputError, match=r"'a car' must have one \{\} where the name goes"):
         clip.text(["car"], templates=["a car"])
+    with pytest.raises(InputError, match="templates: are empty; give at least"):
+        clip.text(["car"], templates=[])
+    with pytest.raises(InputError, match="templates: 'nonsense' is no set of them; choose from imagenet, none, or"):
+        clip.text(["car"], templates="nonsense")
+    with pytest.raises(InputError, match="queries: must be a sequence of texts, got 'car'"):
+        clip.text("car")
     with pytest.raises(InputError, match="queries: must not be empty"):
         clip.text([" "])
 
@@ -59,6 +65,9 @@ def test_other_sizes_interpolate_and_windows_are_averaged(clip: Any) -> None:
     np.testing.assert_allclose(features.dense[:, :, 2:4], middle, atol=1e-6)
     with pytest.raises(InputError, match="windows: need stride <= window <= size"):
         clip.image(images, window=128, stride=32)
+    for window, stride in ((64, 24), (56, 16)):
+        with pytest.raises(InputError, match="windows: height, width, window and stride must be multiples of"):
+            clip.image(images, window, stride)
 
 
 def test_files_that_are_no_whole_clip_are_refused(shared_dir: Path, tmp_path: Path) -> None:

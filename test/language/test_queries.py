@@ -58,6 +58,23 @@ def test_queries_with_the_same_vector_are_refused(tmp_path):
         QuerySet.read(tmp_path / "q.safetensors")
 
 
+@pytest.mark.parametrize(("number", "length"), [(np.nan, "nan"), (np.inf, "inf"), (0.5, "0.5")])
+def test_vectors_that_are_not_of_length_1_are_refused(tmp_path, number, length):
+    vectors = np.array([[1, 0], [0, number]], np.float32)
+    with pytest.raises(InputError, match=f"the vector of 'sky' has length {length}; scale it"):
+        QuerySet(("car",), ("sky",), vectors)
+    header = {"format_version": "1", "names": ["car"], "background": ["sky"], "tower": ""}
+    metadata = {"space_clip.queries": json.dumps(header)}
+    safetensors_numpy.save_file({"vectors": vectors}, tmp_path / "q.safetensors", metadata)
+    with pytest.raises(DataError, match=rf"q\.safetensors: the vector of 'sky' has length {length}; make it again"):
+        QuerySet.read(tmp_path / "q.safetensors")
+
+
+def test_half_precision_is_close_enough_to_length_1():
+    vectors = queries().vectors.astype(np.float16).astype(np.float32)
+    assert QuerySet(("traffic cone", "Tür"), ("sky",), vectors).vectors is vectors
+
+
 def test_queries_of_another_tower_or_length_are_refused():
     model = LanguageConfig(outputs=("dense",), embed_dim=8, tower="ab12")
     queries().check(model)
@@ -76,3 +93,5 @@ def test_a_closed_vocabulary_knows_its_names_alone_and_the_rest_is_background():
         InputError, match="'dog' not known: this model has a closed list of names; choose from road, car"
     ):
         closed_queries(["dog"], model)
+    with pytest.raises(InputError, match=r"queries: must be a sequence of texts, got 'car'; give \['car'\]"):
+        closed_queries("car", model)

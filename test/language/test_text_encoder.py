@@ -49,6 +49,11 @@ def test_queries_are_those_of_pytorch(file: Path, clip: Any) -> None:
     assert 0.0 < encoder.facts.difference < 1e-5
     with pytest.raises(InputError, match="queries: name at least one"):
         encoder.encode([])
+    for names, background in (("dog", ()), (["dog"], "sky")):
+        with pytest.raises(InputError, match=r"must be a sequence of texts, got '(dog|sky)'"):
+            encoder.encode(names, background)
+    with pytest.raises(InputError, match="texts: must be a sequence of texts, got 'dog'"):
+        encoder.vectors("dog")
     with pytest.raises(InputError, match="'Door' and 'door' have the same vector"):
         encoder.encode(["Door"], ["sky", "door"])
 

@@ -105,7 +105,7 @@ def test_any_camera_stride_layout_and_speed(tmp_path) -> None:
         tmp_path, 2, 12_345, SMALL, stride=5, layout="highway", speed=18.0, progress=lambda *n: counts.append(n)
     )
     drive = KittiDrive(path)
-    assert path.name.endswith("drive_2345_sync")
+    assert path.name.endswith("drive_12345_sync")
     assert counts == [(1, 2), (2, 2)]
     assert drive.camera == SMALL
     assert np.diff(drive.stamps_ns).tolist() == [500_000_000]
@@ -155,9 +155,6 @@ def test_labels_name_what_every_pixel_shows(tmp_path) -> None:
     assert np.isnan(depth[labels == Label.SKY]).all()
     assert (np.isnan(depth) & (labels != Label.SKY)).mean() < 0.01  # files hold no depth beyond 256 m
     assert (labels[70:, 140:170] == Label.ROAD).mean() > 0.5
-    # Without the option they are not written, and none of an earlier run stays.
-    write_drive(tmp_path, 1, 7, SMALL, scans=False, vary=["streets"])
-    assert not list((path / LABEL_FOLDER).glob("*"))
 
 
 def test_a_smaller_picture_shows_the_same(tmp_path) -> None:
@@ -200,6 +197,22 @@ def test_interrupted_drive_holds_only_whole_frames(tmp_path) -> None:
 def test_a_shorter_drive_written_over_a_longer_one_leaves_nothing_of_it(tmp_path) -> None:
     write_drive(tmp_path, 3, 5, SMALL)
     assert len(KittiDrive(write_drive(tmp_path, 2, 5, SMALL))) == 2
+
+
+def test_a_drive_is_written_over_only_by_one_of_the_same_arguments(tmp_path) -> None:
+    path = write_drive(tmp_path, 1, 3, SMALL, scans=False, vary=["streets"], labels=True)
+    files = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    for other in ({"layout": "woods"}, {"labels": False}, {"stride": 2}):
+        with pytest.raises(DataError, match="was made with other options") as error:
+            write_drive(tmp_path, 1, 3, SMALL, **{"scans": False, "vary": ["streets"], "labels": True, **other})
+        assert error.value.what == str(path)
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == files
+
+
+def test_every_seed_has_its_own_drive(tmp_path) -> None:
+    first, far = (write_drive(tmp_path, 1, seed, SMALL, scans=False) for seed in (3, 10_003))
+    assert (first.name, far.name) == ("2026_01_01_drive_0003_sync", "2026_01_01_drive_10003_sync")
+    assert [KittiDrive(path).name for path in (first, far)] == [first.name, far.name]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,3 +111,26 @@ class Listener:
 @pytest.fixture()
 def listener() -> Listener:
     return Listener()
+
+
+class Interrupting(Listener):
+    """A console that sends this process SIGINT at an advance of its bars with a label, counted from 1."""
+
+    def __init__(self, label: str, number: int) -> None:
+        super().__init__()
+        self._label = label
+        self._left = number
+
+    @contextmanager
+    def bar(self, total: int, label: str):
+        yield self if label == self._label else Listener()
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self._left -= steps
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture()
+def interrupting() -> Callable[[str, int], Interrupting]:
+    return Interrupting

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,25 +24,6 @@ ROWS = [
 ]
 
 
-class Interrupting:
-    """A console that sends this process a signal after so many training steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def say(self, text: str) -> None:
-        pass
-
-    @contextmanager
-    def bar(self, total: int, label: str):
-        yield self
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        self.steps -= bool(note)  # only training steps have one
-        if not self.steps and note:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 @pytest.fixture
 def written(tiny, tmp_path: Path) -> Callable[..., Path]:
     def write(rows: list[dict[str, object]] = ROWS, folder: str = "table") -> Path:
@@ -57,13 +36,13 @@ def written(tiny, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_an_interrupted_ablation_goes_on_where_it_stopped(written, listener, tmp_path: Path) -> None:
+def test_an_interrupted_ablation_goes_on_where_it_stopped(written, listener, interrupting, tmp_path: Path) -> None:
     unbroken = load_ablation(written(folder="unbroken"))
     expected = run_ablation(unbroken, listener)
     assert expected.finished and [result.name for result in expected.results] == ["full", "narrow"]
 
     broken, tables = load_ablation(written(folder="broken")), []
-    stopped = run_ablation(broken, Interrupting(steps=5), lambda results: tables.append(len(results)))
+    stopped = run_ablation(broken, interrupting("training", 5), lambda results: tables.append(len(results)))
     assert not stopped.finished and [result.name for result in stopped.results] == ["full"]
     assert (tmp_path / "broken/narrow/last").resolve().name == "000000002"
     resumed = run_ablation(broken, listener, lambda results: tables.append(len(results)))
@@ -89,6 +68,28 @@ def test_the_table_compares_with_the_first_row(written, listener, tmp_path: Path
     assert written_rows[1]["overrides"] == ROWS[1]["overrides"]
     assert written_rows[0]["metrics"] == results[0].metrics
     assert markdown_table(ablation, results[:1]).endswith("\n1 of 2 rows are not finished.\n")
+
+
+def test_a_row_without_comparable_depth_has_no_metrics_and_stops_no_other(written, listener, tmp_path: Path) -> None:
+    ablation = load_ablation(written([{"name": "near", "overrides": ["model.max_depth=3.0"]}, {"name": "full"}]))
+    near, full = run_ablation(ablation, listener).results
+    assert (near.epoch, near.weights, near.metrics) == (0, "", {}) and full.metrics["abs_rel"] > 0.0
+    first, second = markdown_table(ablation, [near, full]).splitlines()[2:]
+    assert first.startswith(f"| near | {near.trained_parameters:,} |  |  |")
+    assert f"| {full.metrics['abs_rel']:.4f} |" in second and second.endswith(" |  |")
+
+
+def test_a_row_that_was_lost_before_it_saved_anything_starts_over(written, listener, tmp_path: Path) -> None:
+    (tmp_path / "table/full").mkdir(parents=True)
+    (tmp_path / "table/full/steps.csv").write_text("step,epoch\n1,1\n")
+    assert run_ablation(load_ablation(written(ROWS[:1])), listener).finished
+
+
+def test_a_row_has_no_folder_of_its_own(written) -> None:
+    with pytest.raises(ConfigError, match=r"run\.dir: each row has its own folder; leave it out, and set dir in "):
+        load_ablation(written(), ["run.dir=elsewhere"])
+    with pytest.raises(ConfigError, match=r"row a: run\.dir: the row's folder is .*a; leave it out"):
+        load_ablation(written([{"name": "a", "overrides": ["run.dir=elsewhere"]}]))
 
 
 def test_a_finished_row_of_other_settings_is_an_error(written, listener) -> None:

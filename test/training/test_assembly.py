@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from space_clip_ros.config import LanguageConfig
-from space_clip_ros.errors import ModelError
+from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip, save_checkpoint
 from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
-from space_clip_ros.training.assembly import _load_initial_weights, _load_what_fits
+from space_clip_ros.synthetic.drive import write_drive
+from space_clip_ros.training.assembly import Progress, _load_initial_weights, _load_what_fits, _progress, open_frames
 
 CLOSED = LanguageConfig(outputs=("dense",), embed_dim=2, vocabulary=("road", "car"))
 JOINT = LanguageConfig(outputs=("dense",), embed_dim=24)
@@ -68,3 +69,30 @@ def test_what_fits_is_taken_and_the_rest_starts_anew(tiny_model: Callable[..., S
     for name, tensor in ours.items():
         fits = name in theirs and theirs[name].shape == tensor.shape
         assert torch.equal(tensor, theirs[name] if fits else before[name]), name
+
+
+@pytest.mark.parametrize("what", ["train", "validation"])
+def test_labels_are_the_vocabulary_s(tiny, tmp_path: Path, what: str) -> None:
+    drive = str(write_drive(tmp_path, 1, seed=3, scans=False, labels=True, scale=0.15))
+    language = {"outputs": ["dense"], "embed_dim": 2, "vocabulary": ["road", "sky"]}
+    right = [{"path": drive, "labels": ["road", "sky"]}]
+    for name in ("train", "validation"):
+        assert open_frames(name, tiny(model__language=language, data__train=right, data__validation=right)).classes
+
+    pictures = tmp_path / "leftImg8bit" / "val" / "town"
+    pictures.mkdir(parents=True)
+    (pictures / "a_leftImg8bit.png").touch()
+    cityscapes = [{"path": str(tmp_path), "kind": "cityscapes"}]
+    config = tiny(model__language=language, **{"data__train": right, f"data__{what}": cityscapes})
+    with pytest.raises(ConfigError, match=rf"data\.{what}: has labels of road, .* 11 more, but .* is road, sky"):
+        open_frames(what, config)
+    sources = {"data__train": right, f"data__{what}": [{"path": drive}]}
+    config = tiny(model__language=language, train_only="language", **sources)
+    with pytest.raises(ConfigError, match=rf"data\.{what}: has no labels, which train_only: language needs"):
+        open_frames(what, config)
+
+
+def test_checkpoints_of_earlier_versions_have_less_progress() -> None:
+    assert _progress({"step": 7, "best_abs_rel": 0.5}) == Progress(7, 0.5)
+    assert _progress({"step": 7, "best_score": 0.5, "average": {}}) == Progress(7, 0.5, skipped=0, evaluated=True)
+    assert _progress({**Progress(7, 0.5, 2, False)._asdict(), "optimizer": {}}) == Progress(7, 0.5, 2, False)

@@ -218,10 +218,15 @@ def test_a_batch_that_cannot_be_shared_is_refused(tiny, listener, monkeypatch):
         StepSampler([1.0] * 12, 4, seed=0, rank=0, processes=3)
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
-def test_a_device_that_is_not_there(tiny, listener, device):
-    with pytest.raises(BackendError, match=r"runtime\.device"):
-        train(tiny(runtime__device=device), listener)
+@pytest.mark.parametrize("device", ["gpu", "mps", "meta", "cpu:0", "cuda:", "cuda:1000"])
+def test_a_device_that_is_no_device_here(device):
+    with pytest.raises(BackendError, match=r"runtime\.device: must be auto, cpu, cuda or cuda:N, got"), joined(device):
+        pass
+
+
+def test_a_device_that_is_not_there(tiny, listener):
+    with pytest.raises(BackendError, match=r"runtime\.device: cuda:99 does not exist"):
+        train(tiny(runtime__device="cuda:99"), listener)
 
 
 def test_alone_nothing_is_exchanged():

@@ -239,12 +239,12 @@ def test_depth_is_the_same_to_the_bit_with_and_without_uncertainty(tiny):
 
 def test_the_uncertainty_head_alone_learns_where_depth_is_noisy(tiny):
     torch.manual_seed(0)
-    config = tiny(model__uncertainty=True, train_only="uncertainty")
+    config = tiny(model__uncertainty=True, train_only="uncertainty", initial="finished")
     model = build(config.model)
     with torch.no_grad():
         model.depth_head.depth.bias.fill_(10.0)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    steps, _ = stepper(model, model__uncertainty=True, train_only="uncertainty")
+    steps, _ = stepper(model, model__uncertainty=True, train_only="uncertainty", initial="finished")
     # Bright on the left, where the truth is noisy; dark on the right, where it is what the model says.
     inputs = torch.cat([torch.full((4, 3, 32, 24), 1.5), torch.full((4, 3, 32, 24), -1.5)], dim=3)
     with torch.no_grad():
@@ -266,7 +266,8 @@ def test_the_uncertainty_head_alone_learns_where_depth_is_noisy(tiny):
 def test_the_refinement_head_alone_learns_a_thin_thing(tiny):
     """A bright line of one pixel, nearer than what is around it; everything else stays as it was."""
     torch.manual_seed(0)
-    changes = {"model__refinement": True, "train_only": "refinement", "loss__silog": 0.0, "loss__log_l1": 1.0}
+    changes = {"model__refinement": True, "train_only": "refinement", "initial": "finished"}
+    changes |= {"loss__silog": 0.0, "loss__log_l1": 1.0}
     model = build(tiny(**changes).model)
     with torch.no_grad():
         model.depth_head.depth.weight.zero_()
@@ -283,6 +284,18 @@ def test_the_refinement_head_alone_learns_a_thin_thing(tiny):
     assert float(found[0, 0, 8:24, 11].mean()) < 8.0 and float(found[0, 0, 8:24, 36:].mean()) > 9.0
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed and {name.partition(".")[0] for name in changed} == {"refinement_head"}
+
+
+def test_coarse_training_trains_the_head_whose_depth_it_uses(tiny):
+    """Its weight in loss.auxiliary, which is for whole steps, does not matter."""
+    changes = {"train_only": "coarse", "loss__auxiliary": []}
+    model = build(tiny(**changes).model)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    steps, _ = stepper(model, **changes)
+    steps.take_prepared(torch.randn(2, 3, 32, 48), torch.full((2, 1, 32, 48), 5.0), 1e-2)
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert any(name.startswith("auxiliary_heads.1.") for name in changed)
+    assert not any(name.startswith(("auxiliary_heads.0.", "auxiliary_heads.2.", "depth_head.")) for name in changed)
 
 
 LANGUAGE = {"outputs": ["dense"], "embed_dim": 2, "vocabulary": ["dark", "bright"], "logit_scale": 8.0}
@@ -320,4 +333,4 @@ def test_a_batch_without_labels_does_not_move_the_language_head(tiny):
 
 def test_only_a_model_with_uncertainty_can_train_it_alone(tiny):
     with pytest.raises(ConfigError, match=r"model\.uncertainty"):
-        stepper(build(tiny().model), model__uncertainty=True, train_only="uncertainty")
+        stepper(build(tiny().model), model__uncertainty=True, train_only="uncertainty", initial="finished")

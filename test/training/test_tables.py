@@ -32,6 +32,9 @@ def test_a_table_that_cannot_be_read_or_written(tmp_path):
         table.add({"step": 1})
     with pytest.raises(DataError, match=r"steps\.csv: cannot be read \(Is a directory\)"):
         Table(path, ("step",))
+    (tmp_path / "latin.csv").write_bytes(b"step\n1\n\xe9\n")
+    with pytest.raises(DataError, match=r"latin\.csv: is not a table of text in UTF-8 .*; save it as UTF-8, or move"):
+        Table(tmp_path / "latin.csv", ("step",))
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"steps\.csv: cannot be read \(Not a directory\)"):
         Table(tmp_path / "file" / "steps.csv", ("step",))

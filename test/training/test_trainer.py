@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -113,6 +116,97 @@ def test_a_signal_saves_and_ends_the_run(tiny, tmp_path, number):
     assert [row["step"] for row in rows(tmp_path / "run" / "steps.csv")] == ["1", "2"]
 
 
+@pytest.mark.parametrize("frame", [1, 9, 13, 24])
+def test_a_stop_during_an_evaluation_saves_and_evaluates_on_resuming(tiny, listener, interrupting, tmp_path, frame):
+    """In the first or the last batch of the first or the second evaluation, of 12 frames in three batches each."""
+    train(tiny(run__dir=str(tmp_path / "unbroken"), validation__batch_size=4), listener)
+    config = tiny(run__dir=str(tmp_path / "broken"), validation__batch_size=4)
+    stopped = train(config, interrupting("evaluating", frame))
+    evaluated = len(rows(tmp_path / "broken" / "evaluations.csv"))
+    # A stop after the last batch has begun is honoured after it.
+    expected = {1: (3, False, 0), 9: (4, False, 2), 13: (6, False, 2), 24: (6, True, 4)}
+    assert (stopped.step, stopped.finished, evaluated) == expected[frame]
+    resumed = train(config, listener, resume=True)
+    assert resumed.finished and resumed.step == 6
+    assert losses(tmp_path / "broken") == losses(tmp_path / "unbroken")
+    assert rows(tmp_path / "broken" / "evaluations.csv") == rows(tmp_path / "unbroken" / "evaluations.csv")
+    left, right = (tmp_path / run / "best.safetensors" for run in ("broken", "unbroken"))
+    assert read_metadata(left) == read_metadata(right)
+    for name, tensor in load_checkpoint(left).state_dict().items():
+        assert torch.equal(tensor, load_checkpoint(right).state_dict()[name]), name
+
+
+def test_a_failed_evaluation_costs_no_step(tiny, listener, tmp_path, frames_dir):
+    frames = shutil.copytree(frames_dir, tmp_path / "frames")
+    whole = (frames / "1.png").read_bytes()
+    (frames / "1.png").write_bytes(b"no picture")
+    source = {"kind": "kitti_list", "path": str(frames), "file_list": str(frames / "list.txt")}
+    config = tiny(data__validation=[source], data__scan=False, optimizer__epochs=1)
+    with pytest.raises(SpaceClipError, match=r"1\.png"):
+        train(config, listener)
+    assert int((tmp_path / "run" / "last").resolve().name) == 3
+    (frames / "1.png").write_bytes(whole)
+    resumed = train(config, listener, resume=True)
+    assert resumed.finished and resumed.best.exists() and len(rows(tmp_path / "run" / "evaluations.csv")) == 2
+
+
+def test_depth_that_can_never_be_compared_is_said_and_ends_nothing(tiny, listener, tmp_path):
+    outcome = train(tiny(model__max_depth=3.0, optimizer__epochs=1), listener)
+    assert outcome.finished and outcome.best_score == float("inf") and not outcome.best.exists()
+    assert listener.lines[-3:] == [
+        "epoch 1: no training frame had depth between model.min_depth and model.max_depth, so nothing was learnt; "
+        "check data.train",
+        "epoch 1: raw abs_rel nan, ema abs_rel nan, best inf",
+        "epoch 1: no abs_rel, as no validation frame could be compared; look at data.validation, model.min_depth, "
+        "model.max_depth and optimizer.lr",
+    ]
+    assert [row["abs_rel"] for row in rows(tmp_path / "run" / "evaluations.csv")] == ["", ""]
+
+
+def test_an_epoch_without_labels_is_said(tiny, listener, tmp_path):
+    """A head of names alone, on frames that show none of its names."""
+    finished = train(tiny(optimizer__epochs=1), listener).best
+    drive = write_drive(tmp_path, 2, seed=3, scans=False, labels=True, scale=0.15)
+    source = {"path": str(drive), "labels": ["a=cycle", "b=truck"], "weight": 2}
+    for path in drive.rglob("*.png"):
+        if "label" in str(path.parent):
+            cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+    language = {"outputs": ["dense"], "embed_dim": 2, "vocabulary": ["a", "b"], "logit_scale": 8.0}
+    outcome = train(
+        tiny(
+            model__language=language,
+            train_only="language",
+            initial=str(finished),
+            data__train=[source],
+            data__validation=[source],
+            optimizer__epochs=1,
+            run__dir=str(tmp_path / "named"),
+        ),
+        listener,
+    )
+    starts = (
+        "epoch 1: no training frame had labels of the vocabulary",
+        "epoch 1: no label_error, as no validation frame",
+    )
+    assert outcome.finished and [line for line in listener.lines if line.startswith(starts[0])]
+    assert [line for line in listener.lines if line.startswith(starts[1])]
+
+
+def test_skipped_steps_are_counted_on_when_a_run_is_resumed(tiny, listener, interrupting, tmp_path, monkeypatch):
+    from space_clip_ros.training import step as module
+
+    honest = module.depth_loss
+    monkeypatch.setattr(
+        module,
+        "depth_loss",
+        lambda *arguments: {name: value * float("nan") for name, value in honest(*arguments).items()},
+    )
+    train(tiny(run__log_steps=2), interrupting("training", 1))
+    monkeypatch.undo()
+    train(tiny(run__log_steps=2), listener, resume=True)
+    assert [row["skipped"] for row in rows(tmp_path / "run" / "steps.csv")] == ["1", "1", "1"]
+
+
 def test_bad_numbers_are_left_out_and_end_the_run_when_there_are_too_many(tiny, listener, tmp_path, monkeypatch):
     from space_clip_ros.training import step as module
 
@@ -139,10 +233,20 @@ def test_bad_numbers_are_left_out_and_end_the_run_when_there_are_too_many(tiny, 
         train(tiny(optimizer__max_bad_steps=3, run__dir=str(tmp_path / "second")), listener)
 
 
-def test_a_folder_with_a_run_is_not_overwritten(tiny, listener):
+def test_a_folder_with_a_run_is_not_overwritten(tiny, listener, tmp_path):
     train(tiny(optimizer__epochs=1), listener)
+    (tmp_path / "run" / "last").unlink()
     with pytest.raises(ConfigError, match="holds a run already; give --resume"):
         train(tiny(optimizer__epochs=1), listener)
+
+
+def test_a_run_that_was_lost_before_it_saved_anything_starts_over(tiny, listener, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "steps.csv").write_text("step,epoch\n1,1\n")
+    with pytest.raises(ConfigError, match="holds a run without a checkpoint; give --resume-or-start"):
+        train(tiny(optimizer__epochs=1), listener)
+    assert train(tiny(optimizer__epochs=1), listener, resume=None).finished
+    assert [row["step"] for row in rows(tmp_path / "run" / "steps.csv")] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(

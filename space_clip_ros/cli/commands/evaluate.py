@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.evaluation_report import show_report
-from space_clip_ros.cli.options import add_setting, add_settings, positive
+from space_clip_ros.cli.options import add_setting, add_settings, image_size, positive, rate_hz
 from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
-from space_clip_ros.cli.semantic_evaluation import run_semantic, semantic_queries, window_size
+from space_clip_ros.cli.semantic_evaluation import run_semantic, semantic_queries
 from space_clip_ros.cli.shared_evaluation import shared_evaluation
-from space_clip_ros.config import NodeConfig
+from space_clip_ros.config import EvaluatorConfig, NodeConfig
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import check_output_files, check_output_folder
 from space_clip_ros.training_config import CROPS, PROTOCOLS
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
 GROUPS = ("scene", "folder")
 """What frames can be grouped by."""
 
-_OF_DEPTH = ("flip", "median_scaling", "scale", "by", "edges", "temporal", "csv", "worst")
+_OF_LABELS = ("queries", "windows", "boxes")
+_OF_DEPTH = (
+    *("crop", "kitti_crop", "flip", "median_scaling", "scale", "scale_rate", "min_depth", "max_depth"),
+    *("focal_scaling", "batch", "by", "edges", "temporal", "csv", "worst", "out"),
+)
 """Options without meaning for labels."""
+_OF_STANDARD = ("crop", "kitti_crop")
+_CROP, _BATCH, _OUT = "garg", 4, Path("out/evaluate")
 _DENSE = "give synthetic drives, with truth: annotated and unknown: far, or other frames with depth at most pixels"
 
 
@@ -53,9 +59,7 @@ def add_parser(subparsers: Any) -> None:
         choices=PROTOCOLS,
         help="reference (as in the paper's published numbers) or standard (as in most depth papers)",
     )
-    parser.add_argument(
-        "--crop", default="garg", choices=CROPS, help="standard: image region compared (default: %(default)s)"
-    )
+    parser.add_argument("--crop", choices=CROPS, help=f"standard: image region compared (default: {_CROP})")
     parser.add_argument("--kitti-crop", action="store_true", help="standard: first cut 1216 x 352 at the bottom centre")
     parser.add_argument("--flip", action="store_true", help="average with the mirror image's depth")
     scaling = parser.add_mutually_exclusive_group()
@@ -69,21 +73,18 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--scale-rate",
-        type=float,
-        default=0.0,
+        type=rate_hz,
         metavar="HZ",
         help="with --scale: the frames of a folder are a drive at this rate, and share one filter (default: each frame "
         "is scaled by itself)",
     )
-    parser.add_argument("--min-depth", type=float, metavar="M", help="metres (default: the settings' model.min_depth)")
-    parser.add_argument("--max-depth", type=float, metavar="M", help="metres (default: the settings' model.max_depth)")
-    add_settings(parser, NodeConfig, "focal_scaling", "backend", "device", "precision")
+    for name in ("min_depth", "max_depth"):
+        help = f"metres (default: the settings' model.{name})"
+        add_setting(parser, EvaluatorConfig, name, default=None, metavar="M", help=help)
+    add_setting(parser, NodeConfig, "focal_scaling", default=None)
+    add_settings(parser, NodeConfig, "backend", "device", "precision")
     parser.add_argument(
-        "--batch",
-        type=positive,
-        default=4,
-        metavar="N",
-        help="images per run, if the model takes several (default: %(default)s)",
+        "--batch", type=positive, metavar="N", help=f"images per run, if the model takes several (default: {_BATCH})"
     )
     parser.add_argument("--by", choices=GROUPS, help="also report each scene (or drive), or each folder, on its own")
     parser.add_argument(
@@ -101,7 +102,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--windows",
-        type=window_size,
+        type=image_size,
         metavar="WxH",
         help="with --semantic: resize pictures to this size, and average windows of 224 pixels, 112 apart, as "
         "published figures do (Cityscapes: 1120x560)",
@@ -117,10 +118,8 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per image here")
-    parser.add_argument("--worst", type=int, default=0, metavar="N", help="draw the N frames with the largest abs_rel")
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/evaluate"), metavar="DIR", help="folder for those pictures"
-    )
+    parser.add_argument("--worst", type=positive, metavar="N", help="draw the N frames with the largest abs_rel")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"folder for those pictures (default: {_OUT})")
     parser.set_defaults(parser=parser)
 
 
@@ -167,7 +166,8 @@ def run(args: argparse.Namespace) -> int:
         info = predictor.info
         if info.units_text and not (args.scale or args.median_scaling):
             say(f"{info.units_text}; give --scale or --median-scaling")
-        scaler, steadiness = _FocalScaler(args.focal_scaling, info), TemporalAverage(protocol)
+        focal_scaling = NodeConfig().focal_scaling if args.focal_scaling is None else args.focal_scaling
+        scaler, steadiness = _FocalScaler(focal_scaling, info), TemporalAverage(protocol)
 
         def on_depth(index: int, frame: RgbdFrame, depth: Depth) -> None:
             if args.temporal:
@@ -175,15 +175,17 @@ def run(args: argparse.Namespace) -> int:
                 steadiness.add(index, frame, depth, consecutive)
 
         own = part.own(frames)
+        batch = args.batch or _BATCH
         with progress_bar(len(own), "evaluating") as bar:
             together = one_by_one(predict) if args.flip else _batched(predictor)
             own_scores = evaluate(
-                together, own, protocol, lambda scored: bar.update(), args.batch, args.edges, scaler, on_depth, scale
+                together, own, protocol, lambda scored: bar.update(), batch, args.edges, scaler, on_depth, scale
             )
         scores = part.all_scores(own_scores)
         scaler.counts = part.total(scaler.counts)
         if not part.first:
             return 0
+        groups = [groups[score.number] for score in scores] if groups else []
         report = EvaluationReport.from_scores(
             scores, info.name, info.backend, args.protocol, protocol, args.flip, groups
         )
@@ -194,6 +196,7 @@ def run(args: argparse.Namespace) -> int:
             focal_scaling=dict(scaler.counts),
             temporal=steadiness.report() if args.temporal else None,
             scale=None if scale is None else dataclasses.asdict(scale.result()),
+            unreadable=len(frames) - len(scores),
         )
         show_report(report, args.by)
         for line in lines(scale.result()) if scale is not None else ():
@@ -203,7 +206,8 @@ def run(args: argparse.Namespace) -> int:
         if args.csv:
             write_csv(args.csv, scores)
         factors = None if scale is None else scale.factors
-        for path in write_worst(args.out, worst_frames(scores, args.worst), predict, frames, protocol, scaler, factors):
+        worst = worst_frames(scores, args.worst or 0)
+        for path in write_worst(args.out or _OUT, worst, predict, frames, protocol, scaler, factors):
             say(f"wrote {path}")
     return 0
 
@@ -214,17 +218,20 @@ def _check_usage(args: argparse.Namespace) -> None:
     Raises:
         DataError: a result cannot be written.
     """
-    for name in ("queries", "windows", "boxes") if not args.semantic else ():
-        if getattr(args, name):
-            args.parser.error(f"--{name} needs --semantic")
-    for name in _OF_DEPTH if args.semantic else ():
-        if getattr(args, name):
-            args.parser.error(f"--{name.replace('_', '-')} is about depth; leave it out with --semantic")
-    if args.scale_rate and args.scale is None:
-        args.parser.error("--scale-rate needs --scale")
+    given = {name for name, value in vars(args).items() if value is not None and value is not False}
+    for names, wrong, problem in (
+        (_OF_LABELS, not args.semantic, "needs --semantic"),
+        (_OF_DEPTH, args.semantic, "is about depth; leave it out with --semantic"),
+        (_OF_STANDARD, args.protocol != "standard", "needs --protocol standard"),
+        (("scale_rate",), args.scale is None, "needs --scale"),
+        (("out",), args.worst is None, "needs --worst"),
+    ):
+        for name in names:
+            if wrong and name in given:
+                args.parser.error(f"--{name.replace('_', '-')} {problem}")
     check_output_files(args.json, args.csv)
     if args.worst:
-        check_output_folder(args.out)
+        check_output_folder(args.out or _OUT)
 
 
 def _no_dense_depth(data: str) -> DataError:
@@ -271,7 +278,7 @@ def _protocol(args: argparse.Namespace, config: TrainingConfig) -> EvaluationPro
 
     low = config.model.min_depth if args.min_depth is None else args.min_depth
     high = config.model.max_depth if args.max_depth is None else args.max_depth
-    return named_protocol(args.protocol, low, high, args.crop, args.kitti_crop, args.median_scaling)
+    return named_protocol(args.protocol, low, high, args.crop or _CROP, args.kitti_crop, args.median_scaling)
 
 
 def _scale(
@@ -281,7 +288,7 @@ def _scale(
     if args.scale is None:
         return None
     return ScaleMeasurement(
-        args.scale, protocol, _groups("folder", frames), args.scale_rate, NodeConfig().scale.max_rate, metric
+        args.scale, protocol, _groups("folder", frames), args.scale_rate or 0.0, NodeConfig().scale.max_rate, metric
     )
 
 

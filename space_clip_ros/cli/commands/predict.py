@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +28,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "predict",
         help="metric depth of images, or of a bag's images",
         description="Estimate metric depth of image files, or of a bag's images (--bag). For NAME.png, writes "
-        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. A "
-        "folder stands for the images directly in it. Images of a camera with distortion are rectified first, and all "
-        "files show the rectified image. With --bag, --out is a copy of the bag with the topics that depth_node would "
-        "publish; run the command again to resume after an interruption.",
+        "NAME_depth.png (16 bits, 0 where invalid), NAME_color.png and, with --camera, the cloud NAME.ply. It "
+        "replaces the files of an earlier run, and no other depth. A folder stands for the images directly in it. "
+        "Images of a camera with distortion are rectified first, and all files show the rectified image. With "
+        "--bag, --out is a copy of the bag with the topics that depth_node would publish; run the command again to "
+        "resume after an interruption.",
         epilog="example: space_clip predict street.png --out depth --camera camera.yaml",
     )
     parser.add_argument(
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         return predict_bag.run(args)
 
     from space_clip_ros.cli.camera_file import read_camera_file
-    from space_clip_ros.cli.image_files import find_images
+    from space_clip_ros.cli.image_files import check_results, find_images
     from space_clip_ros.geometry.image_file import ALMOST_BLACK, read_rgb
     from space_clip_ros.inference import load_predictor
     from space_clip_ros.perception.calibration import RectifiedView
@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
     images = find_images(args.images, say)
     calibration = read_camera_file(args.camera) if args.camera else None
+    check_results(images, Path(args.out or ""))
     out = made_folder(Path(args.out or ""))
     settings = predict_bag.settings_of(args)
     with load_predictor(settings.model, **settings.running()) as predictor:
@@ -135,31 +136,31 @@ class _Result:
         """Write depth and colours, and print the median."""
         import numpy as np
 
+        from space_clip_ros.cli.image_files import COLOR, DEPTH, result_file
         from space_clip_ros.geometry.color import colorize
         from space_clip_ros.geometry.depth import write_depth_png
         from space_clip_ros.geometry.image_file import write_rgb
 
-        target, depth, settings = self._file("_depth.png"), self.frame.depth, self.frame.settings
-        write_depth_png(target, depth, format)
+        target, depth, settings = result_file(self.stem, DEPTH), self.frame.depth, self.frame.settings
+        # Colours first: check_results knows depth with colours beside it as a result.
         colors = colorize(depth, ColorConfig().colormap, settings.min_depth, settings.max_depth)
-        write_rgb(self._file("_color.png"), colors)
+        write_rgb(result_file(self.stem, COLOR), colors)
+        write_depth_png(target, depth, format)
         valid = depth[np.isfinite(depth)]
         median = f"median {np.median(valid):.2f} m" if valid.size else "no valid depth"
         say(f"{target}: {median}, {valid.size / depth.size:.0%} valid")
 
     def write_cloud(self) -> None:
         """Write the coloured cloud where the camera is known, and print its size."""
+        from space_clip_ros.cli.image_files import CLOUD, result_file
         from space_clip_ros.geometry.ply import write_ply
 
         projector = self.frame.projector(1)
         if projector is None:
             return
-        target = self._file(".ply")
+        target = result_file(self.stem, CLOUD)
         count = write_ply(target, projector.project(self.frame.depth), self.frame.rgb)
         say(f"{target}: {count} points")
-
-    def _file(self, ending: str) -> Path:
-        return self.stem.with_name(f"{self.stem.name}{ending}")
 
 
 def _check_usage(args: argparse.Namespace) -> None:
@@ -168,10 +169,6 @@ def _check_usage(args: argparse.Namespace) -> None:
         args.parser.error("--ply needs --camera")
     if args.focal_scaling == "always" and not args.bag and not args.camera:
         args.parser.error("--focal-scaling always needs --camera")
-    files = [path for path in args.images if not path.is_dir()]
-    repeated = [stem for stem, count in Counter(file.stem for file in files).items() if count > 1]
-    if repeated:
-        args.parser.error(f"several images are named {repeated[0]}, and would overwrite each other's results")
 
 
 def _view(rgb: Rgb, calibration: CameraCalibration, file: Path) -> RectifiedView:

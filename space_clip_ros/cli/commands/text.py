@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import say
-from space_clip_ros.cli.options import add_clip_options
+from space_clip_ros.cli.options import add_clip_options, refuse_options
+from space_clip_ros.config import LanguageConfig
+from space_clip_ros.errors import InputError
 from space_clip_ros.files import check_output_files
 
 if TYPE_CHECKING:
     from space_clip_ros.language.queries import QuerySet
 
 _DEFAULT_CLIP = "clip_vit_b16"
+_TEXT_TOWER = ".onnx"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="encode words as vectors, for language queries",
         description="Encode queries as vectors with CLIP's text tower. The file works with models that have the vision "
         "tower of the same CLIP, whose hash it holds. A model with a closed list of names needs no CLIP: give the "
-        "model with --model.",
+        "model with --model. Such a file is for use in Python; depth_node takes the names themselves.",
         epilog="example: space_clip text 'traffic cone' door person --background road wall sky "
         "--out queries.safetensors",
     )
@@ -58,35 +61,56 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.out.suffix != ".safetensors":
         args.parser.error(f"--out {args.out}: must end in .safetensors")
+    for source in (args.clip, args.clip_settings, args.model):
+        if source is not None and Path(source).resolve() == args.out.resolve():
+            args.parser.error(f"--out {args.out}: is the file to read; give another name")
+    if args.clip.endswith(_TEXT_TOWER):
+        refuse_options(args, f"{args.clip} has its own", "templates", "clip_settings")
     check_output_files(args.out)
     from space_clip_ros.inference import load_predictor
-    from space_clip_ros.inference.locate import model_queries
+    from space_clip_ros.inference.locate import patch_language
     from space_clip_ros.language.queries import closed_queries
 
-    if args.model is None:
-        queries = _encoded(args)
-    else:
+    language = None
+    if args.model is not None:
         with load_predictor(args.model, device="cpu") as predictor:
-            info = predictor.info
-        language = info.language
-        if language is not None and language.vocabulary:
-            queries = closed_queries(args.queries, language)
-        else:
-            queries = _encoded(args)
-        model_queries(queries, info)
+            language = patch_language(predictor.info)
+    if language is not None and language.vocabulary:
+        reason = f"does nothing, as {args.model} has a closed list of names"
+        refuse_options(args, reason, "background", "clip", "templates", "clip_settings")
+        queries = closed_queries(args.queries, language)
+    else:
+        queries = _encoded(args, language)
     queries.write(args.out)
     background = f", against {len(queries.background)} in the background" if queries.background else ""
-    space = f"tower {queries.tower[:12]}" if queries.tower else "a closed list of names"
+    space = f"tower {queries.tower[:12]}" if queries.tower else "a closed list of names (read it in Python)"
     say(f"{args.out}: {', '.join(queries.names)}{background}; {queries.vectors.shape[1]} numbers each, for {space}")
     return 0
 
 
-def _encoded(args: argparse.Namespace) -> QuerySet:
-    if args.clip.endswith(".onnx"):
+def _encoded(args: argparse.Namespace, language: LanguageConfig | None) -> QuerySet:
+    """Encode the queries; first check what is quick: that they can be found, and that the CLIP is the model's."""
+    from space_clip_ros.language.scores import check_names
+
+    check_names(args.queries, args.background, "give --background what else may be in view")
+    if args.clip.endswith(_TEXT_TOWER):
         from space_clip_ros.language.text_encoder import TextEncoder
 
-        return TextEncoder(args.clip).encode(args.queries, args.background)
+        encoder = TextEncoder(args.clip)
+        _check_tower(args, encoder.facts.tower, language)
+        return encoder.encode(args.queries, args.background)
     from space_clip_ros.language import load_clip
 
-    queries: QuerySet = load_clip(args.clip, args.clip_settings).queries(args.queries, args.background, args.templates)
+    clip = load_clip(args.clip, args.clip_settings)
+    _check_tower(args, clip.tower, language)
+    queries: QuerySet = clip.queries(args.queries, args.background, args.templates)
     return queries
+
+
+def _check_tower(args: argparse.Namespace, tower: str, language: LanguageConfig | None) -> None:
+    if language is not None and tower != language.tower:
+        raise InputError(
+            f"CLIP {args.clip}",
+            f"has tower {tower[:12]}, and model {args.model} has {language.tower[:12]}",
+            "give --clip the CLIP whose tower the model has",
+        )

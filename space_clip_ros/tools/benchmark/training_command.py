@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from space_clip_ros.cli.console import progress_bar, say
-from space_clip_ros.cli.signals import ending_on_sigterm
 
 
 def measure(settings: Sequence[str], steps: int) -> dict[str, Any]:
@@ -26,7 +25,7 @@ def measure(settings: Sequence[str], steps: int) -> dict[str, Any]:
 
     config = load_training(settings[0], settings[1:])
     result = opening()
-    with ending_on_sigterm(), progress_bar(steps * len(SIDES), "training") as bar:
+    with progress_bar(steps * len(SIDES), "training") as bar:
         result["training"] = measure_training(config, steps, bar.update)
     say(training_summary(result["training"]))
     return result

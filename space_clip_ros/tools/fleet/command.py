@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 
 from space_clip_ros.cli.console import complain, progress_bar, say
-from space_clip_ros.cli.signals import ending_on_sigterm
 from space_clip_ros.tools.bags.prediction import PredictionOptions
 from space_clip_ros.tools.fleet.bags import find_bags, refuse_inside
 from space_clip_ros.tools.fleet.local_pool import LocalPool
@@ -36,7 +35,7 @@ def run_fleet(sources: Sequence[str], out: str, options: PredictionOptions, work
     if run.done:
         say(f"{len(run.done)} of {len(bags)} bags are done already")
     failed: list[BagResult] = []
-    with ending_on_sigterm(), progress_bar(len(run.tasks), "bags") as bar:
+    with progress_bar(len(run.tasks), "bags") as bar:
         for result in run.results(pool):
             bar.update()
             _report(result)

@@ -32,6 +32,29 @@ def test_the_settings_that_are_printed_read_the_shards(
     assert "train_0: holds shards already" in capsys.readouterr().err
 
 
+def test_settings_may_follow_options(tmp_path: Path, small_drive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "data.yaml"
+    config.write_text(f"data: {{train: [{{path: {small_drive}}}]}}", encoding="utf-8")
+    command = ["data", "shards", str(config), "seed=1", "--out", str(tmp_path / "out")]
+    source = f"data.train=[{{path: {small_drive}, step: 2}}]"
+    assert main([*command, "data.validation=[]", "--frames", "3", source]) == 0
+    assert "train_0: 3 frames in 1 shards" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as status:
+        main([*command, "data.validation=[]", "more"])
+    assert status.value.code == 2
+    assert "unrecognized arguments: data.validation=[] more" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--colour=red"])
+    assert "unrecognized arguments: --colour=red" in capsys.readouterr().err
+
+
+def test_broken_frames_cannot_be_skipped(tmp_path: Path, small_drive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "data.yaml"
+    config.write_text(f"data: {{skip_broken: true, train: [{{path: {small_drive}}}]}}", encoding="utf-8")
+    assert main(["data", "shards", str(config), "--out", str(tmp_path / "out")]) == 1
+    assert "data.skip_broken: is not for shards, which hold every frame; set it to false" in capsys.readouterr().err
+
+
 def test_without_frames_there_is_nothing_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data.yaml").write_text("seed: 1\n", encoding="utf-8")
     assert main(["data", "shards", str(tmp_path / "data.yaml"), "--out", str(tmp_path / "out"), "--debug"]) == 1

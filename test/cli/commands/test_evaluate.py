@@ -66,6 +66,19 @@ def test_errors_are_reported_by_distance_and_by_group(command, tmp_path, capsys)
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"  {tmp_path / 'frames'}")
 
 
+def test_a_broken_frame_is_left_out_and_counted(command, tmp_path, capsys):
+    drive = write_drive(tmp_path, 3, 7, PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2), scans=False)
+    (drive / "image_02" / "data" / "0000000001.png").write_bytes(b"no picture")
+    source = [f"data.validation=[{{path: {drive}}}]", "data.scan=false", "data.skip_broken=true"]
+    files = ["--json", str(tmp_path / "e.json"), "--csv", str(tmp_path / "e.csv"), "--by", "folder"]
+    assert main([*command, *source, "--protocol", "standard", *files]) == 0
+    assert "2 frames, 1 left out that cannot be read" in capsys.readouterr().out
+    report = json.loads((tmp_path / "e.json").read_text())
+    assert (report["frames"], report["unreadable"]) == (2, 1)
+    assert [group["frames"] for group in report["groups"].values()] == [2]
+    assert [line.partition(",")[0][-1] for line in (tmp_path / "e.csv").read_text().splitlines()[1:]] == ["0", "2"]
+
+
 def test_edges_of_a_synthetic_drive(command, tmp_path, capsys):
     camera = PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2)
     drive = write_drive(tmp_path, 2, 7, camera, stride=20, scans=False)
@@ -124,7 +137,20 @@ def test_nothing_to_evaluate_on(command, capsys):
         (["--boxes"], "--boxes needs --semantic"),
         (["--semantic", "--median-scaling"], "--median-scaling is about depth; leave it out with --semantic"),
         (["--semantic", "--csv", "e.csv"], "--csv is about depth"),
+        (["--semantic", "--min-depth", "5"], "--min-depth is about depth"),
+        (["--semantic", "--focal-scaling", "never"], "--focal-scaling is about depth"),
+        (["--semantic", "--kitti-crop"], "--kitti-crop is about depth"),
+        (["--semantic", "--crop", "garg"], "--crop is about depth"),
+        (["--semantic", "--batch", "4"], "--batch is about depth"),
+        (["--protocol", "reference", "--crop", "none"], "--crop needs --protocol standard"),
+        (["--protocol", "reference", "--kitti-crop"], "--kitti-crop needs --protocol standard"),
         (["--scale-rate", "10"], "--scale-rate needs --scale"),
+        (["--scale", "ranges:64", "--scale-rate", "-5"], "must be between 0.1 and 200 Hz, got '-5'"),
+        (["--scale", "ranges:64", "--scale-rate", "nan"], "must be between 0.1 and 200 Hz, got 'nan'"),
+        (["--out", "pictures"], "--out needs --worst"),
+        (["--worst", "-1"], "must be a whole number of at least 1, got '-1'"),
+        (["--max-depth", "inf"], "argument --max-depth: must be a finite number, got 'inf'"),
+        (["--min-depth", "0"], "argument --min-depth: must be at least 1e-06, got '0'"),
     ],
 )
 def test_options_that_do_not_go_together(options, message, capsys):

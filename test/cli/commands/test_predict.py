@@ -15,7 +15,7 @@ from space_clip_ros.cli.camera_file import read_camera_file
 from space_clip_ros.cli.commands import predict
 from space_clip_ros.errors import DataError, InputError, ModelError
 from space_clip_ros.export.onnx import export
-from space_clip_ros.geometry.depth import read_depth_png
+from space_clip_ros.geometry.depth import read_depth_png, write_depth_png
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.model import SpaceClip
 
@@ -134,6 +134,27 @@ def test_a_folder_of_images(
     assert len(list(folder.iterdir())) == 10
 
 
+def test_images_of_one_name_are_kept_apart_and_one_given_twice_is_one(
+    model_file: Path, picture: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / camera / "1.png" for camera in ("cam1", "cam2")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_bytes(picture.read_bytes())
+    assert run(*files, files[0], "--model", model_file, "--out", tmp_path / "out") == 0
+    names = [f"{camera}_1_{ending}.png" for camera in ("cam1", "cam2") for ending in ("color", "depth")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+def test_the_truth_of_a_frame_is_not_overwritten(picture: Path, tmp_path: Path) -> None:
+    truth = np.full((60, 80), 20.0, np.float32)
+    write_depth_png(tmp_path / "street_depth.png", truth, "kitti")
+    for images in ((picture,), (tmp_path,), (picture, tmp_path / "street_depth.png")):
+        with pytest.raises(InputError, match=r"street_depth\.png: would be overwritten"):
+            run(*images, "--model", "nothing", "--out", tmp_path)
+    np.testing.assert_array_equal(read_depth_png(tmp_path / "street_depth.png", "kitti"), truth)
+
+
 def test_a_git_lfs_pointer_is_named(model_file: Path, picture: Path, tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
     for name in ("street.onnx", "street.safetensors", "street.pt"):
@@ -149,7 +170,6 @@ def test_a_git_lfs_pointer_is_named(model_file: Path, picture: Path, tmp_path: P
     ("arguments", "message"),
     [
         (["--ply"], "--ply needs --camera"),
-        (["other/street.jpg"], "several images are named street"),
         (["--format", "inches"], "invalid choice"),
     ],
 )

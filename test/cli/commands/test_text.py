@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,10 @@ def test_words_of_clip(clip_options: list[object], tmp_path: Path, capsys: pytes
 
 
 def test_the_way_of_a_depth_checkpoint_without_language(
-    clip_options: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    clip_options: list[object],
+    tiny_model: Callable[..., SpaceClip],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A checkpoint, its CLIP's projection added at export, a text tower, and queries that fit both."""
     config = ModelConfig(
@@ -69,11 +73,15 @@ def test_the_way_of_a_depth_checkpoint_without_language(
     assert run(export, *arguments, "--out", tmp_path / "both.onnx", "--outputs", "depth", "dense") == 0
     assert "language features: cosine with PyTorch's 1.0000" in capsys.readouterr().out
     assert OnnxSessions(tmp_path / "both.onnx").metadata.outputs == ("depth", "dense")
-    assert run(text, "car", "--clip", tower, "--model", tmp_path / "both.onnx", "--out", queries) == 0
+    assert run(text, "car", "road", "--clip", tower, "--model", tmp_path / "both.onnx", "--out", queries) == 0
+    model = tiny_model(language=LanguageConfig(outputs=("dense",), embed_dim=48))
+    save_checkpoint(model, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match=r"CLIP .*text\.onnx: has tower \w{12}, and model .*other\.safetensors has"):
+        run(text, "car", "road", "--clip", tower, "--model", tmp_path / "other.safetensors", "--out", queries)
 
 
 def test_a_closed_list_of_names(
-    tiny_model: Callable[..., SpaceClip], tmp_path: Path, capsys: pytest.CaptureFixture[str], clip_options: list[object]
+    tiny_model: Callable[..., SpaceClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     language = LanguageConfig(outputs=("dense",), embed_dim=3, vocabulary=("road", "car", "sky"))
     save_checkpoint(tiny_model(language=language), tmp_path / "closed.safetensors")
@@ -85,10 +93,32 @@ def test_a_closed_list_of_names(
     with pytest.raises(InputError, match="'dog' not known"):
         run(text, "dog", "--model", tmp_path / "closed.safetensors", "--out", out)
     with pytest.raises(InputError, match="gives no features of patches"):
-        run(text, "car", "--model", tmp_path / "plain.safetensors", "--out", out, *clip_options)
-
-
-def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        # Before a CLIP is looked for.
+        run(text, "car", "--model", tmp_path / "plain.safetensors", "--out", out, "--clip", "missing.pt")
+    unused = ("--background", "sky", "--clip", "missing.onnx")
     with pytest.raises(SystemExit):
-        run(text, "car", "--out", tmp_path / "queries.pt")
-    assert "must end in .safetensors" in capsys.readouterr().err
+        run(text, "car", "--model", tmp_path / "closed.safetensors", "--out", out, *unused)
+    assert re.search(r"--background, --clip: .*closed\.safetensors has a closed list of names", capsys.readouterr().err)
+
+
+def test_one_name_without_background_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'car' alone would be found everywhere; give --background what else"):
+        run(text, "car", "--out", tmp_path / "queries.safetensors", "--clip", "missing.onnx")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "queries.pt"], "--out queries.pt: must end in .safetensors"),
+        (["--out", "x.safetensors", "--model", "./x.safetensors"], "--out x.safetensors: is the file to read"),
+        (["--out", "x.safetensors", "--clip", "x.safetensors"], "--out x.safetensors: is the file to read"),
+        (
+            ["--out", "x.safetensors", "--clip", "t.onnx", "--templates", "none", "--clip-settings", "s.json"],
+            "--templates, --clip-settings: t.onnx has its own",
+        ),
+    ],
+)
+def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(text, "car", *arguments)
+    assert message in capsys.readouterr().err

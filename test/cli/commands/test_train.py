@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -23,6 +25,11 @@ def test_training_says_where_the_best_weights_are(run_yaml, tmp_path, capsys):
     assert settings.load(TrainingConfig, tmp_path / "run" / "config.yaml").run.log_steps == 1
 
 
+def test_settings_may_follow_options(run_yaml, capsys):
+    assert main(["train", str(run_yaml), "run.log_steps=1", "--resume-or-start", "data.validation=[]"]) == 0
+    assert "nothing was validated" in capsys.readouterr().out
+
+
 def test_without_validation_the_last_weights_are_named(run_yaml, tmp_path, capsys):
     assert main(["train", str(run_yaml), "data.validation=[]"]) == 0
     assert f"nothing was validated, the last weights are in {tmp_path / 'run' / 'last'}" in capsys.readouterr().out
@@ -36,6 +43,49 @@ def test_an_interrupted_run_says_how_to_resume(run_yaml, tmp_path, capsys, monke
     assert main(["train", str(run_yaml), "data.train=[{path: a b}]"]) == 130
     output = capsys.readouterr().out
     assert f"resume with: space_clip train {run_yaml} 'data.train=[{{path: a b}}]' --resume" in output
+
+
+@pytest.fixture()
+def running(run_yaml, tmp_path, until):
+    """A long run with two reading processes, in a group of its own, after its first step; it writes log.txt."""
+    command = [sys.executable, "-m", "space_clip_ros.cli.main", "train", str(run_yaml), "run.log_steps=1"]
+    command += ["optimizer.epochs=10000", "validation.every=10000", "data.workers=2", "runtime.threads=1"]
+    log = tmp_path / "log.txt"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as run,
+    ):
+        try:
+            table = tmp_path / "run" / "steps.csv"
+            until(lambda: run.poll() is not None or (table.exists() and "\n1," in table.read_text()), "a step", 300.0)
+            assert run.poll() is None, log.read_text()
+            yield run
+        finally:
+            if group_exists(run.pid):
+                os.killpg(run.pid, signal.SIGKILL)
+
+
+def group_exists(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_sigterm_to_the_whole_group_saves_the_run(running, tmp_path):
+    """As ``timeout`` and systemd send it, to the reading processes too."""
+    os.killpg(running.pid, signal.SIGTERM)
+    status = running.wait(120)
+    log = (tmp_path / "log.txt").read_text()
+    assert status == 130 and "everything is saved; resume with:" in log, log
+    assert (tmp_path / "run" / "last").exists()
+
+
+def test_reading_processes_end_with_a_killed_run(running, until):
+    running.kill()
+    running.wait()
+    until(lambda: not group_exists(running.pid), "the end of the reading processes", 60.0)
 
 
 def test_every_problem_of_the_settings_at_once(run_yaml, capsys):

@@ -25,11 +25,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Write the bag, then print its path and how many messages each topic has."""
     from space_clip_ros.cli.console import callback, progress_bar, say
-    from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.tools.bags.kitti_to_bag import write_bag
 
     options = BagOptions.parsed(args)
-    with ending_on_sigterm(), progress_bar(0, "writing") as bar:
+    with progress_bar(0, "writing") as bar:
         counts = write_bag(args.drive, args.out, options, callback(bar))
     for topic, count in sorted(counts.items()):
         say(f"{count:6d}  {topic}")

@@ -53,7 +53,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Write the data set, and print what it holds."""
     from space_clip_ros.cli.console import callback, complain, progress_bar, say
-    from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.tools.lerobot.conversion import write_dataset
 
     options = ConversionOptions(
@@ -65,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         args.depth_unit,
         args.points,
     )
-    with ending_on_sigterm(), progress_bar(0, "writing") as bar:
+    with progress_bar(0, "writing") as bar:
         written = write_dataset(args.bags, args.out, options, callback(bar), complain)
     frames, episodes = sum(written.episodes), len(written.episodes)
     counted = f"{episodes} episode" if episodes == 1 else f"{episodes} episodes"

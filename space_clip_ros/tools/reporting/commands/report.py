@@ -49,7 +49,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Write the page, and the film if requested."""
     from space_clip_ros.cli.console import callback, progress_bar, say
-    from space_clip_ros.cli.signals import ending_on_sigterm
     from space_clip_ros.errors import InputError
     from space_clip_ros.files import check_output_files
     from space_clip_ros.tools.reporting.recording import Topics
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     check_output_files(args.out, args.video)
     topics = Topics(depth=args.depth, image=args.image, truth=args.truth, camera_info=args.camera_info)
     evaluator = EvaluatorConfig(crop=args.crop, max_depth=args.max_depth)
-    with ending_on_sigterm(), progress_bar(0, "reading") as bar:
+    with progress_bar(0, "reading") as bar:
         written = write_report(args.source, args.out, ReportOptions(topics, evaluator, video=args.video), callback(bar))
     for note in written.missing:
         say(f"note: {note}")
