@@ -28,6 +28,7 @@ NAMES = {
     "rclpy.qos_overriding_options": {"QoSOverridingOptions"},
     "rclpy.signals": {"SignalHandlerOptions"},
     "rclpy.time": {"Time"},
+    "rclpy.serialization": {"serialize_message"},
     "rclpy.utilities": {"get_rmw_implementation_identifier", "remove_ros_args"},
 }
 KEYWORDS = {
