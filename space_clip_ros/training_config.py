@@ -388,7 +388,7 @@ class TrainingConfig:
                 yield f"data.train[{index}].labels: must name model.language.vocabulary, in its order"
 
     def _loss_problems(self) -> Iterator[str]:
-        """Yield a loss without a term that could train anything; one without any weight is the loss's own problem."""
+        """Yield why the loss would train nothing, although one of its weights is above 0."""
         if self.train_only in ("uncertainty", "language") or self.loss.trains_depth:
             return
         if self.train_only != "all" and any(self.loss.auxiliary):

@@ -69,11 +69,16 @@ def check_model_out(args: argparse.Namespace, source: Path, *suffixes: str) -> N
     """
     if args.out.suffix not in suffixes:
         args.parser.error(f"--out {args.out}: must end in {' or '.join(suffixes)}")
-    if args.out.resolve() == source.resolve():
-        args.parser.error(f"--out {args.out}: is the file to read; give another name")
+    refuse_sources(args, source)
     if not args.out.parent.is_dir():
         raise DataError(args.out, f"cannot be written (there is no folder {args.out.parent})", "check the folder")
     check_output_files(args.out)
+
+
+def refuse_sources(args: argparse.Namespace, *sources: str | Path | None) -> None:
+    """Exit with status 2 if ``--out`` is one of the files to read; None stands for no file."""
+    if args.out.resolve() in {Path(source).resolve() for source in sources if source is not None}:
+        args.parser.error(f"--out {args.out}: is the file to read; give another name")
 
 
 def refuse_options(args: argparse.Namespace, reason: str, *names: str) -> None:

@@ -203,6 +203,7 @@ def training_loader(
 class _Loader(DataLoader[Any]):
     """Raises the errors that come from the workers as values."""
 
+    # PyTorch declares a class of its own as the iterator, and needs no more of it than this.
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, SpaceClipError):

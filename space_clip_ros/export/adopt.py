@@ -45,7 +45,7 @@ _OPTIONS = {
     "depth": "--output, --scale and --shift",
     "uncertainty": "--uncertainty, --uncertainty-kind and --uncertainty-scale",
 }
-"""Options that decide each output."""
+"""Options that say how each output is read."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class MessageMemory:
     """
 
     def __init__(self, message: Any, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-        """Lay the array over the message's data."""
+        """Make the array a view of the message's data."""
         self._message = message
         self.array: NDArray[Any] = np.frombuffer(message.data, dtype).reshape(shape)
 

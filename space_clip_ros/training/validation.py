@@ -87,7 +87,7 @@ def best_criterion(config: TrainingConfig) -> str:
 
 
 class _StoppedError(Exception):
-    """The evaluation is to end early."""
+    """Somebody asked the evaluation to stop."""
 
 
 class Validator:

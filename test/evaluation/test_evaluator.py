@@ -108,7 +108,7 @@ def test_a_broken_frame_stops_it():
 
 
 class SkippingFrames(NumberedFrames):
-    """Frames of which the first ones cannot be read, and are skipped."""
+    """Frames; the first few cannot be read and are skipped."""
 
     def __getitem__(self, index: int) -> RgbdFrame:
         if index < 2:

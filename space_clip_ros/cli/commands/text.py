@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import say
-from space_clip_ros.cli.options import add_clip_options, refuse_options
+from space_clip_ros.cli.options import add_clip_options, refuse_options, refuse_sources
 from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.files import check_output_files
@@ -61,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.out.suffix != ".safetensors":
         args.parser.error(f"--out {args.out}: must end in .safetensors")
-    for source in (args.clip, args.clip_settings, args.model):
-        if source is not None and Path(source).resolve() == args.out.resolve():
-            args.parser.error(f"--out {args.out}: is the file to read; give another name")
+    refuse_sources(args, args.clip, args.clip_settings, args.model)
     if args.clip.endswith(_TEXT_TOWER):
         refuse_options(args, f"{args.clip} has its own", "templates", "clip_settings")
     check_output_files(args.out)

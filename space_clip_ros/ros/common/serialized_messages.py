@@ -72,16 +72,16 @@ class SerializedMessage:
         """
         calls = _calls()
         if calls is not None and publisher.is_activated:
-            publish, forget_error = calls
+            publish, clear_error = calls
             with publisher.handle:
                 if not publish(publisher.handle.pointer, ctypes.byref(self._bytes), None):
                     return
-            forget_error()
+            clear_error()
         # Says what is wrong, or drops the message where the publisher is not active.
         publisher.publish(self._buffer.tobytes())
 
     def _serialize(self, frame_id: str) -> None:
-        # Stamp and data that occur nowhere else are found again among the serialised bytes.
+        # Stamp and data get values that occur nowhere else, which show where the two lie among the serialised bytes.
         pattern = np.random.default_rng(0).bytes(self._size)
         data = self._message.data
         del data[:]
@@ -109,16 +109,16 @@ def can_publish_bytes() -> bool:
 
 @functools.cache
 def _calls() -> tuple[Callable[..., int], Callable[[], None]] | None:
-    """Return rcl's call that publishes bytes, and the one that forgets its error; None where they are not to be had."""
+    """Return rcl's function that publishes bytes, and the one that clears its error; None if there are none here."""
     if get_rmw_implementation_identifier() not in _TRIED:
         return None
     try:
         # The libraries that rclpy has loaded; never a second copy of them.
         rcl, rcutils = (ctypes.CDLL(f"lib{name}.so", mode=os.RTLD_NOLOAD | os.RTLD_NOW) for name in ("rcl", "rcutils"))
-        publish, forget_error = rcl.rcl_publish_serialized_message, rcutils.rcutils_reset_error
+        publish, clear_error = rcl.rcl_publish_serialized_message, rcutils.rcutils_reset_error
     except (OSError, AttributeError):
         return None
     publish.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Bytes), ctypes.c_void_p)
     publish.restype = ctypes.c_int
-    forget_error.argtypes, forget_error.restype = (), None
-    return publish, forget_error
+    clear_error.argtypes, clear_error.restype = (), None
+    return publish, clear_error

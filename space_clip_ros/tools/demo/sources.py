@@ -133,9 +133,9 @@ class BagSource:
                 raise DataError(bag, f"has no {self._image.info} beside {self._image.name}, which the demo needs")
             self._stamps = [stamp for _, stamp, _ in reader.messages([self._image.name])]
             self._start_ns = reader.start_ns
-            for name in (self._image.name, self._image.info):
-                if next(iter(reader.messages([name])), None) is None:
-                    raise DataError(bag, f"{name} holds no messages, which the demo needs")
+            # choose_images takes no topic without images.
+            if not reader.topics[self._image.info].count:
+                raise DataError(bag, f"{self._image.info} holds no messages, which the demo needs")
         self.name = bag.absolute().name
         self.transport = "compressed" if self._image.compressed else "raw"
         self.frame_count = min(frames or len(self._stamps), len(self._stamps))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import add_settings, positive
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.errors import DataError
 from space_clip_ros.training_config import CROPS, PROTOCOLS
 
 if TYPE_CHECKING:
@@ -79,22 +78,19 @@ def run(args: argparse.Namespace) -> int:
     count = min(args.frames, len(frames))
     indices = [number * len(frames) // count for number in range(count)]
     middle = indices[count // 2]
-    drawn: dict[int, tuple[RgbdFrame, list[Any]]] = {}
+    drawn: list[tuple[int, RgbdFrame, list[Any]]] = []
     with ExitStack() as stack:
         entrants = [_entrant(args, stack, model, protocol) for model in args.models]
         with progress_bar(count, "comparing") as bar:
 
             def on_frame(index: int, frame: RgbdFrame, depths: Any) -> None:
-                # The readable one that is nearest to the middle.
-                if not drawn or abs(index - middle) < abs(min(drawn) - middle):
-                    drawn.clear()
-                    drawn[index] = frame, list(depths)
+                # Of the frames that can be read, the one nearest to the middle.
+                if not drawn or abs(index - middle) < abs(drawn[0][0] - middle):
+                    drawn[:] = [(index, frame, list(depths))]
                 bar.update()
 
             run_together(entrants, frames, indices, args.focal_scaling, on_frame)
         count = len(entrants[0].scores)
-        if not count:
-            raise DataError(args.data, "none of its frames can be read", "see the lines above")
         say(f"{count} frames of {args.data}, {args.protocol} protocol; times are medians, on this machine, in turn")
         for line in table(entrants):
             say(line)
@@ -102,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             content = as_json(entrants, describe_machine(), args.protocol, count)
             write_whole(args.json, f"{json.dumps(content, indent=2)}\n".encode())
         if args.picture:
-            ((frame, depths),) = drawn.values()
+            _, frame, depths = drawn[0]
             write_rgb(args.picture, picture(entrants, frame, depths, high))
     for path in filter(None, (args.json, args.picture)):
         say(f"wrote {path}")
