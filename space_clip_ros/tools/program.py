@@ -6,23 +6,17 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from rclpy.logging import get_logger
 
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.files import shared_file
 from space_clip_ros.ros.common import dds
-from space_clip_ros.ros.common.spin import CLOSE_S, run
+from space_clip_ros.ros.common.spin import CLOSE_S, MakeNode, run
 from space_clip_ros.tools.program_options import ProgramOptions
 
 Options = TypeVar("Options", bound=ProgramOptions)
-
-
-class ToolNode(Protocol):
-    """A node whose run may end with an error of its own."""
-
-    error: SpaceClipError | None
 
 
 def carry_large_messages() -> None:
@@ -55,7 +49,6 @@ class NodeProgram(Generic[Options]):
         self._name = name
         self._description = description
         self._ros: list[str] = []
-        self._nodes: list[ToolNode] = []
 
     def main(self, act: Callable[[Options], int], args: Sequence[str] | None) -> int:
         """Call ``act`` with the options; return its status, or 1 after an error, including one that ended a node.
@@ -67,17 +60,11 @@ class NodeProgram(Generic[Options]):
         words, self._ros = split_arguments(args)
         try:
             carry_large_messages()
-            status = act(self._options.parsed(self._parser.parse_args(words)))
+            return act(self._options.parsed(self._parser.parse_args(words)))
         except SpaceClipError as error:
             get_logger(self._name).fatal(str(error))
             return 1
-        return 1 if any(node.error is not None for node in self._nodes) else status
 
-    def run(self, make: Callable[[Callable[[], None]], ToolNode], close_s: float = CLOSE_S) -> int:
+    def run(self, make_node: MakeNode, close_s: float = CLOSE_S) -> int:
         """Run a node to its end; see :func:`space_clip_ros.ros.common.spin.run`."""
-
-        def keep(finish: Callable[[], None]) -> ToolNode:
-            self._nodes.append(make(finish))
-            return self._nodes[-1]
-
-        return run(keep, self._name, self._description, self._ros, close_s)
+        return run(make_node, self._name, self._description, self._ros, close_s)

@@ -29,13 +29,6 @@ CLOSE_S = 0.6
 _WAKE_S = 0.1
 
 
-class Runnable(Protocol):
-    """The part of an rclpy node that :func:`run` uses."""
-
-    def close(self) -> str:
-        """End the node's own threads and return the last log line. Called once, after the last callback."""
-
-
 class Finish(Protocol):
     """Ends the run, from any thread."""
 
@@ -44,7 +37,11 @@ class Finish(Protocol):
 
 
 MakeNode = Callable[[Finish], Any]
-"""Makes a :class:`Runnable` node."""
+"""Makes an rclpy node with a method ``close() -> str``.
+
+It is called once, after the last callback; it ends the node's own threads and returns the last log line. A node whose
+attribute ``error`` is not None after that has failed.
+"""
 
 
 def run(
@@ -60,7 +57,8 @@ def run(
         close_s: seconds that the node may take to close before the process ends anyway.
 
     Returns:
-        0 after a signal or a finished job, 1 if the node could not start, a callback failed, or the node gave up.
+        0 after a signal or a finished job, 1 if the node could not start, a callback failed, or the node gave up or has
+        an ``error``.
     """
     command_line = list(sys.argv if args is None else [name, *args])
     events: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -133,13 +131,13 @@ def _signals_into(events: queue.SimpleQueue[BaseException | None]) -> Iterator[N
 def _finish(spinner: _Spinner, node: Any, name: str, failure: BaseException | None, close_s: float) -> int:
     """Close the node in a thread, so that a callback or a model that hangs cannot keep the process alive."""
     if isinstance(failure, SpaceClipError):
-        get_logger(name).fatal(" ".join(str(failure).split()))
+        get_logger(name).fatal(one_line(failure))
     closing = threading.Thread(target=_close, args=(spinner, node), name="closing", daemon=True)
     closing.start()
     closing.join(close_s)
     if failure is not None and not isinstance(failure, SpaceClipError):
         sys.excepthook(type(failure), failure, failure.__traceback__)
-    status = 0 if failure is None else 1
+    status = int(failure is not None or getattr(node, "error", None) is not None)
     busy = closing.is_alive()
     if busy:
         get_logger(name).info("stopped while busy")

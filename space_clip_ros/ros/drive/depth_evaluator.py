@@ -187,14 +187,8 @@ def fitted(depth: Depth, truth: Depth) -> Depth:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; return its exit status, 1 if the summary could not be written."""
-    evaluators: list[DepthEvaluator] = []
-
-    def make(_: object) -> DepthEvaluator:
-        evaluators.append(DepthEvaluator())
-        return evaluators[0]
-
-    status = run(make, "depth_evaluator", "Compares depth/image with ground_truth/image, frame by frame.", args)
-    return 1 if evaluators and evaluators[0].error is not None else status
+    description = "Compares depth/image with ground_truth/image, frame by frame."
+    return run(lambda finish: DepthEvaluator(), "depth_evaluator", description, args)
 
 
 if __name__ == "__main__":

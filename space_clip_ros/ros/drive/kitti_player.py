@@ -258,14 +258,8 @@ def _time(stamp_ns: int) -> Time:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; return its exit status, 1 if the drive could not be played to its end."""
-    players: list[KittiPlayer] = []
-
-    def make(finish: Callable[[], None]) -> KittiPlayer:
-        players.append(KittiPlayer(finish))
-        return players[0]
-
-    status = run(make, "kitti_player", "Plays a KITTI raw drive: image, camera_info, velodyne_points, truth.", args)
-    return 1 if players and players[0].error is not None else status
+    description = "Plays a KITTI raw drive: image, camera_info, velodyne_points, truth."
+    return run(KittiPlayer, "kitti_player", description, args)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from space_clip_ros.errors import InputError, SpaceClipError
+from space_clip_ros.errors import InputError
 from space_clip_ros.messages import compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status_texts
 from space_clip_ros.tools.live import address
@@ -52,15 +52,11 @@ class LiveViewNode(Node):
     Args:
         server: serves the page.
         transport: form of the images, ``raw`` or ``compressed``.
-
-    Attributes:
-        error: always None; see :class:`~space_clip_ros.tools.program.ToolNode`.
     """
 
     def __init__(self, server: LiveServer, transport: str, **node_arguments: Any) -> None:
         """Subscribe to diagnostics; images follow once a page is open."""
         super().__init__("view", **node_arguments)
-        self.error: SpaceClipError | None = None
         self._server = server
         self._topic, self._kind, self._convert = _INPUTS[transport]
         self._subscribed: dict[str, Any] = {}

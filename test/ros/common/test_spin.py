@@ -27,6 +27,9 @@ class Subject(Node):
         print("ready", flush=True)
         if MODE == "finish":
             self._finish()
+        elif MODE == "err":
+            self.error = BackendError("CUDA failed", "no driver", "install one")
+            self._finish()
         elif MODE == "give up":
             self._finish(BackendError("CUDA failed", "no driver", "install one"))
         elif MODE == "lost":
@@ -69,6 +72,13 @@ def end(process: subprocess.Popen[str], number: int | None = None) -> tuple[int,
 def test_a_node_may_finish_by_itself(domain):
     status, lines = end(start("finish", domain))
     assert status == 0
+    assert len(lines) == 1
+    assert "farewell" in lines[0]
+
+
+def test_a_node_that_finishes_with_an_error_has_failed(domain):
+    status, lines = end(start("err", domain))
+    assert status == 1
     assert len(lines) == 1
     assert "farewell" in lines[0]
 
