@@ -11,18 +11,18 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo
 
 from space_clip_ros.messages import stamp_ns
 from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, PlaybackValues, Values, status_texts
+from space_clip_ros.ros.common.qos import reliable
 from space_clip_ros.tools.latency import ArrivalLog
 
 _DEPTH = 50
 _WAKE_S = 0.05
 
-QOS = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+QOS = reliable(_DEPTH)
 """QoS of its subscriptions: reliable, as every message counts."""
 
 V = TypeVar("V", bound=Values)

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, QoSPolicyKind, QoSProfile, qos_check_compatible
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
@@ -17,6 +25,24 @@ from space_clip_ros.ros.common.throttled_log import ThrottledLog
 _NEW_MODULE = "rclpy.event_handler"
 _events = importlib.import_module(_NEW_MODULE if importlib.util.find_spec(_NEW_MODULE) else "rclpy.qos_event")
 _NAMED = 4
+
+
+def best_effort(depth: int) -> QoSProfile:
+    """Return a profile that keeps the newest ``depth`` messages and asks for nothing, so every publisher matches."""
+    return _profile(depth, ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
+
+
+def reliable(depth: int, latched: bool = False) -> QoSProfile:
+    """Return a profile in which no message is lost, up to ``depth`` of them; ``latched`` is for late subscribers too.
+
+    Reliable and best-effort subscribers both match a reliable publisher.
+    """
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    return _profile(depth, ReliabilityPolicy.RELIABLE, durability)
+
+
+def _profile(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
+    return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=reliability, durability=durability)
 
 
 def qos_overrides() -> QoSOverridingOptions:
@@ -46,7 +72,7 @@ def with_events(create: Callable[[Any], Any], callbacks: Any) -> Any:
 
     Args:
         create: creates a publisher or subscription; gets its event callbacks, or None for rclpy's own.
-        callbacks: of :func:`subscription_events` or :func:`publisher_events`.
+        callbacks: for example of :func:`publisher_events`.
     """
     try:
         return create(callbacks)
@@ -54,16 +80,7 @@ def with_events(create: Callable[[Any], Any], callbacks: Any) -> Any:
         return create(None)
 
 
-def subscription_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:
-    """Return event callbacks that log which publishers a subscription cannot hear, with both sides' QoS.
-
-    Args:
-        node: the node that subscribes.
-        topic: its name, not yet resolved.
-        qos: its profile; overrides are written into it before the first event.
-        log: where it is logged.
-    """
-
+def _subscription_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:
     def warn(event: Any) -> None:
         name = node.resolve_topic_name(topic)
         theirs = "; ".join(unheard(node, name, qos)[:_NAMED]) or "a publisher"
@@ -76,8 +93,36 @@ def subscription_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledL
     return _events.SubscriptionEventCallbacks(incompatible_qos=warn)
 
 
+def subscribe(
+    node: Node, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile, log: ThrottledLog
+) -> Any:
+    """Return a subscription whose QoS parameters can override, and which logs the publishers that it cannot hear.
+
+    Args:
+        node: the node that subscribes.
+        kind: the message's class.
+        topic: its name, not yet resolved.
+        callback: gets each message.
+        qos: the profile; overrides are written into it.
+        log: where publishers that cannot be heard are logged.
+    """
+    return with_events(
+        lambda callbacks: node.create_subscription(
+            kind, topic, callback, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
+        ),
+        _subscription_events(node, topic, qos, log),
+    )
+
+
 def publisher_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:
-    """Return event callbacks that log which subscribers a publisher cannot reach; see :func:`subscription_events`."""
+    """Return event callbacks that log which subscribers a publisher cannot reach, with both sides' QoS.
+
+    Args:
+        node: the node that publishes.
+        topic: its name, not yet resolved.
+        qos: its profile; overrides are written into it before the first event.
+        log: where it is logged.
+    """
 
     def warn(event: Any) -> None:
         name = node.resolve_topic_name(topic)

@@ -10,7 +10,6 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from space_clip_ros.config import EvaluatorConfig
@@ -21,7 +20,7 @@ from space_clip_ros.geometry.depth import Depth, resize_bilinear
 from space_clip_ros.messages import depth_from_image, stamp_ns
 from space_clip_ros.messages.diagnostics import EvaluationValues, Level, status, status_array
 from space_clip_ros.ros.common.parameters import Parameters
-from space_clip_ros.ros.common.qos import qos_overrides
+from space_clip_ros.ros.common.qos import qos_overrides, reliable
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.pairing import StampPairs
 
@@ -29,7 +28,7 @@ _DEPTH = "depth/image"
 _TRUTH = "ground_truth/image"
 _WARNING_PERIOD_S = 5.0
 # Reliable, as depth_node and kitti_player publish, so that every frame is compared; parameters override it.
-_QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+_QOS = reliable(10)
 
 
 class DepthEvaluator(Node):

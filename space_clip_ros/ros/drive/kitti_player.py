@@ -14,7 +14,6 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
@@ -32,6 +31,7 @@ from space_clip_ros.messages.diagnostics import (
     status_texts,
 )
 from space_clip_ros.ros.common.parameters import Parameters
+from space_clip_ros.ros.common.qos import reliable
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.playback import Pacer, Prefetcher, Timetable, playback_failure, wait_for_subscribers
 
@@ -44,7 +44,7 @@ _REPORT_PERIOD_S = 1.0
 _DELIVERY_S = 2.0
 _ASK_S = 0.2
 # Reliable, so that reliable and best-effort subscribers both match; deep enough for one that falls a second behind.
-_QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+_QOS = reliable(10)
 
 
 @dataclass(frozen=True)

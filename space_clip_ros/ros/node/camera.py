@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -37,7 +37,7 @@ from space_clip_ros.perception.outputs import (
 )
 from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
-from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
+from space_clip_ros.ros.common.qos import best_effort, reliable, subscribe
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.level_frame import LevelFrame
 from space_clip_ros.ros.node.publishers import Publishers
@@ -45,10 +45,10 @@ from space_clip_ros.ros.node.queries import NOTHING_ASKED, Queries
 from space_clip_ros.ros.node.scale_inputs import ScaleInputs
 from space_clip_ros.ros.node.scheduler import Scheduler
 from space_clip_ros.ros.node.statistics import Statistics
+from space_clip_ros.ros.node.topics import image_topic
 from space_clip_ros.ros.node.transforms import Transforms
 
 _FUTURE_S = 0.5
-_COMPRESSED = "/compressed"
 
 _NO_UNCERTAINTY = "obstacles.max_uncertainty is ignored: the model gives no uncertainty"
 _LARGEST_WARM_UP = 16_000_000
@@ -130,7 +130,7 @@ class Camera:
         self._prefix = f"{name}/" if name else ""
         self._compressed = settings().image_transport == "compressed"
         self.image_topic = image_topic(node, name, settings().image_transport)
-        self.image_qos = _any_publisher(depth=1)
+        self.image_qos = best_effort(depth=1)
         self.calibrations = CalibrationStore(node.resolve_topic_name(f"{self._prefix}camera_info"))
         self.publishers = Publishers(node, self._prefix, log)
         self.scale = 1.0
@@ -154,8 +154,8 @@ class Camera:
         self.stop()
         self._warmed_up = self.ready = False
         self._tracker.reset()
-        self._subscribe(CameraInfo, f"{self._prefix}camera_info", self._on_info, _any_publisher(depth=5))
-        self.image_qos = _any_publisher(depth=1)
+        self._subscribe(CameraInfo, f"{self._prefix}camera_info", self._on_info, best_effort(depth=5))
+        self.image_qos = best_effort(depth=1)
         if self._compressed:
             self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
         else:
@@ -178,12 +178,7 @@ class Camera:
         publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
         if any(publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for publisher in publishers):
             self._latched = True
-            qos = QoSProfile(
-                history=HistoryPolicy.KEEP_LAST,
-                depth=1,
-                reliability=ReliabilityPolicy.RELIABLE,
-                durability=DurabilityPolicy.TRANSIENT_LOCAL,
-            )
+            qos = reliable(depth=1, latched=True)
             self._subscriptions.append(self._node.create_subscription(CameraInfo, topic, self._on_info, qos))
 
     def stop(self) -> None:
@@ -364,14 +359,7 @@ class Camera:
             self._log.info("camera", f"images of {width}x{height} pixels on {self.image_topic}: {focal.text}")
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
-        self._subscriptions.append(
-            with_events(
-                lambda callbacks: self._node.create_subscription(
-                    kind, topic, callback, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
-                ),
-                subscription_events(self._node, topic, qos, self._log),
-            )
-        )
+        self._subscriptions.append(subscribe(self._node, kind, topic, callback, qos, self._log))
 
     def _on_info(self, info: Any) -> None:
         calibration = calibration_from_info(info)
@@ -427,30 +415,3 @@ class Camera:
         now_ns: int = self._node.get_clock().now().nanoseconds
         taken_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
         return (now_ns - taken_ns) / 1e6 if now_ns and taken_ns else None
-
-
-def image_topic(node: LifecycleNode, camera: str, transport: str) -> str:
-    """Return the resolved input topic.
-
-    As in image_transport, remapping ``image`` moves ``image/compressed`` too; where ``image`` is remapped to a
-    compressed topic itself, that is taken.
-    """
-    base = str(node.resolve_topic_name(f"{camera}/image" if camera else "image"))
-    if transport == "compressed":
-        return str(node.resolve_topic_name(f"{base.removesuffix(_COMPRESSED)}{_COMPRESSED}"))
-    return base
-
-
-def sibling_info_topic(topic: str) -> str:
-    """Return where the camera_info of an image topic lies by image_transport's rule: beside it."""
-    return f"{topic.removesuffix(_COMPRESSED).rpartition('/')[0]}/camera_info"
-
-
-def _any_publisher(depth: int) -> QoSProfile:
-    # Best effort and volatile asks for nothing, so every publisher matches.
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-        reliability=ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.VOLATILE,
-    )

@@ -6,12 +6,11 @@ import os
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from space_clip_ros.libraries import import_error
 from space_clip_ros.messages.outputs import CAMERA_INFO, TOPICS, MessageMemory, OutputMessages, OutputTopic
 from space_clip_ros.messages.types import message_class
-from space_clip_ros.ros.common.qos import publisher_events, qos_overrides, with_events
+from space_clip_ros.ros.common.qos import publisher_events, qos_overrides, reliable, with_events
 from space_clip_ros.ros.common.serialized_messages import SerializedMessage, can_publish_bytes
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 
@@ -101,12 +100,7 @@ class Publishers:
         self._publishers[name] = self._create(output)
 
     def _create(self, output: OutputTopic) -> Any:
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=1 if output.latched else _DEPTH,
-            reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if output.latched else DurabilityPolicy.VOLATILE,
-        )
+        qos = reliable(1 if output.latched else _DEPTH, output.latched)
         name = f"{self._prefix}{output.topic}"
         return with_events(
             lambda callbacks: self._node.create_lifecycle_publisher(

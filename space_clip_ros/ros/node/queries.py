@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from space_clip_ros.config import NodeConfig, SemanticConfig
@@ -15,7 +14,7 @@ from space_clip_ros.errors import SpaceClipError, describe, one_line
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.perception.queries import find_queries, split_names
-from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
+from space_clip_ros.ros.common.qos import reliable, subscribe
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.scheduler import Scheduler
 
@@ -75,18 +74,7 @@ class Queries:
         self._followed = self._settings().semantic
         self._worker = Scheduler(lambda wishes: self._find(wishes[-1]), self._fail, "queries")
         self._worker.start()
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=1,
-            reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.VOLATILE,
-        )
-        self._subscription = with_events(
-            lambda callbacks: self._node.create_subscription(
-                String, TOPIC, self._on_query, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
-            ),
-            subscription_events(self._node, TOPIC, qos, self._log),
-        )
+        self._subscription = subscribe(self._node, String, TOPIC, self._on_query, reliable(depth=1), self._log)
         self._ask()
 
     def follow(self) -> None:

@@ -14,12 +14,13 @@ from space_clip_ros.messages.diagnostics import DepthValues, Level, NodeState, s
 from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.ros.common.qos import describe_endpoint, describe_qos, unheard
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
-from space_clip_ros.ros.node.camera import Camera, image_topic, sibling_info_topic
+from space_clip_ros.ros.node.camera import Camera
 from space_clip_ros.ros.node.diagnostics import SILENT_S, Situation, status, verdict
 from space_clip_ros.ros.node.process_memory import resident_bytes
 from space_clip_ros.ros.node.queries import Queries
 from space_clip_ros.ros.node.recovering_model import RecoveringModel
 from space_clip_ros.ros.node.statistics import Statistics
+from space_clip_ros.ros.node.topics import image_topic, sibling_info_topic
 
 _WATCHDOG_S = 30.0
 _MIB = 2**20

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2, Range
 
 from space_clip_ros.config import NodeConfig, ScaleConfig
@@ -17,7 +16,7 @@ from space_clip_ros.perception.camera_mount import CameraMount, configured_mount
 from space_clip_ros.perception.frame import ScaleRequest
 from space_clip_ros.perception.scale import TOGETHER_S, FrameEvidence, Measured, MetricScale
 from space_clip_ros.perception.scale_evidence import MeasuredCone, MeasuredPoints
-from space_clip_ros.ros.common.qos import qos_overrides, subscription_events, with_events
+from space_clip_ros.ros.common.qos import best_effort, subscribe
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.transforms import Transforms
 
@@ -169,20 +168,7 @@ class ScaleInputs:
         self._range, self._heard = message, True
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=1,
-            reliability=ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.VOLATILE,
-        )
-        self._subscriptions.append(
-            with_events(
-                lambda callbacks: self._node.create_subscription(
-                    kind, topic, callback, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
-                ),
-                subscription_events(self._node, topic, qos, self._log),
-            )
-        )
+        self._subscriptions.append(subscribe(self._node, kind, topic, callback, best_effort(depth=1), self._log))
 
 
 def _needs_transforms(settings: ScaleConfig) -> bool:

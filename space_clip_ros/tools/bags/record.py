@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
+from space_clip_ros.ros.common.qos import reliable
 from space_clip_ros.tools.bags.definitions import Definition, Definitions
 from space_clip_ros.tools.bags.options import RecordOptions
 from space_clip_ros.tools.bags.serialized import installed_class, recorded_qos, recording_qos
@@ -25,7 +26,7 @@ _SCAN_PERIOD_S = 0.2
 _DEPTH = 100
 _CLOSE_S = 10.0
 # The QoS to ask for where there is no publisher yet.
-_EXPECTED = QoSProfile(depth=_DEPTH, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+_EXPECTED = reliable(_DEPTH)
 _RESERVE_BYTES = 256 << 20
 # Every node publishes these topics; they are recorded only if they are named.
 _FROM_EVERY_NODE = ("/rosout", "/parameter_events")

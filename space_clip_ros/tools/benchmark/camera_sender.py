@@ -11,18 +11,18 @@ from typing import Any
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from space_clip_ros.config import PlayerConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.messages import camera_info_from_camera, image_from_array
+from space_clip_ros.ros.common.qos import reliable
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.playback import Pacer
 from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images
 
-_QOS = QoSProfile(depth=10, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+_QOS = reliable(10)
 
 
 class CameraSender(Node):

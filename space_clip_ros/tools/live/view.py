@@ -13,12 +13,12 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.messages import compressed_to_rgb, image_to_rgb, stamp_ns
 from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status_texts
+from space_clip_ros.ros.common.qos import best_effort
 from space_clip_ros.tools.live import address
 from space_clip_ros.tools.live.options import COMPRESSED, RAW, ViewOptions
 from space_clip_ros.tools.live.panels import PANELS, Panel
@@ -35,7 +35,7 @@ _SILENT_S = 5.0
 _HELD = 8
 _COLOR = "depth/color"
 # Only the newest matters, and a best-effort subscriber never holds up a publisher.
-_QOS = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+_QOS = best_effort(1)
 # Topic, message type and conversion to RGB of each form of the images.
 _INPUTS: dict[str, tuple[str, Any, Any]] = {
     RAW: ("image", Image, image_to_rgb),

@@ -63,7 +63,7 @@ def test_a_whole_number_will_do_for_a_float(make):
         ({"model": 3}, "model"),
         ({"max_age": "soon"}, "max_age: must be a number, got 'soon'"),
         ({"max_depth": float("nan")}, "max_depth"),
-        ({"points__clearing": True, "points__max_range": 0.0}, "points.clearing: needs points.max_range above 0"),
+        ({"points__clearing": True, "points__max_range": 0.0}, "points.clearing: needs max_range above 0"),
     ],
 )
 def test_bad_values_at_start_raise(make, values, text):
