@@ -1,16 +1,11 @@
 """Counts the operations and weights of a network, which ``space_clip benchmark`` compares run times with.
 
-The counts are stored in every exported file. ``python -m space_clip_ros.export.cost FILE.onnx`` adds them to files
-exported before; the graph and its checksum stay as they are.
+The counts are stored in every exported file.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -18,9 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from space_clip_ros.config import AdapterConfig, ModelConfig
-from space_clip_ros.errors import ModelError
-from space_clip_ros.files import write_whole
-from space_clip_ros.inference.metadata import DECODER, ENCODER, OnnxMetadata, StageCost
+from space_clip_ros.inference.metadata import DECODER, ENCODER, StageCost
 from space_clip_ros.model import SpaceClip
 
 _NORMS = (nn.LayerNorm, nn.BatchNorm2d)
@@ -49,42 +42,6 @@ def network_cost(config: ModelConfig) -> dict[str, StageCost]:
     }
 
 
-def add_cost(file: Path) -> None:
-    """Store the counts in a file that was exported without them.
-
-    Raises:
-        ModelError: the file is not one of ours, or an adopted one.
-        DataError: it cannot be written.
-    """
-    # Imported here because counting, which a benchmark of a checkpoint does, needs no onnx.
-    import onnx
-
-    model = onnx.load(file)
-    metadata = OnnxMetadata.from_properties({entry.key: entry.value for entry in model.metadata_props}, file)
-    if not isinstance(metadata.config, ModelConfig):
-        raise ModelError(file, "is an adopted model, whose cost was counted when it was adopted", "adopt it again")
-    metadata = replace(metadata, cost=network_cost(metadata.config))
-    onnx.helper.set_model_props(model, metadata.to_properties())
-    write_whole(file, model.SerializeToString())
-
-
 def _weights(module: nn.Module) -> int:
     layers = (layer for layer in module.modules() if not isinstance(layer, _NORMS))
     return sum(parameter.numel() for layer in layers for parameter in layer.parameters(recurse=False))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Add the counts to each file of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m space_clip_ros.export.cost",
-        description="Store how many operations a model takes in a file exported before 'space_clip export' did so.",
-        epilog="example: python -m space_clip_ros.export.cost models/road_tiny.onnx",
-    )
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.onnx", help="exported files, changed in place")
-    for file in parser.parse_args(arguments).files:
-        add_cost(file)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

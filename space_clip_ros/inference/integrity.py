@@ -38,7 +38,7 @@ def read_properties(file: Path) -> dict[str, str]:
     """Return the metadata properties of an ONNX file; its graph and weights are not read.
 
     Raises:
-        ModelError: the file is no whole ONNX file, or cannot be read.
+        ModelError: the file is damaged, or not an ONNX file.
     """
     properties = None
     with contextlib.suppress(ValueError), _mapped(file) as model:  # an empty file cannot be mapped
@@ -53,13 +53,11 @@ def check_graph(file: Path, expected: str) -> None:
 
     Args:
         file: an exported file.
-        expected: what :func:`graph_sha256` returned when the file was written; empty in files that predate the hash.
+        expected: what :func:`graph_sha256` returned when the file was written.
 
     Raises:
         ModelError: they differ.
     """
-    if not expected:
-        return
     with _mapped(file) as model:
         actual = graph_sha256(model)
     if actual != expected:
@@ -82,7 +80,8 @@ def _mapped(file: Path) -> Iterator[memoryview]:
 
 
 def _properties(model: memoryview) -> dict[str, str] | None:
-    """Return a model's properties, or None if the bytes are no such message; an error would keep its bytes in use."""
+    """Return a model's properties, or None if the bytes are not an ONNX model."""
+    # An exception's traceback would keep the file mapped.
     properties = {}
     try:
         for number, field in _fields(model):

@@ -65,7 +65,7 @@ class OnnxMetadata:
         abs_rel: of PyTorch and of the file, against that drive's ground truth; None without a drive.
         largest_fp16: largest magnitude seen in an fp16 tensor, whose limit is 65504; None in other precisions.
         uncertainty_difference: as ``mean_difference``, of the uncertainty; None if the model has none.
-        graph_sha256: hash of everything in the file but its metadata, hexadecimal; empty in earlier files.
+        graph_sha256: hash of everything in the file but its metadata, hexadecimal.
         language_cosine: mean cosine of the language features with PyTorch's on the worst image; None without them.
         label_agreement: share of patches that are labelled as by PyTorch; None likewise.
         cost: what :data:`ENCODER` and :data:`DECODER`, or :data:`NETWORK`, cost for one image; empty if not counted.
@@ -182,10 +182,9 @@ class OnnxMetadata:
     @classmethod
     def _parse(cls, values: Mapping[str, str]) -> OnnxMetadata:
         height, width, batch = values["height"], values["width"], values["batch"]
-        # files of earlier versions lack some properties
-        before, after = values.get("abs_rel_before"), values.get("abs_rel_after")
-        largest, uncertainty = values.get("largest_fp16"), values.get("uncertainty_difference")
-        cosine, agreement = values.get("language_cosine"), values.get("label_agreement")
+        before, after = values["abs_rel_before"], values["abs_rel_after"]
+        largest, uncertainty = values["largest_fp16"], values["uncertainty_difference"]
+        cosine, agreement = values["language_cosine"], values["label_agreement"]
         config: ModelConfig | AdoptedConfig
         if ADOPTED in values:
             config = settings.parse(AdoptedConfig, json.loads(values[ADOPTED]), ADOPTED)
@@ -200,16 +199,16 @@ class OnnxMetadata:
             max_difference=float(values["max_difference"]),
             max_difference_m=float(values["max_difference_m"]),
             created_with=values["created_with"],
-            mean_difference=float(values.get("mean_difference", 0.0)),
-            drive=values.get("drive", ""),
+            mean_difference=float(values["mean_difference"]),
+            drive=values["drive"],
             abs_rel=(float(before), float(after)) if before and after else None,
             largest_fp16=float(largest) if largest else None,
             uncertainty_difference=float(uncertainty) if uncertainty else None,
             language_cosine=float(cosine) if cosine else None,
             label_agreement=float(agreement) if agreement else None,
-            graph_sha256=values.get("graph_sha256", ""),
+            graph_sha256=values["graph_sha256"],
             cost={
                 stage: StageCost(int(cost["operations"]), int(cost["weights"]))
-                for stage, cost in json.loads(values.get("cost", "{}")).items()
+                for stage, cost in json.loads(values["cost"]).items()
             },
         )

@@ -133,14 +133,8 @@ def assemble(
         sampler,
         loader=training_loader(dataset, sampler, config.data.workers, pin_memory=processes.device.type == "cuda"),
         validator=Validator(model, average, validation, processes, config) if validation is not None else None,
-        progress=_progress(state),
+        progress=Progress(**{name: state[name] for name in Progress._fields}),
     )
-
-
-def _progress(state: Mapping[str, Any]) -> Progress:
-    """Return a checkpoint's progress; earlier versions stored less of it, and the score by the name of abs_rel."""
-    stored = {"best_score": state.get("best_abs_rel"), **state}
-    return Progress(**{name: stored[name] for name in Progress._fields if name in stored})
 
 
 def build_stepper(

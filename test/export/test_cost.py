@@ -11,10 +11,7 @@ import torch
 from torch import nn
 
 from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
-from space_clip_ros.errors import ModelError
-from space_clip_ros.export import cost
 from space_clip_ros.export.cost import network_cost
-from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.metadata import DECODER, ENCODER, OnnxMetadata
 from space_clip_ros.model import build
 
@@ -126,23 +123,3 @@ def test_adapters_cost_nothing_once_merged() -> None:
 def test_bundled_files_carry_their_counts(project_root: Path, name: str) -> None:
     found = metadata(project_root / "models" / f"{name}.onnx")
     assert found.cost == network_cost(found.config)
-
-
-def test_counts_are_added_to_an_earlier_file(project_root: Path, tmp_path: Path) -> None:
-    bundled, file = project_root / "models" / "road_tiny_int8.onnx", tmp_path / "earlier.onnx"
-    model = onnx.load(bundled)
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, {key: value for key, value in properties.items() if key != "space_clip.cost"})
-    onnx.save(model, file)
-    assert metadata(file).cost == {}
-    assert cost.main([str(file)]) == 0
-    assert metadata(file) == metadata(bundled)
-    # A graph other than the one that was exported would be refused.
-    load_predictor(file, threads=1).close()
-
-
-def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
-    graph = onnx.helper.make_graph([], "empty", [], [])
-    onnx.save(onnx.helper.make_model(graph), tmp_path / "other.onnx")
-    with pytest.raises(ModelError, match=r"other\.onnx: is an ONNX file without the space_clip"):
-        cost.add_cost(tmp_path / "other.onnx")

@@ -13,7 +13,7 @@ from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip, save_checkpoint
 from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
 from space_clip_ros.synthetic.drive import write_drive
-from space_clip_ros.training.assembly import Progress, _load_initial_weights, _load_what_fits, _progress, open_frames
+from space_clip_ros.training.assembly import _load_initial_weights, _load_what_fits, open_frames
 
 CLOSED = LanguageConfig(outputs=("dense",), embed_dim=2, vocabulary=("road", "car"))
 JOINT = LanguageConfig(outputs=("dense",), embed_dim=24)
@@ -90,9 +90,3 @@ def test_labels_are_the_vocabulary_s(tiny, tmp_path: Path, what: str) -> None:
     config = tiny(model__language=language, train_only="language", **sources)
     with pytest.raises(ConfigError, match=rf"data\.{what}: has no labels, which train_only: language needs"):
         open_frames(what, config)
-
-
-def test_checkpoints_of_earlier_versions_have_less_progress() -> None:
-    assert _progress({"step": 7, "best_abs_rel": 0.5}) == Progress(7, 0.5)
-    assert _progress({"step": 7, "best_score": 0.5, "average": {}}) == Progress(7, 0.5, skipped=0, evaluated=True)
-    assert _progress({**Progress(7, 0.5, 2, False)._asdict(), "optimizer": {}}) == Progress(7, 0.5, 2, False)

@@ -27,7 +27,7 @@ def opening() -> dict[str, Any]:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """Return the whole report of a JSON result, without tables of what was not measured."""
-    parts = [heading(_title(result["model"]), result), machine_table(result["machine"], result["roof"])]
+    parts = [heading(_title(result["model"]), result), machine_table(result["machine"], result["roofline"])]
     parts += [_case(case) for case in result["cases"]]
     parts += [_end_to_end(part) for part in result["end_to_end"]]
     return "\n\n".join(parts) + "\n"
@@ -42,7 +42,7 @@ def summary(case: Mapping[str, Any]) -> str:
         line += f", floor {case['floor']['ms']:.2f} ms (at {case['floor']['share']:.1%} of its speed)"
     if case["eager"]:
         line += f", {case['eager']['times_faster']:.2f} x eager PyTorch"
-    for outputs, figures in list(case.get("outputs_ms", {}).items())[1:]:
+    for outputs, figures in list(case["outputs_ms"].items())[1:]:
         line += f"; {outputs} {figures['ratio']:.3f} x depth alone"
     return line
 
@@ -89,7 +89,7 @@ def _title(model: Mapping[str, Any]) -> str:
 def _case(case: Mapping[str, Any]) -> str:
     width, height = case["size"]
     parts = [f"## {width}x{height}, batch {case['batch']}", _totals(case), _stages(case)]
-    if case.get("outputs_ms"):  # files of earlier versions have none
+    if case["outputs_ms"]:
         parts.append(_outputs(case["outputs_ms"]))
     if case["floor"]:
         parts.append(_floor(case["floor"]))
@@ -121,15 +121,10 @@ def _stages(case: Mapping[str, Any]) -> str:
     rows += [(stage, *_times(times), case["separated_by"]) for stage, times in case["separated_ms"].items()]
     rows.append(("cloud (every pixel, coloured)", *_times(case["cloud_ms"]), "by itself"))
     rows += [
-        (f"{name} (pixels of the network's grid)", *_times(times), "by itself") for name, times in _obstacles(case)
+        (f"{name} (pixels of the network's grid)", *_times(times), "by itself")
+        for name, times in case["obstacles_ms"].items()
     ]
     return table(("stage, ms", *_TIMES, "measured"), rows)
-
-
-def _obstacles(case: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, float]]]:
-    """Return the times of what is made of obstacles; files of earlier versions have none."""
-    times: Mapping[str, Mapping[str, float]] = case.get("obstacles_ms", {})
-    return times.items()
 
 
 def _floor(floor: Mapping[str, Any]) -> str:

@@ -119,7 +119,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     spin = " that spin" if spinning else ""
     say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads{spin}")
     try:
-        roofline = _roofline(model, threads)
+        roofline = _roofline(info, threads)
         cases = _cases(args, model, roofline)
     finally:
         model.close()
@@ -138,24 +138,16 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
             "threads": threads,
             "thread_spinning": spinning,
         },
-        # The key of schema 1.
-        "roof": None if roofline is None else vars(roofline),
+        "roofline": None if roofline is None else vars(roofline),
         "cases": cases,
         "end_to_end": results,
     }
 
 
-def _roofline(model: MeasuredModel, threads: int) -> Roofline | None:
+def _roofline(info: ModelInfo, threads: int) -> Roofline | None:
     """Measure the machine's limits; None, with a line why, if there can be no floor."""
     from space_clip_ros.tools.benchmark.roofline import measure_cpu, measure_device
 
-    info = model.info
-    if not model.cost:
-        say(
-            f"no floor: {info.file} was exported without its operation counts; export it again, or run "
-            f"python -m space_clip_ros.export.cost {info.file}"
-        )
-        return None
     if info.device == "cpu":
         roofline = measure_cpu(threads)
     elif importlib.util.find_spec("torch"):

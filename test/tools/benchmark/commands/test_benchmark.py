@@ -11,11 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, ModelError
-from space_clip_ros.export.cost import add_cost
 from space_clip_ros.export.onnx import export
 from space_clip_ros.model import SpaceClip, save_checkpoint
 from space_clip_ros.tools.benchmark.commands import benchmark
@@ -67,11 +65,11 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
     assert "100x60, batch 1: p50 " in output and " x eager PyTorch" in output and "limits here: " in output
     result = json.loads(files[0].read_text(encoding="utf-8"))
     assert result["schema"] == SCHEMA
-    assert {"created", "command", "machine", "model", "roof", "cases", "end_to_end"} < set(result)
+    assert {"created", "command", "machine", "model", "roofline", "cases", "end_to_end"} < set(result)
     assert result["command"] == "space_clip benchmark --frames 3"
     assert (result["model"]["name"], result["model"]["file"]) == ("tiny", "tiny.onnx")
     assert result["model"]["threads"] == 1 and result["model"]["thread_spinning"] is True
-    assert result["roof"]["gflops"] > 0 and result["end_to_end"] == []
+    assert result["roofline"]["gflops"] > 0 and result["end_to_end"] == []
     (case,) = result["cases"]
     # the size that the file was exported for, as none was given
     assert case["size"] == [100, 60] and case["memory_mb"]["resident"] > 10
@@ -85,24 +83,6 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
         "eager fp32",
     ):
         assert part in text
-
-
-def test_an_earlier_file_has_no_floor_until_its_operations_are_counted(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model, file = onnx.load(folder / "tiny.onnx"), tmp_path / "earlier.onnx"
-    properties = {entry.key: entry.value for entry in model.metadata_props if entry.key != "space_clip.cost"}
-    onnx.helper.set_model_props(model, properties)
-    onnx.save(model, file)
-    arguments = ["--model", file, "--frames", 1, "--threads", 1, "--json", tmp_path / "b.json"]
-    run(*arguments)
-    assert f"no floor: {file} was exported without its operation counts; " in capsys.readouterr().out
-    result = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
-    assert result["roof"] is None and result["cases"][0]["floor"] is None
-    add_cost(file)
-    run(*arguments)
-    assert "no floor" not in capsys.readouterr().out
-    assert json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))["cases"][0]["floor"]["ms"] > 0
 
 
 def test_the_end_to_end_part_gets_the_options_of_the_command(
