@@ -74,6 +74,11 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's text; its type if it has no text."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def describe(error: BaseException) -> str:
     """Return any exception as one line: its type, and its text with line breaks as spaces."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

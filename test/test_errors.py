@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from space_clip_ros.errors import BackendError, InputError, SpaceClipError, describe, listed, one_line
+from space_clip_ros.errors import BackendError, InputError, SpaceClipError, describe, first_line, listed, one_line
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,11 @@ def test_any_exception_becomes_one_line() -> None:
     assert describe(RuntimeError("CUDA\n  failed")) == "RuntimeError: CUDA failed"
     assert one_line(RuntimeError("CUDA\n  failed")) == "CUDA failed"
     assert one_line(TimeoutError()) == "TimeoutError"
+
+
+def test_the_first_line_of_an_exception() -> None:
+    assert first_line(RuntimeError("\n CUDA failed \n at line 3")) == "CUDA failed "
+    assert first_line(RuntimeError(" \n")) == "RuntimeError"
 
 
 def test_a_long_list_of_names_is_cut() -> None:

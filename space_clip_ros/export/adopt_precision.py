@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from onnx import AttributeProto
 
-from space_clip_ros.errors import ExportError
+from space_clip_ros.errors import ExportError, first_line
 from space_clip_ros.export.adopt import PrecisionFacts
 from space_clip_ros.export.adopt_wrap import AFTER_PREFIX, BEFORE_PREFIX, NETWORK_PREFIX
 from space_clip_ros.export.constant_folding import fold_graph
@@ -72,10 +72,8 @@ class LowerPrecision:
             images = self._evidence.calibration
             return to_int8(folded, images, size, batch, self._symmetric, convolutions=network, matrices=network)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            first_line = str(error).strip().partition("\n")[0]
-            raise ExportError(
-                f"the network cannot be made {self.precision} ({first_line})", "", "take --precision fp32"
-            ) from error
+            reason = f"the network cannot be made {self.precision} ({first_line(error)})"
+            raise ExportError(reason, "", "take --precision fp32") from error
 
     def judge(
         self,

@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from space_clip_ros.errors import ExportError, ModelError
+from space_clip_ros.errors import ExportError, ModelError, first_line
 from space_clip_ros.export.adopt_recipe import Recipe
 from space_clip_ros.export.adopt_third_party import ThirdPartyModel
 from space_clip_ros.export.resize_matrix import resize_matrix
@@ -46,8 +46,7 @@ class OriginalSession:
         try:
             self._session = onnxruntime.InferenceSession(str(source.file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the library's own errors share no base class
-            first_line = str(error).strip().partition("\n")[0]
-            raise ModelError(source.file, f"ONNX Runtime cannot run it ({first_line})") from error
+            raise ModelError(source.file, f"ONNX Runtime cannot run it ({first_line(error)})") from error
 
     def run(self, pixels: NDArray[np.generic]) -> dict[str, NDArray[Any]]:
         """Run on the network's own input and return every output by name.
@@ -59,11 +58,8 @@ class OriginalSession:
         try:
             arrays = self._session.run(None, {source.image: pixels, **source.constants})
         except Exception as error:
-            first_line = str(error).strip().partition("\n")[0]
-            raise ExportError(
-                source.file, f"fails on an input of shape {pixels.shape} ({first_line})", "give another --size or "
-                "--multiple"
-            ) from error  # fmt: skip
+            reason = f"fails on an input of shape {pixels.shape} ({first_line(error)})"
+            raise ExportError(source.file, reason, "give another --size or --multiple") from error
         return dict(zip(source.outputs, arrays, strict=True))
 
     def end_profile(self) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
-from space_clip_ros.errors import ExportError, InputError, ModelError
+from space_clip_ros.errors import ExportError, InputError, ModelError, first_line
 from space_clip_ros.export.adopt_recipe import Recipe
 from space_clip_ros.files import file_sha256
 
@@ -126,8 +126,7 @@ def _loaded(file: Path) -> onnx.ModelProto:
             raise ModelError(
                 file, f"its weights lie in {', '.join(missing)}, which is missing", "copy it to the same folder"
             ) from error
-        first_line = str(error).strip().partition("\n")[0]
-        raise ModelError(file, f"cannot be read as ONNX ({first_line})", "copy or export it again") from error
+        raise ModelError(file, f"cannot be read as ONNX ({first_line(error)})", "copy or export it again") from error
 
 
 def _inputs(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from space_clip_ros import __version__
-from space_clip_ros.errors import ExportError, InputError
+from space_clip_ros.errors import ExportError, InputError, first_line
 from space_clip_ros.export.language_proof import Vectors
 from space_clip_ros.export.precision import Evidence, Proof, check_differences, judged
 from space_clip_ros.export.proof import compare
@@ -105,7 +105,7 @@ class PackageBuild:
                 )
             except RuntimeError as error:
                 raise ExportError(
-                    f"PyTorch cannot compile it ({str(error).strip().partition(chr(10))[0]})",
+                    f"PyTorch cannot compile it ({first_line(error)})",
                     "",
                     "a package needs a C++ compiler such as g++, and for a GPU Triton",
                 ) from error

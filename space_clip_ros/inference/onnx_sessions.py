@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 from space_clip_ros.config import LANGUAGE_OUTPUTS
-from space_clip_ros.errors import BackendError, DeviceLostError, ModelError
+from space_clip_ros.errors import BackendError, DeviceLostError, ModelError, first_line
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
 from space_clip_ros.inference.integrity import check_graph
@@ -206,8 +206,7 @@ class OnnxSessions:
                 failure = cuda_error_in_text(self._file, str(error))
                 if isinstance(failure, DeviceLostError):
                     raise failure from error
-                first_line = str(error).strip().partition("\n")[0]
-                _log.warning("%s: no CUDA graph, which makes every run slower (%s)", self._device, first_line)
+                _log.warning("%s: no CUDA graph, which makes every run slower (%s)", self._device, first_line(error))
         session = _open(self._file, model, self._options(shape), self._providers)
         try:
             return OnnxGpuSession(session, shape, outputs, self._device, graph=False)
@@ -243,12 +242,12 @@ def _open(
         given = model if isinstance(model, bytes) else str(model)
         session = onnxruntime.InferenceSession(given, options, providers=list(preferred))
     except Exception as error:  # the library's own errors share no base class
-        first_line = str(error).splitlines()[0]
+        reason = first_line(error)
         if preferred[0] != CPU:
-            raise BackendError(file, f"ONNX Runtime could not open it on the GPU: {first_line}") from error
+            raise BackendError(file, f"ONNX Runtime could not open it on the GPU: {reason}") from error
         raise ModelError(
             file,
-            f"is not an ONNX file this ONNX Runtime {onnxruntime.__version__} can run ({first_line})",
+            f"is not an ONNX file this ONNX Runtime {onnxruntime.__version__} can run ({reason})",
             "export it again",
         ) from error
     check_in_use(preferred, session.get_providers())

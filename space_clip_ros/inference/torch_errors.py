@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from space_clip_ros.errors import BackendError, DeviceLostError
+from space_clip_ros.errors import BackendError, DeviceLostError, first_line
 from space_clip_ros.inference.gpu.cuda_errors import RESTART
 
 
@@ -23,7 +23,7 @@ def torch_error(what: object, lead: str, error: RuntimeError, device: torch.devi
     Returns:
         A :class:`~space_clip_ros.errors.DeviceLostError` if the process cannot use the GPU any more.
     """
-    reason = f"{lead}{str(error).strip().partition(chr(10))[0]}"
+    reason = f"{lead}{first_line(error)}"
     if device.type == "cuda":
         try:
             torch.cuda.synchronize(device)

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from space_clip_ros.errors import BackendError, ModelError
+from space_clip_ros.errors import BackendError, ModelError, first_line
 from space_clip_ros.inference.cpu import features
 from space_clip_ros.inference.metadata import OnnxMetadata
 from space_clip_ros.inference.torch_device import torch_device
@@ -179,6 +179,5 @@ def _loaded(file: Path, device: torch.device) -> Compute:
         with config.patch({"cpp.vec_isa_ok": True}):
             compiled: Compute = aoti_load_package(str(file), run_single_threaded=True, device_index=index)
     except RuntimeError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise BackendError(file, f"PyTorch cannot load it ({reason})", _REMEDY) from error
+        raise BackendError(file, f"PyTorch cannot load it ({first_line(error)})", _REMEDY) from error
     return compiled

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from space_clip_ros.errors import first_line
 from space_clip_ros.inference.backend import Depth, Rgb
 
 Compute = Callable[[Tensor], Tensor]
@@ -122,8 +123,7 @@ class CudaStream:
             try:
                 return self._capture(compute, images)
             except RuntimeError as error:
-                text = str(error).strip().partition("\n")[0]
-                _LOG.warning("%s: no CUDA graph, which makes every run slower (%s)", self.device, text)
+                _LOG.warning("%s: no CUDA graph, which makes every run slower (%s)", self.device, first_line(error))
 
         def kernel_by_kernel() -> Tensor:
             with _cudnn_flags():

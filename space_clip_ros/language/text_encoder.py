@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from space_clip_ros.errors import ModelError
+from space_clip_ros.errors import ModelError, first_line
 from space_clip_ros.language.prompts import query_set
 from space_clip_ros.language.queries import QuerySet, check_texts
 from space_clip_ros.language.tokens import ClipTokenizer
@@ -91,27 +91,26 @@ class TextEncoder:
         facts: what the file says about itself.
     """
 
-    def __init__(self, file: str | Path, threads: int = 1) -> None:
+    def __init__(self, file: str | Path) -> None:
         """Open the file.
 
         Args:
             file: written by ``space_clip export --text``.
-            threads: CPU threads; one leaves the others to the images.
 
         Raises:
-            ModelError: there is no such file, it is none, or damaged.
+            ModelError: the file is missing, damaged, or not a text tower.
             LibraryError: the tokenizers package is not installed.
         """
         if not Path(file).is_file():
             raise ModelError(file, "no such file", "check the path")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1  # the other threads are for images
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the library's own errors share no base class
-            reason = str(error).splitlines()[0]
-            raise ModelError(file, f"is not an ONNX file that can be run ({reason})", "export it again") from error
+            reason = f"is not an ONNX file that can be run ({first_line(error)})"
+            raise ModelError(file, reason, "export it again") from error
         self.facts = TextTowerFacts.from_properties(self._session.get_modelmeta().custom_metadata_map, Path(file))
         self._tokenizer = ClipTokenizer(self.facts.merges, self.facts.context_length)
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from space_clip_ros.errors import first_line
 from space_clip_ros.model.blocks import ConvNormReLU, Film, ResidualBlock, SemanticBlock, resize_bilinear
 from space_clip_ros.model.space_clip import SpaceClip
 
@@ -76,8 +77,7 @@ class FusedConv(nn.Module):
             except RuntimeError as error:
                 # Not every cuDNN has such a kernel for every shape and GPU.
                 self._one_kernel = False
-                text = str(error).strip().partition("\n")[0]
-                _LOG.info("a convolution and its ReLU run as kernels of their own (%s)", text)
+                _LOG.info("a convolution and its ReLU run as separate kernels (%s)", first_line(error))
         convolved: Tensor = self.conv(features)
         return functional.relu(convolved if shortcut is None else shortcut + convolved)
 

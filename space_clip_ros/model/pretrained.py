@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from space_clip_ros.config import EncoderConfig
-from space_clip_ros.errors import ModelError, describe
+from space_clip_ros.errors import ModelError, describe, first_line
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.joint_features import PROJECTION
 from space_clip_ros.model.matching import match_tensors
@@ -208,10 +208,8 @@ def _download(name: str, config: EncoderConfig) -> Path:
     try:
         return Path(open_clip.download_pretrained(details))
     except Exception as error:  # open_clip passes on whatever its HTTP libraries raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            name, f"could not be downloaded ({reason})", "give the path of a local file instead"
-        ) from error
+        reason = f"could not be downloaded ({first_line(error)})"
+        raise ModelError(name, reason, "give the path of a local file instead") from error
 
 
 def _check_carried(path: Path, metadata: Mapping[str, str], config: EncoderConfig) -> None:

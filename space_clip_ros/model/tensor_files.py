@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from space_clip_ros.errors import DataError, ModelError
+from space_clip_ros.errors import DataError, ModelError, first_line
 from space_clip_ros.files import refuse_lfs_pointer, written_whole
 
 CONFIG_KEY = "space_clip.config"
@@ -82,8 +82,7 @@ def read_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise _refused(path, error) from error
     except (RuntimeError, EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(path, f"is damaged or not a PyTorch checkpoint ({reason})") from error
+        raise ModelError(path, f"is damaged or not a PyTorch checkpoint ({first_line(error)})") from error
 
 
 def _refused(path: Path, error: pickle.UnpicklingError) -> ModelError:

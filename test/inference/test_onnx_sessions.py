@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, ModelError
@@ -38,6 +39,15 @@ def test_half_a_file(model_dir: Path, tmp_path: Path) -> None:
     file.write_bytes(content[: len(content) // 2])
     with pytest.raises(ModelError, match=r"half\.onnx: is not an ONNX file"):
         load_predictor(file)
+
+
+def test_an_error_of_onnx_runtime_without_text(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    with pytest.raises(ModelError, match=r"can run \(RuntimeError\)"):
+        load_predictor(model_dir / "any.onnx")
 
 
 def test_a_foreign_graph(tmp_path: Path) -> None:
