@@ -99,6 +99,13 @@ def parse(cls: type[T], values: Mapping[str, Any], where: str = "settings") -> T
     return typing.cast(T, parsed)
 
 
+def ordered(settings: Any, low: str, high: str) -> Iterator[str]:
+    """Yield a problem if the setting called ``low`` is not below the one called ``high``."""
+    smallest, largest = getattr(settings, low), getattr(settings, high)
+    if smallest >= largest:
+        yield f"{low}: must be below {high} {largest:g}, got {smallest:g}"
+
+
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Turn ``{"a.b": 1}`` into ``{"a": {"b": 1}}``."""
     nested: dict[str, Any] = {}

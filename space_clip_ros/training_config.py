@@ -1,4 +1,4 @@
-"""Settings of training and evaluation data: with ``config.py``, the only defaults of the project.
+"""Settings of training and of evaluation data.
 
 The defaults are the recipe of SPACE-CLIP (arXiv:2601.17657) on KITTI.
 """
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from space_clip_ros.config import ModelConfig
+from space_clip_ros.config import CROPS
+from space_clip_ros.model_config import ModelConfig
 from space_clip_ros.settings import find_problems, group, parse, setting
 
 SOURCE_KINDS = ("kitti_raw", "kitti_list", "nyu_list", "frames", "cityscapes", "shards")
@@ -23,7 +24,6 @@ PUBLISHED_LISTS = {
 }
 """The published lists of frames that the package knows, and the kind of source that reads each."""
 PROTOCOLS = ("reference", "standard")
-CROPS = ("none", "garg", "eigen")
 GEOMETRIES = ("reference", "consistent")
 TRAINED = ("all", "uncertainty", "language", "refinement", "coarse")
 SCHEDULES = ("warmup_cosine", "cosine", "step")

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from space_clip_ros.config import LANGUAGE_OUTPUTS, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME, OnnxMetadata
+from space_clip_ros.model_config import LANGUAGE_OUTPUTS, EncoderConfig, LanguageConfig, ModelConfig
 
 _SIZE = ["batch", "height", "width"]
 

@@ -11,7 +11,7 @@ import pytest
 from space_clip_ros import config, settings
 from space_clip_ros.errors import ConfigError
 
-ALL = (config.ModelConfig, config.NodeConfig, config.PlayerConfig, config.EvaluatorConfig)
+ALL = (config.NodeConfig, config.PlayerConfig, config.EvaluatorConfig)
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -24,53 +24,25 @@ def test_the_defaults_pass_their_own_checks_and_explain_themselves(cls: type) ->
 @pytest.mark.parametrize(
     ("cls", "values", "message"),
     [
-        (config.EncoderConfig, {"width": 100, "heads": 3}, "heads: must divide width 100"),
-        (config.EncoderConfig, {"image_size": 100}, "image_size: must be a multiple of patch_size 16"),
-        (config.ModelConfig, {"input_size": [100, 224]}, "input_size: must be multiples of patch_size 16"),
-        (config.ModelConfig, {"decoder": {"semantic_states": [13, 9, 6, 3]}}, "decoder.semantic_states: a tower of 12"),
-        (config.ModelConfig, {"uncertainty": True, "decoder": {"channels": [8]}}, "uncertainty: needs a decoder of at"),
-        (config.DecoderConfig, {"channels": []}, "channels: must name at least one block"),
-        (config.DecoderConfig, {"semantic_states": [9, 6]}, "semantic_states: must be empty or 4"),
-        (config.DecoderConfig, {"structural_states": [4, 3, 2, 1, 0]}, "structural_states: must be at most 4"),
+        (config.NodeConfig, {"min_depth": 90.0}, "min_depth: must be below max_depth 80, got 90"),
+        (config.NodeConfig, {"points": {"clearing": True, "max_range": 0}}, "points.clearing: needs max_range above 0"),
         (
-            config.DecoderConfig,
-            {"structural_states": [1], "use_structural_pathway": False},
-            "structural_states: must be empty without use_structural_pathway",
+            config.NodeConfig,
+            {"points": {"min_height": 2, "max_height": 1}},
+            "points.min_height: must be below max_height",
         ),
         (
-            config.DecoderConfig,
-            {"fusion": "cross_attention", "use_structural_pathway": False},
-            "fusion: cross_attention needs use_structural_pathway",
+            config.NodeConfig,
+            {"obstacles": {"min_height": 3}},
+            "obstacles.min_height: must be below max_height 2, got 3",
         ),
-        (config.ModelConfig, {"min_depth": 90.0}, "min_depth: must be below max_depth 80"),
-        (config.ModelConfig, {"training_camera": [1242, 375, 720]}, "training_camera: must be empty or"),
-        (config.NodeConfig, {"min_depth": 90.0}, "min_depth: must be below max_depth 80"),
-        (config.NodeConfig, {"points": {"clearing": True, "max_range": 0}}, "points.clearing: needs points.max_range"),
+        (config.NodeConfig, {"cameras": ["fr\u00f6nt"]}, "cameras: names consist of letters"),
+        (config.EvaluatorConfig, {"max_depth": 0.001}, "min_depth: must be below max_depth 0.001, got 0.001"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(cls: type, values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         settings.parse(cls, values)
-
-
-@pytest.mark.parametrize(
-    ("layers", "blocks", "semantic", "structural"),
-    [
-        (12, 4, (12, 9, 6, 3), (2, 1, 0)),
-        (24, 4, (24, 18, 12, 6), (4, 2, 0)),
-        (27, 4, (27, 20, 14, 7), (5, 2, 0)),
-        (32, 4, (32, 24, 16, 8), (5, 3, 0)),
-        (12, 3, (12, 8, 4), (1, 0)),
-        (12, 1, (12,), (0,)),
-        (2, 5, (2, 2, 1, 1, 0), (1, 0, 0, 0)),
-    ],
-)
-def test_states_are_spread_as_the_papers(
-    layers: int, blocks: int, semantic: tuple[int, ...], structural: tuple[int, ...]
-) -> None:
-    decoder = config.DecoderConfig(channels=(8,) * blocks)
-    assert decoder.states(layers) == (semantic, structural)
-    assert config.DecoderConfig(channels=(8,) * blocks, use_structural_pathway=False).states(layers) == (semantic, ())
 
 
 def test_the_documented_tables_are_the_declared_ones(project_root: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from space_clip_ros.config import DecoderConfig, NodeConfig
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.messages.outputs import TOPICS
+from space_clip_ros.model_config import DecoderConfig
 from space_clip_ros.settings import load, parse
 from space_clip_ros.training_config import AblationConfig, AblationRowConfig, TrainingConfig
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.model import SpaceClip, build
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 
 
 def tiny_model(
@@ -19,7 +19,7 @@ def tiny_model(
         name: the model's.
         width: of its encoder, a multiple of 2.
         channels: of its decoder's blocks.
-        facts: more of :class:`~space_clip_ros.config.ModelConfig`.
+        facts: more of :class:`~space_clip_ros.model_config.ModelConfig`.
     """
     torch.set_num_threads(1)
     torch.manual_seed(0)

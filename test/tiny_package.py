@@ -11,8 +11,8 @@ import torch
 from torch._inductor import config
 
 from space_clip_ros.cli.main import main
-from space_clip_ros.config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.model import SpaceClip, build, save_checkpoint
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 
 
 def network(seed: int) -> SpaceClip:

@@ -18,7 +18,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from space_clip_ros.config import DecoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.export.onnx import export
 from space_clip_ros.export.text import export_text
 from space_clip_ros.geometry.camera import PinholeCamera
@@ -28,6 +27,7 @@ from space_clip_ros.language.clip_settings import clip_settings
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.pretrained import load_pretrained
+from space_clip_ros.model_config import DecoderConfig, LanguageConfig, ModelConfig
 
 SHAPES = ("red square", "blue disc", "green triangle", "yellow cross")
 RED, BLUE, GREEN, YELLOW = range(4)

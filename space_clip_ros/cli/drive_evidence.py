@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from space_clip_ros.config import AdoptedConfig, ModelConfig
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.kitti_raw_frames import KittiRawFrames, open_raw_drives
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.evaluator import evaluate, mean_metrics, one_by_one
 from space_clip_ros.evaluation.protocol import standard_protocol
+from space_clip_ros.model_config import AdoptedConfig, ModelConfig
 from space_clip_ros.training_config import SourceConfig
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from space_clip_ros.config import IMAGENET, TEMPLATE_SETS
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import check_output_files
+from space_clip_ros.model_config import IMAGENET, TEMPLATE_SETS
 from space_clip_ros.settings import Declared, declared
 
 _LOWEST_HZ, _HIGHEST_HZ = 0.1, 200.0

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from space_clip_ros.config import LanguageConfig
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.evaluation.segmentation import SegmentationScores
     from space_clip_ros.inference.backend import Prediction
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.language.queries import QuerySet
+    from space_clip_ros.model_config import LanguageConfig
     from space_clip_ros.perception.object_errors import BoxErrors, PlacedObjects
 
 _OBJECTS = ("car", "person")

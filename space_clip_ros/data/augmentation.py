@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import UNLABELLED
 from space_clip_ros.data.color_augmentation import augment_color, borrow_spectrum
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import InputError
+from space_clip_ros.model_config import UNLABELLED
 from space_clip_ros.training_config import AugmentationConfig
 
 _DENSE_SHARE = 0.3

@@ -37,7 +37,7 @@ class Batch(NamedTuple):
         images: (B, H, W, 3) uint8 RGB; at the network's input size if the geometry is ``consistent``.
         depth: (B, 1, h, w) float32 metres, NaN where unknown.
         frames: (B,) int64 indices into the collection.
-        labels: (B, h, w) uint8 classes, :data:`~space_clip_ros.config.UNLABELLED` where unknown; None if no frame
+        labels: (B, h, w) uint8 classes, :data:`~space_clip_ros.model_config.UNLABELLED` where unknown; None if no frame
             has any.
     """
 

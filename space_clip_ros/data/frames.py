@@ -19,7 +19,7 @@ class RgbdFrame(NamedTuple):
         image: (H, W, 3) uint8 RGB.
         depth: (H, W) float32 metres, NaN where unknown.
         camera: the camera that took the image, in pixels of the image; None where it is not known.
-        labels: (H, W) uint8 class of each pixel, :data:`~space_clip_ros.config.UNLABELLED` where unknown; None
+        labels: (H, W) uint8 class of each pixel, :data:`~space_clip_ros.model_config.UNLABELLED` where unknown; None
             if the source has none or the settings ask for none.
     """
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import UNLABELLED
 from space_clip_ros.errors import ConfigError, DataError
 from space_clip_ros.geometry.image_file import read_image
+from space_clip_ros.model_config import UNLABELLED
 
 
 class Label(IntEnum):

@@ -14,7 +14,6 @@ import onnx
 import onnxruntime
 
 from space_clip_ros import __version__
-from space_clip_ros.config import AdoptedConfig
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.adopt_cost import network_cost
 from space_clip_ros.export.adopt_recipe import Recipe, check_recipe
@@ -35,6 +34,7 @@ from space_clip_ros.inference.integrity import graph_sha256
 from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import check_image
+from space_clip_ros.model_config import AdoptedConfig
 
 TOLERANCES = {"fp32": (1e-3, 1e-2), "fp16": (1e-2, 2e-1), "int8": (5e-2, math.inf)}
 """Largest relative differences from the original, by the file's precision: an image's mean, and a single pixel's."""

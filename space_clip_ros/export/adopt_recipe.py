@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from space_clip_ros.config import RESIZE_RULES
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.network_size import NetworkSize
+from space_clip_ros.model_config import RESIZE_RULES
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 OUTPUTS = ("depth", "inverse", "relative", "relative_depth")
@@ -38,7 +38,7 @@ class Recipe:
         source: where the model comes from.
         licence: licence of its weights.
         size: height and width for ``rule``, pixels; taken from the file if it takes only one size.
-        rule: one of :data:`space_clip_ros.config.RESIZE_RULES`.
+        rule: one of :data:`space_clip_ros.model_config.RESIZE_RULES`.
         multiple: the sides of the network's input are multiples of this.
         interpolation: one of :data:`INTERPOLATIONS`, as OpenCV and PyTorch do it.
         antialias: widen the kernel when shrinking, as Pillow does.

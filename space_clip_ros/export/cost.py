@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from space_clip_ros.config import AdapterConfig, ModelConfig
 from space_clip_ros.inference.metadata import DECODER, ENCODER, StageCost
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model_config import AdapterConfig, ModelConfig
 
 _NORMS = (nn.LayerNorm, nn.BatchNorm2d)
 

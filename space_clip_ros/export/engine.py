@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from space_clip_ros.config import LANGUAGE_OUTPUTS
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.interruptible import interruptible
 from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, language_problem, query_vectors
@@ -26,6 +25,7 @@ from space_clip_ros.inference.metadata import OUTPUT_NAME, OnnxMetadata
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.inference.self_check import Agreement, check_pictures, compare_runs
+from space_clip_ros.model_config import LANGUAGE_OUTPUTS
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ExportError
 from space_clip_ros.inference.metadata import DENSE_NAME
+from space_clip_ros.model_config import LanguageConfig
 
 Vectors = NDArray[np.float32]
 _RANDOM_QUERIES = 16

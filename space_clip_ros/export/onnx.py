@@ -15,7 +15,6 @@ import onnxruntime
 import torch
 
 from space_clip_ros import __version__
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.cost import network_cost
 from space_clip_ros.export.language_proof import Vectors, query_vectors
@@ -41,6 +40,7 @@ from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToEstimate
 from space_clip_ros.model.joint_space import with_outputs
 from space_clip_ros.model.space_clip import name_tower
+from space_clip_ros.model_config import LanguageConfig
 
 _LARGEST_FILE = 2**31 - 1
 """The most bytes that protobuf, and so one ONNX file, can hold."""

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from space_clip_ros.config import LANGUAGE_OUTPUTS
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, Vectors
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.metadata import OUTPUT_NAME, UNCERTAINTY_NAME
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import ImageToEstimate
+from space_clip_ros.model_config import LANGUAGE_OUTPUTS
 
 Run = Callable[[Rgb], dict[str, Depth]]
 """Maps images, (B, H, W, 3) uint8 RGB, to a file's outputs by name."""

@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import torch
 
-from space_clip_ros.config import IMAGENET
 from space_clip_ros.errors import ExportError, ModelError
 from space_clip_ros.export.trace import trace
 from space_clip_ros.files import written_whole
 from space_clip_ros.language.clip import Clip, template_sentences
 from space_clip_ros.language.clip_text import VOCABULARY, tokeniser_merges, tokenized
 from space_clip_ros.language.text_encoder import TOKENS_NAME, VECTORS_NAME, TextEncoder, TextTowerFacts
+from space_clip_ros.model_config import IMAGENET
 
 _TOLERANCE = 1e-4
 _TRIALS = (

@@ -15,7 +15,7 @@ class NetworkSize:
     Attributes:
         height: of the size that the rule is about, pixels.
         width: of the same.
-        rule: one of :data:`space_clip_ros.config.RESIZE_RULES`, which says what each does.
+        rule: one of :data:`space_clip_ros.model_config.RESIZE_RULES`, which says what each does.
         multiple: both sides become a multiple of this; rounded to the nearest, but not beyond a bound.
     """
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
@@ -20,6 +19,7 @@ from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
 from space_clip_ros.inference.backend import ModelInfo, Prediction
 from space_clip_ros.language.queries import QuerySet, closed_queries
 from space_clip_ros.language.scores import label, patch_probabilities, sample
+from space_clip_ros.model_config import LanguageConfig
 
 THRESHOLD = 0.5
 """Least probability of a pixel that shows a query."""

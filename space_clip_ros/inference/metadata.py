@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from space_clip_ros import __version__, settings
-from space_clip_ros.config import OUTPUTS, AdoptedConfig, ModelConfig
 from space_clip_ros.errors import ConfigError, InputError, ModelError
 from space_clip_ros.inference.model_files import is_graph
+from space_clip_ros.model_config import OUTPUTS, AdoptedConfig, ModelConfig
 
 FORMAT_VERSION = "1"
 INPUT_NAME = "image"

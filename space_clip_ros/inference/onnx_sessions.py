@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from space_clip_ros.config import LANGUAGE_OUTPUTS
 from space_clip_ros.errors import BackendError, DeviceLostError, ModelError, first_line
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
@@ -38,6 +37,7 @@ from space_clip_ros.inference.providers import (
     providers,
 )
 from space_clip_ros.inference.threads import thread_count
+from space_clip_ros.model_config import LANGUAGE_OUTPUTS
 
 SESSIONS_KEPT = 8
 _ERRORS_ONLY = 3

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.config import IMAGENET, TEMPLATE_SETS
 from space_clip_ros.errors import InputError, ModelError
 from space_clip_ros.language.clip_settings import NAMES, ClipSettings, clip_settings
 from space_clip_ros.language.clip_text import TextTower, tokenized
@@ -24,6 +23,7 @@ from space_clip_ros.language.windows import window_starts
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.joint_features import JointFeatures, tower_hash
 from space_clip_ros.model.pretrained import fill_encoder, read_weights
+from space_clip_ros.model_config import IMAGENET, TEMPLATE_SETS
 
 _TEXTS_AT_ONCE = 64
 _NAME_ALONE = ("{}",)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import open_clip
 
-from space_clip_ros.config import EncoderConfig, LanguageConfig
 from space_clip_ros.errors import ModelError, describe
+from space_clip_ros.model_config import EncoderConfig, LanguageConfig
 
 DEFAULT_MODEL = "ViT-B-16-quickgelu"
 DEFAULT_CLIP = f"{DEFAULT_MODEL}/openai"

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import write_whole
 from space_clip_ros.libraries import LibraryError, import_error
+from space_clip_ros.model_config import LanguageConfig
 
 FORMAT_VERSION = "1"
 _HEADER = "space_clip.queries"
@@ -32,7 +32,7 @@ class QuerySet:
         names: the queries.
         background: prompts that compete with the queries but are never reported.
         vectors: (len(names) + len(background), D) float32 of length 1, the queries' first.
-        tower: :attr:`~space_clip_ros.config.LanguageConfig.tower` that the vectors are for; empty for a closed
+        tower: :attr:`~space_clip_ros.model_config.LanguageConfig.tower` that the vectors are for; empty for a closed
             vocabulary's.
 
     Raises:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import UNLABELLED
 from space_clip_ros.errors import InputError
 from space_clip_ros.language.queries import QuerySet
+from space_clip_ros.model_config import UNLABELLED
 
 MOST_QUERIES = 255
 """Labels are bytes, and one of them is :data:`UNLABELLED`."""

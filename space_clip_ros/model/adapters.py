@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.config import AdapterConfig, EncoderConfig
+from space_clip_ros.model_config import AdapterConfig, EncoderConfig
 
 _NAME = "adapter"
 _PACKED = ("query", "key", "value")

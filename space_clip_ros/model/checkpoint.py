@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from space_clip_ros import settings
-from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import ConfigError, InputError, ModelError
 from space_clip_ros.model.matching import match_tensors
 from space_clip_ros.model.reference_config import reference_config
@@ -26,6 +25,7 @@ from space_clip_ros.model.tensor_files import (
     state_dictionary,
     write_safetensors,
 )
+from space_clip_ros.model_config import ModelConfig
 
 FORMAT_VERSION = "1"
 _VERSION_KEY = "space_clip.format_version"
@@ -97,13 +97,14 @@ def load_checkpoint(
     Args:
         path: a safetensors file by :func:`save_checkpoint`, or the reference's ``.pt``: ``{"model": state_dict, ...}``
             or a bare state dictionary, with or without the ``module.`` prefix of distributed training.
-        encoder: settings of :class:`~space_clip_ros.config.EncoderConfig` for files that do not carry them. Settings
-            left out default to ViT-B/16 of CLIP or SigLIP, whichever the tensors' names belong to; ``tower`` takes
-            those of one of open_clip's models instead. Our own files carry their settings, and those given must agree.
-        decoder: settings of :class:`~space_clip_ros.config.DecoderConfig` that a reference file's shapes cannot tell:
-            ``semantic_states`` and ``structural_states``, its ``main_path_indices`` and ``structural_path_indices``,
-            if they were not the reference's own; its names are taken too. FiLM and the structural pathway are
-            recognised by their tensors.
+        encoder: settings of :class:`~space_clip_ros.model_config.EncoderConfig` for files that do not carry them.
+            Settings left out default to ViT-B/16 of CLIP or SigLIP, whichever the tensors' names belong to; ``tower``
+            takes those of one of open_clip's models instead. Our own files carry their settings, and those given must
+            agree.
+        decoder: settings of :class:`~space_clip_ros.model_config.DecoderConfig` that a reference file's shapes cannot
+            tell: ``semantic_states`` and ``structural_states``, its ``main_path_indices`` and
+            ``structural_path_indices``, if they were not the reference's own; its names are taken too. FiLM and the
+            structural pathway are recognised by their tensors.
         weights: ``model``, or ``ema`` for the averaged weights that a reference file may hold as ``ema`` or
             ``model_ema``.
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from space_clip_ros.config import DecoderConfig
 from space_clip_ros.model.blocks import Film, SemanticBlock, StructuralBlock
 from space_clip_ros.model.cross_attention import CrossAttention
 from space_clip_ros.model.encoder import EncoderOutput
+from space_clip_ros.model_config import DecoderConfig
 
 
 class DecoderOutput(NamedTuple):

@@ -13,7 +13,6 @@ from timm.models.vision_transformer import VisionTransformer as SiglipTower
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.config import EncoderConfig, LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.model.adapters import adapter_parameters, add_adapters, packed_addition
 from space_clip_ros.model.joint_features import (
@@ -24,6 +23,7 @@ from space_clip_ros.model.joint_features import (
     neighbour_attention,
 )
 from space_clip_ros.model.stem import ConvolutionalStem
+from space_clip_ros.model_config import EncoderConfig, LanguageConfig
 
 _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
     "quick_gelu": QuickGELU,

@@ -7,9 +7,9 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from space_clip_ros.config import ModelConfig
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.resize import CENTRE, ResizeBand, half_weights, resize_bands, resize_centred, shrinks
+from space_clip_ros.model_config import ModelConfig
 
 RESIZE_BANDS = 8
 """Bands of the resize on a CPU: 0.10 instead of 0.74 GFLOP for 1242 x 375 pixels. On a GPU use 1: fewer kernels."""

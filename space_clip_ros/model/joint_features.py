@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.config import LanguageConfig
+from space_clip_ros.model_config import LanguageConfig
 
 PROJECTION = "projection."
 """What the names of the projection's tensors begin with, in an encoder."""

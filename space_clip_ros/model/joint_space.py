@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from space_clip_ros.config import LANGUAGE_OUTPUTS, LanguageConfig, ModelConfig
 from space_clip_ros.errors import InputError, ModelError
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.joint_features import is_joint, tower_hash
 from space_clip_ros.model.pretrained import fill_encoder, projection_length, read_weights
 from space_clip_ros.model.space_clip import SpaceClip
+from space_clip_ros.model_config import LANGUAGE_OUTPUTS, LanguageConfig, ModelConfig
 
 _ROUNDING = 1e-3
 """Largest difference of a weight, over the tensor's largest: checkpoints may be stored in half precision."""

@@ -10,7 +10,6 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
-from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import ModelError, describe, first_line
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.joint_features import PROJECTION
@@ -24,6 +23,7 @@ from space_clip_ros.model.tensor_files import (
     read_torch,
     state_dictionary,
 )
+from space_clip_ros.model_config import EncoderConfig
 
 _DEFAULT_MODEL = "ViT-B-16-quickgelu"
 _FILE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")

@@ -11,10 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from space_clip_ros import settings
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model.reference_names import REFERENCE_TOWER
 from space_clip_ros.model.towers import with_tower
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 
 SIGLIP_ENCODER = {"kind": "siglip", "activation": "gelu_tanh", "layer_norm_eps": 1e-6}
 """Encoder settings in which SigLIP ViT-B/16, as Hugging Face runs it, differs from CLIP's."""

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from space_clip_ros.config import ModelConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.model.blocks import DepthHead, UncertaintyHead, resize_bilinear
 from space_clip_ros.model.decoder import Decoder, DecoderOutput, to_map
@@ -21,6 +20,7 @@ from space_clip_ros.model.joint_features import JointFeatures, is_joint, tower_h
 from space_clip_ros.model.language_head import LANGUAGE_HEAD, LanguageHead, image_embedding
 from space_clip_ros.model.pretrained import load_pretrained
 from space_clip_ros.model.refinement_head import RefinementHead
+from space_clip_ros.model_config import ModelConfig
 
 _SMALLEST_AUXILIARY_HIDDEN = 16
 _UNCERTAINTY_HIDDEN = 8

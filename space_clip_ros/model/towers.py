@@ -22,7 +22,7 @@ _OF_TIMM = {"image_size", "timm_model_name", "timm_model_pretrained", "timm_pool
 
 
 def tower_settings(name: str, tag: str = "") -> dict[str, Any]:
-    """Return the settings of :class:`~space_clip_ros.config.ModelConfig` that make it one of open_clip's models.
+    """Return the settings of :class:`~space_clip_ros.model_config.ModelConfig` that make it one of open_clip's models.
 
     Args:
         name: open_clip's name of the model, for example ``ViT-L-14-336-quickgelu`` or ``ViT-SO400M-16-SigLIP2-384``.
@@ -60,7 +60,7 @@ def with_tower(model: Mapping[str, Any], tag: str = "") -> dict[str, Any]:
     """Return a model's settings with ``encoder.tower`` replaced by what it stands for; given settings stay.
 
     Args:
-        model: nested settings of :class:`~space_clip_ros.config.ModelConfig` as YAML has them.
+        model: nested settings of :class:`~space_clip_ros.model_config.ModelConfig` as YAML has them.
         tag: see :func:`tower_settings`.
 
     Raises:

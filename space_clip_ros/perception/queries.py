@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from space_clip_ros.config import LanguageConfig, SemanticConfig
+from space_clip_ros.config import SemanticConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.language.queries import QuerySet, closed_queries
 from space_clip_ros.language.scores import check_names, check_queries
 from space_clip_ros.language.tokens import clean
 from space_clip_ros.libraries import LibraryError, import_error
+from space_clip_ros.model_config import LanguageConfig
 
 Encode: TypeAlias = Callable[[Sequence[str], Sequence[str]], QuerySet]
 """Returns queries of texts and background."""

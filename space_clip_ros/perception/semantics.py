@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import UNLABELLED, SemanticConfig
+from space_clip_ros.config import SemanticConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import quantile
 from space_clip_ros.geometry.detections import DetectedObject, connected_regions, visible_box
 from space_clip_ros.geometry.ground_plane import GroundPlane
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.language.scores import label, patch_probabilities, sample
+from space_clip_ros.model_config import UNLABELLED
 
 _LEAST_DEPTH = 0.1
 """Least share of an object's pixels that must have depth: the sky is no object with a place."""

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.config import UNLABELLED, ModelConfig
 from space_clip_ros.data.dataset import Batch
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.blocks import resize_bilinear
 from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
+from space_clip_ros.model_config import UNLABELLED, ModelConfig
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.losses import depth_loss, language_loss, uncertainty_loss, valid_mask
 from space_clip_ros.training.processes import Processes

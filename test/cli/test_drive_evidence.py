@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from space_clip_ros.cli.drive_evidence import drive_evidence
-from space_clip_ros.config import ModelConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError
+from space_clip_ros.model_config import ModelConfig
 
 
 def drive_of(source: Path, folder: Path, frames: int) -> Path:

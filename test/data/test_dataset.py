@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from space_clip_ros.config import UNLABELLED
 from space_clip_ros.data.augmentation import splice
 from space_clip_ros.data.collection import FrameCollection, open_sources, shrink
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, StepSampler, collate, training_loader
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import ConfigError, DataError
+from space_clip_ros.model_config import UNLABELLED
 from space_clip_ros.settings import parse
 from space_clip_ros.training_config import AugmentationConfig, SourceConfig
 

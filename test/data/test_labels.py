@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from space_clip_ros.config import UNLABELLED
 from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.data.labels import LABEL_NAMES, Label, LabelReader
 from space_clip_ros.errors import ConfigError, DataError
+from space_clip_ros.model_config import UNLABELLED
 from space_clip_ros.settings import find_problems
 from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.training_config import SourceConfig

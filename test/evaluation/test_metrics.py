@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_clip_ros import training_config
+from space_clip_ros import config
 from space_clip_ros.errors import InputError
 from space_clip_ros.evaluation.metrics import (
     CROPS,
@@ -82,7 +82,7 @@ def test_crops_are_the_published_shares_cut_to_whole_pixels() -> None:
 
 
 def test_the_settings_offer_these_crops() -> None:
-    assert tuple(CROPS) == training_config.CROPS
+    assert tuple(CROPS) == config.CROPS
 
 
 def test_only_pixels_inside_the_crop_count() -> None:

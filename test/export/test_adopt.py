@@ -14,11 +14,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from space_clip_ros.config import AdoptedConfig
 from space_clip_ros.errors import ExportError, InputError, ModelError
 from space_clip_ros.export.adopt import MEDIAN_M, adopt
 from space_clip_ros.export.adopt_recipe import NORMALISATIONS, Recipe
 from space_clip_ros.inference import load_predictor
+from space_clip_ros.model_config import AdoptedConfig
 
 MEAN, STD = NORMALISATIONS["imagenet"]
 RECIPE = Recipe(size=(28, 42), mean=MEAN, std=STD, output="depth", max_depth=80.0)

@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto
 
 from space_clip_ros.cli.drive_evidence import drive_evidence
-from space_clip_ros.config import AdoptedConfig
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.adopt import adopt
 from space_clip_ros.export.adopt_precision import LowerPrecision
 from space_clip_ros.export.adopt_recipe import NORMALISATIONS, Recipe
 from space_clip_ros.inference import load_predictor
+from space_clip_ros.model_config import AdoptedConfig
 
 MEAN, STD = NORMALISATIONS["imagenet"]
 RECIPE = Recipe(size=(28, 42), mean=MEAN, std=STD, output="depth", max_depth=80.0, scale=4.0)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.export.cost import network_cost
 from space_clip_ros.inference.metadata import DECODER, ENCODER, OnnxMetadata
 from space_clip_ros.model import build
+from space_clip_ros.model_config import AdapterConfig, DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 
 SMALL = ModelConfig(
     encoder=EncoderConfig(width=32, heads=2, image_size=32),

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import BackendError, ExportError, InputError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model_config import LanguageConfig
 
 Build = Callable[..., Any]
 

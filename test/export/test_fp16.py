@@ -13,7 +13,6 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.fp16 import to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
@@ -22,6 +21,7 @@ from space_clip_ros.export.simplify import with_merged_adapters
 from space_clip_ros.export.trial_images import synthetic_images
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.half import fold_norms, halve, keeps_float32
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 
 SIZE = (40, 60)
 # Operators of TensorRT 8.6's and 10's ONNX parser (github.com/onnx/onnx-tensorrt, docs/operators.md) that exports use.

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, check_language
 from space_clip_ros.export.onnx import export
@@ -16,6 +15,7 @@ from space_clip_ros.export.precision import Evidence
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model_config import LanguageConfig
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 40, 60, 3), dtype=np.uint8)
 JOINT = LanguageConfig(outputs=("embedding", "dense"), embed_dim=24)

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.onnx import _traced, export
 from space_clip_ros.export.simplify import simplify
@@ -21,6 +20,7 @@ from space_clip_ros.model import SpaceClip, build, load_checkpoint, save_checkpo
 from space_clip_ros.model.encoder import fix_input_size
 from space_clip_ros.model.half import fold_norms, fuse_quick_gelu, halve
 from space_clip_ros.model.image_to_depth import ImageToDepth
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 
 SIZE = (40, 60)
 PATCH_14 = {"layers": 3, "patch_size": 14, "image_size": 28}

@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import torch
 
-from space_clip_ros.config import ADAPTED, AdapterConfig
 from space_clip_ros.export.onnx import export
 from space_clip_ros.export.trial_images import synthetic_images
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.adapters import adapter_parameters
+from space_clip_ros.model_config import ADAPTED, AdapterConfig
 
 
 def test_merged_adapters_are_compared_with_the_model_that_has_them(model: SpaceClip, tmp_path: Path) -> None:

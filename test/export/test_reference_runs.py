@@ -13,12 +13,12 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from torch.nn import functional
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.export.fp16 import to_fp16
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.onnx import _traced
 from space_clip_ros.export.trial_images import synthetic_images
 from space_clip_ros.model import build
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 
 SIZE = (6, 8)
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.config import ADAPTED, AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.export.simplify import LowResolutionSkip, MergedUpsample, simplify
 from space_clip_ros.export.subpixel import SubpixelConv, SubpixelTransposedConv
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.adapters import adapter_parameters
 from space_clip_ros.model.blocks import StructuralBlock, Upsample
+from space_clip_ros.model_config import ADAPTED, AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 
 SIGLIP = {"kind": "siglip", "activation": "gelu_tanh", "layer_norm_eps": 1e-6}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.export.onnx import export
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.model import SpaceClip, build
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 
 
 def tiny_random() -> SpaceClip:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.geometry.camera import PinholeCamera
@@ -21,6 +20,7 @@ from space_clip_ros.inference.locate import located, model_queries
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
 from space_clip_ros.model.image_to_depth import ImageToEstimate
+from space_clip_ros.model_config import LanguageConfig
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 60, 100, 3), dtype=np.uint8)
 JOINT = LanguageConfig(outputs=("embedding", "dense"), embed_dim=24)

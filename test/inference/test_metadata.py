@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.config import EncoderConfig, ModelConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
+from space_clip_ros.model_config import EncoderConfig, ModelConfig
 
 FILE = Path("model.onnx")
 

@@ -19,7 +19,7 @@ FOURTH = '''
 from space_clip_ros.inference.backend import Prediction, model_info
 from space_clip_ros.inference.model_files import GRAPH_SUFFIXES
 from space_clip_ros.inference.registry import BackendFactory, register
-from space_clip_ros.config import ModelConfig
+from space_clip_ros.model_config import ModelConfig
 import numpy as np
 
 

@@ -18,11 +18,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.export.torch_package import _Joined
 from space_clip_ros.inference.torch_backend import gpu_graph, joined, prepare_for_gpu
 from space_clip_ros.model import build, load_checkpoint
 from space_clip_ros.model.image_to_depth import ImageToEstimate
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 
 CUDA = torch.device("cuda", 0)
 SIZE = (375, 1242)

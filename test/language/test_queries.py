@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.language.queries import QuerySet, closed_queries
+from space_clip_ros.model_config import LanguageConfig
 
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from space_clip_ros.config import UNLABELLED, LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.language.queries import QuerySet, closed_queries
 from space_clip_ros.language.scores import check_queries, label, patch_probabilities, sample
+from space_clip_ros.model_config import UNLABELLED, LanguageConfig
 
 AXES = np.eye(3, dtype=np.float32)
 CAR = QuerySet(("car",), ("road", "sky"), AXES)

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 
 SIGLIP = {"kind": "siglip", "activation": "gelu_tanh", "layer_norm_eps": 1e-6}
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from space_clip_ros.config import ADAPTED, AdapterConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip, build, load_checkpoint, save_checkpoint
 from space_clip_ros.model.adapters import Adapter, adapter_parameters, merge_adapters
 from space_clip_ros.model.checkpoint import read_metadata
+from space_clip_ros.model_config import ADAPTED, AdapterConfig, EncoderConfig, ModelConfig
 from space_clip_ros.settings import parse
 
 RANK = 3

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from space_clip_ros.config import EncoderConfig, ModelConfig
 from space_clip_ros.errors import InputError, ModelError
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
+from space_clip_ros.model_config import EncoderConfig, ModelConfig
 
 State = dict[str, torch.Tensor]
 

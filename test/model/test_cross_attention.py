@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from space_clip_ros.config import DecoderConfig, ModelConfig
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip, build, load_checkpoint, save_checkpoint
 from space_clip_ros.model.checkpoint import read_metadata
 from space_clip_ros.model.cross_attention import CrossAttention
+from space_clip_ros.model_config import DecoderConfig, ModelConfig
 from space_clip_ros.settings import parse
 
 

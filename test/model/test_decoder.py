@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from space_clip_ros.config import DecoderConfig
 from space_clip_ros.model.decoder import Decoder
 from space_clip_ros.model.encoder import EncoderOutput
+from space_clip_ros.model_config import DecoderConfig
 
 
 def encoded(grid: tuple[int, int], prefix_tokens: int, width: int = 16) -> EncoderOutput:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.model.encoder import Encoder, fix_input_size, resize_position_embedding
+from space_clip_ros.model_config import EncoderConfig
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.encoder import fix_input_size
 from space_clip_ros.model.fused import FusedConv, PatchProduct, fuse
 from space_clip_ros.model.half import fold_norms, halve
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 
 IMAGES = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(1)) * 4 - 2
 ENCODER = EncoderConfig(width=32, heads=2, image_size=32)

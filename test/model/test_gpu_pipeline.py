@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.inference.self_check import check_pictures
 from space_clip_ros.inference.torch_backend import gpu_graph, prepare_for_gpu
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.gpu_pipeline import HalfImageToEstimate, patch_product
 from space_clip_ros.model.image_to_depth import ImageToDepth, ImageToEstimate
 from space_clip_ros.model.resize import CENTRE, half_weights, resize_bands, shrinks
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 
 HOST = torch.device("cpu")
 FACTOR = 64

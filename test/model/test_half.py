@@ -7,10 +7,10 @@ import copy
 import pytest
 import torch
 
-from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.half import fold_norms, fuse_quick_gelu, halve
+from space_clip_ros.model_config import AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 
 IMAGES = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(1)) * 4 - 2
 

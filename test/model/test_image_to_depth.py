@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.image_to_depth import ImageToDepth
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from space_clip_ros import settings
-from space_clip_ros.config import EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.model import SpaceClip, load_checkpoint, save_checkpoint
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.half import fold_norms, halve
 from space_clip_ros.model.joint_features import gaussian_nearness, tower_hash
 from space_clip_ros.model.pretrained import load_pretrained
+from space_clip_ros.model_config import EncoderConfig, LanguageConfig, ModelConfig
 
 JOINT = LanguageConfig(outputs=("embedding", "dense"), embed_dim=48)
 CLOSED = LanguageConfig(outputs=("dense", "embedding"), embed_dim=3, vocabulary=("road", "car", "sky"))

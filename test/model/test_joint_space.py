@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.errors import InputError, ModelError
 from space_clip_ros.model import SpaceClip, build
 from space_clip_ros.model.joint_space import with_joint_space, with_outputs
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 
 IMAGES = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 

@@ -12,12 +12,12 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import save_file
 from torch import nn
 
-from space_clip_ros.config import AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model import SpaceClip, build, save_checkpoint
 from space_clip_ros.model.checkpoint import read_metadata
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.pretrained import load_pretrained
+from space_clip_ros.model_config import AdapterConfig, DecoderConfig, EncoderConfig, ModelConfig
 
 CLIP_TINY = EncoderConfig(width=32, heads=2, image_size=32)
 SIGLIP_TINY = EncoderConfig(

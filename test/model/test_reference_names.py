@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.config import EncoderConfig
 from space_clip_ros.errors import ModelError
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.encoder import Encoder
 from space_clip_ros.model.reference_names import reference_source, tower_source
+from space_clip_ros.model_config import EncoderConfig
 
 
 @pytest.mark.parametrize(

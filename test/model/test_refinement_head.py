@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from space_clip_ros.config import ModelConfig
 from space_clip_ros.model import SpaceClip, build, load_checkpoint, save_checkpoint
 from space_clip_ros.model.half import fold_norms, halve
+from space_clip_ros.model_config import ModelConfig
 from space_clip_ros.settings import find_problems, to_dict
 
 

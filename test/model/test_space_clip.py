@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.config import DecoderConfig, ModelConfig
 from space_clip_ros.errors import ConfigError, InputError, ModelError
 from space_clip_ros.model import SpaceClip, build, predict_flip_averaged
 from space_clip_ros.model.space_clip import with_uncertainty_factor
+from space_clip_ros.model_config import DecoderConfig, ModelConfig
 
 
 class DepthOnly(nn.Module):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.model import SpaceClip, build, load_checkpoint, save_checkpoint
 from space_clip_ros.model.half import fold_norms
 from space_clip_ros.model.pretrained import load_pretrained
 from space_clip_ros.model.stem import ConvolutionalStem
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.settings import find_problems, to_dict
 
 PLAIN = EncoderConfig(width=32, heads=2, image_size=32, trainable=True)

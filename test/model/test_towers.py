@@ -8,10 +8,10 @@ import open_clip
 import pytest
 import torch
 
-from space_clip_ros.config import EncoderConfig, ModelConfig
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.towers import tower_settings, with_tower
+from space_clip_ros.model_config import EncoderConfig, ModelConfig
 from space_clip_ros.settings import parse
 
 SPREAD = {

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.config import LanguageConfig, ModelConfig, SemanticConfig
+from space_clip_ros.config import SemanticConfig
 from space_clip_ros.errors import DataError, InputError, ModelError, SpaceClipError
 from space_clip_ros.inference.backend import ModelInfo, model_info
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.libraries import LibraryError
+from space_clip_ros.model_config import LanguageConfig, ModelConfig
 from space_clip_ros.perception.queries import find_queries, split_names
 
 CLOSED = LanguageConfig(outputs=("dense",), embed_dim=3, vocabulary=("road", "car", "person"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from space_clip_ros.config import DecoderConfig, EncoderConfig, ModelConfig, NodeConfig
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, ModelConfig
 from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.settings import declared
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.config import UNLABELLED, LanguageConfig, NodeConfig, PointsConfig, SemanticConfig
+from space_clip_ros.config import NodeConfig, PointsConfig, SemanticConfig
 from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.language.queries import closed_queries
+from space_clip_ros.model_config import UNLABELLED, LanguageConfig
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling

@@ -22,6 +22,7 @@ SUBSET = (
     "test/geometry",
     "test/perception",
     "test/test_config.py",
+    "test/test_model_config.py",
     "test/test_settings.py",
     "test/tools/bags/test_reader.py",
     "test/cli/test_main.py",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import ConfigError, ModelError
 from space_clip_ros.model import SpaceClip, save_checkpoint
 from space_clip_ros.model.space_clip import HEADS_BESIDE_DEPTH
+from space_clip_ros.model_config import LanguageConfig
 from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.training.assembly import _load_initial_weights, _load_what_fits, open_frames
 

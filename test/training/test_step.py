@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from space_clip_ros.config import UNLABELLED
 from space_clip_ros.data.dataset import AugmentedFrames, Draw, collate
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.pillow_resize import resize_bicubic
@@ -19,6 +18,7 @@ from space_clip_ros.errors import ConfigError
 from space_clip_ros.model import SpaceClip, build, load_checkpoint
 from space_clip_ros.model.adapters import adapter_parameters
 from space_clip_ros.model.image_to_depth import ImageToDepth
+from space_clip_ros.model_config import UNLABELLED
 from space_clip_ros.settings import nest, parse
 from space_clip_ros.training.ema import WeightAverage
 from space_clip_ros.training.processes import Processes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import callback, progress_bar, say
 from space_clip_ros.cli.options import check_model_out, positive
-from space_clip_ros.config import RESIZE_RULES, AdoptedConfig
+from space_clip_ros.model_config import RESIZE_RULES, AdoptedConfig
 
 if TYPE_CHECKING:
     from space_clip_ros.export.adopt import AdoptionReport, PrecisionConverter

@@ -14,10 +14,10 @@ from space_clip_ros.cli.options import add_setting, add_settings, image_size, po
 from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
 from space_clip_ros.cli.semantic_evaluation import run_semantic, semantic_queries
 from space_clip_ros.cli.shared_evaluation import shared_evaluation
-from space_clip_ros.config import EvaluatorConfig, NodeConfig
+from space_clip_ros.config import CROPS, EvaluatorConfig, NodeConfig
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import check_output_files, check_output_folder
-from space_clip_ros.training_config import CROPS, PROTOCOLS
+from space_clip_ros.training_config import PROTOCOLS
 
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import callback, progress_bar, say
 from space_clip_ros.cli.options import add_clip_options, check_model_out, positive, refuse_options
-from space_clip_ros.config import LANGUAGE_OUTPUTS, PRECISIONS
+from space_clip_ros.config import PRECISIONS
 from space_clip_ros.files import file_sha256
+from space_clip_ros.model_config import LANGUAGE_OUTPUTS
 
 if TYPE_CHECKING:
     from space_clip_ros.export.precision import Proof

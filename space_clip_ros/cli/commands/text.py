@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import say
 from space_clip_ros.cli.options import add_clip_options, refuse_options, refuse_sources
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.files import check_output_files
+from space_clip_ros.model_config import LanguageConfig
 
 if TYPE_CHECKING:
     from space_clip_ros.language.queries import QuerySet

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from space_clip_ros.config import CAMERA_NAME
 from space_clip_ros.errors import ConfigError, InputError
 from space_clip_ros.settings import as_mapping, read_yaml
 
@@ -12,7 +12,6 @@ _TRUTHS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
-_CAMERA_NAME = re.compile(r"[A-Za-z]\w*")
 
 
 def truth(name: str, text: str) -> bool | None:
@@ -63,7 +62,7 @@ def camera_names(text: str) -> list[str]:
     """
     names = [name for name in (part.strip() for part in text.split(",")) if name]
     for name in names:
-        if not _CAMERA_NAME.fullmatch(name):
+        if not CAMERA_NAME.fullmatch(name):
             raise InputError(
                 "cameras", f"names are made of letters, digits and _ and begin with a letter, got {name!r}"
             )

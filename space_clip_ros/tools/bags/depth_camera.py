@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.config import LANGUAGE_OUTPUTS, NodeConfig
+from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
 from space_clip_ros.geometry.rigid import pose_from_angles
 from space_clip_ros.language.queries import QuerySet
@@ -24,6 +24,7 @@ from space_clip_ros.messages import (
 from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.messages.outputs import CAMERA_INFO, LABEL_INFO, TOPICS, OutputMessages
 from space_clip_ros.messages.semantics import LabelNames
+from space_clip_ros.model_config import LANGUAGE_OUTPUTS
 from space_clip_ros.perception.calibration import CalibrationStore
 from space_clip_ros.perception.camera_mount import CameraMount, configured_mount
 from space_clip_ros.perception.core import made_outputs

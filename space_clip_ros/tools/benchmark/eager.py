@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from space_clip_ros.config import ModelConfig
 from space_clip_ros.inference.threads import thread_count
 from space_clip_ros.model import load_checkpoint
 from space_clip_ros.model.blocks import resize_bilinear
 from space_clip_ros.model.image_to_depth import RESIZE_BANDS, ImageToDepth
+from space_clip_ros.model_config import ModelConfig
 from space_clip_ros.tools.benchmark.device_roofline import wait
 from space_clip_ros.tools.benchmark.floor import STAGES
 

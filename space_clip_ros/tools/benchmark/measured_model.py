@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 
-from space_clip_ros.config import AdoptedConfig, ModelConfig
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.inference import load_predictor, model_files
 from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb, model_info
@@ -17,6 +16,7 @@ from space_clip_ros.inference.integrity import read_properties
 from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import Predictor
+from space_clip_ros.model_config import AdoptedConfig, ModelConfig
 from space_clip_ros.tools.benchmark.attribution import attribute
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from space_clip_ros.cli.commands import export, text
-from space_clip_ros.config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.language import load_clip
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.model import SpaceClip, build, save_checkpoint
+from space_clip_ros.model_config import DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 
 
 def run(command: Any, *arguments: object) -> int:

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import pytest
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.errors import BackendError, DeviceLostError, ExportError, InputError
 from space_clip_ros.export.onnx import export
 from space_clip_ros.inference import load_predictor
@@ -20,6 +19,7 @@ from space_clip_ros.inference.gpu.engine_cache import EngineCache
 from space_clip_ros.inference.integrity import read_properties
 from space_clip_ros.inference.metadata import SOURCE_PROPERTY
 from space_clip_ros.model import SpaceClip
+from space_clip_ros.model_config import LanguageConfig
 
 Build = Callable[..., Any]
 

@@ -17,17 +17,11 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, Header, String
 
-from space_clip_ros.config import (
-    UNLABELLED,
-    DecoderConfig,
-    EncoderConfig,
-    LanguageConfig,
-    ModelConfig,
-    SemanticConfig,
-)
+from space_clip_ros.config import SemanticConfig
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.language.scores import label, patch_probabilities, sample
 from space_clip_ros.messages import image_from_array, stored_pixels
+from space_clip_ros.model_config import UNLABELLED, DecoderConfig, EncoderConfig, LanguageConfig, ModelConfig
 from space_clip_ros.perception.queries import find_queries
 from space_clip_ros.ros.node.depth_node import DepthNode
 

@@ -20,10 +20,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 from visualization_msgs.msg import MarkerArray
 
-from space_clip_ros.config import UNLABELLED
 from space_clip_ros.messages import camera_info_from_camera, image_from_array, stored_pixels
 from space_clip_ros.messages.diagnostics import DepthValues, status_texts
 from space_clip_ros.messages.semantics import NamedBox, boxes_from_markers
+from space_clip_ros.model_config import UNLABELLED
 
 # The shapes' pair may have to be trained first.
 pytestmark = pytest.mark.timeout(1200)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_clip_ros.config import LanguageConfig
 from space_clip_ros.export.onnx import export
 from space_clip_ros.model import SpaceClip, save_checkpoint
+from space_clip_ros.model_config import LanguageConfig
 from space_clip_ros.tools.benchmark.measured_model import open_model
 from space_clip_ros.tools.benchmark.output_costs import outputs_ms
 

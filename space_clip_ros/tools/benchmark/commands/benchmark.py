@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import image_size, positive, refuse_options
 from space_clip_ros.cli.signals import ending_on_sigterm
-from space_clip_ros.config import RUNNING, AdoptedConfig
+from space_clip_ros.config import RUNNING
 from space_clip_ros.errors import BackendError, ModelError
 from space_clip_ros.files import check_output_files, write_whole
+from space_clip_ros.model_config import AdoptedConfig
 from space_clip_ros.tools.benchmark import training_command
 from space_clip_ros.tools.benchmark.options import add_options, command_line
 

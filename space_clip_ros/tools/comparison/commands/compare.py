@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.options import add_settings, positive
-from space_clip_ros.config import NodeConfig
-from space_clip_ros.training_config import CROPS, PROTOCOLS
+from space_clip_ros.config import CROPS, NodeConfig
+from space_clip_ros.training_config import PROTOCOLS
 
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from space_clip_ros.config import EvaluatorConfig
+from space_clip_ros.config import CROPS, EvaluatorConfig
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         parser.add_argument(f"--{name}", default="", metavar="TOPIC", help=what)
     parser.add_argument(
         "--crop",
-        choices=("none", "garg", "eigen"),
+        choices=CROPS,
         default=default.crop,
         help="image region to compare (default %(default)s)",
     )
