@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.data.frames import RgbdFrame, SkippedFrameError
+from space_clip_ros.data.read_ahead import batches, map_ahead
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.boundaries import BoundaryScores, boundary_scores
 from space_clip_ros.evaluation.distance_bands import BandErrors, band_errors
@@ -109,7 +108,8 @@ def prepared_frames(
         InputError: a frame is smaller than the protocol's crop.
     """
     left_out = 0
-    for index, frame in _read_ahead(lambda index: _prepared(frames, index, protocol), indices):
+    prepared = map_ahead(lambda index: (index, _prepared(frames, index, protocol)), indices, _READ_AHEAD, _READERS)
+    for index, frame in prepared:
         if frame is None:
             left_out += 1
         else:
@@ -125,25 +125,6 @@ def _prepared(frames: FrameSequence, index: int, protocol: EvaluationProtocol) -
         return protocol.prepare(frames[index])
     except SkippedFrameError:
         return None
-
-
-def _read_ahead(
-    read: Callable[[int], RgbdFrame | None], indices: Sequence[int]
-) -> Iterator[tuple[int, RgbdFrame | None]]:
-    waiting: deque[tuple[int, Future[RgbdFrame | None]]] = deque()
-    with ThreadPoolExecutor(_READERS) as pool:
-        try:
-            for index in indices:
-                waiting.append((index, pool.submit(read, index)))
-                if len(waiting) > _READ_AHEAD:
-                    ready, future = waiting.popleft()
-                    yield ready, future.result()
-            while waiting:
-                ready, future = waiting.popleft()
-                yield ready, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
 
 
 def evaluate(
@@ -175,7 +156,8 @@ def evaluate(
         InputError: a frame is smaller than the protocol's crop, or a prediction cannot be scaled to the median.
     """
     scores = []
-    for group in _batches_of_one_size(prepared_frames(frames, range(len(frames)), protocol), batch):
+    prepared = prepared_frames(frames, range(len(frames)), protocol)
+    for group in batches(prepared, batch, lambda item: item[1].image.shape):
         estimates = predict([frame.image for _, frame in group])
         for (index, frame), estimate in zip(group, estimates, strict=True):
             compared, truth = correct(frame, estimate), frame.depth
@@ -204,18 +186,6 @@ def _rescaled(
         return Estimate(depth), truth
     share = protocol.fit(estimate.uncertainty, frame.depth) / np.maximum(fitted, np.float32(1e-6))
     return Estimate(depth, share * depth), truth
-
-
-def _batches_of_one_size(frames: Iterator[tuple[int, RgbdFrame]], batch: int) -> Iterator[list[tuple[int, RgbdFrame]]]:
-    """Group neighbouring frames whose images have one size, at most ``batch`` of them."""
-    group: list[tuple[int, RgbdFrame]] = []
-    for index, frame in frames:
-        if group and (len(group) == batch or frame.image.shape != group[0][1].image.shape):
-            yield group
-            group = []
-        group.append((index, frame))
-    if group:
-        yield group
 
 
 def score_frame(index: int, label: str, estimate: Estimate, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from std_msgs.msg import Header
 
 from space_clip_ros.config import PlayerConfig
 from space_clip_ros.data.kitti import KittiDrive
+from space_clip_ros.data.read_ahead import map_ahead
 from space_clip_ros.errors import ConfigError, SpaceClipError
 from space_clip_ros.messages import camera_info_from_camera, cloud_from_scan, image_from_array
 from space_clip_ros.messages.diagnostics import (
@@ -33,7 +35,7 @@ from space_clip_ros.messages.diagnostics import (
 from space_clip_ros.ros.common.parameters import Parameters
 from space_clip_ros.ros.common.qos import reliable
 from space_clip_ros.ros.common.spin import run
-from space_clip_ros.ros.drive.playback import Pacer, Prefetcher, Timetable, playback_failure, wait_for_subscribers
+from space_clip_ros.ros.drive.playback import Pacer, Timetable, playback_failure, wait_for_subscribers
 
 _AHEAD = 8
 _TRUTH_DELAY = 0.7
@@ -126,16 +128,19 @@ class KittiPlayer(Node):
         self._finish()
 
     def _play(self) -> None:
-        frames = Prefetcher(self._prepare, sys.maxsize if self._settings.loop else self._count, _AHEAD)
+        numbers = range(sys.maxsize if self._settings.loop else self._count)
         try:
-            self._wait_for_subscriber()
-            self._wait_for_depth()
-            self._pacer.start()
-            for number, frame in enumerate(frames):
-                if not self._play_frame(number, frame):
-                    return
+            # Decoding and projecting take much of a frame period on a small machine, so they happen before it is due.
+            with contextlib.closing(map_ahead(self._prepare, numbers, _AHEAD)) as frames:
+                # Taken before the waits, so that the next frames are prepared meanwhile.
+                first = next(frames)
+                self._wait_for_subscriber()
+                self._wait_for_depth()
+                self._pacer.start()
+                for number, frame in enumerate(itertools.chain([first], frames)):
+                    if not self._play_frame(number, frame):
+                        return
         finally:
-            frames.stop()
             self._report(finished=True)
         self._deliver()
 

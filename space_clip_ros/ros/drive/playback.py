@@ -1,74 +1,16 @@
-"""Timing of a played drive, without ROS: frames are prepared ahead in a thread and handed out when they are due."""
+"""Timing of a played drive or bag, without ROS."""
 
 from __future__ import annotations
 
-import functools
-import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
 
 from space_clip_ros.errors import SpaceClipError, describe
 
-T = TypeVar("T")
-
 _LOOK_S = 0.05
 _SETTLE_S = 0.5
-
-_Prepared: TypeAlias = Callable[[], T] | None
-"""Returns an item or raises its error; None after the last one."""
-
-
-class Prefetcher(Generic[T]):
-    """Prepares items 0 to ``count - 1`` in a thread, at most ``ahead`` of them before they are asked for.
-
-    Decoding a picture and projecting a scan take much of a frame period on a small machine, so they must happen before
-    the frame is due. Iterating yields the items in order, and raises the errors of ``load`` in their place.
-    """
-
-    def __init__(self, load: Callable[[int], T], count: int, ahead: int = 8) -> None:
-        """``load(i)`` prepares item ``i``; it runs in the thread."""
-        self._load = load
-        self._count = count
-        self._room = threading.Semaphore(ahead)
-        self._ready: queue.SimpleQueue[_Prepared[T]] = queue.SimpleQueue()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[T]:
-        """Yield every item; ends early after :meth:`stop`."""
-        while (prepared := self._ready.get()) is not None:
-            self._room.release()
-            yield prepared()
-
-    def stop(self) -> None:
-        """Stop preparing and wait for the thread; harmless when called twice."""
-        self._stopping = True
-        self._room.release()
-        self._thread.join()
-
-    def _run(self) -> None:
-        for index in range(self._count):
-            self._room.acquire()
-            if self._stopping or not self._prepare(index):
-                break
-        self._ready.put(None)
-
-    def _prepare(self, index: int) -> bool:
-        try:
-            item = self._load(index)
-        except Exception as error:
-            self._ready.put(functools.partial(_throw, error))
-            return False
-        self._ready.put(lambda: item)
-        return True
-
-
-def _throw(error: Exception) -> Any:
-    raise error
 
 
 class Timetable:

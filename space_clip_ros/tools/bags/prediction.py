@@ -14,6 +14,7 @@ from typing import Any
 
 from space_clip_ros import __version__
 from space_clip_ros.config import NodeConfig
+from space_clip_ros.data.read_ahead import batches, read_ahead
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import check_output_folder, file_sha256
 from space_clip_ros.inference.backend import ModelInfo
@@ -29,7 +30,6 @@ from space_clip_ros.tools.bags.bag_folder import find_files
 from space_clip_ros.tools.bags.depth_camera import BagImage, DepthCamera, check_outputs
 from space_clip_ros.tools.bags.image_topics import ImageTopic, choose_images
 from space_clip_ros.tools.bags.options import STORAGES
-from space_clip_ros.tools.bags.read_ahead import batches, read_ahead
 from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.bags.scan_pairs import ScanPairs, WaitingImage
 from space_clip_ros.tools.bags.segments import Segments

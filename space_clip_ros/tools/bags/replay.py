@@ -19,10 +19,10 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
+from space_clip_ros.data.read_ahead import read_ahead
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
 from space_clip_ros.ros.drive.playback import Pacer, playback_failure, wait_for_subscribers
 from space_clip_ros.tools.bags.options import ReplayOptions
-from space_clip_ros.tools.bags.read_ahead import read_ahead
 from space_clip_ros.tools.bags.reader import BagReader, Topic
 from space_clip_ros.tools.bags.restamp import restamped
 from space_clip_ros.tools.bags.schedule import Due, Schedule

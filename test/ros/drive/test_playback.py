@@ -1,4 +1,4 @@
-"""Prefetching and timing of a played drive."""
+"""Timing of a played drive."""
 
 from __future__ import annotations
 
@@ -6,57 +6,9 @@ import threading
 
 import pytest
 
-from space_clip_ros.ros.drive.playback import Pacer, Prefetcher, Timetable, wait_for_subscribers
+from space_clip_ros.ros.drive.playback import Pacer, Timetable, wait_for_subscribers
 
 TENTH = 100_000_000
-
-
-def test_items_come_in_order() -> None:
-    prefetcher = Prefetcher(lambda index: index * index, count=20, ahead=3)
-    assert list(prefetcher) == [index * index for index in range(20)]
-    prefetcher.stop()
-
-
-def test_no_more_than_ahead_are_prepared_before_they_are_asked_for() -> None:
-    prepared: list[int] = []
-    third = threading.Event()
-
-    def load(index: int) -> int:
-        prepared.append(index)
-        if len(prepared) == 3:
-            third.set()
-        return index
-
-    prefetcher = Prefetcher(load, count=100, ahead=3)
-    assert third.wait(10)
-    prefetcher.stop()
-    assert prepared == [0, 1, 2]
-
-
-def test_an_error_comes_out_where_its_item_would() -> None:
-    def load(index: int) -> int:
-        if index == 2:
-            raise ValueError("frame 2 is broken")
-        return index
-
-    items = iter(prefetcher := Prefetcher(load, count=5))
-    assert [next(items), next(items)] == [0, 1]
-    with pytest.raises(ValueError, match="frame 2 is broken"):
-        next(items)
-    prefetcher.stop()
-
-
-def test_stopping_ends_a_consumer_that_waits() -> None:
-    release = threading.Event()
-    prefetcher = Prefetcher(lambda index: release.wait(10), count=3)
-    got: list[bool] = []
-    consumer = threading.Thread(target=lambda: got.extend(prefetcher))
-    consumer.start()
-    release.set()
-    prefetcher.stop()
-    prefetcher.stop()
-    consumer.join(10)
-    assert not consumer.is_alive()
 
 
 def test_frames_are_due_at_the_drives_own_moments() -> None:

@@ -1,4 +1,4 @@
-"""Reading ahead in a thread, and batches of items that are alike."""
+"""Computing ahead in threads, and batches of items that are alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from space_clip_ros.tools.bags.read_ahead import batches, read_ahead
+from space_clip_ros.data.read_ahead import batches, map_ahead, read_ahead
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -46,6 +46,33 @@ def test_an_error_is_raised_where_it_belongs() -> None:
     assert next(ahead) == 1
     with pytest.raises(ValueError, match="broken"):
         next(ahead)
+
+
+def test_no_more_than_ahead_are_computed_before_they_are_asked_for() -> None:
+    computed: list[int] = []
+    fourth = threading.Event()
+
+    def compute(number: int) -> int:
+        computed.append(number)
+        if number == 3:
+            fourth.set()
+        return number
+
+    ahead = map_ahead(compute, range(100), 3)
+    assert next(ahead) == 0
+    assert fourth.wait(10)
+    ahead.close()
+    assert computed == [0, 1, 2, 3]
+
+
+def test_several_threads_compute_at_once_and_results_stay_in_order() -> None:
+    both = threading.Barrier(2)
+
+    def compute(number: int) -> int:
+        both.wait(10)
+        return number * number
+
+    assert list(map_ahead(compute, range(20), 5, threads=2)) == [number * number for number in range(20)]
 
 
 def test_neighbours_that_are_alike_run_together() -> None:
