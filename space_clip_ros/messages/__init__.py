@@ -11,8 +11,10 @@ from space_clip_ros.messages.images import (
     depth_from_image,
     header_at,
     image_from_array,
+    nanoseconds,
     stamp_ns,
     stored_pixels,
+    time_at,
 )
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "header_at",
     "image_from_array",
     "image_to_rgb",
+    "nanoseconds",
     "points_from_cloud",
     "stamp_ns",
     "stored_pixels",
+    "time_at",
     "xyz_from_cloud",
 ]

@@ -230,11 +230,20 @@ def compressed_from_array(pixels: NDArray[np.uint8], kind: str, header: Any, typ
 
 def header_at(stamp_ns: int, frame_id: str, types: MessageTypes = ROS) -> Any:
     """Return a ``std_msgs/Header``; ``stamp_ns`` in nanoseconds since 1970."""
-    seconds, nanoseconds = divmod(int(stamp_ns), 1_000_000_000)
-    stamp = types.make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
-    return types.make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
+    return types.make("std_msgs/msg/Header", stamp=time_at(stamp_ns, types), frame_id=frame_id)
+
+
+def time_at(time_ns: int, types: MessageTypes = ROS) -> Any:
+    """Return a ``builtin_interfaces/Time``; ``time_ns`` in nanoseconds since 1970."""
+    seconds, nanoseconds = divmod(int(time_ns), 1_000_000_000)
+    return types.make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
 
 
 def stamp_ns(message: Any) -> int:
     """Return the stamp of a message's header, nanoseconds."""
-    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
+    return nanoseconds(message.header.stamp)
+
+
+def nanoseconds(time: Any) -> int:
+    """Return a ``builtin_interfaces/Time`` as nanoseconds since 1970."""
+    return int(time.sec) * 1_000_000_000 + int(time.nanosec)

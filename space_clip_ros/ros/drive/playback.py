@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
-
-from space_clip_ros.errors import SpaceClipError, describe
 
 _LOOK_S = 0.05
 _SETTLE_S = 0.5
@@ -80,19 +77,6 @@ class Pacer:
         behind = self.elapsed_s - due_s
         self.worst_s = max(self.worst_s, behind)
         self.late += behind > self._allowed
-
-
-def playback_failure(what: object, error: Exception) -> SpaceClipError:
-    """Return the error that ends a playback; the traceback of an error that nobody expected goes to stderr.
-
-    Args:
-        what: what is played.
-        error: what its thread raised.
-    """
-    if isinstance(error, SpaceClipError):
-        return error
-    traceback.print_exception(error)
-    return SpaceClipError(what, f"internal error, {describe(error)}")
 
 
 def wait_for_subscribers(

@@ -16,7 +16,7 @@ from space_clip_ros.errors import InputError, describe
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.image_file import ALMOST_BLACK
 from space_clip_ros.geometry.rigid import Matrix
-from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, stamp_ns
+from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, nanoseconds, stamp_ns
 from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.messages.outputs import CAMERA_INFO, LABEL_INFO
@@ -413,5 +413,5 @@ class Camera:
     def _age_ms(self, stamp: Any) -> float | None:
         """Return an image's age, milliseconds; None where its stamp or this node's clock is not set."""
         now_ns: int = self._node.get_clock().now().nanoseconds
-        taken_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+        taken_ns = nanoseconds(stamp)
         return (now_ns - taken_ns) / 1e6 if now_ns and taken_ns else None

@@ -11,7 +11,7 @@ from sensor_msgs.msg import PointCloud2, Range
 from space_clip_ros.config import NodeConfig, ScaleConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.rigid import Matrix, pose_from_angles
-from space_clip_ros.messages import stamp_ns, xyz_from_cloud
+from space_clip_ros.messages import nanoseconds, stamp_ns, xyz_from_cloud
 from space_clip_ros.perception.camera_mount import CameraMount, configured_mount
 from space_clip_ros.perception.frame import ScaleRequest
 from space_clip_ros.perception.scale import TOGETHER_S, FrameEvidence, Measured, MetricScale
@@ -93,7 +93,7 @@ class ScaleInputs:
             return None
         # A local name, as stop() may set self._scale to None while this runs.
         scale = self._scale = self._scale or MetricScale()
-        stamp = _seconds(header.stamp) or self._node.get_clock().now().nanoseconds / 1e9
+        stamp = nanoseconds(header.stamp) / 1e9 or self._node.get_clock().now().nanoseconds / 1e9
         known = FrameEvidence(
             stamp,
             settings.max_rate,
@@ -125,7 +125,7 @@ class ScaleInputs:
         ):
             if message is None:
                 continue
-            apart = _seconds(message.header.stamp) - stamp
+            apart = stamp_ns(message) / 1e9 - stamp
             if stamp_ns(message) and abs(apart) > TOGETHER_S:
                 problems.append(f"the newest {topic} is {apart:+.2f} s from the image")
                 continue
@@ -179,7 +179,3 @@ def _needs_transforms(settings: ScaleConfig) -> bool:
 def _converted_range(message: Any, pose: Matrix) -> MeasuredCone:
     limits = float(message.min_range), float(message.max_range)
     return MeasuredCone(float(message.range), limits, float(message.field_of_view), pose)
-
-
-def _seconds(stamp: Any) -> float:
-    return int(stamp.sec) + int(stamp.nanosec) / 1e9

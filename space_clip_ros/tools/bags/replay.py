@@ -9,19 +9,14 @@ import contextlib
 import itertools
 import math
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from builtin_interfaces.msg import Time
-from rclpy.duration import Duration
-from rclpy.node import Node
-from rosgraph_msgs.msg import Clock
-
 from space_clip_ros.data.read_ahead import read_ahead
-from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.ros.drive.playback import Pacer, playback_failure, wait_for_subscribers
+from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.ros.drive.playback import wait_for_subscribers
+from space_clip_ros.ros.drive.playback_node import PlaybackNode
 from space_clip_ros.tools.bags.options import ReplayOptions
 from space_clip_ros.tools.bags.reader import BagReader, Topic
 from space_clip_ros.tools.bags.restamp import restamped
@@ -32,13 +27,11 @@ from space_clip_ros.tools.program import NodeProgram
 _DESCRIPTION = "Plays a rosbag2 over DDS with its own timing; no rosbag2 needed."
 _AHEAD = 32
 _LATE_S = 0.05
-_CLOCK_PERIOD_S = 0.01
-_DELIVERY_S = 2.0
 _GAP_S = 60.0
 """Longest wait for the next message without a word, seconds."""
 
 
-class Replay(Node):
+class Replay(PlaybackNode):
     """Publishes a bag's messages when they are due.
 
     Topics whose message package is not installed are left out, with one warning per package. If header stamps stay the
@@ -64,33 +57,21 @@ class Replay(Node):
             options: how to play it.
             node_arguments: for :class:`rclpy.node.Node`.
         """
-        super().__init__("replay", **node_arguments)
+        super().__init__("replay", finish, **node_arguments)
         self._options = options
         self._bag = bag
         for note in bag.notes:
             self.get_logger().warning(f"{bag.path}: {note}")
         topics = self._playable()
         self._schedule = Schedule(bag, topics, options)
-        self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if options.clock else None
         self._targets = {topic.name: self._create(topic) for topic in topics}
-        self._stopping = threading.Event()
-        self._pacer = Pacer(self._stopping, _LATE_S)
-        self._sent = 0
-        self._last_s = 0.0
         self._began_ns = 0
-        self.error: SpaceClipError | None = None
-        self._finish = finish
-        self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
-        self._thread.start()
+        self.start(bag.path, _LATE_S, self._played_ns if options.clock else None)
 
     def close(self) -> str:
         """Stop playing, and return a line about what was played."""
-        self._stopping.set()
-        self._thread.join()
-        return (
-            f"played {self._sent} messages of {len(self._targets)} topics in {self._last_s:.1f} s, "
-            f"{self._pacer.late} of them late ({self._pacer.worst_s * 1e3:.0f} ms at most)"
-        )
+        lateness = super().close()
+        return f"played {self.sent} messages of {len(self._targets)} topics in {self.last_s:.1f} s, {lateness}"
 
     def _playable(self) -> list[Topic]:
         wanted = [_absolute(name) for name in self._options.topics]
@@ -120,16 +101,8 @@ class Replay(Node):
     def _create(self, topic: Topic) -> Any:
         return self.create_publisher(installed_class(topic.kind), topic.name, played_qos(topic.offered, topic.count))
 
-    def _run(self) -> None:
-        try:
-            self._play()
-        except Exception as error:
-            # Without its thread, the node would never end.
-            self.error = playback_failure(self._bag.path, error)
-            self.get_logger().fatal(str(self.error))
-        self._finish()
-
-    def _play(self) -> None:
+    def play(self) -> None:
+        """Publish the messages, each when it is due."""
         with contextlib.closing(read_ahead(iter(self._schedule), _AHEAD)) as messages:
             # Taken before the wait, so that reading has begun when the first message is due.
             first = list(itertools.islice(messages, 1))
@@ -140,27 +113,26 @@ class Replay(Node):
                     "choose other topics, or another start and duration",
                 )
             self._wait_for_subscriber()
-            self._pacer.start()
+            self.pacer.start()
             self._began_ns = time.time_ns()
             for message in itertools.chain(first, messages):
                 if not self._send(message):
                     break
-        if not self._stopping.is_set():
-            for publisher in self._targets.values():
-                publisher.wait_for_all_acked(Duration(seconds=_DELIVERY_S))
+        if not self.stopping.is_set():
+            self.deliver(self._targets.values())
 
     def _send(self, message: Due) -> bool:
         """Publish a message when it is due; return False when stopped."""
         due_s = message.offset_ns / 1e9 / self._options.rate
-        self._warn_of_gap(message, due_s - self._pacer.elapsed_s)
-        if not self._pacer.wait_until(due_s, _CLOCK_PERIOD_S, self._publish_clock):
+        self._warn_of_gap(message, due_s - self.pacer.elapsed_s)
+        if not self.wait_until(due_s):
             return False
-        self._pacer.note(due_s)
-        self._publish_clock()
+        self.pacer.note(due_s)
+        self.publish_clock()
         # rclpy publishes bytes without serializing them again.
         self._targets[message.topic].publish(self._stamped(message))
-        self._sent += 1
-        self._last_s = self._pacer.elapsed_s
+        self.sent += 1
+        self.last_s = self.pacer.elapsed_s
         return True
 
     def _warn_of_gap(self, message: Due, wait_s: float) -> None:
@@ -180,17 +152,13 @@ class Replay(Node):
 
         return restamped(self._bag.topics[message.topic].kind, message.data, move)
 
-    def _publish_clock(self) -> None:
-        if self._clock_publisher is not None:
-            elapsed_ns = round(self._pacer.elapsed_s * self._options.rate * 1e9)
-            if self._options.loop:
-                elapsed_ns %= self._schedule.pass_ns
-            seconds, nanoseconds = divmod(self._schedule.start_ns + elapsed_ns, 1_000_000_000)
-            self._clock_publisher.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))
+    def _played_ns(self) -> int:
+        elapsed_ns = round(self.pacer.elapsed_s * self._options.rate * 1e9)
+        return self._schedule.start_ns + (elapsed_ns % self._schedule.pass_ns if self._options.loop else elapsed_ns)
 
     def _wait_for_subscriber(self) -> None:
         patience = self._options.wait
-        if not wait_for_subscribers(self._stopping, self._listening, patience, self._options.settle) and patience:
+        if not wait_for_subscribers(self.stopping, self._listening, patience, self._options.settle) and patience:
             self.get_logger().warning(f"too few subscribers after {patience:g} s; playing anyway")
 
     def _listening(self) -> int:

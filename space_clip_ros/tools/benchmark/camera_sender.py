@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
@@ -16,7 +15,7 @@ from std_msgs.msg import Header
 
 from space_clip_ros.config import PlayerConfig
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.messages import camera_info_from_camera, image_from_array
+from space_clip_ros.messages import camera_info_from_camera, image_from_array, time_at
 from space_clip_ros.ros.common.qos import reliable
 from space_clip_ros.ros.common.spin import run
 from space_clip_ros.ros.drive.playback import Pacer
@@ -66,8 +65,7 @@ class CameraSender(Node):
         self._pacer.start()
         while self._pacer.wait_until(self._sent * self._period_s):
             self._pacer.note(self._sent * self._period_s)
-            seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-            self._header.stamp = Time(sec=seconds, nanosec=nanoseconds)
+            self._header.stamp = time_at(time.time_ns())
             self._info.publish(self._info_message)
             self._image.publish(self._image_message)
             self._sent += 1
