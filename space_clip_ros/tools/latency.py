@@ -1,21 +1,44 @@
-"""Latencies from an image's stamp to the arrival of the outputs computed from it. Needs no ROS."""
+"""Run times and latencies as percentiles, and when the outputs computed from an image arrived. Needs no ROS."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from space_clip_ros.errors import InputError
+
 _QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+_DIGITS = 4
+
+Summary = dict[str, float]
 
 
-def percentiles(values: Iterable[float], digits: int = 2) -> dict[str, float] | None:
+def percentiles(values: Iterable[float], digits: int = 2) -> Summary | None:
     """Return p50, p95, p99 and max of ``values``, linearly interpolated; None where there are none."""
     array = np.fromiter(values, np.float64)
     if not array.size:
         return None
     quantiles = dict(zip(_QUANTILES, np.percentile(array, list(_QUANTILES.values())).tolist(), strict=True))
     return {name: round(value, digits) for name, value in {**quantiles, "max": float(array.max())}.items()}
+
+
+def summarize(times_ms: Sequence[float]) -> Summary:
+    """Return :func:`percentiles` of ``times_ms``, to 0.1 microseconds.
+
+    Raises:
+        InputError: ``times_ms`` is empty.
+    """
+    summary = percentiles(times_ms, _DIGITS)
+    if summary is None:
+        raise InputError("times", "none were measured", "measure at least one frame")
+    return summary
+
+
+def summarize_stages(frames: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
+    """Return :func:`summarize` of every stage, in the first frame's order; each frame maps stage to milliseconds."""
+    stages = dict.fromkeys(stage for frame in frames for stage in frame)
+    return {stage: summarize([frame[stage] for frame in frames if stage in frame]) for stage in stages}
 
 
 class ArrivalLog:

@@ -1,9 +1,10 @@
-"""Shared by the tools that run as ROS nodes: parses their options, then ROS's, and logs an error as one fatal line."""
+"""Shared by the tools that are programs of their own: how they end, and the options of those that run a ROS node."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -15,6 +16,10 @@ from space_clip_ros.files import shared_file
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.common.spin import CLOSE_S, MakeNode, run
 from space_clip_ros.tools.program_options import ProgramOptions
+from space_clip_ros.tools.terminal import Terminal
+
+_STOPPED = 130
+"""Exit status after Ctrl-C, as a shell expects it."""
 
 Options = TypeVar("Options", bound=ProgramOptions)
 
@@ -29,6 +34,26 @@ def split_arguments(args: Sequence[str] | None) -> tuple[list[str], list[str]]:
     words = list(sys.argv[1:] if args is None else args)
     start = words.index("--ros-args") if "--ros-args" in words else len(words)
     return words[:start], words[start:]
+
+
+def run_program(name: str, act: Callable[[], object], terminal: Terminal) -> int:
+    """Do a program's work; return 0, 1 after an error, or 130 after Ctrl-C, SIGTERM or SIGHUP.
+
+    Args:
+        name: of the program, for what goes to standard error.
+        act: does the work.
+        terminal: its status line is cleared before an error is written.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        act()
+    except (SpaceClipError, KeyboardInterrupt) as error:
+        terminal.clear()
+        stopped = isinstance(error, KeyboardInterrupt)
+        sys.stderr.write(f"{name}: {'stopped' if stopped else error}\n")
+        return _STOPPED if stopped else 1
+    return 0
 
 
 class NodeProgram(Generic[Options]):

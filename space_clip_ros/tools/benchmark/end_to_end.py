@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -22,7 +21,6 @@ from sensor_msgs.msg import Image, PointCloud2
 
 from space_clip_ros.cli.options import image_size
 from space_clip_ros.config import RUNNING, NodeConfig
-from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.files import write_whole
 from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.perception.core import ENGINE
@@ -35,6 +33,7 @@ from space_clip_ros.tools.benchmark.conversions import time_conversions
 from space_clip_ros.tools.benchmark.options import add_options
 from space_clip_ros.tools.latency import percentiles
 from space_clip_ros.tools.processes import Child, ChildError, Children
+from space_clip_ros.tools.program import run_program
 from space_clip_ros.tools.terminal import Terminal
 
 _OUTPUTS: dict[str, Any] = {"depth/image": Image, "depth/points": PointCloud2}
@@ -51,18 +50,12 @@ _CONVERSION_RUNS = 50
 def main(args: Sequence[str] | None = None) -> int:
     """Measure; return 0 on success, 1 after an error, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
     options = _parser().parse_args(args)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     terminal = Terminal(sys.stderr)
-    try:
+
+    def measure() -> None:
         write_whole(options.json, json.dumps(_measure(options, terminal), indent=2).encode() + b"\n")
-    except SpaceClipError as error:
-        terminal.clear()
-        sys.stderr.write(f"end_to_end: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        terminal.clear()
-        return 130
-    return 0
+
+    return run_program("end_to_end", measure, terminal)
 
 
 def overhead_ms(stages_ms: Mapping[str, float]) -> float:

@@ -22,9 +22,9 @@ from space_clip_ros.tools.benchmark.floor import floor, run_cost
 from space_clip_ros.tools.benchmark.measured_model import MeasuredModel, check_images
 from space_clip_ros.tools.benchmark.output_costs import outputs_ms
 from space_clip_ros.tools.benchmark.peak_memory import peak_mb, reset_peak
-from space_clip_ros.tools.benchmark.percentiles import summarize, summarize_stages
 from space_clip_ros.tools.benchmark.placeholder import placeholder_camera, placeholder_images, placeholder_street
 from space_clip_ros.tools.benchmark.roofline import Roofline
+from space_clip_ros.tools.latency import summarize, summarize_stages
 
 _WARM_UP = 3
 _ROUNDS = 5

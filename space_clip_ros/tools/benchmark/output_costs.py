@@ -10,7 +10,7 @@ import numpy as np
 from space_clip_ros.inference.backend import Rgb
 from space_clip_ros.model_config import LANGUAGE_OUTPUTS
 from space_clip_ros.tools.benchmark.measured_model import MeasuredModel
-from space_clip_ros.tools.benchmark.percentiles import summarize
+from space_clip_ros.tools.latency import summarize
 
 
 def outputs_ms(model: MeasuredModel, images: Rgb, runs: int) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from space_clip_ros.tools.benchmark.machine import describe_machine
+from space_clip_ros.tools.machine import describe_machine
 
 SCHEMA = 1
 """Version of the JSON file's layout."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.inference.backend import Depth
-from space_clip_ros.tools.benchmark.percentiles import summarize
 from space_clip_ros.tools.comparison.frames import Entrant
+from space_clip_ros.tools.latency import summarize
 
 SHOWN = ("abs_rel", "rmse", "a1")
 """Metrics in the table; the file has all."""

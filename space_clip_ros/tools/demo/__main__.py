@@ -11,7 +11,6 @@ import contextlib
 import functools
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +21,8 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from space_clip_ros.cli.options import add_setting, add_settings, positive, rate_hz
 from space_clip_ros.config import NodeConfig, ScaleConfig
 from space_clip_ros.data.kitti import KittiDrive
-from space_clip_ros.errors import DataError, SpaceClipError
-from space_clip_ros.files import write_whole
+from space_clip_ros.errors import DataError
+from space_clip_ros.files import made_folder, write_whole
 from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.ros.common import dds
 from space_clip_ros.synthetic.drive import write_drive
@@ -37,6 +36,7 @@ from space_clip_ros.tools.demo.subscriber import DemoSubscriber
 from space_clip_ros.tools.demo.summary import table
 from space_clip_ros.tools.live import address
 from space_clip_ros.tools.processes import Children
+from space_clip_ros.tools.program import run_program
 from space_clip_ros.tools.reporting.scale_words import NAME
 from space_clip_ros.tools.terminal import Terminal
 
@@ -52,30 +52,13 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if problem := _usage_problem(options):
         parser.error(problem)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
     terminal = Terminal()
-    try:
-        _run(options, terminal)
-    except SpaceClipError as error:
-        terminal.clear()
-        sys.stderr.write(f"demo: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        terminal.clear()
-        sys.stderr.write("demo: stopped\n")
-        return 130
-    return 0
+    return run_program("demo", lambda: _run(options, terminal), terminal)
 
 
 def _run(options: argparse.Namespace, terminal: Terminal) -> None:
     out: Path = options.out
-    logs = out / "logs"
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"cannot be created ({error.strerror})"
-        raise DataError(logs, reason, "give another folder with --out") from error
+    logs = made_folder(out / "logs")
     source = _source(options, terminal)
     recording = None
     if options.recording:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 
-from space_clip_ros.errors import DataError
+from space_clip_ros.libraries import import_error
 from space_clip_ros.tools.executables import LIVE_VIEW
 from space_clip_ros.tools.live import address
 from space_clip_ros.tools.live.options import ViewOptions
@@ -25,18 +25,16 @@ class LiveView:
         url: its address, for a browser.
 
     Raises:
-        DataError: the library that serves it is not installed.
+        LibraryError: the library that serves it is not installed.
         InputError: the port is taken, or this user may not use it.
     """
 
     def __init__(self, port: int, transport: str) -> None:
         """Take the port."""
-        if importlib.util.find_spec("tornado") is None:
-            raise DataError(
-                "--view",
-                "needs the Python package tornado, which is not installed",
-                "pip install 'space_clip_ros[view]'",
-            )
+        try:
+            importlib.import_module("tornado")
+        except ImportError as error:
+            raise import_error(error, "tornado") from error
         self._listener = address.listen(port)
         self._transport = transport
         self.url = address.address(self._listener)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from space_clip_ros.errors import DataError
+from space_clip_ros.tools.bags.bag_folder import METADATA
 from space_clip_ros.tools.bags.options import RecordOptions
 from space_clip_ros.tools.demo.sources import IMAGE_TOPICS, transform_topics
 from space_clip_ros.tools.executables import BAG_RECORD
@@ -43,7 +44,7 @@ class Recording:
         """Check the folder."""
         self.folder = folder
         self._types = dict([IMAGE_TOPICS[transport]]) | _TOPICS | (_CLOUDS if clouds else {})
-        if folder.exists() and not (folder / "metadata.yaml").is_file():
+        if folder.exists() and not (folder / METADATA).is_file():
             raise DataError(folder, "is not a recording", "remove it, or give another --out")
 
     def start(self, children: Children, uncertainty: bool = False) -> Child:

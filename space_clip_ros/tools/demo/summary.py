@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping
 from typing import Any
 
 from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.ros.common.release import ros_release
-from space_clip_ros.tools.benchmark.machine import processor, usable_cores
 from space_clip_ros.tools.latency import ArrivalLog, percentiles
+from space_clip_ros.tools.machine import describe_machine
 from space_clip_ros.tools.reporting.scale_words import NAME, scale_summary
 
 
@@ -54,18 +53,7 @@ def summarize(
         "drops": {reason.value: count for reason, count in node.dropped_by.items()},
         "evaluation": dict(evaluation),
         **about,
-        "machine": machine(),
-    }
-
-
-def machine() -> dict[str, Any]:
-    """Return the facts that measurements depend on: processor, cores, system, Python and ROS."""
-    return {
-        "processor": processor(),
-        "cores": usable_cores(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "ros_distro": ros_release(os.environ),
+        "machine": {**describe_machine(), "ros_distro": ros_release(os.environ)},
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 
 from space_clip_ros.tools.doctor.facts import Fact, Probe
 from space_clip_ros.tools.doctor.programs import ProbeError, facts_of
+from space_clip_ros.tools.machine import installed_versions
 
 _INSTALLED = (
     *("numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "PyYAML", "tqdm"),
@@ -26,11 +26,7 @@ _TWICE = (("onnxruntime", "onnxruntime-gpu"), ("opencv-python", "opencv-python-h
 
 def installed() -> Iterator[Fact]:
     """Find the versions that pip knows of; those of apt have no entry on some systems."""
-    versions = {}
-    for name in _INSTALLED:
-        distribution = next(iter(importlib.metadata.distributions(name=name)), None)
-        if distribution is not None:
-            versions[name] = distribution.version
+    versions = installed_versions(_INSTALLED)
     doubled = [pair for pair in _TWICE if set(pair) <= versions.keys()]
     advice = "; ".join(
         f"{' and '.join(pair)} are both installed and share one module: uninstall both, and install the one you need"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from space_clip_ros.tools.benchmark.machine import processor, usable_cores
+from space_clip_ros.tools import machine
 from space_clip_ros.tools.doctor.facts import Fact, size
 
 _SPEED_FEATURES = (
@@ -23,7 +23,7 @@ _SHM_USED = 0.9
 
 def system(root: Path = Path("/")) -> Iterator[Fact]:
     """Find the operating system, Python, and whether this is a container."""
-    yield Fact("system", _release())
+    yield Fact("system", machine.system())
     yield Fact("kernel", f"{platform.system()} {platform.release()} {platform.machine()}")
     yield Fact("python", platform.python_version(), f"{platform.python_version()}, {_environment()}")
     yield Fact("container", _container(root))
@@ -31,8 +31,9 @@ def system(root: Path = Path("/")) -> Iterator[Fact]:
 
 def cpu(root: Path = Path("/")) -> Iterator[Fact]:
     """Find the processor, its features, and how many threads a model gets."""
-    yield Fact("model", processor())
-    yield Fact("hardware_threads", usable_cores(), f"{usable_cores()} usable of {os.cpu_count()}")
+    yield Fact("model", machine.processor())
+    cores = machine.usable_cores()
+    yield Fact("hardware_threads", cores, f"{cores} usable of {os.cpu_count()}")
     if hasattr(os, "getloadavg"):
         yield Fact("load", round(os.getloadavg()[0], 2), f"{os.getloadavg()[0]:.1f} (mean of the minute before)")
     governor = root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
@@ -73,13 +74,6 @@ def shared_memory(root: Path = Path("/")) -> Iterator[Fact]:
     )
     segments = [file.stat().st_size for file in folder.glob("fastrtps_*") if file.is_file()]
     yield Fact("shm_of_fast_dds", sum(segments), f"{size(sum(segments))} in {len(segments)} files")
-
-
-def _release() -> str:
-    try:
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
-        return platform.platform()
 
 
 def _environment() -> str:

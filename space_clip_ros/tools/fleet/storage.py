@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from space_clip_ros.errors import DataError, one_line
 from space_clip_ros.libraries import import_error
+from space_clip_ros.tools.bags.bag_folder import METADATA
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
-_WRITTEN_LAST = "metadata.yaml"
 
 
 def is_url(place: str) -> bool:
@@ -84,7 +84,7 @@ class Storage:
         Raises:
             DataError: they cannot be read or written.
         """
-        files = sorted(folder.rglob("*"), key=lambda file: (file.name == _WRITTEN_LAST, file))
+        files = sorted(folder.rglob("*"), key=lambda file: (file.name == METADATA, file))
         with self._guard(address):
             for file in files:
                 if file.is_file():

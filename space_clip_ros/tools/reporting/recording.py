@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.errors import DataError, InputError
-from space_clip_ros.tools.bags.bag_folder import find_files
+from space_clip_ros.tools.bags.bag_folder import METADATA, find_files
 from space_clip_ros.tools.bags.image_topics import image_topics
 from space_clip_ros.tools.bags.reader import BagReader, Topic
 
@@ -84,10 +84,10 @@ def find_source(path: str | Path) -> ReportSource:
     path = Path(path).expanduser()
     if not path.exists():
         raise DataError(path, "no such run or bag", "give a folder that ./demo.sh wrote, or a rosbag2")
-    if path.is_file() or (path / "metadata.yaml").is_file():
+    if path.is_file() or (path / METADATA).is_file():
         return ReportSource(path.stem if path.is_file() else path.resolve().name, path)
     bag = path / "recording"
-    if not (bag / "metadata.yaml").is_file():
+    if not (bag / METADATA).is_file():
         with contextlib.suppress(DataError):
             find_files(path)
             return ReportSource(path.resolve().name, path)

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.errors import InputError
+from space_clip_ros.libraries import LibraryError
 from space_clip_ros.tools.demo.live_view import LiveView
 from space_clip_ros.tools.live.address import listen
 from space_clip_ros.tools.processes import Children
@@ -29,7 +30,7 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tornado", None)
-    with pytest.raises(DataError, match=r"--view: needs the Python package tornado.*space_clip_ros\[view\]"):
+    with pytest.raises(LibraryError, match=r"tornado: is not installed for this Python.*space_clip_ros\[view\]"):
         LiveView(0, "raw")
 
 

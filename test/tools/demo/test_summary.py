@@ -48,7 +48,7 @@ def test_the_summary_holds_counts_latencies_stages_and_errors(arrivals: ArrivalL
     assert (summary["abs_rel"], summary["delta1"]) == (0.125, 0.875)
     assert (summary["model"], summary["backend"], summary["drive"]) == ("road_tiny", "onnxruntime", "a_drive")
     assert summary["drops"] == {"replaced by a newer one": 2}
-    assert summary["machine"]["cores"] >= 1
+    assert {"processor", "cores", "ros_distro"} <= summary["machine"].keys()
     assert json.loads(json.dumps(summary)) == summary
 
 

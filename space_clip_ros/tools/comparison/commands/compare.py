@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.geometry.image_file import check_picture, write_rgb
     from space_clip_ros.inference import model_files
     from space_clip_ros.settings import load
-    from space_clip_ros.tools.benchmark.machine import describe_machine
     from space_clip_ros.tools.comparison.frames import run_together
     from space_clip_ros.tools.comparison.table import as_json, picture, table
+    from space_clip_ros.tools.machine import describe_machine
     from space_clip_ros.training_config import TrainingConfig
 
     check_output_files(args.json, args.picture)

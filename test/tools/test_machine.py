@@ -6,7 +6,7 @@ import platform
 
 import numpy as np
 
-from space_clip_ros.tools.benchmark.machine import describe_machine, usable_cores
+from space_clip_ros.tools.machine import describe_machine, usable_cores
 
 
 def test_the_description_is_complete() -> None:
