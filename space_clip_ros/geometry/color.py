@@ -57,6 +57,17 @@ def colorize(depth: Depth, colormap: str, min_depth: float, max_depth: float) ->
     return np.asarray(cv2.applyColorMap(index, table), dtype=np.uint8)
 
 
+def color_ramp(min_depth: float, max_depth: float, steps: int) -> Depth:
+    """Return (steps,) float32 metres from the nearest to the furthest depth, one colour's step apart."""
+    ramp = np.expm1(np.linspace(np.log1p(min_depth), np.log1p(max_depth), steps))
+    return np.asarray(ramp.clip(min_depth, max_depth), np.float32)
+
+
+def color_position(depth_m: float, min_depth: float, max_depth: float) -> float:
+    """Return where a depth, metres, is on the colour scale, from 0 (``min_depth``) to 1 (``max_depth``)."""
+    return math.log((1 + depth_m) / (1 + min_depth)) / math.log((1 + max_depth) / (1 + min_depth))
+
+
 @functools.cache
 def color_table(colormap: str) -> Rgb:
     """Return a map's colours, (256, 1, 3) uint8 RGB: black for invalid, then far to near.

@@ -8,7 +8,7 @@ import pytest
 
 from space_clip_ros.config import COLORMAPS
 from space_clip_ros.errors import InputError
-from space_clip_ros.geometry.color import color_table, colorize
+from space_clip_ros.geometry.color import color_position, color_ramp, color_table, colorize
 
 
 def metres(*values: float) -> np.ndarray:
@@ -48,6 +48,14 @@ def test_invalid_and_out_of_range_is_black(shape: tuple[int, int]) -> None:
     for value in (math.nan, math.inf, -math.inf, 0.0, -1.0, 0.49, 80.01):
         assert not colorize(np.full(shape, value, np.float32), "turbo", 0.5, 80.0).any()
     assert colorize(np.full(shape, 80.0, np.float32), "turbo", 0.5, 80.0).all(axis=-1).any()
+
+
+def test_a_ramp_has_every_colour_and_positions_lie_on_it() -> None:
+    ramp = color_ramp(0.5, 80.0, 255)
+    shown = colorize(ramp[None], "turbo", 0.5, 80.0)[0]
+    assert (shown == color_table("turbo")[:0:-1, 0]).all()
+    positions = [color_position(float(depth), 0.5, 80.0) for depth in ramp]
+    assert positions == pytest.approx(np.linspace(0.0, 1.0, 255), abs=1e-6)
 
 
 def test_zero_metres_is_black_even_when_the_scale_starts_there() -> None:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.color import Rgb, color_position, color_ramp
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages.semantics import NamedBox
 from space_clip_ros.tools.demo.cloud_view import CloudView, splat
-from space_clip_ros.tools.reporting.pictures import colored, darkened, depth_ramp, scale_position
+from space_clip_ros.tools.reporting.pictures import colored, darkened
 from space_clip_ros.tools.reporting.scan_picture import boxes_picture, scan_picture
 from space_clip_ros.tools.reporting.uncertainty_picture import (
     colored_uncertainty,
@@ -41,32 +42,41 @@ _TICKS_M = (0.5, 1, 2, 3, 5, 10, 20, 30, 40, 60, 80)
 
 
 @dataclass(frozen=True)
-class ReportFrame:
-    """One frame of the report.
+class KeptFrame:
+    """Outputs of one frame.
 
     Attributes:
-        index: number of the frame in the drive.
-        image: (H, W, 3) uint8 RGB.
+        index: number of the frame in the source.
         depth: (h, w) float32 metres, NaN invalid.
-        truth: (H, W) float32 metres, NaN where unknown.
         points: (N, 3) float32 metres in the optical frame, NaN invalid.
         colors: (N, 3) uint8 RGB of the points.
-        note: a few words about this frame, such as its error.
-        scan: planar scan, drawn from above; None if it is unknown.
-        uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid; None if it is unknown.
+        scan: planar scan, drawn from above; None if the picture showed no ground.
+        uncertainty: (h, w) float32, one standard deviation of depth, metres, NaN invalid; None if the model gives none.
         boxes: objects found by name, in the optical frame; None without queries.
     """
 
     index: int
-    image: Rgb
-    depth: NDArray[np.float32]
-    truth: NDArray[np.float32]
+    depth: Depth
     points: NDArray[np.float32]
     colors: Rgb
-    note: str = ""
     scan: PlanarScan | None = None
-    uncertainty: NDArray[np.float32] | None = None
+    uncertainty: Depth | None = None
     boxes: Sequence[NamedBox] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFrame(KeptFrame):
+    """A frame's outputs with what the report shows beside them.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        truth: (H, W) float32 metres, NaN where unknown.
+        note: a few words about this frame, such as its error.
+    """
+
+    image: Rgb
+    truth: Depth
+    note: str = ""
 
 
 def draw_report(frames: Sequence[ReportFrame], title: str, lines: Sequence[str], node: NodeConfig) -> Rgb:
@@ -145,9 +155,10 @@ def _dots(image: Rgb, truth: NDArray[np.float32], node: NodeConfig) -> Rgb:
 
 def _depth_bar(node: NodeConfig) -> Rgb:
     """Draw the colours from the nearest to the furthest depth."""
-    ticks = [tick for tick in _TICKS_M if node.min_depth <= tick <= node.max_depth]
-    ramp = colored(depth_ramp(node, _BAR_WIDTH)[None], node)[0]
-    return _scale_bar(ramp, [(scale_position(tick, node), f"{tick:g} m") for tick in ticks])
+    low, high = node.min_depth, node.max_depth
+    ramp = colored(color_ramp(low, high, _BAR_WIDTH)[None], node)[0]
+    ticks = [(color_position(tick, low, high), f"{tick:g} m") for tick in _TICKS_M if low <= tick <= high]
+    return _scale_bar(ramp, ticks)
 
 
 def _uncertainty_bar() -> Rgb:

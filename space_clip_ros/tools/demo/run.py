@@ -18,9 +18,9 @@ from space_clip_ros.ros.drive.depth_evaluator import fitted
 from space_clip_ros.ros.executables import DEPTH_EVALUATOR, DEPTH_NODE
 from space_clip_ros.tools.demo.live_view import LiveView
 from space_clip_ros.tools.demo.recording import Recording
-from space_clip_ros.tools.demo.report import ReportFrame
+from space_clip_ros.tools.demo.report import KeptFrame, ReportFrame
 from space_clip_ros.tools.demo.sources import DemoSource
-from space_clip_ros.tools.demo.subscriber import DemoSubscriber, KeptFrame
+from space_clip_ros.tools.demo.subscriber import DemoSubscriber
 from space_clip_ros.tools.demo.summary import summarize
 from space_clip_ros.tools.latency import percentiles
 from space_clip_ros.tools.processes import Child, ChildError, Children
@@ -210,5 +210,4 @@ def _report_frame(frame: KeptFrame, image: Rgb, truth: Depth) -> ReportFrame:
     average = MetricAverage(settings.min_depth, settings.max_depth, settings.crop)
     metrics = average.add(fitted(frame.depth, truth), truth)
     note = f"abs_rel {metrics['abs_rel']:.3f}" if metrics else ""
-    extras = (frame.scan, frame.uncertainty, frame.boxes)
-    return ReportFrame(frame.index, image, frame.depth, truth, frame.points, frame.colors, note, *extras)
+    return ReportFrame(**vars(frame), image=image, truth=truth, note=note)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,6 @@ from visualization_msgs.msg import MarkerArray
 
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.color import Rgb
-from space_clip_ros.geometry.depth import Depth
-from space_clip_ros.geometry.planar_scan import PlanarScan
 from space_clip_ros.messages import (
     camera_info_from_camera,
     compressed_from_array,
@@ -29,9 +26,10 @@ from space_clip_ros.messages import (
 )
 from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.messages.laser_scans import scan_from_laser_scan
-from space_clip_ros.messages.semantics import NamedBox, boxes_from_markers
+from space_clip_ros.messages.semantics import boxes_from_markers
 from space_clip_ros.messages.types import message_class
 from space_clip_ros.tools.arrival_node import QOS, ArrivalNode
+from space_clip_ros.tools.demo.report import KeptFrame
 from space_clip_ros.tools.demo.sources import IMAGE_TOPICS
 
 OUTPUTS: dict[str, Any] = {
@@ -50,29 +48,6 @@ _DISCOVERY_S = 5.0
 _WARM_UP_S = 1.5
 _WARM_UP_TRIES = 40
 _GREY = 200
-
-
-@dataclass(frozen=True)
-class KeptFrame:
-    """Outputs of one frame for the report.
-
-    Attributes:
-        index: number of the frame in the source.
-        depth: (H, W) float32 metres, NaN invalid.
-        points: (N, 3) float32 metres in the optical frame, NaN invalid.
-        colors: (N, 3) uint8 RGB of the points.
-        scan: planar scan; None if the picture showed no ground.
-        uncertainty: (H, W) float32, one standard deviation of depth, metres, NaN invalid; None if the model gives none.
-        boxes: objects found by name; None without queries.
-    """
-
-    index: int
-    depth: Depth
-    points: NDArray[np.float32]
-    colors: Rgb
-    scan: PlanarScan | None = None
-    uncertainty: Depth | None = None
-    boxes: Sequence[NamedBox] | None = None
 
 
 class DemoSubscriber(ArrivalNode):

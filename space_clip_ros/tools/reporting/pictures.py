@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import DataError
-from space_clip_ros.geometry.color import Rgb, colorize
+from space_clip_ros.geometry.color import Rgb, color_position, color_ramp, colorize
 from space_clip_ros.geometry.depth import Depth, resize_bilinear
 
 MAX_BYTES = 220_000
@@ -129,19 +129,7 @@ def depth_scale(node: NodeConfig, ticks_m: tuple[float, ...]) -> tuple[str, list
     Returns:
         A picture's data URI, and position in percent and label of each tick.
     """
-    strip = np.repeat(depth_ramp(node, 512)[None], 8, axis=0)
-    shown_m = [tick for tick in ticks_m if node.min_depth <= tick <= node.max_depth]
-    return data_uri(colored(strip, node)), [(100 * scale_position(tick, node), f"{tick:g} m") for tick in shown_m]
-
-
-def depth_ramp(node: NodeConfig, steps: int) -> Depth:
-    """Return (steps,) float32 metres from the nearest to the furthest depth, spaced like the colours."""
-    # In geometry.color, equal steps of colour are equal steps of log(1 + depth).
-    ramp = np.expm1(np.linspace(np.log1p(node.min_depth), np.log1p(node.max_depth), steps))
-    return ramp.clip(node.min_depth, node.max_depth).astype(np.float32)
-
-
-def scale_position(depth_m: float, node: NodeConfig) -> float:
-    """Return where a depth is on the colour scale, from 0 (nearest) to 1 (furthest)."""
-    low, high = np.log1p(node.min_depth), np.log1p(node.max_depth)
-    return float((np.log1p(depth_m) - low) / (high - low))
+    low, high = node.min_depth, node.max_depth
+    strip = np.repeat(color_ramp(low, high, 512)[None], 8, axis=0)
+    ticks = [(100 * color_position(tick, low, high), f"{tick:g} m") for tick in ticks_m if low <= tick <= high]
+    return data_uri(colored(strip, node)), ticks
