@@ -234,12 +234,9 @@ class _Run:
     def _job(self) -> dict[str, Any]:
         info, source = self._predictor.info, self._source
         return {
-            "version": __version__,
+            **made_with(self._options),
             "bag": [str(source.path.absolute()), source.start_ns, source.end_ns, self._counts()],
             "choice of images": [image.name for image in self._images],
-            "choice of outputs": list(self._options.outputs),
-            "set of parameters": to_dict(self._options.settings),
-            "topic of points": self._options.scan,
             "model": [file_sha256(info.file), info.backend, info.device, info.precision],
         }
 
@@ -328,6 +325,17 @@ class _Run:
         for camera in self._cameras.values():
             for name, kind in camera.topics.items():
                 bag.add(name, kind, qos.LATCHED if name in camera.latched else qos.SENSOR)
+
+
+def made_with(options: PredictionOptions) -> dict[str, Any]:
+    """Return what results depend on, as JSON values by names that fit "made with another ..."; without the model."""
+    return {
+        "version": __version__,
+        "choice of images": list(options.images),
+        "choice of outputs": list(options.outputs),
+        "set of parameters": to_dict(options.settings),
+        "topic of points": options.scan,
+    }
 
 
 def _queries(options: PredictionOptions, model: ModelInfo) -> QuerySet | None:

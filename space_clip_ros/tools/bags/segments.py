@@ -43,7 +43,6 @@ class Segments:
     def __enter__(self) -> Segments:
         """Create or open the folder, and find its finished segments."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = lock_folder(self._folder, self._result)
         except OSError as error:
             raise DataError(self._result, f"cannot be written ({error.strerror})") from error
@@ -99,17 +98,18 @@ class Segments:
         file = self._folder / _JOB
         if file.is_file():
             known = json.loads(file.read_text(encoding="utf-8"))
-            different = [name for name in self._job if known.get(name) != self._job[name]]
-            if different:
-                raise DataError(
-                    self._result,
-                    f"an unfinished run with another {' and '.join(different)} is in {self._folder}",
-                    "repeat that run, or remove the folder",
-                )
+            if different := differing(known, self._job):
+                reason = f"an unfinished run with another {different} is in {self._folder}"
+                raise DataError(self._result, reason, "repeat that run, or remove the folder")
         else:
             write_whole(file, json.dumps(self._job).encode())
         finished = self._finished()
         self.done = int(finished[-1].name.partition("-")[2]) if finished else 0
+
+
+def differing(known: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Return the names, joined by "and", of the values that are not the known ones; empty if all are."""
+    return " and ".join(name for name in own if known.get(name) != own[name])
 
 
 def _has_messages(segment: Path) -> bool:

@@ -72,7 +72,7 @@ class BagWriter:
         if self.path.exists():
             raise DataError(self.path, "exists already", "remove it or choose another folder")
         with self._guard():
-            self._lock = self._claim()
+            self._lock = claim_folder(self._draft, self.path)
             try:
                 self._open()
             except BaseException:
@@ -147,14 +147,6 @@ class BagWriter:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
 
-    def _claim(self) -> int:
-        """Create the hidden folder, lock it, and empty it."""
-        self._draft.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(self._draft, self.path)
-        for left in self._draft.iterdir():
-            shutil.rmtree(left)
-        return lock
-
     def _finish(self) -> None:
         try:
             if self._failure is not None:
@@ -193,15 +185,25 @@ class BagWriter:
             raise self._failure from error
 
 
+def claim_folder(folder: Path, result: Path) -> int:
+    """Do as :func:`lock_folder` does, and empty the folder of what a killed run left."""
+    lock = lock_folder(folder, result)
+    for left in folder.iterdir():
+        shutil.rmtree(left)
+    return lock
+
+
 def lock_folder(folder: Path, result: Path) -> int:
-    """Lock the hidden folder in which ``result`` is made; the lock ends with the process, however that ends.
+    """Make and lock the hidden folder in which ``result`` is made; the lock ends with the process, however that ends.
 
     Returns:
         A file descriptor; closing it ends the lock.
 
     Raises:
         DataError: another process holds the lock.
+        OSError: the folder cannot be made.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,13 +7,12 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from space_clip_ros import __version__
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import file_sha256, write_whole
 from space_clip_ros.inference import model_files
-from space_clip_ros.settings import to_dict
 from space_clip_ros.tools.bags.bag_folder import METADATA
-from space_clip_ros.tools.bags.prediction import PredictionOptions
+from space_clip_ros.tools.bags.prediction import PredictionOptions, made_with
+from space_clip_ros.tools.bags.segments import differing
 from space_clip_ros.tools.fleet.bags import FleetBag
 from space_clip_ros.tools.fleet.storage import Storage, is_url, join
 from space_clip_ros.tools.fleet.tasks import BagResult, BagTask
@@ -69,18 +68,13 @@ class FleetRun:
         return self._storage.exists(join(result, METADATA)) if self._storage else Path(result).exists()
 
     def _check_manifest(self, options: PredictionOptions) -> None:
-        made_with = _made_with(options)
+        own = _made_with(options)
         known = self._read_manifest()
         if known is None:
-            self._write_manifest(json.dumps(made_with, indent=2).encode() + b"\n")
+            self._write_manifest(json.dumps(own, indent=2).encode() + b"\n")
             return
-        different = [name for name in made_with if known.get(name) != made_with[name]]
-        if different:
-            raise DataError(
-                self._out,
-                f"holds bags that were made with another {' and '.join(different)}",
-                "choose another folder",
-            )
+        if different := differing(known, own):
+            raise DataError(self._out, f"holds bags that were made with another {different}", "choose another folder")
 
     def _read_manifest(self) -> dict[str, Any] | None:
         place = join(self._out, MANIFEST)
@@ -104,14 +98,6 @@ class FleetRun:
 
 
 def _made_with(options: PredictionOptions) -> dict[str, Any]:
-    settings = options.settings
-    plain = {
-        "version": __version__,
-        "choice of images": list(options.images),
-        "choice of outputs": list(options.outputs),
-        "storage": options.storage,
-        "set of parameters": to_dict(settings),
-        "topic of points": options.scan,
-        "model": file_sha256(model_files.resolve(settings.model, settings.precision)),
-    }
+    model = model_files.resolve(options.settings.model, options.settings.precision)
+    plain = {**made_with(options), "storage": options.storage, "model": file_sha256(model)}
     return dict(json.loads(json.dumps(plain)))

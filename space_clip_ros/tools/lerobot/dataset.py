@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from space_clip_ros.errors import DataError, InputError
-from space_clip_ros.tools.bags.writer import lock_folder
+from space_clip_ros.tools.bags.writer import claim_folder
 from space_clip_ros.tools.lerobot.statistics import EpisodeStatistics, Statistics, combined
 from space_clip_ros.tools.lerobot.tables import FrameTable, write_episodes, write_tasks
 
@@ -74,10 +74,7 @@ class DatasetWriter:
         if self.path.exists():
             raise DataError(self.path, "exists already", "remove it or choose another folder")
         with self._guard():
-            self._draft.mkdir(parents=True, exist_ok=True)
-            self._lock = lock_folder(self._draft, self.path)
-            for left in self._draft.iterdir():
-                shutil.rmtree(left)
+            self._lock = claim_folder(self._draft, self.path)
         return self
 
     def __exit__(
