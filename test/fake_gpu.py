@@ -248,9 +248,6 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
             self._cache: TimingCache | None = None
             self.progress_monitor: Any = None
 
-        def set_flag(self, value: Any) -> None:
-            self.flags.add(value.name)
-
         def clear_flag(self, value: Any) -> None:
             self.flags.discard(value.name)
 

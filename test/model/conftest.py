@@ -90,11 +90,6 @@ def other_states(reference_dir: Path) -> Switched:
     return read_switched(reference_dir, "switch_indices")
 
 
-@pytest.fixture(scope="session")
-def without_film(reference_dir: Path) -> Switched:
-    return read_switched(reference_dir, "switch_no_film")
-
-
 def read_switched(folder: Path, name: str) -> Switched:
     settings = json.loads((folder / "configs.json").read_text())[name]
     with np.load(folder / f"{name}_io.npz") as numbers:

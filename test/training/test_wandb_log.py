@@ -41,8 +41,11 @@ def payloads(content):
 
 def records(folder):
     """Every record of the logs in a run's folder, oldest first, by wandb's own definition."""
+    import wandb
     from wandb.proto import wandb_internal_pb2
 
+    # A process of wandb's own writes the logs, after a run has finished too; this waits for its end.
+    wandb.teardown()
     for file in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda file: file.stat().st_mtime_ns):
         for payload in payloads(file.read_bytes()):
             record = wandb_internal_pb2.Record()

@@ -30,7 +30,6 @@ class OxtsRecord:
         acceleration: x forward, y left, z up in m/s^2, gravity included.
         angular_velocity: about the same axes, rad/s.
         position_accuracy: metres.
-        satellites: number of satellites; 0 or less if unknown.
         position_mode: the receiver's mode: 0-2 no fix, 3 single, 4-6 differential, 7 satellite-based; below 0 unknown.
     """
 
@@ -43,7 +42,6 @@ class OxtsRecord:
     acceleration: tuple[float, float, float]
     angular_velocity: tuple[float, float, float]
     position_accuracy: float
-    satellites: int
     position_mode: int
 
     def position(self, scale: float) -> Matrix:
@@ -130,7 +128,6 @@ def read_record(path: Path) -> OxtsRecord:
         acceleration=(values[11], values[12], values[13]),
         angular_velocity=(values[17], values[18], values[19]),
         position_accuracy=values[23],
-        satellites=int(values[26]),
         position_mode=int(values[27]),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,15 @@ def write_bag(path: Path, value: int, frames: int = 2) -> Path:
     with BagWriter(path) as writer:
         writer.add("/image", "sensor_msgs/msg/Image", qos.SENSOR)
         for stamp in range(frames):
-            pixels = np.full((48, 156, 3), value + stamp, np.uint8)
+            pixels = np.full((48, 156, 3), (value + stamp) % 256, np.uint8)
             writer.write("/image", stamp, messages.image(pixels, messages.header(stamp, "camera")))
     return path
+
+
+@pytest.fixture(name="write_bag")
+def provide_write_bag() -> Callable[..., Path]:
+    """Return :func:`write_bag`."""
+    return write_bag
 
 
 @pytest.fixture()

@@ -144,11 +144,15 @@ def _kill_first_child(before: set[int]) -> None:
         time.sleep(0.001)
 
 
-def test_no_process_outlives_its_pool(fleet: Path, tmp_path: Path, tiny_model_file: Path) -> None:
+def test_no_process_outlives_its_pool(
+    fleet: Path, tmp_path: Path, tiny_model_file: Path, write_bag: Callable[..., Path]
+) -> None:
     options = PredictionOptions(settings=NodeConfig(model=str(tiny_model_file)))
-    run = FleetRun(find_bags([str(fleet / "monday"), str(fleet / "tuesday")]), str(tmp_path / "out"), options)
+    # So many images that this bag is still being worked on when the other one is done.
+    write_bag(fleet / "long", 0, frames=3000)
+    run = FleetRun(find_bags([str(fleet / "tuesday"), str(fleet / "long")]), str(tmp_path / "out"), options)
     results = run.results(LocalPool(2))
-    next(results)
+    assert next(results).name == "tuesday"
     assert multiprocessing.active_children()
     results.close()
     assert not multiprocessing.active_children()
