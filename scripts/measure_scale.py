@@ -12,9 +12,10 @@ import sys
 import numpy as np
 
 from space_clip_ros.cli.console import say
-from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, scale_spec
+from space_clip_ros.cli.scale_evaluation import scale_spec
 from space_clip_ros.data.frame_folder import FrameFolder
 from space_clip_ros.evaluation.protocol import standard_protocol
+from space_clip_ros.evaluation.scale_measurement import ScaleMeasurement
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.training_config import SourceConfig

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from space_clip_ros.inference.integrity import graph_sha256
 from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME, OnnxMetadata
 from space_clip_ros.model_config import LANGUAGE_OUTPUTS, EncoderConfig, LanguageConfig, ModelConfig
 
@@ -83,6 +84,7 @@ def write_model(path: Path, config: ModelConfig | None = None) -> Path:
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    helper.set_model_props(model, OnnxMetadata(config, batch=None).to_properties())
+    sha256 = graph_sha256(memoryview(model.SerializeToString()))
+    helper.set_model_props(model, OnnxMetadata(config, batch=None, graph_sha256=sha256).to_properties())
     onnx.save(model, str(path))
     return path

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "inference": {"language"},
     "export": {"model", "inference", "language"},
     "language": {"model"},
-    "evaluation": {"data", "inference"},
+    "evaluation": {"data", "inference", "language", "perception"},
     "training": {"model", "data", "evaluation"},
     "perception": {"inference", "language"},
     "ros": {"messages", "perception", "inference", "language", "data", "evaluation"},

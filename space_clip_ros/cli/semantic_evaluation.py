@@ -1,4 +1,4 @@
-"""``evaluate --semantic``: scores the classes that language features give the pixels, and the places of objects."""
+"""``evaluate --semantic``: checks its options, and shows the scores of classes and the places of objects."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ import json
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import progress_bar, say
-from space_clip_ros.config import SemanticConfig
 from space_clip_ros.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from space_clip_ros.data.collection import FrameCollection
-    from space_clip_ros.evaluation.segmentation import SegmentationScores
-    from space_clip_ros.inference.backend import Prediction
+    from space_clip_ros.evaluation.object_errors import BoxErrors, PlacedObjects
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.language.queries import QuerySet
     from space_clip_ros.model_config import LanguageConfig
-    from space_clip_ros.perception.object_errors import BoxErrors, PlacedObjects
-
-_OBJECTS = ("car", "person")
 
 
 def semantic_queries(args: argparse.Namespace, frames: FrameCollection) -> QuerySet | None:
@@ -65,12 +57,14 @@ def run_semantic(
         DataError: a frame has no labels.
         InputError: the model has no dense features, or there are no vectors for the classes.
     """
+    from space_clip_ros.evaluation.label_measurement import measure_labels
     from space_clip_ros.files import write_whole
 
     names = frames.classes
     language = _language(predictor)
     queries = _queries(given, names, language)
-    scores, boxes = _measure(predictor, language, frames, queries, args.windows, args.boxes)
+    with progress_bar(len(frames), "evaluating") as bar:
+        scores, boxes = measure_labels(predictor, language, frames, queries, args.windows, args.boxes, bar.update)
     info = predictor.info
     passes = "one pass" if args.windows is None else f"windows over {args.windows[0]} x {args.windows[1]} pixels"
     unreadable = len(frames) - scores.pictures
@@ -93,7 +87,7 @@ def run_semantic(
 
 
 def _show_boxes(boxes: BoxErrors, by_band: bool) -> None:
-    from space_clip_ros.perception.object_errors import ALL
+    from space_clip_ros.evaluation.object_errors import ALL
 
     for (labels, depth), classes in boxes.result().items():
         for name, placed in classes.items():
@@ -137,67 +131,3 @@ def _queries(given: QuerySet | None, names: tuple[str, ...], language: LanguageC
         queries.check(language)
     order = [(*queries.names, *queries.background).index(name) for name in names]
     return QuerySet(names, (), queries.vectors[order], queries.tower)
-
-
-def _measure(
-    predictor: Predictor,
-    language: LanguageConfig,
-    frames: FrameCollection,
-    queries: QuerySet,
-    windows: tuple[int, int] | None,
-    split: bool,
-) -> tuple[SegmentationScores, BoxErrors]:
-    import numpy as np
-
-    from space_clip_ros.data.frames import SkippedFrameError
-    from space_clip_ros.data.pillow_resize import resize_bicubic
-    from space_clip_ros.evaluation.segmentation import ConfusionMatrix
-    from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
-    from space_clip_ros.language.queries import QuerySet
-    from space_clip_ros.language.scores import patch_probabilities, sample
-    from space_clip_ros.language.windows import windowed_dense
-    from space_clip_ros.perception.focal_scaling import focal_scaling
-    from space_clip_ros.perception.object_errors import BoxErrors, LabelledPicture
-    from space_clip_ros.perception.semantics import LanguageFeatures
-
-    def features(prediction: Prediction) -> NDArray[np.float32]:
-        if prediction.dense is None:  # run_semantic has refused such models
-            raise InputError(f"model {predictor.info.name}", "gave no features of patches")
-        return prediction.dense
-
-    matrix = ConfusionMatrix(queries.names)
-    counted = [name for name in _OBJECTS if name in queries.names]
-    errors = BoxErrors(queries.names, counted, split)
-    indices = [queries.names.index(name) for name in counted]
-    others = [index for index in range(len(queries.names)) if index not in indices]
-    background = tuple(queries.names[index] for index in others)
-    wanted = QuerySet(tuple(counted), background, queries.vectors[[*indices, *others]], queries.tower)
-    with progress_bar(len(frames), "evaluating") as bar:
-        for index in range(len(frames)):
-            bar.update()
-            try:
-                frame = frames[index]
-            except SkippedFrameError:
-                continue
-            if frame.labels is None:
-                raise DataError(frames.label(index), "has no labels", "give its source labels: [road, car, ...]")
-            if windows is None:
-                prediction = predictor.run(frame.image)
-                dense = features(prediction)
-            else:
-                larger = resize_bicubic(frame.image, windows[1], windows[0])
-                dense = windowed_dense(lambda window: features(predictor.run(window)), larger)
-            patches = patch_probabilities(dense, queries, language.logit_scale)
-            pixels = EVERY_PIXEL.shares(*frame.labels.shape)
-            matrix.add(sample(patches, *pixels)[:-1].argmax(axis=0), frame.labels)
-            if counted and windows is None and frame.camera is not None and np.isfinite(frame.depth).any():
-                trained = predictor.info.trained_for(frame.camera.width, frame.camera.height)
-                factor = focal_scaling("auto", frame.camera, trained).factor
-                errors.add(
-                    LabelledPicture(frame.labels, frame.depth, frame.camera),
-                    LanguageFeatures(None, dense, language.logit_scale),
-                    wanted,
-                    prediction.depth * np.float32(factor),
-                    SemanticConfig(),
-                )
-    return matrix.scores(), errors

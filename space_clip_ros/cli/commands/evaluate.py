@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.evaluation_report import show_report
 from space_clip_ros.cli.options import add_setting, add_settings, image_size, positive, rate_hz
-from space_clip_ros.cli.scale_evaluation import ScaleMeasurement, lines, scale_spec
+from space_clip_ros.cli.scale_evaluation import lines, scale_spec
 from space_clip_ros.cli.semantic_evaluation import run_semantic, semantic_queries
 from space_clip_ros.cli.shared_evaluation import shared_evaluation
 from space_clip_ros.config import CROPS, EvaluatorConfig, NodeConfig
@@ -22,9 +21,9 @@ from space_clip_ros.training_config import PROTOCOLS
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.data.frames import RgbdFrame
-    from space_clip_ros.evaluation.evaluator import Depth, Estimate, PredictBatch
+    from space_clip_ros.evaluation.evaluator import Depth, PredictBatch
     from space_clip_ros.evaluation.protocol import EvaluationProtocol
-    from space_clip_ros.inference.backend import ModelInfo
+    from space_clip_ros.evaluation.scale_measurement import ScaleMeasurement
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
 
@@ -139,6 +138,7 @@ def run(args: argparse.Namespace) -> int:
         prepared_frames,
         worst_frames,
     )
+    from space_clip_ros.evaluation.focal_scaler import FocalScaler
     from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
     from space_clip_ros.evaluation.temporal import TemporalAverage, follows
     from space_clip_ros.inference import load_predictor
@@ -167,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
         if info.units_text and not (args.scale or args.median_scaling):
             say(f"{info.units_text}; give --scale or --median-scaling")
         focal_scaling = NodeConfig().focal_scaling if args.focal_scaling is None else args.focal_scaling
-        scaler, steadiness = _FocalScaler(focal_scaling, info), TemporalAverage(protocol)
+        scaler, steadiness = FocalScaler(focal_scaling, info), TemporalAverage(protocol)
 
         def on_depth(index: int, frame: RgbdFrame, depth: Depth) -> None:
             if args.temporal:
@@ -238,33 +238,6 @@ def _no_dense_depth(data: str) -> DataError:
     return DataError(data, "no validation frame has dense depth, which --edges needs", _DENSE)
 
 
-class _FocalScaler:
-    """Scales each frame's depth for its camera, and counts the frames by what was done."""
-
-    def __init__(self, mode: str, info: ModelInfo) -> None:
-        self._mode = mode
-        self._info = info
-        self.counts: Counter[str] = Counter()
-
-    def __call__(self, frame: RgbdFrame, estimate: Estimate) -> Estimate:
-        import numpy as np
-
-        from space_clip_ros.evaluation.evaluator import Estimate
-        from space_clip_ros.perception.focal_scaling import focal_scaling
-
-        height, width = frame.image.shape[:2]
-        focal = focal_scaling(self._mode, frame.camera, self._info.trained_for(width, height))
-        if focal.problem:
-            raise DataError("--focal-scaling", focal.problem, "give --focal-scaling auto")
-        self.counts[focal.text] += 1
-        if focal.factor == 1.0:
-            return estimate
-        factor = np.float32(focal.factor)
-        return Estimate(
-            estimate.depth * factor, None if estimate.uncertainty is None else estimate.uncertainty * factor
-        )
-
-
 def _batched(predictor: Predictor) -> PredictBatch:
     from space_clip_ros.evaluation.evaluator import Estimate
 
@@ -285,6 +258,8 @@ def _scale(
     args: argparse.Namespace, protocol: EvaluationProtocol, frames: FrameCollection, metric: bool
 ) -> ScaleMeasurement | None:
     """Return the measurement of ``--scale``; None without the option."""
+    from space_clip_ros.evaluation.scale_measurement import ScaleMeasurement
+
     if args.scale is None:
         return None
     return ScaleMeasurement(

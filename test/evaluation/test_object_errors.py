@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from space_clip_ros.config import SemanticConfig
+from space_clip_ros.evaluation.object_errors import BoxErrors, LabelledPicture, PlacedClass
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.language.queries import QuerySet
-from space_clip_ros.perception.object_errors import BoxErrors, LabelledPicture, PlacedClass
 from space_clip_ros.perception.semantics import LanguageFeatures
 
 NAMES = ("road", "car")
