@@ -67,7 +67,7 @@ def measure(model: str, config: str) -> None:
     errors: dict[str, list[list[np.floating]]] = {name: [] for name in FILTERS}
     logs: dict[str, Depth] = {}
     with load_predictor(model) as predict:
-        before = None
+        before: Depth | None = None
         for index in range(len(frames)):
             frame = frames[index]
             raw = np.log(np.maximum(predict(frame.image), protocol.min_depth))

@@ -33,8 +33,8 @@ from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.evaluation.metrics import compute_metrics
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.focal_factor import TrainingCamera, focal_factor
 from space_clip_ros.inference import load_predictor
-from space_clip_ros.perception.focal_scaling import TrainingCamera, focal_factor
 from space_clip_ros.settings import load
 from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.training_config import SourceConfig, TrainingConfig, sources
@@ -103,7 +103,8 @@ def seen_through(
     cut = rgb[inside]
     above, before = max(-top, 0), max(-left, 0)
     below, behind = rows - above - cut.shape[0], columns - before - cut.shape[1]
-    seen = predict(cv2.copyMakeBorder(cut, above, below, before, behind, cv2.BORDER_REPLICATE))
+    padded = cv2.copyMakeBorder(cut, above, below, before, behind, cv2.BORDER_REPLICATE)
+    seen = predict(padded.astype(np.uint8, copy=False))
     depth = np.full(rgb.shape[:2], np.nan, np.float32)
     depth[inside] = seen[above : above + cut.shape[0], before : before + cut.shape[1]]
     return depth

@@ -12,6 +12,9 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from obstacles.course import COURSES, CourseFrame, course_frame
+from obstacles.errors import count_errors
+from obstacles.table import bearing_table, pixel_table
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.depth import Depth, invalidate
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
@@ -21,9 +24,6 @@ from space_clip_ros.perception.frame import obstacle_limits
 from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.synthetic.calibration import drawing_camera
 from space_clip_ros.synthetic.drive import KITTI_CAMERA
-from space_clip_ros.synthetic.obstacle_course import COURSES, CourseFrame, course_frame
-from space_clip_ros.tools.obstacles.errors import count_errors
-from space_clip_ros.tools.obstacles.table import bearing_table, pixel_table
 
 
 def main() -> None:

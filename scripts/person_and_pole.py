@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from contrast.contrast import Contrast, beside, contrast
+from contrast.street import StreetView, person_and_pole
 from space_clip_ros.cli.console import complain, progress, say
 from space_clip_ros.cli.options import add_settings, positive
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import SpaceClipError
 from space_clip_ros.evaluation.boundaries import boundary_scores
-from space_clip_ros.evaluation.contrast import Contrast, beside, contrast
 from space_clip_ros.evaluation.evaluator import Estimate, FrameScore, mean_metrics, score_frame, with_edges
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol, standard_protocol
@@ -34,7 +35,6 @@ from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.depth import resize_nearest, write_depth_png
 from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.inference import load_predictor
-from space_clip_ros.synthetic.person_and_pole import StreetView, person_and_pole
 
 FIRST_SEED = 500_000
 """Seed of the first street; far from those that drives to train on are usually drawn from."""

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contrast.contrast import beside, contrast
 from space_clip_ros.errors import InputError
-from space_clip_ros.evaluation.contrast import beside, contrast
 
 MASK = np.zeros((6, 20), bool)
 MASK[1:5, 8:11] = True

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contrast.street import StreetView, person_and_pole
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.synthetic.person_and_pole import StreetView, person_and_pole
 
 SMALL = PinholeCamera(310, 94, 180.0, 180.0, 152.4, 43.2)
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from obstacles.course import CourseFrame
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
 from space_clip_ros.geometry.obstacles import ObstacleFinder, ObstacleLimits, Obstacles
 from space_clip_ros.geometry.pixel_grid import PixelGrid
 from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
-from space_clip_ros.synthetic.obstacle_course import CourseFrame
 
 DISTANCES_M = (0.0, 10.0, 15.0, 20.0, 25.0)
 """Edges of the bands of distance that pixels are counted in."""

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from obstacles.course import CourseFrame
+from obstacles.errors import ObstacleErrors, Tally, count_errors
+from obstacles.table import bearing_table, pixel_table
 from space_clip_ros.geometry.obstacles import ObstacleLimits
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL
-from space_clip_ros.synthetic.obstacle_course import CourseFrame
-from space_clip_ros.tools.obstacles.errors import ObstacleErrors, Tally, count_errors
-from space_clip_ros.tools.obstacles.table import bearing_table, pixel_table
 
 LIMITS = ObstacleLimits()
 LEVEL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from obstacles.course import COURSES, KERB_M, SLOPE, CourseFrame, course_frame
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.synthetic.obstacle_course import COURSES, KERB_M, SLOPE, CourseFrame, course_frame
 
 CAMERA = PinholeCamera(312, 94, 180.0, 180.0, 152.0, 43.0)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from space_clip_ros.tools.obstacles.errors import DISTANCES_M, ObstacleErrors, Tally
+from obstacles.errors import DISTANCES_M, ObstacleErrors, Tally
 
 
 def pixel_table(errors: Mapping[str, ObstacleErrors]) -> str:

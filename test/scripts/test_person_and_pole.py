@@ -11,7 +11,7 @@ from pathlib import Path
 from space_clip_ros.data.frame_folder import FrameFolder
 from space_clip_ros.training_config import SourceConfig
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,1 @@
+"""Whether a person and a pole stand out in the depth of synthetic streets."""
