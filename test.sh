@@ -16,7 +16,8 @@ fi
 export PATH="$PWD/$folder/bin:$PATH"
 ruff check .
 ruff format --check .
-# Each process of pytest keeps to one core, and to a ROS domain of its own; -n 0 runs all tests in one process.
+# Each process of pytest keeps to one core, and to a ROS domain of its own; -n 0 runs all tests in one process. One more
+# than there are cores, as many tests wait for messages and processes.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 if [ "$folder" != .venv-test ]; then
   # Most of these tests wait for messages and processes, not for the processor.
@@ -24,4 +25,5 @@ if [ "$folder" != .venv-test ]; then
 fi
 stubs=$(scripts/type_stubs.sh "$folder")
 MYPYPATH=$stubs mypy
-exec python -m pytest -n logical --maxprocesses 4 --dist loadfile "$@"
+cores=$(nproc)
+exec python -m pytest -n $((cores < 4 ? cores + 1 : 5)) --dist loadfile "$@"
