@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.util
 import itertools
@@ -313,6 +314,7 @@ def ros(domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def spinning(ros: int) -> Iterator[Callable[..., Any]]:
     """Spin nodes in one thread of their own; called with a node, it returns it. Destroyed at the end."""
     from rclpy.executors import SingleThreadedExecutor
+    from rclpy.impl.implementation_singleton import rclpy_implementation
 
     executor, nodes, stopping = SingleThreadedExecutor(), [], threading.Event()
 
@@ -323,7 +325,9 @@ def spinning(ros: int) -> Iterator[Callable[..., Any]]:
 
     def spin() -> None:
         while not stopping.is_set():
-            executor.spin_once(timeout_sec=0.02)
+            # Tests destroy publishers and subscriptions in their own thread, perhaps while this one waits for them.
+            with contextlib.suppress(rclpy_implementation.InvalidHandle):
+                executor.spin_once(timeout_sec=0.02)
 
     thread = threading.Thread(target=spin, daemon=True)
     thread.start()

@@ -21,11 +21,10 @@ from space_clip_ros.messages.color_images import UNORDERED
 from space_clip_ros.messages.diagnostics import Drop
 from space_clip_ros.messages.outputs import CAMERA_INFO, LABEL_INFO
 from space_clip_ros.messages.semantics import LabelNames
-from space_clip_ros.perception.calibration import CalibrationStore, Rectification, RectifiedView
+from space_clip_ros.perception.calibration import CalibrationStore, RectifiedView
 from space_clip_ros.perception.core import DepthCore, made_outputs
-from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
-from space_clip_ros.perception.ground import Ground, GroundTracker
+from space_clip_ros.perception.ground import GroundTracker
 from space_clip_ros.perception.outputs import (
     Available,
     makeable,
@@ -35,10 +34,10 @@ from space_clip_ros.perception.outputs import (
     without_features,
     without_uncertainty,
 )
-from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.perception.stopwatch import Stopwatch
 from space_clip_ros.ros.common.qos import best_effort, reliable, subscribe
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
+from space_clip_ros.ros.node.camera_notes import CameraNotes
 from space_clip_ros.ros.node.level_frame import LevelFrame
 from space_clip_ros.ros.node.publishers import Publishers
 from space_clip_ros.ros.node.queries import NOTHING_ASKED, Queries
@@ -93,14 +92,7 @@ class Camera:
         image_qos: the image subscription's profile, overrides included.
         calibrations: the newest camera_info of each frame.
         publishers: the outputs.
-        scale: the factor on the newest image's depth.
-        focal: the part of it that is for the camera's field of view.
-        estimate: the part of it that was found while running; None where ``scale.mode`` is none.
-        ground: the newest image's ground; None as long as no output needed it.
-        obstacles_note: what does not go into obstacles although it was asked for; empty if nothing.
-        semantic_problem: why outputs of language that are subscribed to do not come out; empty if they do.
-        missing_note: which of them never come out, as their message package is not installed; empty if none.
-        rectification: how the newest image's distortion is handled.
+        notes: what is known about the newest image, for the diagnostics.
         ready: whether the next image is answered without delay: the model is warmed up for its size.
     """
 
@@ -133,15 +125,9 @@ class Camera:
         self.image_qos = best_effort(depth=1)
         self.calibrations = CalibrationStore(node.resolve_topic_name(f"{self._prefix}camera_info"))
         self.publishers = Publishers(node, self._prefix, log)
-        self.scale = 1.0
-        self.focal = FocalScaling()
-        self.ground: Ground | None = None
-        self.obstacles_note = ""
-        self.semantic_problem = self.missing_note = ""
+        self.notes = CameraNotes()
         self._tracker = GroundTracker()
-        self.estimate: ScaleEstimate | None = None
         self._scale_inputs = ScaleInputs(node, self._prefix, settings, log, transforms)
-        self.rectification = Rectification.UNKNOWN
         self.ready = False
         self._subscriptions: list[Any] = []
         self._warmed_up = False
@@ -254,7 +240,7 @@ class Camera:
     def publish(self, header: Any, frame: DepthFrame) -> None:
         """Publish what is wanted of a frame, each output as soon as it is made."""
         self._explain_scale(frame)
-        self.scale = frame.scale
+        self.notes.scale = frame.scale
         self.ready = True
         self._publish_camera(frame.camera, header)
         watch, published = frame.request.watch, False
@@ -282,8 +268,8 @@ class Camera:
         self.publishers.publish(LABEL_INFO, LabelNames(queries.names, self._settings().semantic.threshold), header)
         if missing := self.publishers.missing:
             topics = " and ".join(map(self.publishers.topic, missing))
-            self.missing_note = f"{topics} left out: {next(iter(missing.values()))}; the other outputs go on"
-            self._log.once("missing", self.missing_note)
+            self.notes.missing = f"{topics} left out: {next(iter(missing.values()))}; the other outputs go on"
+            self._log.once("missing", self.notes.missing)
 
     def lose(self, error: Exception) -> None:
         """Count and log an image that gave no depth."""
@@ -306,11 +292,11 @@ class Camera:
     def _explain_obstacles(self, frame: DepthFrame) -> None:
         """Keep the ground, and log which outputs were left out and why."""
         if need_ground(frame.request.outputs):
-            self.ground = frame.ground
+            self.notes.ground = frame.ground
             limit, known = frame.settings.obstacles.max_uncertainty, frame.uncertainty is not None
-            self.obstacles_note = "" if known or not limit else _NO_UNCERTAINTY
-            if self.obstacles_note:
-                self._log.once("uncertainty", self.obstacles_note)
+            self.notes.obstacles = "" if known or not limit else _NO_UNCERTAINTY
+            if self.notes.obstacles:
+                self._log.once("uncertainty", self.notes.obstacles)
         for name, reason in frame.left_out.items():
             text = f"{self.publishers.topic(name)} left out: {reason}"
             self.statistics.note(text)
@@ -319,9 +305,9 @@ class Camera:
     def _explain(self, view: RectifiedView, wanted: tuple[str, ...], settings: NodeConfig) -> None:
         """Log what is wrong with the calibration or was assumed about it.
 
-        A camera that never gives its intrinsics is no fault as long as nobody needs them.
+        Missing intrinsics are not reported as long as no subscribed output needs them.
         """
-        self.rectification = view.rectification
+        self.notes.rectification = view.rectification
         if view.note and view.note != self._noted:
             self._noted = view.note
             self._log.warning("calibration", view.note)
@@ -338,15 +324,15 @@ class Camera:
             problem = self._queries.problem or NOTHING_ASKED
         if problem:
             self.statistics.note(problem)
-            if problem not in (self.semantic_problem, self._queries.problem):
+            if problem not in (self.notes.semantic_problem, self._queries.problem):
                 self._log.warning("semantics", problem)
-        self.semantic_problem = problem
+        self.notes.semantic_problem = problem
         if settings.points.dense and need_queries(wanted) and "points" in wanted:
             self._log.once("dense", "points.dense leaves points out, so semantic/labels do not lie on depth/points")
 
     def _explain_scale(self, frame: DepthFrame) -> None:
         """Log what is done about the scale: with the first image, and when it changes."""
-        self.focal, self.estimate = frame.focal, frame.estimate
+        self.notes.focal, self.notes.estimate = frame.focal, frame.estimate
         focal = frame.focal
         if frame.estimate is not None and frame.estimate.age_s is None:
             self._log.once("scale", f"no evidence for the scale yet: {frame.estimate.problem}")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.messages.diagnostics import DepthValues, Level, NodeState, status_array
-from space_clip_ros.perception.scale import ScaleEstimate
 from space_clip_ros.ros.common.qos import describe_endpoint, describe_qos, unheard
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 from space_clip_ros.ros.node.camera import Camera
@@ -118,7 +116,7 @@ class Reporter:
             snapshot=self._statistics[name].snapshot(),
             limits=self._settings().diagnostics,
             clock_set=self._node.get_clock().now().nanoseconds > 0,
-            values=_with_semantics(self._values(model, camera, parts.state), camera, parts.queries),
+            values=self._values(parts, camera),
         )
 
     def _publishers(self, topic: str) -> list[str]:
@@ -148,7 +146,8 @@ class Reporter:
             return ""
         return f"{camera}/camera_info:={beside}" if camera else f"camera_info:={beside}"
 
-    def _values(self, model: RecoveringModel | None, camera: Camera | None, state: NodeState) -> DepthValues:
+    def _values(self, parts: NodeParts, camera: Camera | None) -> DepthValues:
+        model, queries = parts.model, parts.queries
         resident, device = resident_bytes(), model.device_memory() if model else None
         values = DepthValues(
             model=self._settings().model,
@@ -172,54 +171,13 @@ class Reporter:
         if camera is not None:
             values = replace(
                 values,
-                depth_factor=camera.scale,
+                **camera.notes.values(),
                 depth_scale=self._settings().depth_scale,
-                focal_factor=camera.focal.factor,
-                focal_scaling=camera.focal.text or None,
-                rectification=camera.rectification.value,
-                ready=state is NodeState.ACTIVE and camera.ready and not (model and model.problem),
+                ready=parts.state is NodeState.ACTIVE and camera.ready and not (model and model.problem),
                 scale_mode=self._settings().scale.mode,
-                **_scale_values(camera.estimate),
                 camera_info_frames=", ".join(frame[:40] for frame in camera.calibrations.frames),
             )
-            values = _with_ground(values, camera)
+        if queries is not None:
+            names = ", ".join(queries.current.names) if queries.current else None
+            values = replace(values, queries=names, queries_problem=queries.problem or None)
         return values
-
-
-def _with_ground(values: DepthValues, camera: Camera) -> DepthValues:
-    ground = camera.ground
-    if ground is None:
-        return values
-    plane = ground.plane
-    return replace(
-        values,
-        ground=ground.source.value,
-        ground_problem=ground.problem,
-        ground_age_s=ground.age_s if plane is not None else None,
-        ground_height_m=plane.height_m if plane is not None else None,
-        ground_tilt_deg=plane.tilt_deg if plane is not None else None,
-        obstacles_note=camera.obstacles_note,
-    )
-
-
-def _with_semantics(values: DepthValues, camera: Camera | None, queries: Queries | None) -> DepthValues:
-    if camera is None or queries is None:
-        return values
-    return replace(
-        values,
-        queries=", ".join(queries.current.names) if queries.current else None,
-        queries_problem=queries.problem or None,
-        semantic_problem=camera.semantic_problem or camera.missing_note or None,
-    )
-
-
-def _scale_values(estimate: ScaleEstimate | None) -> dict[str, Any]:
-    if estimate is None:
-        return {}
-    return {
-        "scale_factor": estimate.factor,
-        "scale_sigma": estimate.sigma,
-        "scale_age_s": estimate.age_s,
-        "scale_evidence": estimate.evidence,
-        "scale_problem": estimate.problem,
-    }
