@@ -106,19 +106,29 @@ class Robot:
 
 
 @pytest.fixture
-def start_robot(
-    spinning: Callable[..., Any], until: Callable[..., None], coded_depth: Any
-) -> Callable[[Path, Mapping[str, Any]], Robot]:
-    """Return a function that starts a node with a model and parameters, and a robot around it."""
+def start_node(
+    spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Path
+) -> Callable[..., DepthNode]:
+    """Return a function that starts a node with remaps and parameters, and waits until it is in a state, if any."""
 
-    def start(model: Path, parameters: Mapping[str, Any]) -> Robot:
+    def start(*remaps: str, model: Path = tiny_model_file, state: str = "active", **parameters: Any) -> DepthNode:
         values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, **parameters}
-        node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        spinning(node)
-        until(lambda: node._state == "active", "the node to be active")
-        return Robot(node, spinning, until, coded_depth)
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        arguments = ["--ros-args", *(word for remap in remaps for word in ("-r", remap))]
+        node: DepthNode = spinning(DepthNode(parameter_overrides=overrides, cli_args=arguments))
+        if state:
+            until(lambda: node._state == state, f"the node to be {state}")
+        return node
 
     return start
+
+
+@pytest.fixture
+def start_robot(
+    start_node: Callable[..., DepthNode], spinning: Callable[..., Any], until: Callable[..., None], coded_depth: Any
+) -> Callable[[Path, Mapping[str, Any]], Robot]:
+    """Return a function that starts a node with a model and parameters, and a robot around it."""
+    return lambda model, parameters: Robot(start_node(model=model, **parameters), spinning, until, coded_depth)
 
 
 class Process:

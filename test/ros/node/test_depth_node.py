@@ -42,19 +42,15 @@ def picture(seed: int = 0) -> np.ndarray:
 class Bench:
     """A depth node and a robot around it, spinning in a thread of their own."""
 
-    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None], model: Any, **parameters: Any) -> None:
-        values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, **parameters}
-        overrides = [Parameter(name, value=value) for name, value in values.items()]
+    def __init__(self, node: DepthNode, spinning: Callable[..., Any], until: Callable[..., None]) -> None:
         self.until = until
-        self.node = DepthNode(parameter_overrides=overrides)
-        self.robot = Node("robot")
+        self.node = node
+        self.robot = spinning(Node("robot"))
         self.received: dict[str, list[Any]] = {topic: [] for topic in (*OUTPUTS, "/diagnostics")}
         self.images = self.robot.create_publisher(Image, "image", 10)
         self.compressed = self.robot.create_publisher(CompressedImage, "image/compressed", 10)
         self.infos = self.robot.create_publisher(CameraInfo, "camera_info", 10)
         self.listen("/diagnostics", DiagnosticArray)
-        for node in (self.robot, self.node):
-            spinning(node)
         self._stamp = 100
 
     @property
@@ -120,11 +116,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Any) -> Callable[..., Bench]:
-    def make(model: Any = tiny_model_file, **parameters: Any) -> Bench:
-        return Bench(spinning, until, model, **parameters)
-
-    return make
+def bench(
+    start_node: Callable[..., DepthNode], spinning: Callable[..., Any], until: Callable[..., None]
+) -> Callable[..., Bench]:
+    return lambda **parameters: Bench(start_node(state="", **parameters), spinning, until)
 
 
 @pytest.fixture
@@ -332,7 +327,7 @@ def test_images_that_are_too_old_are_dropped(running):
 
 
 def test_depth_is_scaled_for_the_field_of_view(bench, capfd):
-    active = bench("road_tiny")
+    active = bench(model="road_tiny")
     active.ready()
     active.subscribe("depth/image")
     active.calibrate()
@@ -351,7 +346,7 @@ def test_depth_is_scaled_for_the_field_of_view(bench, capfd):
 
 
 def test_always_warns_about_a_missing_camera_info(bench, capfd):
-    active = bench("road_tiny", focal_scaling="always")
+    active = bench(model="road_tiny", focal_scaling="always")
     active.ready()
     active.subscribe("depth/image")
     active.answer("depth/image", active.send())

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -34,17 +33,15 @@ def relative_file(tmp_path_factory: pytest.TempPathFactory, third_party_models: 
 
 
 def test_depth_is_the_files_and_diagnostics_warn_that_it_is_relative(
-    relative_file: Path, spinning: Callable[..., Any], until: Callable[..., None]
+    relative_file: Path,
+    start_node: Callable[..., DepthNode],
+    spinning: Callable[..., Any],
+    until: Callable[..., None],
 ) -> None:
-    values = {"model": str(relative_file), "threads": 1, "diagnostics.period": 0.1}
-    node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-    robot, depths, reports = Node("robot"), [], []
+    node, robot, depths, reports = start_node(model=relative_file), spinning(Node("robot")), [], []
     images = robot.create_publisher(Image, "image", 10)
     robot.create_subscription(Image, "depth/image", depths.append, 50)
     robot.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 50)
-    for ros_node in (robot, node):
-        spinning(ros_node)
-    until(lambda: node._state == "active", "the node to be active")
     until(images.get_subscription_count, "the image to be matched")
     until(lambda: node._pipeline.cameras[0].publishers.subscribers() >= 1, "matched outputs")
     images.publish(image_from_array(PICTURE, "rgb8", Header(frame_id="camera")))

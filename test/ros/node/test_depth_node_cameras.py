@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,6 @@ class Robot:
             self.robot.create_subscription(Image, f"{name}/depth/image", self.depth[name].append, 50)
             self.robot.create_subscription(PointCloud2, f"{name}/depth/points", self.clouds[name].append, 50)
         self.robot.create_subscription(DiagnosticArray, "/diagnostics", self.reports.append, 10)
-        until(lambda: node._state == "active", "the node to be active")
         publishers = [*self.images.values(), *self.infos.values()]
         until(lambda: all(item.get_subscription_count() for item in publishers), "the inputs to match")
         until(lambda: all(stream.publishers.subscribers() == 2 for stream in node._pipeline.cameras), "the outputs")
@@ -70,19 +68,10 @@ class Robot:
 
 
 @pytest.fixture
-def start(spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Path) -> Callable[..., Robot]:
-    def make(model: Path = tiny_model_file, **parameters: Any) -> Robot:
-        values = {
-            "model": str(model),
-            "threads": 1,
-            "diagnostics.period": 0.1,
-            "cameras": CAMERAS,
-            **{name.replace("__", "."): value for name, value in parameters.items()},
-        }
-        overrides = [Parameter(name, value=value) for name, value in values.items()]
-        return Robot(spinning(DepthNode(parameter_overrides=overrides)), spinning, until)
-
-    return make
+def start(
+    start_node: Callable[..., DepthNode], spinning: Callable[..., Any], until: Callable[..., None]
+) -> Callable[..., Robot]:
+    return lambda **parameters: Robot(start_node(cameras=CAMERAS, **parameters), spinning, until)
 
 
 class Gate:

@@ -78,20 +78,16 @@ def closed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 class Robot:
     """A node with subscribers of labels and the embedding."""
 
-    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None], model: Path, **semantic: Any) -> None:
-        values = {"model": str(model), "threads": 1, **{f"semantic.{name}": value for name, value in semantic.items()}}
+    def __init__(self, node: DepthNode, spinning: Callable[..., Any], until: Callable[..., None]) -> None:
         self.until = until
-        self.node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        robot = Node("robot")
+        self.node = node
+        robot = spinning(Node("robot"))
         self.labels: list[Image] = []
         self.embeddings: list[Float32MultiArray] = []
         self.images = robot.create_publisher(Image, "image", 10)
         self.queries = robot.create_publisher(String, "semantic/query", 1)
         robot.create_subscription(Image, "semantic/labels", self.labels.append, 10)
         robot.create_subscription(Float32MultiArray, "semantic/embedding", self.embeddings.append, 10)
-        for ros_node in (robot, self.node):
-            spinning(ros_node)
-        until(lambda: self.node._state == "active", "the node to be active")
         publishers = self.node._pipeline.cameras[0].publishers
         until(lambda: publishers.subscribers() == 2, "matched outputs")
         until(self.images.get_subscription_count, "the image to be matched")
@@ -121,10 +117,19 @@ def expected(model: Path, names: tuple[str, ...], settings: SemanticConfig) -> t
     return label(sample(maps, rows, columns), settings.threshold)[0], seen.embedding
 
 
-def test_a_word_that_nobody_foresaw(spinning: Any, until: Any, free_text: tuple[Path, Path]) -> None:
+@pytest.fixture
+def start(start_node: Callable[..., DepthNode], spinning: Any, until: Any) -> Callable[..., Robot]:
+    def make(model: Path, **semantic: Any) -> Robot:
+        parameters = {f"semantic.{name}": value for name, value in semantic.items()}
+        return Robot(start_node(model=model, **parameters), spinning, until)
+
+    return make
+
+
+def test_a_word_that_nobody_foresaw(start: Callable[..., Robot], until: Any, free_text: tuple[Path, Path]) -> None:
     model, tower = free_text
     settings = {"query_file": str(tower), "background": ["wall", "floor"], **SHARP}
-    robot = Robot(spinning, until, model, queries=["door"], **settings)
+    robot = start(model, queries=["door"], **settings)
     robot.ask("traffic cone, red mug", "traffic cone", "red mug")
     labels, embedding = robot.show()
     semantic = SemanticConfig(query_file=str(tower), background=("wall", "floor"), **SHARP)
@@ -136,10 +141,10 @@ def test_a_word_that_nobody_foresaw(spinning: Any, until: Any, free_text: tuple[
 
 
 def test_another_threshold_needs_no_text_tower(
-    spinning: Any, until: Any, free_text: tuple[Path, Path], tmp_path: Path
+    start: Callable[..., Robot], until: Any, free_text: tuple[Path, Path], tmp_path: Path
 ) -> None:
     model, tower = free_text[0], Path(shutil.copy(free_text[1], tmp_path))
-    robot = Robot(spinning, until, model, queries=["door"], query_file=str(tower), background=["wall"])
+    robot = start(model, queries=["door"], query_file=str(tower), background=["wall"])
     queries = robot.node._pipeline.queries
     until(lambda: queries.current, "the tower's vectors")
     tower.unlink()
@@ -148,8 +153,8 @@ def test_another_threshold_needs_no_text_tower(
     assert queries.problem == ""
 
 
-def test_a_closed_list_of_names(spinning: Any, until: Any, closed: Path) -> None:
-    robot = Robot(spinning, until, closed, queries=["sky", "car"], **SHARP)
+def test_a_closed_list_of_names(start: Callable[..., Robot], until: Any, closed: Path) -> None:
+    robot = start(closed, queries=["sky", "car"], **SHARP)
     labels, embedding = robot.show()
     right, whole = expected(closed, (), SemanticConfig(queries=("sky", "car"), **SHARP))
     queries = robot.node._pipeline.queries

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from builtin_interfaces.msg import Time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -99,14 +97,16 @@ class Target:
 
 @pytest.fixture
 def target(
-    spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Path, request: pytest.FixtureRequest
+    start_node: Callable[..., DepthNode],
+    spinning: Callable[..., Any],
+    until: Callable[..., None],
+    request: pytest.FixtureRequest,
 ) -> Target:
-    values = {"model": str(tiny_model_file), "threads": 1, "image_transport": getattr(request, "param", "raw")}
-    node = spinning(DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()]))
+    node = start_node(image_transport=getattr(request, "param", "raw"))
     robot, depth = spinning(Node("robot")), []
     robot.create_subscription(Image, "depth/image", depth.append, 10)
     robot.create_subscription(PointCloud2, "depth/points", lambda message: None, 10)
-    until(lambda: node._state == "active" and node._pipeline.cameras[0].publishers.subscribers() == 2, "outputs")
+    until(lambda: node._pipeline.cameras[0].publishers.subscribers() == 2, "outputs")
     return Target(node, until, depth)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -40,11 +39,10 @@ LENSES = {
 class Viewer:
     """The node, one camera's publishers and a subscriber of its depth."""
 
-    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None], model: Path, transport: str) -> None:
-        values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, "image_transport": transport}
-        values["focal_scaling"] = "never"
-        self.node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        spinning(self.node)
+    def __init__(
+        self, node: DepthNode, spinning: Callable[..., Any], until: Callable[..., None], transport: str
+    ) -> None:
+        self.node = node
         robot = spinning(Node("robot"))
         self.until = until
         self.depths: list[Image] = []
@@ -55,9 +53,7 @@ class Viewer:
         kind, topic = (Image, "image") if transport == "raw" else (CompressedImage, "image/compressed")
         self.images = robot.create_publisher(kind, topic, 1)
         until(lambda: self.images.get_subscription_count() and self.infos.get_subscription_count(), "inputs")
-        until(
-            lambda: self.node._state == "active" and self.node._pipeline.cameras[0].publishers.subscribers(), "outputs"
-        )
+        until(node._pipeline.cameras[0].publishers.subscribers, "outputs")
 
     def depth_of(self, message: Image | CompressedImage) -> np.ndarray:
         self.depths.clear()
@@ -67,8 +63,11 @@ class Viewer:
 
 
 @pytest.fixture
-def view(spinning, until, tiny_model_file) -> Callable[..., Viewer]:
-    return lambda transport="raw": Viewer(spinning, until, tiny_model_file, transport)
+def view(start_node, spinning, until) -> Callable[..., Viewer]:
+    def start(transport: str = "raw") -> Viewer:
+        return Viewer(start_node(image_transport=transport, focal_scaling="never"), spinning, until, transport)
+
+    return start
 
 
 @pytest.fixture

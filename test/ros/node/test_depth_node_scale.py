@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,11 +34,10 @@ EXTRINSICS = [0.0, 0.0, 0.0, math.pi / 2, -math.pi / 2, 0.0]
 class Bench:
     """A depth node whose model sees one scene 1.25 times too near, and a robot with a camera and range sensors."""
 
-    def __init__(self, spinning: Any, until: Any, model: Any, scenes: Any, **parameters: Any) -> None:
-        values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, "focal_scaling": "never", **parameters}
+    def __init__(self, node: DepthNode, spinning: Any, until: Any, scenes: Any) -> None:
         self.until = until
-        self.node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        self.robot = Node("robot")
+        self.node = node
+        self.robot = spinning(Node("robot"))
         self.depths: list[Image] = []
         self.reports: list[DiagnosticArray] = []
         self.images = self.robot.create_publisher(Image, "image", 10)
@@ -48,13 +46,10 @@ class Bench:
         self.ranges = self.robot.create_publisher(Range, "scale/range", 10)
         self.robot.create_subscription(Image, "depth/image", self.depths.append, 50)
         self.robot.create_subscription(DiagnosticArray, "/diagnostics", self.reports.append, 50)
-        for node in (self.robot, self.node):
-            spinning(node)
         self.camera = scenes.SMALL
         wall = scenes.Box((-50, 50), (30, 31), (-1, 20))
         self.truth = scenes.street(*scenes.HOUSES, wall, camera=self.camera)
         self.stamp = 100
-        until(lambda: self.node._state == "active", "the node to be active")
         self.node._model._predictor.run_batch = lambda images, language: [
             Prediction(self.truth / np.float32(1.25), {}) for _ in images
         ]
@@ -102,9 +97,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(spinning: Any, until: Any, project_root: Path, scenes: Any) -> Callable[..., Bench]:
-    model = project_root / "test" / "tiny_random.onnx"
-    return lambda **parameters: Bench(spinning, until, model, scenes, **parameters)
+def bench(start_node: Any, spinning: Any, until: Any, scenes: Any) -> Callable[..., Bench]:
+    return lambda **parameters: Bench(start_node(focal_scaling="never", **parameters), spinning, until, scenes)
 
 
 def test_a_lidar_brings_depth_to_scale_at_the_stated_rate(bench: Callable[..., Bench]) -> None:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
-
-from space_clip_ros.ros.node.depth_node import DepthNode
 
 
 class Log:
@@ -32,22 +25,10 @@ def log(capfd: pytest.CaptureFixture[str]) -> Log:
     return Log(capfd)
 
 
-@pytest.fixture
-def start(spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Path) -> Callable[..., DepthNode]:
-    def make(state: str = "active", **parameters: Any) -> DepthNode:
-        values = {"model": str(tiny_model_file), "threads": 1, "diagnostics.period": 0.1, **parameters}
-        node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        spinning(node)
-        until(lambda: node._state == state, f"the node to be {state}")
-        return node
-
-    return make
-
-
-def test_after_five_seconds_it_says_that_nobody_publishes_and_where_images_are(start, spinning, until, log):
+def test_after_five_seconds_it_says_that_nobody_publishes_and_where_images_are(start_node, spinning, until, log):
     robot = spinning(Node("robot"))
     robot.create_publisher(CompressedImage, "image/compressed", 1)
-    start()
+    start_node()
     until(
         lambda: log.has(
             "no image on /image yet: nobody publishes there; remap it, e.g. -r image:=/camera/image_raw",
@@ -57,15 +38,15 @@ def test_after_five_seconds_it_says_that_nobody_publishes_and_where_images_are(s
     )
 
 
-def test_a_node_that_nobody_activates_says_so_once(start, until, log):
-    start("unconfigured", autostart=False)
+def test_a_node_that_nobody_activates_says_so_once(start_node, until, log):
+    start_node(state="unconfigured", autostart=False)
     reason = "not active but unconfigured: a lifecycle manager must configure and activate it"
     until(lambda: log.has(reason), "the reason")
     assert log.text.count(reason) == 1
 
 
-def test_a_publisher_that_cannot_be_heard_is_named_with_both_sides_qos(start, spinning, until, log):
-    node = start(**{"qos_overrides./image.subscription.reliability": "reliable"})
+def test_a_publisher_that_cannot_be_heard_is_named_with_both_sides_qos(start_node, spinning, until, log):
+    node = start_node(**{"qos_overrides./image.subscription.reliability": "reliable"})
     robot = spinning(Node("robot"))
     robot.create_publisher(Image, "image", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
     until(
@@ -80,8 +61,8 @@ def test_a_publisher_that_cannot_be_heard_is_named_with_both_sides_qos(start, sp
     assert situation.hint == "this node asks for reliable, volatile and so cannot hear all of them"
 
 
-def test_a_subscriber_that_cannot_be_reached_is_named_with_both_sides_qos(start, spinning, until, log):
-    start()
+def test_a_subscriber_that_cannot_be_reached_is_named_with_both_sides_qos(start_node, spinning, until, log):
+    start_node()
     robot = spinning(Node("robot"))
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     robot.create_subscription(Image, "depth/image", lambda message: None, latched)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,7 +12,6 @@ import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
@@ -30,14 +28,13 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 class Robot:
     """A node under test, its remaps, and what it says."""
 
-    def __init__(self, spinning: Callable[..., Any], until: Callable[..., None], node: DepthNode) -> None:
+    def __init__(self, node: DepthNode, spinning: Callable[..., Any], until: Callable[..., None]) -> None:
         self.until = until
-        self.node = spinning(node)
+        self.node = node
         self.robot = spinning(Node("robot"))
         self.reports: list[DiagnosticArray] = []
         self.clouds: list[PointCloud2] = []
         self.robot.create_subscription(DiagnosticArray, "/diagnostics", self.reports.append, 10)
-        until(lambda: node._state == "active", "the node to be active")
 
     def says(self, text: str, level: bytes | None = None) -> None:
         def said() -> bool:
@@ -51,14 +48,10 @@ class Robot:
 
 
 @pytest.fixture
-def robot(spinning: Callable[..., Any], until: Callable[..., None], tiny_model_file: Path) -> Callable[..., Robot]:
-    def start(*remaps: str, **parameters: Any) -> Robot:
-        values = {"model": str(tiny_model_file), "threads": 1, "diagnostics.period": 0.1, **parameters}
-        overrides = [Parameter(name, value=value) for name, value in values.items()]
-        arguments = ["--ros-args", *(word for remap in remaps for word in ("-r", remap))] if remaps else None
-        return Robot(spinning, until, DepthNode(parameter_overrides=overrides, cli_args=arguments))
-
-    return start
+def robot(
+    start_node: Callable[..., DepthNode], spinning: Callable[..., Any], until: Callable[..., None]
+) -> Callable[..., Robot]:
+    return lambda *remaps, **parameters: Robot(start_node(*remaps, **parameters), spinning, until)
 
 
 def test_a_camera_info_published_once_and_latched_is_heard(robot, until):

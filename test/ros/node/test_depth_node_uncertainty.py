@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -36,21 +35,15 @@ def uncertain_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 class Robot:
     """A node with one subscriber of both topics."""
 
-    def __init__(
-        self, spinning: Callable[..., Any], until: Callable[..., None], model: Path, **parameters: Any
-    ) -> None:
-        values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, **parameters}
+    def __init__(self, node: DepthNode, spinning: Callable[..., Any], until: Callable[..., None]) -> None:
         self.until = until
-        self.node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        robot = Node("robot")
+        self.node = node
+        robot = spinning(Node("robot"))
         self.received: dict[str, list[Any]] = {topic: [] for topic in (*TOPICS, "/diagnostics")}
         self.images = robot.create_publisher(Image, "image", 10)
         for topic in TOPICS:
             robot.create_subscription(Image, topic, self.received[topic].append, 50)
         robot.create_subscription(DiagnosticArray, "/diagnostics", self.received["/diagnostics"].append, 50)
-        for ros_node in (robot, self.node):
-            spinning(ros_node)
-        until(lambda: self.node._state == "active", "the node to be active")
         until(self.images.get_subscription_count, "the image to be matched")
         publishers = self.node._pipeline.cameras[0].publishers
         until(lambda: publishers.subscribers() >= len(TOPICS), "matched outputs")
@@ -67,8 +60,8 @@ class Robot:
         return DepthValues.read(status_texts(self.received["/diagnostics"][-1].status[0]))
 
 
-def test_one_sigma_in_metres_with_the_images_header(spinning, until, uncertain_file):
-    robot = Robot(spinning, until, uncertain_file, depth_scale=2.0, max_depth=20.0)
+def test_one_sigma_in_metres_with_the_images_header(start_node, spinning, until, uncertain_file):
+    robot = Robot(start_node(model=uncertain_file, depth_scale=2.0, max_depth=20.0), spinning, until)
     header = robot.send()
     until(lambda: robot.received["depth/uncertainty"], "uncertainty")
     message, depth_message = robot.received["depth/uncertainty"][0], robot.received["depth/image"][0]
@@ -83,8 +76,8 @@ def test_one_sigma_in_metres_with_the_images_header(spinning, until, uncertain_f
     assert robot.values().uncertainty is True
 
 
-def test_a_model_without_it_says_so_and_depth_goes_on(spinning, until, tiny_model_file):
-    robot = Robot(spinning, until, tiny_model_file, **{"points.max_uncertainty": 0.2})
+def test_a_model_without_it_says_so_and_depth_goes_on(start_node, spinning, until):
+    robot = Robot(start_node(**{"points.max_uncertainty": 0.2}), spinning, until)
     robot.send()
     assert not robot.received["depth/uncertainty"]
     assert robot.values().uncertainty is False

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -24,12 +22,9 @@ class Announcing:
     """The node, publishers of camera_info, and what the node's model was warmed up for, in which thread."""
 
     def __init__(
-        self, spinning: Callable[..., Any], until: Callable[..., None], model: Path, cameras: list[str]
+        self, node: DepthNode, spinning: Callable[..., Any], until: Callable[..., None], cameras: list[str]
     ) -> None:
-        values = {"model": str(model), "threads": 1, "diagnostics.period": 0.1, "cameras": cameras}
-        self.node = DepthNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        spinning(self.node)
-        until(lambda: self.node._state == "active", "the node to be active")
+        self.node = node
         robot = spinning(Node("robot"))
         topics = [f"{name}/camera_info" if name else "camera_info" for name in cameras]
         self.publishers = [robot.create_publisher(CameraInfo, topic, 10) for topic in topics]
@@ -59,8 +54,12 @@ class Announcing:
 
 
 @pytest.fixture
-def start(spinning, until, tiny_model_file) -> Callable[..., Announcing]:
-    return lambda *cameras: Announcing(spinning, until, tiny_model_file, list(cameras) or [""])
+def start(start_node, spinning, until) -> Callable[..., Announcing]:
+    def make(*cameras: str) -> Announcing:
+        names = list(cameras) or [""]
+        return Announcing(start_node(cameras=names), spinning, until, names)
+
+    return make
 
 
 def info(camera: PinholeCamera = CAMERA, **fields: Any) -> CameraInfo:
