@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from space_clip_ros.errors import ModelError
+from space_clip_ros.inference.protobuf import fields
 
 # Field number of onnx.proto's ModelProto.
 _METADATA_PROPERTIES = 14
-# Wire types of protobuf (https://protobuf.dev/programming-guides/encoding) and the bytes of those of fixed length.
-_VARINT, _LENGTH_DELIMITED = 0, 2
-_FIXED_BYTES = {1: 8, 5: 4}
-_MAX_SHIFT = 63
+# Those of its StringStringEntryProto.
+_KEY, _VALUE = 1, 2
 
 
 def graph_sha256(model: memoryview) -> str:
@@ -28,9 +27,9 @@ def graph_sha256(model: memoryview) -> str:
         ValueError: the bytes end too early or are not a protobuf message.
     """
     digest = hashlib.sha256()
-    for number, field in _fields(model):
-        if number != _METADATA_PROPERTIES:
-            digest.update(field)
+    for field in fields(model):
+        if field.number != _METADATA_PROPERTIES:
+            digest.update(field.whole)
     return digest.hexdigest()
 
 
@@ -84,48 +83,10 @@ def _properties(model: memoryview) -> dict[str, str] | None:
     # An exception's traceback would keep the file mapped.
     properties = {}
     try:
-        for number, field in _fields(model):
-            if number == _METADATA_PROPERTIES:
-                # Key and value lie in a message of their own, behind its tag and its length.
-                start = _varint(field, _varint(field, 0)[1])[1]
-                entry = {part: bytes(text[_varint(text, 1)[1] :]) for part, text in _fields(field[start:])}
-                properties[entry[1].decode()] = entry.get(2, b"").decode()
+        for field in fields(model):
+            if field.number == _METADATA_PROPERTIES:
+                entry = {part.number: bytes(part.content) for part in fields(field.content)}
+                properties[entry[_KEY].decode()] = entry.get(_VALUE, b"").decode()
     except (ValueError, KeyError):
         return None
     return properties
-
-
-# A robot runs exported files without the onnx package, and ONNX Runtime does not give out a file's bytes field by
-# field, so the outermost level of the message is read here.
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield the number and the bytes, tag included, of each top-level field of a protobuf message."""
-    position = 0
-    while position < len(message):
-        start = position
-        tag, position = _varint(message, position)
-        wire_type = tag & 7
-        if wire_type == _VARINT:
-            _, position = _varint(message, position)
-        elif wire_type == _LENGTH_DELIMITED:
-            length, position = _varint(message, position)
-            position += length
-        elif wire_type in _FIXED_BYTES:
-            position += _FIXED_BYTES[wire_type]
-        else:
-            raise ValueError(f"unknown wire type {wire_type}")
-        if position > len(message):
-            raise ValueError("the message ends too early")
-        yield tag >> 3, message[start:position]
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Return the number that begins at ``position``, and the position after it."""
-    value = shift = 0
-    while position < len(message) and shift <= _MAX_SHIFT:
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise ValueError("the message ends too early")
