@@ -26,7 +26,7 @@ class MeasuredModel(Protocol):
     Attributes:
         info: what it is and what runs it.
         config: its configuration.
-        cost: of its encoder and decoder for one image.
+        cost: of its encoder and decoder for one image; empty if its file does not say.
         separated_by: how :meth:`separate` separates the stages; empty if it cannot on this backend.
     """
 

@@ -120,7 +120,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     spin = " that spin" if spinning else ""
     say(f"{info.name} on {info.backend}, {info.device}, {info.precision}, {threads} threads{spin}")
     try:
-        roofline = _roofline(info, threads)
+        roofline = _roofline(model, threads)
         cases = _cases(args, model, roofline)
     finally:
         model.close()
@@ -145,10 +145,14 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _roofline(info: ModelInfo, threads: int) -> Roofline | None:
+def _roofline(model: MeasuredModel, threads: int) -> Roofline | None:
     """Measure the machine's limits; None, with a line why, if there can be no floor."""
     from space_clip_ros.tools.benchmark.roofline import measure_cpu, measure_device
 
+    info = model.info
+    if not model.cost:
+        say(f"no floor: no operations could be counted when {info.file} was adopted")
+        return None
     if info.device == "cpu":
         roofline = measure_cpu(threads)
     elif importlib.util.find_spec("torch"):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from space_clip_ros.errors import BackendError, InputError, ModelError
@@ -83,6 +84,19 @@ def test_figures_on_the_terminal_in_json_and_in_markdown(
         "eager fp32",
     ):
         assert part in text
+
+
+def test_a_network_without_counted_operations_has_no_floor(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, file = onnx.load(folder / "tiny.onnx"), tmp_path / "uncounted.onnx"
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**properties, "space_clip.cost": "{}"})
+    onnx.save(model, file)
+    run("--model", file, "--frames", 1, "--threads", 1, "--json", tmp_path / "b.json")
+    assert f"no floor: no operations could be counted when {file} was adopted" in capsys.readouterr().out
+    result = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+    assert result["roofline"] is None and result["cases"][0]["floor"] is None
 
 
 def test_the_end_to_end_part_gets_the_options_of_the_command(
