@@ -15,7 +15,7 @@ from space_clip_ros.model_config import AdoptedConfig, ModelConfig
 from space_clip_ros.training_config import SourceConfig
 
 if TYPE_CHECKING:
-    from space_clip_ros.export.precision import Evidence, Predict
+    from space_clip_ros.export.precision import DriveFrames, Predict
 
 CALIBRATION_FRAMES = 16
 """Largest number of frames that set the int8 scales; more would change them little."""
@@ -41,7 +41,7 @@ class _LabelledFrames:
         return self._frames[index][0]
 
 
-def drive_evidence(drive: Path, model: ModelConfig | AdoptedConfig) -> Evidence:
+def drive_evidence(drive: Path, model: ModelConfig | AdoptedConfig) -> DriveFrames:
     """Return calibration frames from the first five sixths of a drive, and held-out frames from the last sixth.
 
     Consecutive frames look alike, so a random choice would put near-copies on both sides.
@@ -54,7 +54,7 @@ def drive_evidence(drive: Path, model: ModelConfig | AdoptedConfig) -> Evidence:
         DataError: there is no such drive, it has too few frames with depth, or a frame is damaged. Calling ``abs_rel``
             of the result raises it too if no held-out frame has depth to compare.
     """
-    from space_clip_ros.export.precision import Evidence
+    from space_clip_ros.export.precision import DriveFrames
 
     drives = open_raw_drives(SourceConfig(path=str(drive)))
     usable = [(frames, index) for frames in drives for index in range(len(frames))]
@@ -77,7 +77,8 @@ def drive_evidence(drive: Path, model: ModelConfig | AdoptedConfig) -> Evidence:
         return metrics["abs_rel"]
 
     images = [held_out[index].image for index in range(len(held_out))]
-    return Evidence(f"{drive.resolve().name}, {len(calibration)} + {len(images)} frames", calibration, images, abs_rel)
+    source = f"{drive.resolve().name}, {len(calibration)} + {len(images)} frames"
+    return DriveFrames(source, calibration, images, abs_rel)
 
 
 def _evenly_spaced(frames: Sequence[tuple[KittiRawFrames, int]], count: int) -> list[tuple[KittiRawFrames, int]]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import onnx
 import onnxruntime
 
 from space_clip_ros import __version__
 from space_clip_ros.errors import ExportError, InputError
-from space_clip_ros.export.adopt_cost import network_cost
+from space_clip_ros.export.adopt_cost import traced_cost
+from space_clip_ros.export.adopt_proof import AdoptionProof, prove_adoption
 from space_clip_ros.export.adopt_recipe import Recipe, check_recipe
 from space_clip_ros.export.adopt_reference import (
     OriginalSession,
@@ -24,50 +23,20 @@ from space_clip_ros.export.adopt_reference import (
     profile,
     reference_depth,
 )
-from space_clip_ros.export.adopt_third_party import LARGEST_FILE, ThirdPartyModel, read_third_party
+from space_clip_ros.export.adopt_third_party import ThirdPartyModel, read_third_party
 from space_clip_ros.export.adopt_wrap import map_layout, wrap
 from space_clip_ros.export.constant_folding import fold_graph
+from space_clip_ros.export.graph_file import LARGEST_FILE, write_graph
 from space_clip_ros.export.trial_images import ANY_SIZES, fit, synthetic_images
 from space_clip_ros.files import written_whole
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.integrity import graph_sha256
 from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
-from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.predictor import check_image
 from space_clip_ros.model_config import AdoptedConfig
 
-TOLERANCES = {"fp32": (1e-3, 1e-2), "fp16": (1e-2, 2e-1), "int8": (5e-2, math.inf)}
-"""Largest relative differences from the original, by the file's precision: an image's mean, and a single pixel's."""
 MEDIAN_M = 10.0
 """Median that relative depth is scaled to over the images, so that ``scale.mode`` begins near a factor of 1."""
-_FLOOR = 0.01
-_OPTIONS = {
-    "depth": "--output, --scale and --shift",
-    "uncertainty": "--uncertainty, --uncertainty-kind and --uncertainty-scale",
-}
-"""Options that say how each output is read."""
-
-
-@dataclass(frozen=True)
-class AdoptionProof:
-    """The largest differences from the original model.
-
-    Attributes:
-        absolute: of depth, metres.
-        relative: of depth (or of inverse depth if the network gives that), as a share of it, or of 1 % of the image's
-            mean if that is more.
-        mean: mean relative difference over the pixels of the worst image.
-        uncertainty: the same mean for uncertainty; None without it.
-        images: number of images compared.
-        real: number of those that the caller gave.
-    """
-
-    absolute: float
-    relative: float
-    mean: float
-    uncertainty: float | None
-    images: int
-    real: int
 
 
 class PrecisionFacts(NamedTuple):
@@ -198,7 +167,7 @@ def adopt(
     del session
     if size is None:  # the cost then depends on the image's shape; count it for the recipe's own
         pixels = network_input(source, recipe, synthetic_images(*recipe.network_size.nominal)[1])
-    cost = network_cost(profile(source, pixels), _weight_count(source))
+    cost = traced_cost(profile(source, pixels), _weight_count(source))
     metadata = _metadata(source, recipe, size, batch, cost)
     graph = wrap(source, recipe, {name: array.shape for name, array in outputs.items()}, size, batch)
     if graph.ByteSize() > LARGEST_FILE:
@@ -212,9 +181,9 @@ def adopt(
         metadata = replace(metadata, precision=lower.precision)
     metadata = replace(metadata, graph_sha256=graph_sha256(memoryview(graph.SerializeToString())))
     with written_whole(path, durable=True) as draft:
-        _write(graph, metadata, draft)
+        write_graph(graph, metadata.to_properties(), draft)
         done = iter(range(2 + len(trials), steps + 1))
-        proof = _prove(draft, path, recipe, trials, expected, len(images), lambda: progress(next(done), steps))
+        proof = prove_adoption(draft, path, recipe, trials, expected, len(images), lambda: progress(next(done), steps))
         if lower is not None:
             facts = lower.judge(draft, graph, original, trials, [depth for depth, *_ in expected])
             metadata = replace(metadata, **facts._asdict())
@@ -225,7 +194,7 @@ def adopt(
             mean_difference=proof.mean,
             uncertainty_difference=proof.uncertainty,
         )
-        _write(graph, metadata, draft)
+        write_graph(graph, metadata.to_properties(), draft)
     progress(steps, steps)
     return AdoptionReport(path, path.stat().st_size, recipe, metadata, proof, notes)
 
@@ -334,89 +303,3 @@ def _metadata(
     created = f"space_clip_ros {__version__}, onnxruntime {onnxruntime.__version__}, opset {source.opset}"
     batch = 1 if batch is None and size is not None else batch
     return OnnxMetadata(config, source.precision, size, batch, source.sha256, created_with=created, cost=cost)
-
-
-def _prove(
-    draft: Path,
-    file: Path,
-    recipe: Recipe,
-    trials: Sequence[Rgb],
-    expected: Sequence[Sequence[Depth]],
-    real: int,
-    advance: Callable[[], None],
-) -> AdoptionProof:
-    """Compare a written file with the original model's results.
-
-    Args:
-        draft: the file.
-        file: its name to be.
-        recipe: how the original model is used.
-        trials: (H, W, 3) uint8 images.
-        expected: of each image the original model's depth, and uncertainty if there is one.
-        real: how many of the images are the caller's.
-        advance: called after each image.
-
-    Raises:
-        ExportError: it differs by more than the tolerance, or an output is not finite or 0 everywhere.
-    """
-    sessions = OnnxSessions(draft, threads=os.cpu_count() or 1)
-    precision, batch = sessions.metadata.precision, sessions.metadata.batch
-    absolute = relative = mean = uncertain = 0.0
-    largest = [0.0] * len(expected[0])
-    for image, expected_values in zip(trials, expected, strict=True):
-        depth, *more = expected_values
-        computed = list(sessions.estimate(np.repeat(image[None], batch or 1, axis=0)).values())
-        for index, (name, values) in enumerate(zip(_OPTIONS, computed, strict=False)):
-            if not (np.isfinite(values).all() and np.isfinite(expected_values[index]).all()):
-                raise ExportError(file.name, f"its {name} is not finite", f"check {_OPTIONS[name]}")
-            largest[index] = max(largest[index], float(values.max()))
-        absolute = max(absolute, float(np.abs(computed[0][0] - depth).max()))
-        share = _relative(computed[0][0], depth, recipe.inverse)
-        relative, mean = max(relative, float(share.max())), max(mean, float(share.mean()))
-        for uncertainty, correct in zip(computed[1:], more, strict=True):
-            uncertain = max(uncertain, float(_relative(uncertainty[0], correct, False).mean()))
-        advance()
-    if batch is None:
-        _check_batch(sessions, file, trials[-1])
-    sessions.close()
-    for name, value in zip(_OPTIONS, largest, strict=False):
-        if not value:
-            raise ExportError(
-                file.name, f"its {name} is 0 everywhere on {len(trials)} images", f"check {_OPTIONS[name]}"
-            )
-    most_mean, most = TOLERANCES[precision]
-    if mean > most_mean or relative > most or uncertain > most_mean:
-        raise ExportError(
-            file.name,
-            f"not written: it differs from the original model by {mean:.2g} relative on average and "
-            f"{relative:.2g} at most ({absolute:.2g} m), more than {most_mean:g} and {most:g}"
-            + (f"; its uncertainty by {uncertain:.2g}" if uncertain > most_mean else ""),
-        )
-    has_uncertainty = uncertain if recipe.uncertainty_output else None
-    return AdoptionProof(absolute, relative, mean, has_uncertainty, len(trials), real)
-
-
-def _check_batch(sessions: OnnxSessions, file: Path, image: Rgb) -> None:
-    """Reject a file that claims to take any number of images but fails on two, or mixes them up."""
-    pair = np.stack([image, np.roll(image, image.shape[1] // 3, axis=1)])
-    try:
-        together = sessions.run(pair)
-    except Exception as error:
-        raise ExportError(file.name, f"fails on two images at once ({error})", "give --batch 1") from error
-    for index in range(2):
-        single = sessions.run(pair[index : index + 1])[0]
-        if float(_relative(together[index], single, False).mean()) > TOLERANCES["fp16"][0]:
-            raise ExportError(file.name, "gives other depth for two images at once", "give --batch 1")
-
-
-def _relative(computed: Depth, correct: Depth, inverse: bool) -> Depth:
-    """Return the difference of each pixel as a share of its value, or of 1 % of the mean if that is more."""
-    if inverse:
-        computed, correct = 1.0 / computed, 1.0 / correct
-    scale = np.maximum(correct, max(_FLOOR * float(correct.mean()), float(np.finfo(np.float32).tiny)))
-    return np.asarray(np.abs(computed - correct) / scale, np.float32)
-
-
-def _write(graph: onnx.ModelProto, metadata: OnnxMetadata, file: Path) -> None:
-    onnx.helper.set_model_props(graph, metadata.to_properties())
-    file.write_bytes(graph.SerializeToString())

@@ -11,7 +11,7 @@ from space_clip_ros.inference.metadata import NETWORK, StageCost
 _SUFFIX = "_kernel_time"
 
 
-def network_cost(events: Iterable[Mapping[str, Any]], weights: int) -> dict[str, StageCost]:
+def traced_cost(events: Iterable[Mapping[str, Any]], weights: int) -> dict[str, StageCost]:
     """Return the cost of one run: two operations for each multiply-add of convolutions and matrix products.
 
     Args:

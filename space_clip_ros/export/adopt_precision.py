@@ -15,14 +15,15 @@ from space_clip_ros.errors import ExportError, first_line
 from space_clip_ros.export.adopt import PrecisionFacts
 from space_clip_ros.export.adopt_wrap import AFTER_PREFIX, BEFORE_PREFIX, NETWORK_PREFIX
 from space_clip_ros.export.constant_folding import fold_graph
-from space_clip_ros.export.fp16 import LARGEST, to_fp16
+from space_clip_ros.export.fp16 import to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.int8 import to_int8
-from space_clip_ros.export.precision import ABS_REL_TOLERANCE, TOLERANCES, Evidence, check_evidence
+from space_clip_ros.export.precision import DEPTH_TOLERANCES, DriveFrames, check_evidence
 from space_clip_ros.export.trial_images import fit
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
+from space_clip_ros.inference.self_check import relative_difference
 
 
 class LowerPrecision:
@@ -32,7 +33,7 @@ class LowerPrecision:
         precision: fp16 or int8.
     """
 
-    def __init__(self, precision: str, evidence: Evidence | None = None, symmetric: bool = False) -> None:
+    def __init__(self, precision: str, evidence: DriveFrames | None = None, symmetric: bool = False) -> None:
         """Check and keep the arguments.
 
         Args:
@@ -107,22 +108,18 @@ class LowerPrecision:
         worst = 0.0
         for image, correct in zip(trials, expected, strict=True):
             depth = emulated.run(np.repeat(image[None], batch, axis=0))[0]
-            floor = max(0.01 * float(correct.mean()), float(np.finfo(np.float32).tiny))
-            worst = max(worst, float((np.abs(depth - correct) / np.maximum(correct, floor)).mean()))
-        if emulated.largest > LARGEST:
-            raise ExportError(
-                f"a value reaches {emulated.largest:.3g}, and fp16 ends at {LARGEST:g}", "", "take --precision fp32"
-            )
-        if not worst <= TOLERANCES["fp16"].mean:
+            worst = max(worst, float(relative_difference(depth, correct).mean()))
+        emulated.check_range("take --precision fp32")
+        if not worst <= DEPTH_TOLERANCES["fp16"].mean:
             raise ExportError(
                 f"fp16 hardware would differ from the model by {worst:.2g} relative on average, more than "
-                f"{TOLERANCES['fp16'].mean:g}",
+                f"{DEPTH_TOLERANCES['fp16'].mean:g}",
                 "",
                 "take --precision fp32",
             )
         return emulated.largest
 
-    def _judged(self, file: Path, original: onnx.ModelProto, evidence: Evidence) -> tuple[float, float]:
+    def _judged(self, file: Path, original: onnx.ModelProto, evidence: DriveFrames) -> tuple[float, float]:
         sessions = OnnxSessions(file)
         size, batch = sessions.metadata.size, sessions.metadata.batch or 1
         before = onnxruntime.InferenceSession(original.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -133,14 +130,7 @@ class LowerPrecision:
         def in_float32(image: Rgb) -> Depth:
             return cast(Depth, before.run([OUTPUT_NAME], {INPUT_NAME: images(image)})[0][0])
 
-        first = evidence.abs_rel(in_float32)
-        second = evidence.abs_rel(lambda image: cast(Depth, sessions.run(images(image))[0]))
-        sessions.close()
-        if abs(second - first) > ABS_REL_TOLERANCE * first:
-            raise ExportError(
-                f"abs_rel on {len(evidence.held_out)} frames of {evidence.source} goes from {first:.4f} to "
-                f"{second:.4f}, by {(second - first) / first:+.2%}, and {ABS_REL_TOLERANCE:.0%} is allowed",
-                "",
-                "take another precision, or calibrate on frames more like those the model will see",
-            )
-        return first, second
+        try:
+            return evidence.judge(in_float32, lambda image: cast(Depth, sessions.run(images(image))[0]))
+        finally:
+            sessions.close()

@@ -21,6 +21,7 @@ from space_clip_ros.export.adopt_recipe import Recipe
 from space_clip_ros.export.adopt_third_party import ThirdPartyModel
 from space_clip_ros.export.resize_matrix import resize_matrix
 from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.inference.onnx_sessions import quiet_options
 
 _CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
@@ -28,16 +29,14 @@ _CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 class OriginalSession:
     """The original file in ONNX Runtime, on the CPU."""
 
-    def __init__(self, source: ThirdPartyModel, threads: int = 0, profile_folder: str = "") -> None:
+    def __init__(self, source: ThirdPartyModel, profile_folder: str = "") -> None:
         """Open the file.
 
         Raises:
             ModelError: ONNX Runtime cannot run it.
         """
         self._source = source
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads
+        options = quiet_options()
         if profile_folder:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(profile_folder, "run"))

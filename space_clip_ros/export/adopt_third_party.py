@@ -15,11 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from space_clip_ros.errors import ExportError, InputError, ModelError, first_line
 from space_clip_ros.export.adopt_recipe import Recipe
+from space_clip_ros.export.graph_file import LARGEST_FILE
 from space_clip_ros.files import file_sha256
 
 OPSETS = range(11, 22)
-LARGEST_FILE = 2**31 - 1
-"""Largest size of a protobuf message, and so of one ONNX file, bytes."""
 _IMAGE_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8)
 _QUANTISED = {"QuantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul"}
 _OURS = "space_clip."

@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 import onnx
 import onnxruntime
 
+from space_clip_ros.inference.onnx_sessions import quiet_options
+
 
 def fold_constants(file: Path, sizes: Mapping[str, int] | None = None) -> onnx.ModelProto:
     """Return the graph of ``file`` with constants computed, no-ops dropped and batch norms merged into convolutions.
@@ -17,8 +19,7 @@ def fold_constants(file: Path, sizes: Mapping[str, int] | None = None) -> onnx.M
         file: an ONNX file.
         sizes: values for symbolic axes, by name; what depends on nothing else is computed, too.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options = quiet_options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     for name, value in (sizes or {}).items():
         options.add_free_dimension_override_by_name(name, value)

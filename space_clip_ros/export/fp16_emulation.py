@@ -15,8 +15,11 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from space_clip_ros.errors import ExportError
+from space_clip_ros.export.fp16 import LARGEST
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
+from space_clip_ros.inference.onnx_sessions import quiet_options
 
 _LARGEST_NAME = "largest_fp16"
 _SPLIT_NAME = "fp16_split"
@@ -39,10 +42,8 @@ class EmulatedSession:
         """Prepare to run ``graph``, as :func:`space_clip_ros.export.fp16.to_fp16` returns it."""
         self.largest = 0.0
         self._outputs = [output.name for output in graph.graph.output]
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
-            emulated(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            emulated(graph).SerializeToString(), quiet_options(), providers=["CPUExecutionProvider"]
         )
 
     def run(self, images: Rgb) -> Depth:
@@ -55,6 +56,11 @@ class EmulatedSession:
         # a NaN must not be lost in the maximum
         self.largest = max(self.largest, float(np.nan_to_num(largest, nan=np.inf)))
         return dict(zip(self._outputs, cast(list[Depth], maps), strict=True))
+
+    def check_range(self, remedy: str) -> None:
+        """Raise an ExportError with this remedy if fp16 would have been infinite in a run."""
+        if self.largest > LARGEST:
+            raise ExportError(f"a value reaches {self.largest:.3g}, and fp16 ends at {LARGEST:g}", "", remedy)
 
 
 def emulated(graph: onnx.ModelProto) -> onnx.ModelProto:

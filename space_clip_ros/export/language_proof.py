@@ -43,16 +43,16 @@ class LanguageDifference:
         )
 
 
-class _Tolerance(NamedTuple):
+class _LanguageLimits(NamedTuple):
     mean_cosine: float
     agreement: float
 
 
-TOLERANCES = {
-    "fp32": _Tolerance(0.99999, 0.995),
-    "tf32": _Tolerance(0.99999, 0.995),
-    "fp16": _Tolerance(0.999, 0.98),
-    "int8": _Tolerance(0.97, 0.9),
+LANGUAGE_LIMITS = {
+    "fp32": _LanguageLimits(0.99999, 0.995),
+    "tf32": _LanguageLimits(0.99999, 0.995),
+    "fp16": _LanguageLimits(0.999, 0.98),
+    "int8": _LanguageLimits(0.97, 0.9),
 }
 """The least mean cosine with the other run's features, and the least share of equal labels."""
 
@@ -98,10 +98,10 @@ def query_vectors(language: LanguageConfig) -> Vectors | None:
 
 def language_problem(difference: LanguageDifference, precision: str) -> str:
     """Return why language features of this precision are rejected, with the numbers; empty if they are accepted."""
-    tolerance = TOLERANCES[precision]
-    if difference.mean_cosine >= tolerance.mean_cosine and difference.agreement >= tolerance.agreement:
+    least = LANGUAGE_LIMITS[precision]
+    if difference.mean_cosine >= least.mean_cosine and difference.agreement >= least.agreement:
         return ""
-    return f"{difference}; wanted are {tolerance.mean_cosine:g} on average and {tolerance.agreement:.1%}"
+    return f"{difference}; wanted are {least.mean_cosine:g} on average and {least.agreement:.1%}"
 
 
 def check_language(difference: LanguageDifference, precision: str) -> None:

@@ -17,8 +17,9 @@ import torch
 from space_clip_ros import __version__
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.cost import network_cost
+from space_clip_ros.export.graph_file import LARGEST_FILE, write_graph
 from space_clip_ros.export.language_proof import Vectors, query_vectors
-from space_clip_ros.export.precision import Evidence, Proof, check_evidence, convert, proof_steps, prove
+from space_clip_ros.export.precision import DriveFrames, Proof, check_evidence, convert, proof_steps, prove
 from space_clip_ros.export.simplify import simplify, with_merged_adapters
 from space_clip_ros.export.torch_package import PackageBuild, check_package
 from space_clip_ros.export.trace import OPSET, trace
@@ -42,7 +43,6 @@ from space_clip_ros.model.joint_space import with_outputs
 from space_clip_ros.model.space_clip import name_tower
 from space_clip_ros.model_config import LanguageConfig
 
-_LARGEST_FILE = 2**31 - 1
 """The most bytes that protobuf, and so one ONNX file, can hold."""
 _EXAMPLE_SIZE = (375, 1242)
 
@@ -76,7 +76,7 @@ def export(
     *,
     symmetric: bool = False,
     images: Sequence[Rgb] = (),
-    evidence: Evidence | None = None,
+    evidence: DriveFrames | None = None,
     source_sha256: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
     outputs: Sequence[str] | None = None,
@@ -127,7 +127,7 @@ def export(
     check_evidence(precision, evidence, symmetric)
     for image in images:
         check_image(image)
-    if not is_package(path) and sum(parameter.nbytes for parameter in model.parameters()) > _LARGEST_FILE:
+    if not is_package(path) and sum(parameter.nbytes for parameter in model.parameters()) > LARGEST_FILE:
         raise ExportError(path, "would be over 2 GB, which one ONNX file cannot hold", "use a smaller model")
     if not path.parent.is_dir():
         raise ExportError(path, f"cannot be written (there is no folder {path.parent})", "check the folder")
@@ -174,12 +174,12 @@ class _GraphBuild:
     Attributes:
         metadata: of the file.
         rounds: how often each trial image is compared.
-        target: empty, as a graph is compiled for nothing.
+        target: empty: a graph is not compiled for one machine.
     """
 
     target = ""
 
-    def __init__(self, model: SpaceClip, metadata: OnnxMetadata, evidence: Evidence | None, symmetric: bool) -> None:
+    def __init__(self, model: SpaceClip, metadata: OnnxMetadata, evidence: DriveFrames | None, symmetric: bool) -> None:
         precision, size, batch = metadata.precision, metadata.size, metadata.batch
         # simplifications save operations on a CPU, but mean more and smaller kernels on an accelerator
         accelerated = precision == "fp16" or symmetric
@@ -192,22 +192,21 @@ class _GraphBuild:
         self.rounds = 2 if precision == "fp16" else 1
 
     def write(self, file: Path, metadata: OnnxMetadata) -> None:
-        onnx.helper.set_model_props(self._graph, metadata.to_properties())
-        file.write_bytes(self._graph.SerializeToString())
+        write_graph(self._graph, metadata.to_properties(), file)
 
     def prove(
         self,
         file: Path,
         model: SpaceClip,
         trials: Sequence[Rgb],
-        evidence: Evidence | None,
+        evidence: DriveFrames | None,
         advance: Callable[[], None],
         queries: Vectors | None,
     ) -> Proof:
         return prove(file, self._graph, model, trials, evidence, advance, queries)
 
 
-def _with_proof(metadata: OnnxMetadata, proof: Proof, evidence: Evidence | None) -> OnnxMetadata:
+def _with_proof(metadata: OnnxMetadata, proof: Proof, evidence: DriveFrames | None) -> OnnxMetadata:
     return dataclasses.replace(
         metadata,
         max_difference=proof.difference.relative,
@@ -240,7 +239,7 @@ def _checked_size(height: int | None, width: int | None, batch: int | None) -> t
 
 
 def _trials(
-    images: Sequence[Rgb], size: tuple[int, int] | None, precision: str, evidence: Evidence | None
+    images: Sequence[Rgb], size: tuple[int, int] | None, precision: str, evidence: DriveFrames | None
 ) -> list[Rgb]:
     held_out = [] if evidence is None else evidence.held_out
     real = [image if size is None else fit(image, size) for image in (*images, *held_out)]

@@ -12,7 +12,7 @@ import onnx
 import torch
 
 from space_clip_ros.errors import ExportError, InputError
-from space_clip_ros.export.fp16 import LARGEST, to_fp16
+from space_clip_ros.export.fp16 import to_fp16
 from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.language_proof import LanguageDifference, Vectors, check_language
@@ -39,7 +39,7 @@ class _Tolerance(NamedTuple):
     pixel: float
 
 
-TOLERANCES = {
+DEPTH_TOLERANCES = {
     "fp32": _Tolerance(1e-3, 1e-3),
     "fp16": _Tolerance(1e-2, 2e-1),
     "int8": _Tolerance(5e-2, float("inf")),
@@ -54,7 +54,7 @@ UNCERTAINTY_TOLERANCES = {
 
 
 @dataclass(frozen=True)
-class Evidence:
+class DriveFrames:
     """Real frames that calibrate and judge an export of lower precision.
 
     Attributes:
@@ -68,6 +68,22 @@ class Evidence:
     calibration: Sequence[Rgb]
     held_out: Sequence[Rgb]
     abs_rel: Callable[[Predict], float]
+
+    def judge(self, original: Predict, converted: Predict) -> tuple[float, float]:
+        """Return abs_rel on the held-out images before and after a conversion.
+
+        Raises:
+            ExportError: they differ by more than :data:`ABS_REL_TOLERANCE`, with the numbers.
+        """
+        before, after = self.abs_rel(original), self.abs_rel(converted)
+        if abs(after - before) > ABS_REL_TOLERANCE * before:
+            raise ExportError(
+                f"abs_rel on {len(self.held_out)} frames of {self.source} goes from {before:.4f} to {after:.4f}, "
+                f"by {(after - before) / before:+.2%}, and {ABS_REL_TOLERANCE:.0%} is allowed",
+                "",
+                "take another precision, or calibrate on frames more like those the model will see",
+            )
+        return before, after
 
 
 class Proof(NamedTuple):
@@ -88,7 +104,7 @@ class Proof(NamedTuple):
     language: LanguageDifference | None = None
 
 
-def check_evidence(precision: str, evidence: Evidence | None, symmetric: bool = False) -> None:
+def check_evidence(precision: str, evidence: DriveFrames | None, symmetric: bool = False) -> None:
     """Reject a precision that cannot be exported or checked with what is given.
 
     Raises:
@@ -111,7 +127,7 @@ def check_evidence(precision: str, evidence: Evidence | None, symmetric: bool = 
 def convert(
     graph: onnx.ModelProto,
     precision: str,
-    evidence: Evidence | None,
+    evidence: DriveFrames | None,
     size: tuple[int, int] | None,
     batch: int | None,
     symmetric: bool = False,
@@ -136,7 +152,7 @@ def convert(
     return graph
 
 
-def proof_steps(trials: Sequence[Rgb], evidence: Evidence | None, rounds: int) -> int:
+def proof_steps(trials: Sequence[Rgb], evidence: DriveFrames | None, rounds: int) -> int:
     """Return how often ``advance`` is called by a proof that compares each trial ``rounds`` times."""
     return rounds * len(trials) + (2 * len(evidence.held_out) if evidence else 0)
 
@@ -146,7 +162,7 @@ def prove(
     graph: onnx.ModelProto,
     model: SpaceClip,
     trials: Sequence[Rgb],
-    evidence: Evidence | None,
+    evidence: DriveFrames | None,
     advance: Callable[[], None] = lambda: None,
     queries: Vectors | None = None,
 ) -> Proof:
@@ -172,9 +188,8 @@ def prove(
     if metadata.precision == "fp16":
         emulated = EmulatedSession(graph)
         differences = compare(emulated.estimate, metadata.batch, model, trials, advance, queries)
+        emulated.check_range("export in fp32")
         largest = emulated.largest
-        if largest > LARGEST:
-            raise ExportError(f"a value reaches {largest:.3g}, and fp16 ends at {LARGEST:g}", "", "export in fp32")
         check_differences(differences, metadata.precision, "fp16")
     abs_rel = None if evidence is None else judged(sessions.estimate, metadata, model, evidence, advance)
     sessions.close()
@@ -193,7 +208,7 @@ def check_differences(differences: Differences, precision: str, runtime: str) ->
         ExportError: it does, with the numbers.
     """
     depth, uncertainty, language = differences
-    _check_difference(depth, TOLERANCES[precision], runtime, f" ({depth.absolute:.2g} m)")
+    _check_difference(depth, DEPTH_TOLERANCES[precision], runtime, f" ({depth.absolute:.2g} m)")
     if uncertainty is not None:
         _check_difference(uncertainty, UNCERTAINTY_TOLERANCES[precision], f"the uncertainty of {runtime}")
     if language is not None:
@@ -213,7 +228,7 @@ def _check_difference(difference: Difference, tolerance: _Tolerance, runtime: st
 
 
 def judged(
-    run: Run, metadata: OnnxMetadata, model: SpaceClip, evidence: Evidence, advance: Callable[[], None]
+    run: Run, metadata: OnnxMetadata, model: SpaceClip, evidence: DriveFrames, advance: Callable[[], None]
 ) -> tuple[float, float]:
     """Compare the abs_rel of a file and of its model, on frames with ground truth.
 
@@ -245,12 +260,4 @@ def judged(
         depths = run(np.repeat(fitted(image)[None], metadata.batch or 1, axis=0))[OUTPUT_NAME]
         return np.asarray(depths[0], np.float32)
 
-    before, after = evidence.abs_rel(original), evidence.abs_rel(exported)
-    if abs(after - before) > ABS_REL_TOLERANCE * before:
-        raise ExportError(
-            f"abs_rel on {len(evidence.held_out)} frames of {evidence.source} goes from {before:.4f} to {after:.4f}, "
-            f"by {(after - before) / before:+.2%}, and {ABS_REL_TOLERANCE:.0%} is allowed",
-            "",
-            "take another precision, or calibrate on frames more like those the model will see",
-        )
-    return before, after
+    return evidence.judge(original, exported)

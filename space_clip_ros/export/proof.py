@@ -13,6 +13,7 @@ from space_clip_ros.errors import ExportError
 from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, Vectors
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.metadata import OUTPUT_NAME, UNCERTAINTY_NAME
+from space_clip_ros.inference.self_check import relative_difference
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model.image_to_depth import ImageToEstimate
 from space_clip_ros.model_config import LANGUAGE_OUTPUTS
@@ -20,7 +21,6 @@ from space_clip_ros.model_config import LANGUAGE_OUTPUTS
 Run = Callable[[Rgb], dict[str, Depth]]
 """Maps images, (B, H, W, 3) uint8 RGB, to a file's outputs by name."""
 _ANY_BATCHES = (1, 2)
-_RELATIVE_FLOOR = 0.01
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class Difference:
 
     Attributes:
         absolute: metres.
-        relative: divided by the depth, or by 1 % of the image's mean depth if that is more: otherwise rounding next to
-            the final ReLU's zeros would count as infinite.
+        relative: see :func:`~space_clip_ros.inference.self_check.relative_difference`.
         mean: mean relative difference over all pixels of the worst image.
         images: how many images were compared.
     """
@@ -114,14 +113,8 @@ class _Seen:
         self.absolute = self.relative = self.mean = self.deepest = 0.0
 
     def add(self, exported: Depth, expected: Depth) -> None:
-        difference = np.abs(exported - expected)
-        ratio = difference / _scale(expected)
-        self.absolute = max(self.absolute, float(difference.max()))
+        ratio = relative_difference(exported, expected)
+        self.absolute = max(self.absolute, float(np.abs(exported - expected).max()))
         self.relative = max(self.relative, float(ratio.max()))
         self.mean = max(self.mean, float(ratio.mean()))
         self.deepest = max(self.deepest, float(expected.max()))
-
-
-def _scale(depth: Depth) -> Depth:
-    floor = _RELATIVE_FLOOR * depth.mean(axis=(1, 2), keepdims=True)
-    return np.asarray(np.maximum(np.maximum(depth, floor), np.finfo(np.float32).tiny), dtype=np.float32)

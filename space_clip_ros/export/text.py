@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 
 from space_clip_ros.errors import ExportError, ModelError
+from space_clip_ros.export.graph_file import write_graph
 from space_clip_ros.export.trace import trace
 from space_clip_ros.files import written_whole
 from space_clip_ros.language.clip import Clip, template_sentences
@@ -61,15 +61,10 @@ def export_text(clip: Clip, path: str | Path, templates: str | Sequence[str] = I
     with torch.inference_mode():
         expected = clip.text_tower(tokens).numpy()
     with written_whole(path, durable=True) as draft:
-        _write(graph, facts, draft)
+        write_graph(graph, facts.to_properties(), draft)
         difference = float(np.abs(TextEncoder(draft).vectors(_TRIALS) - expected).max())
         if not difference <= _TOLERANCE:
             raise ExportError(path, f"not written, as its vectors differ from PyTorch's by {difference:.2g}")
         facts = replace(facts, difference=difference)
-        _write(graph, facts, draft)
+        write_graph(graph, facts.to_properties(), draft)
     return facts
-
-
-def _write(graph: onnx.ModelProto, facts: TextTowerFacts, file: Path) -> None:
-    onnx.helper.set_model_props(graph, facts.to_properties())
-    file.write_bytes(graph.SerializeToString())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from space_clip_ros import __version__
 from space_clip_ros.errors import ExportError, InputError, first_line
 from space_clip_ros.export.language_proof import Vectors
-from space_clip_ros.export.precision import Evidence, Proof, check_differences, judged
+from space_clip_ros.export.precision import DriveFrames, Proof, check_differences, judged
 from space_clip_ros.export.proof import compare
 from space_clip_ros.inference.backend import Depth, Rgb
 from space_clip_ros.inference.metadata import OnnxMetadata
@@ -119,7 +119,7 @@ class PackageBuild:
         file: Path,
         model: SpaceClip,
         trials: Sequence[Rgb],
-        evidence: Evidence | None,
+        evidence: DriveFrames | None,
         advance: Callable[[], None],
         queries: Vectors | None,
     ) -> Proof:

@@ -91,7 +91,7 @@ class OnnxSessions:
         self._graph_providers = None if device == "cpu" or tensorrt else providers(*described, graph=True)
         if device != "cpu":
             # Fail now, not at the first image, if the GPU cannot be used.
-            _open(file, file, _quiet_options(), self._providers)
+            _open(file, file, quiet_options(), self._providers)
 
     def run(self, images: Rgb) -> Depth:
         """Map contiguous (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres.
@@ -214,7 +214,7 @@ class OnnxSessions:
             raise cuda_error_in_text(self._file, f"ONNX Runtime has no memory on {self._device}: {error}") from error
 
     def _options(self, shape: _Shape) -> onnxruntime.SessionOptions:
-        options = _quiet_options()
+        options = quiet_options()
         options.intra_op_num_threads = self._threads
         # Spinning between runs would double the CPU time of a frame at 10 Hz.
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._thread_spinning)))
@@ -228,7 +228,7 @@ class OnnxSessions:
 
 
 def _properties(file: Path) -> dict[str, str]:
-    options = _quiet_options()
+    options = quiet_options()
     # only the metadata is read here; the real sessions optimise once the image size is known
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return dict(_open(file, file, options, [CPU]).get_modelmeta().custom_metadata_map)
@@ -258,7 +258,8 @@ def _name(provider: Provider) -> str:
     return provider if isinstance(provider, str) else provider[0]
 
 
-def _quiet_options() -> onnxruntime.SessionOptions:
+def quiet_options() -> onnxruntime.SessionOptions:
+    """Return the options of a session that logs nothing but errors."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     return options

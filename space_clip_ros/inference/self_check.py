@@ -11,10 +11,11 @@ import numpy as np
 from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.backend import Depth, Rgb
 
-TOLERANCES = {"fp32": (1e-3, 1e-2), "tf32": (1e-3, 1e-2), "fp16": (1e-2, 5e-2), "int8": (3e-2, 2e-1)}
+ENGINE_TOLERANCES = {"fp32": (1e-3, 1e-2), "tf32": (1e-3, 1e-2), "fp16": (1e-2, 5e-2), "int8": (3e-2, 2e-1)}
 """For each precision, the largest accepted mean and 99.9th percentile of the relative difference."""
 _TAIL = 99.9
 _RELATIVE_FLOOR = 0.01
+_TINY = float(np.finfo(np.float32).tiny)
 _SMALLEST_M = 1e-3
 _SEED = 42
 _CHECK_WEIGHTS = "check the model's weights"
@@ -26,9 +27,8 @@ Run = Callable[[Rgb], Depth]
 class Agreement:
     """How much the depth of two runs of one graph differs; each number is of the worst image.
 
-    Relative differences are divided by the depth, or by 1 % of the image's mean depth or 1 mm if that is more:
-    otherwise rounding next to the final ReLU's zeros would count as infinite. Single pixels at object edges say
-    little, so the 99.9th percentile is judged, and the maximum is only reported.
+    Relative differences are those of :func:`relative_difference`, with a floor of 1 mm. Single pixels at object edges
+    say little, so the 99.9th percentile is judged, and the maximum is only reported.
 
     Attributes:
         mean_relative: mean relative difference.
@@ -59,22 +59,19 @@ class Agreement:
         """Return why an engine of this precision is rejected, with the numbers; empty if it is accepted."""
         if not self.finite:
             return "its depth is not finite: numbers overflow somewhere in the graph"
-        mean, tail = TOLERANCES[precision]
+        mean, tail = ENGINE_TOLERANCES[precision]
         if self.mean_relative <= mean and self.tail_relative <= tail:
             return ""
         return f"it differs from ONNX Runtime by {self}; accepted for {precision} are {mean:g} and {tail:g} relative"
 
 
-def compare_runs(
-    candidate: Run, reference: Run, images: Sequence[Rgb], advance: Callable[[], None] = lambda: None
-) -> Agreement:
+def compare_runs(candidate: Run, reference: Run, images: Sequence[Rgb]) -> Agreement:
     """Run every image on both, and compare the depth.
 
     Args:
         candidate: the engine: (H, W, 3) uint8 RGB to (H, W) float32 metres.
         reference: ONNX Runtime on the same graph.
         images: at least one.
-        advance: called after each image.
 
     Raises:
         BackendError: the reference's depth is not finite or is 0 everywhere, which proves nothing.
@@ -87,16 +84,32 @@ def compare_runs(
             raise BackendError("ONNX Runtime's depth is not finite on a picture of the check", "", _CHECK_WEIGHTS)
         finite = finite and bool(np.isfinite(depth).all())
         if finite:
-            difference = np.abs(depth - expected)
-            relative = difference / _scale(expected)
+            relative = relative_difference(depth, expected, _SMALLEST_M)
             mean = max(mean, float(relative.mean()))
             tail = max(tail, float(np.percentile(relative, _TAIL)))
-            largest = max(largest, float(difference.max()))
+            largest = max(largest, float(np.abs(depth - expected).max()))
         deepest = max(deepest, float(expected.max()))
-        advance()
     if not deepest:
         raise BackendError("the model says 0 m everywhere on the pictures of the check", "", _CHECK_WEIGHTS)
     return Agreement(mean, tail, largest, finite, len(images))
+
+
+def relative_difference(computed: Depth, correct: Depth, least: float = _TINY) -> Depth:
+    """Return the difference of each pixel as a share of its correct value.
+
+    It is a share of 1 % of the map's mean, or of ``least``, where that is more: otherwise rounding next to the final
+    ReLU's zeros would count as infinite.
+
+    Args:
+        computed: (..., H, W) float32, depth or another output.
+        correct: the same, of another run.
+        least: at least this, in the unit of the maps.
+
+    Returns:
+        (..., H, W) float32.
+    """
+    floor = np.maximum(_RELATIVE_FLOOR * correct.mean(axis=(-2, -1), keepdims=True), least)
+    return np.asarray(np.abs(computed - correct) / np.maximum(correct, floor), np.float32)
 
 
 def check_pictures(height: int, width: int) -> list[Rgb]:
@@ -130,7 +143,3 @@ def _street(height: int, width: int, random: np.random.Generator) -> Rgb:
         picture[box] = random.integers(20, 236, 3)
     picture += random.normal(0.0, 4.0, picture.shape).astype(np.float32)
     return np.asarray(picture.clip(0, 255), dtype=np.uint8)
-
-
-def _scale(depth: Depth) -> Depth:
-    return np.maximum(depth, np.float32(max(_RELATIVE_FLOOR * float(depth.mean()), _SMALLEST_M)))

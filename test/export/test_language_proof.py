@@ -11,7 +11,7 @@ import pytest
 from space_clip_ros.errors import ExportError, InputError
 from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, check_language
 from space_clip_ros.export.onnx import export
-from space_clip_ros.export.precision import Evidence
+from space_clip_ros.export.precision import DriveFrames
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.model import SpaceClip
@@ -27,7 +27,7 @@ CLOSED = LanguageConfig(outputs=("dense",), embed_dim=3, vocabulary=("road", "ca
 def test_each_precision_is_judged(
     language: LanguageConfig, precision: str, cosine: float, tiny_model: Callable[..., SpaceClip], tmp_path: Path
 ) -> None:
-    evidence = Evidence("noise", IMAGES[:2], IMAGES[2:], lambda predict: float(predict(IMAGES[2]).mean()))
+    evidence = DriveFrames("noise", IMAGES[:2], IMAGES[2:], lambda predict: float(predict(IMAGES[2]).mean()))
     report = export(tiny_model(language=language), tmp_path / "a.onnx", 40, 60, precision=precision, evidence=evidence)
     found = report.proof.language
     assert found is not None and cosine <= found.mean_cosine <= 1.00001 and found.least_cosine <= found.mean_cosine

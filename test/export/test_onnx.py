@@ -197,6 +197,6 @@ def test_a_folder_that_is_not_there(model: SpaceClip, tmp_path: Path) -> None:
 
 
 def test_a_model_too_large_for_one_file(model: SpaceClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "_LARGEST_FILE", 1000)
+    monkeypatch.setattr(exporter, "LARGEST_FILE", 1000)
     with pytest.raises(ExportError, match="over 2 GB"):
         export(model, tmp_path / "a.onnx", 40, 40)

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from space_clip_ros.errors import BackendError, ExportError, InputError
+from space_clip_ros.export import fp16_emulation
 from space_clip_ros.export import precision as precisions
 from space_clip_ros.export.onnx import ExportReport, export
-from space_clip_ros.export.precision import Evidence, Predict
+from space_clip_ros.export.precision import DriveFrames, Predict
 from space_clip_ros.export.proof import Difference, Differences
 from space_clip_ros.export.trial_images import synthetic_images
 from space_clip_ros.inference import load_predictor
@@ -29,8 +30,8 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def drive(abs_rel: Callable[[Predict], float]) -> Evidence:
-    return Evidence("a street, 2 + 1 frames", IMAGES[:2], IMAGES[1:2], abs_rel)
+def drive(abs_rel: Callable[[Predict], float]) -> DriveFrames:
+    return DriveFrames("a street, 2 + 1 frames", IMAGES[:2], IMAGES[1:2], abs_rel)
 
 
 def from_ten_metres(predict: Predict) -> float:
@@ -87,7 +88,7 @@ def test_fp16_is_proved_with_its_own_rounding(model: SpaceClip, tmp_path: Path) 
 
 
 def test_fp16_that_overflows_is_refused(model: SpaceClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precisions, "LARGEST", 1.0)
+    monkeypatch.setattr(fp16_emulation, "LARGEST", 1.0)
     with pytest.raises(ExportError, match=r"a\.onnx: not written, as a value reaches \S+, and fp16 ends at 1; export"):
         export(model, tmp_path / "a.onnx", *SIZE, precision="fp16", images=IMAGES[:1])
     assert not list(tmp_path.iterdir())
@@ -118,7 +119,7 @@ def test_a_changed_abs_rel_is_refused_with_the_numbers(model: SpaceClip, tmp_pat
 def test_a_mean_difference_beyond_the_tolerance_is_refused(
     model: SpaceClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(precisions.TOLERANCES, "int8", precisions.TOLERANCES["int8"]._replace(mean=1e-9))
+    monkeypatch.setitem(precisions.DEPTH_TOLERANCES, "int8", precisions.DEPTH_TOLERANCES["int8"]._replace(mean=1e-9))
     with pytest.raises(ExportError, match=r"ONNX Runtime differs from PyTorch by \S+ relative on average, more than"):
         export(model, tmp_path / "a.onnx", *SIZE, precision="int8", evidence=drive(from_ten_metres))
 

@@ -9,7 +9,13 @@ import pytest
 
 from space_clip_ros.errors import BackendError
 from space_clip_ros.inference.backend import Depth, Rgb
-from space_clip_ros.inference.self_check import TOLERANCES, Agreement, check_pictures, compare_runs
+from space_clip_ros.inference.self_check import (
+    ENGINE_TOLERANCES,
+    Agreement,
+    check_pictures,
+    compare_runs,
+    relative_difference,
+)
 
 PICTURES = check_pictures(60, 100)
 
@@ -25,7 +31,7 @@ def scaled(factor: float) -> Agreement:
 def test_the_same_twice() -> None:
     agreement = scaled(1.0)
     assert agreement == Agreement(0.0, 0.0, 0.0, True, 3)
-    assert all(agreement.problem(precision) == "" for precision in TOLERANCES)
+    assert all(agreement.problem(precision) == "" for precision in ENGINE_TOLERANCES)
 
 
 def test_the_numbers() -> None:
@@ -35,7 +41,7 @@ def test_the_numbers() -> None:
     assert agreement.largest_m == pytest.approx(0.25 * max(brightness(image).max() for image in PICTURES), rel=1e-5)
 
 
-@pytest.mark.parametrize(("precision", "mean"), [(name, mean) for name, (mean, _) in TOLERANCES.items()])
+@pytest.mark.parametrize(("precision", "mean"), [(name, mean) for name, (mean, _) in ENGINE_TOLERANCES.items()])
 def test_the_mean_is_judged_by_precision(precision: str, mean: float) -> None:
     assert scaled(1 + 0.9 * mean).problem(precision) == ""
     problem = scaled(1 + 1.2 * mean).problem(precision)
@@ -74,6 +80,15 @@ def test_a_reference_that_proves_nothing() -> None:
         compare_runs(brightness, lambda image: brightness(image) * 0, PICTURES)
     with pytest.raises(BackendError, match="ONNX Runtime's depth is not finite"):
         compare_runs(brightness, lambda image: brightness(image) * np.float32(np.nan), PICTURES)
+
+
+def test_a_relative_difference_has_a_floor() -> None:
+    correct = np.array([[[0.0, 1.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]], np.float32)
+    computed = correct + np.array([[0.02, 0.1], [0.3, 0.0]], np.float32)
+    found = relative_difference(computed, correct, least=0.1)
+    # 1 % of the first map's mean of 2 is less than 0.1, which is also the floor of the second map.
+    np.testing.assert_allclose(found, [[[0.2, 0.1], [0.1, 0.0]], [[0.2, 1.0], [3.0, 0.0]]], rtol=1e-5)
+    np.testing.assert_allclose(relative_difference(computed, correct)[0], [[1.0, 0.1], [0.1, 0.0]], rtol=1e-5)
 
 
 def test_the_images_are_the_same_every_time() -> None:
