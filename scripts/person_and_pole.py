@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +30,7 @@ from space_clip_ros.evaluation.evaluator import Estimate, FrameScore, mean_metri
 from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol, standard_protocol
 from space_clip_ros.evaluation.report import mean_edges
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import write_json
 from space_clip_ros.geometry.depth import resize_nearest, write_depth_png
 from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.inference import load_predictor
@@ -70,7 +69,7 @@ def main() -> int:
         return 1
     show(result)
     if args.json:
-        write_whole(args.json, f"{json.dumps(result, indent=2)}\n".encode())
+        write_json(args.json, result)
     return 0
 
 
@@ -141,7 +140,7 @@ def write_street(folder: Path, name: str, view: StreetView, depth: Any, max_dept
     write_depth_png(frames / f"{name}_depth.png", view.depth, "kitti")
     values = {key: getattr(camera, key) for key in ("width", "height", "fx", "fy", "cx", "cy")}
     description = {**values, "scene": name, "truth": "synthetic", "dataset": "person_and_pole"}
-    write_whole(frames / f"{name}.json", f"{json.dumps(description)}\n".encode())
+    write_json(frames / f"{name}.json", description)
     write_rgb(folder / "pictures" / f"{name}.png", comparison(view.image, depth, view.depth, max_depth))
 
 

@@ -1,9 +1,10 @@
-"""Writes files whole or not at all, computes checksums, and finds the package's installed files."""
+"""Reads and writes files, computes checksums, and finds the package's installed files."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -63,6 +64,24 @@ def write_whole(path: Path, data: bytes, durable: bool = False) -> None:
     """
     with written_whole(path, durable) as draft:
         draft.write_bytes(data)
+
+
+def write_json(path: Path, value: object, indent: int | None = 2, durable: bool = False) -> None:
+    """Write a value as a JSON file, as :func:`write_whole` does.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    write_whole(path, f"{json.dumps(value, indent=indent)}\n".encode(), durable)
+
+
+@contextlib.contextmanager
+def reading(path: object, error: type[SpaceClipError] = DataError, remedy: str = "") -> Iterator[None]:
+    """Raise ``error`` about ``path`` if the block, which reads it, fails with an ``OSError``."""
+    try:
+        yield
+    except OSError as failure:
+        raise error(path, f"cannot be read ({failure.strerror or failure})", remedy) from failure
 
 
 def made_folder(path: Path) -> Path:

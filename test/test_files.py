@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tempfile
@@ -11,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from space_clip_ros.errors import DataError, ModelError
+from space_clip_ros.errors import ConfigError, DataError, ModelError
 from space_clip_ros.files import (
     check_output_files,
     check_output_folder,
     file_sha256,
     made_folder,
+    reading,
     refuse_lfs_pointer,
     share_folders,
     shared_file,
+    write_json,
     write_whole,
     written_whole,
 )
@@ -165,6 +168,23 @@ def test_a_durable_file_is_on_the_disk_before_it_appears(tmp_path: Path, monkeyp
     (draft, before), (folder, after) = synchronised
     assert draft.endswith(".part.engine") and not before
     assert folder == tmp_path.name and after
+
+
+def test_json_is_read_back(tmp_path: Path) -> None:
+    for indent in (2, None):
+        write_json(tmp_path / "a.json", {"b": [1, None]}, indent)
+        text = (tmp_path / "a.json").read_text(encoding="utf-8")
+        assert json.loads(text) == {"b": [1, None]} and text.endswith("}\n")
+        assert len(text.splitlines()) == (6 if indent else 1)
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as found, reading(tmp_path):
+        tmp_path.read_bytes()
+    assert str(found.value) == f"{tmp_path}: cannot be read (Is a directory)"
+    with pytest.raises(ConfigError) as found, reading("a.yaml", ConfigError, "copy it again"):
+        raise OSError("the end of the file is missing")  # without a number, and so without strerror
+    assert str(found.value) == "a.yaml: cannot be read (the end of the file is missing); copy it again"
 
 
 def test_git_lfs_pointers_are_refused_and_other_files_are_not(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.data.completeness import check_source
     from space_clip_ros.errors import ConfigError
-    from space_clip_ros.files import check_output_files, write_whole
+    from space_clip_ros.files import check_output_files, write_json
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig, sources
 
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         entries = [check.to_dict() for check in checks]
         report = {"complete": complete, "wanted": wanted, "present": present, "sources": entries}
-        write_whole(args.json, f"{json.dumps(report, indent=1)}\n".encode())
+        write_json(args.json, report)
     return 0 if complete else 1
 
 

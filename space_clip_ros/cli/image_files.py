@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from space_clip_ros.data.frame_folder import read_description
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.files import reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
@@ -92,10 +93,8 @@ def _is_frame(description: Path) -> bool:
 
 
 def _in_folder(folder: Path, note: Callable[[str], None]) -> list[Path]:
-    try:
+    with reading(folder):
         entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise DataError(folder, f"cannot be read ({error.strerror})") from error
     images = [entry for entry in entries if _is_image(entry)]
     known = {name for image in images for name in (image.stem, _with_suffix(image))}
     chosen = [image for image in images if not any(_base(image, ending) in known for ending in (DEPTH, COLOR))]

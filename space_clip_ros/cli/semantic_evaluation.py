@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import progress_bar, say
@@ -58,7 +57,7 @@ def run_semantic(
         InputError: the model has no dense features, or there are no vectors for the classes.
     """
     from space_clip_ros.evaluation.label_measurement import measure_labels
-    from space_clip_ros.files import write_whole
+    from space_clip_ros.files import write_json
 
     names = frames.classes
     language = _language(predictor)
@@ -82,7 +81,7 @@ def run_semantic(
             for (labels, depth), classes in boxes.result().items()
             for name, placed in classes.items()
         ]
-        write_whole(args.json, json.dumps(report, indent=2).encode() + b"\n")
+        write_json(args.json, report)
     return 0
 
 

@@ -15,7 +15,7 @@ from space_clip_ros.data.http_download import ChecksumError, Progress, Unavailab
 from space_clip_ros.data.published_lists import published_samples
 from space_clip_ros.data.remote_files import RemoteFile, remote_files
 from space_clip_ros.errors import DataError, DownloadError, InputError
-from space_clip_ros.files import file_sha256, write_whole
+from space_clip_ros.files import file_sha256, write_json
 
 RECORD_FILE = "downloads.json"
 
@@ -185,5 +185,4 @@ def _labelled(progress: StepProgress | None, step: str) -> Progress | None:
 
 def _write_record(root: Path, name: str, record: DownloadRecord) -> None:
     records = {**read_records(root), name: record}
-    text = json.dumps({key: asdict(value) for key, value in sorted(records.items())}, indent=1)
-    write_whole(root / RECORD_FILE, f"{text}\n".encode())
+    write_json(root / RECORD_FILE, {key: asdict(value) for key, value in sorted(records.items())})

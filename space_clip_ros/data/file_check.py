@@ -10,7 +10,7 @@ from typing import NamedTuple
 from space_clip_ros.data.collection import FrameCollection
 from space_clip_ros.data.kitti_files import POINT_BYTES
 from space_clip_ros.errors import DataError
-from space_clip_ros.files import LFS_POINTER, refuse_lfs_pointer
+from space_clip_ros.files import LFS_POINTER, reading, refuse_lfs_pointer
 
 _READERS = 16
 _TAIL = 64
@@ -89,14 +89,11 @@ def check_file(path: Path) -> None:
     Raises:
         DataError: it is missing, empty or truncated, or not what its suffix says.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-            size = file.seek(0, 2)
-            file.seek(max(size - _TAIL, 0))
-            tail = file.read()
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from error
+    with reading(path), path.open("rb") as file:
+        head = file.read(8)
+        size = file.seek(0, 2)
+        file.seek(max(size - _TAIL, 0))
+        tail = file.read()
     if not size:
         raise DataError(path, "is empty")
     if LFS_POINTER.startswith(head):

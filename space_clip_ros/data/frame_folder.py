@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import DataError, InputError, listed
-from space_clip_ros.files import refuse_lfs_pointer
+from space_clip_ros.files import reading, refuse_lfs_pointer
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import read_depth_png
 from space_clip_ros.geometry.image_file import read_rgb
@@ -184,9 +184,8 @@ def read_description(path: Path) -> FrameDescription:
 def _read_object(path: Path) -> dict[str, Any]:
     refuse_lfs_pointer(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from error
+        with reading(path):
+            values = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise DataError(path, f"is not valid JSON ({error})") from error
     if not isinstance(values, dict):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.files import reading
 from space_clip_ros.geometry.camera import PinholeCamera
 
 Matrix = npt.NDArray[np.float64]
@@ -75,11 +76,8 @@ def read_calibration_file(path: Path) -> dict[str, Matrix]:
         DataError: the file cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(
-            path, f"cannot be read ({error.strerror})", "unpack KITTI's calibration archive of that day there"
-        ) from error
+        with reading(path, remedy="unpack KITTI's calibration archive of that day there"):
+            lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(path, "is not a text file") from error
     values = {}

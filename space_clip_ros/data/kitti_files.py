@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from space_clip_ros.data.kitti_calibration import CAMERAS_FILE
 from space_clip_ros.errors import DataError, listed
-from space_clip_ros.files import refuse_lfs_pointer
+from space_clip_ros.files import reading, refuse_lfs_pointer
 
 Scan = npt.NDArray[np.float32]
 
@@ -158,10 +158,8 @@ def read_scan(path: Path) -> Scan:
     Raises:
         DataError: the file is missing, empty, or does not hold whole points.
     """
-    try:
+    with reading(path):
         data = path.read_bytes()
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from error
     refuse_lfs_pointer(path)
     if not data or len(data) % POINT_BYTES:
         raise DataError(path, f"{len(data)} bytes are not whole points of {POINT_BYTES}", "the file was cut short")

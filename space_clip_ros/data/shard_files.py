@@ -12,6 +12,7 @@ from typing import Any
 
 from space_clip_ros import __version__
 from space_clip_ros.errors import DataError, one_line
+from space_clip_ros.files import reading
 from space_clip_ros.libraries import import_error
 
 ATTEMPTS = 4
@@ -68,12 +69,9 @@ class ShardFiles:
         return data
 
     def _local(self, name: str, start: int, size: int | None) -> bytes:
-        try:
-            with Path(self._place).expanduser().joinpath(name).open("rb") as file:
-                file.seek(start)
-                return file.read(-1 if size is None else size)
-        except OSError as error:
-            raise DataError(self.address(name), f"cannot be read ({error.strerror})") from error
+        with reading(self.address(name)), Path(self._place).expanduser().joinpath(name).open("rb") as file:
+            file.seek(start)
+            return file.read(-1 if size is None else size)
 
     def _remote(self, name: str, start: int, size: int | None) -> bytes:
         read = self._http if self._scheme in ("http", "https") else self._stored

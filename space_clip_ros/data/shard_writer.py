@@ -18,7 +18,7 @@ import numpy as np
 from space_clip_ros.data.frames import FrameSource, RgbdFrame
 from space_clip_ros.data.shards import FORMAT, INDEX, ShardedFrame, camera_values, encode_depth
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.files import write_whole, written_whole
+from space_clip_ros.files import write_json, written_whole
 from space_clip_ros.geometry.image_file import read_rgb
 
 FRAMES_A_SHARD = 256
@@ -83,13 +83,13 @@ def write_shards(
         own = items[start : start + frames_a_shard]
         if not (part.is_file() and (out / name).is_file()):
             written = _write_shard(out / name, own, start, on_frame)
-            write_whole(part, json.dumps([asdict(entry) for entry in written]).encode())
+            write_json(part, [asdict(entry) for entry in written], indent=None)
         else:
             for _ in own:
                 on_frame()
         entries += [ShardedFrame(**entry) for entry in json.loads(part.read_text(encoding="utf-8"))]
     index = {"format": FORMAT, "frames": [asdict(entry) for entry in entries]}
-    write_whole(out / INDEX, json.dumps(index).encode())
+    write_json(out / INDEX, index, indent=None)
     shutil.rmtree(parts, ignore_errors=True)
     return Written(len(entries), len(starts), sum(shard.stat().st_size for shard in out.glob("shard-*.tar")))
 
@@ -102,7 +102,7 @@ def _check_job(out: Path, items: Sequence[tuple[FrameSource, int]], frames_a_sha
     job = {"frames": len(items), "labels": labels, "frames_a_shard": frames_a_shard}
     file = out / _PARTS / _JOB
     if not file.is_file():
-        write_whole(file, json.dumps(job).encode())
+        write_json(file, job)
     elif json.loads(file.read_text(encoding="utf-8")) != job:
         raise DataError(out, "holds unfinished shards of other frames", "repeat that run, or remove the folder")
 

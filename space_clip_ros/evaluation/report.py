@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from space_clip_ros import files
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.distance_bands import ALL, BandErrors, mean_bands
 from space_clip_ros.evaluation.evaluator import (
@@ -27,7 +27,6 @@ from space_clip_ros.evaluation.pictures import comparison
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 from space_clip_ros.evaluation.temporal import TemporalReport
 from space_clip_ros.evaluation.uncertainty import UncertaintySummary, mean_uncertainty
-from space_clip_ros.files import write_whole, written_whole
 from space_clip_ros.geometry.image_file import write_rgb
 
 
@@ -170,7 +169,7 @@ def write_json(path: Path, report: EvaluationReport) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    write_whole(path, f"{json.dumps(_plain(dataclasses.asdict(report)), indent=2)}\n".encode())
+    files.write_json(path, _plain(dataclasses.asdict(report)))
 
 
 def write_csv(path: Path, scores: Sequence[FrameScore]) -> None:
@@ -179,7 +178,7 @@ def write_csv(path: Path, scores: Sequence[FrameScore]) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    with written_whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+    with files.written_whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ("frame", *METRICS))
         writer.writeheader()
         writer.writerows({"frame": score.label, **(score.metrics or {})} for score in scores)

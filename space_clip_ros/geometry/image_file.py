@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.files import LFS_POINTER, refuse_lfs_pointer, write_whole
+from space_clip_ros.files import LFS_POINTER, reading, refuse_lfs_pointer, write_whole
 
 # How files of each format begin and end. Some decoder versions fill the missing part of a truncated file with black or
 # grey instead of failing.
@@ -53,10 +53,8 @@ def read_image(path: str | Path, flags: int) -> npt.NDArray[Any]:
     Raises:
         DataError: the file is missing, truncated or not an image.
     """
-    try:
+    with reading(path):
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from error
     if data.startswith(LFS_POINTER):
         refuse_lfs_pointer(Path(path))
     return decode_image(data, flags, path)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.errors import DataError, InputError
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import reading, write_whole
 from space_clip_ros.libraries import LibraryError, import_error
 from space_clip_ros.model_config import LanguageConfig
 
@@ -99,16 +99,15 @@ class QuerySet:
             DataError: the file cannot be read, is damaged, or is none of ours.
         """
         try:
-            data = Path(path).read_bytes()
+            with reading(path):
+                data = Path(path).read_bytes()
             vectors = np.asarray(_safetensors().load(data)[_VECTORS], np.float32)
             header = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_HEADER])
             queries = cls(tuple(header["names"]), tuple(header["background"]), vectors, header["tower"])
-        except LibraryError:
+        except (LibraryError, DataError):
             raise
         except InputError as error:
             raise DataError(path, error.reason, "make it again with 'space_clip text'") from error
-        except OSError as error:
-            raise DataError(path, f"cannot be read ({error.strerror or error})") from error
         except Exception as error:  # whatever damaged bytes make of the parsers
             raise DataError(path, "is not a file of queries", "make one with 'space_clip text'") from error
         count = len(queries.names) + len(queries.background)

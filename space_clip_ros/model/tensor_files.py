@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from space_clip_ros.errors import DataError, ModelError, first_line
-from space_clip_ros.files import refuse_lfs_pointer, written_whole
+from space_clip_ros.files import reading, refuse_lfs_pointer, written_whole
 
 CONFIG_KEY = "space_clip.config"
 """Metadata key under which a checkpoint of this package keeps its configuration, as JSON."""
@@ -31,11 +31,8 @@ def is_safetensors(path: Path) -> bool:
     Raises:
         ModelError: the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(9)
-    except OSError as error:
-        raise ModelError(path, f"cannot be read ({error.strerror})", "give the path of a checkpoint file") from error
+    with reading(path, ModelError, "give the path of a checkpoint file"), path.open("rb") as file:
+        start = file.read(9)
     refuse_lfs_pointer(path, ModelError)
     # The file begins with eight bytes of header length; then comes the header, which is JSON.
     return path.suffix == ".safetensors" or start[8:] == b"{"

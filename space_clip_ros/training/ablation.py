@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from space_clip_ros import settings
 from space_clip_ros.errors import ConfigError, DataError
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import write_json
 from space_clip_ros.model import load_checkpoint
 from space_clip_ros.model.checkpoint import read_metadata
 from space_clip_ros.training.configuration import load_training
@@ -167,8 +167,7 @@ def _finish(row: AblationRow, processes: Processes, console: Console) -> bool:
     outcome = train_among(processes, row.config, console, resume=None)
     gc.collect()  # wrapped models are reference cycles; the next row needs their memory
     if outcome.finished and processes.first:
-        text = json.dumps(asdict(_result(row, folder)), indent=1)
-        write_whole(file, f"{text}\n".encode(), durable=True)
+        write_json(file, asdict(_result(row, folder)), durable=True)
     return outcome.finished
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from space_clip_ros.evaluation.metrics import METRICS
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import write_json, write_whole
 from space_clip_ros.training.ablation import Ablation, RowResult
 
 CRITERION = "abs_rel"
@@ -45,7 +44,7 @@ def write_table(ablation: Ablation, results: Sequence[RowResult]) -> list[Path]:
     report = {"criterion": CRITERION, "rows": [asdict(result) for result in results], "not_finished": left}
     paths = [ablation.folder / "table.md", ablation.folder / "table.json"]
     write_whole(paths[0], markdown_table(ablation, results).encode())
-    write_whole(paths[1], f"{json.dumps(report, indent=1)}\n".encode())
+    write_json(paths[1], report)
     return paths
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.files import written_whole
+from space_clip_ros.files import reading, written_whole
 
 
 class Table:
@@ -46,16 +46,15 @@ class Table:
 
     def _rows(self, last: int) -> list[dict[str, str]]:
         """Return the file's rows up to the number ``last``, without one that was cut off."""
-        try:
-            with self._path.open(newline="", encoding="utf-8") as file:
-                return [row for row in csv.DictReader(file) if _number(row.get(self._columns[0])) <= last]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise DataError(self._path, f"cannot be read ({error.strerror})", "check its permissions") from error
-        except (UnicodeDecodeError, csv.Error) as error:
-            reason = f"is not a table of text in UTF-8 ({error})"
-            raise DataError(self._path, reason, "save it as UTF-8, or move it away") from error
+        with reading(self._path, remedy="check its permissions"):
+            try:
+                with self._path.open(newline="", encoding="utf-8") as file:
+                    return [row for row in csv.DictReader(file) if _number(row.get(self._columns[0])) <= last]
+            except FileNotFoundError:
+                return []
+            except (UnicodeDecodeError, csv.Error) as error:
+                reason = f"is not a table of text in UTF-8 ({error})"
+                raise DataError(self._path, reason, "save it as UTF-8, or move it away") from error
 
     def _writer(self, file: object) -> csv.DictWriter[str]:
         return csv.DictWriter(file, self._columns, extrasaction="ignore", lineterminator="\n")  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from space_clip_ros.cli.console import say
 from space_clip_ros.cli.options import add_setting, check_model_out
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.files import file_sha256
+from space_clip_ros.files import file_sha256, reading
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -93,10 +93,10 @@ def run(args: argparse.Namespace) -> int:
 def _settings(path: Path | None, part: str) -> dict[str, Any] | None:
     if path is None:
         return None
+    with reading(path, ConfigError, "give a JSON file of settings"):
+        content = path.read_bytes()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(path, f"cannot be read ({error.strerror})", "give a JSON file of settings") from error
+        values = json.loads(content)
     except ValueError as error:
         raise ConfigError(path, f"is not valid JSON ({error})") from error
     if isinstance(values, dict) and part in values:

@@ -6,6 +6,7 @@ was refused leaves the same line with the reason, so that the backend can report
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import reading, write_whole
 from space_clip_ros.inference.gpu.engine_key import EngineKey
 from space_clip_ros.inference.metadata import SOURCE_PROPERTY
 from space_clip_ros.inference.model_files import user_folder
@@ -26,6 +27,7 @@ AGREEMENT, LANGUAGE, MODEL = "agreement", "language", "model"
 _FORMAT = 2
 _ENGINE = ".engine"
 _REFUSED = ".refused"
+_UNREADABLE = "change its owner or permissions, or delete it"
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,9 @@ class EngineCache:
         Raises:
             BackendError: it cannot be read, or its hash differs from the one stored.
         """
-        try:
-            with entry.path.open("rb") as file:
-                file.readline()
-                plan = file.read()
-        except OSError as error:
-            raise _unreadable(entry.path, error) from error
+        with reading(entry.path, BackendError, _UNREADABLE), entry.path.open("rb") as file:
+            file.readline()
+            plan = file.read()
         if hashlib.sha256(plan).hexdigest() != entry.plan_sha256:
             raise BackendError(entry.path, "this engine is damaged", "delete it and build it again")
         return plan
@@ -157,15 +156,13 @@ def _line(key: EngineKey, plan_sha256: str, facts: Mapping[str, Any]) -> bytes:
 def _read_entry(path: Path) -> CacheEntry | None:
     """Read the first line; None if there is no such file, or it has another format or is not an engine."""
     try:
-        with path.open("rb") as file:
+        with reading(path, BackendError, _UNREADABLE), contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             head = json.loads(file.readline())
-        if head["format"] != _FORMAT:
-            return None
-        return CacheEntry(path, EngineKey.from_dict(head["key"]), head["plan_sha256"], head["facts"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-    except OSError as error:
-        raise _unreadable(path, error) from error
+            if head["format"] == _FORMAT:
+                return CacheEntry(path, EngineKey.from_dict(head["key"]), head["plan_sha256"], head["facts"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    return None
 
 
 def _try_entry(path: Path) -> CacheEntry | BackendError | None:
@@ -173,7 +170,3 @@ def _try_entry(path: Path) -> CacheEntry | BackendError | None:
         return _read_entry(path)
     except BackendError as error:
         return error
-
-
-def _unreadable(path: Path, error: OSError) -> BackendError:
-    return BackendError(path, f"cannot be read ({error.strerror})", "change its owner or permissions, or delete it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from sensor_msgs.msg import Image
 from space_clip_ros.config import EvaluatorConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.evaluation.metrics import MetricAverage
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import write_json
 from space_clip_ros.geometry.depth import Depth, resize_bilinear
 from space_clip_ros.messages import depth_from_image, stamp_ns
 from space_clip_ros.messages.diagnostics import EvaluationValues, Level, status, status_array
@@ -173,7 +172,7 @@ def write_summary(path: str | Path, summary: dict[str, Any]) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    write_whole(Path(path).expanduser(), json.dumps(summary, indent=2).encode() + b"\n")
+    write_json(Path(path).expanduser(), summary)
 
 
 def fitted(depth: Depth, truth: Depth) -> Depth:

@@ -12,7 +12,7 @@ import yaml
 from rosbags.interfaces import Qos
 
 from space_clip_ros.errors import DataError, listed, one_line
-from space_clip_ros.files import refuse_lfs_pointer
+from space_clip_ros.files import reading, refuse_lfs_pointer
 from space_clip_ros.tools.bags.qos import recorded_profiles
 from space_clip_ros.tools.bags.storage_file import ZSTD_SUFFIXES, convert_ros1, storage_suffix
 
@@ -83,9 +83,8 @@ def find_files(path: Path) -> BagFolder:
 def _load(file: Path) -> Any:
     refuse_lfs_pointer(file)
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(file, f"cannot be read ({error.strerror})") from error
+        with reading(file):
+            return yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(file, f"is not valid YAML ({one_line(error)})", _WITHOUT_IT) from error
 
@@ -180,10 +179,8 @@ def _no_bag(folder: Path) -> DataError:
 
 def _storage_files(folder: Path) -> list[Path]:
     """Return the storage files of a folder in the order of their numbers."""
-    try:
+    with reading(folder):
         files = [file for file in folder.iterdir() if storage_suffix(file) and not file.name.startswith(".")]
-    except OSError as error:
-        raise DataError(folder, f"cannot be read ({error.strerror})") from error
     return sorted(files, key=lambda file: (_number(file), file.name))
 
 

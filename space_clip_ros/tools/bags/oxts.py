@@ -11,6 +11,7 @@ import numpy as np
 from space_clip_ros.data.kitti_calibration import Matrix, read_calibration_file
 from space_clip_ros.data.kitti_files import calibration_folder, numbered_files, read_stamps
 from space_clip_ros.errors import DataError
+from space_clip_ros.files import reading
 from space_clip_ros.geometry.rigid import euler
 
 IMU_FILE = "calib_imu_to_velo.txt"
@@ -109,9 +110,8 @@ def read_record(path: Path) -> OxtsRecord:
         DataError: it is missing or does not hold 30 finite numbers.
     """
     try:
-        numbers = np.array([float(word) for word in path.read_text(encoding="utf-8").split()])
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from error
+        with reading(path):
+            numbers = np.array([float(word) for word in path.read_text(encoding="utf-8").split()])
     except ValueError as error:
         raise DataError(path, f"is not a GPS/IMU record: {error}") from error
     if numbers.size != _VALUES or not np.isfinite(numbers).all() or abs(numbers[0]) >= 90:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import write_json
 from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.bags.writer import BagWriter, lock_folder
 
@@ -102,7 +102,7 @@ class Segments:
                 reason = f"an unfinished run with another {different} is in {self._folder}"
                 raise DataError(self._result, reason, "repeat that run, or remove the folder")
         else:
-            write_whole(file, json.dumps(self._job).encode())
+            write_json(file, self._job)
         finished = self._finished()
         self.done = int(finished[-1].name.partition("-")[2]) if finished else 0
 

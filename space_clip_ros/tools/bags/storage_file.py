@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.files import refuse_lfs_pointer
+from space_clip_ros.files import reading, refuse_lfs_pointer
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -44,14 +44,11 @@ def check_storage_file(path: Path) -> None:
         DataError: it is a ROS 1 bag, a Git LFS pointer, empty, cut short, of another format than its suffix says, or
             its last messages lie in a file beside it.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(100)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - len(_MCAP_MAGIC)))
-            end = file.read()
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})") from error
+    with reading(path), path.open("rb") as file:
+        start = file.read(100)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(_MCAP_MAGIC)))
+        end = file.read()
     refuse_lfs_pointer(path)
     if path.suffix == ".bag" or start.startswith(_ROS1_MAGIC):
         raise DataError(path, "is a ROS 1 bag", convert_ros1(path))

@@ -7,7 +7,6 @@ A sender, ``depth_node`` and this process, which subscribes, are three processes
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from sensor_msgs.msg import Image, PointCloud2
 
 from space_clip_ros.cli.options import image_size
 from space_clip_ros.config import RUNNING, NodeConfig
-from space_clip_ros.files import write_whole
+from space_clip_ros.files import write_json
 from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.perception.core import ENGINE
 from space_clip_ros.ros.common import dds
@@ -53,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
     terminal = Terminal(sys.stderr)
 
     def measure() -> None:
-        write_whole(options.json, json.dumps(_measure(options, terminal), indent=2).encode() + b"\n")
+        write_json(options.json, _measure(options, terminal))
 
     return run_program("end_to_end", measure, terminal)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from space_clip_ros.cli.options import add_setting, add_settings, positive, rate
 from space_clip_ros.config import NodeConfig, ScaleConfig
 from space_clip_ros.data.kitti import KittiDrive
 from space_clip_ros.errors import DataError
-from space_clip_ros.files import made_folder, write_whole
+from space_clip_ros.files import made_folder, write_json
 from space_clip_ros.geometry.image_file import write_rgb
 from space_clip_ros.ros.common import dds
 from space_clip_ros.synthetic.drive import write_drive
@@ -133,7 +132,7 @@ def _scale_parameters(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _write(out: Path, summary: dict[str, Any], frames: Sequence[ReportFrame]) -> None:
-    write_whole(out / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+    write_json(out / "summary.json", summary)
     write_rgb(out / "report.png", draw_report(frames, *_heading(summary), NodeConfig()))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.files import reading
 from space_clip_ros.tools.bags.bag_folder import METADATA, find_files
 from space_clip_ros.tools.bags.storage_file import STORAGES_BY_SUFFIX, ZSTD_SUFFIXES, storage_suffix
 from space_clip_ros.tools.fleet.storage import Storage, is_url, join
@@ -102,11 +103,9 @@ def _bags(source: str) -> Iterator[FleetBag]:
 
 
 def _below(folder: Path, top: Path) -> Iterator[FleetBag]:
-    try:
+    with reading(folder):
         shown = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
         entries = sorted(entry for entry in shown if entry.is_dir() or storage_suffix(entry))
-    except OSError as error:
-        raise DataError(folder, f"cannot be read ({error.strerror})") from error
     for entry in entries:
         relative = entry.relative_to(top)
         if not entry.is_dir():

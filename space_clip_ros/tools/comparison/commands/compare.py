@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         SpaceClipError: a model cannot be loaded or run.
     """
     from space_clip_ros.evaluation.protocol import named_protocol
-    from space_clip_ros.files import check_output_files, write_whole
+    from space_clip_ros.files import check_output_files, write_json
     from space_clip_ros.geometry.image_file import check_picture, write_rgb
     from space_clip_ros.inference import model_files
     from space_clip_ros.settings import load
@@ -96,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             say(line)
         if args.json:
             content = as_json(entrants, describe_machine(), args.protocol, count)
-            write_whole(args.json, f"{json.dumps(content, indent=2)}\n".encode())
+            write_json(args.json, content)
         if args.picture:
             _, frame, depths = drawn[0]
             write_rgb(args.picture, picture(entrants, frame, depths, high))

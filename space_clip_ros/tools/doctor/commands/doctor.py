@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from space_clip_ros.cli.console import progress_bar, say
@@ -35,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         DataError: the JSON file cannot be written.
     """
-    from space_clip_ros.files import check_output_files, write_whole
+    from space_clip_ros.files import check_output_files, write_json
     from space_clip_ros.tools.doctor.report import answers, as_json, as_text, questions
 
     check_output_files(args.json)
@@ -44,5 +43,5 @@ def run(args: argparse.Namespace) -> int:
         report = answers(probes, bar.update)
     say(as_text(report))
     if args.json:
-        write_whole(args.json, json.dumps(as_json(report), indent=2).encode() + b"\n")
+        write_json(args.json, as_json(report))
     return 0
