@@ -33,7 +33,8 @@ def measure(model: str, folders: dict[str, float]) -> None:
             scales = [ScaleMeasurement(scale_spec(spec), protocol, [folder] * len(frames), 0.0, 1.0) for spec in specs]
             for index in range(len(frames)):
                 frame = frames.frame(index)
-                factor = focal_scaling("auto", frame.camera, predict.info.training_camera).factor
+                trained = predict.info.trained_for(frame.image.shape[1], frame.image.shape[0])
+                factor = focal_scaling("auto", frame.camera, trained).factor
                 depth = predict(frame.image) * np.float32(factor)
                 for scale in scales:
                     scale(index, depth, frame)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from space_clip_ros.data.frame_folder import read_description
-from space_clip_ros.errors import DataError, InputError
+from space_clip_ros.errors import DataError, InputError, listed
 from space_clip_ros.files import reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -135,7 +135,7 @@ def _instead(entries: Iterable[Path]) -> str:
     if film := next(filter(_is_film, entries), None):
         return f"it has a film: {_FRAMES_OF_FILM.format(film)}"
     below = [entry for entry in entries if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
-    return f"give the folders below it: {', '.join(map(str, below[:_MOST_NAMED]))}" if below else ""
+    return f"give the folders below it: {listed([*map(str, below)], _MOST_NAMED)}" if below else ""
 
 
 def _names_apart(stem: str, files: Sequence[Path], taken: set[str]) -> dict[Path, str]:

@@ -39,6 +39,12 @@ class Estimate(NamedTuple):
     uncertainty: Depth | None = None
     labels: NDArray[np.uint8] | None = None
 
+    def scaled(self, factor: float) -> Estimate:
+        """Return this with depth and its uncertainty multiplied by a factor."""
+        scale = np.float32(factor)
+        uncertainty = None if self.uncertainty is None else self.uncertainty * scale
+        return self._replace(depth=self.depth * scale, uncertainty=uncertainty)
+
 
 PredictBatch = Callable[[Sequence[Image]], list[Estimate]]
 Correct = Callable[[RgbdFrame, Estimate], Estimate]
@@ -218,10 +224,10 @@ def mean_metrics(scores: Sequence[FrameScore]) -> dict[str, float]:
     return {name: float(np.mean([metrics[name] for metrics in counted])) for name in counted[0]} if counted else {}
 
 
-def worst_frames(scores: Sequence[FrameScore], count: int, metric: str = "abs_rel") -> list[FrameScore]:
-    """Return the ``count`` frames with the largest error, the worst first."""
+def worst_frames(scores: Sequence[FrameScore], count: int) -> list[FrameScore]:
+    """Return the ``count`` frames with the largest abs_rel, the worst first."""
     counted = [score for score in scores if score.metrics is not None]
-    return sorted(counted, key=lambda score: -(score.metrics or {})[metric])[:count]
+    return sorted(counted, key=lambda score: -(score.metrics or {})["abs_rel"])[:count]
 
 
 def flip_averaged(predict: Predict) -> Predict:

@@ -20,6 +20,8 @@ _TIGHTEST = 0.02
 _PERCENTILES = (5, 95)
 _NEAR = 0.2
 """A column is as far away as this quantile of its pixels."""
+_LEAST_DEPTH = 0.1
+"""Regions with depth on a smaller share of their pixels, such as sky, get no box."""
 _ENOUGH = 1000
 """Points of which medians and percentiles are taken; more cost time and change them little."""
 
@@ -91,9 +93,11 @@ def visible_box(points: NDArray[np.float32], mask: NDArray[np.bool_], ground: Gr
         ground: the ground in the same frame; None where unknown, and every region is taken to stand.
 
     Returns:
-        Centre and size, metres; None without a finite point.
+        Centre and size, metres; None if less than a tenth of the pixels have depth.
     """
     chosen = points[mask]
+    if np.count_nonzero(np.isfinite(chosen[:, 2])) < _LEAST_DEPTH * len(chosen):
+        return None
     if ground is not None and _is_ground(chosen, ground):
         return robust_box(chosen)
     near = quantile(np.where(mask, points[..., 2], np.float32(np.nan)), _NEAR, axis=0)

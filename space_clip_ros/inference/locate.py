@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import SemanticConfig
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
@@ -34,7 +35,8 @@ class LocatedQuery:
         score: its highest probability in any patch, 0 to 1, in the softmax over queries and background.
         mask: (H, W) bool, the image's pixels that show it; all False if it was not found.
         center: x, y, z of the middle of the box around its largest connected region, metres in the camera's optical
-            frame (x right, y down, z forward); None if it was not found, or has no depth.
+            frame (x right, y down, z forward); None if it was not found, or if the node would not report that region
+            as an object: it is smaller than a patch, or has depth on less than a tenth of its pixels.
         size: extent of that box along the same axes, metres; None likewise.
     """
 
@@ -120,16 +122,21 @@ def located(
     cloud, ground = Projector(camera).project(depth, tested=True), visible_ground(depth, camera)
     patches = patch_probabilities(prediction.dense, queries, info.language.logit_scale)
     labels, _ = label(sample(patches, *EVERY_PIXEL.shares(height, width)), threshold)
+    smallest = SemanticConfig().min_patches * labels.size / patches[0].size
     results = []
     for number, name in enumerate(queries.names):
         mask = labels == number
-        box = _largest_box(mask, cloud, ground)
+        box = _largest_box(mask, cloud, ground, smallest)
         center, size = (None, None) if box is None else box
         results.append(LocatedQuery(name, float(patches[number].max()), mask, center, size))
     return results
 
 
-def _largest_box(mask: NDArray[np.bool_], cloud: NDArray[np.float32], ground: GroundPlane | None) -> Box | None:
-    """Return the box of a mask's largest connected region; None without one, or without depth there."""
+def _largest_box(
+    mask: NDArray[np.bool_], cloud: NDArray[np.float32], ground: GroundPlane | None, smallest: float
+) -> Box | None:
+    """Return the box of a mask's largest connected region; None if it is too small or has too little depth."""
     largest = max(connected_regions(mask), key=lambda region: region.area, default=None)
-    return None if largest is None else visible_box(cloud[largest.window], largest.mask, ground)
+    if largest is None or largest.area < smallest:
+        return None
+    return visible_box(cloud[largest.window], largest.mask, ground)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from space_clip_ros.errors import InputError, ModelError
+from space_clip_ros.errors import InputError, ModelError, listed
 from space_clip_ros.language.clip_settings import NAMES, ClipSettings, clip_settings
 from space_clip_ros.language.clip_text import TextTower, tokenized
 from space_clip_ros.language.prompts import averaged, query_set
@@ -147,7 +147,7 @@ def load_clip(name_or_file: str | Path, settings: str | Path | Mapping[str, Any]
     wanted = {name for name in clip.text_tower.tower.state_dict() if name != "attn_mask"}
     missing = sorted(wanted - tensors.keys())
     if missing:
-        raise ModelError(path, f"holds no text tower: {', '.join(missing[:4])} missing", "give a whole CLIP")
+        raise ModelError(path, f"holds no text tower: {listed(missing, 4)} missing", "give a whole CLIP")
     try:
         clip.text_tower.tower.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
     except RuntimeError as error:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from space_clip_ros import settings
-from space_clip_ros.errors import ConfigError, InputError, ModelError
+from space_clip_ros.errors import ConfigError, InputError, ModelError, listed
 from space_clip_ros.model.matching import match_tensors
 from space_clip_ros.model.reference_config import reference_config
 from space_clip_ros.model.reference_names import REFERENCE_TOWER, TensorSource, reference_source
@@ -144,9 +144,7 @@ def verify_checkpoint(model: SpaceClip, path: str | Path) -> int:
     ours, theirs = model.state_dict(), loaded.state_dict()
     differing = [name for name in ours if name not in theirs or not torch.equal(ours[name], theirs[name])]
     if differing or len(ours) != len(theirs):
-        raise ModelError(
-            path, f"tensors differ from those written: {', '.join(differing[:8])}", "the disk may be failing"
-        )
+        raise ModelError(path, f"tensors differ from those written: {listed(differing)}", "the disk may be failing")
     height, width = model.config.input_size
     image = torch.linspace(-2.0, 2.0, 3 * height * width).reshape(1, 3, height, width)
     with torch.inference_mode():

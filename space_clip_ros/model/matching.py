@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
-from space_clip_ros.errors import ModelError
+from space_clip_ros.errors import ModelError, listed
 from space_clip_ros.model.reference_names import TensorSource
 
 _NAMES_SHOWN = 12
@@ -38,22 +38,14 @@ def match_tensors(
         for name, shape in shapes.items()
         if name in tensors and tuple(tensors[name].shape) != shape
     ]
-    problems = [
-        _listed("missing", (name for name in shapes if name not in tensors)),
-        _listed("not expected", (name for name in tensors if name not in shapes)),
-        _listed("of another shape", misshapen),
-    ]
-    if any(problems):
-        raise ModelError(path, f"tensors do not fit the model; {'; '.join(filter(None, problems))}")
+    problems = {
+        "missing": [name for name in shapes if name not in tensors],
+        "not expected": [name for name in tensors if name not in shapes],
+        "of another shape": misshapen,
+    }
+    if texts := [f"{what}: {listed(names, _NAMES_SHOWN)}" for what, names in problems.items() if names]:
+        raise ModelError(path, f"tensors do not fit the model; {'; '.join(texts)}")
     return {
         ours: source.assemble(tensors, tuple(wanted[ours].shape)).to(wanted[ours].dtype)
         for ours, source in sources.items()
     }
-
-
-def _listed(what: str, names: Iterable[str]) -> str:
-    names = list(names)
-    if not names:
-        return ""
-    rest = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{what}: {', '.join(names[:_NAMES_SHOWN])}{rest}"

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from space_clip_ros.errors import DataError, ModelError, first_line
+from space_clip_ros.errors import DataError, ModelError, first_line, listed
 from space_clip_ros.files import reading, refuse_lfs_pointer, written_whole
 
 CONFIG_KEY = "space_clip.config"
@@ -113,7 +113,7 @@ def state_dictionary(path: Path, content: Any, keys: Sequence[str], bare: bool =
     if isinstance(content, dict):
         state = next((content[key] for key in keys if key in content), content if bare else None)
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else f"a {type(content).__name__}"
+        found = listed([*map(str, content)]) if isinstance(content, dict) else f"a {type(content).__name__}"
         raise ModelError(path, f"has no state dictionary as {' or '.join(keys)}; it holds: {found or 'nothing'}")
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 

@@ -17,8 +17,6 @@ from space_clip_ros.language.queries import QuerySet
 from space_clip_ros.language.scores import label, patch_probabilities, sample
 from space_clip_ros.model_config import UNLABELLED
 
-_LEAST_DEPTH = 0.1
-"""Least share of an object's pixels that must have depth: the sky is no object with a place."""
 _SAMPLES = 8
 """Depth of a patch is the median of so many pixels a side."""
 
@@ -93,9 +91,8 @@ class SemanticGrid:
                 area = region.area / patch
                 if area < self._settings.min_patches:
                     continue
-                points = cloud[region.window]
-                box = visible_box(points, region.mask, ground)
-                if box is None or np.isfinite(points[..., 2][region.mask]).mean() < _LEAST_DEPTH:
+                box = visible_box(cloud[region.window], region.mask, ground)
+                if box is None:
                     continue
                 score = float(self.confidence[region.window][region.mask].mean()) / 255
                 objects.append(DetectedObject(int(number), self._queries.names[number], score, *box, area))

@@ -153,7 +153,6 @@ def box(
     ends: int | None = None,
     repeat: float = 0.0,
     tint: Color = WHITE,
-    top_tint: Color | None = None,
     base: float = 0.0,
     bottom: bool = False,
 ) -> Mesh:
@@ -165,8 +164,7 @@ def box(
         top: texture of the top; that of the sides if None.
         ends: texture of the faces that look along x; that of the sides if None.
         repeat: metres after which textures repeat; 0 stretches them once over each face.
-        tint: colour factor of the walls.
-        top_tint: colour factor of the top; that of the walls if None.
+        tint: colour factor.
         base: height of the foot, metres.
         bottom: add the bottom face, too.
     """
@@ -181,7 +179,7 @@ def box(
         for start, end in feet
     ]
     uv.append(_flat_uv(lid, repeat))
-    textures, tints = [sides, sides, ends, ends, top], [tint] * 4 + [tint if top_tint is None else top_tint]
+    textures, tints = [sides, sides, ends, ends, top], [tint] * 5
     if bottom:
         floor = [(x1, y1, z1 - height) for x1, y1, z1 in lid[::-1]]
         corners, textures, tints = [*corners, floor], [*textures, sides], [*tints, tint]

@@ -258,7 +258,7 @@ def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) 
         raise ModelError(
             "initial",
             f"{path} holds another model than {model.config.name} in the settings; "
-            f"differing tensors: {', '.join(sorted(differing)[:8])}",
+            f"differing tensors: {listed(sorted(differing))}",
             "give the settings that it was trained with, or another checkpoint",
         )
     model.load_state_dict(weights)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from space_clip_ros.errors import ModelError
+from space_clip_ros.errors import ModelError, listed
 
 
 class WeightAverage:
@@ -61,10 +61,9 @@ class WeightAverage:
         """
         differing = sorted(state.keys() ^ self._average.keys())
         if differing:
-            names = ", ".join(differing[:8])
             raise ModelError(
                 "the saved average",
-                f"belongs to another model; differing tensors: {names}",
+                f"belongs to another model; differing tensors: {listed(differing)}",
                 "resume with the run's own config.yaml",
             )
         for name, tensor in state.items():

@@ -206,9 +206,7 @@ class Validator:
         if camera is None or not trained:
             return estimate
         width, height, fx, fy = trained
-        scale = np.float32(applied_factor(camera, (width, height, fx, fy)))
-        sigma = estimate.uncertainty
-        return estimate._replace(depth=estimate.depth * scale, uncertainty=None if sigma is None else sigma * scale)
+        return estimate.scaled(applied_factor(camera, (width, height, fx, fy)))
 
     def _predict(self, batch: list[tuple[int, RgbdFrame]]) -> list[Estimate]:
         device = self._processes.device

@@ -164,3 +164,10 @@ def test_uncertainty_is_scored_on_the_pixels_that_are_compared_and_scales_with_d
     relative = scaled.compared_uncertainty(depth / 2, sigma / 2, truth)
     np.testing.assert_allclose(relative, PROTOCOL.compared_uncertainty(depth, sigma, truth))
     assert score_frame(0, "none", Estimate(depth), truth, PROTOCOL).uncertainty is None
+
+
+def test_an_estimate_is_scaled_with_its_uncertainty() -> None:
+    depth = np.full((2, 3), 4.0, np.float32)
+    scaled = Estimate(depth, depth / 8, np.zeros((2, 3), np.uint8)).scaled(1.5)
+    assert scaled.depth.dtype == np.float32 and (scaled.depth == 6.0).all() and (scaled.uncertainty == 0.75).all()
+    assert scaled.labels is not None and Estimate(depth).scaled(1.5).uncertainty is None

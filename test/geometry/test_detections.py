@@ -100,4 +100,9 @@ def test_the_ground_itself_does_not_stand() -> None:
 
 
 def test_a_region_without_depth_has_no_box() -> None:
-    assert visible_box(np.full((4, 4, 3), np.nan, np.float32), np.ones((4, 4), bool), None) is None
+    points = np.full((4, 10, 3), np.nan, np.float32)
+    assert visible_box(points, np.ones((4, 10), bool), None) is None
+    points[0, :3] = (0.0, 0.0, 5.0)
+    assert visible_box(points, np.ones((4, 10), bool), None) is None
+    points[0, 3] = (0.0, 0.0, 5.0)  # the tenth of the pixels that must have depth
+    assert visible_box(points, np.ones((4, 10), bool), None) is not None

@@ -115,6 +115,19 @@ def test_a_query_s_pixels_and_box_by_hand(info: Any) -> None:
     np.testing.assert_allclose(car.size, (8 * 19 / 50, 8 * 19 / 50, 0.01), rtol=0.15)
 
 
+def test_what_the_node_would_not_report_has_no_place(info: Any) -> None:
+    queries, seen = model_queries(["car"], info), scene()
+    depth = seen.depth.copy()
+    depth[20:39, 60:80] = np.nan
+    (car,) = located(seen._replace(depth=depth), queries, info, CAMERA, 0.5)
+    assert car.mask.any() and car.center is None  # one row of twenty has depth
+    dense = seen.dense.copy()
+    dense[4:8, 12:16] = (1.0, 0.0, 0.0)
+    dense[4, 12] = (0.69, 0.72, 0.0)
+    (car,) = located(seen._replace(dense=dense), queries, info, CAMERA, 0.5)
+    assert 0 < car.mask.sum() < 25 and car.center is None  # less than a patch
+
+
 def test_depth_is_scaled_for_another_lens(info: Any) -> None:
     trained = replace(info, training_camera=(100.0, 60.0, 25.0, 25.0))
     (car,) = located(scene(), model_queries(["car"], info), trained, CAMERA, 0.5)

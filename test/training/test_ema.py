@@ -59,3 +59,5 @@ def test_another_model_s_average_is_refused():
     with pytest.raises(ModelError, match=r"belongs to another model; differing tensors: 0\.weight; resume with"):
         average = WeightAverage(model(), 0.5)
         average.load_state_dict({k: v for k, v in average.state_dict().items() if k != "0.weight"})
+    with pytest.raises(ModelError, match=r"differing tensors: more_0, .*, more_7 and 1 more; resume with"):
+        average.load_state_dict({**average.state_dict(), **{f"more_{n}": torch.zeros(1) for n in range(9)}})
