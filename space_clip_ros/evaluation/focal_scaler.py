@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
-
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.evaluator import Estimate
@@ -38,9 +36,4 @@ class FocalScaler:
         if focal.problem:
             raise DataError("--focal-scaling", focal.problem, "give --focal-scaling auto")
         self.counts[focal.text] += 1
-        if focal.factor == 1.0:
-            return estimate
-        factor = np.float32(focal.factor)
-        return Estimate(
-            estimate.depth * factor, None if estimate.uncertainty is None else estimate.uncertainty * factor
-        )
+        return estimate.scaled(focal.factor)
