@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = (
-    *("bash", "basename", "dirname", "uname", "df", "awk", "cat", "sha256sum", "sed", "grep"),
+    *("bash", "basename", "dirname", "uname", "df", "awk", "cat", "sha256sum", "sed", "grep", "nproc"),
     *("mktemp", "rm", "tail", "mkdir", "cp", "chmod"),
 )
 
