@@ -15,11 +15,11 @@ from space_clip_ros.cli.console import say
 from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.evaluation.protocol import standard_protocol
 from space_clip_ros.evaluation.temporal import STATIC, TemporalAverage, follows, partners
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.settings import load
 from space_clip_ros.training_config import TrainingConfig, sources
 
-Depth = NDArray[np.float32]
 Filter = Callable[[Depth, Depth], Depth]
 """Returns the filtered log depth of a frame, of the filtered log depth before and the frame's own."""
 

@@ -33,13 +33,13 @@ from space_clip_ros.data.collection import FrameCollection, open_sources
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.evaluation.metrics import compute_metrics
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.geometry.focal_factor import TrainingCamera, focal_factor
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.settings import load
 from space_clip_ros.synthetic.drive import write_drive
 from space_clip_ros.training_config import SourceConfig, TrainingConfig, sources
 
-Depth = NDArray[np.float32]
 Predict = Callable[[NDArray[np.uint8]], Depth]
 Named = tuple[str, RgbdFrame]
 

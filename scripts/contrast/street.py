@@ -11,11 +11,12 @@ from space_clip_ros.data.kitti_raw_frames import FARTHEST_M
 from space_clip_ros.data.labels import Label
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth, Mask
 from space_clip_ros.synthetic import people
 from space_clip_ros.synthetic.atlas import Atlas
 from space_clip_ros.synthetic.calibration import drawing_camera
-from space_clip_ros.synthetic.drive import KITTI_CAMERA, Rgb, render
+from space_clip_ros.synthetic.drive import KITTI_CAMERA, render
 from space_clip_ros.synthetic.mesh import Mesh, prism
 from space_clip_ros.synthetic.noise import Rng
 from space_clip_ros.synthetic.render import CameraView

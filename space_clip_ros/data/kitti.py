@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from space_clip_ros.data.kitti_calibration import Matrix, read_calibration
+from space_clip_ros.data.kitti_calibration import read_calibration
 from space_clip_ros.data.kitti_files import (
     ANNOTATED_FOLDERS,
     PICTURE_SUFFIXES,
@@ -30,6 +30,7 @@ from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth, read_depth_png
 from space_clip_ros.geometry.image_file import read_rgb
+from space_clip_ros.geometry.rigid import Matrix
 
 
 class KittiDrive:

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import reading
 from space_clip_ros.geometry.camera import PinholeCamera
-
-Matrix = npt.NDArray[np.float64]
+from space_clip_ros.geometry.rigid import Matrix
 
 CAMERAS_FILE = "calib_cam_to_cam.txt"
 VELODYNE_FILE = "calib_velo_to_cam.txt"

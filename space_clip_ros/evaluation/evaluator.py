@@ -17,12 +17,12 @@ from space_clip_ros.evaluation.metrics import pixel_metrics
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 from space_clip_ros.evaluation.sky import SkyShares, sky_shares
 from space_clip_ros.evaluation.uncertainty import FrameUncertainty, frame_uncertainty
+from space_clip_ros.geometry.depth import Depth
 
 _READERS = 4
 _READ_AHEAD = 16
 
 Image = NDArray[np.uint8]
-Depth = NDArray[np.float32]
 Predict = Callable[[Image], Depth]
 
 

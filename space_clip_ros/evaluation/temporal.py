@@ -16,6 +16,7 @@ from space_clip_ros.errors import DataError
 from space_clip_ros.evaluation.distance_bands import BANDS, EDGES_M
 from space_clip_ros.evaluation.metrics import crop_window
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
+from space_clip_ros.geometry.depth import Depth
 
 STATIC = 0.05
 """Largest change of log depth, between two frames, of truth that counts as static: 5 %."""
@@ -24,8 +25,6 @@ REACH_PX = 2.0
 """Largest distance between two pixels with truth, one in each frame, that are taken for one place, pixels."""
 
 _NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
-
-Depth = NDArray[np.float32]
 
 
 class BandFlicker(NamedTuple):

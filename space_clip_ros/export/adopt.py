@@ -29,7 +29,8 @@ from space_clip_ros.export.constant_folding import fold_graph
 from space_clip_ros.export.graph_file import LARGEST_FILE, write_graph
 from space_clip_ros.export.trial_images import ANY_SIZES, fit, synthetic_images
 from space_clip_ros.files import written_whole
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.integrity import graph_sha256
 from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
 from space_clip_ros.inference.predictor import check_image

@@ -20,7 +20,8 @@ from space_clip_ros.export.fp16_emulation import EmulatedSession
 from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.precision import DEPTH_TOLERANCES, DriveFrames, check_evidence
 from space_clip_ros.export.trial_images import fit
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.self_check import relative_difference

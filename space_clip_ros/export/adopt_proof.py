@@ -12,7 +12,8 @@ import numpy as np
 
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.adopt_recipe import Recipe
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.self_check import relative_difference
 

@@ -20,7 +20,8 @@ from space_clip_ros.errors import ExportError, ModelError, first_line
 from space_clip_ros.export.adopt_recipe import Recipe
 from space_clip_ros.export.adopt_third_party import ThirdPartyModel
 from space_clip_ros.export.resize_matrix import resize_matrix
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.onnx_sessions import quiet_options
 
 _CV_MODES = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}

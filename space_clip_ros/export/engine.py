@@ -15,7 +15,8 @@ from space_clip_ros.export.language_proof import LanguageDifference, LanguageSee
 from space_clip_ros.export.static_graph import static_graph
 from space_clip_ros.export.tensorrt import BuildOptions, Progress, build_plan, check_version
 from space_clip_ros.export.trial_images import fit
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.gpu.cuda import Cuda
 from space_clip_ros.inference.gpu.engine_cache import AGREEMENT, LANGUAGE, MODEL, CacheEntry, EngineCache
 from space_clip_ros.inference.gpu.engine_key import TF32, EngineKey, engine_precisions

@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.fp16 import LARGEST
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
 from space_clip_ros.inference.onnx_sessions import quiet_options
 

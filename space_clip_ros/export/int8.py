@@ -22,7 +22,7 @@ import onnx
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
 from space_clip_ros.export.trial_images import fit
-from space_clip_ros.inference.backend import Rgb
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.inference.metadata import INPUT_NAME
 
 _CONVOLUTIONS = ("/model/encoder/", "/model/decoder/", "/model/language_head/", "/model/refinement_head/")

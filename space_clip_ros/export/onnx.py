@@ -25,7 +25,7 @@ from space_clip_ros.export.torch_package import PackageBuild, check_package
 from space_clip_ros.export.trace import OPSET, trace
 from space_clip_ros.export.trial_images import ANY_SIZES, fit, synthetic_images
 from space_clip_ros.files import written_whole
-from space_clip_ros.inference.backend import Rgb
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.inference.integrity import graph_sha256
 from space_clip_ros.inference.metadata import (
     BATCH_NAME,

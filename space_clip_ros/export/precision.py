@@ -18,7 +18,8 @@ from space_clip_ros.export.int8 import to_int8
 from space_clip_ros.export.language_proof import LanguageDifference, Vectors, check_language
 from space_clip_ros.export.proof import Difference, Differences, Run, compare
 from space_clip_ros.export.trial_images import fit
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.metadata import OUTPUT_NAME, OnnxMetadata
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.model import SpaceClip

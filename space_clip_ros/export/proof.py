@@ -11,7 +11,8 @@ import torch
 
 from space_clip_ros.errors import ExportError
 from space_clip_ros.export.language_proof import LanguageDifference, LanguageSeen, Vectors
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.metadata import OUTPUT_NAME, UNCERTAINTY_NAME
 from space_clip_ros.inference.self_check import relative_difference
 from space_clip_ros.model import SpaceClip

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from space_clip_ros.export.graph_builder import Dim, GraphBuilder
-
-Matrix = npt.NDArray[np.float64]
+from space_clip_ros.geometry.rigid import Matrix
 
 
 def resize_matrix(size_in: int, size_out: int, interpolation: str, antialias: bool) -> npt.NDArray[np.float32]:

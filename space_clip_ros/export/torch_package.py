@@ -21,7 +21,8 @@ from space_clip_ros.errors import ExportError, InputError, first_line
 from space_clip_ros.export.language_proof import Vectors
 from space_clip_ros.export.precision import DriveFrames, Proof, check_differences, judged
 from space_clip_ros.export.proof import compare
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.metadata import OnnxMetadata
 from space_clip_ros.inference.torch_backend import TorchBackend, joined, pipeline, prepare_for_gpu
 from space_clip_ros.inference.torch_device import torch_device

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from space_clip_ros.inference.backend import Rgb
+from space_clip_ros.geometry.color import Rgb
 
 ANY_SIZES = ((375, 1242), (480, 640), (97, 131))
 """Heights and widths tried for files that take any size: of common cameras, and odd ones below the network's input."""

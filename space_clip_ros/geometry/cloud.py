@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth, check_map, invalidate, invalidate_beyond, valid
 
 Cloud = npt.NDArray[np.float32]
-Rgb = npt.NDArray[np.uint8]
 
 
 class Projector:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.files import write_whole
+from space_clip_ros.geometry.color import Rgb
 
 Points = npt.NDArray[np.float32]
-Rgb = npt.NDArray[np.uint8]
 
 _XYZ = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
 _RGB = [("red", "u1"), ("green", "u1"), ("blue", "u1")]

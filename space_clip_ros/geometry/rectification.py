@@ -16,8 +16,8 @@ import numpy.typing as npt
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera, check_size, matrix_rows
 from space_clip_ros.geometry.lens import lens
+from space_clip_ros.geometry.rigid import Matrix
 
-Matrix = npt.NDArray[np.float64]
 Image = npt.NDArray[np.integer | np.floating]
 
 # cv2.remap stores pixel coordinates as int16.

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
-from space_clip_ros.geometry.depth import resize_bilinear
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth, resize_bilinear
 from space_clip_ros.geometry.focal_factor import TrainingCamera, training_camera_at
 from space_clip_ros.geometry.network_size import NetworkSize
 from space_clip_ros.inference.metadata import DENSE_NAME, EMBEDDING_NAME, OUTPUT_NAME, UNCERTAINTY_NAME
 from space_clip_ros.model_config import AdoptedConfig, LanguageConfig, ModelConfig
-
-Rgb = npt.NDArray[np.uint8]
-Depth = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy as np
 import onnxruntime
 
 from space_clip_ros.errors import BackendError, DeviceLostError, ModelError, first_line
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
 from space_clip_ros.inference.integrity import check_graph
 from space_clip_ros.inference.metadata import (

@@ -9,7 +9,9 @@ from time import perf_counter
 import numpy as np
 
 from space_clip_ros.errors import BackendError, ModelError
-from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.inference.backend import Prediction, model_info, prediction
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 
 _MAX_BATCH = 8

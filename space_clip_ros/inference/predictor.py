@@ -8,7 +8,9 @@ import numpy as np
 
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.inference.backend import Backend, BatchBackend, Depth, ModelInfo, Prediction, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.inference.backend import Backend, BatchBackend, ModelInfo, Prediction
 from space_clip_ros.inference.locate import THRESHOLD, LocatedQuery, located, model_queries
 from space_clip_ros.language.queries import QuerySet
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 
 ENGINE_TOLERANCES = {"fp32": (1e-3, 1e-2), "tf32": (1e-3, 1e-2), "fp16": (1e-2, 5e-2), "int8": (3e-2, 2e-1)}
 """For each precision, the largest accepted mean and 99.9th percentile of the relative difference."""

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.backend import Depth, Prediction, Rgb, model_info, prediction
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.inference.backend import Prediction, model_info, prediction
 from space_clip_ros.inference.model_files import is_package
 from space_clip_ros.inference.threads import thread_count
 from space_clip_ros.inference.torch_device import torch_device

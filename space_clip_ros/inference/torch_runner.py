@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from space_clip_ros.errors import first_line
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 
 Compute = Callable[[Tensor], Tensor]
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.obstacles import ObstacleFinder
 from space_clip_ros.geometry.pixel_grid import PixelGrid
-from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
+from space_clip_ros.inference.backend import ModelInfo, Prediction
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.focal_scaling import focal_scaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import write_whole
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth, to_kitti_png
 from space_clip_ros.synthetic.calibration import (
     drawing_camera,
@@ -51,8 +52,6 @@ LABEL_FOLDER = "proj_label/image_02"
 _OPTIONS = "synthesize.json"
 
 _FOLDERS = ("image_02", "proj_depth/groundtruth/image_02", LABEL_FOLDER, "velodyne_points")
-
-Rgb = NDArray[np.uint8]
 
 
 def render(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference.backend import Depth, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.self_check import (
     ENGINE_TOLERANCES,
     Agreement,

@@ -12,7 +12,7 @@ from space_clip_ros.cli.options import add_setting
 from space_clip_ros.config import NodeConfig
 
 if TYPE_CHECKING:
-    from space_clip_ros.inference.backend import Rgb
+    from space_clip_ros.geometry.color import Rgb
 
 _DRIVE_FRAMES = 8
 

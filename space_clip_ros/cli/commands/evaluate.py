@@ -21,9 +21,10 @@ from space_clip_ros.training_config import PROTOCOLS
 if TYPE_CHECKING:
     from space_clip_ros.data.collection import FrameCollection
     from space_clip_ros.data.frames import RgbdFrame
-    from space_clip_ros.evaluation.evaluator import Depth, PredictBatch
+    from space_clip_ros.evaluation.evaluator import PredictBatch
     from space_clip_ros.evaluation.protocol import EvaluationProtocol
     from space_clip_ros.evaluation.scale_measurement import ScaleMeasurement
+    from space_clip_ros.geometry.depth import Depth
     from space_clip_ros.inference.predictor import Predictor
     from space_clip_ros.training_config import TrainingConfig
 

@@ -15,7 +15,7 @@ from space_clip_ros.files import made_folder
 
 if TYPE_CHECKING:
     from space_clip_ros.geometry.calibration import CameraCalibration
-    from space_clip_ros.inference.backend import Rgb
+    from space_clip_ros.geometry.color import Rgb
     from space_clip_ros.perception.calibration import RectifiedView
     from space_clip_ros.perception.frame import DepthFrame
 

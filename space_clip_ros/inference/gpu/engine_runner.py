@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from space_clip_ros.errors import BackendError, DeviceLostError
-from space_clip_ros.inference.backend import Prediction, Rgb, prediction
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.inference.backend import Prediction, prediction
 from space_clip_ros.inference.gpu.cuda import Buffer, Cuda
 from space_clip_ros.inference.gpu.tensorrt_messages import COMPLAINTS
 from space_clip_ros.inference.metadata import OUTPUT_NAME

@@ -10,7 +10,8 @@ from threading import Lock
 
 from space_clip_ros.errors import BackendError, InputError
 from space_clip_ros.files import file_sha256
-from space_clip_ros.inference.backend import Backend, ModelInfo, Prediction, Rgb, model_info
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.inference.backend import Backend, ModelInfo, Prediction, model_info
 from space_clip_ros.inference.gpu.engine_cache import MODEL, CacheEntry, EngineCache
 from space_clip_ros.inference.gpu.engine_key import EngineKey, Gpu, engine_precisions
 from space_clip_ros.inference.gpu.engine_runner import EngineRunner

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from space_clip_ros.errors import DeviceLostError, InputError, describe
-from space_clip_ros.inference.backend import ModelInfo, Prediction, Rgb
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.inference.backend import ModelInfo, Prediction
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.ros.common.throttled_log import ThrottledLog
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from space_clip_ros.data.kitti_calibration import Matrix
 from space_clip_ros.errors import InputError
-from space_clip_ros.geometry.rigid import euler, quaternion
+from space_clip_ros.geometry.rigid import Matrix, euler, quaternion
 from space_clip_ros.messages import header_at, image_from_array
 from space_clip_ros.messages.bag_types import BAGS, TYPES
 from space_clip_ros.tools.bags.oxts import OxtsRecord

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from space_clip_ros.data.kitti_calibration import Matrix, read_calibration_file
+from space_clip_ros.data.kitti_calibration import read_calibration_file
 from space_clip_ros.data.kitti_files import calibration_folder, numbered_files, read_stamps
 from space_clip_ros.errors import DataError
 from space_clip_ros.files import reading
-from space_clip_ros.geometry.rigid import euler
+from space_clip_ros.geometry.rigid import Matrix, euler
 
 IMU_FILE = "calib_imu_to_velo.txt"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from space_clip_ros.data.kitti import KittiDrive
-from space_clip_ros.data.kitti_calibration import Matrix
+from space_clip_ros.geometry.rigid import Matrix
 
 SCANNER_HEIGHT_M = 1.73
 """Height of KITTI's laser scanner above the road, metres (Geiger et al., IJRR 2013, figure 3)."""

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import Projector
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
 from space_clip_ros.geometry.obstacles import ObstacleFinder, Obstacles
 from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
-from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb
+from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.perception.frame import obstacle_limits
 from space_clip_ros.perception.resolution import depth_grid
 from space_clip_ros.tools.benchmark.floor import floor, run_cost

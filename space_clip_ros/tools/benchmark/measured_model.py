@@ -10,8 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from space_clip_ros.errors import BackendError, InputError
+from space_clip_ros.geometry.color import Rgb
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference import load_predictor, model_files
-from space_clip_ros.inference.backend import Depth, ModelInfo, Rgb, model_info
+from space_clip_ros.inference.backend import ModelInfo, model_info
 from space_clip_ros.inference.integrity import read_properties
 from space_clip_ros.inference.metadata import OnnxMetadata, StageCost
 from space_clip_ros.inference.onnx_sessions import OnnxSessions

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from space_clip_ros.inference.backend import Rgb
+from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.model_config import LANGUAGE_OUTPUTS
 from space_clip_ros.tools.benchmark.measured_model import MeasuredModel
 from space_clip_ros.tools.latency import summarize

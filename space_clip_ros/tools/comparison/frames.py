@@ -19,7 +19,8 @@ from space_clip_ros.evaluation.evaluator import (
     score_frame,
 )
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
-from space_clip_ros.inference.backend import Depth, ModelInfo
+from space_clip_ros.geometry.depth import Depth
+from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.perception.focal_scaling import focal_scaling
 

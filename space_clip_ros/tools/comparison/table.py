@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.evaluation.pictures import comparison
-from space_clip_ros.inference.backend import Depth
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.tools.comparison.frames import Entrant
 from space_clip_ros.tools.latency import summarize
 
