@@ -25,5 +25,5 @@ if [ "$folder" != .venv-test ]; then
 fi
 stubs=$(scripts/type_stubs.sh "$folder")
 MYPYPATH=$stubs mypy
-cores=$(nproc)
+cores=$(OMP_NUM_THREADS="" nproc)
 exec python -m pytest -n $((cores < 4 ? cores + 1 : 5)) --dist loadfile "$@"
