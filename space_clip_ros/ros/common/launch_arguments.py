@@ -87,7 +87,7 @@ def topic_below_cameras(name: str, topic: str) -> str:
 
 
 def simulated_time(params_file: str) -> bool:
-    """Return what a parameter file says of ``use_sim_time``, for whichever node; false where it says nothing."""
+    """Return whether a parameter file sets ``use_sim_time`` to true for any node."""
     return any(value is True for value in _values(_content(Path(params_file)), "use_sim_time"))
 
 

@@ -1,4 +1,4 @@
-"""Parameters that were given and go nowhere: misspelt ones, and files for a node of another name."""
+"""Finds parameters that the node ignores: misspelt ones, and those in files for a node of another name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 def ignored_parameters(node: Node, known: Iterable[str]) -> list[str]:
-    """Return a line for each parameter that was given to a node and is none of its own.
+    """Return a line for each parameter that was set but that the node does not have.
 
     Args:
         node: the node, its parameters declared.

@@ -25,7 +25,7 @@ class LevelFrame:
 
     Args:
         node: the node that publishes it.
-        log: where it is said that TF cannot be published.
+        log: gets a warning if TF cannot be published.
     """
 
     def __init__(self, node: LifecycleNode, log: ThrottledLog) -> None:
