@@ -125,6 +125,7 @@ def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path) -> None
 def test_a_run_can_be_watched_live(tmp_path: Path, small_drive: Path, tiny_model_file: Path) -> None:
     """The page is served while the model loads, shows images and figures of the drive, and ends with the demo."""
     pytest.importorskip("tornado")
+    from tornado.httpclient import HTTPRequest
     from tornado.websocket import WebSocketClosedError, websocket_connect
 
     words = ("--view", "--view-port", 0, "--rate", 1, "--no-recording", "--out", tmp_path)
@@ -132,7 +133,9 @@ def test_a_run_can_be_watched_live(tmp_path: Path, small_drive: Path, tiny_model
     url = run.wait_for_line("live view: http://127.0.0.1:").split()[-1]
 
     async def watch() -> int:
-        connection = await asyncio.wait_for(websocket_connect(f"{url.replace('http', 'ws')}live"), 60)
+        # Tornado gives up after 20 s by default, too early for a page that starts beside a model on a busy machine.
+        request = HTTPRequest(f"{url.replace('http', 'ws')}live", connect_timeout=60, request_timeout=60)
+        connection = await websocket_connect(request)
         with_pictures = 0
         while (written := await asyncio.wait_for(connection.read_message(), 60)) is not None:
             head = json.loads(written[4 : 4 + int.from_bytes(written[:4], "little")])
