@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround, fit_ground_plane
 from space_clip_ros.perception.camera_mount import CameraMount
+from space_clip_ros.perception.frame_times import started_again
 from space_clip_ros.perception.scale_evidence import (
     CAMERA_HEIGHT,
     RANGES,
@@ -90,7 +92,7 @@ class MetricScale:
         self._at_once = at_once
         self._tilts: deque[float] = deque(maxlen=_TILTS)
         self._base = 0.0
-        self._stamp_s = 0.0
+        self._stamp_s: float | None = None
 
     def estimate(
         self,
@@ -112,12 +114,12 @@ class MetricScale:
                 evidence's value at once.
         """
         self._filter.trust(PRIOR_STD if metric else RELATIVE_STD)
-        unknown = not metric and self._filter.age_s is None
-        if abs(base - self._base) > _OTHER_BASE * base or known.stamp_s < self._stamp_s - 0.1:
+        if abs(base - self._base) > _OTHER_BASE * base or started_again(self._stamp_s, known.stamp_s):
             self._filter.reset()
             self._tilts.clear()
-            self._base = base
-        self._stamp_s = known.stamp_s
+            self._base, self._stamp_s = base, None
+        self._stamp_s = known.stamp_s if self._stamp_s is None else max(known.stamp_s, self._stamp_s)
+        unknown = not metric and self._filter.age_s is None
         ground = None
         if camera is not None and isinstance(known.mount, CameraMount):
             ground = fit_ground_plane(depth, camera, up=known.mount.up)
@@ -170,7 +172,7 @@ class MetricScale:
         if enough:
             usual = statistics.median(self._tilts)
             spread = 1.4826 * statistics.median(abs(tilt - usual) for tilt in self._tilts)
-        if evidence.tilt_deg == evidence.tilt_deg:
+        if not math.isnan(evidence.tilt_deg):
             self._tilts.append(evidence.tilt_deg)
         if (
             enough
@@ -178,7 +180,7 @@ class MetricScale:
             and abs(evidence.tilt_deg - usual) > max(_TILT_STEP_DEG, 3 * spread)
         ):
             return NoEvidence(
-                evidence.source, f"the ground's pitch is {evidence.tilt_deg - usual:+.1f} degrees off its usual one"
+                evidence.source, f"the ground's pitch is {evidence.tilt_deg - usual:+.1f} degrees off the usual one"
             )
         return evidence
 

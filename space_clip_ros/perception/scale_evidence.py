@@ -22,7 +22,10 @@ from space_clip_ros.geometry.rigid import Matrix, moved
 from space_clip_ros.perception.camera_mount import CameraMount
 
 CAMERA_HEIGHT = "camera height"
+POINTS = "points"
+RANGE = "range"
 RANGES = "ranges"
+"""Neither of the two: nothing was measured."""
 
 _FLOOR = 0.02
 """Standard deviation that no evidence goes below: depth is never wrong by one factor alone."""
@@ -33,9 +36,10 @@ _MOUNT_STD = math.radians(1.0)
 _MOST_TILT_DEG = 3.0
 """Largest difference in pitch between the ground in the depth map and the mount."""
 _LEAST_SHARE = 0.4
-"""Share of the pixels below the told horizon that must be ground. A mount that looks further up than it was told has
-walls and cars there, and a network may still see level ground among them."""
+"""Share of the pixels below the mount's horizon that must be ground. Where the camera looks further up than the mount
+says, walls and cars are there, and a network may still see level ground among them."""
 _MIN_SLOPE, _MAX_SLOPE = 0.04, 0.5
+"""Bands are between these slopes. A camera that looks down steeply sees none of them; its bands are those it sees."""
 _BANDS = 8
 _FEWEST_IN_BAND = 8
 _MODEL_STD = 0.1
@@ -52,6 +56,12 @@ _RANGE_BANDS = (0.0, 5.0, 8.0, 12.0, 18.0, 27.0, 40.0)
 """Where bands of distance begin, metres."""
 _FEWEST_IN_RANGE_BAND = 5
 _FEWEST_RANGES = 12
+_OUTLIER_SIGMAS = 3.0
+_OUTLIER_LOGS = (0.3, math.log(2))
+"""Ratios further from the median than three times their spread are left out, but none within the first of these
+logarithms and all beyond the second: returns of the robot's own body, dust, and branches that the network misses."""
+_LEAST_AGREEING = 0.6
+"""Share of the ratios that must be left; else the points are of something other than the image."""
 _MOST_POINTS = 20_000
 _CELLS = 10
 _RANGES_LAST_S = 0.5
@@ -65,7 +75,7 @@ class Evidence:
     """What one frame says.
 
     Attributes:
-        source: :data:`CAMERA_HEIGHT` or :data:`RANGES`.
+        source: :data:`CAMERA_HEIGHT`, :data:`POINTS` or :data:`RANGE`.
         log_factor: natural logarithm of the factor on depth.
         variance: of that.
         lasts_s: for how long a frame's error stays the same, seconds: frames within this time count as one.
@@ -84,7 +94,7 @@ class NoEvidence:
     """Why a frame says nothing.
 
     Attributes:
-        source: :data:`CAMERA_HEIGHT` or :data:`RANGES`.
+        source: :data:`CAMERA_HEIGHT`, :data:`POINTS`, :data:`RANGE` or :data:`RANGES`.
         reason: a text for people.
         tilt_deg: as in :class:`Evidence`.
     """
@@ -156,7 +166,10 @@ def ground_evidence(
         return NoEvidence(CAMERA_HEIGHT, f"the ground in view is tilted by {tilt:+.1f} degrees", tilt)
     rays, z = ground_pixels(plane, depth, camera, _MIN_SLOPE)
     slope = -(rays @ up.astype(np.float32))
-    bands = list(_bands(slope, np.log(mount.height_m / np.maximum(slope, _MIN_SLOPE) / z)))
+    ratio = np.log(mount.height_m / np.maximum(slope, _MIN_SLOPE) / z)
+    bands = _bands(slope, ratio, (_MIN_SLOPE, _MAX_SLOPE))
+    if len(bands) < 2 and slope.size:
+        bands = _bands(slope, ratio, (max(float(slope.min()), _MIN_SLOPE), float(slope.max())))
     if len(bands) < 2:
         return NoEvidence(CAMERA_HEIGHT, NoGround.TOO_SHORT.value, tilt)
     slopes, logs = np.array(bands).T
@@ -183,7 +196,7 @@ def _beyond_doubt(log_factor: float) -> float:
 
 
 def range_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredPoints) -> Evidence | NoEvidence:
-    """Compare depth with measured points: the median of the log ratios in the pixels that the points fall on.
+    """Compare depth with measured points in the pixels that they fall on; see :func:`compared_evidence`.
 
     Args:
         depth: (H, W) float32 metres, without the factor that is looked for.
@@ -200,7 +213,7 @@ def range_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredPoints
         u, v = np.rint(x / z * camera.fx + camera.cx), np.rint(y / z * camera.fy + camera.cy)
         inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height) & np.isfinite(z)
     if not inside.any():
-        return NoEvidence(RANGES, "no measured point is in view; check the sensor's pose")
+        return NoEvidence(POINTS, "no measured point is in view; check the sensor's pose")
     return compared_evidence(depth, v[inside].astype(np.intp), u[inside].astype(np.intp), z[inside])
 
 
@@ -211,8 +224,10 @@ def compared_evidence(
 
     The factor f has the least mean of |f depth - truth| / truth: it is the median of truth / depth, each weighted by
     depth / truth. Too far is a larger error than too near, so where the ratios differ it lies below the plain median.
-    Where near and far ask for different factors, it depends on how many pixels there happen to be of each, so the
-    variance of the bands' mean is added to that of the patches.
+    By that weight a point that is measured far too near would count many times, so ratios far from the plain median
+    are left out first, and none of the rest counts more than twice. Where near and far ask for different factors, it
+    depends on how many pixels there happen to be of each, so the variance of the bands' mean is added to that of the
+    patches.
 
     Args:
         depth: (H, W) float32 metres.
@@ -223,15 +238,28 @@ def compared_evidence(
     predicted = depth[rows, columns]
     known = valid(predicted) & (truth > 0)
     if np.count_nonzero(known) < _FEWEST_RANGES:
-        return NoEvidence(RANGES, f"only {np.count_nonzero(known)} measured points fall on depth")
-    ratio = np.log(truth[known] / predicted[known])
-    median = _weighted_median(ratio, np.exp(-ratio))
+        return NoEvidence(POINTS, f"only {np.count_nonzero(known)} measured points fall on depth")
+    rows, columns, truth = rows[known], columns[known], truth[known]
+    ratio = np.log(truth / predicted[known])
+    agreeing = _agreeing(ratio)
+    share = float(agreeing.mean())
+    if share < _LEAST_AGREEING:
+        return NoEvidence(POINTS, f"only {share:.0%} of the measured points ask for about the same factor")
+    rows, columns, truth, ratio = rows[agreeing], columns[agreeing], truth[agreeing], ratio[agreeing]
+    median = _weighted_median(ratio, np.exp(np.median(ratio) - ratio))
     spread = 1.4826 * float(np.median(np.abs(ratio - median)))
     # A network's errors are the same over whole patches, so ranges in one patch count as one.
     height, width = depth.shape
-    patches = np.unique(rows[known] * _CELLS // height * _CELLS + columns[known] * _CELLS // width).size
-    variance = math.pi / 2 * max(spread, _MODEL_STD) ** 2 / patches + _disagreement(truth[known], ratio) + _FLOOR**2
-    return Evidence(RANGES, median, variance, _RANGES_LAST_S)
+    patches = np.unique(rows * _CELLS // height * _CELLS + columns * _CELLS // width).size
+    variance = math.pi / 2 * max(spread, _MODEL_STD) ** 2 / patches + _disagreement(truth, ratio) + _FLOOR**2
+    return Evidence(POINTS, median, variance, _RANGES_LAST_S)
+
+
+def _agreeing(ratio: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which log ratios are no outliers: not far from their median, measured by how they lie about it."""
+    apart = np.abs(ratio - np.median(ratio))
+    reach = _OUTLIER_SIGMAS * 1.4826 * float(np.median(apart))
+    return np.asarray(apart <= min(max(reach, _OUTLIER_LOGS[0]), _OUTLIER_LOGS[1]))
 
 
 def _disagreement(truth: NDArray[np.floating], ratio: NDArray[np.floating]) -> float:
@@ -259,28 +287,28 @@ def cone_evidence(depth: Depth, camera: PinholeCamera, measured: MeasuredCone) -
     low, high = measured.limits_m
     distance = measured.range_m
     if not math.isfinite(distance) or not low < distance < high:
-        return NoEvidence(RANGES, "the range sensor measures nothing within its limits")
+        return NoEvidence(RANGE, "the range sensor measures nothing within its limits")
     if math.isnan(measured.field_of_view):
-        return NoEvidence(RANGES, "the range sensor's field_of_view is not a number")
+        return NoEvidence(RANGE, "the range sensor's field_of_view is not a number")
     origin, axis = measured.to_camera[:3, 3], measured.to_camera[:3, 0]
     center = origin + distance * axis
     if center[2] < _NEAREST_M / 5:
-        return NoEvidence(RANGES, "the range sensor does not look to where the camera looks")
+        return NoEvidence(RANGE, "the range sensor does not look to where the camera looks")
     rows, columns = _pixels_in_cone(camera, origin, axis, distance, measured.field_of_view)
     if not rows.size:
-        return NoEvidence(RANGES, "the range sensor's cone is not wholly in view")
+        return NoEvidence(RANGE, "the range sensor's cone is not wholly in view")
     z = depth[rows, columns]
     known = valid(z)
     if np.count_nonzero(known) * 2 < known.size:
-        return NoEvidence(RANGES, "most of the range sensor's cone has no depth")
+        return NoEvidence(RANGE, "most of the range sensor's cone has no depth")
     points = _rays(camera, rows[known], columns[known]) * z[known, None].astype(np.float64)
     along, square = points @ origin, np.einsum("ij,ij->i", points, points)
     root = along**2 - square * (origin @ origin - distance**2)
     factors = (along + np.sqrt(np.maximum(root, 0.0))) / square
     factor = float(np.percentile(factors[root > 0], 95)) if (root > 0).any() else 0.0
     if factor <= 0:
-        return NoEvidence(RANGES, "nothing in the range sensor's cone can be at its range")
-    return Evidence(RANGES, math.log(factor), _CONE_STD**2, _CONE_LASTS_S)
+        return NoEvidence(RANGE, "nothing in the range sensor's cone can be at its range")
+    return Evidence(RANGE, math.log(factor), _CONE_STD**2, _CONE_LASTS_S)
 
 
 def _pitch_deg(up: NDArray[np.float64]) -> float:
@@ -288,9 +316,11 @@ def _pitch_deg(up: NDArray[np.float64]) -> float:
     return -math.degrees(math.asin(max(-1.0, min(1.0, float(up[2])))))
 
 
-def _bands(slope: NDArray[np.float32], logs: NDArray[np.float32]) -> Sequence[tuple[float, float]]:
-    """Return slope and median log ratio of each band of distance that has enough pixels."""
-    edges = np.geomspace(_MIN_SLOPE, _MAX_SLOPE, _BANDS + 1)
+def _bands(
+    slope: NDArray[np.float32], logs: NDArray[np.float32], limits: tuple[float, float]
+) -> Sequence[tuple[float, float]]:
+    """Return slope and median log ratio of each band of distance between two slopes that has enough pixels."""
+    edges = np.geomspace(*limits, _BANDS + 1)
     medians = []
     for low, high in itertools.pairwise(edges):
         inside = (slope >= low) & (slope < high)

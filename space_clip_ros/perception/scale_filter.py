@@ -19,7 +19,6 @@ _GATE = 3.0
 _STUBBORN_S = 10.0
 """After this time in which all evidence was refused, the filter believes it rather than itself."""
 _LONGEST_STEP_S = 1.0
-_JUMP_BACK_S = 0.1
 
 
 class ScaleFilter:
@@ -27,7 +26,7 @@ class ScaleFilter:
 
     The state is a random walk. Evidence far from it is refused. Evidence of frames within the time that their error
     lasts counts as one frame's. The published factor moves towards the estimate, by no more than a stated share a
-    second. If time jumps back, everything starts again at a factor of 1.
+    second.
 
     Attributes:
         refused: why evidence of the newest frame was not used, by its source; empty if all was.
@@ -73,12 +72,10 @@ class ScaleFilter:
         """Go on to a frame.
 
         Args:
-            stamp_s: the frame's time, seconds.
+            stamp_s: the frame's time, seconds; one before the newest frame's counts as that.
             evidence: what it says about depth as it was before this filter's factor.
             max_rate: share of the factor by which it may change within a second.
         """
-        if self._stamp_s is not None and stamp_s < self._stamp_s - _JUMP_BACK_S:
-            self.reset()
         passed = 0.0 if self._stamp_s is None else max(0.0, stamp_s - self._stamp_s)
         self._stamp_s = stamp_s if self._stamp_s is None else max(stamp_s, self._stamp_s)
         self._variance = min(self._variance + _DRIFT_STD**2 * passed, self._prior_variance)

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from space_clip_ros.geometry.cloud import Projector, finite_points
+from space_clip_ros.geometry.rigid import pose_from_angles
 from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
-from space_clip_ros.perception.scale_evidence import CAMERA_HEIGHT, RANGES, MeasuredPoints
+from space_clip_ros.perception.scale_evidence import CAMERA_HEIGHT, POINTS, RANGE, MeasuredCone, MeasuredPoints
 
 MOUNT = CameraMount(1.65)
 HZ = 5
@@ -62,6 +63,31 @@ def test_relative_depth_takes_the_first_evidence_at_once(small: Any) -> None:
     assert MetricScale().estimate(depth, small.SMALL, known).factor == 1.0
     relative = MetricScale().estimate(depth, small.SMALL, known, metric=False)
     assert relative.factor == pytest.approx(6.0, rel=0.2)
+
+
+def test_relative_depth_takes_the_first_evidence_at_once_also_after_it_started_again(small: Any) -> None:
+    depth, scale = small.street(*small.HOUSES, small.CAR) / np.float32(6.0), MetricScale()
+    first = scale.estimate(depth, small.SMALL, FrameEvidence(100.0, 0.1, mount=MOUNT), metric=False)
+    looped = scale.estimate(depth, small.SMALL, FrameEvidence(50.0, 0.1, mount=MOUNT), metric=False)
+    assert looped.factor == pytest.approx(first.factor, rel=1e-6)
+    doubled = scale.estimate(depth * 2, small.SMALL, FrameEvidence(50.1, 0.1, mount=MOUNT), 2.0, metric=False)
+    assert doubled.factor == pytest.approx(first.factor / 2, rel=0.02)
+
+
+def test_points_and_a_range_are_two_sources(small: Any) -> None:
+    """The Range asks for twice the depth, and is refused; the points count all the same."""
+    exact = small.street(small.WALL)
+    points, _ = finite_points(Projector(small.SMALL).project(exact).reshape(1, -1, 3))
+    sensor = pose_from_angles((0.0, 0.0, 0.0, math.pi / 2, -math.pi / 2, 0.0))
+
+    def estimate(cone_m: float) -> ScaleEstimate:
+        measured = (MeasuredPoints(points[::20], np.eye(4)), MeasuredCone(cone_m, (0.1, 20.0), 0.05, sensor))
+        return MetricScale().estimate(exact, small.SMALL, FrameEvidence(1.0, 0.2, measured=measured))
+
+    torn, agreed = estimate(10.0), estimate(5.0)
+    assert torn.evidence == POINTS and torn.age_s == 0.0 and torn.problem.startswith(f"{RANGE}: asks for")
+    assert agreed.evidence == f"{POINTS}, {RANGE}" and agreed.problem == ""
+    assert agreed.sigma < torn.sigma, "both count in one frame"
 
 
 def test_depth_that_is_right_stays_as_it_is(small: Any, drive: Callable[..., list[ScaleEstimate]]) -> None:
@@ -121,7 +147,7 @@ def test_ranges_and_height_together_and_each_alone(small: Any, drive: Callable[.
     depth = exact / np.float32(1.2)
     both = drive(repeated(depth, 8.0, small), measured=measured)
     ranges = drive(repeated(depth, 8.0, small), measured=measured, mount=None)
-    assert both[-1].evidence == f"{CAMERA_HEIGHT}, {RANGES}" and ranges[-1].evidence == RANGES
+    assert both[-1].evidence == f"{CAMERA_HEIGHT}, {POINTS}" and ranges[-1].evidence == POINTS
     for estimates in (both, ranges):
         assert estimates[-1].factor == pytest.approx(1.2, rel=0.01) and estimates[-1].sigma < 0.04
 

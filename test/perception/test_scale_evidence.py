@@ -157,6 +157,37 @@ def test_a_third_of_wrong_points_and_nan_change_little(scenes: Any) -> None:
     assert isinstance(evidence, Evidence) and abs(evidence.log_factor) < 0.06
 
 
+@pytest.mark.parametrize("share", [0.08, 0.2, 0.35])
+def test_points_measured_far_too_near_do_not_pull_the_factor_down(scenes: Any, share: float) -> None:
+    """The robot's own bumper, dust, a branch: by the weight of their ratio each would count for many."""
+    depth = scenes.street(*scenes.HOUSES, scenes.CAR)
+    measured = scanned(scenes, depth)
+    near = np.random.default_rng(0).random(len(measured.points)) < share
+    points = np.where(
+        near[:, None], measured.points / np.linalg.norm(measured.points, axis=1)[:, None], measured.points
+    )
+    evidence = range_evidence(scenes.noisy(depth, 0.05), scenes.CAMERA, MeasuredPoints(points, np.array(SENSOR)))
+    assert isinstance(evidence, Evidence) and abs(evidence.log_factor) < 0.03
+    assert math.sqrt(evidence.variance) < 0.05
+
+
+def test_points_that_do_not_agree_say_nothing(scenes: Any) -> None:
+    depth = scenes.street(*scenes.HOUSES)
+    points = scanned(scenes, depth).points
+    points = points * np.exp(np.random.default_rng(0).uniform(-2, 2, (len(points), 1)))
+    evidence = range_evidence(depth, scenes.CAMERA, MeasuredPoints(points, SENSOR))
+    assert isinstance(evidence, NoEvidence) and "ask for about the same factor" in evidence.reason
+
+
+@pytest.mark.parametrize("pitch", [45, 60, 80])
+def test_a_camera_that_looks_down_steeply_knows_its_height_too(
+    scenes: Any, ground: Callable[..., Evidence], pitch: float
+) -> None:
+    mount = CameraMount(0.5, up_vector(0, pitch))
+    evidence = ground(scenes.street(height=0.5, pitch_deg=pitch) / np.float32(1.5), mount)
+    assert evidence.log_factor == pytest.approx(math.log(1.5), abs=0.01)
+
+
 def test_few_points_in_one_place_are_less_certain_than_many_in_many(scenes: Any) -> None:
     exact = scenes.street(*scenes.HOUSES)
     depth = scenes.noisy(exact, 0.1, patch=20)

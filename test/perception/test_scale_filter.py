@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from space_clip_ros.perception.scale_evidence import CAMERA_HEIGHT, RANGES, Evidence
+from space_clip_ros.perception.scale_evidence import CAMERA_HEIGHT, POINTS, Evidence
 from space_clip_ros.perception.scale_filter import PRIOR_STD, ScaleFilter
 
 
-def says(factor: float, std: float = 0.05, source: str = RANGES, lasts_s: float = 0.0) -> Evidence:
+def says(factor: float, std: float = 0.05, source: str = POINTS, lasts_s: float = 0.0) -> Evidence:
     return Evidence(source, math.log(factor), std**2, lasts_s)
 
 
@@ -64,7 +64,7 @@ def test_single_wrong_evidence_is_refused_and_named() -> None:
     run(filter_, [says(1.2)], 10.0)
     filter_.step(10.1, [says(3.0)], 0.1)
     assert filter_.factor == pytest.approx(1.2, rel=0.01)
-    assert "factor of 3.00" in filter_.refused[RANGES]
+    assert "factor of 3.00" in filter_.refused[POINTS]
     filter_.step(10.2, [says(1.2)], 0.1)
     assert not filter_.refused
 
@@ -96,9 +96,10 @@ def test_two_sources_are_both_used_and_the_surer_counts_more() -> None:
     assert 1.1 < filter_.factor < 1.12
 
 
-def test_a_jump_back_of_time_starts_anew() -> None:
+def test_a_reset_starts_anew() -> None:
     filter_ = ScaleFilter()
     run(filter_, [says(1.2)], 10.0)
+    filter_.reset()
     filter_.step(2.0, [], 0.1)
     assert (filter_.factor, filter_.sigma, filter_.age_s) == (1.0, PRIOR_STD, None)
 

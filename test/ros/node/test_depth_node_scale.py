@@ -109,7 +109,7 @@ def test_a_lidar_brings_depth_to_scale_at_the_stated_rate(bench: Callable[..., B
         active.measure()
         assert np.nanmedian(active.send()) == pytest.approx(expected, rel=0.01)
     values = active.values(lambda values: (values.scale_factor or 0) > 1.2)
-    assert values.scale_mode == "ranges" and values.scale_evidence == "ranges" and values.scale_problem == ""
+    assert values.scale_mode == "ranges" and values.scale_evidence == "points" and values.scale_problem == ""
     assert values.scale_factor == pytest.approx(1.25, rel=0.01) and 0 < values.scale_sigma < 0.05
     assert values.depth_factor == pytest.approx(values.scale_factor, rel=0.01) and values.scale_age_s == 0.0
     # Without a new scan the factor stays, and the diagnostics say what is missing.
