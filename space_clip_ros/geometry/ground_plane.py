@@ -39,6 +39,8 @@ _FINEST = 0.005
 """Residual that is always forgiven, so that exact depth does not make every rounding error an outlier."""
 _SHORTEST = 1.35
 """Least ratio of the furthest to the nearest ground: a band of a wall that a level plane cuts through has 1.2."""
+_STEEP = math.sin(math.radians(45))
+"""A camera that looks down by more than this sees all of the ground at about the same distance, and no walls."""
 _BELOW = 0.3
 """Most pixels below the plane, as a share of those on it. Only what is no ground has much below it."""
 _PATCHES = 100
@@ -49,6 +51,7 @@ class NoGround(str, enum.Enum):
     """Why no ground was found; the value is a text for people."""
 
     OUT_OF_VIEW = "too little of the view lies below the horizon"
+    NO_DEPTH = "too little of the view below the horizon has depth"
     NO_PLANE = "no level plane in view"
     TOO_SMALL = "the level plane in view is too small"
     TOO_SHORT = "the level plane in view is only a band"
@@ -67,6 +70,8 @@ class GroundPlane:
         inliers: sampled pixels on the plane.
         inlier_share: those as a share of all sampled pixels that look down and have depth.
         residual_std: standard deviation of the inliers' heights above the plane, as a share of ``height_m``.
+        tilt_std: standard deviation of the plane's tilt, radians, as far as ``residual_std`` does not contain it; 0 for
+            a plane that was fitted.
     """
 
     normal: tuple[float, float, float]
@@ -75,6 +80,7 @@ class GroundPlane:
     inliers: int
     inlier_share: float
     residual_std: float
+    tilt_std: float = 0.0
 
     @property
     def tilt_deg(self) -> float:
@@ -103,6 +109,8 @@ class _Samples:
     """(N, 3), z is 1."""
     points: npt.NDArray[np.float32]
     """(N, 3), rays times depth."""
+    below_horizon: int
+    """How many pixels were looked at that look down, with depth or without."""
 
 
 def up_vector(roll_deg: float, pitch_deg: float) -> tuple[float, float, float]:
@@ -152,7 +160,7 @@ def fit_ground_plane(
     _check(tolerance_deg, min_slope, min_share)
     samples = _sample(depth, camera, upward, min_slope)
     if len(samples.rays) < _FEWEST:
-        return NoGround.OUT_OF_VIEW
+        return NoGround.NO_DEPTH if samples.below_horizon >= _FEWEST else NoGround.OUT_OF_VIEW
     proposed = _propose(samples, upward, math.cos(math.radians(tolerance_deg)))
     if proposed is None:
         return NoGround.NO_PLANE
@@ -167,7 +175,7 @@ def fit_ground_plane(
     if inliers < _FEWEST or share < min_share:
         return NoGround.TOO_SMALL
     fall = np.sort((samples.rays @ -normal.astype(np.float32))[on_plane])
-    if fall[-1 - inliers // 10] < _SHORTEST * fall[inliers // 10]:
+    if -upward[2] < _STEEP and fall[-1 - inliers // 10] < _SHORTEST * fall[inliers // 10]:
         return NoGround.TOO_SHORT
     if np.count_nonzero(residual < -2 * _TOLERANCE) > _BELOW * inliers:
         return NoGround.UNDERCUT
@@ -187,7 +195,7 @@ def ground_pixels(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return the rays (N, 3), with z 1, and the depth (N,), metres, of sampled pixels that lie on the plane.
 
-    They are those that :func:`fit_ground_plane` counts as inliers.
+    They are within 8 % of the camera's height of it; the fit's inliers are fewer where the ground is smoother.
 
     Args:
         plane: the ground.
@@ -223,6 +231,10 @@ def _sample(depth: Depth, camera: PinholeCamera, up: Vector, min_slope: float) -
     stride = max(1, math.isqrt(depth.size // _SAMPLES))
     first = stride // 2
     grid = depth[first::stride, first::stride]
+    rays = _grid_rays(camera, first, stride)
+    z: npt.NDArray[np.float32] = grid.ravel()
+    falling = rays @ -up.astype(np.float32) > min_slope
+    below_horizon = int(np.count_nonzero(falling))
     if np.count_nonzero(valid(grid)) * 2 < grid.size and stride > 1:
         rows, columns = np.nonzero(valid(depth))
         every = slice(None, None, max(1, len(rows) // _SAMPLES))
@@ -230,11 +242,10 @@ def _sample(depth: Depth, camera: PinholeCamera, up: Vector, min_slope: float) -
         z = depth[rows, columns]
         x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
         rays = np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
-    else:
-        rays, z = _grid_rays(camera, first, stride), grid.ravel()
-    kept = (rays @ -up.astype(np.float32) > min_slope) & valid(z)
+        falling = rays @ -up.astype(np.float32) > min_slope
+    kept = falling & valid(z)
     looking_down = rays[kept]
-    return _Samples(looking_down, looking_down * z[kept, None])
+    return _Samples(looking_down, looking_down * z[kept, None], below_horizon)
 
 
 @functools.lru_cache(maxsize=8)

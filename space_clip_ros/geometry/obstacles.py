@@ -4,12 +4,14 @@ Ground is not one plane: roads bend up and down, and a network's ground bends wh
 followed outwards from the fitted plane, column by column, from the bottom of the image upwards: a surface that is about
 level and continues the ground before it is ground, but the ground never rises or falls by more than a given slope.
 Stairs and walls rise faster and stay obstacles. A pixel's height is its height above the ground that was followed.
+
+What is not known is kept apart from what is free: a direction is open only where it is seen through up to the range.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +35,7 @@ _SIGMAS = 2.0
 _NOISE_REACH_M = 10.0
 """The noise that the plane was fitted with holds up to here; beyond, it is taken to grow in proportion to depth."""
 _EVIDENCE_ROWS = 2
-"""Look for open directions in every n-th row: ground is never one row high."""
+"""Look in every n-th row for what is open and what is unknown."""
 _MAPS = 7
 """Maps that are kept for a camera, so that none is made anew for an image."""
 
@@ -47,7 +49,6 @@ class ObstacleLimits:
         max_height: highest, metres above the ground; a robot passes below what is higher.
         max_range: furthest, metres from the camera along the ground.
         max_slope: steepest ground, metres of rise per metre.
-        max_uncertainty: largest standard deviation of depth, as a share of it; 0 for any.
 
     Raises:
         InputError: limits that contradict each other, or that no ground can meet.
@@ -57,7 +58,6 @@ class ObstacleLimits:
     max_height: float = 2.0
     max_range: float = 30.0
     max_slope: float = 0.1
-    max_uncertainty: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -70,24 +70,29 @@ class ObstacleLimits:
             raise InputError(f"max_range must be above 0 metres, got {self.max_range:g}")
         if not 0 <= self.max_slope <= STEEPEST:
             raise InputError(f"max_slope must be from 0 to {STEEPEST}, got {self.max_slope:g}")
-        if not self.max_uncertainty >= 0:
-            raise InputError(f"max_uncertainty must be 0 or more, got {self.max_uncertainty:g}")
+
+
+def _no_points() -> Floats:
+    return np.empty((0, 3), np.float32)
 
 
 @dataclass(frozen=True)
 class Obstacles:
-    """What stands in the way, and where the view is open.
+    """What stands in the way, where the view is open, and where it is unknown.
 
     Attributes:
         points: (n, 3) float32 x y z of the obstacles' pixels in the camera's optical frame, metres.
         pixels: (n,) their places in the flattened map.
-        open_points: (m, 3) float32 x y z of ground that is seen, and of places at ``max_range`` that are seen through.
-            They come from every second row of the map and show which directions are open.
+        open_points: (m, 3) float32 x y z of places at ``max_range`` that are seen through. They come from every second
+            row of the map.
+        unknown_points: (k, 3) float32 x y z of places where something may stand that the depth map does not show, from
+            every second row: on ground within ``max_range`` that has no depth, and at depth that is doubtful.
     """
 
     points: Floats
     pixels: Places
     open_points: Floats
+    unknown_points: Floats = field(default_factory=_no_points)
 
 
 class ObstacleFinder:
@@ -101,44 +106,107 @@ class ObstacleFinder:
 
     def __init__(self, camera: PinholeCamera) -> None:
         """Compute the rays."""
+        self._camera = camera
+        self._turned: dict[int, ObstacleFinder] = {}
         self._rays = _Rays(camera)
         self._memory = np.empty((_MAPS, camera.height, camera.width), np.float32)
 
     def find(
-        self, depth: Depth, plane: GroundPlane, limits: ObstacleLimits, uncertainty: Depth | None = None
+        self,
+        depth: Depth,
+        plane: GroundPlane,
+        limits: ObstacleLimits,
+        doubtful: Depth | None = None,
+        seen: Mask | None = None,
     ) -> Obstacles:
         """Find what stands above the ground.
 
         Noise must not turn ground into obstacles, so the lowest height grows by two standard deviations of the ground's
-        heights about the plane, and from 10 m on that part grows with depth.
+        heights about the plane, and from 10 m on that part grows with depth. Where the plane's tilt is uncertain it
+        also grows with distance; what that alone leaves out is unknown.
 
         Args:
             depth: (H, W) float32 metres, of the camera's size, NaN where invalid. Invalid pixels are never obstacles.
-                The time it takes is that of its pixels;
-                :meth:`~space_clip_ros.geometry.pixel_grid.PixelGrid.nearest` takes no more of them than a network has
-                estimated.
+                What is known to be far may have any depth beyond ``limits.max_range``. The time it takes is that of its
+                pixels; :meth:`~space_clip_ros.geometry.pixel_grid.PixelGrid.nearest` takes no more of them than a
+                network has estimated.
             plane: the ground near the camera.
             limits: what counts.
-            uncertainty: (H, W) float32 standard deviation of ``depth``, metres. Pixels where it is NaN, or a larger
-                share of depth than ``limits.max_uncertainty``, are no obstacles. None where it is unknown: that limit
-                is ignored.
+            doubtful: (H, W) float32 metres, depth that is not good enough for ``depth``, NaN elsewhere. What it shows
+                is unknown. None for none.
+            seen: (H, W) bool, false where the camera sees nothing, as beyond the border of a rectified image. Missing
+                depth there leaves nothing unknown. None for a camera that sees everywhere.
 
         Raises:
             InputError: a map that is not of the camera's size.
         """
         check_map(depth)
         size = self._memory.shape[1:]
-        if depth.shape != size:
-            raise InputError(f"depth must have the camera's shape {size}, got {depth.shape}")
+        for name, values in (("depth", depth), ("doubtful", doubtful), ("seen", seen)):
+            if values is not None and values.shape != size:
+                raise InputError(f"{name} must have the camera's shape {size}, got {values.shape}")
+        if turns := _turns(plane):
+            return self._find_turned(turns, depth, plane, limits, doubtful, seen)
         view = _View(np.ascontiguousarray(depth, np.float32), self._rays, self._memory, plane, limits)
         view.take_off_ground()
         standing = view.height > view.lowest
         standing &= view.height < np.float32(limits.max_height)
         standing &= view.distance <= np.float32(limits.max_range)
-        if uncertainty is not None and limits.max_uncertainty:
-            standing &= _certain(uncertainty, depth, limits.max_uncertainty)
         pixels = np.flatnonzero(standing)
-        return Obstacles(self._rays.points(pixels, view.z.ravel()[pixels]), pixels, view.open_points())
+        return Obstacles(
+            self._rays.points(pixels, view.z.ravel()[pixels]),
+            pixels,
+            view.open_points(),
+            view.unknown_points(doubtful, seen),
+        )
+
+    def _find_turned(
+        self,
+        turns: int,
+        depth: Depth,
+        plane: GroundPlane,
+        limits: ObstacleLimits,
+        doubtful: Depth | None,
+        seen: Mask | None,
+    ) -> Obstacles:
+        """Find them in the image turned by quarters, so that the ground is at its bottom; return them turned back."""
+        camera = self._camera
+        for _ in range(turns):
+            camera = PinholeCamera(
+                camera.height, camera.width, camera.fy, camera.fx, camera.cy, camera.width - 1 - camera.cx
+            )
+        if turns not in self._turned:
+            self._turned[turns] = ObstacleFinder(camera)
+        x, y, z = _turned(np.array([plane.normal]), turns)[0].tolist()
+        found = self._turned[turns].find(
+            np.rot90(depth, turns),
+            replace(plane, normal=(x, y, z)),
+            limits,
+            None if doubtful is None else np.rot90(doubtful, turns),
+            None if seen is None else np.rot90(seen, turns),
+        )
+        places = np.rot90(np.arange(depth.size).reshape(depth.shape), turns).ravel()
+        return Obstacles(
+            _turned(found.points, 4 - turns),
+            places[found.pixels],
+            _turned(found.open_points, 4 - turns),
+            _turned(found.unknown_points, 4 - turns),
+        )
+
+
+def _turns(plane: GroundPlane) -> int:
+    """Return by how many quarters to turn an image counterclockwise so that the ground is at its bottom."""
+    x, y, _ = plane.normal
+    if abs(x) > abs(y):
+        return 1 if x > 0 else 3
+    return 2 if y > 0 else 0
+
+
+def _turned(points: npt.NDArray[np.floating], turns: int) -> npt.NDArray[np.floating]:
+    """Return (n, 3) points in the optical frame of a camera whose image is turned by quarters counterclockwise."""
+    for _ in range(turns):
+        points = np.stack([points[:, 1], -points[:, 0], points[:, 2]], axis=-1)
+    return points
 
 
 class _Rays:
@@ -193,6 +261,9 @@ class _View:
         np.multiply(z, np.float32(noise / _NOISE_REACH_M), out=self.lowest)
         np.maximum(self.lowest, np.float32(noise), out=self.lowest)
         self.lowest += np.float32(limits.min_height)
+        self._tilted = np.float32(_SIGMAS * math.tan(plane.tilt_std))
+        if plane.tilt_std:
+            self.lowest += self._tilted * self.distance
 
     def take_off_ground(self) -> None:
         """Take the height of the ground that each pixel stands on off its height."""
@@ -208,18 +279,42 @@ class _View:
         self.height -= ground
 
     def open_points(self) -> Floats:
-        """Return ground that is seen, and the places at ``max_range`` that are seen through below ``max_height``."""
+        """Return the places at ``max_range`` that are seen through below ``max_height``."""
         rows = slice(None, None, _EVIDENCE_ROWS)
-        z = self.z[rows]
         reach = np.float32(self._limits.max_range) / self._run[rows]
-        passed = reach * self._rise[rows]
-        through = passed <= np.float32(self._limits.max_height - self._plane.height_m)
-        through &= z > reach
-        through |= np.abs(self.height[rows]) <= self.lowest[rows]
-        seen = np.flatnonzero(through)
-        width = z.shape[1]
-        pixels = seen + seen // width * ((_EVIDENCE_ROWS - 1) * width)
-        return self._rays.points(pixels, np.minimum(z, reach).ravel()[seen])
+        through = reach * self._rise[rows] <= np.float32(self._limits.max_height - self._plane.height_m)
+        through &= self.z[rows] > reach
+        return self._places(through, reach)
+
+    def unknown_points(self, doubtful: Depth | None, seen: Mask | None) -> Floats:
+        """Return where something may stand that the depth map does not show."""
+        rows = slice(None, None, _EVIDENCE_ROWS)
+        rise, run = self._rise[rows], self._run[rows]
+        # What stands within the range hides ground within it, at least at its foot.
+        missing = rise * np.float32(-self._limits.max_range / self._plane.height_m) > run
+        missing &= np.isnan(self.z[rows])
+        if seen is not None:
+            missing &= seen[rows]
+        with np.errstate(divide="ignore"):
+            ground = np.float32(-self._plane.height_m) / rise
+        found = [self._places(missing, ground)]
+        if self._plane.tilt_std:
+            height, distance, lowest = self.height[rows], self.distance[rows], self.lowest[rows]
+            low = (height <= lowest) & (height > lowest - self._tilted * distance)
+            low &= distance <= np.float32(self._limits.max_range)
+            found.append(self._places(low, self.z[rows]))
+        if doubtful is not None:
+            z = np.ascontiguousarray(doubtful[rows], np.float32)
+            near = z * run <= np.float32(self._limits.max_range)
+            near &= z * rise < np.float32(self._limits.max_height - self._plane.height_m)
+            found.append(self._places(near, z))
+        return np.concatenate(found)
+
+    def _places(self, chosen: Mask, z: Floats) -> Floats:
+        """Return the points at depths ``z`` of pixels chosen of every :data:`_EVIDENCE_ROWS`-th row."""
+        places, width = np.flatnonzero(chosen), chosen.shape[1]
+        pixels = places + places // width * ((_EVIDENCE_ROWS - 1) * width)
+        return self._rays.points(pixels, z.ravel()[places])
 
     def _rows(self) -> Places:
         """Return the rows to follow the ground over, from the bottom up.
@@ -300,10 +395,3 @@ class _Between:
         out -= upper
         out *= self._weight
         out += upper
-
-
-def _certain(uncertainty: Depth, depth: Depth, max_uncertainty: float) -> Mask:
-    check_map(uncertainty)
-    if uncertainty.shape != depth.shape:
-        raise InputError(f"uncertainty must have depth's shape {depth.shape}, got {uncertainty.shape}")
-    return np.asarray(uncertainty <= np.float32(max_uncertainty) * depth)

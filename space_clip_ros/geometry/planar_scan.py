@@ -29,7 +29,8 @@ class PlanarScan:
     """Distances to the nearest obstacle, by bearing.
 
     Attributes:
-        ranges: (n,) float32 metres; inf where the view is open up to ``range_max``, NaN where nothing is known.
+        ranges: (n,) float32 metres to the nearest obstacle that is known; inf where the view is open up to
+            ``range_max``, NaN where neither is known.
         angle_min: bearing of the first, radians from x towards y.
         angle_increment: from one to the next, radians.
         range_min: nearest distance that is reported, metres.
@@ -81,11 +82,13 @@ def planar_scan(
 ) -> PlanarScan:
     """Return the scan of what a camera sees.
 
-    The bearings are those of the camera's field of view. The increment is at least that of a pixel, because finer
+    The bearings are those in which the camera's field of view lies, seen from the scan's origin: more than the field of
+    view where the camera is beside or behind the origin. A bearing is free only if it is seen through up to the range
+    and nothing in it is unknown. The increment is at least that of a pixel, because finer
     bearings would fall between pixels.
 
     Args:
-        obstacles: what stands in the way, and where the view is open.
+        obstacles: what stands in the way, where the view is open, and where it is unknown.
         camera: the camera of the map that the obstacles are from.
         pose: (4, 4) its pose in the scan's frame, whose z points up.
         range_max: furthest distance, metres; what is further is free.
@@ -103,6 +106,7 @@ def planar_scan(
             f"got {angle_increment:g}, {range_min:g} and {range_max:g}"
         )
     heading, first, last = _field_of_view(camera, pose[:3, :3])
+    first, last = _seen_from(pose, heading, first, last, range_min)
     increment = max(angle_increment, 1 / camera.fx)
     count = round((last - first) / increment) + 1
     # Turned so that the camera looks along x: bearings then never wrap around within the field of view.
@@ -122,6 +126,7 @@ def planar_scan(
 
     ranges = np.full(count, np.nan, np.float32)
     ranges[polar(obstacles.open_points)[0]] = np.inf
+    ranges[polar(obstacles.unknown_points)[0]] = np.nan
     nearest = np.full(count, np.inf, np.float32)
     np.minimum.at(nearest, *polar(obstacles.points))
     np.sqrt(nearest, out=nearest)
@@ -141,6 +146,35 @@ def _field_of_view(camera: PinholeCamera, rotation: Pose) -> tuple[float, float,
     bearing = np.arctan2(y, x) - heading
     bearing = (bearing + math.pi) % (2 * math.pi) - math.pi
     return heading, float(bearing.min()), float(bearing.max())
+
+
+def _seen_from(pose: Pose, heading: float, first: float, last: float, range_min: float) -> tuple[float, float]:
+    """Return the bearings, from the heading, of everything between two bearings of a camera that is off the origin.
+
+    A point that the camera sees at a bearing lies between that bearing and the camera's own, the nearer the closer to
+    the latter. If the origin itself is in view, points lie all around it.
+    """
+    off = math.hypot(pose[0, 3], pose[1, 3])
+    if not off:
+        return first, last
+    place = (math.atan2(pose[1, 3], pose[0, 3]) - heading + math.pi) % (2 * math.pi) - math.pi
+    back = place - math.copysign(math.pi, place)
+    around = first <= back <= last
+    # What is range_min away or further is never seen at more than this from the camera's own bearing of it.
+    most = math.asin(off / range_min) if off < range_min else math.pi
+    lowest, highest = (-math.pi, math.pi) if around else (min(first, place), max(last, place))
+    return max(lowest, first - most), min(highest, last + most)
+
+
+def range_in_view(camera: PinholeCamera, plane: GroundPlane) -> float:
+    """Return how far a camera sees the ground where it looks, metres along it; inf if the horizon is in view there."""
+    heading, _, _ = _field_of_view(camera, level_pose(plane)[:3, :3])
+    x, y, z = (_border(camera) @ level_pose(plane)[:3, :3].T).T
+    # The border's points straight ahead: one at its near side, one at its far side.
+    ahead = np.argsort(np.abs(np.arctan2(y, x) - heading))[:2]
+    if z[ahead].max() >= 0:
+        return math.inf
+    return float((plane.height_m * np.hypot(x, y) / -z)[ahead].max())
 
 
 @functools.lru_cache(maxsize=8)

@@ -90,14 +90,10 @@ class DepthRequest:
 
 
 def obstacle_limits(settings: NodeConfig) -> ObstacleLimits:
-    """Return what counts as an obstacle; what lies beyond ``max_depth`` is not known."""
+    """Return what counts as an obstacle; how near something beyond ``max_depth`` is, is not known."""
     limits = settings.obstacles
     return ObstacleLimits(
-        limits.min_height,
-        limits.max_height,
-        min(limits.max_range, settings.max_depth),
-        limits.max_slope,
-        limits.max_uncertainty,
+        limits.min_height, limits.max_height, min(limits.max_range, settings.max_depth), limits.max_slope
     )
 
 
@@ -187,6 +183,11 @@ class DepthFrame:
         # NaN where depth is NaN.
         return np.multiply(self.depth, self._share_of(self._relative_deviation, out), out=out)
 
+    @property
+    def has_uncertainty(self) -> bool:
+        """Whether the model says how far off depth may be."""
+        return self._relative_deviation is not None
+
     def without_uncertain(self, depth: NDArray[np.float32], max_share: float) -> NDArray[np.float32]:
         """Return (h, w) depth with NaN where its standard deviation is a larger share of it than ``max_share``.
 
@@ -198,8 +199,7 @@ class DepthFrame:
     @functools.cached_property
     def solid_depth(self) -> NDArray[np.float32]:
         """:attr:`depth`, with NaN where it floats between two surfaces if ``points.max_jump`` asks for that."""
-        max_jump = self.settings.points.max_jump
-        return without_discontinuities(self.depth, max_jump) if max_jump else self.depth
+        return self._solid(self.depth)
 
     @functools.cached_property
     def ground(self) -> Ground:
@@ -217,7 +217,9 @@ class DepthFrame:
         else:
             fitted = self.estimate.ground
             fitted = fitted if isinstance(fitted, NoGround) else fitted.scaled(self.estimate.factor)
-        return request.ground.update(fitted, request.stamp_s, self.settings.obstacles.ground_max_age, mount)
+        return request.ground.update(
+            fitted, request.stamp_s, self.settings.obstacles.ground_max_age, mount, self.scale, self.focal.factor
+        )
 
     @functools.cached_property
     def obstacle_grid(self) -> PixelGrid:
@@ -225,7 +227,7 @@ class DepthFrame:
 
         They are every ``points.stride``-th, as in the cloud, but no more than the network has estimated.
         """
-        return self._detail.at_least(self.settings.points.stride)
+        return self._detail.at_least(min(self.settings.points.stride, *self._metres.shape))
 
     @functools.cached_property
     def obstacles(self) -> Obstacles | None:
@@ -233,13 +235,23 @@ class DepthFrame:
         plane, camera, grid = self.ground.plane, self.camera, self.obstacle_grid
         if plane is None or camera is None:
             return None
-        limits = obstacle_limits(self.settings)
-        uncertainty = self.uncertainty if limits.max_uncertainty else None
+        limit, outside = self.settings.obstacles.max_uncertainty, self._outside
+        sure = self.without_uncertain(self.solid_depth, limit) if limit else self.solid_depth
+        depth, doubtful = grid.nearest(sure), None
+        if sure is not self.depth:
+            anything = grid.nearest(self.depth)
+            doubtful = np.where(depth <= anything, np.float32(np.nan), anything)
+        # What lies beyond the range is known to be far, not unknown.
+        far = grid.of(self.without_uncertain(self._metres, limit) if limit else self._metres)
+        beyond = np.isnan(depth) & (far > np.float32(self.settings.max_depth)) & (far < np.inf)
+        if outside is not None:
+            beyond &= ~grid.of(outside)
         return self._finder(grid.camera(camera)).find(
-            grid.nearest(self.solid_depth),
+            np.where(beyond, far, depth),
             plane,
-            limits,
-            None if uncertainty is None else grid.of(uncertainty),
+            obstacle_limits(self.settings),
+            doubtful,
+            None if outside is None else ~grid.of(outside),
         )
 
     @functools.cached_property
@@ -280,23 +292,19 @@ class DepthFrame:
         return place_tokens(self.features.dense, self.depth, self.camera)
 
     def unbounded_depth(self) -> NDArray[np.float32]:
-        """Return :attr:`depth` without its upper limit: what lies beyond the range is known to be far, not unknown."""
-        return self._cut(math.inf)
+        """Return :attr:`solid_depth` without its upper limit: what lies beyond is known to be far, not unknown."""
+        return self._solid(self._cut(math.inf))
 
     def projector(self, stride: int) -> Projector | None:
         """Return the projector of every ``stride``-th pixel; None where the camera is unknown."""
         return None if self.camera is None else self._projector(self.camera, stride)
 
     def _mount(self) -> CameraMount:
-        """Return what is known about the camera's mount: as the metric scale knows it, else what up is for the scan."""
-        scale, pose = self.request.scale, self.request.scan_pose
+        """Return what is known about the camera's mount: as the metric scale knows it, else the parameters and TF."""
+        scale = self.request.scale
         if scale is not None and isinstance(scale.known.mount, CameraMount):
             return scale.known.mount
-        given = configured_mount(self.settings.scale)
-        if isinstance(pose, np.ndarray) and not given.height_m:
-            x, y, z = (float(value) for value in pose[2, :3])
-            return CameraMount(up=(x, y, z))
-        return given
+        return configured_mount(self.settings.scale, self.request.scan_pose)
 
     @functools.cached_property
     def _deviation_share(self) -> NDArray[np.float32] | None:
@@ -305,13 +313,23 @@ class DepthFrame:
     def _share_of(self, deviation: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return a deviation of any size for the pixels of depth; ``out`` may be written to."""
         height, width = self._image.shape[:2]
-        if self._grid == EVERY_PIXEL:
-            return resize_bilinear(deviation, width, height, out=out)
-        return self._grid.of(resize_bilinear(deviation, width, height))
+        # A share below 0 says nothing.
+        deviation = np.where(deviation >= 0, deviation, np.float32(np.nan))
+        out = out if self._grid == EVERY_PIXEL else None
+        return self._grid.of(resize_bilinear(deviation, width, height, out=out))
+
+    @functools.cached_property
+    def _outside(self) -> NDArray[np.bool_] | None:
+        """(h, w) bool, true for pixels of depth that the camera does not see; None if it sees all."""
+        rectifier = self.request.view.rectifier
+        return None if rectifier is None or rectifier.outside is None else self._grid.of(rectifier.outside)
+
+    def _solid(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        max_jump = self.settings.points.max_jump
+        return without_discontinuities(depth, max_jump) if max_jump else depth
 
     def _cut(self, max_depth: float, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         depth = invalidate(self._metres, self.settings.min_depth, max_depth, out=out)
-        rectifier = self.request.view.rectifier
-        if rectifier is not None and rectifier.outside is not None:
-            np.copyto(depth, np.nan, where=self._grid.of(rectifier.outside))
+        if self._outside is not None:
+            np.copyto(depth, np.nan, where=self._outside)
         return depth

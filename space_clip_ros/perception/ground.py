@@ -11,6 +11,7 @@ import numpy as np
 
 from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround
 from space_clip_ros.perception.camera_mount import CameraMount
+from space_clip_ros.perception.frame_times import started_again
 
 _SMOOTHING_S = 0.3
 _HEIGHT_JUMP = 1.25
@@ -21,7 +22,8 @@ _UNKNOWN_PERIOD_S = 0.1
 """Taken between two frames whose stamps do not tell."""
 _MOUNT_TOLERANCE_DEG = 1.0
 _MOUNT_HEIGHT_STD = 0.03
-_REACH_M = 10.0
+_OTHER_FOCAL = 0.01
+"""Smallest change of the focal factor, as a share, after which the ground of the frames before says nothing."""
 
 
 class GroundSource(str, enum.Enum):
@@ -56,7 +58,8 @@ class GroundTracker:
     """Takes the ground of each frame of one camera, smooths it, and holds it over frames that show none.
 
     A plane that jumps is more likely a truck's bed or a table than the ground, so it counts as none. If it stays, it
-    becomes the ground once the old one is too old. Not for several threads at once.
+    becomes the ground once the old one is too old. Kept is the plane of depth as the network gives it, so that another
+    factor on depth moves it too. Not for several threads at once.
     """
 
     def __init__(self) -> None:
@@ -64,6 +67,7 @@ class GroundTracker:
         self._plane: GroundPlane | None = None
         self._fitted_at = -math.inf
         self._now: float | None = None
+        self._focal = 1.0
 
     def reset(self) -> None:
         """Forget the ground, as when a camera starts again."""
@@ -75,20 +79,30 @@ class GroundTracker:
         stamp_s: float | None,
         max_age_s: float,
         mount: CameraMount | None = None,
+        scale: float = 1.0,
+        focal: float = 1.0,
     ) -> Ground:
         """Return the ground of the next frame.
 
         Args:
             fitted: the plane fitted to its depth, or why there is none.
-            stamp_s: when it was taken, seconds; None where unknown. If time goes backwards, the ground is forgotten.
+            stamp_s: when it was taken, seconds; None where unknown. If time starts again, the ground is forgotten.
             max_age_s: for how long a plane is held, seconds.
             mount: what is known about the camera; None for a level one at any height.
+            scale: the factor on the network's depth in ``fitted``.
+            focal: the part of it for the field of view. If it changes, another lens or another calibration is in use,
+                and the ground is forgotten.
         """
         mount = mount or CameraMount()
+        if abs(focal - self._focal) > _OTHER_FOCAL * focal:
+            self._plane = None
+        self._focal = focal
         interval = self._advance(stamp_s)
         now = self._now or 0.0
         problem = ""
-        held = self._plane if now - self._fitted_at <= max_age_s else None
+        held = None
+        if self._plane is not None and now - self._fitted_at <= max_age_s:
+            held = self._plane.scaled(scale)
         if isinstance(fitted, NoGround):
             problem = fitted.value
         elif mount.height_m and not 1 / _MOUNT_RATIO <= fitted.height_m / mount.height_m <= _MOUNT_RATIO:
@@ -97,9 +111,9 @@ class GroundTracker:
             problem = "the level plane in view is not the ground of the frames before"
         else:
             weight = 1.0 if held is None else 1 - math.exp(-max(now - self._fitted_at, 1e-3) / _SMOOTHING_S)
-            self._plane = fitted if held is None else _blended(held, fitted, weight)
-            self._fitted_at = now
-            return Ground(self._plane, GroundSource.FITTED, 0.0, "", interval)
+            plane = fitted if held is None else _blended(held, fitted, weight)
+            self._plane, self._fitted_at = plane.scaled(1 / scale), now
+            return Ground(plane, GroundSource.FITTED, 0.0, "", interval)
         if held is not None:
             return Ground(held, GroundSource.HELD, now - self._fitted_at, problem, interval)
         if mount.height_m:
@@ -112,18 +126,18 @@ class GroundTracker:
         if stamp_s is None:
             self._now = (before or 0.0) + _UNKNOWN_PERIOD_S
             return 0.0
-        if before is not None and stamp_s < before:
+        if before is None or started_again(before, stamp_s):
             self.reset()
-            before = None
-        self._now = stamp_s
-        return 0.0 if before is None else stamp_s - before
+            self._now = stamp_s
+            return 0.0
+        self._now = max(stamp_s, before)
+        return self._now - before
 
 
 def mounted_plane(mount: CameraMount) -> GroundPlane:
     """Return the ground that a camera's mount gives; it may be off by a degree, as cars and robots pitch."""
-    x, y, z = _unit(mount.up)
-    spread = _REACH_M * math.tan(math.radians(_MOUNT_TOLERANCE_DEG))
-    return GroundPlane((x, y, z), mount.height_m, _MOUNT_HEIGHT_STD * mount.height_m, 0, 0.0, spread / mount.height_m)
+    tilt_std = math.radians(_MOUNT_TOLERANCE_DEG)
+    return GroundPlane(_unit(mount.up), mount.height_m, _MOUNT_HEIGHT_STD * mount.height_m, 0, 0.0, 0.0, tilt_std)
 
 
 def _jumps(held: GroundPlane, fitted: GroundPlane) -> bool:

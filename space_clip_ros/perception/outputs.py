@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.geometry.cloud import packed_colors, without_discontinuities
+from space_clip_ros.geometry.cloud import packed_colors
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
 from space_clip_ros.geometry.detections import DetectedObject
@@ -27,7 +27,7 @@ class Output:
     Attributes:
         compute: makes it of a frame. Returns None where the frame does not give it, and says why in ``left_out``.
         needs_camera: whether the camera's intrinsics must be known for it.
-        needs_ground: whether it is made of what stands above the ground.
+        uses_ground: whether the ground is looked for to make it.
         needs_uncertainty: whether the model must say how far off depth may be.
         needs_feature: which language feature the model must give, ``dense`` or ``embedding``; empty for none.
         needs_queries: whether something must be looked for by name.
@@ -35,7 +35,7 @@ class Output:
 
     compute: Callable[[DepthFrame], Any]
     needs_camera: bool = False
-    needs_ground: bool = False
+    uses_ground: bool = False
     needs_uncertainty: bool = False
     needs_feature: str = ""
     needs_queries: bool = False
@@ -79,17 +79,13 @@ def points(frame: DepthFrame) -> NDArray[np.float32]:
     projector = frame.projector(settings.stride)
     if projector is None:
         raise ValueError("a cloud needs its camera")
-    if settings.clearing:
-        metres = frame.unbounded_depth()
-        metres = without_discontinuities(metres, settings.max_jump) if settings.max_jump else metres
-    else:
-        metres = frame.solid_depth
+    metres = frame.unbounded_depth() if settings.clearing else frame.solid_depth
     if settings.max_uncertainty:
         metres = frame.without_uncertain(metres, settings.max_uncertainty)
     cloud = projector.project(
         metres,
         frame.rgb if settings.color else None,
-        settings.max_range,
+        min(settings.max_range, frame.settings.max_depth) if settings.clearing else settings.max_range,
         settings.clearing,
         out=frame.request.allocate("points", (*projector.shape, 4 if settings.color else 3), np.float32),
         heights=settings.heights,
@@ -193,12 +189,12 @@ OUTPUTS: dict[str, Output] = {
     "points": Output(points, needs_camera=True),
     "color": Output(color),
     "uncertainty": Output(uncertainty, needs_uncertainty=True),
-    "obstacles": Output(obstacles, needs_camera=True, needs_ground=True),
-    "scan": Output(scan, needs_camera=True, needs_ground=True),
+    "obstacles": Output(obstacles, needs_camera=True, uses_ground=True),
+    "scan": Output(scan, needs_camera=True, uses_ground=True),
     "labels": Output(labels, needs_feature="dense", needs_queries=True),
     "confidence": Output(confidence, needs_feature="dense", needs_queries=True),
-    "detections": Output(detections, needs_camera=True, needs_feature="dense", needs_queries=True),
-    "markers": Output(detections, needs_camera=True, needs_feature="dense", needs_queries=True),
+    "detections": Output(detections, needs_camera=True, uses_ground=True, needs_feature="dense", needs_queries=True),
+    "markers": Output(detections, needs_camera=True, uses_ground=True, needs_feature="dense", needs_queries=True),
     "tokens": Output(tokens, needs_camera=True, needs_feature="dense"),
     "embedding": Output(embedding, needs_feature="embedding"),
 }
@@ -266,6 +262,6 @@ def need_camera(names: Iterable[str]) -> bool:
     return any(name not in OUTPUTS or OUTPUTS[name].needs_camera for name in names)
 
 
-def need_ground(names: Iterable[str]) -> bool:
-    """Return whether any of the outputs is made of what stands above the ground."""
-    return any(name in OUTPUTS and OUTPUTS[name].needs_ground for name in names)
+def use_ground(names: Iterable[str]) -> bool:
+    """Return whether the ground is looked for to make any of the outputs."""
+    return any(name in OUTPUTS and OUTPUTS[name].uses_ground for name in names)

@@ -110,13 +110,22 @@ def test_what_is_no_ground_is_refused(scenes: Any, scene: Callable[[Any], np.nda
         assert isinstance(plane, NoGround), plane
 
 
+@pytest.mark.parametrize("pitch", [50, 75, 85])
+def test_a_camera_that_looks_down_steeply_finds_the_floor(scenes: Any, pitch: float) -> None:
+    """All of it is about as far away, as in a band of a wall; but a wall is not what such a camera looks at."""
+    up = up_vector(0, pitch)
+    plane = fit_ground_plane(scenes.street(height=0.5, pitch_deg=pitch), scenes.CAMERA, up=up)
+    assert isinstance(plane, GroundPlane) and plane.height_m == pytest.approx(0.5, rel=1e-3)
+
+
 def test_each_reason_is_given(scenes: Any) -> None:
     level = scenes.street(*scenes.HOUSES, scenes.CAR)
     table = scenes.street(scenes.Box((-3, 1.4), (1.2, 14.0), (0.9, 1.0)))
     band = level.copy()
     band[:130] = band[145:] = NAN
     results = {
-        "view": fit_ground_plane(scenes.street(ground=None), scenes.CAMERA),
+        "view": fit_ground_plane(level, scenes.CAMERA, up=up_vector(0, -60)),
+        "depth": fit_ground_plane(scenes.street(ground=None), scenes.CAMERA),
         "plane": fit_ground_plane(scenes.street(scenes.WALL), scenes.CAMERA),
         "small": fit_ground_plane(level, scenes.CAMERA, min_share=0.99),
         "band": fit_ground_plane(band, scenes.CAMERA, min_share=0.0),
@@ -124,6 +133,7 @@ def test_each_reason_is_given(scenes: Any) -> None:
     }
     assert results == {
         "view": NoGround.OUT_OF_VIEW,
+        "depth": NoGround.NO_DEPTH,
         "plane": NoGround.NO_PLANE,
         "small": NoGround.TOO_SMALL,
         "band": NoGround.TOO_SHORT,

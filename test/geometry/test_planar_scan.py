@@ -12,7 +12,7 @@ import pytest
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.ground_plane import GroundPlane, up_vector
 from space_clip_ros.geometry.obstacles import ObstacleFinder, ObstacleLimits, Obstacles
-from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
+from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan, range_in_view
 
 PLANE = GroundPlane((0.0, -1.0, 0.0), 1.65, 0.0, 900, 0.9, 0.0)
 LIMITS = ObstacleLimits()
@@ -100,6 +100,36 @@ def test_nothing_is_known_where_nothing_is_seen(scenes: Any) -> None:
     assert np.isnan(at(scan, -0.2)) and at(scan, 0.2) == math.inf
 
 
+def test_a_strip_of_ground_before_something_unknown_is_not_free(scenes: Any) -> None:
+    """A wall from side to side whose depth is missing: what is behind the floor before it is not known."""
+    depth = scenes.street(scenes.WALL)
+    depth[np.abs(depth - 5) < 1e-3] = np.nan
+    assert np.isnan(scanned(scenes, depth).ranges).all()
+
+
+def test_what_is_seen_through_above_something_unknown_is_not_free(scenes: Any) -> None:
+    depth = scenes.street(scenes.Box((-1, 1), (8, 9), (0, 1.2)))
+    box = np.nan_to_num(depth) != np.nan_to_num(scenes.street())
+    assert at(scanned(scenes, depth), 0.0) == pytest.approx(8.0, rel=1e-3)
+    depth[box] = np.nan
+    scan = scanned(scenes, depth)
+    assert np.isnan(at(scan, 0.0)) and at(scan, 0.3) == math.inf
+
+
+def test_a_view_that_ends_before_the_range_is_not_free(scenes: Any) -> None:
+    """A camera that looks down sees the ground only so far."""
+    plane = replace(PLANE, normal=up_vector(0, 30), height_m=0.5)
+    depth, camera = scenes.street(height=0.5, pitch_deg=30), scenes.CAMERA
+    end = range_in_view(camera, plane)
+    assert end == pytest.approx(0.5 / math.tan(math.radians(30) - math.atan(camera.cy / camera.fy)), rel=1e-3)
+    for reach, free in ((end * 1.1, False), (end * 0.8, True)):
+        obstacles = ObstacleFinder(camera).find(depth, plane, replace(LIMITS, max_range=reach))
+        ranges = planar_scan(obstacles, camera, level_pose(plane), range_max=reach).ranges
+        middle = float(ranges[len(ranges) // 2])
+        assert middle == math.inf if free else math.isnan(middle)
+    assert range_in_view(camera, PLANE) == math.inf
+
+
 def test_what_is_nearer_than_range_min_is_left_out_and_what_is_further_than_range_max_is_free(scenes: Any) -> None:
     obstacles = Obstacles(points((0, 0, 1), (1, 0, 20)), np.arange(2), points((0, 1.65, 6), (1, 1.65, 20)))
     scan = planar_scan(obstacles, scenes.CAMERA, posed(), range_min=2.0, range_max=10.0)
@@ -119,6 +149,28 @@ def test_distances_are_from_the_scans_own_frame(scenes: Any) -> None:
     obstacles = Obstacles(points((0.5, 0, 4)), np.arange(1), points())
     scan = planar_scan(obstacles, scenes.CAMERA, posed(place=(1.0, 0.5, 1.2)), range_max=10.0)
     assert at(scan, 0.0) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0), (0.0, 0.15), (0.0, -0.3), (-0.2, 0.0), (-0.4, 0.1), (0.3, 0.3)])
+def test_whatever_the_camera_sees_is_in_the_scan_of_a_frame_beside_it(scenes: Any, place: tuple[float, float]) -> None:
+    """Posts at both edges of the view, 1 m ahead of the camera: from another origin their bearings are wider."""
+    camera, pose = scenes.CAMERA, posed(0.4, (*place, 0.5))
+    edges = [((u - camera.cx) / camera.fx, 0.0, 1.0) for u in (0, camera.width - 1)]
+    obstacles = Obstacles(points(*edges), np.arange(2), points())
+    scan = planar_scan(obstacles, camera, pose, range_max=10.0, range_min=0.1)
+    x, y, _ = (np.array(edges) @ pose[:3, :3].T + pose[:3, 3]).T
+    for distance, bearing in zip(np.hypot(x, y), np.arctan2(y, x), strict=True):
+        turned = (bearing - scan.angle_min) % (2 * math.pi)
+        assert scan.ranges[round(turned / scan.angle_increment)] == pytest.approx(distance, rel=1e-5)
+
+
+def test_a_camera_ahead_of_the_origin_needs_no_more_bearings(scenes: Any) -> None:
+    obstacles = Obstacles(points(), np.arange(0), points())
+    at_origin = planar_scan(obstacles, scenes.CAMERA, posed(), range_max=10.0, range_min=0.1)
+    ahead = planar_scan(obstacles, scenes.CAMERA, posed(place=(0.5, 0, 1)), range_max=10.0, range_min=0.1)
+    # A millimetre behind it hardly any.
+    behind = planar_scan(obstacles, scenes.CAMERA, posed(place=(-0.001, 0, 1)), range_max=10.0, range_min=0.1)
+    assert len(at_origin.ranges) == len(ahead.ranges) and len(behind.ranges) <= len(ahead.ranges) + 3
 
 
 def test_a_tilted_camera_sees_the_same_scan(scenes: Any) -> None:

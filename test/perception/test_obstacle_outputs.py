@@ -14,13 +14,15 @@ from space_clip_ros.geometry.cloud import Projector
 from space_clip_ros.geometry.ground_plane import GroundPlane, NoGround
 from space_clip_ros.geometry.pixel_grid import EVERY_PIXEL, PixelGrid
 from space_clip_ros.geometry.planar_scan import PlanarScan
+from space_clip_ros.geometry.rectification import Rectifier
 from space_clip_ros.perception.calibration import RectifiedView
 from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.core import made_outputs
 from space_clip_ros.perception.focal_scaling import FocalScaling
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest, ScaleRequest
 from space_clip_ros.perception.ground import GroundSource, GroundTracker
-from space_clip_ros.perception.outputs import need_ground
+from space_clip_ros.perception.obstacle_notes import obstacle_notes
+from space_clip_ros.perception.outputs import use_ground
 from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
 
 WHOLE = PointsConfig(stride=1, color=False)
@@ -38,13 +40,15 @@ def frame(
     detail: PixelGrid = EVERY_PIXEL,
     scale_request: ScaleRequest | None = None,
     estimate: ScaleEstimate | None = None,
+    factor: float = 1.0,
+    view: RectifiedView | None = None,
     **settings: Any,
 ) -> DepthFrame:
     config = dataclasses.replace(NodeConfig(), **{"points": WHOLE, **settings})
     rgb = np.random.default_rng(1).integers(0, 256, (*depth.shape, 3)).astype(np.uint8)
     request = DepthRequest(
         rgb,
-        RectifiedView(scenes.CAMERA),
+        view or RectifiedView(scenes.CAMERA),
         config,
         outputs,
         stamp_s=stamp,
@@ -53,7 +57,7 @@ def frame(
         scale=scale_request,
     )
     return DepthFrame(
-        request, rgb, depth, 1.0, Projector, FocalScaling(), estimate, relative_deviation=deviation, detail=detail
+        request, rgb, depth, factor, Projector, FocalScaling(), estimate, relative_deviation=deviation, detail=detail
     )
 
 
@@ -212,8 +216,122 @@ def test_uncertain_depth_is_no_obstacle_if_asked_for(scenes: Any) -> None:
     assert len(unknown["obstacles"])
 
 
+def test_uncertain_depth_is_not_free_either(scenes: Any) -> None:
+    """A wall 5 m ahead of which the model is unsure: the floor before it says nothing about what is behind."""
+    depth = scenes.street(scenes.WALL)
+    deviation = np.where(np.abs(depth - 5) < 1e-3, 0.3, 0.05).astype(np.float32)
+    settings = {"obstacles": ObstaclesConfig(max_uncertainty=0.2), "scale": ScaleConfig(camera_height=1.65)}
+    scan = dict(made_outputs(frame(scenes, depth, ("scan",), deviation=deviation, **settings)))["scan"]
+    assert np.isnan(scan.ranges).all()
+
+
+@pytest.mark.parametrize(("sigma", "seen"), [(0.05, True), (0.25, False)])
+def test_a_thin_post_is_judged_by_its_own_uncertainty(scenes: Any, sigma: float, seen: bool) -> None:
+    """Two columns wide at 4 m, before depth of which the model is less sure, on a grid of every fourth pixel."""
+    depth, deviation = scenes.street(), np.full((scenes.CAMERA.height, scenes.CAMERA.width), 0.1, np.float32)
+    post = np.zeros(depth.shape, bool)
+    post[70:, 310:312] = True
+    post &= ~(depth < 4.0)
+    depth[post], deviation[post] = 4.0, sigma
+    made = dict(
+        made_outputs(
+            frame(
+                scenes,
+                depth,
+                deviation=deviation,
+                detail=PixelGrid(4, 4),
+                obstacles=ObstaclesConfig(max_uncertainty=0.2),
+            )
+        )
+    )
+    assert (np.abs(made["obstacles"][:, 2] - 4) < 0.01).any() == seen
+    ahead = nearest(made["scan"], 0.0)
+    assert ahead == pytest.approx(4.0, rel=0.01) if seen else math.isnan(ahead)
+
+
+def test_a_share_below_zero_is_no_uncertainty(scenes: Any) -> None:
+    processed = frame(scenes, scenes.street(), deviation=np.full((4, 4), -0.2, np.float32))
+    assert processed.uncertainty is not None and np.isnan(processed.uncertainty).all()
+    assert np.isnan(processed.without_uncertain(processed.depth, 0.5)).all()
+
+
+def test_what_lies_beyond_the_valid_depth_is_far_and_not_unknown(scenes: Any) -> None:
+    """An open street, and a wall beyond ``max_depth``: both are free up to it."""
+    for depth in (scenes.street(), scenes.street(scenes.Box((-50, 50), (14, 15), (-1, 9)))):
+        scan = dict(made_outputs(frame(scenes, depth, ("scan",), max_depth=12.0)))["scan"]
+        assert np.isinf(scan.ranges).all()
+
+
+def test_a_border_that_the_camera_does_not_see_leaves_the_rest_free(scenes: Any) -> None:
+    """A lens whose rectified image is black at the lower corners and at the sides."""
+    camera = scenes.CAMERA
+    raw = [camera.fx, 0, camera.cx - 40, 0, camera.fy, camera.cy + 40, 0, 0, 1]
+    rectified = [camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1]
+    rectifier = Rectifier(raw, [1e-9, 0, 0, 0], np.eye(3), rectified, "plumb_bob", (camera.width, camera.height))
+    view = RectifiedView(camera, rectifier)
+    scan = dict(made_outputs(frame(scenes, scenes.street(), ("scan",), view=view)))["scan"]
+    bearings = scan.angle_min + scan.angle_increment * np.arange(len(scan.ranges))
+    left = math.atan2(camera.cx - 40, camera.fx)
+    np.testing.assert_array_equal(np.isinf(scan.ranges), bearings < left + scan.angle_increment / 2)
+    np.testing.assert_array_equal(np.isnan(scan.ranges), bearings >= left + scan.angle_increment / 2)
+
+
+def test_a_stride_beyond_the_image_is_no_fault_of_the_image(scenes: Any) -> None:
+    depth = scenes.street(scenes.CAR)[::8, ::8]
+    camera = scenes.CAMERA.resized(depth.shape[1], depth.shape[0])
+    request = DepthRequest(
+        np.zeros((*depth.shape, 3), np.uint8),
+        RectifiedView(camera),
+        dataclasses.replace(NodeConfig(), points=PointsConfig(stride=64, color=False)),
+        ("obstacles",),
+    )
+    processed = DepthFrame(request, request.rgb, depth, 1.0, Projector, FocalScaling())
+    assert processed.obstacle_grid == PixelGrid(24, 24)
+    assert list(dict(made_outputs(processed))) == ["obstacles"]
+
+
+def test_a_known_height_does_not_take_the_transforms_up_away(scenes: Any) -> None:
+    """A camera that looks 25 degrees down; only TF knows it."""
+    depth = scenes.street(height=0.5, pitch_deg=25)
+    sine, cosine = math.sin(math.radians(25)), math.cos(math.radians(25))
+    pose = np.array([[0, -sine, cosine, 0], [-1, 0, 0, 0], [0, -cosine, -sine, 0.5], [0, 0, 0, 1]])
+    scan = ScanConfig(frame_id="base_link")
+    processed = frame(scenes, depth, pose=pose, scan=scan, scale=ScaleConfig(camera_height=0.5))
+    made = dict(made_outputs(processed))
+    assert processed.ground.source is GroundSource.FITTED and not len(made["obstacles"])
+    assert not [key for key, _ in obstacle_notes(processed) if key == "mount"]
+    other = frame(scenes, depth, pose=pose, scan=scan, scale=ScaleConfig(camera_height=0.5, camera_pitch=0.3))
+    assert [text for key, text in obstacle_notes(other) if key == "mount"] == [
+        "scale.camera_pitch and scale.camera_roll are 8 degrees off what TF says of 'base_link'; the parameters are "
+        "used"
+    ]
+
+
+def test_settings_that_obstacles_cannot_follow_are_named(scenes: Any) -> None:
+    assert not list(obstacle_notes(frame(scenes, scenes.street())))
+    strict = frame(scenes, scenes.street(), max_depth=12.0, obstacles=ObstaclesConfig(max_uncertainty=0.2))
+    assert [text for _, text in obstacle_notes(strict)] == [
+        "obstacles.max_uncertainty is ignored: the model gives no uncertainty",
+        "obstacles.max_range 30 m is cut to max_depth, 12 m",
+    ]
+    down = {"scale": ScaleConfig(camera_pitch=math.radians(30))}
+    looks_down = frame(scenes, scenes.street(height=0.5, pitch_deg=30), **down)
+    assert [text for _, text in obstacle_notes(looks_down)] == [
+        "the view ends 1.7 m ahead, so depth/scan never calls a direction free: set obstacles.max_range below that"
+    ]
+
+
+def test_another_factor_on_depth_makes_no_obstacles_of_the_floor(scenes: Any) -> None:
+    """The parameter changes from 1.0 to 0.7 between two images of the same empty street."""
+    tracker, raw = GroundTracker(), scenes.street()
+    for stamp, factor in ((1.0, 1.0), (1.1, 0.7), (1.2, 0.7)):
+        processed = frame(scenes, raw * np.float32(factor), ("obstacles",), tracker, stamp, factor=factor)
+        assert not len(dict(made_outputs(processed))["obstacles"])
+        assert processed.ground.source is GroundSource.FITTED
+
+
 def test_the_ground_is_found_once_for_both(scenes: Any) -> None:
     processed = frame(scenes, scenes.street(scenes.CAR))
     assert processed.obstacles is processed.obstacles and processed.ground is processed.ground
-    assert need_ground(["scan"]) and need_ground(["depth", "obstacles"])
-    assert not need_ground(["depth", "points", "camera_info"])
+    assert use_ground(["scan"]) and use_ground(["depth", "obstacles"]) and use_ground(["markers"])
+    assert not use_ground(["depth", "points", "camera_info"])

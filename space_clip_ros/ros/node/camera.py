@@ -25,12 +25,13 @@ from space_clip_ros.perception.calibration import CalibrationStore, RectifiedVie
 from space_clip_ros.perception.core import DepthCore, made_outputs
 from space_clip_ros.perception.frame import DepthFrame, DepthRequest
 from space_clip_ros.perception.ground import GroundTracker
+from space_clip_ros.perception.obstacle_notes import obstacle_notes
 from space_clip_ros.perception.outputs import (
     Available,
     makeable,
     need_camera,
-    need_ground,
     need_queries,
+    use_ground,
     without_features,
     without_uncertainty,
 )
@@ -49,7 +50,6 @@ from space_clip_ros.ros.node.transforms import Transforms
 
 _FUTURE_S = 0.5
 
-_NO_UNCERTAINTY = "obstacles.max_uncertainty is ignored: the model gives no uncertainty"
 _LARGEST_WARM_UP = 16_000_000
 """Pixels of the largest image to warm up for. A camera_info costs its sender nothing, so its size is not trusted."""
 
@@ -233,7 +233,7 @@ class Camera:
             scale=self._scale_inputs.request(header),
             stamp_s=stamp_ns(message) / 1e9 or None,
             ground=self._tracker,
-            scan_pose=self._scan_pose(settings.scan.frame_id, header) if need_ground(outputs) else None,
+            scan_pose=self._scan_pose(settings.scan.frame_id, header) if use_ground(outputs) else None,
             queries=queries,
         )
 
@@ -291,12 +291,12 @@ class Camera:
 
     def _explain_obstacles(self, frame: DepthFrame) -> None:
         """Keep the ground, and log which outputs were left out and why."""
-        if need_ground(frame.request.outputs):
+        if use_ground(frame.request.outputs):
             self.notes.ground = frame.ground
-            limit, known = frame.settings.obstacles.max_uncertainty, frame.uncertainty is not None
-            self.notes.obstacles = "" if known or not limit else _NO_UNCERTAINTY
-            if self.notes.obstacles:
-                self._log.once("uncertainty", self.notes.obstacles)
+            notes = dict(obstacle_notes(frame))
+            self.notes.obstacles = "; ".join(notes.values())
+            for key, note in notes.items():
+                self._log.once(f"obstacles {key}", note)
         for name, reason in frame.left_out.items():
             text = f"{self.publishers.topic(name)} left out: {reason}"
             self.statistics.note(text)
@@ -375,7 +375,7 @@ class Camera:
     def _prepare_transforms(self) -> None:
         """Read or publish transforms once a scan is wanted; here, as only the executor's thread may begin that."""
         wanted, frame_id = self.publishers.wanted(), self._settings().scan.frame_id
-        if frame_id and need_ground(wanted):
+        if frame_id and use_ground(wanted):
             self._transforms.start()
         elif "scan" in wanted:
             self._level_frame.advertise()

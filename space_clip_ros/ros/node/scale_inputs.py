@@ -69,7 +69,7 @@ class ScaleInputs:
 
     def follow(self) -> None:
         """Subscribe or unsubscribe as the parameters ask; called in the executor's thread."""
-        settings = self._settings().scale
+        settings, scan_frame = self._settings().scale, self._settings().scan.frame_id
         ranges = self._started and settings.wants_ranges
         if ranges and not self._subscriptions:
             self._subscribe(PointCloud2, self._points_topic, self._on_points)
@@ -78,7 +78,7 @@ class ScaleInputs:
             self._node.destroy_subscription(self._subscriptions.pop())
             self._points = self._range = None
             self._heard = False
-        if self._started and _needs_transforms(settings):
+        if self._started and _needs_transforms(settings, scan_frame):
             self._transforms.start()
 
     def request(self, header: Any) -> ScaleRequest | None:
@@ -103,7 +103,8 @@ class ScaleInputs:
         return ScaleRequest(scale, known)
 
     def _mount(self, settings: ScaleConfig, frame_id: str) -> CameraMount | str:
-        configured = configured_mount(settings)
+        scan_frame = self._settings().scan.frame_id
+        configured = configured_mount(settings, self._transforms.pose(scan_frame, frame_id) if scan_frame else None)
         if configured.height_m:
             return configured
         if not settings.ground_frame:
@@ -113,8 +114,7 @@ class ScaleInputs:
             return f"{pose}; set scale.camera_height"
         if pose[2, 3] <= 0:
             return f"TF has {frame_id!r} {pose[2, 3]:.2f} m above {settings.ground_frame!r}"
-        x, y, z = (float(value) for value in pose[2, :3])
-        return CameraMount(float(pose[2, 3]), (x, y, z))
+        return CameraMount.from_pose(pose)
 
     def _measured(self, settings: ScaleConfig, frame_id: str, stamp: float) -> tuple[Measured, ...] | str:
         measurements: list[Measured] = []
@@ -171,8 +171,8 @@ class ScaleInputs:
         self._subscriptions.append(subscribe(self._node, kind, topic, callback, best_effort(depth=1), self._log))
 
 
-def _needs_transforms(settings: ScaleConfig) -> bool:
-    height = settings.wants_height and not settings.camera_height and bool(settings.ground_frame)
+def _needs_transforms(settings: ScaleConfig, scan_frame: str) -> bool:
+    height = settings.wants_height and bool(scan_frame if settings.camera_height else settings.ground_frame)
     return height or (settings.wants_ranges and not settings.extrinsics)
 
 
