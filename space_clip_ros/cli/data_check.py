@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from space_clip_ros.cli.options import add_config
 from space_clip_ros.training_config import PUBLISHED_LISTS
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def add_parser(actions: Any) -> None:
         "that are missing or broken, by drive or scene. Exits with 0 if nothing is missing and with 1 otherwise.",
         epilog="example: space_clip data check config/kitti.yaml --json missing.json",
     )
-    parser.add_argument("config", metavar="CONFIG", help="YAML file of training settings")
-    parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
+    add_config(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every missing file to a JSON file")
 
 

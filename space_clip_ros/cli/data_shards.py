@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from space_clip_ros.cli.options import positive
+from space_clip_ros.cli.options import add_config, positive
 
 _PARTS = ("train", "validation")
 _MB = 1 << 20
@@ -23,8 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "an interruption.",
         epilog="example: space_clip data shards config/kitti.yaml --out data/kitti_shards",
     )
-    parser.add_argument("config", metavar="CONFIG", help="YAML file of settings")
-    parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
+    add_config(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--only", choices=_PARTS, help="write only these frames (default: both)")
     parser.add_argument("--frames", type=positive, metavar="N", help="frames in a shard (default: 256)")

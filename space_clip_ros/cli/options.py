@@ -44,6 +44,16 @@ def add_setting(parser: argparse.ArgumentParser, settings: type, name: str, **ch
     parser.add_argument(f"--{name.replace('_', '-')}", **{"default": setting.default, **arguments, **changes})
 
 
+def add_config(
+    parser: argparse.ArgumentParser,
+    help: str = "YAML file of settings",
+    overrides: str = "settings that replace the file's",
+) -> None:
+    """Add the arguments ``CONFIG`` and ``key=value``."""
+    parser.add_argument("config", metavar="CONFIG", help=help)
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help=overrides)
+
+
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a CLIP and its prompt templates."""
     parser.add_argument(
@@ -73,6 +83,12 @@ def check_model_out(args: argparse.Namespace, source: Path, *suffixes: str) -> N
     if not args.out.parent.is_dir():
         raise DataError(args.out, f"cannot be written (there is no folder {args.out.parent})", "check the folder")
     check_output_files(args.out)
+
+
+def check_image_size(args: argparse.Namespace) -> None:
+    """Exit with status 2 if only one of ``--height`` and ``--width`` is given."""
+    if (args.height is None) != (args.width is None):
+        args.parser.error("give both --height and --width, or neither")
 
 
 def refuse_sources(args: argparse.Namespace, *sources: str | Path | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from space_clip_ros.cli.options import add_setting, positive
+from space_clip_ros.cli.options import add_setting, positive, refuse_options
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.settings import as_mapping, matches, nest, node_groups, parse, read_yaml
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SHARED = ("model", "backend", "device", "precision", "focal_scaling")
 """Settings with options of their own, for both image files and bags."""
-_ONLY_IMAGES = {"camera": "--camera", "ply": "--ply"}
+_ONLY_IMAGES = ("camera", "ply")
 _OUTPUTS = {
     **{name: (f"depth/{name}",) for name in ("points", "color", "uncertainty", "obstacles", "scan")},
     "labels": ("semantic/labels", "semantic/confidence", "semantic/label_info"),
@@ -28,15 +28,7 @@ _OUTPUTS = {
     "embedding": ("semantic/embedding",),
 }
 """The topics that each option adds."""
-_ONLY_BAGS = {
-    "image": "--image",
-    **{name: f"--{name}" for name in _OUTPUTS},
-    "query": "--query",
-    "params_file": "--params-file",
-    "scale_points": "--scale-points",
-    "workers": "--workers",
-    "ray": "--ray",
-}
+_ONLY_BAGS = ("image", *_OUTPUTS, "query", "params_file", "scale_points", "workers", "ray")
 _NODE = "depth"
 _ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
 
@@ -86,10 +78,10 @@ def check_usage(args: argparse.Namespace) -> None:
         args.parser.error("give image files, or a bag with --bag")
     if args.bag and not args.out:
         args.parser.error("--bag needs --out, the folder of the new bag")
-    wrong, remedy = (_ONLY_IMAGES, "is for image files") if args.bag else (_ONLY_BAGS, "needs --bag")
-    for name, option in wrong.items():
-        if getattr(args, name):
-            args.parser.error(f"{option} {remedy}")
+    if args.bag:
+        refuse_options(args, "no effect with --bag", *_ONLY_IMAGES)
+    else:
+        refuse_options(args, "no effect without --bag", *_ONLY_BAGS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,9 +96,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     if is_fleet(args.bag):
         return run_fleet(args.bag, str(args.out), options, args.workers or 0, args.ray or "")
-    for name in ("workers", "ray"):
-        if getattr(args, name):
-            args.parser.error(f"--{name} is for many bags; {args.bag[0]} is one")
+    refuse_options(args, f"for many bags; {args.bag[0]} is one", "workers", "ray")
     return _run_one(args, Path(args.bag[0]), options)
 
 

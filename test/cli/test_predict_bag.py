@@ -131,8 +131,8 @@ def test_a_useless_parameter_file_is_one_line(
         ([], "give image files, or a bag with --bag"),
         (["a.png", "--bag", "b"], "give image files, or a bag with --bag"),
         (["--bag", "b"], "--bag needs --out"),
-        (["--bag", "b", "--out", "c", "--camera", "k.yaml"], "--camera is for image files"),
-        (["a.png", "--points"], "--points needs --bag"),
+        (["--bag", "b", "--out", "c", "--camera", "k.yaml"], "--camera: no effect with --bag"),
+        (["a.png", "--points"], "--points: no effect without --bag"),
     ],
 )
 def test_options_that_do_not_go_together(

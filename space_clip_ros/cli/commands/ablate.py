@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 from space_clip_ros.cli.console import say
+from space_clip_ros.cli.options import add_config
 from space_clip_ros.cli.training_console import TrainingConsole
 
 _INTERRUPTED = 130
@@ -23,9 +24,8 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: space_clip ablate config/paper_ablation.yaml runtime.bf16=true; "
         "torchrun --nproc-per-node 4 -m space_clip_ros.cli.main ablate config/paper_ablation.yaml",
     )
-    parser.add_argument("config", metavar="CONFIG", help="YAML file with the base's settings and the rows")
-    parser.add_argument(
-        "overrides", metavar="key=value", nargs="*", help="settings that replace the base's; a row's own still hold"
+    add_config(
+        parser, "YAML file with the base's settings and the rows", "settings that replace the base's, not a row's own"
     )
     parser.add_argument("--list", action="store_true", help="check and show the rows without training them")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import callback, progress_bar, say
-from space_clip_ros.cli.options import check_model_out, positive
+from space_clip_ros.cli.options import check_image_size, check_model_out, positive, refuse_options
 from space_clip_ros.model_config import RESIZE_RULES, AdoptedConfig
 
 if TYPE_CHECKING:
@@ -137,16 +137,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.model is None or args.out is None:
         args.parser.error("give MODEL.onnx and --out NAME.onnx, or --presets")
-    if (args.height is None) != (args.width is None):
-        args.parser.error("give both --height and --width (one image size), or neither (any size)")
+    check_image_size(args)
     if args.normalise and (args.mean or args.std):
         args.parser.error("give --normalise, or --mean and --std")
     if args.uncertainty_output is None and (args.uncertainty or args.uncertainty_scale is not None):
         args.parser.error("--uncertainty-kind and --uncertainty-scale are for the output named by --uncertainty")
-    if (args.symmetric or args.drive) and args.precision is None:
-        args.parser.error("--symmetric and --drive are for --precision")
-    if args.symmetric and args.precision != "int8":
-        args.parser.error("--symmetric is for --precision int8")
+    if args.precision is None:
+        refuse_options(args, "no effect without --precision", "drive")
+    if args.precision != "int8":
+        refuse_options(args, "no effect without --precision int8", "symmetric")
     if args.precision == "int8" and args.drive is None:
         args.parser.error("--precision int8 needs --drive")
     check_model_out(args, args.model, ".onnx")

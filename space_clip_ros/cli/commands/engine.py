@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import callback, progress_bar, say
-from space_clip_ros.cli.options import add_setting
+from space_clip_ros.cli.options import add_setting, check_image_size, positive
 from space_clip_ros.config import NodeConfig
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: space_clip engine road_fp16.onnx --drive 2011_09_26_drive_0005_sync",
     )
     parser.add_argument("file", metavar="FILE.onnx", help="exported file, or a bundled model's name")
-    parser.add_argument("--height", type=int, metavar="H", help="height of the images, for a file that takes any size")
-    parser.add_argument("--width", type=int, metavar="W", help="width of the images, pixels")
+    parser.add_argument(
+        "--height", type=positive, metavar="H", help="height of the images, for a file that takes any size"
+    )
+    parser.add_argument("--width", type=positive, metavar="W", help="width of the images, pixels")
     add_setting(
         parser,
         NodeConfig,
@@ -51,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SpaceClipError: the file or an image cannot be used, there is no TensorRT or GPU, or the engine was refused.
     """
-    if (args.height is None) != (args.width is None) or any(size is not None and size < 1 for size in _size(args)):
-        args.parser.error("give both --height and --width, at least 1, or neither if the file is made for one size")
+    check_image_size(args)
 
     from space_clip_ros.errors import BackendError, InputError
     from space_clip_ros.inference import model_files
@@ -85,10 +86,6 @@ def run(args: argparse.Namespace) -> int:
     if report.language is not None:
         say(str(report.language))
     return 0
-
-
-def _size(args: argparse.Namespace) -> tuple[int | None, int | None]:
-    return args.height, args.width
 
 
 def _images(args: argparse.Namespace) -> Iterator[Rgb]:

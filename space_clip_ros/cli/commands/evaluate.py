@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.evaluation_report import show_report
-from space_clip_ros.cli.options import add_setting, add_settings, image_size, positive, rate_hz
+from space_clip_ros.cli.options import add_setting, add_settings, image_size, positive, rate_hz, refuse_options
 from space_clip_ros.cli.scale_evaluation import lines, scale_spec
 from space_clip_ros.cli.semantic_evaluation import run_semantic, semantic_queries
 from space_clip_ros.cli.shared_evaluation import shared_evaluation
@@ -219,17 +219,16 @@ def _check_usage(args: argparse.Namespace) -> None:
     Raises:
         DataError: a result cannot be written.
     """
-    given = {name for name, value in vars(args).items() if value is not None and value is not False}
-    for names, wrong, problem in (
-        (_OF_LABELS, not args.semantic, "needs --semantic"),
-        (_OF_DEPTH, args.semantic, "is about depth; leave it out with --semantic"),
-        (_OF_STANDARD, args.protocol != "standard", "needs --protocol standard"),
-        (("scale_rate",), args.scale is None, "needs --scale"),
-        (("out",), args.worst is None, "needs --worst"),
-    ):
-        for name in names:
-            if wrong and name in given:
-                args.parser.error(f"--{name.replace('_', '-')} {problem}")
+    if args.semantic:
+        refuse_options(args, "no effect with --semantic", *_OF_DEPTH)
+    else:
+        refuse_options(args, "no effect without --semantic", *_OF_LABELS)
+    if args.protocol != "standard":
+        refuse_options(args, "no effect without --protocol standard", *_OF_STANDARD)
+    if args.scale is None:
+        refuse_options(args, "no effect without --scale", "scale_rate")
+    if args.worst is None:
+        refuse_options(args, "no effect without --worst", "out")
     check_output_files(args.json, args.csv)
     if args.worst:
         check_output_folder(args.out or _OUT)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.console import callback, progress_bar, say
-from space_clip_ros.cli.options import add_clip_options, check_model_out, positive, refuse_options
+from space_clip_ros.cli.options import add_clip_options, check_image_size, check_model_out, positive, refuse_options
 from space_clip_ros.config import PRECISIONS
 from space_clip_ros.files import file_sha256
 from space_clip_ros.model_config import LANGUAGE_OUTPUTS
@@ -105,15 +105,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SpaceClipError: the checkpoint, an image or the drive cannot be read, or the export failed its comparison.
     """
-    if (args.height is None) != (args.width is None):
-        args.parser.error("give both --height and --width (one image size), or neither (any size)")
+    check_image_size(args)
     if args.text:
         of_a_checkpoint = ("height", "width", "batch", "precision", "images", "drive", "outputs", "clip", "queries")
         refuse_options(args, "no effect with --text", *of_a_checkpoint)
     else:
         refuse_options(args, "no effect without --text", "templates", "clip_settings")
-    if args.symmetric and args.precision != "int8":
-        args.parser.error("--symmetric is for --precision int8")
+    if args.precision != "int8":
+        refuse_options(args, "no effect without --precision int8", "symmetric")
     if args.precision == "int8" and not args.drive:
         args.parser.error("--precision int8 needs --drive, a KITTI raw drive or one of 'space_clip synthesize'")
     check_model_out(args, args.checkpoint, ".onnx", *(() if args.text else (".pt2",)))

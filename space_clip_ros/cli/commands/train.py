@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import say
+from space_clip_ros.cli.options import add_config
 from space_clip_ros.cli.training_console import TrainingConsole
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: space_clip train config/kitti.yaml optimizer.batch_size=32 run.dir=runs/first; "
         "torchrun --nproc-per-node 4 -m space_clip_ros.cli.main train config/kitti.yaml",
     )
-    parser.add_argument("config", metavar="CONFIG", help="YAML file of settings")
-    parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings that replace the file's")
+    add_config(parser)
     resuming = parser.add_mutually_exclusive_group()
     resuming.add_argument("--resume", action="store_true", help="resume from the newest checkpoint of run.dir")
     resuming.add_argument(

@@ -127,7 +127,7 @@ class _Conversion:
             for cameras in self._in_step(path):
                 stamp = cameras[0].stamp_ns
                 # Time jumps back where a replay in a loop was recorded.
-                if previous is None or not 0 <= stamp - previous <= self._options.max_gap_s * 1e9:
+                if previous is None or not 0 <= stamp - previous <= self._options.max_gap * 1e9:
                     start, number, new = stamp, 0, True
                 else:
                     step, new = math.floor((stamp - start) * self._fps / 1e9 + _EARLY), False

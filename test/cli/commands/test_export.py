@@ -59,7 +59,7 @@ def test_any_size(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--batch", "two"], "must be a whole number of at least 1, got 'two'"),
         (["--precision", "fp8"], "invalid choice: 'fp8'"),
         (["--precision", "int8"], "--precision int8 needs --drive"),
-        (["--symmetric"], "--symmetric is for --precision int8"),
+        (["--symmetric"], "--symmetric: no effect without --precision int8"),
         (["--out", "a.pt"], "must end in .onnx"),
         (["--text", "--precision", "fp16", "--images", "none.png"], "--precision, --images: no effect with --text"),
         (["--templates", "none"], "--templates: no effect without --text"),

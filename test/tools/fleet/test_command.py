@@ -113,7 +113,7 @@ def test_one_bag_takes_no_option_for_many(
     with pytest.raises(SystemExit) as status:
         main(["predict", "--out", str(tmp_path / "out"), *option, "--bag", str(fleet / "tuesday")])
     assert status.value.code == 2
-    assert "is for many bags" in capsys.readouterr().err
+    assert "for many bags" in capsys.readouterr().err
 
 
 def children() -> set[int]:

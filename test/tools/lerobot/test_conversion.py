@@ -118,7 +118,7 @@ def test_bags_and_gaps_make_episodes(tmp_path: Path, write_bag: WriteBag) -> Non
         (5, 8, 3),
     ]
     assert episodes[1]["tasks"] == ["Drive."]
-    assert write_dataset(bags, tmp_path / "long", ConversionOptions(max_gap_s=5.0)).episodes == [5, 3]
+    assert write_dataset(bags, tmp_path / "long", ConversionOptions(max_gap=5.0)).episodes == [5, 3]
 
 
 def test_a_lower_rate_leaves_frames_out(tmp_path: Path, write_bag: WriteBag, known: Any) -> None:

@@ -13,8 +13,8 @@ from space_clip_ros.tools.lerobot.options import ConversionOptions
     [
         {"fps": -1},
         {"points": -1},
-        {"max_gap_s": 0.0},
-        {"max_gap_s": float("nan")},
+        {"max_gap": 0.0},
+        {"max_gap": float("nan")},
         {"image_format": "webp"},
         {"depth_unit": "km"},
         {"task": " "},

@@ -37,4 +37,4 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert error.startswith("space_clip lerobot: /nowhere: no such bag")
     assert error.count("\n") == 1
     assert main(["lerobot", "/nowhere", "--out", str(tmp_path / "set"), "--fps", "-1"]) == 1
-    assert "fps and points must be at least 0" in capsys.readouterr().err
+    assert "space_clip lerobot: fps: must be at least 0, got -1" in capsys.readouterr().err
