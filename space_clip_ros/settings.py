@@ -12,7 +12,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,8 +147,21 @@ def read_values(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, An
     return values
 
 
-def read_yaml(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError) -> Any:
+def read_yaml(path: Path, remedy: str) -> Any:
     """Return the content of a YAML file.
+
+    Args:
+        path: the file.
+        remedy: what to do if it cannot be read.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not YAML.
+    """
+    return parse_yaml(path, read_text(path, remedy))
+
+
+def read_text(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError) -> str:
+    """Return the text of a YAML file.
 
     Args:
         path: the file.
@@ -156,13 +169,8 @@ def read_yaml(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError
         error: class of the error to raise.
 
     Raises:
-        SpaceClipError: of the class ``error``; the file cannot be read, or is not YAML.
+        SpaceClipError: of the class ``error``; the file cannot be read, or is not text.
     """
-    return parse_yaml(path, read_text(path, remedy, error), error)
-
-
-def read_text(path: Path, remedy: str, error: type[SpaceClipError] = ConfigError) -> str:
-    """Return the text of a YAML file; arguments and errors are those of :func:`read_yaml`."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as failure:
@@ -390,33 +398,3 @@ def out_of_range(value: Any, metadata: Mapping[str, Any]) -> str:
         if metadata["maximum"] is not None and item > metadata["maximum"]:
             return f"must be at most {metadata['maximum']:g}"
     return ""
-
-
-def node_groups(content: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each node's full name or pattern in a parameter file, and its ``ros__parameters``.
-
-    Args:
-        content: the file's content; namespaces may be levels of their own.
-        prefix: the namespace of the content.
-    """
-    if not isinstance(content, dict):
-        return
-    for key, value in content.items():
-        name = f"{prefix}/{str(key).strip('/')}"
-        if isinstance(value, dict) and "ros__parameters" in value:
-            yield name, value["ros__parameters"] or {}
-        else:
-            yield from node_groups(value, name)
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Return whether a pattern fits a node's full name; ``*`` is one level and ``**`` any number of levels."""
-    return _fits(pattern.strip("/").split("/"), name.strip("/").split("/"))
-
-
-def _fits(pattern: Sequence[str], name: Sequence[str]) -> bool:
-    if not pattern:
-        return not name
-    if pattern[0] == "**":
-        return any(_fits(pattern[1:], name[count:]) for count in range(len(name) + 1)) or len(pattern) == 1
-    return bool(name) and pattern[0] in ("*", name[0]) and _fits(pattern[1:], name[1:])

@@ -16,7 +16,7 @@ import space_clip_ros
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "space_clip_ros"
-FOUNDATION = {"errors", "settings", "config", "model_config", "training_config", "files", "libraries"}
+FOUNDATION = {"errors", "settings", "ros_parameters", "config", "model_config", "training_config", "files", "libraries"}
 EVERYBODY = FOUNDATION | {"geometry", "__version__"}
 ROOMS = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
 PRODUCT = ROOMS - {"tools"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from space_clip_ros.cli.options import add_setting, positive, refuse_options
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.settings import as_mapping, matches, nest, node_groups, parse, read_yaml
+from space_clip_ros.ros_parameters import node_values
+from space_clip_ros.settings import nest, parse
 from space_clip_ros.tools.bags.options import STORAGES
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _OUTPUTS = {
 """The topics that each option adds."""
 _ONLY_BAGS = ("image", *_OUTPUTS, "query", "params_file", "scale_points", "workers", "ray")
 _NODE = "depth"
-_ROS_PARAMETERS = ("use_sim_time", "qos_overrides")
 
 
 def add_shared(parser: argparse.ArgumentParser) -> None:
@@ -152,41 +151,9 @@ def settings_of(args: argparse.Namespace) -> NodeConfig:
     Raises:
         ConfigError: the file cannot be used.
     """
-    settings = _read(args.params_file) if args.params_file else NodeConfig()
+    path = args.params_file
+    settings = parse(NodeConfig, nest(node_values(path, _NODE)), str(path)) if path else NodeConfig()
     given = {name: getattr(args, name) for name in _SHARED if getattr(args, name) is not None}
     if args.query:
         given["semantic"] = dataclasses.replace(settings.semantic, queries=tuple(args.query))
     return dataclasses.replace(settings, **given)
-
-
-def _read(path: Path) -> NodeConfig:
-    content = read_yaml(path, "give a file of ROS parameters")
-    groups = list(node_groups(as_mapping(path, content, "see config/depth.yaml")))
-    # Wildcards first, so that the node's own parameters override them.
-    fitting = sorted((group for group in groups if _is_depth(group[0])), key=lambda group: "*" not in group[0])
-    named = [name for name, _ in fitting if "*" not in name]
-    if not fitting:
-        has = ", ".join(name for name, _ in groups) or "no node"
-        raise ConfigError(path, f"has parameters for {has} and none for {_NODE}", "see config/depth.yaml")
-    if len(named) > 1:
-        raise ConfigError(path, f"has parameters for {', '.join(named)}", "keep only one of them")
-    values: dict[str, Any] = {}
-    for name, parameters in fitting:
-        if not isinstance(parameters, dict):
-            raise ConfigError(path, f"{name}: ros__parameters must be names with values")
-        values.update(_flat(parameters))
-    ours = {name: value for name, value in values.items() if name.partition(".")[0] not in _ROS_PARAMETERS}
-    return parse(NodeConfig, nest(ours), str(path))
-
-
-def _is_depth(pattern: str) -> bool:
-    """Return whether a name or pattern fits ``depth`` in some namespace; a bag does not say which."""
-    return matches(pattern, pattern.rpartition("/")[0].replace("*", "any") + f"/{_NODE}")
-
-
-def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return parameters by their dotted names; a ROS parameter file may nest them or write dots."""
-    flat: dict[str, Any] = {}
-    for name, value in parameters.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

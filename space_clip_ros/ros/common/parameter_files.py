@@ -11,7 +11,8 @@ from pathlib import Path
 from rclpy.node import Node
 
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.settings import as_mapping, matches, node_groups, read_yaml
+from space_clip_ros.ros_parameters import matches, node_groups
+from space_clip_ros.settings import as_mapping, read_yaml
 
 # What rclpy itself takes.
 _OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
