@@ -53,8 +53,8 @@ class PointsConfig:
     )
     max_jump: float = setting(
         0.0,
-        "remove points at edges where depth jumps by more than this fraction between neighbouring pixels; 0 keeps "
-        "them, 0.1 removes points that float between two objects",
+        "at edges where depth changes by more than this fraction within 3x3 pixels, keep the nearest surface and "
+        "remove what floats behind it; 0 keeps everything, 0.1 removes points that float between two objects",
         minimum=0.0,
         maximum=100.0,
     )
@@ -311,7 +311,11 @@ class NodeConfig:
         # YAML reads off as false.
         aliases={False: "never", "off": "never"},
     )
-    depth_encoding: str = setting("32FC1", "32FC1 metres or 16UC1 millimetres", choices=("32FC1", "16UC1"))
+    depth_encoding: str = setting(
+        "32FC1",
+        "32FC1 metres or 16UC1 millimetres, in which depth beyond 65.535 m is 0, invalid",
+        choices=("32FC1", "16UC1"),
+    )
     min_depth: float = setting(0.1, "depth below this is invalid, metres", minimum=0.0)
     max_depth: float = setting(80.0, "depth above this is invalid, metres", minimum=0.001, maximum=10_000.0)
     depth_scale: float = setting(1.0, "every depth is multiplied by this", minimum=0.001, maximum=1000.0)

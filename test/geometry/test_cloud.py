@@ -169,11 +169,43 @@ def test_finite_points_come_with_their_colours() -> None:
         finite_points(np.zeros((3, 5), np.float32))
 
 
-def test_both_sides_of_an_edge_are_removed_and_slopes_stay() -> None:
+def test_what_floats_and_the_far_side_of_an_edge_are_removed_and_the_near_side_stays() -> None:
     depth = np.tile(np.array([10, 10, 10, 14, 20, 20, 20, 21], np.float32), (5, 1))
     kept = without_discontinuities(depth, 0.1)
-    np.testing.assert_array_equal(np.isnan(kept[2]), [0, 0, 1, 1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(np.isnan(kept[2]), [0, 0, 0, 1, 1, 0, 0, 0])
     np.testing.assert_array_equal(kept[:, 5:], depth[:, 5:])
+
+
+@pytest.mark.parametrize("width", [2, 4, 6, 10])
+def test_all_of_an_edge_that_is_blurred_over_some_pixels_is_removed(width: int) -> None:
+    blur = np.linspace(5, 15, width + 1)[1:-1]
+    line = np.concatenate([np.full(20, 5), blur, np.full(20, 15)]).astype(np.float32)
+    kept = without_discontinuities(np.tile(line, (9, 1)), 0.1)[4]
+    assert np.isnan(kept[20 : 20 + len(blur)]).all() and np.isfinite(kept[:20]).all()
+
+
+def test_a_floor_is_no_edge_however_obliquely_it_is_seen() -> None:
+    """Camera 0.3 m above it: from 7 m on depth changes by more than a tenth over two rows."""
+    rows = (np.arange(240, 480) - 239.5) / 525
+    floor = np.tile((0.3 / rows)[:, None], (1, 64)).astype(np.float32)
+    floor[floor > 60] = NAN
+    np.testing.assert_array_equal(without_discontinuities(floor, 0.1), floor)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_post_is_not_lost_however_thin(width: int) -> None:
+    depth = np.full((20, 30), 40, np.float32)
+    depth[5:, 10 : 10 + width] = 10
+    kept = without_discontinuities(depth, 0.1)
+    assert (kept[5:, 10 : 10 + width] == 10).all() and np.isnan(kept[10, [9, 10 + width]]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_regions_without_depth_raise_no_warning() -> None:
+    depth = np.full((20, 30), NAN, np.float32)
+    depth[:8, :8] = 3e38
+    depth[10:, 10:] = 5
+    np.testing.assert_array_equal(without_discontinuities(depth, 0.1), depth)
 
 
 def test_holes_are_not_edges() -> None:
