@@ -25,6 +25,8 @@ Mask = npt.NDArray[np.bool_]
 _SMALLEST = float(np.finfo(np.float32).tiny)
 _LARGEST = float(np.finfo(np.float32).max)
 _CODES = 65535
+LARGEST_MILLIMETRES_M = _CODES / 1000
+"""Largest depth that uint16 millimetres hold, metres."""
 _SCALES = {"mm": 1000.0, "kitti": 256.0}
 
 

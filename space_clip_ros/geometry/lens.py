@@ -21,6 +21,7 @@ _PINHOLE = ("plumb_bob", "rational_polynomial", "radtan", "radial_tangential", "
 _FISHEYE_COUNT = 4
 _FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
 MODELS = (*_PINHOLE, *_FISHEYE)
+_ANGLES = 9000
 
 
 class Lens(NamedTuple):
@@ -34,6 +35,24 @@ class Lens(NamedTuple):
 
     coefficients: npt.NDArray[np.float64]
     fisheye: bool
+
+    def largest_radius(self) -> float:
+        """Return up to which distance from the axis, in a plane 1 ahead of the lens, its image grows outwards.
+
+        Beyond, the radial polynomial turns round: rays from further out land further in. Tangential and prism terms
+        are small and left out.
+        """
+        angles = np.linspace(0, np.pi / 2, _ANGLES, endpoint=False)
+        radii = np.tan(angles)
+        if self.fisheye:
+            image = angles * np.polynomial.polynomial.polyval(angles**2, [1, *self.coefficients])
+        else:
+            k1, k2, _, _, k3, k4, k5, k6 = np.pad(self.coefficients, (0, 8))[:8]
+            powers = radii**2
+            image = radii * np.polynomial.polynomial.polyval(powers, [1, k1, k2, k3])
+            image = image / np.polynomial.polynomial.polyval(powers, [1, k4, k5, k6])
+        turns = np.flatnonzero(np.diff(image) <= 0)
+        return float(radii[turns[0]]) if turns.size else np.inf
 
 
 def standard_name(model: str) -> str:

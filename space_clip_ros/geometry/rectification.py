@@ -154,12 +154,19 @@ class Rectifier:
     def outside(self) -> npt.NDArray[np.bool_] | None:
         """(H, W) bool, true for rectified pixels that the raw image does not show, or None if it shows all of them.
 
-        Depth that a network predicts there is meaningless.
+        Depth that a network predicts there is meaningless. A lens's polynomial turns round beyond the angles that it
+        was fitted to, and would show what is inside once more; those pixels are outside, too.
         """
         if self.identity:
             return None
         white = np.full(self.size[::-1], 255, np.uint8)
         outside = np.asarray(cv2.remap(white, *self._maps, interpolation=cv2.INTER_LINEAR) < 255)
+        columns, rows = np.meshgrid(np.arange(self.size[0]), np.arange(self.size[1]))
+        pixels = np.stack([columns, rows, np.ones_like(columns)], axis=-1).astype(np.float32)
+        rays = pixels @ np.linalg.inv(self._P @ self._R).T.astype(np.float32)
+        outside |= rays[..., 2] <= 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            outside |= np.hypot(rays[..., 0], rays[..., 1]) / rays[..., 2] >= self._lens.largest_radius()
         return outside if outside.any() else None
 
     @functools.cached_property

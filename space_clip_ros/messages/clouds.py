@@ -98,8 +98,15 @@ def points_from_cloud(msg: Any, what: str = "cloud") -> NDArray[Any]:
         InputError: fields that reach beyond the point, repeat or have unknown types; steps that are too small; or
             fewer bytes than height and row step need.
     """
+    return _points(msg, what)
+
+
+def _points(msg: Any, what: str, wanted: str = "") -> NDArray[Any]:
+    """Return a cloud's points by field name; see :func:`_point_dtype` for ``wanted``."""
     height, width, point_step, row_step = int(msg.height), int(msg.width), int(msg.point_step), int(msg.row_step)
-    dtype = _point_dtype(msg, point_step, what)
+    dtype = _point_dtype(msg, point_step, what, wanted)
+    # A cloud of one row needs no step to the next.
+    row_step = max(row_step, width * point_step) if height == 1 else row_step
     if row_step < width * point_step:
         raise InputError(
             what, f"row_step is {row_step} bytes, but {width} points of {point_step} take {width * point_step}"
@@ -130,20 +137,25 @@ def xyz_from_cloud(msg: Any, what: str = "cloud", most: int = 0) -> NDArray[np.f
     Raises:
         InputError: as :func:`points_from_cloud`, or the fields x, y and z are not three single numbers.
     """
-    points = points_from_cloud(msg, what)
-    names = points.dtype.names or ()
-    if any(name not in names or points.dtype[name].shape for name in "xyz"):
-        raise InputError(what, f"needs the fields x, y and z, got {', '.join(names)[:80]}")
+    given = [field.name for field in msg.fields]
+    if not set("xyz") <= set(given):
+        raise InputError(what, f"needs the fields x, y and z, got {', '.join(given)[:80]}")
+    points = _points(msg, what, "xyz")
+    if any(points.dtype[name].shape for name in "xyz"):
+        raise InputError(what, "needs one number in each of the fields x, y and z")
     flat = points.reshape(-1)[:: -(-points.size // most) if most and points.size > most else 1]
     return np.stack([flat[name].astype(np.float32) for name in "xyz"], axis=-1)
 
 
-def _point_dtype(msg: Any, point_step: int, what: str) -> np.dtype[Any]:
+def _point_dtype(msg: Any, point_step: int, what: str, wanted: str = "") -> np.dtype[Any]:
+    """Return the fields of a point; only those named by the letters of ``wanted``, if it is given."""
     if not 0 < point_step <= _MAX_POINT_STEP:
         raise InputError(what, f"point_step is {point_step} bytes; 1 to {_MAX_POINT_STEP} are accepted")
     order = ">" if msg.is_bigendian else "<"
     names, formats, offsets = [], [], []
     for field in msg.fields:
+        if wanted and field.name not in tuple(wanted):
+            continue
         if field.datatype not in _DTYPES:
             raise InputError(what, f"field {field.name[:40]!r} has unknown datatype {field.datatype}")
         kind = np.dtype(order + _DTYPES[field.datatype])

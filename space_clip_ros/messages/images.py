@@ -154,7 +154,7 @@ def _check_size(what: str, encoding: str, layout: Layout, height: int, width: in
         raise InputError(what, f"empty, {width} x {height} pixels; width and height must be above 0")
     if height * width > MAX_PIXELS:
         raise InputError(what, f"claims {width} x {height} pixels, more than the {MAX_PIXELS} accepted")
-    if layout.even and (width % 2 or (height % 2 and encoding not in ("yuv422", "uyvy", "yuv422_yuy2", "yuyv"))):
+    if layout.even and (width % 2 or (height % 2 and layout.rows != 1.0)):
         raise InputError(what, f"{encoding} needs even sizes, got {width} x {height}")
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.calibration import CameraCalibration
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.lens import is_fisheye
 from space_clip_ros.geometry.rectification import Rectifier
 
 _FRAMES = 16
@@ -162,6 +163,12 @@ class CalibrationStore:
             return RectifiedView(camera, rectification=Rectification.NEVER, note=note)
         rectifier = calibration.rectifier(width, height)
         if rectifier.identity:
+            if is_fisheye(calibration.distortion_model):
+                ideal = (
+                    f"camera_info on {self._topic} names a fisheye lens and has no distortion: images are taken as "
+                    "rectified; if they are of an ideal fisheye lens, set D to [1e-9, 0, 0, 0]"
+                )
+                note = f"{note}; {ideal}" if note else ideal
             return RectifiedView(rectifier.camera, rectification=Rectification.ALREADY, note=note)
         seen = 1.0 if rectifier.outside is None else 1.0 - float(rectifier.outside.mean())
         if seen < _LEAST_SEEN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,11 +14,9 @@ from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.cloud import packed_colors
 from space_clip_ros.geometry.color import colorize
 from space_clip_ros.geometry.depth import to_millimetres
-from space_clip_ros.geometry.detections import DetectedObject
 from space_clip_ros.geometry.planar_scan import PlanarScan, level_pose, planar_scan
 from space_clip_ros.inference.backend import ModelInfo
 from space_clip_ros.perception.frame import DepthFrame, obstacle_limits
-from space_clip_ros.perception.semantics import Tokens
 
 
 @dataclass(frozen=True)
@@ -156,26 +155,6 @@ def scan(frame: DepthFrame) -> PlanarScan | None:
     return replace(made, frame_id=settings.scan.frame_id, scan_time=frame.ground.interval_s)
 
 
-def labels(frame: DepthFrame) -> NDArray[np.uint8]:
-    """Return each cloud pixel's query, (h, w) uint8, 255 where there is none."""
-    return frame.semantics.labels
-
-
-def confidence(frame: DepthFrame) -> NDArray[np.uint8]:
-    """Return the probability of each cloud pixel's label times 255, (h, w) uint8, 0 where there is none."""
-    return frame.semantics.confidence
-
-
-def detections(frame: DepthFrame) -> list[DetectedObject]:
-    """Return what the queries found, with boxes in the camera's optical frame, metres."""
-    return frame.objects
-
-
-def tokens(frame: DepthFrame) -> Tokens:
-    """Return the image's patches in space, with their features."""
-    return frame.tokens
-
-
 def embedding(frame: DepthFrame) -> NDArray[np.float32]:
     """Return the image's own feature, (D,) float32 of length 1."""
     if frame.features is None or frame.features.embedding is None:
@@ -191,11 +170,15 @@ OUTPUTS: dict[str, Output] = {
     "uncertainty": Output(uncertainty, needs_uncertainty=True),
     "obstacles": Output(obstacles, needs_camera=True, uses_ground=True),
     "scan": Output(scan, needs_camera=True, uses_ground=True),
-    "labels": Output(labels, needs_feature="dense", needs_queries=True),
-    "confidence": Output(confidence, needs_feature="dense", needs_queries=True),
-    "detections": Output(detections, needs_camera=True, uses_ground=True, needs_feature="dense", needs_queries=True),
-    "markers": Output(detections, needs_camera=True, uses_ground=True, needs_feature="dense", needs_queries=True),
-    "tokens": Output(tokens, needs_camera=True, needs_feature="dense"),
+    "labels": Output(operator.attrgetter("semantics.labels"), needs_feature="dense", needs_queries=True),
+    "confidence": Output(operator.attrgetter("semantics.confidence"), needs_feature="dense", needs_queries=True),
+    "detections": Output(
+        operator.attrgetter("objects"), needs_camera=True, uses_ground=True, needs_feature="dense", needs_queries=True
+    ),
+    "markers": Output(
+        operator.attrgetter("objects"), needs_camera=True, uses_ground=True, needs_feature="dense", needs_queries=True
+    ),
+    "tokens": Output(operator.attrgetter("tokens"), needs_camera=True, needs_feature="dense"),
     "embedding": Output(embedding, needs_feature="embedding"),
 }
 

@@ -88,8 +88,8 @@ def find_queries(
         open_encoder: loads a text tower.
 
     Raises:
-        InputError: the model gives no features of patches, knows a name not, has a closed list and is given a file, or
-            the names cannot be told apart.
+        InputError: the model gives no features of patches, does not know a name, has a closed list and is given a
+            file, or the names cannot be told apart.
         SpaceClipError: the file cannot be read, or is for another model.
     """
     wanted = distinct(names or settings.queries)

@@ -8,6 +8,7 @@ import pytest
 
 from space_clip_ros.errors import InputError
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.lens import lens
 from space_clip_ros.geometry.rectification import Rectifier, cached_rectifier, delivered_image
 
 SIZE = (160, 120)
@@ -206,3 +207,31 @@ def test_a_rectified_image_of_a_skewed_camera_needs_no_skew() -> None:
     skewed = K.copy()
     skewed[0, 1] = 0.01
     assert Rectifier(skewed, [], np.eye(3), np.zeros(12), "", SIZE).camera == PinholeCamera.from_matrix(K, *SIZE)
+
+
+def test_what_lies_beyond_where_the_lens_polynomial_turns_round_is_outside():
+    """r (1 - 0.3 r^2) grows up to r = 1.054; beyond it the map lands in the image again."""
+    K, size = [180.0, 0, 160, 0, 180, 120, 0, 0, 1], (320, 240)
+    P = [70.0, 0, 160, 0, 0, 70, 120, 0, 0, 0, 1, 0]
+    rectifier = Rectifier(K, [-0.3, 0, 0, 0], np.eye(3), P, "plumb_bob", size)
+    v, u = np.mgrid[:240, :320]
+    radius = np.hypot((u - 160) / 70, (v - 120) / 70)
+    assert rectifier.outside is not None
+    assert rectifier.outside[radius > 1.06].all()
+    # The raw image ends at 0.89 to the sides and 0.67 below and above, which is within 1 before distortion.
+    assert not rectifier.outside[radius < 0.7].any()
+
+
+@pytest.mark.parametrize(
+    ("model", "D", "radius"),
+    [
+        ("plumb_bob", [-0.3, 0, 0, 0], 1 / np.sqrt(0.9)),
+        ("plumb_bob", [-0.37, 0.2, 0, 0, 0.01], np.inf),
+        ("plumb_bob", [0.1, 0, 0, 0], np.inf),
+        # theta (1 - 0.2 theta^2) turns round at 1.291 rad.
+        ("equidistant", [-0.2, 0, 0, 0], np.tan(1 / np.sqrt(0.6))),
+        ("equidistant", [-0.02, 0.001, 0, 0], np.inf),
+    ],
+)
+def test_a_lens_says_where_its_polynomial_turns_round(model, D, radius):
+    assert lens(model, D).largest_radius() == pytest.approx(radius, rel=2e-3)

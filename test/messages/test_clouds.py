@@ -147,6 +147,14 @@ def test_positions_of_a_scan_and_every_nth_of_them():
     assert xyz_from_cloud(cloud_from_scan(scan[:0], Header())).shape == (0, 3)
 
 
+def test_a_cloud_of_one_row_needs_no_row_step_and_positions_no_other_field():
+    msg = cloud_from_scan(np.arange(12, dtype=np.float32).reshape(3, 4), Header())
+    msg.row_step = 0
+    msg.fields[3].datatype = 99
+    msg.fields.append(PointField(name="", offset=0, datatype=7, count=1))
+    np.testing.assert_array_equal(xyz_from_cloud(msg), [[0, 1, 2], [4, 5, 6], [8, 9, 10]])
+
+
 def test_a_cloud_without_positions_is_named():
     message = cloud_from_scan(np.zeros((3, 4), np.float32), Header())
     message.fields[1].name = "azimuth"

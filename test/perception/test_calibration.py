@@ -126,7 +126,15 @@ def test_no_coefficients_at_all_mean_no_distortion(store):
     store.update("camera", replace(PLAIN, D=(), distortion_model=""))
     view = store.view("camera", 64, 48, "auto")
     assert (view.camera, view.rectifier) == (CAMERA, None)
-    assert view.rectification is Rectification.ALREADY
+    assert view.rectification is Rectification.ALREADY and view.note == ""
+
+
+def test_a_fisheye_lens_without_coefficients_is_taken_as_rectified_and_that_is_said(store):
+    store.update("camera", replace(PLAIN, D=(0.0,) * 4, distortion_model="equidistant"))
+    view = store.view("camera", 64, 48, "auto")
+    assert view.rectification is Rectification.ALREADY and "if they are of an ideal fisheye lens" in view.note
+    store.update("camera", replace(PLAIN, D=(1e-9, 0.0, 0.0, 0.0), distortion_model="equidistant"))
+    assert store.view("camera", 64, 48, "auto").rectification is Rectification.HERE
 
 
 def test_a_camera_calibrated_at_another_resolution_is_scaled_and_says_so(store):

@@ -217,6 +217,9 @@ def test_cloud_range_and_clearing(frame):
     # Beyond the range is free space for a costmap, also where depth itself is cut off.
     cleared = outputs(frame(points=PointsConfig(stride=1, max_range=5.0, clearing=True)))["points"][..., 2]
     np.testing.assert_array_equal(cleared[:, 0], [np.nan, 2.0, 4.0, 5.0, 5.0, 5.0])
+    # Depth that is not valid marks nothing.
+    cut = outputs(frame(points=PointsConfig(stride=1, max_range=5.0, clearing=True), max_depth=3.0))["points"][..., 2]
+    np.testing.assert_array_equal(cut[:, 0], [np.nan, 2.0, 3.0, 3.0, 3.0, 3.0])
 
 
 def test_cloud_heights(frame):

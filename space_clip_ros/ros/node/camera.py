@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import LARGEST_MILLIMETRES_M
 from space_clip_ros.geometry.image_file import ALMOST_BLACK
 from space_clip_ros.geometry.rigid import Matrix
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, nanoseconds, stamp_ns
@@ -207,6 +208,12 @@ class Camera:
         height, width = rgb.shape[:2]
         view = self.calibrations.view(message.header.frame_id, width, height, settings.rectify)
         self._explain(view, wanted, settings)
+        if settings.depth_encoding == "16UC1" and settings.max_depth > LARGEST_MILLIMETRES_M:
+            self._log.once(
+                "16UC1",
+                f"depth_encoding 16UC1 cannot hold more than {LARGEST_MILLIMETRES_M:g} m, max_depth is "
+                f"{settings.max_depth:g} m: what lies between is invalid in depth/image",
+            )
         if lost := without_uncertainty(wanted, settings, self._core.info):
             self._log.once(lost, lost)
         queries = self._queries.current
