@@ -144,6 +144,7 @@ class DepthValues(Values):
         received: images received since counting began.
         received_hz: images received per second, over the last 5 s.
         seconds_since_image: seconds since the last image.
+        lost: images that the middleware lost on the way to the node.
         published: images whose outputs were published.
         published_hz: images published per second, over the last 5 s.
         age_ms_p50: median time from an image's stamp to its last output, milliseconds.
@@ -198,6 +199,7 @@ class DepthValues(Values):
     received: int | None = value()
     received_hz: float | None = value("{:.2f}")
     seconds_since_image: float | None = value("{:.1f}")
+    lost: int | None = value()
     published: int | None = value()
     published_hz: float | None = value("{:.2f}")
     age_ms_p50: float | None = value("{:.1f}")

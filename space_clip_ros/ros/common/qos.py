@@ -65,7 +65,7 @@ def describe_qos(qos: Any) -> str:
     return f"{qos.reliability.name.lower()}, {qos.durability.name.lower()}"
 
 
-def with_events(create: Callable[[Any], Any], callbacks: Any) -> Any:
+def with_events(create: Callable[[Any], Any], callbacks: Any, *fewer: Any) -> Any:
     """Return what ``create`` makes with event callbacks, or without them if the middleware has no such events.
 
     Humble's rclpy raises in that case; later ones ignore such callbacks.
@@ -73,14 +73,21 @@ def with_events(create: Callable[[Any], Any], callbacks: Any) -> Any:
     Args:
         create: creates a publisher or subscription; gets its event callbacks, or None for rclpy's own.
         callbacks: for example of :func:`publisher_events`.
+        fewer: callbacks to try next, of fewer events.
     """
-    try:
-        return create(callbacks)
-    except _events.UnsupportedEventTypeError:
-        return create(None)
+    for events in (callbacks, *fewer):
+        try:
+            return create(events)
+        except _events.UnsupportedEventTypeError:
+            pass
+    return create(None)
 
 
-def _subscription_events(node: Node, topic: str, qos: QoSProfile, log: ThrottledLog) -> Any:
+def _subscription_events(
+    node: Node, topic: str, qos: QoSProfile, log: ThrottledLog, lost: Callable[[int], None] | None
+) -> list[Any]:
+    """Return event callbacks, and behind them those of fewer events for a middleware that does not know all."""
+
     def warn(event: Any) -> None:
         name = node.resolve_topic_name(topic)
         theirs = "; ".join(unheard(node, name, qos)[:_NAMED]) or "a publisher"
@@ -90,11 +97,23 @@ def _subscription_events(node: Node, topic: str, qos: QoSProfile, log: Throttled
             f"here the parameters qos_overrides.{name}.subscription.*",
         )
 
-    return _events.SubscriptionEventCallbacks(incompatible_qos=warn)
+    callbacks = [_events.SubscriptionEventCallbacks(incompatible_qos=warn)]
+    if lost is not None:
+        count = _events.SubscriptionEventCallbacks(
+            incompatible_qos=warn, message_lost=lambda event: lost(event.total_count_change)
+        )
+        callbacks.insert(0, count)
+    return callbacks
 
 
 def subscribe(
-    node: Node, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile, log: ThrottledLog
+    node: Node,
+    kind: type,
+    topic: str,
+    callback: Callable[[Any], None],
+    qos: QoSProfile,
+    log: ThrottledLog,
+    lost: Callable[[int], None] | None = None,
 ) -> Any:
     """Return a subscription whose QoS parameters can override, and which logs the publishers that it cannot hear.
 
@@ -105,12 +124,13 @@ def subscribe(
         callback: gets each message.
         qos: the profile; overrides are written into it.
         log: where publishers that cannot be heard are logged.
+        lost: gets how many messages were lost on the way here, each time some were; for middlewares that count them.
     """
     return with_events(
         lambda callbacks: node.create_subscription(
             kind, topic, callback, qos, event_callbacks=callbacks, qos_overriding_options=qos_overrides()
         ),
-        _subscription_events(node, topic, qos, log),
+        *_subscription_events(node, topic, qos, log, lost),
     )
 
 

@@ -144,9 +144,10 @@ class Camera:
         self._subscribe(CameraInfo, f"{self._prefix}camera_info", self._on_info, best_effort(depth=5))
         self.image_qos = best_effort(depth=1)
         if self._compressed:
-            self._subscribe(CompressedImage, self.image_topic, self._on_image, self.image_qos)
+            kind, topic = CompressedImage, self.image_topic
         else:
-            self._subscribe(Image, f"{self._prefix}image", self._on_image, self.image_qos)
+            kind, topic = Image, f"{self._prefix}image"
+        self._subscribe(kind, topic, self._on_image, self.image_qos, self.statistics.lose)
         self._scale_inputs.start()
 
     def follow_parameters(self) -> None:
@@ -351,8 +352,15 @@ class Camera:
             height, width = frame.rgb.shape[:2]
             self._log.info("camera", f"images of {width}x{height} pixels on {self.image_topic}: {focal.text}")
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
-        self._subscriptions.append(subscribe(self._node, kind, topic, callback, qos, self._log))
+    def _subscribe(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        lost: Callable[[int], None] | None = None,
+    ) -> None:
+        self._subscriptions.append(subscribe(self._node, kind, topic, callback, qos, self._log, lost))
 
     def _on_info(self, info: Any) -> None:
         calibration = calibration_from_info(info)

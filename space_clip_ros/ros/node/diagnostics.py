@@ -16,6 +16,8 @@ SILENT_S = 5.0
 """Seconds without output after which the node says what is missing."""
 _NAMED = 4
 _EARLIEST_MS, _OLDEST_MS = -1e3, 600e3
+_MOST_LOST = 0.2
+"""Share of the images from which on losses on the way here are a fault of the transport and not of a busy moment."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,16 @@ def _crossed(now: Situation) -> Iterator[str]:
     share = min(snapshot.dropped_hz / snapshot.received_hz, 1.0) if snapshot.received_hz else 0.0
     if share > limits.max_dropped:
         yield f"{share:.0%} of the images dropped, diagnostics.max_dropped is {limits.max_dropped:.0%}"
+    yield from _lost(snapshot)
+
+
+def _lost(snapshot: Snapshot) -> Iterator[str]:
+    """Yield that many images do not arrive whole."""
+    if snapshot.lost_hz > _MOST_LOST * (snapshot.lost_hz + snapshot.received_hz):
+        yield (
+            f"{snapshot.lost_hz:.1f} images a second are lost on the way here, because DDS's defaults are made for "
+            "small messages; use the package's DDS profile, for the camera too (docs/transport.md)"
+        )
 
 
 def _problem(now: Situation) -> str:
@@ -154,7 +166,7 @@ def _no_image(now: Situation) -> str:
     since = now.snapshot.seconds_since_image
     lead = f"no image on {now.image_topic} " + ("yet" if since is None else f"for {since:.0f} s")
     text = f"{lead}{_publishers(now.publishers, _remap(now, 'image'))}"
-    return f"{text}; {now.hint}" if now.hint else text
+    return "; ".join([text, *filter(None, [now.hint]), *_lost(now.snapshot)])
 
 
 def _remap(now: Situation, topic: str) -> str:
@@ -186,6 +198,7 @@ def _values(now: Situation) -> DepthValues:
         received=snapshot.received,
         received_hz=snapshot.received_hz,
         seconds_since_image=snapshot.seconds_since_image,
+        lost=snapshot.lost,
         published=snapshot.published,
         published_hz=snapshot.published_hz,
         age_ms_p50=age_p50,

@@ -27,8 +27,10 @@ class Snapshot:
         published: images with at least one output published since the start.
         received_hz: images received per second, over the last 5 s.
         published_hz: those per second, over the last 5 s.
-        dropped: images lost since the start, by reason.
-        dropped_hz: images lost per second, over the last 5 s.
+        dropped: images received since the start that gave no output, by reason.
+        dropped_hz: images without an output per second, over the last 5 s.
+        lost: images that the middleware lost on the way here since the start; they are not among those received.
+        lost_hz: those per second, over the last 5 s.
         age_ms: p50 and p95 of the time from an image's stamp to its last output; empty before the first, and while
             images have no stamp or the clock is not set.
         stages_ms: p50 of each stage's time, in the order the stages ran.
@@ -44,6 +46,8 @@ class Snapshot:
     published_hz: float = 0.0
     dropped: Mapping[Drop, int] = field(default_factory=dict)
     dropped_hz: float = 0.0
+    lost: int = 0
+    lost_hz: float = 0.0
     age_ms: tuple[float, ...] = ()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
@@ -74,6 +78,8 @@ class Statistics:
             self._published_at: deque[float] = deque(maxlen=_TIMES)
             self._dropped: Counter[Drop] = Counter()
             self._dropped_at: deque[float] = deque(maxlen=_TIMES)
+            self._lost = 0
+            self._lost_at: deque[float] = deque(maxlen=_TIMES)
             self._ages: deque[float] = deque(maxlen=_SAMPLES)
             self._published_without_age = False
             self._stages: dict[str, deque[float]] = {}
@@ -86,6 +92,12 @@ class Statistics:
         with self._lock:
             self._received += 1
             self._received_at.append(self._now())
+
+    def lose(self, count: int) -> None:
+        """Count images that were lost on the way here."""
+        with self._lock:
+            self._lost += count
+            self._lost_at.extend([self._now()] * min(count, _TIMES))
 
     def drop(self, reason: Drop, problem: str = "") -> None:
         """Count an image that gave no output; ``problem`` is kept as by :meth:`note`."""
@@ -131,6 +143,8 @@ class Statistics:
                 published_hz=self._rate(self._published_at, now),
                 dropped=dict(self._dropped),
                 dropped_hz=self._rate(self._dropped_at, now),
+                lost=self._lost,
+                lost_hz=self._rate(self._lost_at, now),
                 age_ms=() if self._published_without_age or not self._ages else self._age_percentiles(),
                 stages_ms={name: float(np.median(values)) for name, values in self._stages.items()},
                 problem=self._problem if (recent := now - self._problem_at < _WINDOW_S) else "",

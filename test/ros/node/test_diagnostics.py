@@ -119,6 +119,18 @@ def silent(**snapshot: object) -> Snapshot:
             "9.5 Hz, 42 ms from stamp to output (median); 20% of the images dropped, diagnostics.max_dropped is 10%",
         ),
         (
+            {"snapshot": dataclasses.replace(GOING, lost=40, lost_hz=4.0)},
+            Level.WARN,
+            "9.5 Hz, 42 ms from stamp to output (median); 4.0 images a second are lost on the way here, because DDS's "
+            "defaults are made for small messages; use the package's DDS profile, for the camera too "
+            "(docs/transport.md)",
+        ),
+        (
+            {"snapshot": dataclasses.replace(GOING, lost=40, lost_hz=2.0)},
+            Level.OK,
+            "9.5 Hz, 42 ms from stamp to output (median)",
+        ),
+        (
             {"limits": DiagnosticsConfig(min_rate=9.5, max_age=0.0615, max_dropped=0.2)},
             Level.OK,
             "9.5 Hz, 42 ms from stamp to output (median)",
@@ -221,6 +233,7 @@ def test_values():
         "output_subscribers": "2",
         "received": "120",
         "received_hz": "10.00",
+        "lost": "0",
         "published": "100",
         "published_hz": "9.50",
         "age_ms_p50": "42.0",

@@ -70,6 +70,17 @@ def test_images_without_a_stamp_have_no_age(time):
     assert statistics.snapshot().age_ms[0] == 8.0
 
 
+def test_images_lost_on_the_way_are_not_among_those_received(time):
+    statistics = Statistics(time)
+    time.now = 10.0
+    statistics.lose(3)
+    statistics.lose(2)
+    snapshot = statistics.snapshot()
+    assert (snapshot.received, snapshot.lost, snapshot.lost_hz) == (0, 5, 1.0)
+    time.now = 20.0
+    assert (statistics.snapshot().lost, statistics.snapshot().lost_hz) == (5, 0.0)
+
+
 def test_drops_by_reason_and_the_last_problem(time):
     statistics = Statistics(time)
     statistics.drop(Drop.BAD_IMAGE, "step is wrong")
