@@ -3,7 +3,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = "space_clip_ros"
-ROS = ["rosbags-image>=0.9"]  # in cv_bridge's place, which is no wheel
+ROS = ["rosbags-image>=0.9"]  # instead of cv_bridge, which has no wheel
 TEST = ["hypothesis", "pytest", "pytest-timeout", "pytest-xdist"]
 
 

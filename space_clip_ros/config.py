@@ -218,8 +218,8 @@ class SemanticConfig:
     )
     background: tuple[str, ...] = setting(
         (),
-        "competing names, never reported; a queried one does not compete with itself. Empty for query_file's and "
-        "its other names; of a closed list, always the others",
+        "names that compete with the queries but are never reported, unless queried. Empty for all other names in "
+        "query_file. Models with a closed list always use its other names",
     )
     threshold: float = setting(
         0.5,
@@ -270,8 +270,8 @@ class NodeConfig:
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = setting(
         "auto",
-        "number format of the model; by name, int8 takes NAME_int8 if there is one, and so does auto on a CPU with "
-        "VNNI if its error is within 1 % of NAME's",
+        "number format of the model. For a model given by name, int8 loads NAME_int8 if it exists, and so does auto "
+        "on a CPU with VNNI if its error is within 1 % of NAME's",
         choices=PRECISIONS,
         read_only=True,
     )
@@ -327,8 +327,8 @@ class NodeConfig:
     )
     focal_scaling: str = setting(
         "auto",
-        "multiply depth by this camera's focal length over the training camera's: where both are known (always also "
-        "warns), or never; true is always, false never",
+        "multiply depth by the ratio of this camera's focal length to the training camera's. auto: if both are known; "
+        "always: the same, and warn if one is missing; never. true means always, false never",
         choices=("auto", "always", "never"),
         aliases={True: "always", False: "never"},
     )

@@ -281,7 +281,7 @@ class ModelConfig:
             if wanted and len(self.decoder.channels) < _LEAST_BLOCKS:
                 yield f"{setting_name}: needs {_LEAST_BLOCKS} decoder blocks, got {len(self.decoder.channels)}"
         if self.language.outputs and not self.language.vocabulary and (reason := self._left_joint_space()):
-            yield f"language.outputs: {reason}, so its features are in no space that text shares; leave it empty"
+            yield f"language.outputs: {reason}, so its features share no space with text; leave it empty"
 
     def _left_joint_space(self) -> str:
         """Return why the tower's features are not in CLIP's joint space; empty if they are."""

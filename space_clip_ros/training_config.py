@@ -337,7 +337,7 @@ class TrainingConfig:
     initial_partly: bool = setting(
         False,
         "take from the initial checkpoint what has the same names and shapes, as for a decoder of other channels; the "
-        "rest starts anew",
+        "rest starts from random weights",
     )
     initial_depth: float = setting(
         0.0,

@@ -53,9 +53,9 @@ def read_camera_file(path: Path) -> CameraCalibration:
 
 
 def _model(content: Mapping[str, Any]) -> str:
-    """Return the distortion model, which files name in several ways; any other name is for the lens to refuse.
+    """Return the distortion model, which files name in several ways; the lens refuses unknown names.
 
-    Without any, it is plumb_bob, as camera_info_manager takes it.
+    Without a name it is plumb_bob, as for camera_info_manager.
 
     Raises:
         InputError: two entries contradict each other.

@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     if config.data.skip_broken:
         raise ConfigError(
             "data.skip_broken",
-            "is not for shards, which hold every frame",
-            "set it to false, and mend the frames that 'space_clip data check' names",
+            "cannot be used for shards, which must hold every frame",
+            "set it to false and repair the frames that 'space_clip data check' lists",
         )
     parts = {part: sources(getattr(config.data, part)) for part in _PARTS if args.only in (None, part)}
     if not any(parts.values()):

@@ -39,7 +39,7 @@ def find_images(paths: Sequence[Path], note: Callable[[str], None]) -> list[Name
 
     Args:
         paths: images and folders.
-        note: called once for each folder of which something was left out.
+        note: called once for each folder in which something was left out.
 
     Raises:
         DataError: a file is not there, or a folder cannot be read or holds no images.
@@ -71,7 +71,7 @@ def check_results(images: Sequence[NamedImage], out: Path) -> None:
     depth it is.
 
     Raises:
-        InputError: a result would overwrite one of the images, or depth that is no result.
+        InputError: a result would overwrite one of the images, or depth that this command did not write.
     """
     inputs = {image.file.resolve() for image in images}
     for file, name in images:
@@ -81,7 +81,7 @@ def check_results(images: Sequence[NamedImage], out: Path) -> None:
                 raise InputError(target, f"would be overwritten by a result of {file}", "give another --out")
         depth, color, _ = targets
         if depth.exists() and (not color.exists() or _is_frame(out / f"{name}.json")):
-            raise InputError(depth, "would be overwritten, and is no result of this command", "give another --out")
+            raise InputError(depth, "exists and was not written by this command", "give another --out")
 
 
 def _is_frame(description: Path) -> bool:

@@ -98,7 +98,7 @@ def refuse_sources(args: argparse.Namespace, *sources: str | Path | None) -> Non
 
 
 def refuse_options(args: argparse.Namespace, reason: str, *names: str) -> None:
-    """Exit with status 2 if one of these options is given, as it would do nothing.
+    """Exit with status 2 if one of these options is given, because it would have no effect.
 
     Args:
         args: the parsed arguments, with the command's ``parser``.
@@ -153,7 +153,7 @@ def rate_hz(text: str) -> float:
     """Read a rate of images, hertz.
 
     Raises:
-        ArgumentTypeError: the text is no number from 0.1 to 200.
+        ArgumentTypeError: the text is not a number from 0.1 to 200.
     """
     with contextlib.suppress(ValueError):
         if _LOWEST_HZ <= float(text) <= _HIGHEST_HZ:

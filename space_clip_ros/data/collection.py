@@ -82,7 +82,7 @@ class FrameCollection:
         return self._read(index)
 
     def label(self, index: int) -> str:
-        """Return a name by which a person can find the frame."""
+        """Return a name that tells a person which frame it is."""
         source, local = self._items[index]
         return source.label(local)
 
@@ -146,7 +146,7 @@ class FrameCollection:
         except SpaceClipError as error:
             label, reason = source.label(local), str(error)
             if not self._skip_broken:
-                raise DataError(label, reason, "mend the file, or set data.skip_broken=true") from error
+                raise DataError(label, reason, "repair the file, or set data.skip_broken=true") from error
             _LOG.warning("skipped %s: %s", label, reason)
             raise SkippedFrameError(label, reason) from error
         return self._prepared(frame)

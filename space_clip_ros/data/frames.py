@@ -47,7 +47,7 @@ class FrameSource(Protocol):
         ...
 
     def label(self, index: int) -> str:
-        """Return a name by which a person can find the frame, and where it was listed."""
+        """Return a name that tells a person which frame it is and where it was listed."""
         ...
 
     @property

@@ -74,7 +74,7 @@ class ChecksumError(DownloadError):
 
 
 class UnavailableError(DownloadError):
-    """A server that cannot be reached or does not give the file; nothing of it was downloaded."""
+    """A server that cannot be reached or does not give the file; nothing was downloaded."""
 
 
 class _InterruptedTransferError(Exception):

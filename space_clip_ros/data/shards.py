@@ -41,7 +41,7 @@ class ShardedFrame:
         depth_start: first byte of its depth, in the shard.
         depth_size: bytes of its depth.
         depth_suffix: ``.png``, uint16 metres * 256, or ``.npz``, float32 metres named ``depth``.
-        label: name by which a person can find it.
+        label: name that tells a person which frame it is.
         scene: place that it shows, or drive or folder that it is from.
         camera: width, height, fx, fy, cx, cy in pixels; empty where not known.
     """
@@ -155,9 +155,9 @@ class ShardedFrames:
         try:
             content: Any = json.loads(self._files.read(INDEX))
         except ValueError as error:
-            raise DataError(place, f"is no index of shards ({error})", "write the shards again") from error
+            raise DataError(place, f"is not an index of shards ({error})", "write the shards again") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise DataError(place, f"is no index of shards of format {FORMAT}", "write the shards again")
+            raise DataError(place, f"is not an index of shards of format {FORMAT}", "write the shards again")
         try:
             return [ShardedFrame(**{**entry, "camera": tuple(entry["camera"])}) for entry in content["frames"]]
         except (TypeError, KeyError) as error:

@@ -27,7 +27,7 @@ BANDS = (ALL, *(f"{near:g}-{far:g} m" for near, far in pairwise(EDGES_M)))
 
 _STRIDE = 2
 _SMALLEST_PIXELS = 30
-"""True objects of fewer pixels of the grid do not count: some 8 x 15 pixels of the picture."""
+"""True objects with fewer pixels of the grid do not count; that is about 8 x 15 pixels of the picture."""
 _TRUE_GAP, _TRUE_GAP_M = 0.1, 1.0
 """Neighbouring pixels of one true object differ in depth by at most this share, or by so many metres."""
 _MOST_APART = np.deg2rad(2.0)
@@ -223,9 +223,9 @@ class BoxErrors:
 def _cut_regions(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> list[Region]:
     """Return the larger connected regions of a mask, cut where depth jumps: a car before another is two regions.
 
-    Pixels are neighbours above, below, left and right; where depth is unknown, none is cut.
+    Pixels are neighbours above, below, left and right; unknown depth cuts nothing.
     """
-    # Pixels lie at even rows and columns, and what links two neighbours lies between them.
+    # Pixels lie at even rows and columns, with the links between neighbours in between.
     links = np.zeros((2 * mask.shape[0] - 1, 2 * mask.shape[1] - 1), bool)
     links[::2, ::2] = mask
     links[1::2, ::2] = mask[1:] & mask[:-1] & _near(depth[1:], depth[:-1])

@@ -76,7 +76,7 @@ class ScaleMeasurement:
     Args:
         spec: the evidence.
         protocol: how depth is compared.
-        folders: the folder of each frame; with a rate, a filter starts anew in each folder and for each camera.
+        folders: the folder of each frame; with a rate, each folder and each camera gets a new filter.
         rate: frames per second if the frames of a folder are a drive, which one filter follows as in the node. 0
             scales each frame by its own evidence, weighed against the model's.
         max_rate: the filter's limit, with a rate.

@@ -254,7 +254,7 @@ def _check_outputs(source: ThirdPartyModel, recipe: Recipe, outputs: dict[str, D
         )
     for name in names:
         if name not in outputs:
-            raise InputError(name, f"is no output of {source.file}", f"its outputs: {', '.join(source.outputs)}")
+            raise InputError(name, f"is not an output of {source.file}", f"its outputs: {', '.join(source.outputs)}")
     for name, channel in zip(names, (recipe.channel, None), strict=False):
         map_layout(source, name, outputs[name].shape, channel)
 

@@ -119,7 +119,7 @@ def build_engine(
 
 def _built(key: EngineKey, graph: bytes, cache: EngineCache, cuda: Cuda, progress: Progress) -> bytes:
     """Return the plan of a new engine; Ctrl-C ends the build."""
-    # Half of what is free: on a Jetson it is the system's own memory, and TensorRT's default is all there is.
+    # Half of the free memory: a Jetson shares it with the system, and TensorRT's default is to take all of it.
     workspace = cuda.free_memory() // 2
 
     def build(cancelled: Callable[[], bool]) -> tuple[bytes, bytes]:
@@ -144,7 +144,7 @@ def _check_precision(file: Path, asked: str, own: str) -> None:
     if asked not in ("auto", own):
         raise InputError(
             file,
-            f"is a graph in {own}, and an engine is what its graph is",
+            f"is an {own} graph, and an engine has its graph's precision",
             f"for {asked} export it with --precision {asked}",
         )
 

@@ -180,7 +180,7 @@ def without_discontinuities(depth: Depth, max_jump: float) -> Depth:
 
     The nearest pixel of a neighbourhood always stays, so that nothing thin is lost. So does a plane, however obliquely
     it is seen: its inverse depth is linear in the picture, and nearest and furthest lie equally far from the middle.
-    Only where that is not so is there an edge, and only pixels near one are removed.
+    Anything else is an edge, and only pixels near an edge are removed.
 
     Args:
         depth: (H, W) float32 metres.
@@ -194,7 +194,7 @@ def without_discontinuities(depth: Depth, max_jump: float) -> Depth:
     if not max_jump > 0:
         raise InputError(f"max_jump must be above 0, got {max_jump}")
     kept = valid(depth)
-    # New memory costs more time than the work in it, so the result's serves all three.
+    # Allocating memory takes longer than the work itself, so all three steps use the result's.
     holes, solid = ~kept, np.array(depth, np.float32)
     np.putmask(solid, holes, 0)
     furthest = cv2.dilate(solid, _NEIGHBOURS)

@@ -73,7 +73,7 @@ def invalidate_beyond(depth: Depth, max_depth: float, *, out: Depth | None = Non
 
 
 def quantile(depth: npt.NDArray[np.floating], share: float, axis: int) -> npt.NDArray[np.floating]:
-    """Return along an axis the value that this share of the others is at or below; NaN where there is none.
+    """Return a quantile along an axis; NaN where no value is finite.
 
     Values that are not finite are left out. Between two values it takes the closer one, and the smaller one halfway.
     NumPy's ``nanquantile`` is far slower.
@@ -225,7 +225,7 @@ def _bounds(min_depth: float, max_depth: float) -> tuple[np.float32, np.float32]
 
 
 def _marked(depth: Depth, lost: Mask, out: Depth | None) -> Depth:
-    """Return ``depth`` with NaN where ``lost``, which is used up."""
+    """Return ``depth`` with NaN where ``lost`` is true. ``lost`` is overwritten."""
     # A float with every bit set is a NaN; this is eight times faster than a masked copy.
     marked = np.bitwise_or(depth.view(np.int32), _bits(lost), out=None if out is None else out.view(np.int32))
     return marked.view(np.float32) if out is None else out

@@ -23,7 +23,7 @@ _NEAR = 0.2
 _LEAST_DEPTH = 0.1
 """Regions with depth on a smaller share of their pixels, such as sky, get no box."""
 _ENOUGH = 1000
-"""Points of which medians and percentiles are taken; more cost time and change them little."""
+"""Most points for medians and percentiles; more cost time and change little."""
 
 
 _ON_GROUND = 0.1

@@ -27,9 +27,9 @@ LEVEL = (0.0, -1.0, 0.0)
 """The direction up for a camera that is mounted level, in its optical frame."""
 
 _SAMPLES = 3200
-"""Pixels that are looked at of a whole image, on a grid."""
+"""Pixels sampled from a whole image, on a grid."""
 _FEWEST = 40
-"""Pixels that a plane needs at least."""
+"""Fewest pixels for a plane."""
 _CANDIDATES = 192
 _SCORED = 700
 _ROUNDS = 8
@@ -42,7 +42,7 @@ _SHORTEST = 1.35
 _STEEP = math.sin(math.radians(45))
 """A camera that looks down by more than this sees all of the ground at about the same distance, and no walls."""
 _BELOW = 0.3
-"""Most pixels below the plane, as a share of those on it. Only what is no ground has much below it."""
+"""Most pixels below the plane, as a share of those on it. A plane with more below it is not the ground."""
 _PATCHES = 100
 """Independent errors in an image: a network's errors are the same over about a tenth of each side."""
 
@@ -110,7 +110,7 @@ class _Samples:
     points: npt.NDArray[np.float32]
     """(N, 3), rays times depth."""
     below_horizon: int
-    """How many pixels were looked at that look down, with depth or without."""
+    """How many of the sampled pixels look down, with depth or without."""
 
 
 def up_vector(roll_deg: float, pitch_deg: float) -> tuple[float, float, float]:
@@ -151,7 +151,7 @@ def fit_ground_plane(
         The plane, or why there is none.
 
     Raises:
-        InputError: depth that is no float map of the camera's size, or an argument out of its range.
+        InputError: depth is not a float map of the camera's size, or an argument out of its range.
     """
     check_map(depth)
     if depth.shape != (camera.height, camera.width):

@@ -17,7 +17,7 @@ from space_clip_ros.files import LFS_POINTER, reading, refuse_lfs_pointer, write
 _ENDS = {b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 
 ALMOST_BLACK = 24
-"""A picture without a value above this, of 255, shows nothing that depth could be told from."""
+"""If no pixel is brighter than this (of 255), the picture is too dark for depth."""
 
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _WRITTEN = (".png", ".jpg", ".jpeg")

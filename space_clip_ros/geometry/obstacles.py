@@ -5,7 +5,7 @@ followed outwards from the fitted plane, column by column, from the bottom of th
 level and continues the ground before it is ground, but the ground never rises or falls by more than a given slope.
 Stairs and walls rise faster and stay obstacles. A pixel's height is its height above the ground that was followed.
 
-What is not known is kept apart from what is free: a direction is open only where it is seen through up to the range.
+Unknown is kept apart from free: a direction is open only if the camera sees through it up to the range.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]
 
 STEEPEST = 0.5
-"""Largest slope that can be asked for: what is steeper never looks level."""
+"""Largest slope that the settings allow: steeper ground never looks level."""
 
 _ROW_SHARE, _FINEST_PART, _COARSEST_PART = 1 / 9, 1 / 96, 1 / 32
-"""From one row that the ground is followed over to the next: a share of the distance from the horizon, at least and at
-most a part of the map's height."""
+"""Step between the rows in which the ground is followed: a share of the distance from the horizon, within two parts of
+the map's height."""
 _SIGMAS = 2.0
 _NOISE_REACH_M = 10.0
 """The noise that the plane was fitted with holds up to here; beyond, it is taken to grow in proportion to depth."""
 _EVIDENCE_ROWS = 2
 """Look in every n-th row for what is open and what is unknown."""
 _MAPS = 7
-"""Maps that are kept for a camera, so that none is made anew for an image."""
+"""Maps that are kept for a camera, so that no image allocates new ones."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ObstacleLimits:
 
     Attributes:
         min_height: lowest, metres above the ground.
-        max_height: highest, metres above the ground; a robot passes below what is higher.
+        max_height: highest, metres above the ground; a robot passes below anything higher.
         max_range: furthest, metres from the camera along the ground.
         max_slope: steepest ground, metres of rise per metre.
 
@@ -244,7 +244,7 @@ class _View:
         z: (H, W) depth, metres.
         height: (H, W) above the plane, metres; after :meth:`take_off_ground` above the ground.
         distance: (H, W) along the plane, metres.
-        lowest: (H, W) height above the ground from which on a pixel is an obstacle, metres.
+        lowest: (H, W) least height of an obstacle above the ground, metres.
     """
 
     def __init__(self, z: Floats, rays: _Rays, memory: Floats, plane: GroundPlane, limits: ObstacleLimits) -> None:
@@ -266,13 +266,13 @@ class _View:
             self.lowest += self._tilted * self.distance
 
     def take_off_ground(self) -> None:
-        """Take the height of the ground that each pixel stands on off its height."""
+        """Subtract from each pixel's height that of the ground it stands on."""
         rows = self._rows()
         heights, distances = self._follow(rows)
         between, (ground, share) = _Between(rows, len(self.z)), self._spare
         between.spread(heights, ground)
-        # What is nearer than the ground that was seen in its column stands on ground in between. Inverse depth is
-        # linear in the picture, so it is what interpolates well.
+        # A pixel nearer than the last ground seen in its column stands on ground between that and the camera. Inverse
+        # depth is linear in the picture, so it interpolates well.
         between.spread(self._run[rows] / np.maximum(distances, np.float32(1e-3)), share)
         share *= self.z
         ground *= np.minimum(share, np.float32(1), out=share)
@@ -290,7 +290,7 @@ class _View:
         """Return where something may stand that the depth map does not show."""
         rows = slice(None, None, _EVIDENCE_ROWS)
         rise, run = self._rise[rows], self._run[rows]
-        # What stands within the range hides ground within it, at least at its foot.
+        # Anything within the range hides ground within it, at least at its foot.
         missing = rise * np.float32(-self._limits.max_range / self._plane.height_m) > run
         missing &= np.isnan(self.z[rows])
         if seen is not None:
@@ -338,11 +338,11 @@ class _View:
         return np.unique([*rows, max(size - 2, 0)])[::-1]
 
     def _follow(self, rows: Places) -> tuple[Floats, Floats]:
-        """Return the ground seen last in each of the rows and columns, from below: its height and its distance."""
+        """Return the last ground at or below each pixel of these rows, in its column: its height and its distance."""
         surface, away = self.height[rows], self.distance[rows]
         # From each row to the next one up, ground is about level and leads away from the camera. NaN is never level.
         level = np.abs(np.diff(surface, axis=0)) <= STEEPEST * np.diff(away, axis=0)
-        # What lies beyond the range need not be followed.
+        # Ground beyond the range need not be followed.
         level &= away[:-1] <= np.float32(self._limits.max_range)
         tolerance = np.where(level, self.lowest[rows[:-1]], np.float32(-np.inf))
         busy = np.flatnonzero(level.any(axis=1))

@@ -17,7 +17,7 @@ S = TypeVar("S", bound=np.generic)
 
 @dataclass(frozen=True)
 class PixelGrid:
-    """Picks pixels instead of mixing them, so that no depth lies between two surfaces that was not there before.
+    """Picks pixels instead of mixing them, so that no new depth appears between two surfaces.
 
     Each pixel picked is the middle one of its block of ``rows`` x ``columns``, the upper left of the middle ones where
     there are several.
@@ -55,8 +55,8 @@ class PixelGrid:
     def nearest(self, depth: Depth) -> Depth:
         """Return the least depth of each block's picked row, (h, w) float32, NaN where all of them are.
 
-        So what is thinner than a block, such as a post, is not lost between two pixels that are picked. Rows are picked
-        and not searched: the ground is nearer in each lower one.
+        This keeps things thinner than a block, such as a post, which could lie between two picked pixels. Rows are not
+        searched, because the ground is nearer in each lower one.
 
         Args:
             depth: (H, W) float32 metres, NaN where invalid.
@@ -88,7 +88,7 @@ class PixelGrid:
         """Return the camera whose pixels are the picked ones.
 
         Pixel u of it is pixel first + u * columns of the image, so that fx' = fx / columns and
-        cx' = (cx - first) / columns, and the rays of a pixel picked stay what they were. y likewise.
+        cx' = (cx - first) / columns, and the rays of picked pixels do not change. y likewise.
 
         Raises:
             InputError: no pixel of so small an image is picked.

@@ -83,16 +83,16 @@ def planar_scan(
     """Return the scan of what a camera sees.
 
     The bearings are those in which the camera's field of view lies, seen from the scan's origin: more than the field of
-    view where the camera is beside or behind the origin. A bearing is free only if it is seen through up to the range
-    and nothing in it is unknown. The increment is at least that of a pixel, because finer
+    view where the camera is beside or behind the origin. A bearing is free only if the camera sees through it up
+    to the range and nothing in it is unknown. The increment is at least that of a pixel, because finer
     bearings would fall between pixels.
 
     Args:
         obstacles: what stands in the way, where the view is open, and where it is unknown.
         camera: the camera of the map that the obstacles are from.
         pose: (4, 4) its pose in the scan's frame, whose z points up.
-        range_max: furthest distance, metres; what is further is free.
-        range_min: nearest distance, metres; what is nearer is left out.
+        range_max: furthest distance, metres; anything further is free.
+        range_min: nearest distance, metres; anything nearer is left out.
         angle_increment: from one bearing to the next, radians.
 
     Raises:
@@ -160,7 +160,7 @@ def _seen_from(pose: Pose, heading: float, first: float, last: float, range_min:
     place = (math.atan2(pose[1, 3], pose[0, 3]) - heading + math.pi) % (2 * math.pi) - math.pi
     back = place - math.copysign(math.pi, place)
     around = first <= back <= last
-    # What is range_min away or further is never seen at more than this from the camera's own bearing of it.
+    # At range_min or further, the two bearings of a point never differ by more than this.
     most = math.asin(off / range_min) if off < range_min else math.pi
     lowest, highest = (-math.pi, math.pi) if around else (min(first, place), max(last, place))
     return max(lowest, first - most), min(highest, last + most)

@@ -78,7 +78,7 @@ def model_queries(queries: QuerySet | Sequence[str], info: ModelInfo) -> QuerySe
         if not language.vocabulary:
             raise InputError(
                 "queries",
-                f"must be vectors for model {info.name}, which knows no words by itself",
+                f"must be vectors for model {info.name}, which cannot turn words into vectors",
                 "read them with QuerySet.read from a file of 'space_clip text', or make them with a TextEncoder",
             )
         queries = closed_queries(queries, language)

@@ -98,7 +98,7 @@ class Predictor:
 
         Raises:
             InputError: the model gives no features of patches; the queries are for another model, not in its list, or
-                cannot be told apart; the camera is missing or of another size; the threshold is no probability; or
+                cannot be told apart; the camera is missing or of another size; the threshold is not a probability; or
                 as :meth:`__call__`.
             BackendError: as :meth:`__call__`.
         """

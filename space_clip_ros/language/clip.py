@@ -98,8 +98,8 @@ class Clip(nn.Module):
                 ``none`` for the text alone.
 
         Raises:
-            InputError: a text is empty, ``texts`` is no sequence, there is no such set of templates or none in it, or
-                a template has no ``{}``.
+            InputError: a text is empty, ``texts`` is not a sequence, there is no such set of templates or none in it,
+                or a template has no ``{}``.
         """
         return torch.from_numpy(averaged(self._encode, texts, template_sentences(templates)))
 
@@ -138,7 +138,7 @@ def load_clip(name_or_file: str | Path, settings: str | Path | Mapping[str, Any]
         On the CPU, in evaluation mode.
 
     Raises:
-        ModelError: it cannot be read or downloaded, or is no whole CLIP of these settings.
+        ModelError: it cannot be read or downloaded, or is not a whole CLIP with these settings.
     """
     source = NAMES.get(str(name_or_file), str(name_or_file))
     clip = Clip(clip_settings(source, settings))
@@ -167,6 +167,8 @@ def template_sentences(templates: str | Sequence[str]) -> list[str]:
         return [make("{}") for make in open_clip.OPENAI_IMAGENET_TEMPLATES]
     if isinstance(templates, str) and templates not in TEMPLATE_SETS:
         raise InputError(
-            "templates", f"{templates!r} is no set of them", f"choose from {', '.join(TEMPLATE_SETS)}, or give a list"
+            "templates",
+            f"{templates!r} is not a set of templates",
+            f"choose from {', '.join(TEMPLATE_SETS)}, or give a list",
         )
     return list(_NAME_ALONE if isinstance(templates, str) else templates)

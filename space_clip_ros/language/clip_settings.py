@@ -60,7 +60,7 @@ def clip_settings(source: str, settings: str | Path | Mapping[str, Any] | None =
             of ViT-B-16-quickgelu.
 
     Raises:
-        ModelError: they cannot be read, or are of a model that is no plain CLIP.
+        ModelError: they cannot be read, or the model is not a plain CLIP.
     """
     what: object = source if settings is None or isinstance(settings, Mapping) else settings
     try:

@@ -1,4 +1,4 @@
-"""Prompt templates: a name's vector is the mean direction of what the text tower makes of several sentences."""
+"""Prompt templates: a name's vector is the mean direction of the text tower's vectors for several sentences."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class QuerySet:
 
         Raises:
             LibraryError: the safetensors package is not installed.
-            DataError: the file cannot be read, is damaged, or is none of ours.
+            DataError: the file cannot be read, is damaged, or is not one of ours.
         """
         try:
             with reading(path):
@@ -137,7 +137,7 @@ def closed_queries(names: Sequence[str], model: LanguageConfig) -> QuerySet:
     """Return queries for a closed vocabulary; the names that are not asked for are the background.
 
     Raises:
-        InputError: a name is not in the vocabulary, or given twice; or ``names`` is no sequence.
+        InputError: a name is not in the vocabulary, or given twice; or ``names`` is not a sequence.
     """
     check_texts("queries", names)
     unknown = [name for name in names if name not in model.vocabulary]

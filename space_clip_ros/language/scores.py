@@ -1,4 +1,4 @@
-"""What queries make of patches: probabilities, labels, and how sure they are. NumPy only."""
+"""Scores of queries on patches: probabilities, labels, and how sure they are. NumPy only."""
 
 from __future__ import annotations
 

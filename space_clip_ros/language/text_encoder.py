@@ -67,7 +67,7 @@ class TextTowerFacts:
         if version != FORMAT_VERSION:
             raise ModelError(
                 file,
-                "is no exported text tower" if version is None else f"has format version {version}",
+                "is not an exported text tower" if version is None else f"has format version {version}",
                 "make one with 'space_clip export --text'",
             )
         try:
@@ -131,7 +131,7 @@ class TextEncoder:
         """Return (N, D) float32 vectors of length 1, of the texts as they are.
 
         Raises:
-            InputError: ``texts`` is no sequence.
+            InputError: ``texts`` is not a sequence.
         """
         check_texts("texts", texts)
         tokens = self._tokenizer(texts)

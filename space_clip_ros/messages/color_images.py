@@ -25,7 +25,7 @@ _CONVERSIONS = {
     "bgra8": cv2.COLOR_BGRA2RGB,
     "mono8": cv2.COLOR_GRAY2RGB,
     "8UC1": cv2.COLOR_GRAY2RGB,
-    # Whoever publishes OpenCV's type names has OpenCV's channel order.
+    # A publisher that uses OpenCV's type names also uses OpenCV's channel order.
     "8UC3": cv2.COLOR_BGR2RGB,
     "8UC4": cv2.COLOR_BGRA2RGB,
     "nv12": cv2.COLOR_YUV2RGB_NV12,

@@ -28,8 +28,8 @@ def compressed_to_rgb(msg: Any, what: str = "compressed image") -> NDArray[np.ui
     """Decode a ``sensor_msgs/CompressedImage``.
 
     Args:
-        msg: the message, or any object with its fields. The data's own header says what they are, not ``format``; of
-            that, only an encoding before its semicolon counts that says what pixels mean: depth, or a Bayer pattern.
+        msg: the message, or any object with its fields. The data's own header says what they are. Of
+            ``format``, only an encoding before its semicolon counts that means depth or a Bayer pattern.
         what: what to call it in errors, usually the topic.
 
     Returns:

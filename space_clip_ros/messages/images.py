@@ -71,7 +71,7 @@ _ELSEWHERE = {
     **{name: f"{name[:4]}8" for name in ("rgba", "rgba32", "bgra", "bgra32")},
     "yuy2": "yuv422_yuy2",
 }
-"""What ROS calls the encodings that others name so, for hints."""
+"""ROS's names of encodings that others name differently, for hints."""
 _DEPTH_ENCODINGS = ("32FC1", "16UC1", "mono16")
 _WRITTEN = ("16UC1", "32FC1", "mono8", "rgb8")
 _JPEG_QUALITY = 95
@@ -115,7 +115,7 @@ def stored_pixels(msg: Any, what: str = "image") -> NDArray[Any]:
 
     Raises:
         InputError: unknown encoding, size of zero or above :data:`MAX_PIXELS`, a row step too small for the width or
-            no multiple of the value's size, or fewer bytes than step and height need.
+            not a multiple of the value's size, or fewer bytes than step and height need.
     """
     encoding = known_encoding(msg, what)
     layout = LAYOUTS[encoding]

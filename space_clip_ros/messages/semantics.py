@@ -34,7 +34,7 @@ class LabelNames(NamedTuple):
 
 
 def label_info_from_names(labels: LabelNames, header: Any, types: MessageTypes = ROS) -> Any:
-    """Build a ``vision_msgs/LabelInfo``. It leaves out 255, which means unlabelled and is no class.
+    """Build a ``vision_msgs/LabelInfo``. It leaves out 255, which is not a class but means unlabelled.
 
     Args:
         labels: the names.

@@ -75,7 +75,8 @@ def fuse_quick_gelu(model: SpaceClip) -> None:
 def keeps_float32(module: str) -> bool:
     """Return whether the products of a module stay in float32; all others are halved, here and in exported graphs.
 
-    What is no product has its inputs' type, and float32 where they differ; so the tower's residual sum is float32.
+    Other operations keep their inputs' type, or take float32 if the types differ, so the tower's residual sum stays
+    float32.
 
     Args:
         module: its dotted name in :class:`~space_clip_ros.model.SpaceClip`, or one of a module inside it.

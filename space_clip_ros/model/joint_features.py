@@ -57,7 +57,7 @@ def joint_features(
 
 
 def neighbour_attention(attention: Any, key: Tensor, value: Tensor, nearness: Tensor) -> Tensor:
-    """Return what NACLIP makes of the patches in place of a block's attention.
+    """Return the patches' features by NACLIP, in place of a block's attention.
 
     Args:
         attention: the block's, for its output projection.

@@ -24,11 +24,11 @@ def with_joint_space(model: SpaceClip, clip: str | Path) -> SpaceClip:
     """Return a model that shares the weights of ``model`` and has CLIP's projection, so language features, too.
 
     Args:
-        model: whose tower is the frozen one of ``clip``.
+        model: its tower is the frozen one of ``clip``.
         clip: a name or a file, as :func:`space_clip_ros.model.pretrained.load_pretrained` takes it.
 
     Raises:
-        InputError: its tower is trained, adapted or none of CLIP's, so its features are in no space with text; or the
+        InputError: its tower is trained, adapted or not CLIP's, so its features share no space with text; or the
             model has a closed list of names.
         ModelError: the weights cannot be read, have no projection, or are of another tower.
     """

@@ -39,7 +39,7 @@ _NOT_IN_SHAPES = ("kind", "heads", "activation", "layer_norm_eps")
 _HUGGING_FACE_PATCHES = "embeddings.patch_embedding.weight"
 _OWN_PATCHES = {"clip": "conv1.weight", "siglip": "patch_embed.proj.weight"}
 _STEM = "stem."
-# Tensors under the tower's prefix that are no part of it: the projection, and an index buffer of old transformers.
+# Tensors under the tower's prefix that do not belong to it: the projection, and an index buffer of old transformers.
 _NOT_TOWER = ("proj", "embeddings.position_ids")
 
 
@@ -203,7 +203,7 @@ def _download(name: str, config: EncoderConfig) -> Path:
     details = open_clip.get_pretrained_cfg(model, tag)
     if not details:
         known = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or f"none, as it has no model {model}"
-        raise ModelError(name, f"is no file, and no weights that open_clip knows for {model} (those are: {known})")
+        raise ModelError(name, f"is neither a file nor one of open_clip's weights for {model} ({known})")
     _check_settings(name, open_clip.get_model_config(model) or {}, details, config)
     try:
         return Path(open_clip.download_pretrained(details))

@@ -1,4 +1,4 @@
-"""Derives a reference checkpoint's configuration: what shapes cannot tell is given, the rest follows from them."""
+"""Derives a reference checkpoint's configuration: given where shapes do not show it, read off the shapes elsewhere."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _decoder_config(path: Path, tensors: Mapping[str, Tensor], given: Mapping[st
 
 
 def _own_names(given: Mapping[str, Any], structural: bool) -> dict[str, Any]:
-    """Return decoder settings by our names, without those that say nothing of this decoder."""
+    """Return decoder settings by our names, without those that do not concern this decoder."""
     known = {**_REFERENCE_SETTINGS, **({} if structural else {"structural_path_indices": ""})}
     named = ((known.get(name, name), value) for name, value in given.items())
     return {name: value for name, value in named if name}

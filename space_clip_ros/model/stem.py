@@ -17,7 +17,7 @@ class ConvolutionalStem(nn.Module):
 
     Small transformers learn faster with such a stem and generalise better (Xiao et al., 2021, arXiv:2106.14881). Each
     halving of the size is a :class:`ConvNormReLU` of stride 2, followed, except for the first, by one of stride 1.
-    The last layer, a 1x1 convolution, starts at zero, so a tower trained without the stem can go on with it.
+    The last layer, a 1x1 convolution, starts at zero, so a tower trained without the stem can continue with it.
     """
 
     def __init__(self, width: int, patch_size: int) -> None:

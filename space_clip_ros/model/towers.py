@@ -95,7 +95,7 @@ def _siglip(name: str, vision: Mapping[str, Any]) -> dict[str, Any]:
     with torch.device("meta"):
         tower = timm.create_model(vision["timm_model_name"], pretrained=False, num_classes=0)
     if not isinstance(tower, VisionTransformer) or vision.get("timm_pool") != "map" or tower.cls_token is not None:
-        raise ModelError(name, f"its tower {vision['timm_model_name']} is no ViT of SigLIP's kind", "choose another")
+        raise ModelError(name, f"its tower {vision['timm_model_name']} is not a SigLIP ViT", "choose another")
     block: Any = tower.blocks[0]
     width, hidden = tower.embed_dim, block.mlp.fc1.out_features
     patch = int(tower.patch_embed.patch_size[0])
@@ -114,9 +114,11 @@ def _siglip(name: str, vision: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_more_than(understood: set[str], name: str, vision: Mapping[str, Any]) -> None:
     if not isinstance(vision.get("layers", 0), int):
-        raise ModelError(name, "its tower is a ResNet, no ViT", "choose another")
+        raise ModelError(name, "its tower is a ResNet, not a ViT", "choose another")
     if more := sorted(vision.keys() - understood):
-        raise ModelError(name, f"its tower has {', '.join(more)}, which this package's has not", "choose another")
+        raise ModelError(
+            name, f"its tower has {', '.join(more)}, which this package does not support", "choose another"
+        )
 
 
 def _whole_patches(size: int, patch: int) -> int:

@@ -54,8 +54,8 @@ def configured_mount(settings: ScaleConfig, pose: Matrix | str | None = None) ->
 
     Args:
         settings: the parameters.
-        pose: the camera's pose, (4, 4), in a frame whose z points up, if there is one that is known. It says where up
-            is unless ``scale.camera_pitch`` or ``scale.camera_roll`` does.
+        pose: the camera's pose, (4, 4), in a frame whose z points up, if there is one that is known. It gives the
+            direction up unless ``scale.camera_pitch`` or ``scale.camera_roll`` does.
     """
     given = CameraMount(
         settings.camera_height, up_vector(math.degrees(settings.camera_roll), math.degrees(settings.camera_pitch))

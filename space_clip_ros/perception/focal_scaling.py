@@ -1,4 +1,4 @@
-"""The factor that depth is multiplied by for a camera with another field of view than the training camera."""
+"""The factor on depth for a camera whose field of view differs from the training camera's."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class ScaleRequest:
 
 @dataclass(frozen=True)
 class DepthRequest:
-    """An image and the outputs wanted of it.
+    """An image and the outputs to make of it.
 
     Attributes:
         rgb: (H, W, 3) uint8, as the camera delivered it.
@@ -90,7 +90,7 @@ class DepthRequest:
 
 
 def obstacle_limits(settings: NodeConfig) -> ObstacleLimits:
-    """Return what counts as an obstacle; how near something beyond ``max_depth`` is, is not known."""
+    """Return what counts as an obstacle, no further than ``max_depth``: depth beyond it is unknown."""
     limits = settings.obstacles
     return ObstacleLimits(
         limits.min_height, limits.max_height, min(limits.max_range, settings.max_depth), limits.max_slope

@@ -17,7 +17,7 @@ _SMOOTHING_S = 0.3
 _HEIGHT_JUMP = 1.25
 _TILT_JUMP_DEG = 3.0
 _MOUNT_RATIO = 3.0
-"""By which factor a plane's height may differ from the mount's: depth's scale may be off, and a table is no ground."""
+"""Largest ratio of the plane's height to the mount's: depth's scale may be off, but a table top is not ground."""
 _UNKNOWN_PERIOD_S = 0.1
 """Taken between two frames whose stamps do not tell."""
 _MOUNT_TOLERANCE_DEG = 1.0

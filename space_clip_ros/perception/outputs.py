@@ -209,7 +209,7 @@ def lacking_features(names: Iterable[str], model: ModelInfo) -> tuple[str, ...]:
 
 
 def without_features(names: Iterable[str], model: ModelInfo) -> str:
-    """Return a sentence with the outputs that a model cannot give for want of language features; empty if none."""
+    """Return a sentence naming the outputs that need language features the model lacks; empty if none."""
     lost = lacking_features(names, model)
     if not lost:
         return ""
@@ -221,7 +221,7 @@ def without_features(names: Iterable[str], model: ModelInfo) -> str:
 
 
 def need_queries(names: Iterable[str]) -> bool:
-    """Return whether any of the outputs is of what is looked for by name."""
+    """Return whether any of the outputs needs queries."""
     return any(name in OUTPUTS and OUTPUTS[name].needs_queries for name in names)
 
 

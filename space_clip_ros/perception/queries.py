@@ -1,4 +1,4 @@
-"""Finds the vectors of what is asked for by name: in the model's own list, in a file, or with a text tower."""
+"""Finds the vectors of queried names: in the model's own list, in a file, or with a text tower."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def open_text_tower(file: Path) -> Encode:
 
     Raises:
         LibraryError: ONNX Runtime or the tokenizers package is not installed.
-        ModelError: the file is no text tower.
+        ModelError: the file is not a text tower.
     """
     # Only here: a node without free text needs no tokeniser.
     try:
@@ -47,7 +47,7 @@ def check_query_file(settings: SemanticConfig) -> None:
     """Check before a model loads that ``semantic.query_file`` can be read; whether it fits the model shows later.
 
     Raises:
-        DataError: the file is missing or no file of queries.
+        DataError: the file is missing or not a file of queries.
         LibraryError: the safetensors package is not installed.
     """
     file = settings.query_file
@@ -76,15 +76,15 @@ def distinct(names: Sequence[str], others: Sequence[str] = ()) -> tuple[str, ...
 def find_queries(
     names: Sequence[str], settings: SemanticConfig, model: ModelInfo, open_encoder: OpenEncoder = open_text_tower
 ) -> QuerySet | None:
-    """Return the queries for names; None where nothing is asked for.
+    """Return the queries for names; None if there are none.
 
-    A name that is asked for is no background, so the background may list all that is ever in view.
+    Queried names are removed from the background, so the background may list everything that is ever in view.
 
     Args:
-        names: what is asked for at run time; empty for what the settings ask for. Where they name nothing either, that
-            is all of a file of queries; a text tower is only tried out, and nothing is looked for.
+        names: names given at run time; empty for those of the settings. If both are empty, all queries of a file are
+            used; a text tower is only tried out, and nothing is looked for.
         settings: names, background and file.
-        model: whose features the queries are for.
+        model: gives the features that the queries are for.
         open_encoder: loads a text tower.
 
     Raises:
@@ -118,7 +118,7 @@ def find_queries(
     else:
         raise InputError(
             "semantic.queries",
-            f"model {model.name} knows no words by itself",
+            f"model {model.name} cannot turn words into vectors",
             "set semantic.query_file to a file of 'space_clip text' or to an exported text tower",
         )
     queries.check(language)

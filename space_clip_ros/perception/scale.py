@@ -36,7 +36,7 @@ _TILTS = 200
 """Newest frames whose usual pitch of the ground is known: 20 s at 10 Hz."""
 _FEWEST_TILTS = 10
 _OTHER_BASE = 0.01
-"""Smallest change of the other factors, as a share, after which the scale is found anew."""
+"""Smallest change of the other factors, as a share, that restarts the search for the scale."""
 _TILT_STEP_DEG = 1.5
 """Smallest change of the ground's pitch that counts as a slope ahead or a nodding car."""
 
@@ -68,7 +68,7 @@ class FrameEvidence:
 
     Attributes:
         stamp_s: when it was taken, seconds.
-        max_rate: share of the factor by which it may change within a second.
+        max_rate: largest change of the factor within a second, as a share of it.
         mount: how the camera stands above the ground, or why that is not known; None if it is not to be used.
         measured: ranges measured at the frame's time, or why there are none; None if they are not to be used.
     """

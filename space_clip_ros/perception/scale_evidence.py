@@ -25,7 +25,7 @@ CAMERA_HEIGHT = "camera height"
 POINTS = "points"
 RANGE = "range"
 RANGES = "ranges"
-"""Neither of the two: nothing was measured."""
+"""Neither points nor a range: nothing was measured."""
 
 _FLOOR = 0.02
 """Standard deviation that no evidence goes below: depth is never wrong by one factor alone."""
@@ -43,9 +43,9 @@ _MIN_SLOPE, _MAX_SLOPE = 0.04, 0.5
 _BANDS = 8
 _FEWEST_IN_BAND = 8
 _MODEL_STD = 0.1
-"""Standard deviation of a network's error over patches, as a share of depth: less than this is luck."""
+"""Standard deviation of a network's error over patches, as a share of depth; a smaller spread is luck."""
 _CAUTION = 0.5
-"""Standard deviations of the bands' disagreement that are taken off: what near and far do not share is no scale."""
+"""Standard deviations of the bands' disagreement to subtract: an error of scale is the same near and far."""
 _DOUBT = (0.1, 0.2)
 """A correction below the first, in the logarithm, is left out; one above the second counts in full."""
 _GROUND_LASTS_S = 5.0
@@ -61,7 +61,7 @@ _OUTLIER_LOGS = (0.3, math.log(2))
 """Ratios further from the median than three times their spread are left out, but none within the first of these
 logarithms and all beyond the second: returns of the robot's own body, dust, and branches that the network misses."""
 _LEAST_AGREEING = 0.6
-"""Share of the ratios that must be left; else the points are of something other than the image."""
+"""Share of the ratios that must be left; otherwise the points do not show what the image shows."""
 _MOST_POINTS = 20_000
 _CELLS = 10
 _RANGES_LAST_S = 0.5
@@ -173,7 +173,7 @@ def ground_evidence(
     if len(bands) < 2:
         return NoEvidence(CAMERA_HEIGHT, NoGround.TOO_SHORT.value, tilt)
     slopes, logs = np.array(bands).T
-    # The more the plane's pitch differs from the mount's, the less is known which of them is right.
+    # The more the plane's pitch differs from the mount's, the less we trust either.
     tilt_errors = math.hypot(_MOUNT_STD, math.radians(tilt)) / slopes
     weights = np.exp(-logs) / (_MODEL_STD**2 + tilt_errors**2)
     weights /= weights.sum()
@@ -256,7 +256,7 @@ def compared_evidence(
 
 
 def _agreeing(ratio: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return which log ratios are no outliers: not far from their median, measured by how they lie about it."""
+    """Return which log ratios are not outliers: those near their median, relative to their spread."""
     apart = np.abs(ratio - np.median(ratio))
     reach = _OUTLIER_SIGMAS * 1.4826 * float(np.median(apart))
     return np.asarray(apart <= min(max(reach, _OUTLIER_LOGS[0]), _OUTLIER_LOGS[1]))

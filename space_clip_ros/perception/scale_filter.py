@@ -15,9 +15,9 @@ RELATIVE_STD = 1.5
 _DRIFT_STD = 0.05
 """How far the scale wanders within a second: other streets, other light."""
 _GATE = 3.0
-"""Standard deviations by which evidence may differ from the estimate."""
+"""Largest difference between evidence and estimate, in standard deviations."""
 _STUBBORN_S = 10.0
-"""After this time in which all evidence was refused, the filter believes it rather than itself."""
+"""If all evidence was refused for this long, the filter gives in to it."""
 _LONGEST_STEP_S = 1.0
 
 
@@ -60,7 +60,7 @@ class ScaleFilter:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the factor, as a share of it; what the factor still lags behind is part of it."""
+        """Relative standard deviation of the factor, including how far it still lags behind the estimate."""
         return math.sqrt(self._variance + (self._mean - self._published) ** 2)
 
     @property
@@ -74,7 +74,7 @@ class ScaleFilter:
         Args:
             stamp_s: the frame's time, seconds; one before the newest frame's counts as that.
             evidence: what it says about depth as it was before this filter's factor.
-            max_rate: share of the factor by which it may change within a second.
+            max_rate: largest change of the factor within a second, as a share of it.
         """
         passed = 0.0 if self._stamp_s is None else max(0.0, stamp_s - self._stamp_s)
         self._stamp_s = stamp_s if self._stamp_s is None else max(stamp_s, self._stamp_s)

@@ -1,4 +1,4 @@
-"""Trains the rows of an ablation one after the other, going on where an earlier session stopped."""
+"""Trains the rows of an ablation one after the other, continuing where an earlier session stopped."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from space_clip_ros.files import write_json, write_whole
 from space_clip_ros.training.ablation import Ablation, RowResult
 
 CRITERION = "abs_rel"
-"""The metric by which rows are compared with the first."""
+"""The metric that compares rows with the first one."""
 
 
 def markdown_table(ablation: Ablation, results: Sequence[RowResult]) -> str:

@@ -85,7 +85,7 @@ def assemble(
 ) -> TrainingSetup:
     """Build everything a session needs, for a new run or from the newest checkpoint of ``folder``.
 
-    The first process locks the folder; whoever calls this closes it.
+    The first process locks the folder; the caller closes it.
 
     Args:
         config: the settings.
@@ -100,7 +100,7 @@ def assemble(
         DataError: frames are missing or broken.
         ModelError: a checkpoint cannot be read or does not fit.
     """
-    # What takes no time comes first: reading every frame once may take minutes.
+    # Quick checks come first: reading every frame once may take minutes.
     if resume:
         folder.check_same(config)
         if processes.first:
@@ -176,7 +176,7 @@ def open_frames(what: str, config: TrainingConfig) -> FrameCollection:
 
 
 def _check_labels(classes: Sequence[str], what: str, config: TrainingConfig) -> None:
-    """Check that the frames' labels are the vocabulary's, and that the head of names alone has some to learn from."""
+    """Check that the frames' labels are the vocabulary's, and that there are some if only the names are trained."""
     vocabulary = config.model.language.vocabulary
     if classes and classes != vocabulary:
         raise ConfigError(
@@ -265,7 +265,7 @@ def _load_initial_weights(model: SpaceClip, path: str, optional: Sequence[str]) 
 
 
 def _load_what_fits(model: SpaceClip, path: str) -> str:
-    """Load those of a checkpoint's weights whose names and shapes the model has; return which parts start anew.
+    """Load the weights whose names and shapes the model has too; return which parts start from random weights.
 
     Raises:
         ModelError: nothing fits, or the checkpoint cannot be read.
@@ -275,8 +275,10 @@ def _load_what_fits(model: SpaceClip, path: str) -> str:
     if not fitting:
         raise ModelError("initial", f"no tensor of {path} has the name and shape of one in {model.config.name}")
     model.load_state_dict(fitting, strict=False)
-    anew = sorted({".".join(name.split(".")[:3]) for name in wanted.keys() - fitting.keys()})
-    return f"initial: {len(fitting)} of {len(wanted)} tensors taken; starting anew: {', '.join(anew) or 'nothing'}"
+    left = sorted({".".join(name.split(".")[:3]) for name in wanted.keys() - fitting.keys()})
+    return (
+        f"initial: {len(fitting)} of {len(wanted)} tensors taken; from random weights: {', '.join(left) or 'nothing'}"
+    )
 
 
 def _shape(tensors: Mapping[str, Any], name: str) -> tuple[int, ...] | None:

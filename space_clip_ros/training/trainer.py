@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
         step: steps taken, over all sessions of the run.
         finished: False if the run was interrupted; its state is saved.
         best: file of the best weights so far; it does not exist before the first evaluation.
-        criterion: name of the metric by which they are the best.
+        criterion: name of the metric that chose them.
         best_score: its value on the validation frames; infinite before the first evaluation.
         first: whether this process reports.
     """
@@ -102,7 +102,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._steps_per_epoch = setup.sampler.steps_per_epoch
         self._total = self._steps_per_epoch * config.optimizer.epochs
-        # What earlier sessions read of an epoch is not known.
+        # Which frames of an epoch earlier sessions have read is unknown.
         self._truth_seen = self._step % self._steps_per_epoch > 0
         self._journal = Journal(folder.path, config, setup.progress, writing=processes.first)
 

@@ -82,7 +82,7 @@ def protocol_of(config: TrainingConfig) -> EvaluationProtocol:
 
 
 def best_criterion(config: TrainingConfig) -> str:
-    """Return the metric by which the best weights are chosen, the smaller the better."""
+    """Return the metric that chooses the best weights; smaller is better."""
     return {"uncertainty": "nll", "language": LABEL_ERROR}.get(config.train_only, "abs_rel")
 
 

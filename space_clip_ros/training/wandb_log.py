@@ -84,7 +84,7 @@ def _start(folder: Path, project: str, settings: Mapping[str, Any]) -> Any:
         raise ConfigError(
             "run.wandb", f"the log cannot be started ({error})", "log in with 'wandb login', or set WANDB_MODE=offline"
         ) from error
-    # Curves over optimiser steps, so that the repeated rows of a resumed run are no error.
+    # Curves over optimiser steps: a resumed run may log a step twice.
     run.define_metric(_STEP)
     run.define_metric("*", step_metric=_STEP)
     return run

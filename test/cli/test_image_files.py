@@ -86,7 +86,7 @@ def test_results_overwrite_no_image_given(tmp_path: Path) -> None:
 def test_results_overwrite_earlier_results_and_no_other_depth(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "a_depth.png")
     images = find_images([tmp_path], lambda _: None)
-    refusal = r"a_depth.png: would be overwritten, and is no result of this command; give another --out"
+    refusal = r"a_depth.png: exists and was not written by this command; give another --out"
     with pytest.raises(InputError, match=refusal):
         check_results(images, tmp_path)
     touch(tmp_path, "a_color.png", "a.json")

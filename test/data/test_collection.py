@@ -76,7 +76,7 @@ def test_a_frame_that_breaks_later_is_skipped_only_if_asked(tmp_path, caplog):
     config = listed(tmp_path)
     path = tmp_path / "3.png"
     path.write_bytes(path.read_bytes()[:40] + b"\0" * 30 + path.read_bytes()[-12:])
-    with pytest.raises(DataError, match=r"line 4 .*3\.png.*; mend the file, or set data\.skip_broken=true"):
+    with pytest.raises(DataError, match=r"line 4 .*3\.png.*; repair the file, or set data\.skip_broken=true"):
         _ = FrameCollection(open_sources([config]))[3]
     skipping = FrameCollection(open_sources([config]), skip_broken=True)
     skipping.keep_in_memory(nothing)

@@ -165,7 +165,7 @@ def test_a_broken_frame_is_one_error_whichever_process_reads_it(tmp_path, worker
     with pytest.raises(DataError) as raised:
         loaded(broken(tmp_path), workers)
     assert "list.txt, line 1" in raised.value.what
-    assert raised.value.remedy == "mend the file, or set data.skip_broken=true"
+    assert raised.value.remedy == "repair the file, or set data.skip_broken=true"
     assert "Traceback" not in str(raised.value)
 
 

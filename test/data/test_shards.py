@@ -247,7 +247,7 @@ def test_what_is_missing_or_broken_is_named(
     with pytest.raises(DataError, match=r"nowhere/index\.json: cannot be read"):
         source("/nowhere")
     (tmp_path / "index.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(DataError, match="is no index of shards of format 1"):
+    with pytest.raises(DataError, match="is not an index of shards of format 1"):
         source(tmp_path)
     (tmp_path / "index.json").write_text('{"format": 1, "frames": [{"shard": "a"}]}', encoding="utf-8")
     with pytest.raises(DataError, match=r"index\.json: is damaged"):

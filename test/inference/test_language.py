@@ -77,7 +77,7 @@ def test_other_models_give_none(tmp_path: Path, tiny_model: Callable[..., SpaceC
 
 def test_queries_must_be_of_the_model_s_space(folder: Path) -> None:
     with load_predictor(folder / "fixed.onnx", device="cpu", threads=1) as predict:
-        with pytest.raises(InputError, match="must be vectors for model tiny, which knows no words by itself"):
+        with pytest.raises(InputError, match="must be vectors for model tiny, which cannot turn words into vectors"):
             model_queries(["car"], predict.info)
         with pytest.raises(InputError, match="are for tower abc with 24 numbers"):
             model_queries(QuerySet(("car",), (), np.eye(24, dtype=np.float32)[:1], "abc"), predict.info)

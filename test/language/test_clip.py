@@ -37,7 +37,9 @@ def test_templates_are_averaged_and_scaled_again(clip: Any) -> None:
         clip.text(["car"], templates=["a car"])
     with pytest.raises(InputError, match="templates: are empty; give at least"):
         clip.text(["car"], templates=[])
-    with pytest.raises(InputError, match="templates: 'nonsense' is no set of them; choose from imagenet, none, or"):
+    with pytest.raises(
+        InputError, match="templates: 'nonsense' is not a set of templates; choose from imagenet, none, or"
+    ):
         clip.text(["car"], templates="nonsense")
     with pytest.raises(InputError, match="queries: must be a sequence of texts, got 'car'"):
         clip.text("car")

@@ -59,7 +59,7 @@ def test_queries_are_those_of_pytorch(file: Path, clip: Any) -> None:
 
 
 def test_other_files_are_refused(file: Path, tmp_path: Path, project_root: Path) -> None:
-    with pytest.raises(ModelError, match=r"road_tiny\.onnx: is no exported text tower; make one with"):
+    with pytest.raises(ModelError, match=r"road_tiny\.onnx: is not an exported text tower; make one with"):
         TextEncoder(project_root / "models" / "road_tiny.onnx")
     with pytest.raises(ModelError, match=r"text\.onnx: no such file; check the path"):
         TextEncoder(tmp_path / "text.onnx")

@@ -109,7 +109,7 @@ def test_nearness_by_hand() -> None:
 )
 def test_towers_that_are_no_longer_clip_s_are_refused(encoder: dict[str, object], reason: str) -> None:
     language = {"outputs": ["dense"], "embed_dim": 512}
-    with pytest.raises(ConfigError, match=f"language.outputs: {reason}.*in no space that text shares"):
+    with pytest.raises(ConfigError, match=f"language.outputs: {reason}.*share no space with text"):
         settings.parse(ModelConfig, {"encoder": encoder, "language": language})
     closed = {**language, "embed_dim": 2, "vocabulary": ["car", "road"]}
     assert settings.parse(ModelConfig, {"encoder": encoder, "language": closed}).language.vocabulary

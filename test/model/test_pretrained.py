@@ -233,7 +233,7 @@ def test_a_file_without_the_tower(clip: nn.Module, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("openia", r"no weights that open_clip knows for ViT-B-16-quickgelu \(those are: openai, "),
+        ("openia", r"nor one of open_clip\'s weights for ViT-B-16-quickgelu \(openai, "),
         ("ViT-Q-99/openai", "none, as it has no model ViT-Q-99"),
         ("missing.pt", r"missing\.pt: cannot be read"),
         ("openai", "trained with 64 channels a head, the settings make it 16"),

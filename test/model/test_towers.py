@@ -82,7 +82,7 @@ def test_given_settings_stay() -> None:
     ("name", "said"),
     [
         ("ViT-Z-1", "open_clip has no such model"),
-        ("RN50", "its tower is a ResNet, no ViT"),
+        ("RN50", "its tower is a ResNet, not a ViT"),
         ("ViT-L-14-CLIPA", "its tower has final_ln_after_pool, no_ln_pre, pool_type"),
         ("ViTamin-S", "its tower has timm_drop"),
     ],

@@ -172,7 +172,7 @@ def test_a_model_without_features_of_patches_finds_nothing(closed: ModelInfo) ->
 @pytest.mark.parametrize(
     ("names", "settings", "tower", "error", "reason"),
     [
-        (("car",), {}, "ab12", InputError, "knows no words by itself; set semantic.query_file"),
+        (("car",), {}, "ab12", InputError, "cannot turn words into vectors; set semantic.query_file"),
         (("dog",), {"query_file": True}, "ab12", InputError, "has no 'dog'; choose from car, traffic cone, door, sky"),
         ((), {"query_file": True, "background": ("fog",)}, "ab12", InputError, "has no 'fog'"),
         ((), {"query_file": True}, "cd34", InputError, "are for tower ab12"),

@@ -58,7 +58,7 @@ def test_a_projection_comes_from_pretrained_weights(tiny_model: Callable[..., Sp
         _load_initial_weights(tiny_model(language=JOINT), str(tmp_path / "depth.safetensors"), HEADS_BESIDE_DEPTH)
 
 
-def test_what_fits_is_taken_and_the_rest_starts_anew(tiny_model: Callable[..., SpaceClip], tmp_path: Path) -> None:
+def test_what_fits_is_taken_and_the_rest_is_random(tiny_model: Callable[..., SpaceClip], tmp_path: Path) -> None:
     trained = tiny_model(language=CLOSED)
     save_checkpoint(trained, tmp_path / "trained.safetensors")
     model = tiny_model(language=CLOSED, channels=(8, 8, 6))

@@ -96,7 +96,7 @@ class CudaPython:
         try:
             enqueue()
         except BackendError:
-            # ends the capture; what it recorded, if anything, is no use
+            # ends the capture; anything recorded is useless
             _, graph = runtime.cudaStreamEndCapture(self._stream)
             if graph:
                 runtime.cudaGraphDestroy(graph)

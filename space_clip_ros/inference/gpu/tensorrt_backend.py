@@ -188,7 +188,7 @@ def _engines_of_checkpoint(
             if entry.key == replace(here, file_sha256=entry.key.file_sha256, precision=wanted):
                 engines.append((metadata, entry))
     if not engines:
-        raise BackendError(file, f"there is no TensorRT engine in {wanted} of a file exported from it, made for here")
+        raise BackendError(file, f"no {wanted} TensorRT engine for this machine was built from a file exported from it")
     # Engines are for one size each, whatever sizes their files take; the last built wins.
     entries = {entry.key.size: entry for _, entry in engines}
     return replace(engines[-1][0], size=None), entries

@@ -45,7 +45,7 @@ def parameter_file(name: str, text: str) -> str:
     """Return the path of a file of ROS parameters.
 
     Raises:
-        InputError: there is no such file, or it is no YAML mapping.
+        InputError: there is no such file, or it is not a YAML mapping.
     """
     path = Path(text).expanduser()
     if not path.is_file():
@@ -58,7 +58,7 @@ def camera_names(text: str) -> list[str]:
     """Return the names in a list with commas; blanks around them do not count.
 
     Raises:
-        InputError: a name that no topic can begin with, or one that stands twice.
+        InputError: a name that no topic can begin with, or a repeated one.
     """
     names = [name for name in (part.strip() for part in text.split(",")) if name]
     for name in names:
@@ -92,7 +92,7 @@ def simulated_time(params_file: str) -> bool:
 
 
 def _content(params_file: Path) -> object:
-    """Return what a parameter file holds; None if it is no YAML, which the node itself will refuse."""
+    """Return what a parameter file holds; None if it is not YAML, which the node itself will refuse."""
     try:
         return read_yaml(params_file, "")
     except ConfigError:

@@ -34,7 +34,7 @@ class Parameters(Generic[T]):
 
     Raises:
         ConfigError: the values given at start (command line, YAML, launch file) do not fit together, or a parameter
-            file is no YAML mapping.
+            file is not a YAML mapping.
     """
 
     def __init__(self, node: Node, settings: type[T], on_change: Callable[[T], None] | None = None) -> None:

@@ -18,11 +18,11 @@ class StampPairs(Generic[A, B]):
     Args:
         limit: the most items kept on each side.
         tolerance_ns: how far the stamps of a pair may be apart; of several items the nearest is the partner. Depth and
-            truth that copy the stamp of one image need none.
+            truth with the stamp of one image need no tolerance.
 
     Attributes:
         received: items of each side so far.
-        nearest_ns: the smallest difference between the stamps of two items that were no pair; None if none met.
+        nearest_ns: the smallest difference between the stamps of two items that did not pair; None if there were none.
     """
 
     def __init__(self, limit: int = 64, tolerance_ns: int = 0) -> None:

@@ -182,7 +182,7 @@ class Camera:
         self._level_frame.destroy()
 
     def request(self, message: Any) -> DepthRequest | None:
-        """Turn an ``Image`` or ``CompressedImage`` into a request; None where no depth of it is wanted.
+        """Turn an ``Image`` or ``CompressedImage`` into a request; None if nobody wants its depth.
 
         Raises:
             InputError: the message is broken or holds no picture.
@@ -225,7 +225,7 @@ class Camera:
         self._explain_semantics(wanted, settings)
         outputs = makeable(wanted, Available.of(self._core.info, view.camera is not None, queries is not None))
         if not outputs:
-            # At most the camera is wanted, which needs no depth.
+            # Only the camera may be wanted, which needs no depth.
             self._publish_camera(self._core.camera(view, settings), message.header)
             if view.camera is not None and CAMERA_INFO in wanted:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
@@ -367,7 +367,7 @@ class Camera:
         self.calibrations.update(info.header.frame_id, calibration)
         if self._warmed_up:
             return
-        # Once: later changes show in the images soon enough.
+        # Once: later changes soon show in the images.
         self._warmed_up = True
         try:
             image = calibration.delivered()

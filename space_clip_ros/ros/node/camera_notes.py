@@ -20,7 +20,7 @@ class CameraNotes:
         focal: the part of the factor that is for the camera's field of view.
         estimate: the part that was found while running; None where ``scale.mode`` is none.
         ground: its ground; None as long as no output needed it.
-        obstacles: what does not go into obstacles although it was asked for; empty if nothing.
+        obstacles: which requested settings obstacles cannot follow; empty if none.
         semantic_problem: why outputs of language that are subscribed to do not come out; empty if they do.
         missing: which outputs never come out, as their message package is not installed; empty if none.
         rectification: how its distortion is handled.

@@ -1,4 +1,4 @@
-"""A camera's diagnostic status: its numbers, and one line that says how it goes or exactly what is missing."""
+"""A camera's diagnostic status: its numbers, and one line that says how it is doing or exactly what is missing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SILENT_S = 5.0
 _NAMED = 4
 _EARLIEST_MS, _OLDEST_MS = -1e3, 600e3
 _MOST_LOST = 0.2
-"""Share of the images from which on losses on the way here are a fault of the transport and not of a busy moment."""
+"""From this share of lost images on, the transport is at fault, not a busy moment."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """All that a verdict needs.
+    """Everything that a status is made of.
 
     Attributes:
         state: lifecycle state.
@@ -64,7 +64,7 @@ class Situation:
 
 
 def verdict(now: Situation) -> tuple[Level, str]:
-    """Return the level and one line: how it goes, or exactly what is missing."""
+    """Return the level and one line: how it is doing, or exactly what is missing."""
     snapshot = now.snapshot
     if now.state is not NodeState.ACTIVE:
         if now.failure:
@@ -129,7 +129,7 @@ def _clocks(now: Situation) -> Iterator[str]:
 
 
 def _units(now: Situation) -> Iterator[str]:
-    """Yield that depth is not in metres although somebody may take it for that."""
+    """Yield that depth is not in metres, in case somebody takes it for that."""
     if now.values.metric is False and now.values.scale_mode == "none":
         yield RELATIVE
 

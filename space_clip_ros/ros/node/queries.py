@@ -21,7 +21,7 @@ from space_clip_ros.ros.node.scheduler import Scheduler
 TOPIC = "semantic/query"
 _STOP_S = 30.0
 NOTHING_ASKED = f"nothing is looked for: set semantic.queries, or publish names on {TOPIC}"
-"""Why labels and detections do not come out where that is so."""
+"""Why there are no labels or detections, if nothing is looked for."""
 
 
 @dataclass(frozen=True)

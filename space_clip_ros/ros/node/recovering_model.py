@@ -27,7 +27,7 @@ class RecoveringModel:
     One failure costs its image only. From the second in a row on, the model is closed and loaded again after a pause
     of 0.5 s, which doubles with each failure up to 30 s. After ``retries`` attempts it counts as failed, which
     diagnostics report as an error; it is still tried every 30 s, because a device may come back. A GPU error that no
-    process recovers from is different: the model rests for ever, and ``end`` is told, so that a new process can start.
+    process recovers from is different: the model stays down, and ``end`` is called, so that a new process can start.
 
     Args:
         load: loads the model.
@@ -100,7 +100,7 @@ class RecoveringModel:
         """Estimate depth of images of one size, with language features unless nobody wants them.
 
         Raises:
-            InputError: an image that the model does not take; this is no failure of the model.
+            InputError: the model does not take this image; that does not count as a failure of the model.
             DeviceLostError: only a new process can use the GPU; ``end`` was called.
             Exception: whatever a failing library raises; counted.
         """

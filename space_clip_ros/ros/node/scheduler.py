@@ -1,4 +1,4 @@
-"""Hands messages to one worker thread: of each source the newest waits, and sources are served in turn."""
+"""Hands messages to one worker thread: only the newest of each source waits, and sources are served in turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Scheduler(Generic[T]):
     """Calls ``process`` on the newest items in its own thread; putting an item never waits.
 
-    A slow model so lags by one image, never by a queue. Sources are served in the order in which their slots were
+    So a slow model lags by one image, never by a queue. Sources are served in the order in which their slots were
     filled, and a slot keeps its place when its item is replaced: a source that floods is served as often as the
     others, and no more.
 

@@ -28,7 +28,7 @@ class Transforms:
         self._library: Any = None
         self._buffer: Any = None
         self._listener: Any = None
-        self._problem = "TF is not listened to"
+        self._problem = "this node does not listen to TF"
 
     def start(self) -> None:
         """Subscribe to ``/tf`` and ``/tf_static``; again does nothing."""

@@ -97,7 +97,7 @@ class Added:
 
 
 def check_places(bag: str | Path, out: str | Path, storage: str | None = None) -> Path:
-    """Return the new bag's absolute path; check, before a model loads, what needs no look into the old one.
+    """Return the new bag's absolute path; check, before a model loads, what can be checked without opening the old one.
 
     Args:
         bag: a rosbag2 folder, or one .mcap or .db3 file.
@@ -118,7 +118,7 @@ def check_places(bag: str | Path, out: str | Path, storage: str | None = None) -
 
 
 def chosen_images(source: BagReader, options: PredictionOptions) -> list[ImageTopic]:
-    """Return the image topics that get depth; check, before a model loads, that the bag has not got it yet.
+    """Return the image topics that get depth; check, before a model loads, that the bag has no depth yet.
 
     Raises:
         DataError: the bag has no colour images, or has such outputs already.

@@ -28,7 +28,7 @@ _DESCRIPTION = "Plays a rosbag2 over DDS with its own timing; no rosbag2 needed.
 _AHEAD = 32
 _LATE_S = 0.05
 _GAP_S = 60.0
-"""Longest wait for the next message without a word, seconds."""
+"""Longest wait for the next message without a log line, seconds."""
 
 
 class Replay(PlaybackNode):

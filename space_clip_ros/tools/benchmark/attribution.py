@@ -29,7 +29,7 @@ Event = Mapping[str, Any]
 def attribute(events: Iterable[Event]) -> list[dict[str, float]]:
     """Return, run by run, the milliseconds of each of ``floor.STAGES`` and of :data:`BETWEEN`.
 
-    Of an adopted network, ``network`` stands in place of encoder and decoder.
+    For an adopted network, ``network`` replaces encoder and decoder.
 
     Args:
         events: the profile's JSON content.

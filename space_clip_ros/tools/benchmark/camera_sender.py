@@ -72,7 +72,7 @@ class CameraSender(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop."""
+    """Run the node until it is stopped."""
     return run(lambda finish: CameraSender(), "camera_sender", "Sends the same image at a steady rate.", args)
 
 

@@ -1,4 +1,4 @@
-"""The floor: the least time a run can take on a machine, from the operations and bytes that it cannot do without.
+"""The floor: the least time a run can take on a machine, from the operations and bytes that it cannot avoid.
 
 The network's operations were counted from the model (:mod:`space_clip_ros.export.cost`), the two resizes' are counted
 here. Bytes are the compulsory ones: every weight once, the image in, the depth out, as if everything in between stayed

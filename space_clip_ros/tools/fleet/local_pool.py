@@ -1,4 +1,4 @@
-"""Runs tasks on this machine, each in its own process, so that a bag that kills its process costs no other bag."""
+"""Runs tasks on this machine, each in its own process, so that a bag that crashes affects no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics of features, by which LeRobot normalises: per channel of images, per element of vectors."""
+"""Statistics of features, which LeRobot normalises with: per channel of images, per element of vectors."""
 
 from __future__ import annotations
 

@@ -52,7 +52,10 @@ def test_broken_frames_cannot_be_skipped(tmp_path: Path, small_drive: Path, caps
     config = tmp_path / "data.yaml"
     config.write_text(f"data: {{skip_broken: true, train: [{{path: {small_drive}}}]}}", encoding="utf-8")
     assert main(["data", "shards", str(config), "--out", str(tmp_path / "out")]) == 1
-    assert "data.skip_broken: is not for shards, which hold every frame; set it to false" in capsys.readouterr().err
+    assert (
+        "data.skip_broken: cannot be used for shards, which hold every frame; set it to false"
+        in capsys.readouterr().err
+    )
 
 
 def test_without_frames_there_is_nothing_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -286,7 +286,7 @@ def test_a_checkpoint_takes_the_engine_of_a_file_exported_from_it(model_dir: Pat
         assert predict.info.backend == "tensorrt+torch"
     with load_predictor(checkpoint, precision="fp32") as predict:
         assert predict.info.backend == "torch"
-        expected = "there is no TensorRT engine in fp32 of a file exported from it, made for here"
+        expected = "no fp32 TensorRT engine for this machine was built from a file exported from it"
         assert predict.info.passed_over == (f"tensorrt on cuda ({expected})",)
 
 

@@ -74,7 +74,7 @@ def test_the_newest_pose_is_returned(tf2_ros: None) -> None:
     transforms.stop()
     transforms.forget()
     assert TransformListener.open == 0
-    assert transforms.pose("base", "camera") == "TF is not listened to"
+    assert transforms.pose("base", "camera") == "this node does not listen to TF"
 
 
 def test_what_is_not_known_is_said_in_one_line(tf2_ros: None) -> None:
