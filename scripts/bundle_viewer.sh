@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes space_clip_ros/tools/reporting/page/three.min.js, the part of three.js that reports' clouds are drawn with, anew.
+# Rebuilds space_clip_ros/tools/reporting/page/three.min.js, the part of three.js that draws reports' clouds.
 # Needs npm; the result and three.js's licence are kept in the repository, so that nothing else needs it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

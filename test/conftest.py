@@ -182,7 +182,7 @@ def importers(*libraries: str) -> set[str]:
 
 @pytest.fixture()
 def uninstall(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes libraries look as if they were not installed; our modules that import them are imported anew."""
+    """Makes libraries look as if they were not installed; our modules that import them are imported again."""
 
     def block(*libraries: str) -> None:
         for name in importers(*(library.partition(".")[0] for library in libraries)):
@@ -399,7 +399,7 @@ def interrupt() -> Callable[[list[str], Callable[[], bool], signal.Signals], int
 
 
 def _beside(name: str) -> Any:
-    """Return a module of this folder, which is no package."""
+    """Return a module of this folder, which is not a package."""
     specification = importlib.util.spec_from_file_location(name, ROOT / "test" / f"{name}.py")
     assert specification and specification.loader
     module = importlib.util.module_from_spec(specification)

@@ -81,7 +81,7 @@ class Gpu:
         self.recording: list[Callable[[], None]] | None = None
 
     def install(self, version: str) -> None:
-        """Become TensorRT of this version; our modules are imported anew."""
+        """Become TensorRT of this version; our modules are imported again."""
         self.remove()
         self.logger = None
         sys.modules["tensorrt"] = make_tensorrt(self, version)
@@ -408,7 +408,7 @@ def problems(model: onnx.ModelProto) -> Iterator[str]:
 
 
 def report(monitor: Any) -> bool:
-    """Report as TensorRT does during a build; return whether the build goes on."""
+    """Report as TensorRT does during a build; return whether the build continues."""
     monitor.phase_start("Building Engine", None, 2)
     monitor.phase_start("Tactic Selection", "Building Engine", 5)
     goes_on = monitor.step_complete("Tactic Selection", 0)

@@ -76,7 +76,7 @@ def rate(samples: np.ndarray) -> float:
 
 
 def broken_image(random: np.random.Generator) -> Image:
-    """Return an image whose every field is random and that is no image."""
+    """Return a message with random fields that is not an image."""
     height, width, step = (int(value) for value in random.choice(SIZES, 3))
     image = Image(height=height, width=width, step=step, encoding=str(random.choice(ENCODINGS)))
     image.header.frame_id = "broken"

@@ -45,7 +45,7 @@ WIDTH = 120
 RUN = "<!-- run by test/test_docs.py -->"
 BOX = re.compile(r"> \*\*Needs ((?:a robot|a GPU|data)(?: and (?:a robot|a GPU|data))*)\.\*\*")
 
-# Programs that are no part of this project: the shell's own, and those that only a machine with ROS or a GPU has.
+# Programs from outside this project: the shell's own, and those that only a machine with ROS or a GPU has.
 SHELL = {"cd", "echo", "export", "git", "mkdir", "mv", "pip", "python3", "source", "tar", "tensorboard", "touch"}
 ROBOT = {"colcon", "docker", "ros2", "rosdep", "sudo", "v4l2-ctl"}  # docker: its commands, test_docker.py
 THIRD_PARTY = {"camera_calibration", "tf2_ros", "usb_cam", "v4l2_camera"}

@@ -105,7 +105,7 @@ def test_drives_are_found_wherever_they_lie_and_once(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(day.parent)
     make_drive(tmp_path / DAY / f"{DAY}_drive_0001_extract")
     lone = make_drive(tmp_path / DAY / f"{DAY}_drive_0004_extract")
-    # Annotated depth, and what lies in a drive, are no drives.
+    # Annotated depth, and folders inside a drive, are not drives.
     make_drive(tmp_path / f"{DAY}_drive_0005_sync" / "proj_depth" / "groundtruth")
     make_drive(day / "proj_depth" / "groundtruth")
     assert list(find_drives(tmp_path)) == [day, lone, flat, archive]

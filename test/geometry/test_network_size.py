@@ -17,7 +17,7 @@ from space_clip_ros.geometry.network_size import NetworkSize
         (NetworkSize(518, 518, "lower_bound", 14), (375, 1242), (518, 1722)),
         # 480 -> 518 makes 640 -> 690.7; 49 x 14 = 686
         (NetworkSize(518, 518, "lower_bound", 14), (480, 640), (518, 686)),
-        # 520 is no multiple: 37 x 14 = 518 would be less, so 38 x 14
+        # 520 is not a multiple: 37 x 14 = 518 would be less, so 38 x 14
         (NetworkSize(520, 520, "lower_bound", 14), (100, 100), (532, 532)),
         # 1242 -> 504 makes 375 -> 152.2; 11 x 14 = 154
         (NetworkSize(504, 504, "upper_bound", 14), (375, 1242), (154, 504)),

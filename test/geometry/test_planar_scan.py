@@ -101,7 +101,7 @@ def test_nothing_is_known_where_nothing_is_seen(scenes: Any) -> None:
 
 
 def test_a_strip_of_ground_before_something_unknown_is_not_free(scenes: Any) -> None:
-    """A wall from side to side whose depth is missing: what is behind the floor before it is not known."""
+    """A wall from side to side without depth: nothing is known beyond the floor in front of it."""
     depth = scenes.street(scenes.WALL)
     depth[np.abs(depth - 5) < 1e-3] = np.nan
     assert np.isnan(scanned(scenes, depth).ranges).all()

@@ -121,7 +121,7 @@ def moved(module: torch.nn.Module) -> None:
 
 
 def small(kind: str = "clip", grid: tuple[int, int] = (4, 4)) -> ModelConfig:
-    """Return settings with as many layers as ViT-B/16, of which the number of kernels depends, but narrow ones."""
+    """Return settings with as many layers as ViT-B/16, which set the number of kernels, but narrow ones."""
     activation = "quick_gelu" if kind == "clip" else "gelu_tanh"
     encoder = EncoderConfig(kind=kind, width=32, heads=2, image_size=64, activation=activation)
     # 16 channels are the fewest that the GPU's resize kernels keep channels-last

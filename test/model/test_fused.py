@@ -38,7 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def varied(config: ModelConfig) -> SpaceClip:
-    """Return a model none of whose steps is neutral: whatever is left out or doubled shows in its outputs."""
+    """Return a model without neutral steps: a step left out or doubled shows in its outputs."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = build(config)

@@ -46,7 +46,7 @@ def test_depth_is_as_fine_as_the_decoder_or_the_refinement_is(
 
 
 def test_a_patch_s_mean_stays_the_decoder_s(config: ModelConfig, images: torch.Tensor) -> None:
-    """What the correction has in common over a patch and its neighbours is taken off; what is left has a limit."""
+    """The correction's mean over a patch and its neighbours is subtracted, and the rest has a limit."""
     model = trained(refined(config))
     assert model.refinement_head is not None and model.config.depth_grid == (32, 32)
     with torch.inference_mode():

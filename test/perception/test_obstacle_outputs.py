@@ -217,7 +217,7 @@ def test_uncertain_depth_is_no_obstacle_if_asked_for(scenes: Any) -> None:
 
 
 def test_uncertain_depth_is_not_free_either(scenes: Any) -> None:
-    """A wall 5 m ahead of which the model is unsure: the floor before it says nothing about what is behind."""
+    """The model is unsure of a wall 5 m ahead: the floor in front of it says nothing about what is behind."""
     depth = scenes.street(scenes.WALL)
     deviation = np.where(np.abs(depth - 5) < 1e-3, 0.3, 0.05).astype(np.float32)
     settings = {"obstacles": ObstaclesConfig(max_uncertainty=0.2), "scale": ScaleConfig(camera_height=1.65)}
@@ -227,7 +227,7 @@ def test_uncertain_depth_is_not_free_either(scenes: Any) -> None:
 
 @pytest.mark.parametrize(("sigma", "seen"), [(0.05, True), (0.25, False)])
 def test_a_thin_post_is_judged_by_its_own_uncertainty(scenes: Any, sigma: float, seen: bool) -> None:
-    """Two columns wide at 4 m, before depth of which the model is less sure, on a grid of every fourth pixel."""
+    """Two columns wide at 4 m, in front of less certain depth, on a grid of every fourth pixel."""
     depth, deviation = scenes.street(), np.full((scenes.CAMERA.height, scenes.CAMERA.width), 0.1, np.float32)
     post = np.zeros(depth.shape, bool)
     post[70:, 310:312] = True

@@ -55,7 +55,7 @@ def test_depth_is_no_colour(tmp_path: Path) -> None:
 
 
 def test_our_own_outputs_are_no_camera(tmp_path: Path) -> None:
-    """Pictures that ``predict --bag --color --labels`` added are no cameras, so none has to be chosen."""
+    """Pictures added by ``predict --bag --color --labels`` are not cameras, so there is nothing to choose."""
     outputs = ("/cam/depth/color", "/cam/depth/color/compressed", "/semantic/labels", "/semantic/confidence")
     with BagReader(write(tmp_path / "bag", "/cam/image_raw", *outputs)) as bag:
         assert choose_images(bag) == [ImageTopic("/cam/image_raw", False)]

@@ -1,4 +1,4 @@
-"""Files that are no whole storage file are refused with what they are and what to do."""
+"""Files that are not a whole storage file are refused; the error says what they are and what to do."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path) -> None
     # On a busy machine the first messages may be sent before everyone has subscribed.
     assert 1 <= summary["frames_sent"] <= 5
     assert summary["abs_rel"] > 0
-    # Stamped anew: with the bag's own stamps, latencies would be years.
+    # With new stamps: with the bag's own, latencies would be years.
     assert 0 < summary["latency_ms"]["p50"] < 3_600_000
     assert cv2.imread(str(tmp_path / "out" / "report.png")) is not None
     scale = summary["scale"]
