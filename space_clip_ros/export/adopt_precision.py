@@ -103,7 +103,7 @@ class LowerPrecision:
         return PrecisionFacts(self._evidence.source, self._judged(file, original, self._evidence), largest)
 
     def _emulated(self, graph: onnx.ModelProto, trials: Sequence[Rgb], expected: Sequence[Depth]) -> float:
-        """Return the largest fp16 value; reject a graph that fp16 hardware would get wrong, as CPUs would not."""
+        """Return the largest fp16 value; reject a graph that is right on CPUs but wrong on fp16 hardware."""
         emulated = EmulatedSession(graph)
         batch = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
         worst = 0.0

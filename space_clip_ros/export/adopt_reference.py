@@ -103,7 +103,7 @@ def reference_depth(session: OriginalSession, source: ThirdPartyModel, recipe: R
 
 
 def median_output(session: OriginalSession, source: ThirdPartyModel, recipe: Recipe, images: list[Rgb]) -> float:
-    """Return the median of the depth output over images, by which relative networks get a scale."""
+    """Return the median of the depth output over images, which sets the scale of relative networks."""
     maps = [
         _map(
             session.run(network_input(source, recipe, image)),

@@ -38,7 +38,7 @@ class EngineReport:
         key: what it was built for.
         built: whether it was built now, rather than found in the cache.
         agreement: how much its depth differs from ONNX Runtime's.
-        language: how much its language features do; None if it gives none.
+        language: the same for its language features; None if it gives none.
     """
 
     path: Path

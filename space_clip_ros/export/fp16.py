@@ -1,8 +1,8 @@
 """Converts a graph to mixed fp16 and fp32, with each tensor's type written into it for engine builders.
 
-A builder that chooses types by itself ruins vision transformers (https://github.com/NVIDIA/TensorRT/issues/2709): layer
+A builder that chooses types itself ruins vision transformers (https://github.com/NVIDIA/TensorRT/issues/2709): layer
 norms and softmax lose their accuracy. Here types are those that PyTorch gives the halved model
-(:mod:`space_clip_ros.model.half`): matrix products and convolutions are fp16, but for a few that must not be, and
+(:mod:`space_clip_ros.model.half`): matrix products and convolutions are fp16, except a few that must not be, and
 everything else has the type of its inputs. So what lies between products is fp16, and the tower's residual sum, whose
 largest channels exceed fp16, is fp32. Layer norms, softmax and all resampling compute in fp32.
 """

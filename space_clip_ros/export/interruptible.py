@@ -11,9 +11,9 @@ _WAKE_S = 0.1
 
 
 def interruptible(call: Callable[[Callable[[], bool]], _Result]) -> _Result:
-    """Return what ``call`` returns, or raise what it raises; it runs in a thread of its own.
+    """Return what ``call`` returns, or raise what it raises; it runs in a separate thread.
 
-    If this thread is interrupted meanwhile, the call is asked to end, and the interruption goes on once it has ended.
+    If this thread is interrupted meanwhile, the call is asked to end, and the interruption continues once it has.
 
     Args:
         call: gets a function that returns whether it should end early.

@@ -1,4 +1,4 @@
-"""Judges the language features of an exported file by themselves: their directions, and the labels made of them."""
+"""Judges the language features of an exported file: their directions, and the labels made of them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class LanguageSeen:
 
 
 def query_vectors(language: LanguageConfig) -> Vectors | None:
-    """Return what labels the features of a model with a closed list of names: its names; None for other models."""
+    """Return the names that label the features of a model with a closed list, as vectors; None for other models."""
     return np.eye(language.embed_dim, dtype=np.float32) if language.vocabulary else None
 
 

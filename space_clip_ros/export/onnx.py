@@ -91,8 +91,8 @@ def export(
     of depth, at a quarter of the network's input size. One with language features has ``embedding`` float32 (B, D)
     and ``dense`` float32 (B, rows, columns, D).
 
-    The file appears only after ONNX Runtime, or the package, has given PyTorch's depth on synthetic images and on those
-    given; for int8, whose scales fit real images only, on those given.
+    The file appears only after ONNX Runtime, or the package, has reproduced PyTorch's depth on synthetic images and on
+    those given; int8 is compared only on those given, because its scales fit real images only.
 
     Args:
         model: not changed; exported in evaluation mode.

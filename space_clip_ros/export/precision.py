@@ -45,7 +45,7 @@ DEPTH_TOLERANCES = {
     "fp16": _Tolerance(1e-2, 2e-1),
     "int8": _Tolerance(5e-2, float("inf")),
 }
-"""Single pixels at object edges say little about int8; there abs_rel counts."""
+"""For int8, single pixels at object edges say little; abs_rel counts instead."""
 UNCERTAINTY_TOLERANCES = {
     "fp32": _Tolerance(1e-3, 1e-2),
     "fp16": _Tolerance(2e-2, 5e-1),

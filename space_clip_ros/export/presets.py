@@ -148,7 +148,7 @@ PRESETS: Mapping[str, Preset] = {
             output="depth",
             depth_output="depth",
         ),
-        "its output 'confidence' is not used: its authors leave open which way it points",
+        "its output 'confidence' is not used: its authors do not say which way it points",
     ),
     "zoedepth": Preset(
         "ZoeDepth NK, for indoor and outdoor scenes",

@@ -29,12 +29,12 @@ _TRIALS = (
 
 
 def export_text(clip: Clip, path: str | Path, templates: str | Sequence[str] = IMAGENET) -> TextTowerFacts:
-    """Write a CLIP's text tower; the file appears only after ONNX Runtime has given PyTorch's vectors.
+    """Write a CLIP's text tower; the file appears only after ONNX Runtime has reproduced PyTorch's vectors.
 
     The trial texts go through the file's own tokeniser, so that is compared with CLIP's, too.
 
     Args:
-        clip: whose text tower it is.
+        clip: the CLIP that the tower is from.
         path: the file to write; its folder must exist.
         templates: that queries are put into, see :meth:`space_clip_ros.language.clip.Clip.text`.
 

@@ -1,7 +1,7 @@
 """Compiles a model ahead of time with PyTorch's AOTInductor, into a package for one machine and image size.
 
-It is the pipeline that PyTorch runs of a checkpoint on the same device. The compiler merges what a GPU would launch as
-kernels of its own, such as sums, norms and conversions, and nothing is compiled on the robot.
+It is the pipeline that PyTorch runs for a checkpoint on the same device. The compiler merges steps that a GPU would
+launch as separate kernels, such as sums, norms and conversions, and nothing is compiled on the robot.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FIRST_PYTORCH = (2, 8)
 
 
 def check_package(size: tuple[int, int] | None, batch: int | None, precision: str) -> None:
-    """Refuse what no package can be.
+    """Refuse requests that no package can meet.
 
     Raises:
         InputError: no image size, several images per run, int8, or fp16 without a GPU; or PyTorch is too old.

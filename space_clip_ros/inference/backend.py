@@ -78,12 +78,12 @@ class ModelInfo:
 
     @property
     def units_text(self) -> str:
-        """What is to be known about the units of depth before it is used; empty if it is in metres."""
+        """A warning about the unit of depth; empty if it is in metres."""
         return "" if self.metric else f"{self.name}: {RELATIVE}"
 
 
 RELATIVE = "depth is relative, not metric: it is in metres only with scale.mode"
-"""What is said about a model whose depth has no unit."""
+"""The warning about a model whose depth has no unit."""
 
 
 class Prediction(NamedTuple):
@@ -126,7 +126,7 @@ class Backend(Protocol):
     def run(self, image: Rgb, language: bool = True) -> Prediction:
         """Estimate depth for a (H, W, 3) uint8 RGB image of any memory layout; safe to call from several threads.
 
-        Without ``language``, nobody wants the language features, and the backend may leave them out.
+        Without ``language``, the backend may leave the language features out.
 
         Raises:
             BackendError: the run failed.

@@ -51,7 +51,7 @@ def patch_language(info: ModelInfo) -> LanguageConfig:
     """Return what a model's language features are.
 
     Raises:
-        InputError: it gives none of patches.
+        InputError: it gives no features of patches.
     """
     language = info.language
     if language is None or "dense" not in language.outputs:
@@ -101,7 +101,7 @@ def located(
         threshold: least probability of a pixel that shows a query.
 
     Raises:
-        InputError: the camera is none or of another size than the image, the threshold is not 0 to 1, or the queries
+        InputError: the camera is missing or not the image's size, the threshold is not 0 to 1, or the queries
             cannot be told apart.
     """
     if not 0.0 <= threshold <= 1.0:

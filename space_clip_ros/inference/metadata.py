@@ -103,7 +103,7 @@ class OnnxMetadata:
         return after / before - 1.0
 
     def check_images(self, file: Path, batch: int, height: int, width: int) -> None:
-        """Refuse images that the file is not made for.
+        """Refuse images that the file was not made for.
 
         Args:
             file: the file.

@@ -1,4 +1,4 @@
-"""Model names and files: which file a name like ``road_tiny`` stands for, and of which kind it is."""
+"""Model names and files: which file a name like ``road_tiny`` stands for, and its kind."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 _FIRST_WITH_TF32_OPTION = (1, 18)
-# What computes shapes may run on the CPU.
+# Operators that compute shapes may run on the CPU.
 _MOST_ON_CPU = 0.1
 _NAMED = 3
 _INSTALL = (

@@ -59,7 +59,7 @@ class CheckpointNetwork:
                 raise torch_error(file, f"PyTorch failed on {self.device}: ", error, self.device) from error
 
     def computation(self, batch: int, height: int, width: int) -> Compute:
-        """Return what maps images (B, H, W, 3) uint8 RGB to all maps of an image in one row, (B, numbers) float32."""
+        """Return a function from (B, H, W, 3) uint8 RGB to each image's maps in one row, (B, numbers) float32."""
         graph = pipeline(self._model, (height, width))
         return lambda images: joined(graph(images))
 

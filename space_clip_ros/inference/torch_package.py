@@ -149,7 +149,7 @@ class PackagedNetwork:
         self._compiled = _loaded(file, self.device)
 
     def computation(self, batch: int, height: int, width: int) -> Compute:
-        """Return what maps images (B, H, W, 3) uint8 RGB to all maps of an image in one row, (B, numbers) float32.
+        """Return a function from (B, H, W, 3) uint8 RGB to each image's maps in one row, (B, numbers) float32.
 
         Raises:
             InputError: the package takes another size or number of images.
@@ -174,8 +174,8 @@ def _loaded(file: Path, device: torch.device) -> Compute:
 
     index = -1 if device.index is None else device.index
     try:
-        # Otherwise PyTorch compiles a small program to learn which instructions there are. A run that takes turns
-        # with others by itself cannot be part of a CUDA graph.
+        # Otherwise PyTorch compiles a small program to learn which instructions there are. A run that itself takes
+        # turns with others cannot be part of a CUDA graph.
         with config.patch({"cpp.vec_isa_ok": True}):
             compiled: Compute = aoti_load_package(str(file), run_single_threaded=True, device_index=index)
     except RuntimeError as error:

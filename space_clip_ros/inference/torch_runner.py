@@ -109,7 +109,7 @@ class CudaStream:
         self.device = device
         cuda: Any = torch.cuda
         self._stream = cuda.Stream(device)
-        # Who waits for such an event sleeps; waiting for the stream would keep a processor core busy.
+        # Waiting for such an event sleeps; waiting for the stream would keep a processor core busy.
         self._events = [cuda.Event(enable_timing=True, blocking=True) for _ in range(_MARKS_PER_RUN)]
         self._marked = 0
 

@@ -21,7 +21,7 @@ except ModuleNotFoundError:
     from cuda import cudart as runtime
 
 _NON_BLOCKING = 1  # cudaStreamNonBlocking: does not wait for the legacy default stream
-_SLEEPING = 3  # cudaEventBlockingSync | cudaEventDisableTiming: who waits for it sleeps
+_SLEEPING = 3  # cudaEventBlockingSync | cudaEventDisableTiming: waiting for it sleeps
 
 
 class _PinnedBuffer(NamedTuple):
@@ -137,7 +137,7 @@ def _checked(answer: tuple[Any, ...]) -> Any:
 
     Raises:
         BackendError: the status is an error.
-        DeviceLostError: it is one that no process recovers from.
+        DeviceLostError: after it this process can no longer use the GPU.
     """
     status, *values = answer
     if int(status):

@@ -28,8 +28,8 @@ class TensorRtBackend:
     """Runs the cached engines of one model, one engine for each image size.
 
     Attributes:
-        info: the model's facts. Once images have run on the fallback, ``backend`` and the rest are the fallback's, or,
-            if engines run others, both, such as ``tensorrt+onnxruntime``.
+        info: the model's facts. Once images have run on the fallback, ``backend`` and the rest are the fallback's, or
+            both, if engines run others, such as ``tensorrt+onnxruntime``.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class TensorRtBackend:
             return self._fallback
 
     def _renew_info(self, *passed_over: str) -> None:
-        """Say what runs images now: engines, the fallback, or each some."""
+        """Say what runs images now: engines, the fallback, or both."""
         running: list[ModelInfo] = [self._own_info] if self._ran_engines else []
         if self._ran_fallback and self._fallback is not None:
             running.append(self._fallback.info)

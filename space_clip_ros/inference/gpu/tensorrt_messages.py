@@ -1,4 +1,4 @@
-"""What TensorRT complains about, kept so that an error of ours can repeat it."""
+"""TensorRT's complaints, kept so that an error of ours can repeat them."""
 
 from __future__ import annotations
 
