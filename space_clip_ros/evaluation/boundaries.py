@@ -49,7 +49,7 @@ class BoundaryScores(NamedTuple):
 def boundary_scores(prediction: Map, truth: Map, min_depth: float, max_depth: float) -> BoundaryScores | None:
     """Compare the occluding contours of a prediction with those of the truth.
 
-    Both are first clipped to the range, so that what lies beyond it, such as the sky, is as far away as the farthest
+    Both are first clipped to the range, so that anything beyond it, such as the sky, is as far away as the farthest
     depth that a prediction can have. Pairs with a pixel of unknown truth are left out. A prediction that is NaN has no
     contours.
 

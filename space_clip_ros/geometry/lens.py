@@ -99,5 +99,5 @@ def _padded(model: str, coefficients: npt.NDArray[np.float64], counts: tuple[int
         if coefficients.size <= count:
             return np.pad(coefficients, (0, count - coefficients.size))
     raise InputError(
-        f"{model} has {counts[-1]} distortion coefficients at most, got {coefficients.size} of which the last is not 0"
+        f"{model} has {counts[-1]} distortion coefficients at most, got {coefficients.size}, the last one not 0"
     )

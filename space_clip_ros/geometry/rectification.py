@@ -155,7 +155,7 @@ class Rectifier:
         """(H, W) bool, true for rectified pixels that the raw image does not show, or None if it shows all of them.
 
         Depth that a network predicts there is meaningless. A lens's polynomial turns round beyond the angles that it
-        was fitted to, and would show what is inside once more; those pixels are outside, too.
+        was fitted to, and would show the inside a second time; those pixels are outside, too.
         """
         if self.identity:
             return None

@@ -53,7 +53,7 @@ class RectifiedView:
     def consequence(self) -> str:
         """The problem, and what depth is without a camera, in one line."""
         unrectified = self.rectification in (Rectification.OTHER_FRAME, Rectification.UNUSABLE)
-        return f"{self.problem}; depth goes on {'of the unrectified image and ' if unrectified else ''}without a cloud"
+        return f"{self.problem}; there is depth{' of the unrectified image' if unrectified else ''}, but no cloud"
 
 
 class _CachedView(NamedTuple):
@@ -172,7 +172,7 @@ class CalibrationStore:
             return RectifiedView(rectifier.camera, rectification=Rectification.ALREADY, note=note)
         seen = 1.0 if rectifier.outside is None else 1.0 - float(rectifier.outside.mean())
         if seen < _LEAST_SEEN:
-            little = f"camera_info on {self._topic} leaves {seen:.0%} of the rectified image; check D, K and P"
+            little = f"camera_info on {self._topic} fills only {seen:.0%} of the rectified image; check D, K and P"
             note = f"{note}; {little}" if note else little
         return RectifiedView(rectifier.camera, rectifier, rectification=Rectification.HERE, note=note)
 

@@ -42,6 +42,6 @@ def obstacle_notes(frame: DepthFrame) -> Iterator[tuple[str, str]]:
         if apart > _OTHER_TILT_DEG:
             yield (
                 "mount",
-                f"scale.camera_pitch and scale.camera_roll are {apart:.0f} degrees off what TF says of "
+                f"scale.camera_pitch and scale.camera_roll differ by {apart:.0f} degrees from TF's "
                 f"{settings.scan.frame_id!r}; the parameters are used",
             )

@@ -42,7 +42,7 @@ def test_an_undistorted_camera(store):
 def test_nothing_known_yet(store):
     view = store.view("camera", 64, 48, "auto")
     assert (view.camera, view.problem) == (None, "no camera_info on /camera_info yet")
-    assert view.consequence == "no camera_info on /camera_info yet; depth goes on without a cloud"
+    assert view.consequence == "no camera_info on /camera_info yet; there is depth, but no cloud"
     assert view.rectification is Rectification.UNKNOWN
 
 
@@ -51,7 +51,7 @@ def test_another_frame(store):
     view = store.view("right", 64, 48, "auto")
     assert view.problem == "camera_info on /camera_info is for frame 'left', but images are in frame 'right'"
     assert view.rectification is Rectification.OTHER_FRAME
-    assert view.consequence.endswith("; depth goes on of the unrectified image and without a cloud")
+    assert view.consequence.endswith("; there is depth of the unrectified image, but no cloud")
     assert store.view("right", 64, 48, "never").rectification is Rectification.NEVER
 
 

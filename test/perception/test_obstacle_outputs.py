@@ -302,8 +302,7 @@ def test_a_known_height_does_not_take_the_transforms_up_away(scenes: Any) -> Non
     assert not [key for key, _ in obstacle_notes(processed) if key == "mount"]
     other = frame(scenes, depth, pose=pose, scan=scan, scale=ScaleConfig(camera_height=0.5, camera_pitch=0.3))
     assert [text for key, text in obstacle_notes(other) if key == "mount"] == [
-        "scale.camera_pitch and scale.camera_roll are 8 degrees off what TF says of 'base_link'; the parameters are "
-        "used"
+        "scale.camera_pitch and scale.camera_roll differ by 8 degrees from TF's 'base_link'; the parameters are used"
     ]
 
 

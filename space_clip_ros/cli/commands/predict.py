@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from space_clip_ros.perception.calibration import RectifiedView
     from space_clip_ros.perception.frame import DepthFrame
 
-_DARK_REMEDY = "if its camera stores 10 or 12 bits in 16, spread them over all 16 first"
+_DARK_REMEDY = "if its camera stores 10 or 12 bits in 16, first spread them over all 16"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -33,7 +33,7 @@ class Finish(Protocol):
     """Ends the run, from any thread."""
 
     def __call__(self, failure: BaseException | None = None) -> None:
-        """End it: a job is done, or ``failure`` makes it impossible to go on."""
+        """End it: a job is done, or ``failure`` makes it impossible to continue."""
 
 
 MakeNode = Callable[[Finish], Any]

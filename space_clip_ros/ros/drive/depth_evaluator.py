@@ -105,7 +105,7 @@ class DepthEvaluator(Node):
             return f"{self._average.skipped} pairs have no pixel with both depth and truth ({where})"
         nearest = self._pairs.nearest_ns
         apart = "" if nearest is None else f", the nearest are {nearest / 1e6:g} ms apart"
-        return f"no depth has the stamp of a truth{apart}; give both the image's stamp, or set sync_tolerance (seconds)"
+        return f"no depth has a truth's stamp{apart}; give both the image's stamp, or set sync_tolerance (seconds)"
 
     def _silence(self, what: str, topic: str) -> str:
         name = self.resolve_topic_name(topic)

@@ -52,7 +52,7 @@ class PlaybackNode(Node):
 
         Args:
             what: what is played, for errors.
-            late_s: what is further behind counts as late, seconds.
+            late_s: anything further behind counts as late, seconds.
             played_ns: returns the recording's time for ``/clock``, nanoseconds; None to publish no clock.
         """
         self.pacer = Pacer(self.stopping, late_s)
@@ -72,7 +72,7 @@ class PlaybackNode(Node):
         return f"{self.pacer.late} of them late ({self.pacer.worst_s * 1e3:.0f} ms at most)"
 
     def wait_until(self, due_s: float) -> bool:
-        """Sleep until ``due_s`` seconds of the pacer's time while the clock goes on; False when stopped."""
+        """Sleep until ``due_s`` seconds of the pacer's time while the clock runs on; False when stopped."""
         return self.pacer.wait_until(due_s, _CLOCK_PERIOD_S, self.publish_clock)
 
     def publish_clock(self) -> None:

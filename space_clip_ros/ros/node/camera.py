@@ -203,8 +203,8 @@ class Camera:
         if not self._compressed and message.encoding.endswith("16") and rgb.max() < ALMOST_BLACK:
             self._log.once(
                 "dark",
-                f"{self.image_topic}: {message.encoding} is almost black, brightest value {rgb.max()} of 255 once 16 "
-                "bits are 8; a camera of 10 or 12 bits has to spread them over all 16",
+                f"{self.image_topic}: {message.encoding} is almost black, brightest value {rgb.max()} of 255 after "
+                "conversion to 8 bits; a camera with 10 or 12 bits must spread them over all 16",
             )
         height, width = rgb.shape[:2]
         view = self.calibrations.view(message.header.frame_id, width, height, settings.rectify)
@@ -213,7 +213,7 @@ class Camera:
             self._log.once(
                 "16UC1",
                 f"depth_encoding 16UC1 cannot hold more than {LARGEST_MILLIMETRES_M:g} m, max_depth is "
-                f"{settings.max_depth:g} m: what lies between is invalid in depth/image",
+                f"{settings.max_depth:g} m: depth in between is invalid in depth/image",
             )
         if lost := without_uncertainty(wanted, settings, self._core.info):
             self._log.once(lost, lost)
@@ -246,7 +246,7 @@ class Camera:
         )
 
     def publish(self, header: Any, frame: DepthFrame) -> None:
-        """Publish what is wanted of a frame, each output as soon as it is made."""
+        """Publish a frame's outputs, each as soon as it is made."""
         self._explain_scale(frame)
         self.notes.scale = frame.scale
         self.ready = True
@@ -276,7 +276,7 @@ class Camera:
         self.publishers.publish(LABEL_INFO, LabelNames(queries.names, self._settings().semantic.threshold), header)
         if missing := self.publishers.missing:
             topics = " and ".join(map(self.publishers.topic, missing))
-            self.notes.missing = f"{topics} left out: {next(iter(missing.values()))}; the other outputs go on"
+            self.notes.missing = f"{topics} left out: {next(iter(missing.values()))}; the other outputs are published"
             self._log.once("missing", self.notes.missing)
 
     def lose(self, error: Exception) -> None:

@@ -56,7 +56,7 @@ class DepthNode(LifecycleNode):
         self._declared = Parameters(self, NodeConfig, self._on_parameters)
         self._statistics = {name: Statistics() for name in self._settings().cameras}
         self._reporter = Reporter(self, self._settings, self._statistics, self._parts)
-        # Steady timers: reports must go on when simulated time stands still.
+        # Steady timers: reports must continue when simulated time stands still.
         # The enumeration moved between ROS versions, so it is taken from an existing clock.
         self._steady = Clock(clock_type=type(self.get_clock().clock_type).STEADY_TIME)
         self._timer = self.create_timer(self._settings().diagnostics.period, self._reporter.report, clock=self._steady)

@@ -29,7 +29,7 @@ class Situation:
         camera: the camera's name, which its topics begin with; empty for the only one.
         failure: why the last transition failed; empty if it did not.
         model_failure: why the model is given up; empty while it runs or is loaded again.
-        preparing: height and width of the new images that the model is being made ready for; None if it is ready.
+        preparing: height and width of the new images that the model is being prepared for; None if it is ready.
         image_topic: resolved name.
         publishers: the image publishers, one text each: node, type and QoS.
         hint: another reason why images do not arrive; empty if none was found.
@@ -90,10 +90,10 @@ def verdict(now: Situation) -> tuple[Level, str]:
         return Level.ERROR, f"images come in, nothing goes out: {_problem(now)}"
     if now.preparing:
         height, width = now.preparing
-        return Level.WARN, f"the model is being made ready for images of {width}x{height} pixels, which takes seconds"
+        return Level.WARN, f"the model is being prepared for images of {width}x{height} pixels, which takes seconds"
     if not now.subscribers:
         return Level.OK, f"idle: nobody subscribes to {', '.join(now.output_topics)}"
-    return Level.WARN, "images come in and are subscribed to, but the first result is not out yet"
+    return Level.WARN, "images arrive, but there is no result for the subscribers yet"
 
 
 def status(name: str, now: Situation) -> Any:

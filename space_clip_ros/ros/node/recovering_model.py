@@ -76,7 +76,7 @@ class RecoveringModel:
 
     @property
     def preparing(self) -> tuple[int, int] | None:
-        """Height and width of the new images that it is being made ready for, until a second after it is; else None."""
+        """Height and width of the new images that it is being prepared for, until a second after that; else None."""
         return self._preparing if self._now() < self._prepared_at + _LATE_S else None
 
     def reset(self) -> None:

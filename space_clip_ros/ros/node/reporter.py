@@ -1,4 +1,4 @@
-"""Publishes every camera's status on ``/diagnostics``, and logs what is missing where nothing comes out."""
+"""Publishes every camera's status on ``/diagnostics``, and logs what is missing if there is no output."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Scheduler(Generic[T]):
 
     Args:
         process: what to do with the items taken together, at most one of each source.
-        on_error: called with every exception that ``process`` raised; the thread goes on.
+        on_error: called with every exception that ``process`` raised; the thread continues.
         name: the thread's name.
         together: the most items taken at once.
         wait_s: returns how long to wait for other sources to join an item, seconds; called each time, when

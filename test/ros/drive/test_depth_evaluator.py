@@ -162,9 +162,7 @@ def test_it_says_how_far_stamps_are_apart(bench: Bench) -> None:
         bench.publish(stamp, depth=[[10.0]])
         bench.publish(stamp, truth=[[10.0]], nanosec=5_000_000)
     bench.until(lambda: bench.evaluator.summary()["unpaired"] == 4)
-    expected = (
-        "no depth has the stamp of a truth, the nearest are 5 ms apart; give both the image's stamp, or set sync_"
-    )
+    expected = "no depth has a truth's stamp, the nearest are 5 ms apart; give both the image's stamp, or set sync_"
     assert bench.evaluator.summary()["problem"].startswith(expected)
     assert f"(4 images without a partner): {expected}" in bench.evaluator.close()
 

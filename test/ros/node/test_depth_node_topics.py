@@ -146,4 +146,4 @@ def test_depth_of_an_unrectified_image_is_told(robot, until, capfd):
     feed(active, active.robot.get_clock().now().to_msg(), until)
     active.says("distortion model must be one of", DiagnosticStatus.WARN)
     assert active.values()["rectification"].startswith("none: depth is of the unrectified image")
-    assert "depth goes on of the unrectified image and without a cloud" in capfd.readouterr().err
+    assert "there is depth of the unrectified image, but no cloud" in capfd.readouterr().err

@@ -192,7 +192,7 @@ def silent(**snapshot: object) -> Snapshot:
         (
             {"snapshot": silent(seconds_since_image=12.4), "preparing": (720, 1280)},
             Level.WARN,
-            "the model is being made ready for images of 1280x720 pixels, which takes seconds",
+            "the model is being prepared for images of 1280x720 pixels, which takes seconds",
         ),
         ({"preparing": (720, 1280)}, Level.OK, "9.5 Hz, 42 ms from stamp to output (median)"),
         (
@@ -208,7 +208,7 @@ def silent(**snapshot: object) -> Snapshot:
         (
             {"snapshot": silent()},
             Level.WARN,
-            "images come in and are subscribed to, but the first result is not out yet",
+            "images arrive, but there is no result for the subscribers yet",
         ),
     ],
 )
