@@ -79,7 +79,7 @@ def load_predictor(
 
 
 def _with_faster_files(tried: Sequence[Candidate], file: Path) -> list[Candidate]:
-    """Return the candidates, and before some of them the same with a file of the model that they run faster."""
+    """Return the candidates, some preceded by a file of the same model that they run faster."""
     half, small = (model_files.in_precision(file, precision) for precision in ("fp16", "int8"))
     faster = [candidate._replace(file=half) for candidate in tried if half and candidate.factory.name == "tensorrt"]
     takes_int8 = small is not None and has_vnni()
@@ -196,7 +196,7 @@ def _check_error(opened: Backend) -> None:
 
 
 def _passed_over(candidate: Candidate, error: BackendError, file: Path) -> str:
-    """Return the candidate and why it did not open, without what the reader knows already and without the remedy."""
+    """Return the candidate and why it did not open, without known facts and without the remedy."""
     name, device = candidate.factory.name, candidate.device
     if candidate.file is not None:
         name, file = f"{name} of {candidate.file.name}", candidate.file

@@ -15,7 +15,7 @@ from space_clip_ros.inference.locate import THRESHOLD, LocatedQuery, located, mo
 from space_clip_ros.language.queries import QuerySet
 
 _MOST_SHAPE = 16
-"""Most pixels that a network which keeps an image's shape may see, as a multiple of its nominal size's."""
+"""Most pixels for a network that keeps an image's shape, as a multiple of its nominal size's."""
 
 
 class Predictor:
@@ -154,7 +154,7 @@ class Predictor:
     def warm_up(self, height: int, width: int, together: int = 1) -> None:
         """Run black images of a size, because the first images of a size take a second or so longer.
 
-        Language features are left out: the first image that they are wanted of takes longer once more.
+        Language features are left out: the first image that needs them takes longer once more.
 
         Args:
             height: of the images to come, pixels.

@@ -1,4 +1,4 @@
-"""The inference backends there are: each file in ``backends/`` registers one, without importing its library."""
+"""The inference backends: each file in ``backends/`` registers one, without importing its library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from space_clip_ros.inference.backend import Backend
 
 @dataclass(frozen=True)
 class OpenRequest:
-    """What a backend is asked to open. Each backend reads the fields that concern it.
+    """A request to open a model. Each backend reads the fields that concern it.
 
     Attributes:
         file: an exported graph or a checkpoint.

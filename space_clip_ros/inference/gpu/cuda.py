@@ -69,7 +69,7 @@ class Cuda(Protocol):
 
         Raises:
             BackendError: the work cannot be recorded, or its graph not be made; the stream works as before.
-            DeviceLostError: no process recovers from the error.
+            DeviceLostError: this process can no longer use the GPU.
         """
         ...
 
@@ -78,7 +78,7 @@ class Cuda(Protocol):
 
         Raises:
             BackendError: some of it failed.
-            DeviceLostError: it failed so that no process recovers from it.
+            DeviceLostError: it failed, and this process can no longer use the GPU.
         """
         ...
 
