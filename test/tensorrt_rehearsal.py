@@ -81,8 +81,10 @@ import tensorrt_bindings as tensorrt  # noqa: E402
 sys.modules["tensorrt"] = tensorrt
 from space_clip_ros.errors import BackendError, ExportError  # noqa: E402
 from space_clip_ros.export import tensorrt as building  # noqa: E402
+from space_clip_ros.export.static_graph import static_graph  # noqa: E402
 from space_clip_ros.inference.gpu import tensorrt_runtime  # noqa: E402
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error  # noqa: E402
+from space_clip_ros.inference.onnx_sessions import OnnxSessions  # noqa: E402
 
 
 class HostCuda:
@@ -159,7 +161,9 @@ def teach_the_build() -> None:
 
 def the_build() -> None:
     phases: list[tuple[str, int, int]] = []
-    plan, timings = building.build_plan(b"graph", b"earlier", options(progress=lambda *phase: phases.append(phase)))
+    file = Path(__file__).resolve().parents[1] / "models" / "road_tiny_fp16.onnx"
+    graph = static_graph(file, OnnxSessions(file).metadata, (60, 100))
+    plan, timings = building.build_plan(graph, b"earlier", options(progress=lambda *phase: phases.append(phase)))
     assert (plan, timings) == (PLAN, PLAN), (plan, timings)
     assert phases == [("Building Engine", step, 2) for step in (0, 1, 2)], phases
     fails(lambda: building.build_plan(b"", b"", options(cancelled=lambda: True)), ExportError, "could not build")

@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
 from space_clip_ros.errors import ExportError, InputError
-from space_clip_ros.export.constant_folding import fold_constants
-from space_clip_ros.inference.metadata import BATCH_NAME, HEIGHT_NAME, INPUT_NAME, WIDTH_NAME, OnnxMetadata
+from space_clip_ros.export.constant_folding import fold_sizes
+from space_clip_ros.inference.metadata import INPUT_NAME, OnnxMetadata
 
 BYTES_NAME = f"{INPUT_NAME}_bytes"
 """Name of the uint8 input of the static graph."""
@@ -30,8 +30,7 @@ def static_graph(file: Path, metadata: OnnxMetadata, size: tuple[int, int]) -> b
         size: height and width of the images, pixels.
 
     Raises:
-        InputError: the file is made for another size or number of images; takes any size in fp16 or int8, whose types
-            ONNX Runtime's constant folding would undo; or is quantised to unsigned numbers.
+        InputError: the file is made for another size or number of images, or is quantised to unsigned numbers.
         ExportError: the file cannot be read as ONNX.
     """
     height, width = size
@@ -48,11 +47,8 @@ def static_graph(file: Path, metadata: OnnxMetadata, size: tuple[int, int]) -> b
             f"takes {metadata.batch} images at once, an engine takes one",
             "export it without --batch",
         )
-    if metadata.size is None and metadata.precision != "fp32":
-        raise InputError(file, f"takes images of any size, in {metadata.precision}", again)
     try:
-        sizes = {BATCH_NAME: 1, HEIGHT_NAME: height, WIDTH_NAME: width}
-        model = onnx.load(file) if metadata.size else fold_constants(file, sizes)
+        model = onnx.load(file)
         (image,) = model.graph.input
     except (DecodeError, ValueError) as error:
         raise ExportError(file, "is not a whole ONNX file", "export it again") from error
@@ -62,6 +58,9 @@ def static_graph(file: Path, metadata: OnnxMetadata, size: tuple[int, int]) -> b
             "is quantised for CPUs, to unsigned numbers with a zero point; TensorRT takes symmetric int8 only",
             f"{again} --precision int8 --symmetric",
         )
+    if metadata.size is None:
+        model = fold_sizes(model, (1, height, width, 3))
+        (image,) = model.graph.input
     image.CopyFrom(helper.make_tensor_value_info(BYTES_NAME, TensorProto.UINT8, (1, height, width, 3)))
     to_float = helper.make_node("Cast", [BYTES_NAME], [INPUT_NAME], name="to_float", to=TensorProto.FLOAT)
     model.graph.node.insert(0, to_float)

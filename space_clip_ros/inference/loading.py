@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,9 +47,8 @@ def load_predictor(
         device: auto (a GPU if there is one; what a package was compiled for), cpu, cuda or cuda:N.
         precision: auto (an exported file's own, or tf32 for an fp32 file's engine that passed its check with it; for
             checkpoints fp16 on a GPU, fp32 on the CPU), fp32, fp16 or int8. With a name, int8 takes ``NAME_int8.onnx``
-            if it lies beside ``NAME.onnx``, and fp32 and fp16 likewise; auto takes an engine of ``NAME_fp16.onnx``
-            before one of ``NAME.onnx``, and ``NAME_int8.onnx`` on a CPU with VNNI if its error was measured and is
-            within 1 % of the fp32 file's.
+            if it lies beside ``NAME.onnx``, and fp32 and fp16 likewise; auto takes ``NAME_fp16.onnx`` on a GPU, and
+            ``NAME_int8.onnx`` on a CPU with VNNI if its error was measured and is within 1 % of the fp32 file's.
         threads: CPU threads; 0 for one per physical core.
         thread_spinning: ONNX Runtime's CPU threads wait for each other by spinning while an image runs: faster on a
             machine with idle cores.
@@ -81,9 +80,11 @@ def load_predictor(
 def _with_faster_files(tried: Sequence[Candidate], file: Path) -> list[Candidate]:
     """Return the candidates, some preceded by a file of the same model that they run faster."""
     half, small = (model_files.in_precision(file, precision) for precision in ("fp16", "int8"))
-    faster = [candidate._replace(file=half) for candidate in tried if half and candidate.factory.name == "tensorrt"]
     takes_int8 = small is not None and has_vnni()
+    faster: list[Candidate] = []
     for candidate in tried:
+        if half and candidate.device.startswith("cuda"):
+            faster.append(candidate._replace(file=half))
         if takes_int8 and candidate.device == "cpu":
             faster.append(candidate._replace(file=small))
         faster.append(candidate)
@@ -112,7 +113,7 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
         fallback = partial(_first_that_opens, rest, request, falls_back) if falls_back and rest else None
         try:
             if other_file is not None:
-                _check_same_model(other_file, request.file)
+                _check_same_model(other_file, request.file, sizes=not _has_fallback_file(factory, fallback))
             opener = _load(factory, file)
             opened = opener(replace(request, file=file, device=device, fallback=fallback))
             if not factory.runs_on_opening:
@@ -132,7 +133,7 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
             gain = f"VNNI runs int8 faster, with an error of {opened.info.error_change:+.1%}"
             passed_over.append(f"{request.file.stem} in fp32 ({gain})")
         opened.info = replace(opened.info, passed_over=tuple(passed_over))
-        if other_file is not None and fallback is not None and device != "cpu":
+        if other_file is not None and _has_fallback_file(factory, fallback):
             # images of other sizes run on the file that was asked for
             opened.info = replace(opened.info, fixed_size=None)
         return opened
@@ -170,8 +171,13 @@ def _run_on_gpu(opened: Backend) -> None:
         raise
 
 
-def _check_same_model(other: Path, file: Path) -> None:
-    """Refuse a file of a model in another precision that was exported from other weights.
+def _has_fallback_file(factory: BackendFactory, fallback: Callable[[], Backend] | None) -> bool:
+    """Return whether images of sizes that a backend has no engine for run on the next candidate's file."""
+    return factory.package == "tensorrt" and fallback is not None
+
+
+def _check_same_model(other: Path, file: Path, sizes: bool) -> None:
+    """Refuse a file of a model in another precision that was exported from other weights, or for other sizes.
 
     Raises:
         BackendError: it was.
@@ -180,6 +186,8 @@ def _check_same_model(other: Path, file: Path) -> None:
     ours, theirs = (OnnxMetadata.from_properties(read_properties(path), path) for path in (file, other))
     if (ours.source_sha256, ours.config) != (theirs.source_sha256, theirs.config):
         raise BackendError(other, f"was exported from another checkpoint than {file.name}; export both again")
+    if sizes and ours.size != theirs.size:
+        raise BackendError(other, f"takes images of other sizes than {file.name}; export both again")
 
 
 def _check_error(opened: Backend) -> None:

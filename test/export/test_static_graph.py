@@ -21,15 +21,16 @@ from space_clip_ros.model import SpaceClip
 
 # What TensorRT 8.6's parser reads (onnx-tensorrt, docs/operators.md of release/8.6-GA), as far as exports use it.
 TENSORRT_8_6 = """
-    Add Cast Clip Concat Conv ConvTranspose DepthToSpace Div Erf Gather Gemm LayerNormalization MatMul Mul Relu Reshape
-    Resize Sigmoid Slice Softmax Split Squeeze Sub Transpose Unsqueeze
+    Add AveragePool Cast Clip Concat Conv ConvTranspose DepthToSpace Div Erf Exp Expand Gather Gemm LayerNormalization
+    Log MatMul Mul ReduceL2 Relu Reshape Resize Sigmoid Slice Softmax Split Squeeze Sub Transpose Unsqueeze
 """
 
 
 @pytest.fixture(scope="module")
-def files(model: SpaceClip, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def files(model: SpaceClip, tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("graphs")
     paths = {name: folder / f"{name}.onnx" for name in ("any", "fixed", "pair")}
+    paths["half"] = project_root / "models" / "road_tiny_fp16.onnx"
     export(model, paths["any"])
     export(model, paths["fixed"], 60, 100)
     export(model, paths["pair"], 60, 100, batch=2)
@@ -40,22 +41,22 @@ def metadata(file: Path) -> OnnxMetadata:
     return OnnxSessions(file).metadata
 
 
-@pytest.mark.parametrize("name", ["any", "fixed"])
+@pytest.mark.parametrize("name", ["any", "half", "fixed"])
 def test_the_same_depth_bit_for_bit(files: dict[str, Path], name: str) -> None:
     content = static_graph(files[name], metadata(files[name]), (60, 100))
     image = np.random.default_rng(0).integers(0, 256, (1, 60, 100, 3), dtype=np.uint8)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (depth,) = session.run(None, {BYTES_NAME: image})
+    (depth,) = session.run(["depth"], {BYTES_NAME: image})
     np.testing.assert_array_equal(depth, OnnxSessions(files[name], threads=1).run(image))
 
 
-@pytest.mark.parametrize("name", ["any", "fixed"])
+@pytest.mark.parametrize("name", ["any", "half", "fixed"])
 def test_tensorrt_can_read_it(files: dict[str, Path], name: str) -> None:
     graph = onnx.load_model_from_string(static_graph(files[name], metadata(files[name]), (60, 100)))
     onnx.checker.check_model(graph, full_check=True)
-    (image,), (depth,) = graph.graph.input, graph.graph.output
+    (image,), (depth, *_) = graph.graph.input, graph.graph.output
     assert (image.name, image.type.tensor_type.elem_type) == (BYTES_NAME, onnx.TensorProto.UINT8)
     assert [size.dim_value for size in image.type.tensor_type.shape.dim] == [1, 60, 100, 3]
     assert [size.dim_value for size in depth.type.tensor_type.shape.dim] == [1, 60, 100]
@@ -71,9 +72,25 @@ def test_tensorrt_can_read_it(files: dict[str, Path], name: str) -> None:
     assert modes <= {b"half_pixel", b"pytorch_half_pixel", b"asymmetric", b"align_corners"}
 
 
-def test_nothing_depends_on_shapes_at_run_time(files: dict[str, Path]) -> None:
-    graph = onnx.load_model_from_string(static_graph(files["any"], metadata(files["any"]), (60, 100)))
+@pytest.mark.parametrize("name", ["any", "half"])
+def test_nothing_depends_on_shapes_at_run_time(files: dict[str, Path], name: str) -> None:
+    graph = onnx.load_model_from_string(static_graph(files[name], metadata(files[name]), (60, 100)))
     assert not {node.op_type for node in graph.graph.node} & {"Shape", "Range", "Where", "ConstantOfShape", "NonZero"}
+
+
+def test_the_bundled_fp16_file_keeps_its_types(project_root: Path) -> None:
+    file = project_root / "models" / "road_tiny_fp16.onnx"
+    before = onnx.load(file).graph
+    graph = onnx.load_model_from_string(static_graph(file, metadata(file), (90, 300)))
+    onnx.checker.check_model(graph, full_check=True)
+    assert not any(dim.dim_param for output in graph.graph.output for dim in output.type.tensor_type.shape.dim)
+    products = {node.name: list(node.input) for node in before.node if node.op_type in ("Conv", "Gemm", "MatMul")}
+    assert len(products) == 156
+    # the same products of the same values: nothing was merged, moved or converted
+    after = {node.name: list(node.input) for node in graph.graph.node}
+    assert {name: after[name] for name in products} == products
+    weights = {tensor.name: tensor.data_type for tensor in before.initializer}
+    assert all(weights.get(tensor.name, tensor.data_type) == tensor.data_type for tensor in graph.graph.initializer)
 
 
 def test_refusals(files: dict[str, Path]) -> None:
@@ -83,9 +100,6 @@ def test_refusals(files: dict[str, Path]) -> None:
         static_graph(files["fixed"], metadata(files["fixed"]), (50, 70))
     with pytest.raises(InputError, match="takes 2 images at once, an engine takes one"):
         static_graph(files["pair"], metadata(files["pair"]), (60, 100))
-    half = OnnxMetadata(metadata(files["any"]).config, precision="fp16", batch=None)
-    with pytest.raises(InputError, match="takes images of any size, in fp16; export it again with --height 60 --width"):
-        static_graph(files["any"], half, (60, 100))
 
 
 @pytest.mark.parametrize("symmetric", [True, False])

@@ -161,6 +161,7 @@ def test_auto_takes_int8_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, vnn
         ((0.1, 0.12), r"its error against fp32's is \+20.0%"),
         ("damaged", "quicker with VNNI, but"),
         ("older", "quicker with VNNI, but was exported from another checkpoint than street.onnx"),
+        ("one size", "quicker with VNNI, but takes images of other sizes than street.onnx"),
     ],
 )
 def test_auto_keeps_fp32_where_int8_costs_accuracy(
@@ -179,6 +180,8 @@ def test_auto_keeps_fp32_where_int8_costs_accuracy(
         changes = {"abs_rel_before": str(before), "abs_rel_after": str(after)}
         if judged == "older":
             changes = {"source_sha256": "0" * 64}
+        if judged == "one size":
+            changes = {"height": "96", "width": "320"}
         for entry in graph.metadata_props:
             entry.value = changes.get(entry.key.removeprefix("space_clip."), entry.value)
         onnx.save(graph, models / "street_int8.onnx")
@@ -262,6 +265,14 @@ def test_a_gpu_runs_an_image_before_it_is_taken(
     with load_predictor(model_dir / file) as predict:
         assert predict.info.device == "cuda:0"
         assert gpu_backend.opened.sizes == [size]
+
+
+def test_a_name_takes_its_fp16_file_on_a_gpu(gpu_backend: type[GpuBackend], tmp_path: Path) -> None:
+    with load_predictor("road_tiny") as predict:
+        assert (predict.info.device, predict.info.file.name) == ("cuda:0", "road_tiny_fp16.onnx")
+    for name, precision in (("road_tiny", "fp32"), (BUNDLED / "road_tiny.onnx", "auto")):
+        with load_predictor(name, precision=precision) as predict:
+            assert (predict.info.device, predict.info.file.name) == ("cuda:0", "road_tiny.onnx")
 
 
 @pytest.mark.parametrize(

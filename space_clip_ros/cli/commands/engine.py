@@ -27,7 +27,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "already is not built again.",
         epilog="example: space_clip engine road_fp16.onnx --drive 2011_09_26_drive_0005_sync",
     )
-    parser.add_argument("file", metavar="FILE.onnx", help="exported file, or a bundled model's name")
+    parser.add_argument(
+        "file", metavar="FILE.onnx", help="exported file, or a model's name, whose fp16 file is preferred"
+    )
     parser.add_argument(
         "--height", type=positive, metavar="H", help="height of the images, for a file that takes any size"
     )
@@ -36,7 +38,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         parser,
         NodeConfig,
         "precision",
-        help="checks that the file has this precision; the graph decides it, not the builder (default: %(default)s)",
+        help="which of a name's files; for a file only a check, as the graph decides the precision, not the builder "
+        "(default: %(default)s)",
     )
     add_setting(parser, NodeConfig, "device", help="auto, cuda or cuda:N (default: %(default)s)")
     parser.add_argument(
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.errors import BackendError, InputError
     from space_clip_ros.inference import model_files
 
-    file = model_files.resolve(args.file)
+    file = _file(args)
     if not model_files.is_graph(file):
         raise InputError(file, "is no .onnx file", "an engine is built of one, made with 'space_clip export'")
     try:
@@ -86,6 +89,15 @@ def run(args: argparse.Namespace) -> int:
     if report.language is not None:
         say(str(report.language))
     return 0
+
+
+def _file(args: argparse.Namespace) -> Path:
+    """Return the file that is meant; of a name the one in fp16, which ``auto`` runs on a GPU, if there is one."""
+    from space_clip_ros.inference import model_files
+
+    file = model_files.resolve(args.file, args.precision)
+    chosen = args.precision != "auto" or args.file != file.stem
+    return file if chosen else model_files.in_precision(file, "fp16") or file
 
 
 def _images(args: argparse.Namespace) -> Iterator[Rgb]:

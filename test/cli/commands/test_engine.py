@@ -51,6 +51,19 @@ def test_built_and_then_found(
     assert capsys.readouterr().out.splitlines()[-2].endswith(": 60x40 pixels, fp32, built")
 
 
+def test_a_name_takes_its_fp16_file(fake_gpu: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    size = ["--height", 40, "--width", 60]
+    assert run("road_tiny", *size) == 0
+    assert run("road_tiny", *size, "--precision", "fp16") == 0
+    assert run("road_tiny", *size, "--precision", "fp32") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if ": 60x40 pixels, " in line]
+    assert [line.partition(" pixels, ")[2] for line in lines] == [
+        "fp16, built",
+        "fp16, was there already",
+        "fp32, built",
+    ]
+
+
 def test_refused_is_one_line_and_an_exit_status(graph: Path, fake_gpu: Any, capsys: pytest.CaptureFixture[str]) -> None:
     fake_gpu.distortion = 2.0
     assert main(["engine", str(graph), "--height", "40", "--width", "60"]) == 1

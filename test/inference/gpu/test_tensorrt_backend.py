@@ -274,6 +274,15 @@ def test_a_name_takes_the_engine_of_its_fp16_file_first(
         assert predict.info.file.name == "road.onnx"
 
 
+def test_the_bundled_model_runs_on_an_engine_in_fp16(build: Build, fake_gpu: Any, project_root: Path) -> None:
+    report = build(project_root / "models" / "road_tiny_fp16.onnx", size=(60, 100))
+    assert (report.built, report.key.precision, report.key.size) == (True, "fp16", (60, 100))
+    with load_predictor("road_tiny") as predict, load_predictor("road_tiny", device="cpu", precision="fp16") as cpu:
+        assert (predict.info.backend, predict.info.precision, predict.info.passed_over) == ("tensorrt", "fp16", ())
+        np.testing.assert_allclose(predict(image()), cpu(image()), rtol=1e-5)
+        predict(image(50, 70))  # on the next backend
+
+
 def test_a_checkpoint_takes_the_engine_of_a_file_exported_from_it(model_dir: Path, build: Build, fake_gpu: Any) -> None:
     checkpoint = model_dir / "checkpoint.safetensors"
     with load_predictor(checkpoint) as predict:
