@@ -108,7 +108,7 @@ class OnnxSessions:
 
         Args:
             images: the images.
-            language: whether language features are wanted; if not, what only they need is left out.
+            language: whether language features are wanted; if not, operators that only they need are left out.
 
         Returns:
             By the outputs' names: ``depth``, (B, H, W) float32 metres; perhaps ``uncertainty``, (B, h, w) float32, one
@@ -238,7 +238,7 @@ def _properties(file: Path) -> dict[str, str]:
 def _open(
     file: Path, model: Path | bytes, options: onnxruntime.SessionOptions, preferred: Sequence[Provider]
 ) -> onnxruntime.InferenceSession:
-    """Open a file, or what was cut out of it."""
+    """Open a file, or a graph cut out of it."""
     try:
         given = model if isinstance(model, bytes) else str(model)
         session = onnxruntime.InferenceSession(given, options, providers=list(preferred))
