@@ -25,9 +25,9 @@ Mask = npt.NDArray[np.bool_]
 _SMALLEST = float(np.finfo(np.float32).tiny)
 _LARGEST = float(np.finfo(np.float32).max)
 _CODES = 65535
-LARGEST_MILLIMETRES_M = _CODES / 1000
-"""Largest depth that uint16 millimetres hold, metres."""
 _SCALES = {"mm": 1000.0, "kitti": 256.0}
+LARGEST_M = {format: _CODES / scale for format, scale in _SCALES.items()}
+"""Largest depth that each 16-bit format holds, metres; beyond it depth is written as invalid."""
 
 
 def valid(depth: npt.NDArray[np.floating], min_depth: float = 0.0, max_depth: float = math.inf) -> Mask:

@@ -19,19 +19,23 @@ _ENDS = {b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9"}
 ALMOST_BLACK = 24
 """If no pixel is brighter than this (of 255), the picture is too dark for depth."""
 
-_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_UPRIGHT = cv2.IMREAD_COLOR
+_AS_STORED = _UPRIGHT | cv2.IMREAD_IGNORE_ORIENTATION
 _WRITTEN = (".png", ".jpg", ".jpeg")
 
 
-def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
+def read_rgb(path: str | Path, *, upright: bool = False) -> npt.NDArray[np.uint8]:
     """Read an image as (H, W, 3) uint8 RGB; grey becomes three equal channels, 16 bits become 8.
 
-    Pixels are as stored: an EXIF orientation is ignored, because a camera's calibration is for the stored pixels.
+    Args:
+        path: the file.
+        upright: turn it as its EXIF orientation says, as viewers do. Otherwise pixels are as stored, which a camera's
+            calibration is for.
 
     Raises:
         DataError: the file is missing, truncated or not an image.
     """
-    return _rgb(read_image(path, _AS_STORED))
+    return _rgb(read_image(path, _UPRIGHT if upright else _AS_STORED))
 
 
 def decode_rgb(data: bytes, what: str | Path) -> npt.NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,63 @@ def test_a_camera_of_another_size(model_file: Path, picture: Path, tmp_path: Pat
         run(picture, "--model", model_file, "--out", tmp_path, "--camera", camera)
 
 
+def test_of_several_pictures_those_of_another_shape_are_left_out(
+    model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    portrait = tmp_path / "portrait.png"
+    cv2.imwrite(str(portrait), cv2.imread(str(picture)).transpose(1, 0, 2))
+    with pytest.raises(DataError, match="1 of 2 images: were left out"):
+        run(portrait, picture, "--model", model_file, "--out", tmp_path / "out", "--camera", camera_file(tmp_path))
+    errors = capsys.readouterr().err
+    assert "portrait.png: does not fit its camera" in errors and "leave out --camera" in errors
+    assert "driver" not in errors
+    assert (tmp_path / "out" / "street.ply").exists() and not (tmp_path / "out" / "portrait_depth.png").exists()
+
+
+def phone_picture(picture: Path, turns: int = 0) -> Path:
+    """Write a picture, turned by some quarters, whose EXIF says that it must be turned by a quarter to be upright."""
+    data = cv2.imencode(".jpg", np.rot90(cv2.imread(str(picture)), turns))[1].tobytes()
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    file = picture.with_name("phone.jpg")
+    file.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+    return file
+
+
+def test_pictures_of_a_phone_are_turned_upright(model_file: Path, picture: Path, tmp_path: Path) -> None:
+    run(picture, phone_picture(picture, turns=1), "--model", model_file, "--out", tmp_path)
+    street, phone = (read_depth_png(tmp_path / f"{name}_depth.png") for name in ("street", "phone"))
+    assert phone.shape == (60, 80)
+    np.testing.assert_allclose(np.median(phone / street), 1, atol=0.05)
+
+
+def test_with_a_camera_pixels_are_as_stored_which_is_said_once(
+    model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = phone_picture(picture)
+    second = first.with_name("second.jpg")
+    second.write_bytes(first.read_bytes())
+    run(picture, first, second, "--model", model_file, "--out", tmp_path, "--camera", camera_file(tmp_path))
+    assert read_depth_png(tmp_path / "phone_depth.png").shape == (60, 80)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "EXIF" in line]
+    assert line.startswith(f"{first}: ")
+
+
+def test_depth_that_the_format_does_not_hold_is_counted(
+    picture: Path, tmp_path: Path, tiny_model: Callable[..., SpaceClip], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny_model()
+    model.depth_head.depth.bias.data.fill_(65.0)  # it varies by some metres about that
+    file = export(model, tmp_path / "tiny.onnx", 60, 80).path
+    run(picture, "--model", file, "--out", tmp_path)
+    share = np.mean(np.isnan(read_depth_png(tmp_path / "street_depth.png")))
+    assert 0 < share < 1
+    text = f"{share:.1%} of the pixels are beyond 65.535 m, and 0 in the file; --format kitti holds up to 256 m"
+    assert text in capsys.readouterr().out
+    run(picture, "--model", file, "--out", tmp_path, "--format", "kitti")
+    assert "are beyond" not in capsys.readouterr().out
+    assert np.isfinite(read_depth_png(tmp_path / "street_depth.png", "kitti")).all()
+
+
 def test_a_camera_of_another_resolution_is_scaled(
     model_file: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,7 +266,7 @@ def test_of_several_pictures_those_that_cannot_be_read_are_left_out(
 ) -> None:
     broken = tmp_path / "alley.png"
     broken.write_bytes(picture.read_bytes()[:-20])
-    with pytest.raises(DataError, match="1 of 2 images: could not be read, and have no depth"):
+    with pytest.raises(DataError, match="1 of 2 images: were left out, and have no depth"):
         run(broken, picture, "--model", model_file, "--out", tmp_path / "out")
     assert "left out: " in (output := capsys.readouterr().err) and "alley.png: the image ends early" in output
     assert (tmp_path / "out" / "street_depth.png").exists()
