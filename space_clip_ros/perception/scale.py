@@ -51,6 +51,8 @@ class ScaleEstimate:
         age_s: seconds since evidence was last used; None before that.
         evidence: what was used of this frame, such as ``camera height``; empty if nothing was.
         problem: why evidence that was asked for was not used; empty if all was.
+        gave_in: evidence that is believed from this frame on, after it was refused for long; empty if there is none.
+        doubt: why the factor may be wrong; empty if nothing speaks against it.
         ground: the plane fitted to depth as it was before the factor, or why there is none; None where none was needed.
     """
 
@@ -59,6 +61,8 @@ class ScaleEstimate:
     age_s: float | None
     evidence: str
     problem: str
+    gave_in: str = ""
+    doubt: str = ""
     ground: GroundPlane | NoGround | None = None
 
 
@@ -137,6 +141,8 @@ class MetricScale:
             self._filter.age_s,
             ", ".join(dict.fromkeys(used)),
             "; ".join(problems),
+            self._filter.gave_in,
+            self._filter.doubt,
             ground,
         )
 

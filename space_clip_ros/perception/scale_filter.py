@@ -19,6 +19,7 @@ _GATE = 3.0
 _STUBBORN_S = 10.0
 """If all evidence was refused for this long, the filter gives in to it."""
 _LONGEST_STEP_S = 1.0
+_CHECK = "check scale.camera_height, the camera's pitch, and the range sensor's pose and units"
 
 
 class ScaleFilter:
@@ -30,6 +31,7 @@ class ScaleFilter:
 
     Attributes:
         refused: why evidence of the newest frame was not used, by its source; empty if all was.
+        gave_in: evidence of the newest frame that is believed after it was refused for long; empty if there is none.
     """
 
     def __init__(self, prior_std: float = PRIOR_STD) -> None:
@@ -52,6 +54,14 @@ class ScaleFilter:
         self._used_at: dict[str, float] = {}
         self._refused_since: float | None = None
         self.refused: dict[str, str] = {}
+        self.gave_in = ""
+
+    @property
+    def doubt(self) -> str:
+        """Why the factor may be wrong: a model's scale is hardly ever that far off; empty if it is not far from 1."""
+        if self._published**2 <= _GATE**2 * self._prior_variance:
+            return ""
+        return f"scale_factor is {self.factor:.2f}, and a model's scale is seldom off by so much; {_CHECK}"
 
     @property
     def factor(self) -> float:
@@ -79,7 +89,7 @@ class ScaleFilter:
         passed = 0.0 if self._stamp_s is None else max(0.0, stamp_s - self._stamp_s)
         self._stamp_s = stamp_s if self._stamp_s is None else max(stamp_s, self._stamp_s)
         self._variance = min(self._variance + _DRIFT_STD**2 * passed, self._prior_variance)
-        self.refused = {}
+        self.refused, self.gave_in = {}, ""
         for item in evidence:
             self._update(item, self._stamp_s)
         step = math.log1p(max_rate) * min(passed, _LONGEST_STEP_S)
@@ -92,13 +102,15 @@ class ScaleFilter:
     def _update(self, evidence: Evidence, now_s: float) -> None:
         innovation = evidence.log_factor - self._mean
         if innovation**2 > _GATE**2 * (self._variance + evidence.variance):
+            asks = f"asks for a factor of {math.exp(evidence.log_factor):.2f}"
             self._refused_since = now_s if self._refused_since is None else self._refused_since
             if now_s - self._refused_since < _STUBBORN_S:
-                factor = math.exp(evidence.log_factor)
-                self.refused[evidence.source] = (
-                    f"asks for a factor of {factor:.2f}, too far from {math.exp(self._mean):.2f}"
-                )
+                self.refused[evidence.source] = f"{asks}, too far from {math.exp(self._mean):.2f}"
                 return
+            self.gave_in = (
+                f"{evidence.source} {asks} instead of {math.exp(self._mean):.2f}: refused for {_STUBBORN_S:g} s, "
+                f"believed from now on; {_CHECK}"
+            )
             self._variance = max(self._prior_variance, innovation**2)
         self._refused_since = None
         last = self._used_at.get(evidence.source)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from space_clip_ros.perception.scale_evidence import CAMERA_HEIGHT, POINTS, Evidence
-from space_clip_ros.perception.scale_filter import PRIOR_STD, ScaleFilter
+from space_clip_ros.perception.scale_filter import PRIOR_STD, RELATIVE_STD, ScaleFilter
 
 
 def says(factor: float, std: float = 0.05, source: str = POINTS, lasts_s: float = 0.0) -> Evidence:
@@ -76,6 +76,28 @@ def test_what_stays_different_for_long_is_believed() -> None:
     assert filter_.factor == pytest.approx(1.2, rel=0.01)
     run(filter_, [says(2.0)], 20.0, start=19.2)
     assert filter_.factor == pytest.approx(2.0, rel=0.02)
+
+
+def test_it_says_when_it_gives_in_and_while_the_factor_is_hardly_credible() -> None:
+    filter_, gave_in = ScaleFilter(), []
+    for step in range(300):
+        filter_.step(step / 10, [says(4.0)], 0.1)
+        gave_in += [filter_.gave_in] if filter_.gave_in else []
+        assert bool(filter_.doubt) == (filter_.factor > math.exp(3 * PRIOR_STD))
+    assert len(gave_in) == 1
+    assert gave_in[0].startswith(
+        "points asks for a factor of 4.00 instead of 1.00: refused for 10 s, believed from now"
+    )
+    assert filter_.doubt.startswith("scale_factor is 4.00, and a model's scale is seldom off by so much; check scale.")
+    filter_.reset()
+    assert not filter_.doubt and not filter_.gave_in
+
+
+def test_no_factor_is_doubtful_for_depth_without_a_unit() -> None:
+    filter_ = ScaleFilter(RELATIVE_STD)
+    filter_.step(0.0, [says(20.0)], 0.1)
+    filter_.jump()
+    assert filter_.factor > 15 and not filter_.doubt
 
 
 def test_frames_that_share_their_error_count_as_one() -> None:

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.errors import InputError, describe
 from space_clip_ros.geometry.camera import PinholeCamera
-from space_clip_ros.geometry.depth import LARGEST_MILLIMETRES_M
+from space_clip_ros.geometry.depth import LARGEST_M
 from space_clip_ros.geometry.image_file import ALMOST_BLACK
 from space_clip_ros.geometry.rigid import Matrix
 from space_clip_ros.messages import calibration_from_info, compressed_to_rgb, image_to_rgb, nanoseconds, stamp_ns
@@ -209,10 +209,10 @@ class Camera:
         height, width = rgb.shape[:2]
         view = self.calibrations.view(message.header.frame_id, width, height, settings.rectify)
         self._explain(view, wanted, settings)
-        if settings.depth_encoding == "16UC1" and settings.max_depth > LARGEST_MILLIMETRES_M:
+        if settings.depth_encoding == "16UC1" and settings.max_depth > LARGEST_M["mm"]:
             self._log.once(
                 "16UC1",
-                f"depth_encoding 16UC1 cannot hold more than {LARGEST_MILLIMETRES_M:g} m, max_depth is "
+                f"depth_encoding 16UC1 cannot hold more than {LARGEST_M['mm']:g} m, max_depth is "
                 f"{settings.max_depth:g} m: depth in between is invalid in depth/image",
             )
         if lost := without_uncertainty(wanted, settings, self._core.info):
@@ -229,6 +229,8 @@ class Camera:
             self._publish_camera(self._core.camera(view, settings), message.header)
             if view.camera is not None and CAMERA_INFO in wanted:
                 self.statistics.publish(self._age_ms(message.header.stamp), watch.stages_ms)
+            elif self.notes.semantic_problem:
+                self.statistics.note(self.notes.semantic_problem)
             return None
         header = message.header
         return DepthRequest(
@@ -326,14 +328,15 @@ class Camera:
             self._log.warning("camera_info", view.consequence)
 
     def _explain_semantics(self, wanted: tuple[str, ...], settings: NodeConfig) -> None:
-        """Log and note why outputs of language that somebody subscribes to are not made."""
+        """Log and keep why outputs of language that somebody subscribes to are not made.
+
+        It is no fault of the node: recorders and RViz subscribe to whatever there is.
+        """
         problem = without_features(wanted, self._core.info)
         if not problem and self._queries.current is None and need_queries(wanted):
             problem = self._queries.problem or NOTHING_ASKED
-        if problem:
-            self.statistics.note(problem)
-            if problem not in (self.notes.semantic_problem, self._queries.problem):
-                self._log.warning("semantics", problem)
+        if problem and problem not in (self.notes.semantic_problem, self._queries.problem):
+            self._log.warning("semantics", problem)
         self.notes.semantic_problem = problem
         if settings.points.dense and need_queries(wanted) and "points" in wanted:
             self._log.once("dense", "points.dense leaves points out, so semantic/labels do not lie on depth/points")
@@ -344,6 +347,12 @@ class Camera:
         focal = frame.focal
         if frame.estimate is not None and frame.estimate.age_s is None:
             self._log.once("scale", f"no evidence for the scale yet: {frame.estimate.problem}")
+        if frame.estimate is not None and frame.estimate.gave_in:
+            self.statistics.note(frame.estimate.gave_in)
+            self._log.warning("scale gave in", frame.estimate.gave_in)
+        elif frame.estimate is not None and frame.estimate.doubt:
+            self.statistics.note(frame.estimate.doubt)
+            self._log.once("scale in doubt", frame.estimate.doubt)
         if focal.problem:
             if not frame.request.view.problem:
                 self.statistics.note(focal.problem)

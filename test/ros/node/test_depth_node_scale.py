@@ -24,7 +24,7 @@ from space_clip_ros.messages import (
     depth_from_image,
     image_from_array,
 )
-from space_clip_ros.messages.diagnostics import DepthValues, status_texts
+from space_clip_ros.messages.diagnostics import DepthValues, Level, status_texts
 from space_clip_ros.ros.node.depth_node import DepthNode
 
 # The sensors have ROS's axes and sit at the camera.
@@ -116,6 +116,23 @@ def test_a_lidar_brings_depth_to_scale_at_the_stated_rate(bench: Callable[..., B
     assert np.nanmedian(active.send()) == pytest.approx(1.0, rel=0.01)
     values = active.values(lambda values: values.scale_age_s == 1.0)
     assert "nothing new has come on scale/points" in values.scale_problem
+
+
+def test_a_scale_that_is_hardly_credible_is_warned_of(
+    bench: Callable[..., Bench], capfd: pytest.CaptureFixture[str]
+) -> None:
+    active = bench(**{"scale.mode": "ranges", "scale.extrinsics": EXTRINSICS, "scale.max_rate": 0.9})
+    active.node._model._predictor.run_batch = lambda images, language: [
+        Prediction(active.truth / np.float32(4.0), {}) for _ in images
+    ]
+    for _ in range(14):
+        active.measure()
+        active.send()
+    text = "and a model's scale is seldom off by so much; check scale.camera_height"
+    active.until(lambda: text in active.reports[-1].status[0].message, "the warning")
+    assert active.reports[-1].status[0].level == bytes([Level.WARN])
+    log = capfd.readouterr().err
+    assert log.count(text) == 1 and log.count("refused for 10 s, believed from now on") == 1
 
 
 def test_a_range_sensor_brings_depth_to_scale(bench: Callable[..., Bench]) -> None:

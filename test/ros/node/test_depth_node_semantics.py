@@ -143,6 +143,7 @@ def test_nothing_asked_gives_no_labels_and_says_so(start: Callable[..., Any], sc
         "nothing is looked for: set semantic.queries, or publish names on semantic/query"
     )
     robot.until(lambda: "nothing is looked for" in robot.status().message, "the message")
+    assert robot.status().level == bytes([Level.ERROR])
     assert not robot.received["semantic/labels"] and robot.values().queries is None
     robot.ask("car")
     robot.looking_for("car")
@@ -210,6 +211,15 @@ def test_a_model_without_language_says_so_and_depth_goes_on(
     assert robot.values().semantic_problem == "model coded_depth gives no language features: semantic/labels left out"
     errors = capfd.readouterr().err
     assert errors.count(message) == 1 and errors.count("semantic/labels left out") == 1
+
+
+def test_a_recorder_of_everything_is_no_fault(start: Callable[..., Any], scenes: Any) -> None:
+    robot = start("plain")
+    heard(robot, "semantic/labels", "semantic/embedding", "depth/image")
+    show(robot, scenes)
+    robot.next("depth/image")
+    robot.until(lambda: robot.values().semantic_problem and robot.values().published, "the reason")
+    assert "left out" not in robot.status().message
 
 
 def test_a_plain_depth_node_says_nothing_of_language(

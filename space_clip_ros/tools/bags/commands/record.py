@@ -12,7 +12,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "record",
         help="record topics into a bag, without rosbag2",
-        description="Record topics into a rosbag2 until Ctrl-C; no rosbag2 needed. Foxglove and RViz open the result.",
+        description="Record topics into a rosbag2 until Ctrl-C; no rosbag2 needed. Foxglove and RViz open the result. "
+        "A running depth_node computes every topic that is recorded, so name those that you need.",
         epilog="example: space_clip record /image /camera_info /depth/image /depth/points --out run_1",
     )
     RecordOptions.add_to(parser)
