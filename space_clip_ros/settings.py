@@ -350,7 +350,7 @@ def _convert(value: Any, hint: Any) -> tuple[Any, str]:
         origin = typing.get_origin(hint)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            return value, "must be a list"
+            return value, f"must be a list, such as [{value}]"
         items = typing.get_args(hint)
         kinds = [items[0]] * len(value) if items[-1] is Ellipsis else list(items)
         if len(kinds) != len(value):

@@ -52,7 +52,7 @@ def test_every_problem_is_reported_at_once_with_its_place() -> None:
         "file.yaml: size: must be a list of 2 values, got [1]",
         "file.yaml: limit: must be at least 0, got -1",
         "file.yaml: inner.rate: must be at most 1, got 2.0",
-        "file.yaml: inner.names: must be a list, got 'a'",
+        "file.yaml: inner.names: must be a list, such as [a], got 'a'",
     ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import itertools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rclpy.node import Node
 
@@ -18,6 +19,12 @@ from space_clip_ros.settings import as_mapping, read_yaml
 _OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
+def given_parameters(node: Node) -> Mapping[str, Any]:
+    """Return what the command line, parameter files and launch files gave for a node, by name."""
+    # rclpy keeps it under this name since Foxy.
+    return getattr(node, "_parameter_overrides", {})
+
+
 def ignored_parameters(node: Node, known: Iterable[str]) -> list[str]:
     """Return a line for each parameter that was set but that the node does not have.
 
@@ -26,10 +33,8 @@ def ignored_parameters(node: Node, known: Iterable[str]) -> list[str]:
         known: the names of its parameters.
     """
     names = list(known)
-    # rclpy keeps what the command line, parameter files and launch files gave under this name since Foxy.
-    given = getattr(node, "_parameter_overrides", {})
     lines = []
-    for name in given:
+    for name in given_parameters(node):
         if name in names or name.startswith(_OF_ROS):
             continue
         close = difflib.get_close_matches(name, names, n=1)

@@ -13,7 +13,11 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 
 from space_clip_ros.errors import ConfigError
-from space_clip_ros.ros.common.parameter_files import files_for_other_nodes, ignored_parameters
+from space_clip_ros.ros.common.parameter_files import (
+    files_for_other_nodes,
+    given_parameters,
+    ignored_parameters,
+)
 from space_clip_ros.settings import Declared, declared, nest, parse
 
 T = TypeVar("T")
@@ -43,9 +47,10 @@ class Parameters(Generic[T]):
         self._settings = settings
         self._names = {setting.name for setting in declared(settings)}
         self._on_change = on_change
+        refused: dict[str, Any] = {}
         for setting in declared(settings):
-            _declare(node, setting)
-        self.current: T = self._parse({})
+            refused |= _declare(node, setting)
+        self.current: T = self._parse(refused)
         for line in (*ignored_parameters(node, self._names), *files_for_other_nodes(node)):
             node.get_logger().warning(line)
         node.add_on_set_parameters_callback(self._on_set)
@@ -91,12 +96,15 @@ def descriptor(setting: Declared) -> ParameterDescriptor:
     return result
 
 
-def _declare(node: Node, setting: Declared) -> None:
+def _declare(node: Node, setting: Declared) -> dict[str, Any]:
+    """Declare a parameter; return the value given for it by its name if ROS refuses that, for an error of ours."""
     default = list(setting.default) if typing.get_origin(setting.type) is tuple else setting.default
     try:
         node.declare_parameter(setting.name, default, descriptor(setting))
-    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-        raise ConfigError("parameters", f"{setting.name}: {' '.join(str(error).split())}") from error
+    except (InvalidParameterTypeException, InvalidParameterValueException):
+        node.declare_parameter(setting.name, default, descriptor(setting), ignore_override=True)
+        return {setting.name: _plain(given_parameters(node)[setting.name].value)}
+    return {}
 
 
 def _plain(value: Any) -> Any:

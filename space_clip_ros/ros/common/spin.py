@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import queue
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -23,10 +25,12 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from space_clip_ros.errors import DeviceLostError, SpaceClipError, one_line
+from space_clip_ros.settings import declared
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CLOSE_S = 0.6
 _WAKE_S = 0.1
+_HELP_WIDTH = 100
 
 
 class Finish(Protocol):
@@ -45,7 +49,13 @@ attribute ``error`` is not None after that has failed.
 
 
 def run(
-    make_node: MakeNode, name: str, description: str, args: Sequence[str] | None = None, close_s: float = CLOSE_S
+    make_node: MakeNode,
+    name: str,
+    description: str,
+    args: Sequence[str] | None = None,
+    close_s: float = CLOSE_S,
+    settings: type | None = None,
+    example: str = "",
 ) -> int:
     """Run a node until SIGINT, SIGTERM, its own end or an external shutdown; return the exit status.
 
@@ -55,6 +65,8 @@ def run(
         description: what ``--help`` says.
         args: command line without the program's name; None for the process's own.
         close_s: seconds that the node may take to close before the process ends anyway.
+        settings: the dataclass of the node's parameters, which ``--help`` lists; None for a node without any.
+        example: arguments that show how to call it.
 
     Returns:
         0 after a signal or a finished job, 1 if the node could not start, a callback failed, or the node gave up or has
@@ -64,7 +76,7 @@ def run(
     events: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
     with _signals_into(events):
         try:
-            _parse(command_line, name, description)
+            _parse(command_line, name, description, settings, example)
             rclpy.init(args=command_line, signal_handler_options=SignalHandlerOptions.NO)
             node = make_node(lambda failure=None: events.put(failure))
         except (SpaceClipError, RuntimeError) as error:
@@ -107,14 +119,26 @@ class _Spinner(threading.Thread):
         self._executor.shutdown()
 
 
-def _parse(command_line: list[str], name: str, description: str) -> None:
+def _parse(command_line: list[str], name: str, description: str, settings: type | None, example: str) -> None:
     parser = argparse.ArgumentParser(
         prog=name,
         description=description,
-        epilog=f"example: {name} --ros-args --params-file config/depth.yaml -r image:=/camera/image_raw",
+        epilog="\n".join([*_parameters(settings), *([f"example: {name} --ros-args {example}"] if example else [])]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--ros-args", action="store_true", help="ROS arguments follow, e.g. -p NAME:=VALUE -r FROM:=TO")
     parser.parse_args(remove_ros_args(args=command_line)[1:])
+
+
+def _parameters(settings: type | None) -> Iterator[str]:
+    """Yield the lines of ``--help`` about a node's parameters."""
+    if settings is None:
+        return
+    yield "parameters (-p NAME:=VALUE; docs/parameters.md has types and ranges):"
+    for setting in declared(settings):
+        text = f"{setting.name} ({json.dumps(setting.default)}): {setting.help}"
+        yield from textwrap.wrap(text, _HELP_WIDTH, initial_indent="  ", subsequent_indent=" " * 6)
+    yield ""
 
 
 @contextlib.contextmanager

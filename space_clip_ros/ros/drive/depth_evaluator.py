@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from space_clip_ros.config import EvaluatorConfig
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.evaluation.metrics import MetricAverage
-from space_clip_ros.files import write_json
+from space_clip_ros.files import check_output_files, write_json
 from space_clip_ros.geometry.depth import Depth, resize_bilinear
 from space_clip_ros.messages import depth_from_image, stamp_ns
 from space_clip_ros.messages.diagnostics import EvaluationValues, Level, status, status_array
@@ -39,6 +39,7 @@ class DepthEvaluator(Node):
 
     Raises:
         ConfigError: parameters that cannot be used.
+        DataError: ``json`` cannot be written.
     """
 
     def __init__(self, **node_arguments: Any) -> None:
@@ -46,6 +47,8 @@ class DepthEvaluator(Node):
         super().__init__("depth_evaluator", **node_arguments)
         settings = Parameters(self, EvaluatorConfig).current
         self._settings = settings
+        if settings.json:
+            check_output_files(Path(settings.json).expanduser())
         self._average = MetricAverage(settings.min_depth, settings.max_depth, settings.crop)
         self._pairs: StampPairs[Image, Image] = StampPairs(tolerance_ns=round(settings.sync_tolerance * 1e9))
         self._latest: dict[str, float] = {}
@@ -186,7 +189,15 @@ def fitted(depth: Depth, truth: Depth) -> Depth:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; return its exit status, 1 if the summary could not be written."""
     description = "Compares depth/image with ground_truth/image, frame by frame."
-    return run(lambda finish: DepthEvaluator(), "depth_evaluator", description, args)
+    example = "-p json:=errors.json -r depth/image:=/front/depth/image"
+    return run(
+        lambda finish: DepthEvaluator(),
+        "depth_evaluator",
+        description,
+        args,
+        settings=EvaluatorConfig,
+        example=example,
+    )
 
 
 if __name__ == "__main__":

@@ -227,7 +227,8 @@ class KittiPlayer(PlaybackNode):
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; return its exit status, 1 if the drive could not be played to its end."""
     description = "Plays a KITTI raw drive: image, camera_info, velodyne_points, truth."
-    return run(KittiPlayer, "kitti_player", description, args)
+    example = "-p drive:=2011_09_26/2011_09_26_drive_0005_sync"
+    return run(KittiPlayer, "kitti_player", description, args, settings=PlayerConfig, example=example)
 
 
 if __name__ == "__main__":

@@ -215,7 +215,9 @@ class DepthNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the node until it is stopped."""
-    sys.exit(spin.run(DepthNode, "depth_node", __doc__ or "", args))
+    description = "Images in; metric depth, clouds and colour images out. Topics: docs/nodes.md."
+    example = "--params-file config/depth.yaml -r image:=/camera/image_raw -r camera_info:=/camera/camera_info"
+    sys.exit(spin.run(DepthNode, "depth_node", description, args, settings=NodeConfig, example=example))
 
 
 if __name__ == "__main__":

@@ -58,9 +58,10 @@ def test_a_whole_number_will_do_for_a_float(make):
     [
         ({"max_depth": 0.01}, "min_depth: must be below max_depth 0.01, got 0.1"),
         ({"backend": "tpu"}, "backend: must be one of auto, onnxruntime, tensorrt, torch, got 'tpu'"),
-        ({"points__stride": 0}, "points.stride"),
-        ({"points__stride": 1.5}, "points.stride"),
-        ({"model": 3}, "model"),
+        ({"points__stride": 0}, "points.stride: must be at least 1, got 0"),
+        ({"points__stride": 1.5}, "points.stride: must be a whole number, got 1.5"),
+        ({"model": 3}, "model: must be text, got 3"),
+        ({"cameras": "front"}, "cameras: must be a list, such as [front], got 'front'"),
         ({"max_age": "soon"}, "max_age: must be a number, got 'soon'"),
         ({"max_depth": float("nan")}, "max_depth"),
         ({"points__clearing": True, "points__max_range": 0.0}, "points.clearing: needs max_range above 0"),
@@ -70,6 +71,13 @@ def test_bad_values_at_start_raise(make, values, text):
     with pytest.raises(ConfigError, match=r"^parameters: ") as caught:
         make(**values)
     assert text in str(caught.value)
+
+
+def test_every_bad_value_at_start_is_named(make):
+    with pytest.raises(ConfigError) as caught:
+        make(points__stride=0, max_depth=-1.0, depth_encoding="foo", model=3)
+    names = {line.split(": ")[1] for line in str(caught.value).splitlines()}
+    assert names == {"points.stride", "max_depth", "depth_encoding", "model"}
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from space_clip_ros.ros.common import spin
+from space_clip_ros.ros.drive import depth_evaluator, kitti_player
+from space_clip_ros.ros.node import depth_node
+from space_clip_ros.settings import setting
 
 SCRIPT = """
 import sys, time
@@ -128,3 +134,36 @@ def test_a_node_that_cannot_start_says_so_in_one_line(domain):
     assert status == 1
     assert len(lines) == 1
     assert "parameters: no good" in lines[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    rate: float = setting(2.0, "messages a second")
+    names: tuple[str, ...] = setting((), "what to play")
+
+
+def test_help_lists_the_node_s_own_parameters_and_its_example(capsys):
+    with pytest.raises(SystemExit) as caught:
+        spin.run(
+            lambda finish: None, "subject", "A node to try.", ["--help"], settings=Settings, example="-p rate:=5.0"
+        )
+    assert caught.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  rate (2.0): messages a second" in lines and "  names ([]): what to play" in lines
+    assert lines[-1] == "example: subject --ros-args -p rate:=5.0"
+
+
+@pytest.mark.parametrize(
+    ("main", "parameter", "example"),
+    [
+        (depth_node.main, "points.stride (2)", "--params-file config/depth.yaml -r image:=/camera/image_raw"),
+        (kitti_player.main, "drive (", "-p drive:="),
+        (depth_evaluator.main, "sync_tolerance (", "-p json:="),
+    ],
+)
+def test_each_node_shows_what_is_its_own(capsys, main, parameter, example):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert f"  {parameter}" in text and f" --ros-args {example}" in text.partition("example: ")[2]
+    assert "``" not in text

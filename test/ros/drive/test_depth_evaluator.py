@@ -135,6 +135,12 @@ def test_an_empty_range_is_refused(ros: int) -> None:
         DepthEvaluator(parameter_overrides=overrides)
 
 
+def test_a_file_that_cannot_be_written_is_found_at_start(ros: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"table\.json: cannot be written"):
+        DepthEvaluator(parameter_overrides=[Parameter("json", value=str(tmp_path / "file" / "table.json"))])
+
+
 def test_the_table_shows_counts_and_metrics(bench: Bench) -> None:
     bench.publish(1, depth=[[11.0]], truth=[[10.0]])
     bench.until(lambda: bench.evaluator.summary()["frames"] == 1)
