@@ -32,6 +32,8 @@ class Situation:
         preparing: height and width of the new images that the model is being prepared for; None if it is ready.
         image_topic: resolved name.
         publishers: the image publishers, one text each: node, type and QoS.
+        image_remap: how to remap the image topic to the only one of images that others publish, if there is one.
+        rivals: which other node publishes an output too; empty if none does.
         hint: another reason why images do not arrive; empty if none was found.
         info_topic: resolved name of the camera_info topic.
         info_publishers: its publishers, one text each.
@@ -51,6 +53,8 @@ class Situation:
     preparing: tuple[int, int] | None = None
     image_topic: str = "image"
     publishers: Sequence[str] = ()
+    image_remap: str = ""
+    rivals: str = ""
     hint: str = ""
     info_topic: str = "camera_info"
     info_publishers: Sequence[str] = ()
@@ -81,7 +85,7 @@ def verdict(now: Situation) -> tuple[Level, str]:
         if _plausible(snapshot.age_ms):
             line = f"{line}, {snapshot.age_ms[0]:.0f} ms from stamp to output (median)"
         problems = [_problem(now) if snapshot.problem else "", now.values.queries_problem or ""]
-        warnings = [*_clocks(now), *_units(now), *_crossed(now), *filter(None, problems)]
+        warnings = [*_clocks(now), *_units(now), *_crossed(now), *filter(None, [now.rivals, *problems])]
         return Level.WARN if warnings else Level.OK, "; ".join([line, *warnings])
     waiting = now.preparing and snapshot.seconds_since_image is not None
     if not waiting and not _recent(snapshot.seconds_since_image):
@@ -165,7 +169,7 @@ def _problem(now: Situation) -> str:
 def _no_image(now: Situation) -> str:
     since = now.snapshot.seconds_since_image
     lead = f"no image on {now.image_topic} " + ("yet" if since is None else f"for {since:.0f} s")
-    text = f"{lead}{_publishers(now.publishers, _remap(now, 'image'))}"
+    text = f"{lead}{_publishers(now.publishers, now.image_remap or _remap(now, 'image'))}"
     return "; ".join([text, *filter(None, [now.hint]), *_lost(now.snapshot)])
 
 

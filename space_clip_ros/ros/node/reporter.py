@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -78,6 +78,8 @@ class Reporter:
             part = f"{name} {DepthValues.PART}" if name else DepthValues.PART
             statuses.append(status(f"{node}: {part}", situation))
             self._watch(name, situation)
+            if situation.rivals:
+                self._log.warning(f"rivals {name}", situation.rivals)
         self._publisher.publish(status_array(self._node.get_clock().now().to_msg(), statuses))
 
     def _watch(self, camera: str, situation: Situation) -> None:
@@ -107,6 +109,8 @@ class Reporter:
             preparing=model.preparing if model else None,
             image_topic=topic,
             publishers=self._publishers(topic),
+            image_remap=self._image_remap(topic, name),
+            rivals=self._rivals(camera.publishers.topics) if camera else "",
             hint=self._hint(topic, camera),
             info_topic=info_topic,
             info_publishers=self._publishers(info_topic),
@@ -124,8 +128,7 @@ class Reporter:
 
     def _hint(self, topic: str, camera: Camera | None) -> str:
         """Return what else keeps images away: another message type, a QoS that does not match, or the other form."""
-        compressed = self._settings().image_transport == "compressed"
-        expected = "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image"
+        compressed, expected = self._compressed(), self._image_type()
         kinds = {endpoint.topic_type for endpoint in self._node.get_publishers_info_by_topic(topic)}
         if kinds and expected not in kinds:
             other = "raw" if compressed else "compressed"
@@ -138,6 +141,41 @@ class Reporter:
         if not self._publishers(topic) and self._publishers(other):
             return f"{other} is published: set image_transport to {'raw' if compressed else 'compressed'}"
         return ""
+
+    def _compressed(self) -> bool:
+        return self._settings().image_transport == "compressed"
+
+    def _image_type(self) -> str:
+        return f"sensor_msgs/msg/{'CompressedImage' if self._compressed() else 'Image'}"
+
+    def _image_remap(self, topic: str, camera: str) -> str:
+        """Return how to remap the image to the only topic of images that others publish; empty if it is not clear."""
+        if self._publishers(topic):
+            return ""
+        kind = self._image_type()
+        names = [name for name, kinds in self._node.get_topic_names_and_types() if kind in kinds]
+        found = [name for name in names if self._others(name)]
+        below = f"{camera}/" if camera else ""
+        return f"{below}image:={found[0].removesuffix('/compressed')}" if len(found) == 1 else ""
+
+    def _rivals(self, topics: Sequence[str]) -> str:
+        """Return which other node publishes an output, too: its subscribers get two nodes' depth mixed."""
+        own = self._node.get_fully_qualified_name()
+        for topic in topics:
+            others = self._others(topic) if self._node.count_publishers(topic) > 1 else []
+            if others:
+                why = "two nodes have that name" if others[0] == own else "its subscribers get both"
+                return f"{topic} is also published by {others[0]}: {why}"
+        return ""
+
+    def _others(self, topic: str) -> list[str]:
+        """Return the full names of a topic's publishers without this node's own."""
+        endpoints = self._node.get_publishers_info_by_topic(topic)
+        names = [f"{item.node_namespace.rstrip('/')}/{item.node_name}" for item in endpoints]
+        own = self._node.get_fully_qualified_name()
+        if own in names:
+            names.remove(own)
+        return names
 
     def _info_remap(self, topic: str, info_topic: str, camera: str) -> str:
         """Return how to remap camera_info to the one beside the images; empty where none is published there."""

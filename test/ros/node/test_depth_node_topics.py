@@ -113,6 +113,30 @@ def test_the_camera_info_beside_the_images_is_named(robot, until):
     active.says("remap it, e.g. -r camera_info:=/cam/camera_info")
 
 
+def test_the_only_topic_of_images_is_named(robot):
+    active = robot()
+    active.robot.create_subscription(Image, "depth/image", lambda message: None, 1)
+    active.robot.create_publisher(Image, "/cam/image_raw", 1)
+    active.says("nobody publishes there; remap it, e.g. -r image:=/cam/image_raw")
+
+
+def test_another_node_that_publishes_an_output_is_named(robot, until, capfd):
+    active = robot()
+    active.robot.create_publisher(PointCloud2, "depth/points", 1)
+    feed(active, active.robot.get_clock().now().to_msg(), until)
+    active.says("/depth/points is also published by /robot: its subscribers get both", DiagnosticStatus.WARN)
+    until(lambda: "/depth/points is also published by /robot" in capfd.readouterr().err, "the warning")
+
+
+def test_two_nodes_of_one_name_are_noticed(robot, elsewhere, until):
+    active = robot()
+    twin = Node("depth", context=elsewhere.context)
+    twin.create_publisher(Image, "depth/image", 1)
+    feed(active, active.robot.get_clock().now().to_msg(), until)
+    active.says("/depth/image is also published by /depth: two nodes have that name", DiagnosticStatus.WARN)
+    twin.destroy_node()
+
+
 def feed(active: Robot, stamp: Time, until: Callable[..., None]) -> None:
     active.robot.create_subscription(Image, "depth/image", lambda message: None, 1)
     images = active.robot.create_publisher(Image, "image", 1)
