@@ -271,7 +271,7 @@ class NodeConfig:
     precision: str = setting(
         "auto",
         "number format of the model. For a model given by name, int8 loads NAME_int8 if it exists, and so does auto "
-        "on a CPU with VNNI if its error is within 1 % of NAME's",
+        "on a CPU with VNNI if its error on its test frames is within 1 % of NAME's",
         choices=PRECISIONS,
         read_only=True,
     )
@@ -328,7 +328,7 @@ class NodeConfig:
     focal_scaling: str = setting(
         "auto",
         "multiply depth by the ratio of this camera's focal length to the training camera's. auto: if both are known; "
-        "always: the same, and warn if one is missing; never. true means always, false never",
+        "always: the same, and warn if one is missing; never",
         choices=("auto", "always", "never"),
         aliases={True: "always", False: "never"},
     )

@@ -146,7 +146,7 @@ def test_auto_takes_int8_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, vnn
         assert predict.info.precision == ("int8" if vnni else "fp32")
         if vnni:
             (reason,) = predict.info.passed_over
-            assert reason.startswith("road_tiny in fp32 (VNNI runs int8 faster, with an error of ")
+            assert reason.startswith("road_tiny in fp32 (VNNI runs int8 faster, abs_rel ")
     with load_predictor("road_tiny", device="auto", backend="onnxruntime") as predict:
         assert predict.info.precision == ("int8" if vnni else "fp32")
     for precision in ("fp32", "int8"):
