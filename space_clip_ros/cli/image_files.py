@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,6 @@ DEPTH, COLOR, CLOUD = "_depth.png", "_color.png", ".ply"
 """How the files of an image's results end, after its name."""
 _BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".zstd")
 _FILM_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif")
-_FRAMES_OF_FILM = "take its frames out first: mkdir frames && ffmpeg -i {} frames/%06d.png"
 _MOST_NAMED = 8
 
 
@@ -52,7 +52,7 @@ def find_images(paths: Sequence[Path], note: Callable[[str], None]) -> list[Name
         if path.suffix in _BAG_SUFFIXES and not path.is_dir():
             raise InputError(path, "is a bag, not an image", "give it with --bag")
         if _is_film(path):
-            raise InputError(path, "is a film, not an image", _FRAMES_OF_FILM.format(path))
+            raise InputError(path, "is a film, not an image", _frames_of(path))
         for file in _in_folder(path, note) if path.is_dir() else [path]:
             files.setdefault(file.absolute(), file)
     groups: dict[str, list[Path]] = {}
@@ -123,6 +123,10 @@ def _is_film(path: Path) -> bool:
     return path.suffix.lower() in _FILM_SUFFIXES and path.is_file()
 
 
+def _frames_of(film: Path) -> str:
+    return f"take its frames out first: mkdir frames && ffmpeg -i {shlex.quote(str(film))} frames/%06d.png"
+
+
 def _base(image: Path, ending: str) -> str | None:
     """Return the name of the image that this file is a result of, or None."""
     return image.name.removesuffix(ending) if image.name.endswith(ending) else None
@@ -133,7 +137,7 @@ def _instead(entries: Iterable[Path]) -> str:
     if any(entry.suffix in _BAG_SUFFIXES for entry in entries):
         return "give a bag with --bag"
     if film := next(filter(_is_film, entries), None):
-        return f"it has a film: {_FRAMES_OF_FILM.format(film)}"
+        return f"it has a film: {_frames_of(film)}"
     below = [entry for entry in entries if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
     return f"give the folders below it: {listed([*map(str, below)], _MOST_NAMED)}" if below else ""
 

@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_parser(subparsers)
         subparser = subparsers.choices[name]
         subparser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, parser=subparser)
     return parser
 
 
@@ -99,7 +99,7 @@ def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     """Parse the command line; ``key=value`` may also follow options, where argparse takes no more of them."""
     args, rest = parser.parse_known_args(arguments)
     if rest and not (hasattr(args, "overrides") and all("=" in word[1:] and word[0] != "-" for word in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         args.overrides = [*args.overrides, *rest]
     return args

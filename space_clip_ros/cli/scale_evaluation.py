@@ -6,6 +6,9 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from space_clip_ros.config import ScaleConfig
+from space_clip_ros.settings import declared
+
 if TYPE_CHECKING:
     from space_clip_ros.evaluation.scale_measurement import ScaleResult, ScaleSpec
 
@@ -23,11 +26,14 @@ def scale_spec(text: str) -> ScaleSpec:
         value = float(number)
     except ValueError:
         value = math.nan
-    if kind == CAMERA_HEIGHT and 0 < value < math.inf:
+    highest = next(item.maximum for item in declared(ScaleConfig) if item.name == CAMERA_HEIGHT) or math.inf
+    if kind == CAMERA_HEIGHT and 0 < value <= highest:
         return ScaleSpec(kind, value)
     if kind == RANGES and number.isdecimal() and value >= 2:
         return ScaleSpec(kind, value)
-    raise argparse.ArgumentTypeError(f"must be camera_height:METRES, or ranges:ROWS with 2 rows or more, got {text!r}")
+    raise argparse.ArgumentTypeError(
+        f"must be camera_height:METRES, up to {highest:g}, or ranges:ROWS with 2 rows or more, got {text!r}"
+    )
 
 
 def lines(result: ScaleResult) -> list[str]:

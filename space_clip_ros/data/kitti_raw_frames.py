@@ -101,6 +101,10 @@ def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
         DataError: there is no such drive, one cannot be read, or the split of one is not known.
     """
     root = Path(config.path).expanduser()
+    if not root.exists():
+        raise DataError(
+            root, "no such folder", "give the path of KITTI raw drives; 'space_clip download kitti' fetches some"
+        )
     drives = {drive: drive_name(drive) for drive in find_drives(root) if _in_split(drive, config.split)}
     listed: Mapping[str, PublishedFrames] = published_frames(config.file_list) if config.file_list else {}
     if listed:

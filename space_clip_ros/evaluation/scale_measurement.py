@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from space_clip_ros.perception.scale_evidence import MeasuredPoints
 
 Depth = NDArray[np.float32]
 CAMERA_HEIGHT, RANGES = "camera_height", "ranges"
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
 class ScaleSpec(NamedTuple):
@@ -177,5 +179,5 @@ def _abs_rel(prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> f
 
 
 def _without_numbers(problem: str) -> str:
-    """Return a problem without its numbers, so that equal problems are counted together."""
-    return " ".join(word for word in problem.split() if not any(letter.isdigit() for letter in word))
+    """Return a problem with … for each number, so that equal problems are counted together."""
+    return _NUMBER.sub("…", problem)

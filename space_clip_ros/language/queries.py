@@ -136,17 +136,21 @@ def check_texts(what: str, texts: Sequence[str]) -> None:
 def closed_queries(names: Sequence[str], model: LanguageConfig) -> QuerySet:
     """Return queries for a closed vocabulary; the names that are not asked for are the background.
 
+    Case is ignored; the queries have the vocabulary's spelling.
+
     Raises:
         InputError: a name is not in the vocabulary, or given twice; or ``names`` is not a sequence.
     """
     check_texts("queries", names)
-    unknown = [name for name in names if name not in model.vocabulary]
+    known = {name.lower(): name for name in model.vocabulary}
+    unknown = [name for name in names if name.lower() not in known]
     if unknown:
         raise InputError(
             "queries",
             f"{', '.join(map(repr, unknown))} not known: this model has a closed list of names",
             f"choose from {', '.join(model.vocabulary)}, or take a model with CLIP's weights for free text",
         )
+    names = [known[name.lower()] for name in names]
     background = tuple(name for name in model.vocabulary if name not in names)
     order = [model.vocabulary.index(name) for name in (*names, *background)]
     return QuerySet(tuple(names), background, np.eye(model.embed_dim, dtype=np.float32)[order], model.tower)

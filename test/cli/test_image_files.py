@@ -102,6 +102,13 @@ def test_a_bag_is_no_image(tmp_path: Path) -> None:
         find_images([touch(tmp_path, "run.mcap") / "run.mcap"], lambda _: None)
 
 
+def test_the_remedy_for_a_film_can_be_pasted(tmp_path: Path) -> None:
+    film = touch(tmp_path, "my clip.mp4") / "my clip.mp4"
+    with pytest.raises(InputError) as caught:
+        find_images([film], lambda _: None)
+    assert f"ffmpeg -i '{film}' frames/" in caught.value.remedy
+
+
 def test_a_film_is_no_image(tmp_path: Path) -> None:
     film = touch(tmp_path, "walk.mp4") / "walk.mp4"
     with pytest.raises(InputError, match=r"walk.mp4: is a film, not an image; take its frames out first: .*ffmpeg"):

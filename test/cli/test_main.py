@@ -37,6 +37,15 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
     assert f"space_clip {name} " in capsys.readouterr().out.partition("example")[2]
 
 
+@pytest.mark.parametrize("name", ["predict", "doctor", "replay"])
+def test_a_wrong_option_shows_the_usage_of_its_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main([name, *(["bag"] if name == "replay" else []), "-z"])
+    errors = capsys.readouterr().err
+    assert caught.value.code == 2 and "unrecognized arguments: -z" in errors
+    assert errors.startswith(f"usage: space_clip {name} ")
+
+
 def test_version() -> None:
     assert run("--version").stdout == f"space_clip {__version__}\n"
 

@@ -59,6 +59,11 @@ def test_the_split_of_a_drive_without_kitti_s_name_is_not_guessed(rendered: Path
         labels(tmp_path, "eigen_train")
 
 
+def test_a_folder_that_does_not_exist_is_not_called_empty(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing: no such folder; .*download kitti"):
+        labels(tmp_path / "missing", "all")
+
+
 def test_drives_at_different_depths_are_all_found(rendered: Path, tmp_path: Path) -> None:
     """The first depth with a drive once hid the others."""
     shutil.copytree(rendered.parent, tmp_path / DAY)

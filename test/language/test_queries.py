@@ -88,6 +88,7 @@ def test_a_closed_vocabulary_knows_its_names_alone_and_the_rest_is_background():
     model = LanguageConfig(outputs=("dense",), embed_dim=4, vocabulary=("road", "car", "person", "sky"))
     closed = closed_queries(["person", "car"], model)
     assert (closed.names, closed.background) == (("person", "car"), ("road", "sky"))
+    assert closed_queries(["Person", "CAR"], model).names == closed.names
     np.testing.assert_array_equal(closed.vectors.argmax(axis=1), [2, 1, 0, 3])
     with pytest.raises(
         InputError, match="'dog' not known: this model has a closed list of names; choose from road, car"
