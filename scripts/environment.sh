@@ -44,7 +44,7 @@ say_still_installing() {
 
 # make_environment FOLDER EXTRAS GIGABYTES: sets up FOLDER with this project and its extras, at the pinned versions.
 make_environment() {
-  local folder=$1 extras=$2 gigabytes=$3 release=${SPACE_CLIP_ROS:-jazzy} python kind constraints options wanted log watcher
+  local folder=$1 extras=$2 gigabytes=$3 release=${SPACE_CLIP_ROS:-jazzy} python kind constraints options wanted log watcher interrupted
   read -r python kind < <(find_python) || true
   [ -n "${python:-}" ] || exit 1
   if [ "$kind" = system ]; then
@@ -59,7 +59,7 @@ make_environment() {
     esac
     constraints=constraints/$release.txt options=
   fi
-  wanted=$( (cat setup.py setup.cfg constraints/*.txt scripts/environment.sh; echo "$extras $kind $PWD"; "$python" -VV) | sha256sum)
+  wanted=$( (cat setup.py setup.cfg constraints/*.txt scripts/environment.sh; echo "$extras $kind $PWD"; "$python" -c 'import sys; print(sys.version_info[:2])') | sha256sum)
   if [ "$(cat "$folder/.ready" 2>/dev/null)" = "$wanted" ] && "$folder/bin/python" -c '' 2>/dev/null; then
     return
   fi
@@ -72,15 +72,23 @@ make_environment() {
   say_still_installing &
   watcher=$!
   disown "$watcher"
+  interrupted=
+  trap 'interrupted=yes' INT
   if ! { "$python" -m venv --clear $options "$folder" &&
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --progress-bar off \
       -c "$constraints" -e ".${extras:+[$extras]}"; } >"$log" 2>&1; then
     kill "$watcher" 2>/dev/null || true
+    if [ "$interrupted" ]; then
+      rm -f "$log"
+      printf '\n%s: stopped; run it again to set up %s\n' "$(basename "$0")" "$folder" >&2
+      exit 130
+    fi
     grep -v '^WARNING: ' "$log" | tail -n 15 >&2
     rm -f "$log"
     check_space 1
     fail "the set-up of $folder did not succeed (its last lines are above); check the network and run again"
   fi
+  trap - INT
   kill "$watcher" 2>/dev/null || true
   rm -f "$log"
   echo "$wanted" >"$folder/.ready"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,11 +42,14 @@ def add_tool(tree: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def run(tree: Path, script: str, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
+def run(
+    tree: Path, script: str, *words: str, folder: Path | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(tree / "bin"), "HOME": str(tree), **extra}
     return subprocess.run(
         [tree / "bin" / "bash", tree / script, *words],
         env=environment,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -190,6 +195,69 @@ def test_another_release_sets_the_environment_up_again(tree: Path) -> None:
     for release in ("jazzy", "jazzy", "kilted", "kilted"):
         assert run(tree, "demo.sh", SPACE_CLIP_ROS=release).returncode == 0
     assert log.read_text(encoding="utf-8").count("-m venv") == 2
+
+
+def test_another_patch_level_of_python_leaves_the_environment_alone(tree: Path) -> None:
+    log = fake_python(tree)
+    assert run(tree, "demo.sh").returncode == 0
+    python = tree / "bin" / "python3"
+    changed = python.read_text(encoding="utf-8").replace('case "$*" in\n', 'case "$*" in\n-VV) echo 3.11.99 ;;\n')
+    python.write_text(changed, encoding="utf-8")
+    assert run(tree, "demo.sh").returncode == 0
+    assert log.read_text(encoding="utf-8").count("-m venv") == 1
+
+
+def test_the_demo_runs_in_the_folder_it_is_called_from(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    log, elsewhere = fake_python(tree), tmp_path_factory.mktemp("elsewhere")
+    script = (tree / "bin" / "python3").read_text(encoding="utf-8")
+    script = script.replace("case ", f'case "$*" in "-m space_clip_ros"*) pwd >>{log} ;; esac\ncase ', 1)
+    (tree / "bin" / "python3").write_text(script, encoding="utf-8")
+    result = run(tree, "demo.sh", "--drive", "my drive", folder=elsewhere)
+    assert result.returncode == 0, result.stderr
+    assert log.read_text(encoding="utf-8").splitlines()[2:] == [
+        str(elsewhere),
+        "-m space_clip_ros.tools.demo --drive my drive",
+    ]
+    assert (tree / ".venv" / ".ready").is_file()
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("-h",), ("--rate", "5", "--help")])
+def test_help_needs_no_set_up(tree: Path, words: tuple[str, ...]) -> None:
+    result = run(tree, "demo.sh", *words)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("usage: ./demo.sh ") and "--drive DIR" in result.stdout
+    assert not (tree / ".venv").exists()
+
+
+def test_ctrl_c_during_the_set_up_is_no_fault_of_the_network(tree: Path) -> None:
+    add_tool(tree, "sleep", f'exec {shutil.which("sleep")} "$@"')
+    add_tool(
+        tree,
+        "python3",
+        'case "$*" in\n'
+        '  *"import rclpy"*) exit 0 ;;\n'
+        '  "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0 ;;\n'
+        # As pip does, which ends with a status, not by the signal.
+        f'  "-m pip"*) trap "exit 1" INT; touch {tree}/installing; while :; do sleep 0.1; done ;;\n'
+        f'esac\nexec {sys.executable} "$@"',
+    )
+    add_tool(tree, "touch", f'exec {shutil.which("touch")} "$@"')
+    process = subprocess.Popen(
+        [tree / "bin" / "bash", tree / "demo.sh"],
+        env={"PATH": str(tree / "bin"), "HOME": str(tree), "ROS_DISTRO": "humble"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not (tree / "installing").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "\ndemo.sh: stopped; run it again to set up .venv\n"
 
 
 def test_an_unknown_release_is_one_clear_line(tree: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from space_clip_ros.cli.options import add_config
+from space_clip_ros.cli.options import add_config, refuse_sources
 from space_clip_ros.training_config import PUBLISHED_LISTS
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_parser(actions: Any) -> None:
     )
     add_config(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every missing file to a JSON file")
+    parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.settings import load
     from space_clip_ros.training_config import TrainingConfig, sources
 
+    refuse_sources(args, args.config, names=("json",))
     check_output_files(args.json)
     data = load(TrainingConfig, args.config, args.overrides).data
     named = [(what, sources(values)) for what, values in (("train", data.train), ("validation", data.validation))]

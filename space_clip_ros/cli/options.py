@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,22 @@ def check_image_size(args: argparse.Namespace) -> None:
         args.parser.error("give both --height and --width, or neither")
 
 
-def refuse_sources(args: argparse.Namespace, *sources: str | Path | None) -> None:
-    """Exit with status 2 if ``--out`` is one of the files to read; None stands for no file."""
-    if args.out.resolve() in {Path(source).resolve() for source in sources if source is not None}:
-        args.parser.error(f"--out {args.out}: is the file to read; give another name")
+def refuse_sources(args: argparse.Namespace, *sources: str | Path | None, names: Sequence[str] = ("out",)) -> None:
+    """Exit with status 2 if a file to write is one of the files to read, or is to be written twice.
+
+    Args:
+        args: the parsed arguments, with the command's ``parser``.
+        *sources: files to read; None stands for no file.
+        names: of the options that name files to write; one that is not given is left out.
+    """
+    taken = {Path(source).expanduser().resolve(): "the file to read" for source in sources if source is not None}
+    for name in names:
+        file = getattr(args, name)
+        if file is None:
+            continue
+        if file.resolve() in taken:
+            args.parser.error(f"--{name} {file}: is {taken[file.resolve()]}; give another name")
+        taken[file.resolve()] = f"the file of --{name} too"
 
 
 def refuse_options(args: argparse.Namespace, reason: str, *names: str) -> None:

@@ -112,6 +112,9 @@ class DepthValues(Values):
         metric: whether the model's depth is in metres; if not, only ``scale.mode`` can make it so.
         model_problem: why the model does not run; empty while it does.
         model_given_up: whether that is reported as an error, because the model failed too often in a row.
+        min_depth: the parameter; depth below it, metres, is invalid, and it is the near end of ``depth/color``.
+        max_depth: the parameter; depth above it, metres, is invalid, and it is the far end of ``depth/color``.
+        colormap: the parameter ``color.colormap``.
         depth_factor: the factor on the newest image's depth.
         depth_scale: the parameter ``depth_scale``.
         focal_factor: the part of ``depth_factor`` that corrects for the camera's field of view.
@@ -167,6 +170,9 @@ class DepthValues(Values):
     metric: bool | None = value()
     model_problem: str | None = value()
     model_given_up: bool | None = value()
+    min_depth: float | None = value("{:g}")
+    max_depth: float | None = value("{:g}")
+    colormap: str | None = value()
     depth_factor: float | None = value("{:.4f}")
     depth_scale: float | None = value("{:g}")
     focal_factor: float | None = value("{:.4f}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from space_clip_ros.cli import options
+from space_clip_ros.cli.main import main
 from space_clip_ros.settings import setting
 
 
@@ -75,3 +78,61 @@ def test_values_of_several_commands() -> None:
     ):
         with pytest.raises(argparse.ArgumentTypeError, match=f"got '{text}'"):
             read(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--out", "./my.yaml"], "--out my.yaml: is the file to read"),
+        (["--out", "linked.yaml"], "--out linked.yaml: is the file to read"),
+        (["--out", "a", "--json", "sub/../a"], "--json sub/../a: is the file of --out too"),
+        (["--out", "a", "--json", "b"], ""),
+        ([], ""),
+    ],
+)
+def test_results_replace_neither_an_input_nor_each_other(
+    words: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").touch()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "linked.yaml").symlink_to("my.yaml")
+    parser = argparse.ArgumentParser()
+    for name in ("--out", "--json"):
+        parser.add_argument(name, type=Path)
+    parser.set_defaults(parser=parser)
+    args = parser.parse_args(words)
+    if not reason:
+        options.refuse_sources(args, "my.yaml", None, names=("out", "json"))
+        return
+    with pytest.raises(SystemExit) as ended:
+        options.refuse_sources(args, "my.yaml", None, names=("out", "json"))
+    assert ended.value.code == 2
+    assert f"{reason}; give another name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "outputs"),
+    [
+        (["data", "check", "INPUT"], ("--json",)),
+        (["evaluate", "--model", "road_tiny", "--protocol", "standard", "--data", "INPUT"], ("--json", "--csv")),
+        (["evaluate", "--data", "a.yaml", "--protocol", "standard", "--model", "INPUT"], ("--json", "--csv")),
+        (["compare", "road_tiny", "--data", "INPUT"], ("--json", "--picture")),
+        (["compare", "road_tiny", "INPUT", "--data", "a.yaml"], ("--json", "--picture")),
+        (["doctor", "--model", "INPUT"], ("--json",)),
+        (["benchmark", "--model", "INPUT"], ("--json", "--markdown")),
+        (["benchmark", "--eager", "INPUT"], ("--json", "--markdown")),
+        (["benchmark", "--training", "INPUT"], ("--json", "--markdown")),
+    ],
+)
+def test_commands_refuse_to_replace_what_they_read(
+    words: list[str], outputs: Sequence[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine", encoding="utf-8")
+    for output in outputs:
+        with pytest.raises(SystemExit) as ended:
+            main([str(mine) if word == "INPUT" else word for word in words] + [output, str(mine)])
+        assert ended.value.code == 2
+        assert f"{output} {mine}: is the file to read; give another name" in capsys.readouterr().err
+    assert mine.read_text(encoding="utf-8") == "mine"

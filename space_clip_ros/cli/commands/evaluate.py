@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
 from space_clip_ros.cli.evaluation_report import show_report
-from space_clip_ros.cli.options import add_setting, add_settings, image_size, positive, rate_hz, refuse_options
+from space_clip_ros.cli.options import (
+    add_setting,
+    add_settings,
+    image_size,
+    positive,
+    rate_hz,
+    refuse_options,
+    refuse_sources,
+)
 from space_clip_ros.cli.scale_evaluation import lines, scale_spec
 from space_clip_ros.cli.semantic_evaluation import run_semantic, semantic_queries
 from space_clip_ros.cli.shared_evaluation import shared_evaluation
@@ -229,6 +237,7 @@ def _check_usage(args: argparse.Namespace) -> None:
         refuse_options(args, "no effect without --scale", "scale_rate")
     if args.worst is None:
         refuse_options(args, "no effect without --worst", "out")
+    refuse_sources(args, args.data, args.model, args.queries, names=("json", "csv"))
     check_output_files(args.json, args.csv)
     if args.worst:
         check_output_folder(args.out or _OUT)

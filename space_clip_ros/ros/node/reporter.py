@@ -185,10 +185,13 @@ class Reporter:
         return f"{camera}/camera_info:={beside}" if camera else f"camera_info:={beside}"
 
     def _values(self, parts: NodeParts, camera: Camera | None) -> DepthValues:
-        model, queries = parts.model, parts.queries
+        model, queries, settings = parts.model, parts.queries, self._settings()
         resident, device = resident_bytes(), model.device_memory() if model else None
         values = DepthValues(
-            model=self._settings().model,
+            model=settings.model,
+            min_depth=settings.min_depth,
+            max_depth=settings.max_depth,
+            colormap=settings.color.colormap,
             memory_mib=None if resident is None else resident / _MIB,
             device_memory_mib=None if device is None else device / _MIB,
         )
@@ -210,9 +213,9 @@ class Reporter:
             values = replace(
                 values,
                 **camera.notes.values(),
-                depth_scale=self._settings().depth_scale,
+                depth_scale=settings.depth_scale,
                 ready=parts.state is NodeState.ACTIVE and camera.ready and not (model and model.problem),
-                scale_mode=self._settings().scale.mode,
+                scale_mode=settings.scale.mode,
                 camera_info_frames=", ".join(frame[:40] for frame in camera.calibrations.frames),
             )
         if queries is not None:

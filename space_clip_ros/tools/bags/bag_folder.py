@@ -49,11 +49,13 @@ class BagFolder:
         files: its storage files.
         topics: by name, what ``metadata.yaml`` says; empty for a bag without one.
         notes: what is unusual about the bag, one sentence each.
+        note: the text that its recorder was told to keep with it; empty without one.
     """
 
     files: tuple[Path, ...]
     topics: Mapping[str, DeclaredTopic] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    note: str = ""
 
 
 def find_files(path: Path) -> BagFolder:
@@ -101,7 +103,9 @@ def _with_metadata(folder: Path, content: Any) -> BagFolder:
     files = tuple(_listed_file(folder, str(name)) for name in listed)
     unlisted = [path.name for path in _storage_files(folder) if path not in files]
     notes = (f"{', '.join(unlisted)} is not listed in {METADATA} and is left out",) if unlisted else ()
-    return BagFolder(files, _declared(file, information), notes)
+    custom = information.get("custom_data")
+    note = str(custom.get("note", "")) if isinstance(custom, dict) else ""
+    return BagFolder(files, _declared(file, information), notes, note)
 
 
 def _check_compression(file: Path, information: Mapping[str, Any]) -> None:

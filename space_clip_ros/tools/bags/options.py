@@ -115,6 +115,7 @@ class RecordOptions(ProgramOptions):
     max_mb: float = option(
         0.0, "end when the file has grown to MB megabytes; 0 for no limit", metavar="MB", minimum=0.0, maximum=1e9
     )
+    note: str = option("", "text to keep with the bag, as custom_data.note of its metadata.yaml", metavar="TEXT")
 
     def __post_init__(self) -> None:
         """Check every value."""

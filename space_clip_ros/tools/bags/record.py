@@ -154,7 +154,7 @@ def main(args: Sequence[str] | None = None) -> int:
     def record(options: RecordOptions) -> int:
         for kind in options.types.values():
             installed_class(kind)
-        with BagWriter(options.out, keep=True) as bag:
+        with BagWriter(options.out, keep=True, note=options.note) as bag:
             status = program.run(lambda finish: Recorder(finish, bag, options), _CLOSE_S)
             if not sum(bag.counts.values()):
                 raise DataError(bag.path, "nothing was recorded, so there is no bag")

@@ -37,6 +37,7 @@ class BagWriter:
         storage: ``mcap`` or ``sqlite3``.
         keep: leave the unfinished file in ``path`` if it cannot be written to its end, because its messages cannot be
             made again; for MCAP.
+        note: text to keep with the bag, as ``custom_data.note`` of its metadata.
 
     Attributes:
         path: the bag's folder.
@@ -48,7 +49,7 @@ class BagWriter:
             leaving, if the bag cannot be finished.
     """
 
-    def __init__(self, path: str | Path, storage: str = STORAGES[0], keep: bool = False) -> None:
+    def __init__(self, path: str | Path, storage: str = STORAGES[0], keep: bool = False, note: str = "") -> None:
         """Check the arguments; nothing is created before entering."""
         if storage not in STORAGES:
             raise InputError("storage", f"must be {' or '.join(STORAGES)}, got {storage!r}")
@@ -62,6 +63,7 @@ class BagWriter:
         self.counts: dict[str, int] = {}
         self._storage = storage
         self._keep = keep
+        self._note = note
         self._failure: DataError | None = None
         # Not written_whole of files.py: a bag is a folder, and its draft is locked while it is written.
         self._draft = self.path.with_name(f".{self.path.name}.part")
@@ -145,6 +147,8 @@ class BagWriter:
         self._writer = Writer(folder, version=_VERSION, storage_plugin=StoragePlugin[self._storage.upper()])
         if self._storage == "mcap":
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        if self._note:
+            self._writer.set_custom_data("note", self._note)
         self._writer.open()
 
     def _finish(self) -> None:

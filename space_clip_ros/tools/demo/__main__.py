@@ -47,7 +47,7 @@ _SYNTHETIC_SEED = 1
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the demo; return 0 on success, 1 after an error, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(args)
     if problem := _usage_problem(options):
         parser.error(problem)
@@ -85,8 +85,7 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
             }
         )
         frames = run.report_frames()
-    _write(out, summary, frames)
-    terminal.say(table(summary))
+    write_results(out, summary, frames, terminal)
     written = [out / "summary.json", out / "report.png", *([recording.folder] if recording else [])]
     terminal.say(f"written: {', '.join(map(str, written))}")
 
@@ -131,8 +130,10 @@ def _scale_parameters(options: argparse.Namespace) -> dict[str, Any]:
     return {**({"scale.mode": mode} if mode != "none" else {}), **height}
 
 
-def _write(out: Path, summary: dict[str, Any], frames: Sequence[ReportFrame]) -> None:
+def write_results(out: Path, summary: dict[str, Any], frames: Sequence[ReportFrame], terminal: Terminal) -> None:
+    """Write ``summary.json``, print its table, and only then draw ``report.png``, so that no figure is lost with it."""
     write_json(out / "summary.json", summary)
+    terminal.say(table(summary))
     write_rgb(out / "report.png", draw_report(frames, *_heading(summary), NodeConfig()))
 
 
@@ -148,7 +149,8 @@ def _heading(summary: dict[str, Any]) -> tuple[str, list[str]]:
     return f"{summary['model']} on {summary['backend']}, {summary['drive']}", [", ".join(figures), *scale]
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser; ``demo.sh`` shows its help from ``scripts/demo_help.txt``, before anything is set up."""
     parser = argparse.ArgumentParser(
         prog="./demo.sh",
         description="Play a drive or a bag over ROS 2 into the depth node, and report rates, latencies and errors.",

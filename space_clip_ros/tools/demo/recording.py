@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from space_clip_ros.errors import DataError
-from space_clip_ros.tools.bags.bag_folder import METADATA
+from space_clip_ros.tools.bags.bag_folder import find_files
 from space_clip_ros.tools.bags.options import RecordOptions
 from space_clip_ros.tools.demo.sources import IMAGE_TOPICS, transform_topics
 from space_clip_ros.tools.executables import BAG_RECORD
@@ -26,6 +26,8 @@ _CLOUDS = dict.fromkeys(("depth/points", "velodyne_points"), "sensor_msgs/msg/Po
 _MAX_MB = 2000.0
 # With more processes than cores, the node must come first.
 _NICENESS = 10
+NOTE = "recorded by ./demo.sh, which replaces it in its next run"
+"""Kept with each recording, so that no other bag is taken for one and removed."""
 
 
 class Recording:
@@ -37,15 +39,15 @@ class Recording:
         clouds: whether to record clouds too, the largest part of the node's output.
 
     Raises:
-        DataError: the folder exists and is not a bag.
+        DataError: the folder exists and does not hold what an earlier run recorded.
     """
 
     def __init__(self, folder: Path, transport: str, clouds: bool) -> None:
         """Check the folder."""
         self.folder = folder
         self._types = dict([IMAGE_TOPICS[transport]]) | _TOPICS | (_CLOUDS if clouds else {})
-        if folder.exists() and not (folder / METADATA).is_file():
-            raise DataError(folder, "is not a recording", "remove it, or give another --out")
+        if folder.exists() and not _is_ours(folder):
+            raise DataError(folder, "is not a recording of this demo's", "move it away, or give another --out")
 
     def start(self, children: Children, uncertainty: bool = False) -> Child:
         """Start the recorder in the place of what an earlier run recorded.
@@ -61,5 +63,13 @@ class Recording:
             shutil.rmtree(self.folder)
         types = self._types | (_UNCERTAINTY if uncertainty else {})
         topics = (*(f"/{name}={kind}" for name, kind in types.items()), *transform_topics())
-        options = RecordOptions(str(self.folder.absolute()), topics, max_mb=_MAX_MB)
+        options = RecordOptions(str(self.folder.absolute()), topics, max_mb=_MAX_MB, note=NOTE)
         return children.start(BAG_RECORD, {}, options.arguments(), niceness=_NICENESS)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder is a bag that the demo recorded, which its recorder notes in it."""
+    try:
+        return find_files(folder).note == NOTE
+    except DataError:
+        return False

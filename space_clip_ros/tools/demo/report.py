@@ -30,8 +30,15 @@ _WIDTH = 2 * _PANEL_WIDTH + _GAP
 _MARGIN = 14
 _BAR_MARGIN = 30
 _BAR_WIDTH = _WIDTH - 2 * _BAR_MARGIN
+_PANEL_HEIGHTS = (160, 600)
+"""Lowest and highest panel: a picture of another shape stands in its middle."""
 _ALONE = 2
-"""Height of the cloud's own row, relative to a picture's."""
+"""Height of the cloud's own row, relative to a picture's, up to ``_ALONE_HEIGHT``."""
+_ALONE_HEIGHT = 490
+_CLOUD_SHARE = 3 / 8
+"""Least share of a row's width that the cloud keeps beside the views from straight above."""
+_STACKED = 0.8
+"""Views from above are put below each other if they keep this share of their size, which leaves the cloud more."""
 _LINE_HEIGHT = 26
 _INK = (232, 234, 237)
 _PAPER = (16, 17, 20)
@@ -105,36 +112,56 @@ def _frame(frame: ReportFrame, node: NodeConfig) -> Rgb:
 
     An odd picture shares its row with the cloud; otherwise the cloud has its own, higher row.
     """
-    height = round(_PANEL_WIDTH * frame.image.shape[0] / frame.image.shape[1])
-    size = (_PANEL_WIDTH, height)
+    rows, columns = frame.image.shape[:2]
+    height = int(np.clip(round(_PANEL_WIDTH * rows / columns), *_PANEL_HEIGHTS))
+    shrink = min(_PANEL_WIDTH / columns, height / rows)
+    size = (max(1, round(columns * shrink)), max(1, round(rows * shrink)))
     image = _resized(frame.image, size)
-    pictures = [
-        _labelled(image.copy(), f"image, frame {frame.index}"),
-        _labelled(_resized(colored(frame.depth, node), size), f"depth{frame.note and f', {frame.note}'}"),
-        _labelled(_dots(image, frame.truth, node), "LiDAR ground truth"),
-    ]
+    pictures = {
+        f"image, frame {frame.index}": image,
+        f"depth{frame.note and f', {frame.note}'}": _resized(colored(frame.depth, node), size),
+    }
+    if np.isfinite(frame.truth).any():
+        pictures["LiDAR ground truth"] = _dots(image, frame.truth, node)
     if frame.uncertainty is not None:
         share = uncertainty_share(frame.uncertainty, frame.depth)
-        pictures.append(_labelled(_resized(colored_uncertainty(share), size), "uncertainty of depth"))
-    rows = [pictures[start : start + 2] for start in range(0, len(pictures), 2)]
-    if len(rows[-1]) == 2:
-        height *= _ALONE
-        rows.append([])
-    rows[-1] += _seen_from_above(frame, node, _WIDTH - len(rows[-1]) * (_PANEL_WIDTH + _GAP), height)
-    strips = [strip for row in rows for strip in (_blank(_GAP, _WIDTH), _beside(row))]
+        pictures["uncertainty of depth"] = _resized(colored_uncertainty(share), size)
+    panels = [_labelled(_padded(picture, _PANEL_WIDTH, height), label) for label, picture in pictures.items()]
+    page = [panels[start : start + 2] for start in range(0, len(panels), 2)]
+    if len(page[-1]) == 2:
+        height = min(_ALONE * height, _ALONE_HEIGHT)
+        page.append([])
+    page[-1] += _seen_from_above(frame, node, _WIDTH - len(page[-1]) * (_PANEL_WIDTH + _GAP), height)
+    strips = [strip for row in page for strip in (_blank(_GAP, _WIDTH), _beside(row))]
     return np.concatenate(strips[1:])
 
 
 def _seen_from_above(frame: ReportFrame, node: NodeConfig, width: int, height: int) -> list[Rgb]:
-    """Return the cloud, and beside it a square for every view from straight above."""
+    """Return the cloud, and right of it a square for every view from straight above, beside or below each other."""
+    count = (frame.scan is not None) + (frame.boxes is not None)
+    room = int(width * (1 - _CLOUD_SHARE))
+    beside = min(height, room // max(count, 1) - _GAP)
+    below = min((height - _GAP) // 2, room - _GAP)
+    stacked = count == 2 and below > _STACKED * beside
+    side = below if stacked else beside
     squares = []
     if frame.scan is not None:
-        squares.append(_labelled(scan_picture(frame.scan, height, height), "scan from above"))
+        squares.append(_labelled(scan_picture(frame.scan, side, side), "scan from above"))
     if frame.boxes is not None:
-        squares.append(_labelled(boxes_picture(frame.boxes, height, height), "found by name, from above"))
-    view = CloudView(width - len(squares) * (height + _GAP), height, scale=node.max_depth / _STREET_M)
-    cloud = view.draw(frame.points, frame.colors)
-    return [_labelled(cloud, "cloud from the depth, from above and left of the camera"), *squares]
+        squares.append(_labelled(boxes_picture(frame.boxes, side, side), "found by name, from above"))
+    if stacked:
+        squares = [np.concatenate([strip for square in squares for strip in (_blank(_GAP, side), square)][1:])]
+    view = CloudView(width - len(squares) * (side + _GAP), height, scale=node.max_depth / _STREET_M)
+    cloud = _labelled(view.draw(frame.points, frame.colors), "cloud from the depth, from above and left of the camera")
+    return [cloud, *(_padded(column, side, height) for column in squares)]
+
+
+def _padded(picture: Rgb, width: int, height: int) -> Rgb:
+    """Return a picture in the middle of a panel of this size."""
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    panel = np.full((height, width, 3), _PAPER, np.uint8)
+    panel[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return panel
 
 
 def _resized(picture: Rgb, size: tuple[int, int]) -> Rgb:

@@ -113,7 +113,7 @@ class DemoRun:
 
     def report_frames(self) -> list[ReportFrame]:
         """Return the frames kept for the report, each with its image and truth."""
-        kept = self._subscriber.kept(self._sent() - len(self._subscriber.sent))
+        kept = self._subscriber.kept(self._sent() - self._seen())
         inputs = self._plan.source.frames_at([frame.index for frame in kept])
         return [_report_frame(frame, image, truth) for frame, (image, truth) in zip(kept, inputs, strict=True)]
 
@@ -189,7 +189,7 @@ class DemoRun:
 
     def _progress(self) -> str:
         arrivals = self._subscriber.arrivals
-        sent, total = len(self._subscriber.sent), self._plan.source.frame_count
+        sent, total = self._seen(), self._plan.source.frame_count
         words = [f"frame {sent}/{total}, {len(arrivals.complete())} received"]
         rate, recent = arrivals.rate_hz(), percentiles(arrivals.overall_ms()[-_RECENT:])
         if rate and recent:
@@ -202,7 +202,11 @@ class DemoRun:
     def _sent(self) -> int:
         """Return the number of frames sent, as the player reports it or, failing that, as seen here."""
         sent = self._subscriber.values(PlaybackValues).frames_sent
-        return len(self._subscriber.sent) if sent is None else sent
+        return self._seen() if sent is None else sent
+
+    def _seen(self) -> int:
+        """Return the number of frames seen here; a bag may hold more ``camera_info`` than images."""
+        return min(len(self._subscriber.sent), self._plan.source.frame_count)
 
 
 def _report_frame(frame: KeptFrame, image: Rgb, truth: Depth) -> ReportFrame:

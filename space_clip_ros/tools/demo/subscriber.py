@@ -166,7 +166,8 @@ class DemoSubscriber(ArrivalNode):
                 be found late.
         """
         kept = sorted(self._kept.values(), key=_first)
-        return [self._kept_frame(index + unseen, messages) for index, messages in kept]
+        last = self._frames - 1
+        return [self._kept_frame(min(index + unseen, last), messages) for index, messages in kept]
 
     def _kept_frame(self, index: int, messages: dict[str, Any]) -> KeptFrame:
         scan, uncertainty, markers = (messages.get(topic) for topic in (_SCAN, _UNCERTAINTY, _MARKERS))

@@ -12,7 +12,6 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from space_clip_ros.config import NodeConfig
 from space_clip_ros.tools.live import page
 
 _OWN_NAMES = ("127.0.0.1", "localhost")
@@ -162,7 +161,7 @@ class _Watcher(_LocalHandler, WebSocketHandler):
 
 
 def _application(pages: _Pages) -> Application:
-    texts = {"/": (page.html(NodeConfig()), "text/html"), "/live.js": (page.script(), "text/javascript")}
+    texts = {"/": (page.html(), "text/html"), "/live.js": (page.script(), "text/javascript")}
     handlers: list[Any] = [(path, _TextHandler, {"text": text, "kind": kind}) for path, (text, kind) in texts.items()]
     return Application(
         [*handlers, ("/live", _Watcher, {"pages": pages})],

@@ -16,7 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from space_clip_ros.config import COLORMAPS
 from space_clip_ros.messages.diagnostics import DepthValues, EvaluationValues, Level, status_texts
+from space_clip_ros.tools.live.page import depth_bar
 from space_clip_ros.tools.reporting.pictures import resized, shown_size
 from space_clip_ros.tools.reporting.scale_words import NAME, scale_cards, scale_note
 
@@ -35,12 +37,14 @@ class Figures:
         level: severity of that state.
         cards: value and name of each main figure.
         facts: name and value of each other figure.
+        scale: HTML of the depth picture's colour scale; empty while the node has not said what it is.
     """
 
     state: str
     level: Level = Level.OK
     cards: Pairs = ()
     facts: Pairs = ()
+    scale: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,13 @@ def choose_figures(node: DepthStatus | None, evaluator: EvaluationValues | None)
         "drops": ", ".join(f"{count} {reason.value}" for reason, count in values.dropped_by.items()),
     }
     known = [(name, text) for name, text in facts.items() if text]
-    return Figures(node.message, node.level, [*_depth_cards(values), *scale_cards(values), *errors], known)
+    cards = [*_depth_cards(values), *scale_cards(values), *errors]
+    return Figures(node.message, node.level, cards, known, _scale(values))
+
+
+def _scale(values: DepthValues) -> str:
+    low, high, colormap = values.min_depth, values.max_depth, values.colormap
+    return "" if low is None or high is None or colormap not in COLORMAPS else depth_bar(low, high, colormap)
 
 
 def _depth_cards(values: DepthValues) -> Pairs:

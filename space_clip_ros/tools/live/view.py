@@ -8,6 +8,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -34,6 +35,7 @@ _SILENT_S = 5.0
 # Number of images kept until their depth comes; the node is at most a few frames behind.
 _HELD = 8
 _COLOR = "depth/color"
+_COMPRESSED = "/compressed"
 # Only the newest matters, and a best-effort subscriber never holds up a publisher.
 _QOS = best_effort(1)
 # Topic, message type and conversion to RGB of each form of the images.
@@ -60,10 +62,10 @@ class LiveViewNode(Node):
         self._server = server
         self._topic, self._kind, self._convert = _INPUTS[transport]
         self._subscribed: dict[str, Any] = {}
-        # By status name; the page shows the first of each.
+        # By status name.
         self._depth: dict[str, DepthStatus] = {}
+        self._heard_s: dict[str, float] = {}
         self._errors: dict[str, EvaluationValues] = {}
-        self._heard_s = float("-inf")
         self._reset()
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         # Steady time, so that the page is updated while simulated time stands still.
@@ -100,7 +102,7 @@ class LiveViewNode(Node):
 
     def _wanted(self) -> dict[str, Any]:
         """Return the message types of all topics that an open page needs."""
-        node = next(iter(self._depth.values()), None)
+        node = self._depth.get(self._own_status())
         panels = [] if node is None else [panel for panel in PANELS.values() if panel.given(node.values)]
         needed = {topic: kind for panel in panels for topic, kind in panel.topics.items()}
         return {self._topic: self._kind, _COLOR: Image, **needed}
@@ -152,11 +154,39 @@ class LiveViewNode(Node):
         return encode_jpeg(self._convert(image, self._topic))
 
     def _figures(self, now: float) -> Figures:
-        figures = choose_figures(next(iter(self._depth.values()), None), next(iter(self._errors.values()), None))
+        name = self._own_status()
+        figures = choose_figures(self._depth.get(name), self._own_errors())
         state = self._problem
-        if not state and self._depth and now - self._heard_s > _SILENT_S:
-            state = f"The depth node has said nothing for {now - self._heard_s:.0f} s."
-        return Figures(state, Level.WARN, figures.cards, figures.facts) if state else figures
+        if not state and self._depth and not name:
+            taken = sorted({str(status.values.image_topic) for status in self._depth.values()})
+            state = f"No depth node takes {self._image_topic()}; those heard take {', '.join(taken)}."
+        silent_s = now - self._heard_s.get(name, now)
+        if not state and silent_s > _SILENT_S:
+            state = f"The depth node has said nothing for {silent_s:.0f} s."
+        return replace(figures, state=state, level=Level.WARN) if state else figures
+
+    def _image_topic(self) -> str:
+        """Return the full name of the camera's images, without the transport."""
+        return self.resolve_topic_name(self._topic).removesuffix(_COMPRESSED)
+
+    def _own_status(self) -> str:
+        """Return the name of the status of the camera whose images are shown; empty if it has not been heard.
+
+        A node that does not know its topics yet may be that camera's.
+        """
+        own = self._image_topic()
+        taken = {name: status.values.image_topic or "" for name, status in self._depth.items()}
+        named = [name for name, topic in taken.items() if topic.removesuffix(_COMPRESSED) == own]
+        return next(iter(named or [name for name, topic in taken.items() if not topic.startswith("/")]), "")
+
+    def _own_errors(self) -> EvaluationValues | None:
+        """Return the errors of the evaluator in this node's namespace, or of one outside every namespace."""
+        namespace = self.get_namespace().strip("/")
+        for wanted in (namespace, ""):
+            for name, values in self._errors.items():
+                if name.partition(":")[0].rpartition("/")[0] == wanted:
+                    return values
+        return None
 
     def _hold(self, topic: str, message: Any) -> None:
         held = self._held[topic]
@@ -178,7 +208,7 @@ class LiveViewNode(Node):
     def _keep(self, status: DiagnosticStatus) -> None:
         if status.name.endswith(DepthValues.PART):
             self._depth[status.name] = DepthStatus.read(status)
-            self._heard_s = time.monotonic()
+            self._heard_s[status.name] = time.monotonic()
         elif status.name.endswith(EvaluationValues.PART):
             self._errors[status.name] = EvaluationValues.read(status_texts(status))
 

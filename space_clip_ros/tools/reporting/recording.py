@@ -70,6 +70,15 @@ class ReportSource:
     summary: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def files(self) -> list[Path]:
+        """Return the files that are read, of which some may not exist.
+
+        Raises:
+            DataError: the bag lacks files.
+        """
+        beside = [self.bag / METADATA, self.bag.parent / "summary.json"] if self.bag.is_dir() else []
+        return [*find_files(self.bag).files, *beside]
+
 
 def find_source(path: str | Path) -> ReportSource:
     """Return a run's or a bag's files.

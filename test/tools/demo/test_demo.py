@@ -17,6 +17,13 @@ from pathlib import Path
 import cv2
 import pytest
 
+from space_clip_ros.errors import DataError
+from space_clip_ros.messages.diagnostics import DepthValues
+from space_clip_ros.tools.demo.__main__ import make_parser, write_results
+from space_clip_ros.tools.demo.summary import summarize
+from space_clip_ros.tools.latency import ArrivalLog
+from space_clip_ros.tools.terminal import Terminal
+
 MARK = "SPACE_CLIP_TEST_RUN"
 
 
@@ -90,6 +97,26 @@ def test_a_drive_is_played_through_and_reported(tmp_path: Path, small_drive: Pat
     assert gone(run)
 
 
+def test_the_help_that_is_shown_before_the_set_up_is_the_parsers() -> None:
+    """To write it anew: ``COLUMNS=100 python -m space_clip_ros.tools.demo --help > scripts/demo_help.txt``."""
+    kept = (Path(__file__).resolve().parents[3] / "scripts" / "demo_help.txt").read_text(encoding="utf-8")
+    # Line breaks depend on the terminal.
+    assert kept.split() == make_parser().format_help().split()
+
+
+def test_the_figures_of_a_run_are_there_even_if_its_report_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report.png").mkdir()
+    arrivals = ArrivalLog(["depth/image"])
+    arrivals.add("depth/image", 0, 30_000_000)
+    summary = summarize(arrivals, 1, DepthValues(), {}, {"drive": "a_drive"})
+    with pytest.raises(DataError, match=r"report\.png"):
+        write_results(tmp_path, summary, [], Terminal())
+    assert "1 of 1 frames" in capsys.readouterr().out
+    assert (tmp_path / "summary.json").is_file()
+
+
 def test_a_bag_is_played_like_a_drive(tmp_path: Path, small_drive: Path) -> None:
     """A bag with compressed images; the recording has what arrived, without clouds. The scale is looked for."""
     from space_clip_ros.tools.bags.kitti_to_bag import write_bag
@@ -154,10 +181,15 @@ def test_a_run_can_be_watched_live(tmp_path: Path, small_drive: Path, tiny_model
 
 def test_a_port_that_is_taken_ends_the_demo_before_anything_starts(tmp_path: Path, small_drive: Path) -> None:
     pytest.importorskip("tornado")
+    from space_clip_ros.tools.bags import messages, qos
+    from space_clip_ros.tools.bags.writer import BagWriter
+    from space_clip_ros.tools.demo.recording import NOTE
+
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        (tmp_path / "recording").mkdir()
-        (tmp_path / "recording" / "metadata.yaml").touch()
+        with BagWriter(tmp_path / "recording", note=NOTE) as bag:
+            bag.add("/tf", "tf2_msgs/msg/TFMessage", qos.TF)
+            bag.write("/tf", 5, messages.transforms())
         status, output, errors = Run("--drive", small_drive, "--view", "--view-port", port, "--out", tmp_path).finish()
     assert status == 1
     assert (tmp_path / "recording" / "metadata.yaml").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from space_clip_ros.config import NodeConfig
 from space_clip_ros.geometry.color import colorize
@@ -67,12 +68,45 @@ def test_the_scale_bar_runs_from_the_nearest_to_the_furthest_depth() -> None:
 
 
 def test_a_frame_without_truth_and_depth_is_drawn_too() -> None:
+    """The truth has no panel then, and the cloud gets a row of its own."""
     empty = frame()
     empty.truth[:] = np.nan
     empty.depth[:] = np.nan
-    _, depth, truth, _ = bottom_block(draw_report([empty], "title", [], NODE))
-    assert not depth[100:, :].any()
-    assert (truth[100:, :] == 38).all()
+    page = draw_report([empty], "title", [], NODE)
+    height = round(PANEL_WIDTH * 94 / 312)
+    end = page.shape[0] - MARGIN - GAP
+    cloud, above = page[end - 2 * height : end], page[end - 3 * height - GAP : end - 2 * height - GAP]
+    assert (cloud == [255, 0, 255]).all(axis=2).any()
+    assert (above[120, MARGIN + 400] == 128).all()
+    assert not above[100:, MARGIN + PANEL_WIDTH + GAP : -MARGIN].any()
+
+
+@pytest.mark.parametrize("views", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("width", "height"), [(640, 480), (1280, 720), (480, 640), (640, 640), (1242, 375), (64, 900), (3000, 60)]
+)
+def test_pictures_of_every_shape_are_drawn_whole(width: int, height: int, views: int) -> None:
+    image = np.full((height, width, 3), (200, 20, 30), np.uint8)
+    depth = np.full((height, width), 10.0, np.float32)
+    free = PlanarScan(np.full(80, np.inf, np.float32), -0.4, 0.01, 0.1, 30.0, np.eye(4))
+    box = NamedBox("car 90%, 10.0 m", (0.0, 0.5, 10.0), (2.0, 1.5, 4.0), (0.0, 1.0, 1.0))
+    shown = dataclasses.replace(
+        frame(),
+        image=image,
+        depth=depth,
+        truth=depth,
+        scan=free if views else None,
+        boxes=[box] if views == 2 else None,
+    )
+    # With three pictures, where the last one shares its row, and with four.
+    for drawn in (shown, dataclasses.replace(shown, uncertainty=depth)):
+        page = draw_report([drawn], "title", [], NODE)
+        assert page.shape[1] == 2 * (PANEL_WIDTH + MARGIN) + GAP
+        rows, columns = np.nonzero((page == (200, 20, 30)).all(axis=2))
+        # Less one pixel, where a picture's side of at least 16 is rounded.
+        seen = (np.ptp(columns) + 1) / (np.ptp(rows) + 1)
+        assert seen == pytest.approx(width / height, rel=1 / 16)
+        assert (page == [255, 0, 255]).all(axis=2).any(), "the cloud"
 
 
 def test_without_frames_the_figures_remain() -> None:

@@ -31,3 +31,5 @@ def test_frames_sent_before_the_first_one_seen_are_counted(subscriber: DemoSubsc
     (kept,) = subscriber.kept(unseen=3)
     assert kept.index == 5 and float(kept.depth[0, 0]) == 5.0
     assert subscriber.kept()[0].index == 2
+    # The source has six frames, however many camera_info came.
+    assert subscriber.kept(unseen=9)[0].index == 5

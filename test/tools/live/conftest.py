@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ def served() -> Iterator[Served]:
 @pytest.fixture
 def encoded_update() -> Callable[..., bytes]:
     """Make an update of a grey image and a red depth, and perhaps a blue scan: ``encoded_update(state, grey=128)``."""
+    from space_clip_ros.tools.live.page import depth_bar
     from space_clip_ros.tools.live.update import Figures, encode_jpeg, encode_update
 
     def make(
@@ -43,6 +45,7 @@ def encoded_update() -> Callable[..., bytes]:
         figures = Figures(state, level, [("9.8", "Hz published"), ("0.123", "abs_rel against the truth")], facts)
         pictures = {"image": encode_jpeg(np.full((*size, 3), grey, np.uint8)), "depth": encode_jpeg(red)}
         blue = encode_jpeg(np.full((360, 640, 3), (0, 0, 200), np.uint8)) if scan else b""
+        figures = replace(figures, scale=depth_bar(0.1, 20.0, "viridis"))
         return encode_update(figures, {**pictures, "uncertainty": b"", "scan": blue})
 
     return make

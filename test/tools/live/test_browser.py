@@ -53,6 +53,7 @@ def test_it_is_whole_at_every_width(
     assert browser.ask("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     assert browser.ask("document.querySelectorAll('.card').length") == 2
     assert "<b>tiny</b>" in browser.ask("document.getElementById('facts').textContent"), "text stays text"
+    assert browser.ask("[...document.querySelectorAll('#scale .ticks span')].pop().textContent") == "20 m"
     paper = browser.ask("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(16, 17, 20)" if dark else "rgb(255, 255, 255)")
     assert browser.complaints == []

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from space_clip_ros.messages.diagnostics import DepthValues, Drop, EvaluationValues, Level
+from space_clip_ros.tools.live.page import depth_bar
 from space_clip_ros.tools.live.update import DepthStatus, Figures, choose_figures, encode_jpeg, encode_update
 
 VALUES = DepthValues(
@@ -39,6 +40,7 @@ def test_a_message_is_head_and_pictures() -> None:
         "level": "warn",
         "cards": [["1", "one"]],
         "facts": [["two", "2"]],
+        "scale": "",
         "pictures": {"image": 5, "depth": 6, "scan": 0, "uncertainty": 11},
     }
     assert list(head["pictures"]) == ["image", "depth", "scan", "uncertainty"]
@@ -91,6 +93,16 @@ def test_a_status_is_read_and_a_stale_one_is_an_error(level: int, shown: Level) 
     values = [SimpleNamespace(key=key, value=text) for key, text in VALUES.texts().items()]
     message = SimpleNamespace(level=bytes([level]), message="as it goes", values=values)
     assert DepthStatus.read(message) == DepthStatus(shown, "as it goes", DepthValues.read(VALUES.texts()))
+
+
+def test_the_colour_scale_is_the_nodes_or_is_left_out() -> None:
+    known = {"min_depth": 0.5, "max_depth": 20.0, "colormap": "viridis"}
+    shown = choose_figures(DepthStatus(Level.OK, "runs", DepthValues(**known)), None)
+    assert shown.scale == depth_bar(0.5, 20.0, "viridis")
+    assert "20 m</span>" in shown.scale and "40 m</span>" not in shown.scale
+    for unknown in ({"min_depth": None}, {"max_depth": None}, {"colormap": None}, {"colormap": "of another version"}):
+        values = DepthValues(**{**known, **unknown})
+        assert choose_figures(DepthStatus(Level.OK, "runs", values), None).scale == ""
 
 
 def test_before_the_node_is_heard_the_page_says_so() -> None:

@@ -37,6 +37,7 @@ from space_clip_ros.messages.laser_scans import laser_scan_from_scan
 from space_clip_ros.tools.executables import LIVE_VIEW
 from space_clip_ros.tools.live.address import address, listen
 from space_clip_ros.tools.live.options import COMPRESSED, RAW, ViewOptions
+from space_clip_ros.tools.live.page import depth_bar
 from space_clip_ros.tools.reporting.scan_picture import scan_picture
 from space_clip_ros.tools.reporting.uncertainty_picture import colored_uncertainty
 
@@ -62,6 +63,7 @@ class Robot:
         self.with_uncertainty = False
         self.with_ground = True
         self.with_stamps = True
+        self.topic = "/image"
         self.encoding = "rgb8"
         self._frame = 0
         self._over = threading.Event()
@@ -111,11 +113,24 @@ class Robot:
             scale_mode="auto",
             scale_factor=1.08,
             scale_sigma=0.042,
+            image_topic=self.topic,
+            min_depth=0.1,
+            max_depth=20.0,
+            colormap="viridis",
         )
         errors = EvaluationValues(abs_rel=0.111, a1=0.9, frames=7)
+        front = DepthValues(image_topic="/front/image", model="front's")
         return status_array(
             header.stamp,
             [
+                # Of another camera, and heard first.
+                status(f"depth: front {DepthValues.PART}", Level.WARN, "no image on /front/image", front.texts()),
+                status(
+                    f"front/depth_evaluator: {EvaluationValues.PART}",
+                    Level.OK,
+                    "abs_rel",
+                    EvaluationValues(abs_rel=0.9).texts(),
+                ),
                 status(f"depth: {DepthValues.PART}", Level.OK, "19.8 Hz, 20 ms", node.texts()),
                 status(f"depth_evaluator: {EvaluationValues.PART}", Level.OK, "abs_rel", errors.texts()),
                 status("other: something", Level.OK, "else", {"abs_rel": "9"}),
@@ -242,6 +257,7 @@ def test_pictures_and_figures_are_shown_while_somebody_watches(
         assert (cards["scale while running"], cards["scale while running, one sigma"]) == ("x 1.080", "± 4.2 %")
         assert cards["abs_rel against the truth"] == "0.111"
         assert ["model", "tiny"] in head["facts"]
+        assert head["scale"] == depth_bar(0.1, 20.0, "viridis")
         assert robot.watched()
         connection.close()
 
@@ -275,12 +291,17 @@ def test_panels_come_and_go_with_what_the_node_gives(robot: Robot, start: Start,
 
 def test_images_are_shown_where_no_depth_comes_and_broken_ones_are_named(robot: Robot, start: Start) -> None:
     robot.with_depth = False
+    robot.topic = "/rear/image"
     program = start()
 
     async def scene() -> None:
         connection = await program.watch()
         _, image, _ = await seen_when(connection, lambda head, image, depth: image is not None and depth is None)
         assert image.shape == (HEIGHT, WIDTH, 3)
+        words = "No depth node takes /image; those heard take /front/image, /rear/image."
+        head, _, _ = await seen_when(connection, lambda head, image, depth: head["state"] == words)
+        assert (head["level"], head["facts"], head["scale"]) == ("warn", [], "")
+        robot.topic = "/image"
         robot.encoding = "rgb99"
         head, _, _ = await seen_when(connection, lambda head, image, depth: "rgb99" in head["state"])
         assert head["level"] == "warn"

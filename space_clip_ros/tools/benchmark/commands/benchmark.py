@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
-from space_clip_ros.cli.options import image_size, positive, refuse_options
+from space_clip_ros.cli.options import image_size, positive, refuse_options, refuse_sources
 from space_clip_ros.cli.signals import ending_on_sigterm
 from space_clip_ros.config import RUNNING
 from space_clip_ros.errors import BackendError, ModelError
@@ -91,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         refuse_options(args, "no effect without --end-to-end", "rate", "stride", "depth_resolution", "also")
     if args.end_to_end and not importlib.util.find_spec("rclpy"):
         raise BackendError("--end-to-end", "there is no rclpy here", _NEEDS_ROS)
+    read = args.training[:1] if args.training else (args.model, args.eager)
+    refuse_sources(args, *read, names=("json", "markdown"))
     check_output_files(args.json, args.markdown)
     result = training_command.measure(args.training, args.steps) if args.training else _measure(args)
     if args.json:

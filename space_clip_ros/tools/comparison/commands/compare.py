@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from space_clip_ros.cli.console import progress_bar, say
-from space_clip_ros.cli.options import add_settings, positive
+from space_clip_ros.cli.options import add_settings, positive, refuse_sources
 from space_clip_ros.config import CROPS, NodeConfig
 from space_clip_ros.training_config import PROTOCOLS
 
@@ -45,6 +45,7 @@ def add_parser(subparsers: Any) -> None:
     add_settings(parser, NodeConfig, "focal_scaling", "backend", "device", "threads")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the middle frame of each model here")
+    parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.tools.machine import describe_machine
     from space_clip_ros.training_config import TrainingConfig
 
+    refuse_sources(args, args.data, *args.models, names=("json", "picture"))
     check_output_files(args.json, args.picture)
     if args.picture:
         check_picture(args.picture)

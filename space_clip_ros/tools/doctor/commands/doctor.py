@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from space_clip_ros.cli.console import progress_bar, say
-from space_clip_ros.cli.options import add_setting
+from space_clip_ros.cli.options import add_setting, refuse_sources
 from space_clip_ros.config import NodeConfig
 
 
@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to this file, too")
     # This command must work when NumPy or OpenCV does not load.
-    parser.set_defaults(checks_libraries=False)
+    parser.set_defaults(checks_libraries=False, parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.files import check_output_files, write_json
     from space_clip_ros.tools.doctor.report import answers, as_json, as_text, questions
 
+    refuse_sources(args, args.model, names=("json",))
     check_output_files(args.json)
     probes = questions(args.model)
     with progress_bar(len(probes), "looking") as bar:

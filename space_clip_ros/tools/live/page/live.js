@@ -44,6 +44,9 @@ async function show(message) {
   await Promise.all(Object.entries(update.pictures).map(([id, size]) => draw(id, message.slice(end, end += size))));
   fill(byId("cards"), update.cards, ["div", ["b", "span"]]);
   fill(byId("facts"), update.facts, ["tr", ["td", "td"]]);
+  if (byId("scale").dataset.shown !== update.scale) {
+    byId("scale").innerHTML = byId("scale").dataset.shown = update.scale;
+  }
   say(update.state, update.level);
 }
 

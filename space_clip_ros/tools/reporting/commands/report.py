@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from space_clip_ros.cli.options import refuse_sources
 from space_clip_ros.config import CROPS, EvaluatorConfig
 
 
@@ -44,6 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="M",
         help="largest depth to compare, metres (default %(default)g)",
     )
+    parser.set_defaults(parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,11 +53,12 @@ def run(args: argparse.Namespace) -> int:
     from space_clip_ros.cli.console import callback, progress_bar, say
     from space_clip_ros.errors import InputError
     from space_clip_ros.files import check_output_files
-    from space_clip_ros.tools.reporting.recording import Topics
+    from space_clip_ros.tools.reporting.recording import Topics, find_source
     from space_clip_ros.tools.reporting.report import ReportOptions, write_report
 
     if args.video and args.video.suffix != ".mp4":
         raise InputError("--video", f"the film is an MP4, so its name must end in .mp4, got {args.video}")
+    refuse_sources(args, *find_source(args.source).files(), names=("out", "video"))
     check_output_files(args.out, args.video)
     topics = Topics(depth=args.depth, image=args.image, truth=args.truth, camera_info=args.camera_info)
     evaluator = EvaluatorConfig(crop=args.crop, max_depth=args.max_depth)

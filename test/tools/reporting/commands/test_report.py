@@ -61,3 +61,27 @@ def test_errors_are_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["bag.mcap", "metadata.yaml"])
+def test_the_page_does_not_replace_the_recording(bag: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (bag / name).read_bytes()
+    for source in {bag, bag / "bag.mcap"} if name == "bag.mcap" else {bag}:
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(source), "--out", str(bag / name)])
+        assert ended.value.code == 2
+        assert "is the file to read; give another name" in capsys.readouterr().err
+    assert (bag / name).read_bytes() == before
+
+
+def test_the_page_of_a_run_does_not_replace_its_summary(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    bag.rename(tmp_path / "run" / "recording")
+    summary = tmp_path / "run" / "summary.json"
+    summary.write_text("{}", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["report", str(tmp_path / "run"), "--out", str(summary)])
+    assert f"--out {summary}: is the file to read" in capsys.readouterr().err
+    assert summary.read_text(encoding="utf-8") == "{}"
