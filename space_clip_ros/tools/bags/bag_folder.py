@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -157,10 +157,17 @@ def _declared(file: Path, information: Mapping[str, Any]) -> dict[str, DeclaredT
     return topics
 
 
-def _without_metadata(folder: Path) -> BagFolder:
-    files = _storage_files(folder)
-    if not files:
-        raise _no_bag(folder)
+def recording(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """Return a recording's storage files in the order of their numbers.
+
+    Args:
+        folder: where they are, for messages only.
+        files: all storage files there, at least one.
+
+    Raises:
+        DataError: they belong to several recordings, or one is missing between them.
+    """
+    files = sorted(files, key=lambda file: (_number(file), file.name))
     bases = {_NUMBER.sub("", _stem(file)) for file in files}
     names = listed([file.name for file in files])
     if len(bases) > 1 or len({storage_suffix(file) for file in files}) > 1:
@@ -168,6 +175,15 @@ def _without_metadata(folder: Path) -> BagFolder:
     numbers = [_number(file) for file in files]
     if numbers != list(range(numbers[0], numbers[0] + len(files))):
         raise DataError(folder, f"has no {METADATA} and lacks files of its recording ({names})", "copy them there")
+    return files
+
+
+def _without_metadata(folder: Path) -> BagFolder:
+    files = _storage_files(folder)
+    if not files:
+        raise _no_bag(folder)
+    files = recording(folder, files)
+    names = listed([file.name for file in files])
     return BagFolder(tuple(files), notes=(f"has no {METADATA}, so the recorder may have been killed; read {names}",))
 
 
@@ -182,10 +198,8 @@ def _no_bag(folder: Path) -> DataError:
 
 
 def _storage_files(folder: Path) -> list[Path]:
-    """Return the storage files of a folder in the order of their numbers."""
     with reading(folder):
-        files = [file for file in folder.iterdir() if storage_suffix(file) and not file.name.startswith(".")]
-    return sorted(files, key=lambda file: (_number(file), file.name))
+        return sorted(file for file in folder.iterdir() if storage_suffix(file) and not file.name.startswith("."))
 
 
 def _number(file: Path) -> int:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.files import reading
-from space_clip_ros.tools.bags.bag_folder import METADATA, find_files
+from space_clip_ros.tools.bags.bag_folder import METADATA, find_files, recording
 from space_clip_ros.tools.bags.storage_file import STORAGES_BY_SUFFIX, ZSTD_SUFFIXES, storage_suffix
 from space_clip_ros.tools.fleet.storage import Storage, is_url, join
 
 _LIST_SUFFIX = ".txt"
 _SUFFIXES = tuple(suffix + packed for packed in (*ZSTD_SUFFIXES, "") for suffix in STORAGES_BY_SUFFIX)
+_ITSELF = PurePosixPath(".")
+_ON_DISK = re.compile(r"(file|local)://")
 
 
 class FleetBag(NamedTuple):
     """A bag, and the name of its result.
 
     Attributes:
-        source: path or address.
+        source: absolute path, or address.
         name: of the folder that its result goes to, below the output folder; may have slashes.
     """
 
@@ -36,7 +40,7 @@ def is_fleet(sources: Sequence[str]) -> bool:
     path = Path(sources[0]).expanduser()
     if path.suffix == _LIST_SUFFIX:
         return path.is_file()
-    return path.is_dir() and not _is_bag(path) and any(True for _ in _below(path, path))
+    return path.is_dir() and _bags_below(path) not in ([], [_ITSELF])
 
 
 def find_bags(sources: Sequence[str]) -> list[FleetBag]:
@@ -50,7 +54,7 @@ def find_bags(sources: Sequence[str]) -> list[FleetBag]:
 
     Raises:
         DataError: one of them is missing or has no bags in it.
-        InputError: two bags would have the same name.
+        InputError: two bags would have the same name, or the result of one would lie in another's.
     """
     bags = [bag for source in sources for bag in _bags(source)]
     taken: dict[str, str] = {}
@@ -61,6 +65,14 @@ def find_bags(sources: Sequence[str]) -> list[FleetBag]:
                 f"would both be written to {bag.name}",
                 "give a folder above both, or run the command once for each",
             )
+    for name, source in taken.items():
+        for above in map(str, PurePosixPath(name).parents):
+            if above in taken:
+                raise InputError(
+                    f"{taken[above]} and {source}",
+                    f"would be written to {above} and, inside that, to {name}",
+                    "rename one, or run the command once for each, with an output folder of its own",
+                )
     return [FleetBag(source, name) for name, source in sorted(taken.items())]
 
 
@@ -82,38 +94,84 @@ def refuse_inside(sources: Sequence[str], bags: Sequence[FleetBag], out: str) ->
 
 
 def _whole(place: str) -> str:
-    return place.rstrip("/") if is_url(place) else str(Path(place).expanduser().resolve())
+    if is_url(place) and not _ON_DISK.match(place):
+        return place.rstrip("/")
+    return str(Path(_ON_DISK.sub("", place)).expanduser().resolve())
 
 
 def _bags(source: str) -> Iterator[FleetBag]:
     if is_url(source):
         yield from _stored_bags(source)
         return
-    path = Path(source).expanduser()
+    # A cluster's workers run in another folder.
+    path = Path(source).expanduser().absolute()
     if path.suffix == _LIST_SUFFIX and path.is_file():
         yield from _listed(path)
-    elif path.is_dir() and not _is_bag(path):
-        below = list(_below(path, path))
-        if not below:
+    elif path.is_dir():
+        found = _bags_below(path)
+        if not found:
             raise DataError(path, "has no bags in it, at any depth")
-        yield from below
+        for bag in found:
+            yield FleetBag(str(path / bag), _stem(path.resolve().name if bag == _ITSELF else bag.as_posix()))
     else:
         find_files(path)
         yield FleetBag(str(path), _stem(path.resolve().name))
 
 
-def _below(folder: Path, top: Path) -> Iterator[FleetBag]:
+def _bags_below(folder: Path) -> list[PurePosixPath]:
+    return _grouped(_ITSELF, _files_below(folder, folder, folder.resolve(), set()))
+
+
+def _files_below(folder: Path, top: Path, real_top: Path, seen: set[Path]) -> Iterator[PurePosixPath]:
+    """Yield the files below a folder that belong to bags, relative to ``top``.
+
+    Hidden files are left out, and links to what is found without them.
+    """
     with reading(folder):
-        shown = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-        entries = sorted(entry for entry in shown if entry.is_dir() or storage_suffix(entry))
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    is_bag = any(entry.name == METADATA for entry in entries)
     for entry in entries:
-        relative = entry.relative_to(top)
+        relative = PurePosixPath(entry.relative_to(top).as_posix())
+        if entry.exists() and (real := entry.resolve()) != real_top / relative:
+            if real in seen or _is_shown(real, real_top):
+                continue
+            seen.add(real)
         if not entry.is_dir():
-            yield FleetBag(str(entry), relative.with_name(_stem(entry.name)).as_posix())
-        elif _is_bag(entry):
-            yield FleetBag(str(entry), relative.as_posix())
-        else:
-            yield from _below(entry, top)
+            if entry.name == METADATA or storage_suffix(entry):
+                yield relative
+        elif not is_bag:
+            yield from _files_below(entry, top, real_top, seen)
+
+
+def _is_shown(real: Path, real_top: Path) -> bool:
+    return real.is_relative_to(real_top) and not any(part.startswith(".") for part in real.relative_to(real_top).parts)
+
+
+def _grouped(folder: PurePosixPath, files: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """Return the bags that files make up: folders, and single files beside other bags.
+
+    Args:
+        folder: what all of them are below.
+        files: their names, relative to the same as ``folder``; those that belong to no bag are left out.
+    """
+    own: list[PurePosixPath] = []
+    deeper: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
+    for file in files:
+        first, *rest = file.relative_to(folder).parts
+        if rest:
+            deeper[folder / first].append(file)
+        elif file.name == METADATA or storage_suffix(Path(file)):
+            own.append(file)
+    # A folder with damaged metadata is a bag, too: its own task says what is wrong with it.
+    if any(file.name == METADATA for file in own):
+        return [folder]
+    inner = [bag for below, some in sorted(deeper.items()) for bag in _grouped(below, some)]
+    if own and not inner:
+        with contextlib.suppress(DataError):
+            recording(Path(folder), map(Path, own))
+            return [folder]
+    # Beside other bags, a file is a bag of its own.
+    return sorted([*own, *inner])
 
 
 def _listed(file: Path) -> Iterator[FleetBag]:
@@ -131,25 +189,17 @@ def _listed(file: Path) -> Iterator[FleetBag]:
 
 def _stored_bags(address: str) -> Iterator[FleetBag]:
     address = address.rstrip("/")
-    files = [file for file in Storage(address).files() if not file.rpartition("/")[2].startswith(".")]
-    folders = {file.rpartition("/")[0] for file in files if file.rpartition("/")[2] == METADATA}
-    single = [file for file in files if file.endswith(_SUFFIXES) and file.rpartition("/")[0] not in folders]
-    for bag in sorted({*folders, *single}):
-        relative = bag.removeprefix(address).strip("/") or address.rpartition("/")[2]
-        yield FleetBag(bag, str(PurePosixPath(relative).with_name(_stem(PurePosixPath(relative).name))))
-    if not folders and not single:
+    last = address.rpartition("/")[2]
+    below = [PurePosixPath(file.removeprefix(address).strip("/")) for file in Storage(address).files()]
+    if below == [_ITSELF]:
+        yield FleetBag(address, _stem(last))
+        return
+    found = _grouped(_ITSELF, (file for file in below if not any(part.startswith(".") for part in file.parts)))
+    if not found:
         raise DataError(address, "has no bags in it", f"a bag is a folder with {METADATA}, or an .mcap or .db3 file")
-
-
-def _is_bag(folder: Path) -> bool:
-    # A folder with damaged metadata is a bag, too: its own task says what is wrong with it.
-    if (folder / METADATA).is_file():
-        return True
-    with contextlib.suppress(DataError):
-        files = find_files(folder).files
-        # Beside other bags, a file is a bag of its own.
-        return all(Path(bag.source) in files for bag in _below(folder, folder))
-    return False
+    for bag in found:
+        whole = bag == _ITSELF
+        yield FleetBag(address if whole else join(address, str(bag)), _stem(last if whole else str(bag)))
 
 
 def _stem(name: str) -> str:

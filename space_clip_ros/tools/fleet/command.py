@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from space_clip_ros.cli.console import complain, progress_bar, say
+from space_clip_ros.errors import listed
+from space_clip_ros.inference.threads import thread_count
 from space_clip_ros.tools.bags.prediction import PredictionOptions
 from space_clip_ros.tools.fleet.bags import find_bags, refuse_inside
 from space_clip_ros.tools.fleet.local_pool import LocalPool
@@ -28,9 +29,7 @@ def run_fleet(sources: Sequence[str], out: str, options: PredictionOptions, work
     """
     bags = find_bags(sources)
     refuse_inside(sources, bags, out)
-    # Workers share the cores, and more threads than cores slow all of them down.
-    threads = 1 if ray else max((os.cpu_count() or 1) // max(workers, 1), 1) if workers > 1 else 0
-    run = FleetRun(bags, out, options, threads)
+    run = FleetRun(bags, out, options, threads_per_task(workers, ray))
     pool = _pool(workers, ray)
     if run.done:
         say(f"{len(run.done)} of {len(bags)} bags are done already")
@@ -44,9 +43,19 @@ def run_fleet(sources: Sequence[str], out: str, options: PredictionOptions, work
     for result in sorted(failed, key=lambda result: result.name):
         complain(f"failed: {result.name}: {result.problem}")
     say(f"{len(bags) - len(failed)} of {len(bags)} bags are in {out}")
+    if len(run.ways) > 1:
+        parts = "; ".join(f"{way} for {listed(names)}" for way, names in run.ways.items())
+        complain(
+            f"the model did not run the same way for all bags ({parts}); --backend, --device and --precision fix it"
+        )
     if failed:
         complain(f"{len(failed)} of {len(bags)} bags failed; run the command again to try only these")
     return 1 if failed else 0
+
+
+def threads_per_task(workers: int, ray: str) -> int:
+    """Return the CPU threads of each task: workers share the cores, and more threads than cores slow all of them."""
+    return 1 if ray else max(thread_count() // max(workers, 1), 1)
 
 
 def _pool(workers: int, ray: str) -> Pool:

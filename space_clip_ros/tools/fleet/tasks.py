@@ -43,6 +43,7 @@ class BagResult:
         notes: what is unusual about the bag.
         problem: why there is no new bag; empty if there is one.
         trace: traceback of an unexpected error.
+        ran: backend, device and precision that the model ran with; empty if there is no new bag.
     """
 
     name: str
@@ -51,6 +52,7 @@ class BagResult:
     notes: tuple[str, ...] = ()
     problem: str = ""
     trace: str = field(default="", repr=False)
+    ran: str = ""
 
 
 def run_task(task: BagTask) -> BagResult:
@@ -68,6 +70,7 @@ def run_task(task: BagTask) -> BagResult:
             stored = is_url(task.out)
             out = Path(scratch, "out", Path(task.bag.name).name) if stored else Path(task.out)
             added = predict_bag(source, out, predictor, task.options, warn=notes.append)
+            ran = f"{predictor.info.backend}, {predictor.info.device.partition(':')[0]}, {predictor.info.precision}"
             if stored:
                 Storage(task.out).put(out, task.out)
     except SpaceClipError as error:
@@ -76,7 +79,7 @@ def run_task(task: BagTask) -> BagResult:
         # An unexpected error in one bag must not cost the others.
         trace = traceback.format_exc()
         return BagResult(task.bag.name, notes=tuple(notes), problem=f"internal error, {describe(error)}", trace=trace)
-    return BagResult(task.bag.name, added.images, added.left_out, tuple(notes))
+    return BagResult(task.bag.name, added.images, added.left_out, tuple(notes), ran=ran)
 
 
 def _fetched(source: str, scratch: Path) -> Path:

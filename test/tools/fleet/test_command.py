@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from space_clip_ros.cli.main import main
-from space_clip_ros.config import NodeConfig
+from space_clip_ros.config import NodeConfig, SemanticConfig
 from space_clip_ros.tools.bags.prediction import PredictionOptions
 from space_clip_ros.tools.bags.reader import BagReader
 from space_clip_ros.tools.fleet.bags import find_bags
+from space_clip_ros.tools.fleet.command import threads_per_task
 from space_clip_ros.tools.fleet.local_pool import LocalPool
 from space_clip_ros.tools.fleet.run import FleetRun
 from space_clip_ros.tools.fleet.tasks import run_task
@@ -91,6 +92,61 @@ def test_other_options_do_not_mix_with_what_is_there(
     error = capsys.readouterr().err
     assert "holds bags that were made with another choice of outputs; choose another folder" in error
     assert error.count("\n") == 1
+
+
+def test_a_run_that_finished_no_bag_decides_nothing(
+    fleet: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", "--bag", str(fleet / "monday"), "--out", str(tmp_path / "out"), *model]
+    assert main([*arguments, "--image", "/typo"]) == 1
+    assert "2 of 2 bags failed" in capsys.readouterr().err
+    assert main(arguments) == 0
+    assert depth_counts(tmp_path / "out") == {"first": 2, "second": 2}
+
+
+def test_a_folder_without_metadata_is_no_finished_bag(fleet: Path, tmp_path: Path, tiny_model_file: Path) -> None:
+    (tmp_path / "out" / "tuesday").mkdir(parents=True)
+    options = PredictionOptions(settings=NodeConfig(model=str(tiny_model_file)))
+    run = FleetRun(find_bags([str(fleet / "tuesday")]), str(tmp_path / "out"), options)
+    assert (run.done, [task.bag.name for task in run.tasks]) == ([], ["tuesday"])
+
+
+def test_files_of_the_options_do_not_depend_on_the_folder_of_a_worker(
+    fleet: Path, tmp_path: Path, tiny_model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_model_file.parent)
+    Path("queries.safetensors").touch()
+    semantic = SemanticConfig(query_file="queries.safetensors")
+    options = PredictionOptions(settings=NodeConfig(model=tiny_model_file.name, semantic=semantic))
+    (task,) = FleetRun(find_bags([str(fleet / "tuesday")]), str(tmp_path / "out"), options).tasks
+    settings = task.options.settings
+    assert settings.model == str(tiny_model_file)
+    assert settings.semantic.query_file == str(tiny_model_file.parent / "queries.safetensors")
+
+
+def test_bags_whose_model_ran_in_different_ways_are_named(
+    fleet: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["predict", "--bag", str(fleet / "monday"), str(fleet / "tuesday"), "--out", str(out), *model]
+    assert main(arguments) == 0
+    assert "did not run the same way" not in capsys.readouterr().err
+    manifest = json.loads((out / "fleet.json").read_text(encoding="utf-8"))
+    assert manifest["ran"] == dict.fromkeys(("first", "second", "tuesday"), "onnxruntime, cpu, fp32")
+    # as if another machine had done it
+    manifest["ran"]["first"] = "tensorrt, cuda, fp16"
+    (out / "fleet.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert main(arguments) == 0
+    error = capsys.readouterr().err
+    assert "onnxruntime, cpu, fp32 for second, tuesday; tensorrt, cuda, fp16 for first" in error
+
+
+def test_workers_share_the_cores_that_this_process_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("space_clip_ros.tools.fleet.command.thread_count", lambda: 7)
+    assert [threads_per_task(workers, "") for workers in (0, 1, 2, 3, 8)] == [7, 7, 3, 2, 1]
+    assert threads_per_task(8, "auto") == 1
 
 
 def test_a_bucket_to_a_bucket(
