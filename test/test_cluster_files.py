@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -48,7 +49,7 @@ def without_comments(script: Path) -> str:
 
 def command(script: Path, program: str, given: list[str]) -> list[str]:
     """Return the arguments of the line that runs a program, with ``$@`` and variables replaced."""
-    (line,) = [line for line in lines_of(script) if f"bin/{program}" in line and not line.startswith("#")]
+    (line,) = [line for line in lines_of(script) if f'bin/{program}" ' in line and not line.startswith(("#", "if "))]
     words = shlex.split(line.partition(f"/bin/{program}")[2].lstrip('"'))
     arguments = [word for item in words for word in (given if item == "$@" else [item])]
     return [re.sub(r"\$\{\w+:-(\w+)\}|\$\w+", lambda match: match[1] or "1", word) for word in arguments]
@@ -102,6 +103,47 @@ def test_a_training_job_without_settings_says_what_to_give() -> None:
     done = subprocess.run(["bash", str(FOLDER / "train.sbatch")], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "sbatch config/cluster/train.sbatch CONFIG" in done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_a_job_without_its_programs_ends_before_anything_starts(script: Path, tmp_path: Path) -> None:
+    """The demo's .venv, once the default, has neither Ray nor torchrun."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    done = subprocess.run(
+        ["bash", str(script), "config/kitti.yaml"],
+        env={"PATH": os.environ["PATH"], "SLURM_SUBMIT_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.search(r"\.venv-cluster has no (ray|torchrun); docs/fleet\.md says how to fill it", done.stderr)
+
+
+def test_the_page_fills_the_jobs_environment() -> None:
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    assert ".venv-cluster/bin/python -m pip install -c constraints/wheels.txt -e '.[train,fleet]'" in page
+
+
+def test_the_bags_job_waits_for_its_machines_in_python() -> None:
+    text = (FOLDER / "predict.sbatch").read_text(encoding="utf-8")
+    (program,) = re.findall(r"<<'END'\n(.*?)\nEND\n", text, re.DOTALL)
+    compile(program, "predict.sbatch", "exec")
+    assert text.count("joined 1\n") == text.count('joined "$SLURM_NNODES"\n') == 1
+    assert "sleep 20" not in text
+
+
+def dockerfiles() -> list[str]:
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    return re.findall(r"```dockerfile\n(.*?)```", page, re.DOTALL)
+
+
+def test_images_let_pip_install() -> None:
+    """Ubuntu 24.04's own Python refuses pip (PEP 668) unless it is told otherwise, or in an environment."""
+    assert len(dockerfiles()) == 2
+    for text in dockerfiles():
+        assert "ENV PIP_BREAK_SYSTEM_PACKAGES=1" in text or "python3 -m venv /opt/venv" in text
+        assert "pip install --no-cache-dir -c /opt/space_clip_ros/constraints/wheels.txt" in text
 
 
 def test_the_bags_job_runs_on_its_own_ray() -> None:
@@ -168,13 +210,19 @@ def test_the_rayjob_has_the_operators_fields_and_our_command() -> None:
     args = build_parser().parse_args(words)
     assert (program, args.command, args.ray) == ("space_clip", "predict", "auto")
     cluster = spec["rayClusterSpec"]
-    assert set(cluster) == {"headGroupSpec", "workerGroupSpecs"}
+    assert set(cluster) == {"rayVersion", "headGroupSpec", "workerGroupSpecs"}
+    # That of the image, which has what KubeRay asks of it.
+    assert f"ray=={cluster['rayVersion']}" in (ROOT / "constraints" / "wheels.txt").read_text(encoding="utf-8").split()
+    assert "ray[default,client]" in (ROOT / "setup.py").read_text(encoding="utf-8")
+    (image,) = [text for text in dockerfiles() if "[fleet]" in text]
+    assert "wget" in image and "s3fs" in image
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
         (container,) = group["template"]["spec"]["containers"]
         assert container["image"] == "space_clip_ros:fleet"
     for group in cluster["workerGroupSpecs"]:
-        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+        # Another number would need Ray's autoscaler.
+        assert group["minReplicas"] == group["replicas"] == group["maxReplicas"]
 
 
 def test_the_job_files_are_installed() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -96,3 +97,12 @@ def test_the_installed_command_runs(install: Path, environment: dict[str, str], 
         [command, "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.stdout.startswith("space_clip 0."), result.stderr
+
+
+def test_the_package_asks_for_the_plugins_that_its_tests_need() -> None:
+    """Without pytest-timeout, ``colcon test`` fails at pyproject.toml before the first test."""
+    root = Path(__file__).resolve().parents[1]
+    needed = {element.text for element in ElementTree.parse(root / "package.xml").iter("test_depend")}
+    plugins = ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist")
+    assert needed == {f"python3-{name}" for name in plugins}
+    assert f"TEST = {list(plugins)}".replace("'", '"') in (root / "setup.py").read_text(encoding="utf-8")

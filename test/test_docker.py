@@ -171,3 +171,8 @@ def test_the_demos_shared_memory_has_room_for_its_processes(compose: dict[str, A
     assert processes
     # with the recorder and the page
     assert megabytes * 2**20 >= 1.25 * int(segment[1]) * (int(processes[1]) + 2)
+
+
+def test_jetpack_6_keeps_the_one_tag_that_there_is() -> None:
+    assert "FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0" in PAGE
+    assert "Keep its tag `r36.4.0` on\nevery L4T R36.4.x" in PAGE
