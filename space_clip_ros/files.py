@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import site
 import sys
+import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -163,12 +165,14 @@ def share_folders(package: str = _PACKAGE) -> list[Path]:
     """Return the folders that may hold the shared files of a ROS package, in the order to search them.
 
     These are ``share/PACKAGE`` of every prefix in ``AMENT_PREFIX_PATH``, the source tree (only for this package), and
-    ``share/PACKAGE`` of Python's own prefix. They need not exist.
+    ``share/PACKAGE`` of the places where pip puts files: Python's own prefix, Debian's ``/usr/local`` and the user's
+    ``~/.local``. They need not exist.
     """
-    prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    prefixes = [prefix for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
     source_tree = [Path(__file__).resolve().parents[1]] if package == _PACKAGE else []
-    *installed, python = (prefix / "share" / package for prefix in (*prefixes, Path(sys.prefix)))
-    return [*installed, *source_tree, python]
+    pip = dict.fromkeys((sys.prefix, sysconfig.get_path("data"), site.getuserbase()))
+    share = [[Path(prefix) / "share" / package for prefix in places] for places in (prefixes, pip)]
+    return [*share[0], *source_tree, *share[1]]
 
 
 def shared_file(name: str) -> Path:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import site
 import stat
+import sys
+import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -195,3 +198,13 @@ def test_git_lfs_pointers_are_refused_and_other_files_are_not(tmp_path: Path) ->
         refuse_lfs_pointer(pointer, ModelError)
     for other in (note, tmp_path, tmp_path / "missing"):
         refuse_lfs_pointer(other)
+
+
+def test_shared_files_are_found_wherever_pip_puts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``pip install --user``, and Debian's ``sudo pip install``, do not install below sys.prefix."""
+    monkeypatch.setattr(site, "getuserbase", lambda: str(tmp_path / "user"))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / name))
+    folders = share_folders()
+    assert folders[-3:] == [
+        Path(prefix, "share", "space_clip_ros") for prefix in (sys.prefix, tmp_path / "data", tmp_path / "user")
+    ]
