@@ -49,8 +49,8 @@ setup(
         # Reads the queries that 'space_clip text' writes; with tokenizers, runs an exported text tower.
         "language": ["safetensors>=0.4", "tokenizers>=0.15"],
         "lerobot": ["rosbags>=0.11", "backports.zstd; python_version < '3.14'", "pyarrow>=14"],
-        # With Ray's client for ray:// addresses, and its dashboard, to which KubeRay submits jobs. A bucket also needs its
-        # own file system: s3fs, gcsfs or adlfs.
+        # With Ray's client for ray:// addresses, and its dashboard, to which KubeRay submits jobs. A bucket also needs
+        # its own file system: s3fs, gcsfs or adlfs.
         "fleet": [
             "rosbags>=0.11",
             "backports.zstd; python_version < '3.14'",

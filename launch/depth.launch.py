@@ -2,7 +2,7 @@
 
   ros2 launch space_clip_ros depth.launch.py image:=/camera/image_raw camera_info:=/camera/camera_info rviz:=true
 
-Arguments left empty keep the value of ``params_file``.
+An empty argument is one that is left out: it has its default, or keeps the value of ``params_file``.
 """
 
 import os
@@ -17,9 +17,14 @@ from launch_ros.parameter_descriptions import ParameterValue
 from space_clip_ros.config import BACKENDS
 from space_clip_ros.ros.common import dds
 from space_clip_ros.ros.common.launch_arguments import (
+    LOG_LEVELS,
+    TRANSPORTS,
     camera_names,
+    choice,
+    filled,
     parameter_file,
     simulated_time,
+    topic,
     topic_below_cameras,
     truth,
 )
@@ -65,7 +70,9 @@ def dds_profile():
 
 
 def nodes(context):
-    value = context.launch_configurations
+    value = filled(context.launch_configurations, ARGUMENTS)
+    for name, choices in (("backend", BACKENDS), ("image_transport", TRANSPORTS), ("log_level", LOG_LEVELS)):
+        choice(name, value[name], choices)
     params_file = parameter_file("params_file", value["params_file"])
     simulated = truth("use_sim_time", value["use_sim_time"])
     # Without its type launch would read a model named 7 as a number.
@@ -75,7 +82,7 @@ def nodes(context):
     cameras = camera_names(value["cameras"])
     if cameras:
         parameters["cameras"] = cameras
-    moved = [name for name in ("image", "camera_info") if value[name] != name]
+    moved = [name for name in ("image", "camera_info") if topic(name, value[name]) != name]
     folders = [f"{camera}/" for camera in cameras] or [""]
     if cameras:
         for name in moved:
@@ -116,7 +123,7 @@ def rviz(value, folder, simulated):
         namespace=value["namespace"],
         parameters=[{"use_sim_time": simulated}],
         # The view uses topics at the root; remap them to the node's.
-        remappings=[(f"/{topic}", f"{folder}{value.get(topic, topic)}") for topic in RVIZ_TOPICS],
+        remappings=[(f"/{name}", f"{folder}{value.get(name, name)}") for name in RVIZ_TOPICS],
         arguments=["-d", str(SHARE / "config" / "depth.rviz"), "-f", value["fixed_frame"]],
         output="screen",
     )

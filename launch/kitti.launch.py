@@ -3,8 +3,8 @@
   ros2 launch space_clip_ros kitti.launch.py drive:=/data/2011_09_26/2011_09_26_drive_0005_sync rviz:=true
   ros2 launch space_clip_ros kitti.launch.py bag:=/data/drive_0005 rviz:=true
 
-This package's own players wait for ``depth_node`` to subscribe, a drive's also until it is ready for images; so ``ros2
-bag play`` is not needed.
+This package's own players wait for ``depth_node`` to subscribe, so ``ros2 bag play`` is not needed. A drive's also
+waits until the node is ready for images; a bag's does not, and images that come before that get no depth.
 """
 
 from pathlib import Path
@@ -17,8 +17,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from space_clip_ros.config import BACKENDS
 from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.files import check_output_files
 from space_clip_ros.libraries import import_error
-from space_clip_ros.ros.common.launch_arguments import number, truth
+from space_clip_ros.ros.common.launch_arguments import LOG_LEVELS, choice, filled, folder, number, truth
 from space_clip_ros.tools.bags.options import ReplayOptions
 
 FOLDER = Path(__file__).resolve().parent
@@ -54,12 +55,17 @@ def generate_launch_description():
 
 
 def nodes(context):
-    value = context.launch_configurations
+    value = filled(context.launch_configurations, ARGUMENTS)
+    choice("log_level", value["log_level"], LOG_LEVELS)
+    choice("backend", value["backend"], BACKENDS)
     simulated = truth("use_sim_time", value["use_sim_time"]) is not False
     if bool(value["drive"]) == bool(value["bag"]):
         raise RuntimeError("give a drive or a bag: drive:=/data/..._drive_NNNN_sync or bag:=/data/drive_0005")
     if value["bag_image"] and not value["bag"]:
         raise RuntimeError("bag_image chooses a topic of a bag, and there is none")
+    if value["drive"]:
+        folder("drive", value["drive"])
+    check_output_files(Path(value["json"]) if value["json"] else None)
     camera, frame_id = images(value) if value["bag"] else (None, "")
     own = {
         **({"fixed_frame": frame_id} if frame_id else {}),

@@ -13,7 +13,7 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Opaq
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from space_clip_ros.config import BACKENDS
-from space_clip_ros.ros.common.launch_arguments import camera_names
+from space_clip_ros.ros.common.launch_arguments import camera_names, filled
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -42,7 +42,7 @@ def generate_launch_description():
 
 
 def cameras(context):
-    value = context.launch_configurations
+    value = filled(context.launch_configurations, ARGUMENTS)
     names = camera_names(value["cameras"])
     if not names:
         raise RuntimeError("cameras: give at least one name, e.g. cameras:=front,rear")

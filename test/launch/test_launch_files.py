@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from space_clip_ros.config import EvaluatorConfig, NodeConfig, PlayerConfig
-from space_clip_ros.errors import InputError
+from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.messages import compressed_from_array
 from space_clip_ros.messages.bag_types import BAGS
 from space_clip_ros.settings import declared
@@ -104,7 +104,7 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Built]]:
 
 
 def needed(name: str) -> dict[str, str]:
-    return {"drive": "/data/drive"} if name == "kitti" else {}
+    return {"drive": str(ROOT)} if name == "kitti" else {}
 
 
 def parameters_of(node: Remembered) -> dict[str, Any]:
@@ -219,6 +219,15 @@ def test_rviz_that_is_not_installed_is_told_before_anything_starts(
         ("multi_camera", {"cameras": "a b"}, "begin with a letter, got"),
         ("kitti", {"rate": "fast"}, "rate: must be a number"),
         ("kitti", {"loop": "2"}, "loop: must be true or false"),
+        ("kitti", {"drive": "/no/such/drive"}, "drive: /no/such/drive is no folder"),
+        ("kitti", {"backend": "cuda"}, "backend: must be one of auto, "),
+        ("depth", {"backend": "cuda"}, "backend: must be one of auto, "),
+        ("depth", {"log_level": "bogus"}, "log_level: must be one of debug, info, warn, error, fatal, got 'bogus'"),
+        ("kitti", {"log_level": "bogus"}, "log_level: must be one of"),
+        ("depth", {"image_transport": "theora"}, "image_transport: must be one of raw, compressed"),
+        ("depth", {"image": "/camera/image raw"}, "image: must be letters, digits and _"),
+        ("depth", {"camera_info": "a//b"}, "camera_info: must be letters, digits and _"),
+        ("depth", {"image": "/c/image/compressed"}, "give /c/image, with image_transport:=compressed"),
     ],
 )
 def test_arguments_that_mean_nothing_are_one_line(
@@ -229,12 +238,41 @@ def test_arguments_that_mean_nothing_are_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_table_that_cannot_be_written_is_refused(build: Callable[..., Built], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder"):
+        build("kitti", json=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["depth", "kitti", "multi_camera"])
+def test_empty_arguments_are_those_left_out(name: str, build: Callable[..., Built]) -> None:
+    """A launch file that includes these and has an empty default of its own passes it on."""
+    left_out = build(name)
+    empty = build(name, **{argument: "" for argument in left_out.defaults if argument != "drive"})
+    for one, other in zip(left_out.actions, empty.actions, strict=True):
+        assert plainly(one) == plainly(other)
+
+
+def plainly(value: Any) -> Any:
+    """Return an action and everything in it as plain values."""
+    if isinstance(value, Remembered):
+        return type(value).__name__, plainly(value.positional), plainly(value.named)
+    if isinstance(value, dict):
+        return {name: plainly(item) for name, item in value.items()}
+    # what launch_arguments of an include are
+    return [plainly(item) for item in value] if isinstance(value, (list, tuple, type({}.items()))) else value
+
+
+def test_rviz_has_a_frame_if_the_argument_is_empty(build: Callable[..., Built]) -> None:
+    _, rviz = build("depth", rviz="true", fixed_frame="").nodes
+    assert rviz.named["arguments"][-2:] == ["-f", "camera_color_optical_frame"]
+
+
 @pytest.mark.parametrize(("given", "expected"), [("false", False), ("true", True), ("", False)])
 def test_the_node_is_started_again_only_if_asked(given: str, expected: bool, build: Callable[..., Built]) -> None:
     (node,) = build("depth", respawn=given).nodes
     assert (node.named["respawn"], node.named["respawn_delay"]) == (expected, 2.0)
     (include,) = build("multi_camera", respawn=given).includes
-    assert dict(include.named["launch_arguments"])["respawn"] == given
+    assert dict(include.named["launch_arguments"])["respawn"] == (given or "false")
 
 
 def test_blanks_around_camera_names_do_not_count(build: Callable[..., Built]) -> None:

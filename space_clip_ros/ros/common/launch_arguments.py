@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from space_clip_ros.config import CAMERA_NAME
 from space_clip_ros.errors import ConfigError, InputError
 from space_clip_ros.settings import as_mapping, read_yaml
 
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+TRANSPORTS = ("raw", "compressed")
+
+_TOPIC = re.compile(r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 _TRUTHS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
@@ -26,6 +32,41 @@ def truth(name: str, text: str) -> bool | None:
     return _TRUTHS.get(word)
 
 
+def filled(given: Mapping[str, str], declared: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Return the arguments' values; an empty one is its default.
+
+    Args:
+        given: all arguments, as launch has them.
+        declared: default and description by name.
+    """
+    return {**given, **{name: given[name].strip() or default for name, (default, _) in declared.items()}}
+
+
+def choice(name: str, text: str, choices: Sequence[str]) -> str:
+    """Return an argument that must be one of these, or empty.
+
+    Raises:
+        InputError: it is not.
+    """
+    if text and text not in choices:
+        raise InputError(name, f"must be one of {', '.join(choices)}, got {text!r}")
+    return text
+
+
+def topic(name: str, text: str) -> str:
+    """Return the name of a topic.
+
+    Raises:
+        InputError: ROS allows no such name, or it is that of the compressed images beside a topic.
+    """
+    if not _TOPIC.fullmatch(text):
+        raise InputError(name, f"must be letters, digits and _, with slashes between them, got {text!r}")
+    if text.endswith("/compressed"):
+        plain = text.removesuffix("/compressed")
+        raise InputError(name, f"is {text}", f"give {plain}, with image_transport:=compressed")
+    return text
+
+
 def number(name: str, text: str) -> float:
     """Return an argument that must be a number above zero.
 
@@ -39,6 +80,17 @@ def number(name: str, text: str) -> float:
     if not 0.0 < value < float("inf"):
         raise InputError(name, f"must be a number above 0, got {text!r}")
     return value
+
+
+def folder(name: str, text: str) -> str:
+    """Return the path of a folder that is there.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not Path(text).is_dir():
+        raise InputError(name, f"{text} is no folder", "check the path")
+    return text
 
 
 def parameter_file(name: str, text: str) -> str:

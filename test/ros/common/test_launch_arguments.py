@@ -35,6 +35,34 @@ def test_numbers() -> None:
             arguments.number("rate", text)
 
 
+def test_an_empty_argument_has_its_default() -> None:
+    declared = {"image": ("image", ""), "model": ("", ""), "rate": ("1.0", "")}
+    given = {"image": " ", "model": "", "rate": "2", "other": "x"}
+    assert arguments.filled(given, declared) == {"image": "image", "model": "", "rate": "2", "other": "x"}
+
+
+def test_choices() -> None:
+    assert [arguments.choice("backend", text, ("auto", "torch")) for text in ("", "torch")] == ["", "torch"]
+    with pytest.raises(InputError, match=r"^backend: must be one of auto, torch, got 'cuda'"):
+        arguments.choice("backend", "cuda", ("auto", "torch"))
+
+
+def test_topics() -> None:
+    for name in ("image", "/cam/image_raw", "~/image", "cam2/_x"):
+        assert arguments.topic("image", name) == name
+    for name in ("", "a b", "a//b", "/", "2cam", "a/", "a-b"):
+        with pytest.raises(InputError, match=f"^image: must be letters, digits and _.*{name!r}"):
+            arguments.topic("image", name)
+    with pytest.raises(InputError, match="give /c/image, with image_transport:=compressed"):
+        arguments.topic("image", "/c/image/compressed")
+
+
+def test_folders(tmp_path: Path) -> None:
+    assert arguments.folder("drive", str(tmp_path)) == str(tmp_path)
+    with pytest.raises(InputError, match=r"^drive: /no/such is no folder; check the path"):
+        arguments.folder("drive", "/no/such")
+
+
 def test_files(tmp_path: Path) -> None:
     path = tmp_path / "depth.yaml"
     path.touch()
