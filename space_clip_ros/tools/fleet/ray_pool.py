@@ -63,7 +63,7 @@ class RayPool:
         try:
             self._ray.init(address=self._address, **options)
         except (OSError, RuntimeError, ValueError) as error:
-            raise BackendError(f"Ray at {self._address}", f"cannot be used ({_described(error)})") from error
+            raise BackendError(f"Ray at {self._address}", f"cannot be used ({described(error)})") from error
 
     def _run(self, tasks: Sequence[BagTask]) -> Generator[BagResult, None, None]:
         gpus = 1 if self._ray.cluster_resources().get("GPU", 0) else 0
@@ -82,11 +82,11 @@ class RayPool:
         try:
             result: BagResult = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            return BagResult(task.bag.name, problem=f"Ray: {_described(error)}")
+            return BagResult(task.bag.name, problem=f"Ray: {described(error)}")
         return result
 
 
-def _described(error: Exception) -> str:
+def described(error: Exception) -> str:
     """Return an error as one line; of a text that holds a worker's or server's traceback, only the last line."""
     text = str(error).strip()
     if "Traceback (most recent call last)" not in text:

@@ -138,7 +138,7 @@ def test_bags_whose_model_ran_in_different_ways_are_named(
     (out / "fleet.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert main(arguments) == 0
     error = capsys.readouterr().err
-    assert "onnxruntime, cpu, fp32 for second, tuesday; tensorrt, cuda, fp16 for first" in error
+    assert "tensorrt, cuda, fp16 for first; onnxruntime, cpu, fp32 for second, tuesday" in error
 
 
 def test_workers_share_the_cores_that_this_process_may_use(
@@ -269,3 +269,12 @@ def test_without_ray_the_line_says_what_to_install(
     uninstall("ray")
     assert main(["predict", "--bag", str(fleet), "--out", str(tmp_path / "out"), *model, "--ray"]) == 1
     assert "pip install 'space_clip_ros[fleet]'" in capsys.readouterr().err
+
+
+def test_of_a_rays_traceback_only_its_last_line_is_told() -> None:
+    pytest.importorskip("ray")
+    from space_clip_ros.tools.fleet.ray_pool import described
+
+    text = "ray::task()\nTraceback (most recent call last):\n  File x\nModuleNotFoundError: No module named 'rosbags'\n"
+    assert described(RuntimeError(text)) == "ModuleNotFoundError: No module named 'rosbags'"
+    assert described(ConnectionError("no\ncluster")) == "ConnectionError: no cluster"
