@@ -6,6 +6,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -114,14 +115,15 @@ def test_a_folder_without_metadata_is_no_finished_bag(fleet: Path, tmp_path: Pat
 def test_files_of_the_options_do_not_depend_on_the_folder_of_a_worker(
     fleet: Path, tmp_path: Path, tiny_model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tiny_model_file.parent)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tiny_model_file, "m.onnx")
     Path("queries.safetensors").touch()
     semantic = SemanticConfig(query_file="queries.safetensors")
-    options = PredictionOptions(settings=NodeConfig(model=tiny_model_file.name, semantic=semantic))
+    options = PredictionOptions(settings=NodeConfig(model="m.onnx", semantic=semantic))
     (task,) = FleetRun(find_bags([str(fleet / "tuesday")]), str(tmp_path / "out"), options).tasks
     settings = task.options.settings
-    assert settings.model == str(tiny_model_file)
-    assert settings.semantic.query_file == str(tiny_model_file.parent / "queries.safetensors")
+    assert settings.model == str(tmp_path / "m.onnx")
+    assert settings.semantic.query_file == str(tmp_path / "queries.safetensors")
 
 
 def test_bags_whose_model_ran_in_different_ways_are_named(
