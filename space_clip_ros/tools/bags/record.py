@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
@@ -23,6 +24,7 @@ from space_clip_ros.tools.terminal import Terminal
 
 _DESCRIPTION = "Records topics into a rosbag2 (MCAP); no rosbag2 needed."
 _SCAN_PERIOD_S = 0.2
+_FLUSH_PERIOD_S = 1.0
 _DEPTH = 100
 _CLOSE_S = 10.0
 # The QoS to ask for where there is no publisher yet.
@@ -61,11 +63,14 @@ class Recorder(Node):
         self._wanted = {self.resolve_topic_name(topic.partition("=")[0]) for topic in options.topics}
         self._definitions = Definitions()
         self._known: set[str] = set()
+        self._recorded: dict[str, tuple[Any, Any]] = {}
+        self._unmatched: set[str] = set()
         self._ends_s = time.monotonic() + (options.duration or float("inf"))
         self.error: SpaceClipError | None = None
         for name, kind in options.types.items():
             self._record(self.resolve_topic_name(name), kind, _EXPECTED)
         self.create_timer(_SCAN_PERIOD_S, self._scan)
+        self.create_timer(_FLUSH_PERIOD_S, self._flush)
 
     @property
     def total(self) -> int:
@@ -86,6 +91,7 @@ class Recorder(Node):
             for name, kinds in self.get_topic_names_and_types():
                 if name not in self._known and self._is_wanted(name):
                     self._subscribe(name, kinds[0])
+            self._match()
         except SpaceClipError as error:
             self._end(error)
         if shutil.disk_usage(self._bag.path.parent).free < _RESERVE_BYTES:
@@ -116,8 +122,30 @@ class Recorder(Node):
             self.get_logger().warning(f"{name} is left out: {error}")
             return
         self._bag.add(name, kind, recorded_qos(qos), definition)
-        self.create_subscription(message_type, name, functools.partial(self._write, name), qos, raw=True)
+        self._recorded[name] = message_type, self._listen(name, message_type, qos)
         self.get_logger().info(f"recording {name} ({kind})")
+
+    def _listen(self, name: str, message_type: Any, qos: QoSProfile) -> Any:
+        events = SubscriptionEventCallbacks(incompatible_qos=lambda _: self._unmatched.add(name))
+        write = functools.partial(self._write, name)
+        return self.create_subscription(message_type, name, write, qos, event_callbacks=events, raw=True)
+
+    def _match(self) -> None:
+        """Subscribe again where a publisher offers less than those before it did, with what all of them offer."""
+        for name in tuple(self._unmatched):
+            offered = [endpoint.qos_profile for endpoint in self.get_publishers_info_by_topic(name)]
+            # The event may come before the publisher is known here.
+            if offered and name in self._recorded:
+                self._unmatched.discard(name)
+                message_type, subscription = self._recorded[name]
+                # What has arrived and not been written yet would go with the subscription.
+                with subscription.handle:
+                    while (taken := subscription.handle.take_message(message_type, True)) is not None:
+                        self._write(name, taken[0])
+                self.destroy_subscription(subscription)
+                qos = recording_qos(offered, _DEPTH)
+                self._recorded[name] = message_type, self._listen(name, message_type, qos)
+                self.get_logger().info(f"recording {name} as its new publisher offers it")
 
     def _definition(self, kind: str) -> Definition:
         definition = self._definitions.find(kind)
@@ -134,6 +162,13 @@ class Recorder(Node):
             self._bag.write_serialized(name, stamp_ns, data)
         except SpaceClipError as error:
             self._end(error)
+
+    def _flush(self) -> None:
+        if self.error is None:
+            try:
+                self._bag.flush()
+            except SpaceClipError as error:
+                self._end(error)
 
     def _end(self, error: SpaceClipError) -> None:
         if self.error is None:

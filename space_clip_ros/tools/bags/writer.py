@@ -15,6 +15,7 @@ from typing import Any, Literal
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
+from rosbags.rosbag2.storage_mcap import McapWriter
 
 from space_clip_ros.errors import DataError, InputError
 from space_clip_ros.messages.bag_types import TYPES
@@ -140,6 +141,19 @@ class BagWriter:
         with self._guard():
             self._writer.write(self._connections[topic], stamp_ns, data)
         self.counts[topic] += 1
+
+    def flush(self) -> None:
+        """Bring what has been written so far onto the disk, so that no power cut takes it; for MCAP.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        storage = self._writer.storage
+        with self._guard():
+            if isinstance(storage, McapWriter) and storage.chunk.msgs:
+                storage.close_chunk()
+                storage.bio.flush()
+                os.fdatasync(storage.bio.fileno())
 
     def _open(self) -> None:
         # rosbag2 names the files after their folder, so the folder inside the draft has the final name.

@@ -120,6 +120,38 @@ def test_what_is_published_is_in_the_bag(
         assert reliable == {"/tick", "/latched"}
 
 
+def test_what_is_recorded_is_on_the_disk_before_the_end(
+    start: Start, talker: Talker, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    """A power cut takes the last second, not everything since a chunk was full."""
+    start("/tick", "--out", tmp_path / "bag")
+    until(lambda: talker.heard("/tick"), "the recorder")
+    file = tmp_path / ".bag.part" / "bag" / "bag.mcap"
+    # A chunk begins after the header, of less than 60 bytes, and holds the type's definition at least.
+    until(lambda: talker.talk() or file.stat().st_size > 500, "the first chunk")
+
+
+def test_a_later_publisher_that_offers_less_is_recorded_too(
+    start: Start, talker: Talker, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    process = start("/tick", "--out", tmp_path / "bag")
+    until(lambda: talker.heard("/tick"), "the recorder")
+    file = tmp_path / ".bag.part" / "bag" / "bag.mcap"
+    until(lambda: talker.talk() or file.stat().st_size > 500, "the first message")
+    weaker = talker.node.create_publisher(
+        Header, "/tick", QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
+    until(weaker.get_subscription_count, "the recorder to be matched")
+    for _ in range(20):
+        weaker.publish(Header(frame_id="weaker"))
+        time.sleep(0.02)
+    status, _, error = end(process)
+    assert status == 0, error
+    with BagReader(tmp_path / "bag") as bag:
+        frames = {deserialize_message(data, Header).frame_id for _, _, data in bag.messages(["/tick"])}
+    assert frames == {"tick", "weaker"}
+
+
 def test_the_mcap_library_decodes_it(start: Start, talker: Talker, tmp_path: Path, until: Callable[..., None]) -> None:
     reader = pytest.importorskip("mcap.reader")
     decoder = pytest.importorskip("mcap_ros2.decoder")

@@ -61,6 +61,23 @@ def test_nothing_is_left_after_an_error(tmp_path: Path, storage: str, failure: t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_flushing_makes_chunks_and_changes_no_message(tmp_path: Path) -> None:
+    file = tmp_path / ".bag.part" / "bag" / "bag.mcap"
+    sizes = []
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.flush()
+        bag.add(TOPIC, KIND, qos.TF)
+        bag.flush()
+        for stamp in range(1, 4):
+            bag.write(TOPIC, stamp, messages.transforms())
+            bag.flush()
+            bag.flush()
+            sizes.append(file.stat().st_size)
+    assert 0 < sizes[0] < sizes[1] < sizes[2]
+    with BagReader(tmp_path / "bag") as reader:
+        assert [stamp for _, stamp, _ in reader.messages([TOPIC])] == [1, 2, 3]
+
+
 def test_an_existing_folder_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "bag").mkdir()
     with pytest.raises(DataError, match="exists already"):
