@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from space_clip_ros.config import PRECISIONS
-from space_clip_ros.errors import BackendError, InputError, ModelError
+from space_clip_ros.errors import BackendError, DeviceLostError, InputError, ModelError
 from space_clip_ros.inference import model_files
 from space_clip_ros.inference.backend import Backend
 from space_clip_ros.inference.candidates import Candidate, candidates
@@ -57,6 +57,7 @@ def load_predictor(
         InputError: an argument that is none of these.
         ModelError: no such model, or a file that is damaged or not one of ours.
         BackendError: the backend is not installed, cannot run this kind of file, or has no such device or precision.
+        DeviceLostError: only a new process can use the GPU; auto tries nothing else then.
     """
     _check(backend, device, precision, threads)
     file = model_files.resolve(name_or_file, precision)
@@ -120,6 +121,8 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
                 _run_on_gpu(opened)
             if other_file is not None and device == "cpu":
                 _check_error(opened)
+        except DeviceLostError:
+            raise
         except BackendError as error:
             _add_failure(failures, candidate, error)
             continue

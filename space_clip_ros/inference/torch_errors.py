@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 
 from space_clip_ros.errors import BackendError, DeviceLostError, first_line
-from space_clip_ros.inference.gpu.cuda_errors import RESTART
+from space_clip_ros.inference.gpu.cuda_errors import RESTART, is_lost
 
 
 def torch_error(what: object, lead: str, error: RuntimeError, device: torch.device) -> BackendError:
-    """Return the error of a run.
+    """Return the error of loading or running a model.
 
     PyTorch's error types and texts differ between versions and libraries, so the device is asked: after an error that
-    no process recovers from, waiting for it fails too.
+    no process recovers from, waiting for it fails too, with CUDA's own words.
 
     Args:
         what: what failed.
@@ -27,6 +27,7 @@ def torch_error(what: object, lead: str, error: RuntimeError, device: torch.devi
     if device.type == "cuda":
         try:
             torch.cuda.synchronize(device)
-        except RuntimeError:
-            return DeviceLostError(what, reason, RESTART)
+        except RuntimeError as answer:
+            if is_lost(str(answer)):
+                return DeviceLostError(what, reason, RESTART)
     return BackendError(what, reason)

@@ -28,5 +28,13 @@ def test_a_device_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(error, DeviceLostError) and "start the process again" in error.remedy
 
 
+def test_a_device_that_cannot_be_used_for_another_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(device: torch.device) -> None:
+        raise RuntimeError("CUDA error: out of memory")  # as where there is no room for CUDA itself
+
+    monkeypatch.setattr(torch.cuda, "synchronize", fail)
+    assert type(torch_error("road.pt", "", RuntimeError("CUDA error: out of memory"), CUDA)) is BackendError
+
+
 def test_on_the_cpu_no_device_is_asked() -> None:
     assert type(torch_error("road.pt", "", RuntimeError("out of memory"), torch.device("cpu"))) is BackendError

@@ -50,6 +50,7 @@ class Cuda(Protocol):
 
         Raises:
             BackendError: there is not enough memory.
+            DeviceLostError: only a new process can use the GPU.
         """
         ...
 

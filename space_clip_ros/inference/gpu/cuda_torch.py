@@ -30,36 +30,38 @@ class CudaTorch:
         """Open device ``index``.
 
         Raises:
-            BackendError: there is no such device.
+            BackendError: there is no such device, or it cannot be used.
+            DeviceLostError: only a new process can use it.
         """
         check_index(index, torch.cuda.device_count() if torch.cuda.is_available() else 0, "PyTorch")
-        properties = torch.cuda.get_device_properties(index)
-        capability = f"{properties.major}.{properties.minor}"
-        self.gpu = Gpu(index, properties.name, capability, properties.multi_processor_count)
         self._device = torch.device("cuda", index)
         self._buffers: dict[int, _PinnedBuffer] = {}
-        self._stream = cast(Callable[[torch.device], torch.cuda.Stream], torch.cuda.Stream)(self._device)
+        with self._errors():
+            properties = torch.cuda.get_device_properties(index)
+            self._stream = cast(Callable[[torch.device], torch.cuda.Stream], torch.cuda.Stream)(self._device)
+            # who waits for it sleeps, where waiting for the stream would keep a core busy
+            self._done = cast(Callable[..., torch.cuda.Event], torch.cuda.Event)(blocking=True)
+        capability = f"{properties.major}.{properties.minor}"
+        self.gpu = Gpu(index, properties.name, capability, properties.multi_processor_count)
         self.stream = int(self._stream.cuda_stream)
-        # who waits for it sleeps, where waiting for the stream would keep a core busy
-        self._done = cast(Callable[..., torch.cuda.Event], torch.cuda.Event)(blocking=True)
 
     def free_memory(self) -> int:
         """Return the bytes of device memory that nobody uses."""
-        free, _ = torch.cuda.mem_get_info(self._device)
+        with self._errors():
+            free, _ = torch.cuda.mem_get_info(self._device)
         return int(free)
 
     def use(self) -> None:
         """Make the device the calling thread's current one."""
-        torch.cuda.set_device(self._device)
+        with self._errors():
+            torch.cuda.set_device(self._device)
 
     def buffer(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
         """Return a buffer; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
         count = array_bytes(shape, dtype)
-        try:
+        with self._errors(f"no room for {count / 1e6:.1f} MB: "):
             page_locked = torch.empty(count, dtype=torch.uint8, pin_memory=True)
             on_device = torch.empty(count, dtype=torch.uint8, device=self._device)
-        except RuntimeError as error:
-            raise BackendError("CUDA failed", f"no room for {count / 1e6:.1f} MB ({error})") from error
         host = page_locked.numpy().view(np.dtype(dtype)).reshape(shape)
         pinned = _PinnedBuffer(host, on_device.data_ptr(), page_locked, on_device)
         self._buffers[pinned.address] = pinned
@@ -80,13 +82,8 @@ class CudaTorch:
     def capture(self, enqueue: Callable[[], None]) -> Callable[[], None]:
         """Record a CUDA graph; see :class:`~space_clip_ros.inference.gpu.cuda.Cuda`."""
         graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-                enqueue()
-        except BackendError:
-            raise
-        except RuntimeError as error:
-            raise torch_error("CUDA failed", "", error, self._device) from error
+        with self._errors(), torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            enqueue()
 
         def launch() -> None:
             with self._errors(), torch.cuda.stream(self._stream):
@@ -105,9 +102,11 @@ class CudaTorch:
         self._buffers.clear()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Raise PyTorch's errors as ours."""
+    def _errors(self, lead: str = "") -> Iterator[None]:
+        """Raise PyTorch's errors as ours, with ``lead`` before the reason."""
         try:
             yield
+        except BackendError:
+            raise
         except RuntimeError as error:
-            raise torch_error("CUDA failed", "", error, self._device) from error
+            raise torch_error("CUDA failed", lead, error, self._device) from error

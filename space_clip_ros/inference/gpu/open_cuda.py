@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from space_clip_ros.errors import BackendError, describe
+from space_clip_ros.errors import BackendError, DeviceLostError, describe
 from space_clip_ros.inference.gpu.cuda import Cuda, device_index
 
 
@@ -16,6 +16,7 @@ def open_cuda(device: str) -> Cuda:
 
     Raises:
         BackendError: neither library is installed or works, or there is no such device.
+        DeviceLostError: only a new process can use the GPU; no further library is tried.
     """
     index = device_index(device)
     failures: list[BackendError] = []
@@ -41,6 +42,8 @@ def _attempt(library: str, opener: Callable[[int], Cuda], index: int) -> Cuda | 
         return opener(index)
     except ModuleNotFoundError:
         return None
+    except DeviceLostError:
+        raise
     except BackendError as error:
         return error
     except (ImportError, OSError, RuntimeError) as error:

@@ -12,7 +12,7 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from space_clip_ros.config import NodeConfig
-from space_clip_ros.errors import SpaceClipError, describe, one_line
+from space_clip_ros.errors import DeviceLostError, SpaceClipError, describe, one_line
 from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.messages.diagnostics import NodeState
@@ -102,7 +102,7 @@ class DepthNode(LifecycleNode):
 
     def close(self) -> str:
         """Stop and free everything at the end of the process; return the last log line."""
-        if self._model is not None and self._model.lost:
+        if self._failure or (self._model is not None and self._model.lost):
             self._reporter.report()
         self._release()
         published = sum(statistics.snapshot().published for statistics in self._statistics.values())
@@ -117,6 +117,8 @@ class DepthNode(LifecycleNode):
             reason = one_line(error) if isinstance(error, SpaceClipError) else describe(error)
             self._failure = f"{name} failed: {reason}"
             self.get_logger().error(self._failure)
+            if isinstance(error, DeviceLostError):
+                self._finish(error)
             return Result.FAILURE
         self._state, self._failure = next_state, ""
         return Result.SUCCESS

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from space_clip_ros.errors import BackendError
+from space_clip_ros.errors import BackendError, DeviceLostError
 from space_clip_ros.inference.gpu.cuda import array_bytes, device_index
 from space_clip_ros.inference.gpu.open_cuda import open_cuda
 
@@ -49,6 +49,13 @@ def test_errors_of_cuda_are_passed_on(fake_gpu: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BackendError, match=r"CUDA failed: CUDA driver version is insufficient.*; or .* PyTorch sees 0"):
         open_cuda("cuda")
+
+
+def test_a_lost_device_is_tried_through_no_other_library(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: pytest.fail("PyTorch was asked"))
+    fake_gpu.lost = 700
+    with pytest.raises(DeviceLostError, match=r"CUDA failed: an illegal memory access .* \(CUDA error 700\); start"):
+        open_cuda("auto")
 
 
 def test_every_call_is_one_of_the_bindings(project_root: Path) -> None:

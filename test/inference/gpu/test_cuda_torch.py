@@ -33,6 +33,7 @@ class Device:
             raise RuntimeError("an illegal memory access was encountered")
 
     def empty(self, count: int, *, dtype: torch.dtype, device: Any = None, pin_memory: bool = False) -> torch.Tensor:
+        self.check()
         if count > 1000:
             raise RuntimeError("CUDA out of memory")
         return torch.zeros(count, dtype=dtype)
@@ -51,7 +52,16 @@ class Device:
         """Return what replaces ``torch`` in the module."""
 
         def use(device: torch.device) -> None:
+            self.check()
             self.current = device.index
+
+        def stream(device: torch.device) -> SimpleNamespace:
+            self.check()
+            return SimpleNamespace(cuda_stream=7)
+
+        def free_memory(device: torch.device) -> tuple[int, int]:
+            self.check()
+            return 4 << 30, 8 << 30
 
         properties = SimpleNamespace(name="Fake Orin", major=8, minor=7, multi_processor_count=8)
         return SimpleNamespace(
@@ -64,7 +74,8 @@ class Device:
                 device_count=lambda: 2,
                 get_device_properties=lambda index: properties,
                 set_device=use,
-                Stream=lambda device: SimpleNamespace(cuda_stream=7, synchronize=self.check),
+                mem_get_info=free_memory,
+                Stream=stream,
                 Event=lambda blocking: SimpleNamespace(record=lambda stream: self.check(), synchronize=self.check),
                 stream=self.stream,
                 CUDAGraph=lambda: SimpleNamespace(replay=self.check),
@@ -96,7 +107,7 @@ def test_a_device_that_is_not_there(device: Device) -> None:
 
 
 def test_no_room(device: Device) -> None:
-    with pytest.raises(BackendError, match=r"CUDA failed: no room for 0\.0 MB \(CUDA out of memory\)"):
+    with pytest.raises(BackendError, match=r"CUDA failed: no room for 0\.0 MB: CUDA out of memory"):
         CudaTorch(0).buffer((2000,), np.uint8)
 
 
@@ -106,8 +117,9 @@ def test_every_call_that_fails_is_one_of_our_errors(device: Device) -> None:
     launch = cuda.capture(lambda: cuda.upload(buffer))
     launch()
     device.fails = True
-    for call in (lambda: cuda.upload(buffer), lambda: cuda.download(buffer), launch, cuda.synchronize):
-        with pytest.raises(DeviceLostError, match="CUDA failed: an illegal memory access"):
+    calls = [lambda: cuda.upload(buffer), lambda: cuda.download(buffer), launch, cuda.synchronize, cuda.free_memory]
+    for call in (*calls, cuda.use, lambda: cuda.buffer((4,), np.uint8), lambda: CudaTorch(0)):
+        with pytest.raises(DeviceLostError, match=r"CUDA failed: .*an illegal memory access"):
             call()
     with pytest.raises(DeviceLostError, match="CUDA failed: an illegal memory access"):
         cuda.capture(lambda: None)

@@ -175,6 +175,19 @@ def test_a_lost_device_says_that_only_a_new_process_helps(
     predict.close()
 
 
+@pytest.mark.parametrize("lose", [{"lost": 700}, {"errors": {"cudaEventSynchronize": [719]}}])
+def test_a_device_lost_while_opening_is_passed_over_by_nothing(
+    model_dir: Path, build: Build, fake_gpu: Any, monkeypatch: pytest.MonkeyPatch, lose: dict[str, Any]
+) -> None:
+    build(model_dir / "fixed.onnx")
+    for name, value in lose.items():
+        monkeypatch.setattr(fake_gpu, name, value)
+    for backend in ("auto", "tensorrt"):
+        with pytest.raises(DeviceLostError, match="start the process again"):
+            load_predictor(model_dir / "fixed.onnx", backend=backend)
+        fake_gpu.errors["cudaEventSynchronize"] = [719]
+
+
 def test_what_stopped_tensorrt_is_asked_of_cuda(model_dir: Path, build: Build, fake_gpu: Any) -> None:
     build(model_dir / "fixed.onnx")
     fake_gpu.errors["cudaEventSynchronize"] = [700]

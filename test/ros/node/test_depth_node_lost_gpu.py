@@ -1,4 +1,4 @@
-"""The whole node on a GPU that breaks in mid-run: it ends with the reason, so that it can be started again."""
+"""The whole node on a GPU that breaks: it ends with the reason, so that it can be started again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from space_clip_ros.messages import image_from_array
 
-# A process with a fake GPU that breaks at the third launch: two are warm-up and recording.
+# A process with a fake GPU that breaks where the test says so.
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -29,16 +29,24 @@ gpu.install("10.3.0")
 from space_clip_ros.export.engine import build_engine
 from space_clip_ros.ros.node import depth_node
 build_engine(Path({model!r}), (40, 60))
-gpu.errors["cudaGraphLaunch"] = [0, 700]
+{breaks}
 depth_node.main(["--ros-args", "-p", "model:={model}", "-p", "diagnostics.period:=0.2"])
 """
 
 
+@pytest.mark.parametrize(
+    ("breaks", "report", "loaded"),
+    [
+        ("gpu.errors['cudaGraphLaunch'] = [0, 700]", "no depth: the model failed for good: DeviceLostError: ", True),
+        ("gpu.lost = 700", "not active but unconfigured: configure failed: ", False),
+    ],
+    ids=["in a run", "while the model is loaded"],
+)
 def test_it_ends_with_the_reason_in_log_and_diagnostics(
-    ros: int, tiny_model_file: Path, tmp_path: Path, project_root: Path
+    ros: int, tiny_model_file: Path, tmp_path: Path, project_root: Path, breaks: str, report: str, loaded: bool
 ) -> None:
     pytest.importorskip("onnx", reason="the fake GPU runs graphs with it")
-    script = SCRIPT.format(test=str(project_root / "test"), model=str(tiny_model_file))
+    script = SCRIPT.format(test=str(project_root / "test"), model=str(tiny_model_file), breaks=breaks)
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -62,5 +70,6 @@ def test_it_ends_with_the_reason_in_log_and_diagnostics(
     output, _ = process.communicate(timeout=10)
     reason = "CUDA failed: an illegal memory access was encountered (CUDA error 700); start the process again"
     assert process.returncode == 1, output
-    assert "on tensorrt, cuda:0" in output and reason in output and "Traceback" not in output
-    assert f"no depth: the model failed for good: DeviceLostError: {reason}" in reports[-1]
+    assert ("on tensorrt, cuda:0" in output) == loaded
+    assert reason in output and "Traceback" not in output
+    assert f"{report}{reason}" in reports[-1]

@@ -25,6 +25,7 @@ class Device:
         self.file = file
         self.broken = self.gone = False
         self.failure: Exception = RuntimeError("out of memory")
+        self.absence = BackendError("no such device")
         self.ended: list[DeviceLostError] = []
         self.loads = 0
         self.time = 1000.0
@@ -35,7 +36,7 @@ class Device:
     def load(self) -> Predictor:
         self.loads += 1
         if self.gone:
-            raise BackendError("no such device")
+            raise self.absence
         predictor = load_predictor(self.file, threads=1)
         working = predictor.run_batch
 
@@ -235,3 +236,13 @@ def test_a_lost_gpu_is_never_tried_again_and_ends_the_node(device):
     # closing would call into a library that cannot free anything any more
     device.model.close()
     assert device.model._predictor is not None
+
+
+def test_a_gpu_that_is_lost_when_the_model_is_loaded_again_ends_the_node(device):
+    device.broken = device.gone = True
+    device.fail()
+    device.fail()
+    device.absence = DeviceLostError("CUDA failed", "an illegal memory access", "start again")
+    with pytest.raises(DeviceLostError):
+        device.model.run_batch([IMAGE])
+    assert (device.ended, device.model.lost) == ([device.absence], True)
