@@ -13,7 +13,7 @@ from pathlib import Path
 from space_clip_ros import __version__
 from space_clip_ros.cli.console import complain
 from space_clip_ros.cli.signals import ending_on_sigterm
-from space_clip_ros.errors import SpaceClipError
+from space_clip_ros.errors import DeviceLostError, SpaceClipError
 from space_clip_ros.libraries import check_numeric_libraries, import_error
 
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report a command whose reader has gone
@@ -87,6 +87,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         if args.debug:
             traceback.print_exc()
         complain(f"space_clip {args.command}: {_explain(error)}")
+        if isinstance(error, DeviceLostError):
+            # A GPU library that cannot free its memory any more aborts the process in its destructors.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
         return 1
     except Exception as error:  # a bug of ours still gives one clear line
         if args.debug:

@@ -18,7 +18,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         factory: the backend.
-        device: auto (if the backend chooses by itself), cpu, cuda or cuda:N.
+        device: auto (if the file is for one), cpu, cuda or cuda:N.
         file: another file of the same model, which this backend runs faster; None for the one that was asked for.
     """
 
@@ -44,7 +44,7 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
     if backend == "auto":
         others = (factory for factory in factories.values() if factory not in able)
         able = [factory for factory in others if factory.also_runs(file)] + able
-        tried = [Candidate(factory, place) for factory in able for place in factory.devices_for(device)]
+        tried = [Candidate(factory, place) for factory in able for place in factory.devices_for(device, file)]
         if not tried:
             raise BackendError(f"device {device}", f"no backend runs {file} on it", "give device auto")
         # every GPU comes before the CPU
@@ -52,13 +52,13 @@ def candidates(backend: str, device: str, file: Path) -> list[Candidate]:
     chosen = factories[backend]
     if chosen not in able:
         raise _wrong_kind(backend, able, file)
-    tried = [Candidate(chosen, place) for place in chosen.devices_for(device)]
+    tried = [Candidate(chosen, place) for place in chosen.devices_for(device, file)]
     if not tried:
         runs_on = " and ".join(_DEVICE_NAMES[place] for place in chosen.devices)
         devices = " or ".join(("auto", *chosen.devices))
         raise BackendError(f"backend {backend}", f"runs on {runs_on}, not on device {device}", f"give device {devices}")
     if chosen.substitute is not None and importlib.util.find_spec(chosen.package) is None:
-        tried += [Candidate(chosen.substitute, place) for place in chosen.substitute.devices_for(device)]
+        tried += [Candidate(chosen.substitute, place) for place in chosen.substitute.devices_for(device, file)]
     return tried
 
 

@@ -16,6 +16,7 @@ from space_clip_ros.inference import model_files
 from space_clip_ros.inference.backend import Backend
 from space_clip_ros.inference.candidates import Candidate, candidates
 from space_clip_ros.inference.cpu import has_vnni
+from space_clip_ros.inference.gpu.cuda_errors import never_free
 from space_clip_ros.inference.integrity import read_properties
 from space_clip_ros.inference.metadata import OnnxMetadata
 from space_clip_ros.inference.predictor import Predictor
@@ -108,28 +109,23 @@ def _check(backend: str, device: str, precision: str, threads: int) -> None:
 def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_back: bool) -> Backend:
     failures: dict[tuple[str, ...], tuple[Candidate, BackendError]] = {}
     for index, candidate in enumerate(tried):
-        factory, device, other_file = candidate
+        _, device, other_file = candidate
         rest = tried[index + 1 :]
-        file = other_file or request.file
         fallback = partial(_first_that_opens, rest, request, falls_back) if falls_back and rest else None
         try:
-            if other_file is not None:
-                _check_same_model(other_file, request.file, sizes=not _has_fallback_file(factory, fallback))
-            opener = _load(factory, file)
-            opened = opener(replace(request, file=file, device=device, fallback=fallback))
-            if not factory.runs_on_opening:
-                _run_on_gpu(opened)
-            if other_file is not None and device == "cpu":
-                _check_error(opened)
-        except DeviceLostError:
+            opened = _open(candidate, replace(request, device=device, fallback=fallback, alternative=bool(rest)))
+        except DeviceLostError as error:
+            never_free(error)
             raise
         except BackendError as error:
-            _add_failure(failures, candidate, error)
+            # The frames of its traceback hold what was opened, whose memory on the GPU the next one may need.
+            failure = type(error)(error.what, error.reason, error.remedy) if rest else error
+            _add_failure(failures, candidate, failure)
             continue
         except ModelError as error:
             if other_file is None:
                 raise
-            _add_failure(failures, candidate, BackendError(file, error.problem))
+            _add_failure(failures, candidate, BackendError(other_file, error.problem))
             continue
         passed_over = [_passed_over(*failure, request.file) for failure in failures.values()]
         if other_file is not None and device == "cpu":
@@ -145,6 +141,25 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
     if tried[-1].device in ("cpu", "auto") or len(errors) == 1:
         raise errors[-1]
     raise BackendError("; or ".join(map(str, errors))) from errors[-1]
+
+
+def _open(candidate: Candidate, request: OpenRequest) -> Backend:
+    """Open a candidate, run an image if it is on a GPU, and check what nobody asked for.
+
+    Raises:
+        BackendError: it cannot run, or must not be used.
+        ModelError: the file is damaged.
+    """
+    factory, device, other_file = candidate
+    file = other_file or request.file
+    if other_file is not None:
+        _check_same_model(other_file, request.file, sizes=not _has_fallback_file(factory, request.fallback))
+    opened = _load(factory, file)(replace(request, file=file))
+    if not factory.runs_on_opening:
+        _run_on_gpu(opened)
+    if other_file is not None and device == "cpu":
+        _check_error(opened)
+    return opened
 
 
 def _add_failure(
@@ -169,6 +184,8 @@ def _run_on_gpu(opened: Backend) -> None:
         depth = opened.run(np.zeros((*(info.fixed_size or info.input_size), 3), np.uint8)).depth
         if not np.isfinite(depth).all():
             raise BackendError(info.file, f"depth of a black image is not finite on {info.device}")
+    except DeviceLostError:
+        raise
     except BackendError:
         opened.close()
         raise

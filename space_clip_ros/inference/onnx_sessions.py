@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from space_clip_ros.errors import BackendError, DeviceLostError, ModelError, first_line
+from space_clip_ros.errors import BackendError, DeviceLostError, ModelError, SpaceClipError, first_line, one_line
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
@@ -31,6 +31,7 @@ from space_clip_ros.inference.onnx_gpu_session import OnnxGpuSession
 from space_clip_ros.inference.partial_graph import partial_graph
 from space_clip_ros.inference.providers import (
     CPU,
+    TENSORRT,
     Provider,
     check_available,
     check_in_use,
@@ -65,6 +66,8 @@ class OnnxSessions:
     ) -> None:
         """Read the metadata; a session is made when images of its number and size first arrive.
 
+        Whether a GPU can be used is checked by :meth:`check_gpu`.
+
         Args:
             file: written by ``space_clip export``.
             threads: CPU threads; 0 for one per physical core.
@@ -74,7 +77,7 @@ class OnnxSessions:
 
         Raises:
             ModelError: not a whole ONNX file, changed since its export, or without metadata that this package reads.
-            BackendError: this ONNX Runtime has no provider for the device, or cannot start it.
+            BackendError: this ONNX Runtime has no provider for the device.
         """
         self._file = file
         self._threads = thread_count(threads)
@@ -90,9 +93,6 @@ class OnnxSessions:
         self._providers = providers(*described)
         # The TensorRT provider makes graphs of its own engines.
         self._graph_providers = None if device == "cpu" or tensorrt else providers(*described, graph=True)
-        if device != "cpu":
-            # Fail now, not at the first image, if the GPU cannot be used.
-            _open(file, file, quiet_options(), self._providers)
 
     def run(self, images: Rgb) -> Depth:
         """Map contiguous (B, H, W, 3) uint8 RGB to (B, H, W) float32 metres.
@@ -135,14 +135,28 @@ class OnnxSessions:
         """
         return self._run(images, names, tuple(names))
 
-    def check_placement(self, images: Rgb) -> None:
-        """Run, and reject a file whose operators the GPU's provider leaves to the CPU.
+    def check_gpu(self) -> None:
+        """Run a black image on the GPU, so that loading fails if images would, and look at where operators run.
+
+        It runs in a session that is closed again; a file for one size then runs in the session that it will use, too.
+        With the TensorRT provider a file of any size is only opened, since running builds an engine for that size.
 
         Raises:
-            InputError: as :meth:`run`.
-            BackendError: as :meth:`run`, or that it does.
+            BackendError: it cannot run there, its depth is not finite, or the GPU's provider leaves more than a tenth
+                of the operators to the CPU.
+            DeviceLostError: only a new process can use the GPU.
         """
-        check_placement(self.profile(images, 1), _name(self._providers[0]))
+        size, name = self.metadata.size, _name(self._providers[0])
+        if size is None and name == TENSORRT:
+            _open(self._file, self._file, quiet_options(), self._providers)
+            return
+        black = np.zeros((1, *(size or self.metadata.config.input_size), 3), np.uint8)
+        events, maps = self._profiled(black, 1)
+        check_placement(events, name)
+        if size is not None:
+            maps = self.estimate(black)
+        if not np.isfinite(maps[OUTPUT_NAME]).all():
+            raise BackendError(self._file, f"depth of a black image is not finite on {self._device}")
 
     def profile(self, images: Rgb, runs: int) -> list[dict[str, Any]]:
         """Run ``runs`` times in a session that times every operator, and return the profile's events.
@@ -151,24 +165,41 @@ class OnnxSessions:
 
         Raises:
             InputError: as :meth:`run`.
-            BackendError: as :meth:`run`.
+            BackendError: as :meth:`run`, or the profile cannot be written.
         """
-        # Reject images that do not fit before anything is written.
-        self.run(images)
-        with TemporaryDirectory(prefix="space_clip_profile_") as folder:
-            options = self._options((len(images), images.shape[1], images.shape[2]))
-            options.enable_profiling = True
-            options.profile_file_prefix = str(Path(folder, "run"))
-            session = _open(self._file, self._file, options, self._providers)
-            for _ in range(runs):
-                session.run(list(self.metadata.outputs), {INPUT_NAME: images})
-            events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        events, _ = self._profiled(images, runs)
         return events
 
     def close(self) -> None:
         """Free every session."""
         with self._lock:
             self._sessions.clear()
+
+    def _profiled(self, images: Rgb, runs: int) -> tuple[list[dict[str, Any]], dict[str, Depth]]:
+        """Return what :meth:`profile` does, and the outputs of the last run."""
+        shape = (len(images), images.shape[1], images.shape[2])
+        self.metadata.check_images(self._file, *shape)
+        options = self._options(shape)
+        options.enable_profiling = True
+        names = list(self.metadata.outputs)
+        try:
+            with TemporaryDirectory(prefix="space_clip_profile_") as folder:
+                options.profile_file_prefix = str(Path(folder, "run"))
+                session = _open(self._file, self._file, options, self._providers)
+                for _ in range(runs):
+                    maps = session.run(names, {INPUT_NAME: images})
+                events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        except SpaceClipError:
+            raise
+        except OSError as error:
+            remedy = "set TMPDIR to a folder that can be written to"
+            raise BackendError(self._file, f"cannot write the profile of its run ({error})", remedy) from error
+        except Exception as error:  # the library's own errors share no base class
+            raise self._failed_run(shape, error) from error
+        return events, dict(zip(names, maps, strict=True))
+
+    def _failed_run(self, shape: _Shape, error: Exception) -> BackendError:
+        return cuda_error_in_text(self._file, f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}")
 
     def _run(self, images: Rgb, names: Sequence[str], computed: tuple[str, ...] | None = None) -> dict[str, Depth]:
         """Return the named outputs of a session that computes ``computed``, or everything."""
@@ -178,8 +209,7 @@ class OnnxSessions:
         try:
             maps = session.run(list(names), {INPUT_NAME: images})
         except Exception as error:  # the library's own errors share no base class
-            reason = f"ONNX Runtime failed on {shape[2]} x {shape[1]} pixels: {error}"
-            raise cuda_error_in_text(self._file, reason) from error
+            raise self._failed_run(shape, error) from error
         return {name: np.asarray(values, dtype=np.float32) for name, values in zip(names, maps, strict=True)}
 
     def _session(self, shape: _Shape, names: tuple[str, ...]) -> onnxruntime.InferenceSession | OnnxGpuSession:
@@ -200,19 +230,34 @@ class OnnxSessions:
         if self._device == "cpu":
             return _open(self._file, model, self._options(shape), self._providers)
         if self._graph_providers is not None:
-            try:
-                session = _open(self._file, model, self._options(shape), self._graph_providers)
-                return OnnxGpuSession(session, shape, outputs, self._device, graph=True)
-            except Exception as error:  # the library's own errors share no base class
-                failure = cuda_error_in_text(self._file, str(error))
-                if isinstance(failure, DeviceLostError):
-                    raise failure from error
-                _log.warning("%s: no CUDA graph, which makes every run slower (%s)", self._device, first_line(error))
+            recorded = self._with_graph(model, shape, outputs, self._graph_providers)
+            if recorded is not None:
+                return recorded
         session = _open(self._file, model, self._options(shape), self._providers)
         try:
             return OnnxGpuSession(session, shape, outputs, self._device, graph=False)
         except Exception as error:
             raise cuda_error_in_text(self._file, f"ONNX Runtime has no memory on {self._device}: {error}") from error
+
+    def _with_graph(
+        self,
+        model: Path | bytes,
+        shape: _Shape,
+        outputs: Mapping[str, Sequence[int] | None],
+        preferred: Sequence[Provider],
+    ) -> OnnxGpuSession | None:
+        """Open a session with a CUDA graph; if that fails, log why, free it and return None."""
+        try:
+            session = _open(self._file, model, self._options(shape), preferred)
+            return OnnxGpuSession(session, shape, outputs, self._device, graph=True)
+        except DeviceLostError:
+            raise
+        except Exception as error:  # the library's own errors share no base class
+            failure = cuda_error_in_text(self._file, str(error))
+            if isinstance(failure, DeviceLostError):
+                raise failure from error
+            _log.warning("%s: no CUDA graph, which makes every run slower (%s)", self._device, first_line(error))
+            return None
 
     def _options(self, shape: _Shape) -> onnxruntime.SessionOptions:
         options = quiet_options()
@@ -241,14 +286,14 @@ def _open(
     """Open a file, or a graph cut out of it."""
     try:
         given = model if isinstance(model, bytes) else str(model)
-        session = onnxruntime.InferenceSession(given, options, providers=list(preferred))
+        # Otherwise it goes on to the CPU by itself, prints that, and keeps the reason.
+        session = onnxruntime.InferenceSession(given, options, providers=list(preferred), enable_fallback=0)
     except Exception as error:  # the library's own errors share no base class
-        reason = first_line(error)
         if preferred[0] != CPU:
-            raise BackendError(file, f"ONNX Runtime could not open it on the GPU: {reason}") from error
+            raise cuda_error_in_text(file, f"ONNX Runtime could not open it on the GPU: {one_line(error)}") from error
         raise ModelError(
             file,
-            f"is not an ONNX file this ONNX Runtime {onnxruntime.__version__} can run ({reason})",
+            f"is not an ONNX file this ONNX Runtime {onnxruntime.__version__} can run ({first_line(error)})",
             "export it again",
         ) from error
     check_in_use(preferred, session.get_providers())

@@ -41,8 +41,9 @@ class OnnxRuntimeBackend:
 
         Raises:
             ModelError: the file is not one of ours, or takes more than one image at once.
-            BackendError: this ONNX Runtime has no provider for the device, cannot start it, or would leave more than
-                a tenth of the operators to the CPU.
+            BackendError: this ONNX Runtime has no provider for the device, cannot start it or run on it, or would leave
+                more than a tenth of the operators to the CPU.
+            DeviceLostError: only a new process can use the GPU.
         """
         self._sessions = OnnxSessions(file, threads, device, tensorrt, thread_spinning)
         metadata = self._sessions.metadata
@@ -65,7 +66,7 @@ class OnnxRuntimeBackend:
         if device != "cpu":
             if metadata.precision == "int8" and not tensorrt and other_device:
                 raise BackendError(file, "in int8 is for CPUs and TensorRT; ONNX Runtime has no int8 products on CUDA")
-            self._sessions.check_placement(np.zeros((1, *(metadata.size or metadata.config.input_size), 3), np.uint8))
+            self._sessions.check_gpu()
 
     def run(self, image: Rgb, language: bool = True) -> Prediction:
         """Estimate depth; see :class:`~space_clip_ros.inference.backend.Backend`."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from space_clip_ros.errors import BackendError, InputError
+from space_clip_ros.errors import BackendError, DeviceLostError, InputError
 from space_clip_ros.geometry.camera import PinholeCamera
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.backend import Backend, BatchBackend, ModelInfo, Prediction
+from space_clip_ros.inference.gpu.cuda_errors import never_free
 from space_clip_ros.inference.locate import THRESHOLD, LocatedQuery, located, model_queries
 from space_clip_ros.language.queries import QuerySet
 
@@ -28,6 +30,7 @@ class Predictor:
         """Use :func:`space_clip_ros.inference.load_predictor` to make one."""
         self._backend: Backend | None = backend
         self._info = backend.info
+        self._lost = False
 
     @property
     def info(self) -> ModelInfo:
@@ -49,6 +52,7 @@ class Predictor:
         Raises:
             InputError: not an RGB image, or not of the size the model was exported for.
             BackendError: the run failed, or the predictor is closed.
+            DeviceLostError: only a new process can use the GPU; what the model holds there is never freed.
         """
         return self.run(rgb, language=False).depth
 
@@ -60,7 +64,8 @@ class Predictor:
             language: whether language features are wanted, if the model gives any.
         """
         self._check(rgb)
-        return self._open().run(rgb, language)
+        with self._running() as backend:
+            return backend.run(rgb, language)
 
     def with_uncertainty(self, rgb: Rgb) -> tuple[Depth, Depth]:
         """Estimate depth and how far off it may be.
@@ -129,10 +134,10 @@ class Predictor:
         sizes = sorted({image.shape[:2] for image in images})
         if len(sizes) > 1:
             raise InputError("images", f"must be of one size to run together, got {sizes}")
-        backend = self._open()
-        if isinstance(backend, BatchBackend) and self.batches and len(images) > 1:
-            return backend.run_batch(images, language)
-        return [backend.run(image, language) for image in images]
+        with self._running() as backend:
+            if isinstance(backend, BatchBackend) and self.batches and len(images) > 1:
+                return backend.run_batch(images, language)
+            return [backend.run(image, language) for image in images]
 
     def _check(self, rgb: Rgb) -> None:
         check_image(rgb)
@@ -171,13 +176,22 @@ class Predictor:
     def close(self) -> None:
         """Free what the backend holds; further calls raise. Closing twice is fine."""
         if self._backend is not None:
-            self._backend.close()
+            if not self._lost:
+                self._backend.close()
             self._backend = None
 
-    def _open(self) -> Backend:
-        if self._backend is None:
+    @contextmanager
+    def _running(self) -> Iterator[Backend]:
+        """Give the backend; if the GPU is lost, never free it."""
+        backend = self._backend
+        if backend is None:
             raise BackendError(self.info.file, "this predictor is closed", "load it again")
-        return self._backend
+        try:
+            yield backend
+        except DeviceLostError:
+            self._lost = True
+            never_free(backend)
+            raise
 
     def __enter__(self) -> Predictor:
         """Return the predictor itself."""

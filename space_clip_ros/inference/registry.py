@@ -24,6 +24,7 @@ class OpenRequest:
         thread_spinning: CPU threads wait for each other by spinning while an image runs.
         fallback: opens the next backend of ``auto``, for images that this one cannot run; None if the user chose the
             backend, or if there is no other.
+        alternative: whether another backend or device is tried if this one does not open.
     """
 
     file: Path
@@ -32,6 +33,7 @@ class OpenRequest:
     threads: int
     thread_spinning: bool
     fallback: Callable[[], Backend] | None = None
+    alternative: bool = False
 
 
 Opener = Callable[[OpenRequest], Backend]
@@ -45,13 +47,13 @@ class BackendFactory:
         name: value of the parameter ``backend``; the same as the name of the file that registers it.
         suffixes: endings of the model files that it runs.
         also_runs: whether ``auto`` tries it for a file with another ending.
-        devices: what to try for device auto, in this order: cuda, cpu, or auto if the library chooses by itself. A
-            device of another kind is refused.
+        devices: what to try for device auto, in this order: cuda, cpu. A device of another kind is refused.
+        has_own_device: whether a file says itself for which device it is; device auto is then passed on.
         rank: ``auto`` tries lower ranks first.
         package: the Python package that it needs.
         install: what ``pip install`` takes to get that package.
         load: imports the library and returns a function that opens a file.
-        runs_on_opening: whether that function itself runs an image on a GPU; if not, it is done after it.
+        runs_on_opening: whether opening itself runs an image on a GPU; if not, it is done after it.
         substitute: replaces this backend if the user chose it and its package is not installed.
     """
 
@@ -65,13 +67,13 @@ class BackendFactory:
     substitute: BackendFactory | None = None
     runs_on_opening: bool = False
     also_runs: Callable[[Path], bool] = lambda file: False
+    has_own_device: Callable[[Path], bool] = lambda file: False
 
-    def devices_for(self, device: str) -> tuple[str, ...]:
+    def devices_for(self, device: str, file: Path) -> tuple[str, ...]:
         """Return the devices to try for the user's ``device``, in order; empty if the backend does not run there."""
         if device == "auto":
-            return self.devices
-        kind = device.partition(":")[0]
-        return (device,) if {kind, "auto"} & set(self.devices) else ()
+            return ("auto",) if self.has_own_device(file) else self.devices
+        return (device,) if device.partition(":")[0] in self.devices else ()
 
 
 _FACTORIES: dict[str, BackendFactory] = {}

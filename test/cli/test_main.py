@@ -162,3 +162,37 @@ def test_a_missing_package_names_the_extra_that_brings_it(
         monkeypatch.delitem(sys.modules, name)
     assert command.main(["convert", "some.pt", "--out", "ours.safetensors"]) == 1
     assert "space_clip_ros[train]" in capsys.readouterr().err
+
+
+# What holds a lost GPU's memory aborts the process in its destructor, at the latest when the interpreter ends.
+LOST = """
+import atexit, os, sys
+from pathlib import Path
+sys.path.insert(0, {test!r})
+from fake_gpu import Gpu
+gpu = Gpu(lambda *libraries: None)
+gpu.install("10.3.0")
+from space_clip_ros.cli import main
+from space_clip_ros.export.engine import build_engine
+build_engine(Path({model!r}), (94, 312))
+gpu.errors["cudaGraphLaunch"] = [700]
+atexit.register(os.abort)
+sys.exit(main.main(["predict", {picture!r}, "--model", {model!r}, "--out", {out!r}]))
+"""
+
+
+def test_a_lost_gpu_is_one_line_and_exits_1(
+    tiny_model_file: Path, small_drive: Path, tmp_path: Path, project_root: Path
+) -> None:
+    pytest.importorskip("onnx", reason="the fake GPU runs graphs with it")
+    places = {
+        "test": str(project_root / "test"),
+        "model": str(tiny_model_file),
+        "picture": str(next((small_drive / "image_02" / "data").iterdir())),
+        "out": str(tmp_path),
+    }
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    script = [sys.executable, "-c", LOST.format(**places)]
+    result = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("space_clip predict: CUDA failed: an illegal memory access was")

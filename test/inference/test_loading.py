@@ -16,9 +16,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
 from space_clip_ros.errors import BackendError, InputError, SpaceClipError
-from space_clip_ros.inference import load_predictor, loading, registry
+from space_clip_ros.inference import load_predictor, loading, registry, torch_backend
 from space_clip_ros.inference.backend import Prediction
 from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 
@@ -273,6 +274,20 @@ def test_a_name_takes_its_fp16_file_on_a_gpu(gpu_backend: type[GpuBackend], tmp_
     for name, precision in (("road_tiny", "fp32"), (BUNDLED / "road_tiny.onnx", "auto")):
         with load_predictor(name, precision=precision) as predict:
             assert (predict.info.device, predict.info.file.name) == ("cuda:0", "road_tiny.onnx")
+
+
+def test_a_gpu_without_kernels_leaves_checkpoints_to_the_cpu(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_backend, "torch_device", lambda asked: torch.device(asked))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+
+    def no_kernels(model: object, device: torch.device) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nand so on")
+
+    monkeypatch.setattr(torch_backend.SpaceClip, "to", no_kernels)
+    with load_predictor(model_dir / "checkpoint.safetensors") as predict:
+        assert predict.info.device == "cpu"
+        reason = "PyTorch failed on cuda: CUDA error: no kernel image is available for execution on the device"
+        assert predict.info.passed_over == (f"torch on cuda ({reason})",)
 
 
 @pytest.mark.parametrize(

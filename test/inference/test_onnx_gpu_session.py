@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 
 from space_clip_ros.errors import BackendError, DeviceLostError
-from space_clip_ros.inference import onnx_sessions
+from space_clip_ros.inference import load_predictor, onnx_sessions
 from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
 from space_clip_ros.inference.onnx_gpu_session import OnnxGpuSession
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
@@ -93,11 +95,11 @@ def test_a_session_on_a_gpu_has_a_graph_if_that_works(
     sessions = OnnxSessions(model_dir / "fixed.onnx", device="cuda")
     plain = OnnxSessions(model_dir / "fixed.onnx")
     np.testing.assert_array_equal(sessions.run(IMAGES[0]), plain.run(IMAGES[0]))
-    assert gpu.graphs == [False, True] and not caplog.records  # the first only tries the device
+    assert gpu.graphs == [True] and not caplog.records
     gpu.problem = BackendError("road.onnx", "not all nodes are on the GPU\nand so on")
     sessions = OnnxSessions(model_dir / "fixed.onnx", device="cuda")
     np.testing.assert_array_equal(sessions.run(IMAGES[0]), plain.run(IMAGES[0]))
-    assert gpu.graphs[2:] == [False, True, False]
+    assert gpu.graphs[1:] == [True, False]
     (record,) = caplog.records
     expected = "cuda: no CUDA graph, which makes every run slower (road.onnx: not all nodes are on the GPU)"
     assert record.getMessage() == expected
@@ -117,7 +119,79 @@ def test_operators_left_to_the_cpu_are_noticed(model_dir: Path, gpu: OnGpu) -> N
         OnnxRuntimeBackend(model_dir / "fixed.onnx", "cuda")
 
 
-def test_int8_is_left_to_the_cpu_where_there_is_a_choice(gpu: OnGpu, project_root: Path) -> None:
-    file = project_root / "models" / "road_tiny_int8.onnx"
-    with pytest.raises(BackendError, match="ONNX Runtime has no int8 products on CUDA"):
-        OnnxRuntimeBackend(file, "cuda", other_device=True)
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
+def test_int8_is_left_to_the_cpu_where_there_is_a_choice(gpu: OnGpu, project_root: Path, backend: str) -> None:
+    with load_predictor(project_root / "models" / "road_tiny_int8.onnx", backend=backend) as predict:
+        assert predict.info.device == "cpu"
+        assert "ONNX Runtime has no int8 products on CUDA" in predict.info.passed_over[-1]
+
+
+@pytest.fixture
+def everything_on_it(gpu: OnGpu, monkeypatch: pytest.MonkeyPatch) -> OnGpu:
+    """A GPU whose provider takes every operator, as a profile on the CPU cannot show."""
+    monkeypatch.setattr(onnx_sessions, "check_placement", lambda events, first: None)
+    return gpu
+
+
+def out_of_memory(*_: object, **__: object) -> None:
+    raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory")
+
+
+def no_folder(prefix: str) -> None:
+    raise FileNotFoundError(2, "No usable temporary directory found")
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "failure", "reason"),
+    [
+        (onnxruntime.InferenceSession, "run", out_of_memory, "ONNX Runtime failed on 100 x 60 pixels: BFCArena"),
+        (onnx_sessions, "TemporaryDirectory", no_folder, "cannot write the profile of its run ("),
+    ],
+)
+def test_a_gpu_that_cannot_be_checked_is_passed_over(
+    model_dir: Path,
+    everything_on_it: OnGpu,
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    name: str,
+    failure: Callable[..., None],
+    reason: str,
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(where, name, failure)
+        with load_predictor(model_dir / "fixed.onnx") as predict:
+            assert predict.info.device == "cpu"
+            assert f"onnxruntime on cuda ({reason}" in predict.info.passed_over[-1]
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.device == "cuda:0"
+
+
+@pytest.mark.parametrize(("file", "kept"), [("any.onnx", []), ("fixed.onnx", [(1, 60, 100)])])
+def test_opening_keeps_no_session_that_no_image_of_the_camera_will_use(
+    model_dir: Path, everything_on_it: OnGpu, file: str, kept: list[tuple[int, ...]]
+) -> None:
+    backend = OnnxRuntimeBackend(model_dir / file, "cuda")
+    assert [shape for shape, _ in backend._sessions._sessions] == kept
+    assert everything_on_it.graphs == [False, *[True] * len(kept)]
+
+
+def test_a_gpu_that_is_lost_while_a_session_opens(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create = onnxruntime.InferenceSession._create_inference_session
+    reason = "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ; GPU=0"
+
+    def created(session: Any, preferred: Any, *others: Any) -> None:
+        if preferred != [CPU]:
+            session._fallback_providers = [CPU]  # as the library itself chooses
+            raise RuntimeError(reason)
+        create(session, preferred, *others)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", created)
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert f"onnxruntime on cuda (ONNX Runtime could not open it on the GPU: {reason})" in predict.info.passed_over
+    assert not capsys.readouterr().out
+    reason = "CUDA failure 700: an illegal memory access was encountered ; GPU=0"
+    with pytest.raises(DeviceLostError):
+        load_predictor(model_dir / "fixed.onnx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from space_clip_ros.errors import BackendError, InputError
+from space_clip_ros.errors import BackendError, DeviceLostError, InputError
 from space_clip_ros.inference import load_predictor
+from space_clip_ros.inference.backend import Prediction
 from space_clip_ros.inference.predictor import Predictor
 from space_clip_ros.model import load_checkpoint
 from space_clip_ros.model.image_to_depth import ImageToDepth
@@ -28,6 +30,31 @@ def test_depth(predict: Predictor) -> None:
     depth = predict(IMAGE)
     assert depth.shape == (60, 100) and depth.dtype == np.float32 and depth.flags.writeable
     assert np.isfinite(depth).all() and depth.min() >= 0 and depth.std() > 0
+
+
+class LostBackend:
+    """A backend whose GPU is lost; it must not be freed then."""
+
+    def __init__(self, working: Predictor) -> None:
+        self.info = working.info
+
+    def run(self, image: np.ndarray, language: bool = True) -> Prediction:
+        raise DeviceLostError("CUDA failed", "an illegal memory access", "start again")
+
+    def close(self) -> None:
+        pytest.fail("it was closed")
+
+
+def test_a_backend_on_a_lost_gpu_is_never_freed(predict: Predictor) -> None:
+    backend = LostBackend(predict)
+    still_there = weakref.ref(backend)
+    with Predictor(backend) as lost:
+        del backend
+        with pytest.raises(DeviceLostError):
+            lost(IMAGE)
+    with pytest.raises(BackendError, match="this predictor is closed"):
+        lost(IMAGE)
+    assert still_there() is not None
 
 
 def test_results_are_the_callers_own(predict: Predictor) -> None:

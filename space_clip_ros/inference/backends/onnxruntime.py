@@ -14,7 +14,7 @@ def _load() -> Opener:
         request.device,
         request.threads,
         thread_spinning=request.thread_spinning,
-        other_device=request.fallback is not None,
+        other_device=request.alternative,
     )
 
 
@@ -27,5 +27,6 @@ register(
         package="onnxruntime",
         install="onnxruntime",
         load=_load,
+        runs_on_opening=True,
     )
 )

@@ -41,6 +41,7 @@ _PROVIDER = BackendFactory(
     package="onnxruntime",
     install="onnxruntime",
     load=_load_provider,
+    runs_on_opening=True,
 )
 
 register(

@@ -1,8 +1,8 @@
-"""Checkpoints, and packages compiled of them, on PyTorch, which chooses a GPU by itself if there is one."""
+"""Checkpoints, and packages compiled of them, on PyTorch."""
 
 from __future__ import annotations
 
-from space_clip_ros.inference.model_files import CHECKPOINT_SUFFIXES, PACKAGE_SUFFIXES
+from space_clip_ros.inference.model_files import CHECKPOINT_SUFFIXES, PACKAGE_SUFFIXES, is_package
 from space_clip_ros.inference.registry import BackendFactory, Opener, register
 
 
@@ -16,10 +16,11 @@ register(
     BackendFactory(
         name="torch",
         suffixes=CHECKPOINT_SUFFIXES + PACKAGE_SUFFIXES,
-        devices=("auto",),
+        devices=("cuda", "cpu"),
         rank=10,
         package="torch",
         install="'space_clip_ros[train]'",
         load=_load,
+        has_own_device=is_package,
     )
 )

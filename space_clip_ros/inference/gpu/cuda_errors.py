@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 
 from space_clip_ros.errors import BackendError, DeviceLostError
@@ -56,6 +57,15 @@ def cuda_error_in_text(what: object, text: str) -> BackendError:
 def is_lost(text: str) -> bool:
     """Return whether a library's words are those of an error that no process recovers from."""
     return _code_in(text) in STICKY
+
+
+def never_free(thing: object) -> None:
+    """Keep a backend, or an error whose traceback holds one, until the process is gone.
+
+    On a lost GPU ONNX Runtime cannot free its CUDA graphs, and ends the process with SIGABRT when it is asked to. That
+    includes the end of the interpreter, so a reference in a module would not do.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def _code_in(text: str) -> int:
