@@ -11,6 +11,7 @@ import ctypes
 import enum
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from typing import Any
@@ -28,6 +29,14 @@ ERRORS = {
     214: b"uncorrectable ECC error encountered",
     700: b"an illegal memory access was encountered",
     719: b"unspecified launch failure",
+    900: b"operation not permitted when stream is capturing",
+    901: b"operation failed due to a previous error during capture",
+    907: b"operation not permitted on an event last recorded in a capturing stream",
+}
+# Calls that fail while a stream is recorded, and spoil the recording.
+NOT_RECORDED = {
+    "cudaEventSynchronize": 907,
+    **dict.fromkeys(("cudaMalloc", "cudaFree", "cudaHostAlloc", "cudaFreeHost"), 900),
 }
 Status = enum.IntEnum("Status", {f"E{code}": code for code in ERRORS})
 # Calls that answer even when the device is lost.
@@ -42,8 +51,8 @@ class Gpu:
         devices: number of devices.
         distortion, tf32_distortion: factor on every depth that an engine returns, and on that of one with TF32.
         turned: outputs whose vectors an engine returns turned round.
-        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run;
-            or what TensorRT does not make: runtime, builder, network, parser, config.
+        fails: what fails: one of "", driver, memory, parse, build, deserialize, types, context, address, run, record (a
+            run while it is recorded); or what TensorRT does not make: runtime, builder, network, parser, config.
         logger: the one logger of the process, which is the first that TensorRT is given.
         errors: for a CUDA call's name, the codes that its next calls answer; 0 lets one pass.
         lost: the code that every CUDA call answers, as after an error that no process recovers from; 0 for none.
@@ -58,6 +67,7 @@ class Gpu:
         flags: builder flags at each build.
         timings: the timing cache that each build got.
         refused_timings: contents of timing caches that TensorRT does not take.
+        engines: those that are still in memory, and their contexts.
     """
 
     def __init__(self, forget: Callable[..., None]) -> None:
@@ -79,6 +89,8 @@ class Gpu:
         self.timings: list[bytes] = []
         self.memory: dict[int, Any] = {}
         self.recording: list[Callable[[], None]] | None = None
+        self.spoilt = False
+        self.engines = weakref.WeakSet[Any]()
 
     def install(self, version: str) -> None:
         """Become TensorRT of this version; our modules are imported again."""
@@ -122,12 +134,12 @@ def make_cuda(gpu: Gpu) -> types.ModuleType:
     runtime = types.ModuleType("cuda.bindings.runtime")
 
     def begin(stream: int, mode: int) -> tuple[Any, ...]:
-        gpu.recording = []
+        gpu.recording, gpu.spoilt = [], False
         return (Status.E0,)
 
     def end(stream: int) -> tuple[Any, ...]:
         recorded, gpu.recording = gpu.recording, None
-        return Status.E0, recorded
+        return (Status.E901, None) if gpu.spoilt else (Status.E0, recorded)
 
     def launch(recorded: list[Callable[[], None]], stream: int) -> tuple[Any, ...]:
         gpu.launches += 1
@@ -199,6 +211,8 @@ def failing(gpu: Gpu, name: str, function: Callable[..., Any]) -> Callable[..., 
     def call(*arguments: Any) -> Any:
         codes = gpu.errors.get(name)
         code = gpu.lost or (codes.pop(0) if codes else 0)
+        if not code and gpu.recording is not None and name in NOT_RECORDED:
+            code, gpu.spoilt = NOT_RECORDED[name], True
         if code and name == "cudaStreamEndCapture":
             gpu.recording = None  # it ends, too, where it failed
         return (Status(code), None) if code else function(*arguments)
@@ -317,6 +331,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
     class Context:
         def __init__(self, session: onnxruntime.InferenceSession, tf32: bool) -> None:
             self._session, self._tf32, self._addresses = session, tf32, {}
+            gpu.engines.add(self)
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             self._addresses[name] = memory
@@ -325,6 +340,9 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
         def execute_async_v3(self, stream_handle: int) -> bool:
             if gpu.fails == "run":
                 complain("Error Code 2: enqueueV3 failed\n")
+                return False
+            if gpu.fails == "record" and gpu.recording is not None:
+                complain("Error Code 3: a loop of this engine cannot be captured\n")
                 return False
             gpu.enqueue(self._execute)
             return True
@@ -342,6 +360,7 @@ def make_tensorrt(gpu: Gpu, version: str) -> types.ModuleType:
     class Engine:
         def __init__(self, graph: bytes, tf32: bool) -> None:
             self._tf32 = tf32
+            gpu.engines.add(self)
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -16,7 +16,7 @@ from space_clip_ros.errors import ExportError
 from space_clip_ros.export.constant_folding import fold_constants
 
 OPSET = 17
-"""The first with LayerNormalization, the last that TensorRT 8.6 reads in full."""
+"""The first with LayerNormalization."""
 
 
 def trace(

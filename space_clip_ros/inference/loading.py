@@ -132,7 +132,7 @@ def _first_that_opens(tried: Sequence[Candidate], request: OpenRequest, falls_ba
             gain = f"VNNI runs int8 faster, abs_rel {opened.info.error_change:+.1%} on its test frames"
             passed_over.append(f"{request.file.stem} in fp32 ({gain})")
         opened.info = replace(opened.info, passed_over=tuple(passed_over))
-        if other_file is not None and _has_fallback_file(factory, fallback):
+        if other_file is not None and _has_fallback_file(candidate.factory, fallback):
             # images of other sizes run on the file that was asked for
             opened.info = replace(opened.info, fixed_size=None)
         return opened

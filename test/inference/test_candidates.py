@@ -37,9 +37,14 @@ def test_onnxruntimes_tensorrt_replaces_only_a_missing_one(fake_gpu: Any) -> Non
     assert tried("tensorrt", "cuda") == ["tensorrt cuda"]
 
 
-@pytest.mark.parametrize("device", ["auto", "cpu", "cuda:1"])
-def test_checkpoints(device: str) -> None:
-    assert tried("auto", device, CHECKPOINT) == tried("torch", device, CHECKPOINT) == [f"torch {device}"]
+@pytest.mark.parametrize(("device", "places"), [("auto", ["cuda", "cpu"]), ("cpu", ["cpu"]), ("cuda:1", ["cuda:1"])])
+def test_checkpoints(device: str, places: list[str]) -> None:
+    expected = [f"torch {place}" for place in places]
+    assert tried("auto", device, CHECKPOINT) == tried("torch", device, CHECKPOINT) == expected
+
+
+def test_a_package_is_for_one_device_and_says_which() -> None:
+    assert tried("auto", "auto", Path("road.pt2")) == ["torch auto"]
 
 
 @pytest.mark.parametrize(

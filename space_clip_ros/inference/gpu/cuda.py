@@ -84,7 +84,7 @@ class Cuda(Protocol):
         ...
 
     def close(self) -> None:
-        """Free the stream, the buffers and the graphs."""
+        """Free the stream, the buffers and the graphs; closing twice is fine."""
         ...
 
 

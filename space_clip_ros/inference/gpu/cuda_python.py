@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from space_clip_ros.inference.gpu.engine_key import Gpu
 try:
     from cuda.bindings import runtime
 except ModuleNotFoundError:
-    # its name before cuda-python 12.8
+    # its name before cuda-python 12.6
     from cuda import cudart as runtime
 
 _NON_BLOCKING = 1  # cudaStreamNonBlocking: does not wait for the legacy default stream
@@ -55,6 +56,9 @@ class CudaPython:
         # cuda-python's newer versions deprecate int(stream), and all of them have the address of the handle
         self.stream = ctypes.c_size_t.from_address(self._stream.getPtr()).value
         self._done = _checked(runtime.cudaEventCreateWithFlags(_SLEEPING))
+        # also if nobody closes it, and only once
+        self._free = weakref.finalize(self, _free, index, self._graphs, self._buffers, self._done, self._stream)
+        self._free.atexit = False
 
     def free_memory(self) -> int:
         """Return the bytes of device memory that nobody uses."""
@@ -116,17 +120,8 @@ class CudaPython:
         _checked(runtime.cudaEventSynchronize(self._done))
 
     def close(self) -> None:
-        """Free everything, even if the device has failed."""
-        runtime.cudaSetDevice(self.gpu.index)
-        for graph in self._graphs:
-            runtime.cudaGraphExecDestroy(graph)
-        for buffer in self._buffers:
-            runtime.cudaFree(buffer.address)
-            runtime.cudaFreeHost(buffer.host_address)
-        self._graphs.clear()
-        self._buffers.clear()
-        runtime.cudaEventDestroy(self._done)
-        runtime.cudaStreamDestroy(self._stream)
+        """Free everything, even if the device has failed; closing twice is fine."""
+        self._free()
 
     def _copy(self, target: int, source: int, buffer: Buffer, kind: Any) -> None:
         _checked(runtime.cudaMemcpyAsync(target, source, buffer.host.nbytes, kind, self._stream))
@@ -146,3 +141,16 @@ def _checked(answer: tuple[Any, ...]) -> Any:
     if len(values) > 1:
         return values
     return values[0] if values else None
+
+
+def _free(index: int, graphs: list[Any], buffers: list[_PinnedBuffer], done: Any, stream: Any) -> None:
+    runtime.cudaSetDevice(index)
+    for graph in graphs:
+        runtime.cudaGraphExecDestroy(graph)
+    for buffer in buffers:
+        runtime.cudaFree(buffer.address)
+        runtime.cudaFreeHost(buffer.host_address)
+    graphs.clear()
+    buffers.clear()
+    runtime.cudaEventDestroy(done)
+    runtime.cudaStreamDestroy(stream)

@@ -69,7 +69,7 @@ class EngineCache:
         return entry if entry is not None and entry.key == key else None
 
     def engines(self) -> Iterator[CacheEntry]:
-        """Yield every engine in the folder, except files that are not ours or cannot be read."""
+        """Yield every engine in the folder, the oldest first, except files that are not ours or cannot be read."""
         return self._entries(_ENGINE)
 
     def has_engine_of_checkpoint(self) -> bool:
@@ -135,7 +135,7 @@ class EngineCache:
 
     def _tried(self, suffix: str) -> Iterator[CacheEntry | BackendError | None]:
         # without hidden files: drafts of engines that are being written
-        return map(_try_entry, sorted(self.folder.glob(f"[!.]*{suffix}")))
+        return map(_try_entry, sorted(self.folder.glob(f"[!.]*{suffix}"), key=_age))
 
     def _path(self, key: EngineKey, suffix: str) -> Path:
         return self.folder / f"{key.size_text}-{key.precision}-{key.digest}{suffix}"
@@ -163,6 +163,13 @@ def _read_entry(path: Path) -> CacheEntry | None:
     except (ValueError, KeyError, TypeError):
         pass
     return None
+
+
+def _age(path: Path) -> tuple[int, str]:
+    """Return what sorts files by when they were written, the oldest first."""
+    with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+        return path.stat().st_mtime_ns, path.name
+    return 0, path.name
 
 
 def _try_entry(path: Path) -> CacheEntry | BackendError | None:

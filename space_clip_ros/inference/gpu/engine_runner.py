@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 from time import perf_counter
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class ExecutionContext(Protocol):
-    """The part of ``tensorrt.IExecutionContext`` used here, the same in TensorRT 8.5 to 11."""
+    """The part of ``tensorrt.IExecutionContext`` used here, the same in TensorRT 10 and 11."""
 
     def set_tensor_address(self, name: str, memory: int, /) -> bool:
         """Set the device address of an input or output."""
@@ -33,7 +34,7 @@ class ExecutionContext(Protocol):
 
 
 class CudaEngine(Protocol):
-    """The part of ``tensorrt.ICudaEngine`` used here, the same in TensorRT 8.5 to 11."""
+    """The part of ``tensorrt.ICudaEngine`` used here, the same in TensorRT 10 and 11."""
 
     @property
     def num_io_tensors(self) -> int:
@@ -89,24 +90,31 @@ class EngineRunner:
         if context is None:
             raise BackendError("the engine's working memory does not fit on the GPU", "", "close what else uses it")
         # Keep the engine, too: the context uses its memory.
-        self._engine, self._context = engine, context
-        self._image = self._bound(inputs[0], shapes, np.uint8)
-        self._outputs = {name: self._bound(name, shapes, np.float32) for name in outputs}
-        self._launch: Callable[[], None] = self._enqueue
-        self._warm_up()
+        self._engine: CudaEngine | None = engine
+        self._context: ExecutionContext | None = context
+        self._image = self._bound(context, inputs[0], shapes[inputs[0]], np.uint8)
+        self._outputs = {name: self._bound(context, name, shapes[name], np.float32) for name in outputs}
+        self._graph: Callable[[], None] | None = None
+        self._warm_up(context)
 
     def run(self, image: Rgb) -> Prediction:
         """Estimate depth for a (H, W, 3) uint8 RGB image of the engine's size and of any memory layout.
 
         Raises:
-            BackendError: the run failed.
+            BackendError: the run failed, or the runner is closed.
         """
         with self._lock:
+            if self._context is None:
+                # its page-locked memory is freed, too
+                raise BackendError("the engine", "is closed", "load the model again")
             start = perf_counter()
             self._cuda.use()
             self._image.host[0] = image
             copied = perf_counter()
-            self._launch()
+            if self._graph is None:
+                self._enqueue(self._context)
+            else:
+                self._graph()
             self._cuda.synchronize()
             done = perf_counter()
             maps = {name: output.host[0].copy() for name, output in self._outputs.items()}
@@ -121,34 +129,45 @@ class EngineRunner:
         return int(working or 0) + sum(buffer.host.nbytes for buffer in (self._image, *self._outputs.values()))
 
     def close(self) -> None:
-        """Free everything."""
+        """Free everything; closing twice is fine."""
         with self._lock:
+            self._graph = self._context = self._engine = None
             self._cuda.close()
 
-    def _bound(self, name: str, shapes: dict[str, tuple[int, ...]], dtype: type) -> Buffer:
-        buffer = self._cuda.buffer(shapes[name], dtype)
-        if not self._context.set_tensor_address(name, buffer.address):
-            raise BackendError(f"TensorRT does not take the memory for {name} {shapes[name]}")
+    def _bound(self, context: ExecutionContext, name: str, shape: tuple[int, ...], dtype: type) -> Buffer:
+        buffer = self._cuda.buffer(shape, dtype)
+        if not context.set_tensor_address(name, buffer.address):
+            raise BackendError(f"TensorRT does not take the memory for {name} {shape}")
         return buffer
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, context: ExecutionContext) -> None:
         # TensorRT finishes its set-up in the first run, which must not be captured.
         self._cuda.use()
-        self._enqueue()
+        self._enqueue(context)
         self._cuda.synchronize()
         try:
-            self._launch = self._cuda.capture(self._enqueue)
+            self._graph = self._cuda.capture(partial(self._submit, context))
         except DeviceLostError:
             raise
         except BackendError as error:
             _log.warning("TensorRT runs without a CUDA graph, which makes every run slower (%s)", error.problem)
+            # if a lost device was the reason, this raises it
+            self._cuda.synchronize()
 
-    def _enqueue(self) -> None:
-        before = COMPLAINTS.total
-        self._cuda.upload(self._image)
-        if not self._context.execute_async_v3(self._cuda.stream):
+    def _enqueue(self, context: ExecutionContext) -> None:
+        """Submit a run that is not recorded."""
+        try:
+            self._submit(context)
+        except BackendError:
             # TensorRT does not say which CUDA error stopped it; CUDA does, if the device is lost.
             self._cuda.synchronize()
+            raise
+
+    def _submit(self, context: ExecutionContext) -> None:
+        # Nothing here may wait: CUDA forbids that while it records.
+        before = COMPLAINTS.total
+        self._cuda.upload(self._image)
+        if not context.execute_async_v3(self._cuda.stream):
             raise BackendError("TensorRT did not start the run", COMPLAINTS.since(before))
         for output in self._outputs.values():
             self._cuda.download(output)

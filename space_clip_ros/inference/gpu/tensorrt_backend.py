@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-from space_clip_ros.errors import BackendError, InputError
+from space_clip_ros.errors import BackendError, InputError, ModelError
 from space_clip_ros.files import file_sha256
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.inference.backend import Backend, ModelInfo, Prediction, model_info
@@ -64,6 +64,7 @@ class TensorRtBackend:
         self._open_fallback = fallback
         self._fallback: Backend | None = None
         self._lock = Lock()
+        self._closed = False
         first = next(iter(self._entries.values()))
         # Fail now, not at the first image, if an engine cannot be loaded.
         self._runner(first.key.size)
@@ -101,6 +102,7 @@ class TensorRtBackend:
     def close(self) -> None:
         """Free every engine."""
         with self._lock:
+            self._closed = True
             for runner in self._runners.values():
                 runner.close()
             self._runners.clear()
@@ -110,6 +112,7 @@ class TensorRtBackend:
 
     def _runner(self, size: tuple[int, int]) -> EngineRunner:
         with self._lock:
+            self._check_open()
             if size not in self._runners:
                 plan = self._cache.load(self._entries[size])
                 self._runners[size] = make_runner(plan, open_cuda(self._device))
@@ -118,6 +121,7 @@ class TensorRtBackend:
     def _backend_for(self, size: tuple[int, int]) -> Backend:
         """Return the fallback, which runs images of a size without an engine."""
         with self._lock:
+            self._check_open()
             if self._open_fallback is None:
                 sizes = ", ".join(entry.key.size_text for entry in self._entries.values())
                 raise InputError(
@@ -133,6 +137,10 @@ class TensorRtBackend:
                     _command(self.info.file, size),
                 )
             return self._fallback
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendError(self.info.file, "is closed", "load the model again")
 
     def _renew_info(self, *passed_over: str) -> None:
         """Say what runs images now: engines, the fallback, or both."""
@@ -181,17 +189,26 @@ def _engines_of_checkpoint(
     sha256 = file_sha256(file)
     wanted = "fp16" if precision == "auto" else precision
     engines: list[tuple[OnnxMetadata, CacheEntry]] = []
+    details = ""
     for entry in cache.engines():
         if entry.source_sha256 == sha256 and entry.key.precision == wanted:
-            metadata = OnnxMetadata.from_properties(entry.facts[MODEL], entry.path)
+            try:
+                metadata = OnnxMetadata.from_properties(entry.facts[MODEL], entry.path)
+            except ModelError as error:
+                # as of an engine that another version of this package built
+                details = f" ({error.problem})"
+                continue
             here = engine_key(None, metadata, gpu).of_size(*entry.key.size)
             if entry.key == replace(here, file_sha256=entry.key.file_sha256, precision=wanted):
                 engines.append((metadata, entry))
     if not engines:
-        raise BackendError(file, f"no {wanted} TensorRT engine for this machine was built from a file exported from it")
-    # Engines are for one size each, whatever sizes their files take; the last built wins.
-    entries = {entry.key.size: entry for _, entry in engines}
-    return replace(engines[-1][0], size=None), entries
+        reason = f"no {wanted} TensorRT engine for this machine was built from a file exported from it{details}"
+        raise BackendError(file, reason)
+    # Engines are for one size each, whatever sizes their files take. The last built wins, and those of files that give
+    # other outputs than its are left out.
+    newest = engines[-1][0]
+    entries = {entry.key.size: entry for metadata, entry in engines if metadata.config == newest.config}
+    return replace(newest, size=None), entries
 
 
 def _matching(entries: Iterator[CacheEntry], key: EngineKey, size: tuple[int, int] | None) -> list[CacheEntry]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from space_clip_ros.inference import load_predictor
 from space_clip_ros.inference.gpu.engine_cache import EngineCache
 from space_clip_ros.inference.integrity import read_properties
 from space_clip_ros.inference.metadata import SOURCE_PROPERTY
+from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 from space_clip_ros.model import SpaceClip
 from space_clip_ros.model_config import LanguageConfig
 
@@ -196,6 +199,60 @@ def test_what_stopped_tensorrt_is_asked_of_cuda(model_dir: Path, build: Build, f
         load_predictor(model_dir / "fixed.onnx", backend="tensorrt")
 
 
+def test_why_tensorrt_cannot_be_recorded_is_said(
+    model_dir: Path, build: Build, fake_gpu: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    build(model_dir / "fixed.onnx")
+    fake_gpu.fails, fake_gpu.launches = "record", 0
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.backend == "tensorrt" and predict(image()).shape == (60, 100)
+    assert fake_gpu.launches == 0
+    (record,) = caplog.records
+    assert "Error Code 3: a loop of this engine cannot be captured)" in record.getMessage()
+
+
+def test_an_engine_that_cannot_run_is_freed_before_the_next_backend_opens(
+    model_dir: Path, build: Build, fake_gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(model_dir / "fixed.onnx")
+    gc.collect()
+    fake_gpu.engines.clear()
+    alive: list[int] = []
+    opened = OnnxRuntimeBackend.__init__
+
+    def noted(*arguments: Any, **options: Any) -> None:
+        alive.append(len(fake_gpu.engines))
+        opened(*arguments, **options)
+
+    monkeypatch.setattr(OnnxRuntimeBackend, "__init__", noted)
+    fake_gpu.fails = "run"
+    with load_predictor(model_dir / "fixed.onnx") as predict:
+        assert predict.info.device == "cpu"
+    assert alive and set(alive) == {0}
+
+
+def test_an_engine_is_freed_without_being_closed_and_not_used_after_it(
+    model_dir: Path, build: Build, fake_gpu: Any
+) -> None:
+    build(model_dir / "any.onnx", size=(60, 100))
+    gc.collect()
+    assert not fake_gpu.memory and not fake_gpu.engines
+    load_predictor(model_dir / "any.onnx")
+    assert not fake_gpu.memory and not fake_gpu.engines
+    predict = load_predictor(model_dir / "any.onnx")
+    backend = predict._backend
+    runner = backend._runner((60, 100))  # type: ignore[union-attr]
+    predict.close()
+    runner.close()
+    assert not fake_gpu.memory and not fake_gpu.engines
+    # as in another thread, which had begun before
+    for run in (runner.run, backend.run):  # type: ignore[union-attr]
+        with pytest.raises(BackendError, match="is closed; load the model again"):
+            run(image())
+    with pytest.raises(BackendError, match="is closed"):
+        backend.run(image(50, 70))  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("call", ["cudaStreamEndCapture", "cudaGraphInstantiateWithFlags"])
 def test_a_run_that_cannot_be_recorded_is_run_step_by_step(
     model_dir: Path, build: Build, fake_gpu: Any, caplog: pytest.LogCaptureFixture, call: str
@@ -299,7 +356,8 @@ def test_the_bundled_model_runs_on_an_engine_in_fp16(build: Build, fake_gpu: Any
 def test_a_checkpoint_takes_the_engine_of_a_file_exported_from_it(model_dir: Path, build: Build, fake_gpu: Any) -> None:
     checkpoint = model_dir / "checkpoint.safetensors"
     with load_predictor(checkpoint) as predict:
-        assert (predict.info.backend, predict.info.passed_over) == ("torch", ())
+        expected = "torch on cuda (PyTorch sees 0 CUDA devices here)"
+        assert (predict.info.backend, predict.info.passed_over) == ("torch", (expected,))
     build(model_dir / "half.onnx")
     with load_predictor(checkpoint) as predict, load_predictor(checkpoint, backend="torch") as torch:
         assert (predict.info.backend, predict.info.precision) == ("tensorrt", "fp16")
@@ -309,7 +367,36 @@ def test_a_checkpoint_takes_the_engine_of_a_file_exported_from_it(model_dir: Pat
     with load_predictor(checkpoint, precision="fp32") as predict:
         assert predict.info.backend == "torch"
         expected = "no fp32 TensorRT engine for this machine was built from a file exported from it"
-        assert predict.info.passed_over == (f"tensorrt on cuda ({expected})",)
+        assert predict.info.passed_over[0] == f"tensorrt on cuda ({expected})"
+
+
+@pytest.mark.parametrize("newest", [0, 1])
+def test_of_several_engines_of_a_checkpoint_the_last_built_wins(
+    model_dir: Path, tmp_path: Path, build: Build, fake_gpu: Any, newest: int
+) -> None:
+    again = tmp_path / "again.onnx"
+    again.write_bytes((model_dir / "half.onnx").read_bytes() + b"\x72\x08\x0a\x02ab\x12\x02cd")  # other bytes
+    built = [build(file) for file in (model_dir / "half.onnx", again)]
+    for index, report in enumerate(built):
+        os.utime(report.path, (1000 + (index == newest), 1000 + (index == newest)))
+    with load_predictor(model_dir / "checkpoint.safetensors") as predict:
+        (entry,) = predict._backend._entries.values()  # type: ignore[union-attr]
+        assert entry.key == built[newest].key
+
+
+def test_an_engine_of_another_version_leaves_a_checkpoint_to_pytorch(
+    model_dir: Path, build: Build, fake_gpu: Any
+) -> None:
+    report = build(model_dir / "half.onnx")
+    cache = EngineCache()
+    entry = next(cache.engines())
+    model = {name: text for name, text in entry.facts["model"].items() if name != "space_clip.cost"}
+    cache.store(report.key, cache.load(entry), {**entry.facts, "model": model})
+    with load_predictor(model_dir / "checkpoint.safetensors", device="cpu") as cpu:
+        assert cpu.info.passed_over == ()
+    with load_predictor(model_dir / "checkpoint.safetensors") as predict:
+        assert predict.info.backend == "torch"
+        assert "metadata is damaged ('cost' is missing)" in predict.info.passed_over[0]
 
 
 def test_tensorrt_chosen_by_name_takes_no_other_sizes(model_dir: Path, build: Build) -> None:
