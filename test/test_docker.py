@@ -176,3 +176,19 @@ def test_the_demos_shared_memory_has_room_for_its_processes(compose: dict[str, A
 def test_jetpack_6_keeps_the_one_tag_that_there_is() -> None:
     assert "FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0" in PAGE
     assert "Keep its tag `r36.4.0` on\nevery L4T R36.4.x" in PAGE
+
+
+def test_what_a_robot_installs_is_pinned() -> None:
+    """Otherwise images built a week apart differ. NVIDIA's packages carry their version in the command."""
+    pinned = {
+        line.partition("==")[0]
+        for line in (ROOT / "constraints" / "robot.txt").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    }
+    asked = re.findall(
+        r"pip install[^&]*?robot\.txt ([^&]*)", "\n".join(re.sub(r"\\\n\s*", " ", text) for text in TEXTS)
+    )
+    packages = {word for words in asked for word in words.splitlines()[0].split() if "==" not in word}
+    assert {"onnx", "onnxruntime", "rosbags"} <= packages <= pinned
+    # what those bring along
+    assert pinned >= {"ml_dtypes", "protobuf", "apsw", "lz4", "ruamel.yaml", "backports.zstd"}
