@@ -61,9 +61,10 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
     source = _source(options, terminal)
     recording = None
     if options.recording:
-        recording = Recording(out / "recording", source.transport, options.record_clouds)
-        if options.bag and recording.folder.resolve() in (options.bag.resolve(), *options.bag.resolve().parents):
+        folder = out / "recording"
+        if options.bag and folder.resolve() in (options.bag.resolve(), *options.bag.resolve().parents):
             raise DataError(options.bag, "would be replaced by this run's recording", "give another --out")
+        recording = Recording(folder, source.transport, options.record_clouds)
     view = LiveView(options.view_port, source.transport) if options.view else None
     profile = dds.prepare_environment(logs, _PROCESSES + options.recording + options.view)
     scale = _scale_parameters(options)
