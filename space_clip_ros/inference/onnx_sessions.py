@@ -7,6 +7,8 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +20,7 @@ from space_clip_ros.errors import BackendError, DeviceLostError, ModelError, Spa
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
+from space_clip_ros.inference.gpu.cuda_start import preload_libraries, sleep_while_waiting
 from space_clip_ros.inference.integrity import check_graph
 from space_clip_ros.inference.metadata import (
     BATCH_NAME,
@@ -27,7 +30,7 @@ from space_clip_ros.inference.metadata import (
     WIDTH_NAME,
     OnnxMetadata,
 )
-from space_clip_ros.inference.onnx_gpu_session import OnnxGpuSession
+from space_clip_ros.inference.onnx_gpu_session import GPU_TURN, OnnxGpuSession
 from space_clip_ros.inference.partial_graph import partial_graph
 from space_clip_ros.inference.providers import (
     CPU,
@@ -148,7 +151,8 @@ class OnnxSessions:
         """
         size, name = self.metadata.size, _name(self._providers[0])
         if size is None and name == TENSORRT:
-            _open(self._file, self._file, quiet_options(), self._providers)
+            with GPU_TURN:
+                _open(self._file, self._file, quiet_options(), self._providers)
             return
         black = np.zeros((1, *(size or self.metadata.config.input_size), 3), np.uint8)
         events, maps = self._profiled(black, 1)
@@ -185,9 +189,10 @@ class OnnxSessions:
         try:
             with TemporaryDirectory(prefix="space_clip_profile_") as folder:
                 options.profile_file_prefix = str(Path(folder, "run"))
-                session = _open(self._file, self._file, options, self._providers)
-                for _ in range(runs):
-                    maps = session.run(names, {INPUT_NAME: images})
+                with GPU_TURN if self._device != "cpu" else nullcontext():
+                    session = _open(self._file, self._file, options, self._providers)
+                    for _ in range(runs):
+                        maps = session.run(names, {INPUT_NAME: images})
                 events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         except SpaceClipError:
             raise
@@ -233,9 +238,11 @@ class OnnxSessions:
             recorded = self._with_graph(model, shape, outputs, self._graph_providers)
             if recorded is not None:
                 return recorded
-        session = _open(self._file, model, self._options(shape), self._providers)
+        opener = partial(_open, self._file, model, self._options(shape), self._providers)
         try:
-            return OnnxGpuSession(session, shape, outputs, self._device, graph=False)
+            return OnnxGpuSession(opener, shape, outputs, self._device, graph=False)
+        except SpaceClipError:
+            raise
         except Exception as error:
             raise cuda_error_in_text(self._file, f"ONNX Runtime has no memory on {self._device}: {error}") from error
 
@@ -248,8 +255,8 @@ class OnnxSessions:
     ) -> OnnxGpuSession | None:
         """Open a session with a CUDA graph; if that fails, log why, free it and return None."""
         try:
-            session = _open(self._file, model, self._options(shape), preferred)
-            return OnnxGpuSession(session, shape, outputs, self._device, graph=True)
+            opener = partial(_open, self._file, model, self._options(shape), preferred)
+            return OnnxGpuSession(opener, shape, outputs, self._device, graph=True)
         except DeviceLostError:
             raise
         except Exception as error:  # the library's own errors share no base class
@@ -284,6 +291,9 @@ def _open(
     file: Path, model: Path | bytes, options: onnxruntime.SessionOptions, preferred: Sequence[Provider]
 ) -> onnxruntime.InferenceSession:
     """Open a file, or a graph cut out of it."""
+    if not isinstance(preferred[0], str):
+        preload_libraries()
+        sleep_while_waiting(preferred[0][1]["device_id"])
     try:
         given = model if isinstance(model, bytes) else str(model)
         # Otherwise it goes on to the CPU by itself, prints that, and keeps the reason.

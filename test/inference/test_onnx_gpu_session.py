@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from space_clip_ros.errors import BackendError, DeviceLostError
 from space_clip_ros.inference import load_predictor, onnx_sessions
 from space_clip_ros.inference.metadata import INPUT_NAME, OUTPUT_NAME
-from space_clip_ros.inference.onnx_gpu_session import OnnxGpuSession
+from space_clip_ros.inference.onnx_gpu_session import GPU_TURN, OnnxGpuSession
 from space_clip_ros.inference.onnx_sessions import OnnxSessions
 from space_clip_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 from space_clip_ros.inference.providers import CPU, CUDA
@@ -27,24 +28,26 @@ def run(session: OnnxGpuSession, image: np.ndarray) -> np.ndarray:
     return depth
 
 
+def in_threads(*work: Callable[[], object]) -> None:
+    """Call each in a thread of its own, all at once."""
+    threads = [threading.Thread(target=call) for call in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def test_it_gives_the_same_depth_and_a_copy_of_it(model_dir: Path) -> None:
     file = model_dir / "fixed.onnx"
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    bound = OnnxGpuSession(session, (1, 60, 100), {OUTPUT_NAME: None}, "cpu", graph=True)
+    bound = OnnxGpuSession(lambda: session, (1, 60, 100), {OUTPUT_NAME: None}, "cpu", graph=True)
     expected = [session.run([OUTPUT_NAME], {INPUT_NAME: image})[0] for image in IMAGES]
     results = [run(bound, image) for image in IMAGES]
     np.testing.assert_array_equal(results, expected)
     results[0][:] = 0
     np.testing.assert_array_equal(run(bound, IMAGES[1]), expected[1])
     together: dict[int, np.ndarray] = {}
-    threads = [
-        threading.Thread(target=lambda index=index: together.update({index: run(bound, IMAGES[index])}))
-        for index in range(len(IMAGES))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*(lambda index=index: together.update({index: run(bound, IMAGES[index])}) for index in range(4)))
     np.testing.assert_array_equal([together[index] for index in range(len(IMAGES))], expected)
 
 
@@ -52,11 +55,70 @@ def test_every_output_of_a_file_is_bound_and_those_asked_for_are_given(uncertain
     sessions = OnnxSessions(uncertain_dir / "fixed.onnx")
     session = onnxruntime.InferenceSession(str(uncertain_dir / "fixed.onnx"), providers=["CPUExecutionProvider"])
     outputs = sessions.metadata.config.outputs
-    bound = OnnxGpuSession(session, (1, 60, 100), outputs, "cpu", graph=True)
+    bound = OnnxGpuSession(lambda: session, (1, 60, 100), outputs, "cpu", graph=True)
     result = bound.run(["uncertainty", "depth"], {INPUT_NAME: IMAGES[0]})
     expected = sessions.estimate(IMAGES[0])
     np.testing.assert_array_equal(result[0], expected["uncertainty"])
     np.testing.assert_array_equal(result[1], expected["depth"])
+
+
+class Watched:
+    """A session that notes in which thread it works, and whether another one works meanwhile."""
+
+    busy = 0
+    overlaps = 0
+
+    def __init__(self, file: Path) -> None:
+        self.threads: list[threading.Thread] = []
+        self.session = self.noted(lambda: onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]))
+
+    def noted(self, work: Callable[[], Any]) -> Any:
+        self.threads.append(threading.current_thread())
+        Watched.overlaps += Watched.busy
+        Watched.busy += 1
+        result = work()
+        Watched.busy -= 1
+        return result
+
+    def io_binding(self) -> Any:
+        return self.session.io_binding()
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        self.noted(lambda: self.session.run_with_iobinding(binding))
+
+
+def test_a_session_works_in_one_thread_and_never_beside_another(model_dir: Path) -> None:
+    sessions: list[Watched] = []
+
+    def opened() -> Watched:
+        sessions.append(Watched(model_dir / "fixed.onnx"))
+        return sessions[-1]
+
+    def use() -> None:
+        bound = OnnxGpuSession(opened, (1, 60, 100), {OUTPUT_NAME: None}, "cpu", graph=True)
+        in_threads(*[lambda: run(bound, IMAGES[0])] * 2)
+
+    in_threads(use, use)
+    assert [len(session.threads) for session in sessions] == [1 + 3 + 2] * 2
+    threads = [set(session.threads) for session in sessions]
+    assert len(threads[0]) == len(threads[1]) == 1 and threads[0] != threads[1]
+    assert Watched.overlaps == 0
+    for thread in threads[0] | threads[1]:
+        thread.join(60)  # it ends with its session
+        assert not thread.is_alive()
+
+
+def test_memory_is_freed_while_nobody_records(model_dir: Path) -> None:
+    file = model_dir / "fixed.onnx"
+    bound = [OnnxGpuSession(lambda: Watched(file), (1, 60, 100), {OUTPUT_NAME: None}, "cpu", graph=False)]
+    session = weakref.ref(bound[0]._session)
+    with GPU_TURN:
+        freeing = threading.Thread(target=bound.clear)
+        freeing.start()
+        freeing.join(0.1)
+        assert freeing.is_alive() and session() is not None
+    freeing.join()
+    assert session() is None
 
 
 class OnGpu:
