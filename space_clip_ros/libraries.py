@@ -39,7 +39,7 @@ _EXTRAS = {
 }
 _ROS = re.compile(r"(rclpy|rpyutils|rosidl_\w+|builtin_interfaces|lifecycle_msgs|rcl_interfaces|\w+_msgs)\b")
 _SOURCE = "source /opt/ros/DISTRO/setup.bash"
-_DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "PyYAML"}
+_DISTRIBUTIONS = {"cuda": "cuda-python", "cv2": "opencv-python-headless", "yaml": "PyYAML"}
 _OTHER_NUMPY = re.compile(
     r"numpy\.core\.multiarray failed|numpy\.core\.umath failed|_ARRAY_API|_UFUNC_API|compiled using NumPy 1"
     r"|compiled against (NumPy )?(C-)?ABI|numpy\.\w+ size changed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from space_clip_ros.tools.doctor.facts import Fact
 from space_clip_ros.tools.doctor.programs import ProbeError, facts_of, output_of
 
 _NVIDIA = "0x10de"
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _QUERY = ("name", "driver_version", "memory.total", "compute_cap")
 
 
@@ -18,6 +20,8 @@ def devices(root: Path = Path("/")) -> Iterator[Fact]:
     """Find NVIDIA's devices: those on the bus, and those that its driver can use."""
     vendors = [file.read_text(encoding="ascii").strip() for file in root.glob("sys/bus/pci/devices/*/vendor")]
     on_bus = vendors.count(_NVIDIA)
+    if chosen := {name: os.environ[name] for name in _VISIBLE if name in os.environ}:
+        yield Fact("variables", chosen)
     yield Fact("on_pci_bus", on_bus, f"{on_bus} NVIDIA devices" if on_bus else "no NVIDIA device")
     try:
         driver = facts_of("library_facts", "cuda_driver")

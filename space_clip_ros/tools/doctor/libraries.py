@@ -65,4 +65,6 @@ def _advice(library: str, facts: dict[str, Any]) -> str:
         return f"this PyTorch {built} and sees no GPU, though there is one: install the build for this machine's CUDA"
     if gpu and library == "onnxruntime" and facts["providers"] and _CUDA not in facts["providers"]:
         return "this ONNX Runtime is built without CUDA: models run on the GPU through a TensorRT engine only"
+    if gpu and library == "onnxruntime" and "cuda_problem" in facts:
+        return f"ONNX Runtime does not start on CUDA: {facts['cuda_problem']}"
     return ""

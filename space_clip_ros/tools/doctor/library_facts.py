@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
+import re
 import sys
 from collections.abc import Callable
+from tempfile import TemporaryFile
 from typing import Any
 
 from space_clip_ros.errors import describe
@@ -13,6 +16,12 @@ from space_clip_ros.libraries import import_error
 
 _COMPUTE_MAJOR, _COMPUTE_MINOR, _MULTIPROCESSORS = 75, 76, 16  # of CUdevice_attribute
 _MIB = 1 << 20
+_CUDA = "CUDAExecutionProvider"
+# A graph that returns its input, as ONNX.
+_IDENTITY = bytes.fromhex(
+    "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a"
+    "02080142040a001011"
+)
 
 
 def cuda_driver() -> dict[str, Any]:
@@ -72,10 +81,38 @@ def opencv() -> dict[str, Any]:
 
 
 def onnxruntime() -> dict[str, Any]:
-    """Return ONNX Runtime's version and its providers."""
+    """Return ONNX Runtime's version, the providers it was built with, and why CUDA's does not start."""
     import onnxruntime
 
-    return {"version": onnxruntime.__version__, "providers": list(onnxruntime.get_available_providers())}
+    facts = {"version": onnxruntime.__version__, "providers": list(onnxruntime.get_available_providers())}
+    if _CUDA in facts["providers"] and (problem := _cuda_problem()):
+        facts["cuda_problem"] = problem
+    return facts
+
+
+def _cuda_problem() -> str:
+    """Return why ONNX Runtime does not start on CUDA, as it prints it; empty if it does."""
+    import onnxruntime
+
+    from space_clip_ros.inference.gpu.cuda_start import preload_libraries
+
+    preload_libraries()
+    stderr = os.dup(2)
+    with TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 2)
+        try:
+            session = onnxruntime.InferenceSession(_IDENTITY, providers=[_CUDA], enable_fallback=0)
+        except Exception as error:  # the library's own errors share no base class
+            return describe(error)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        if session.get_providers()[0] == _CUDA:
+            return ""
+        printed.seek(0)
+        text = re.sub(r"\x1b\[[\d;]*m", "", printed.read().decode(errors="replace"))
+    reason = re.search(r"with error: (.+)", text)
+    return reason[1].strip() if reason else " ".join(text.split()) or "it does not say why"
 
 
 def tensorrt() -> dict[str, Any]:
@@ -86,11 +123,17 @@ def tensorrt() -> dict[str, Any]:
 
 
 def cuda_python() -> dict[str, Any]:
-    """Return the version of ``cuda-python``'s bindings, which TensorRT's backend uses where it can."""
-    from cuda.bindings import __version__, runtime
+    """Return what CUDA ``cuda-python``'s bindings are of, which TensorRT's backend uses where it can."""
+    try:
+        from cuda.bindings import runtime
+    except ModuleNotFoundError:
+        from cuda import cudart as runtime
 
     status, version = runtime.cudaRuntimeGetVersion()
-    return {"version": __version__, "cuda": f"{version // 1000}.{version % 1000 // 10}" if not int(status) else None}
+    return {
+        "module": runtime.__name__,
+        "cuda": f"{version // 1000}.{version % 1000 // 10}" if not int(status) else None,
+    }
 
 
 def torch() -> dict[str, Any]:

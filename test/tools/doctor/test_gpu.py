@@ -51,7 +51,10 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, init: int) -> None:
 
 def test_a_driver_and_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver(tmp_path, monkeypatch, init=0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.delenv("NVIDIA_VISIBLE_DEVICES", raising=False)
     facts = by_name(list(gpu.devices(tmp_path)))
+    assert facts["variables"].value == {"CUDA_VISIBLE_DEVICES": "1"}
     assert facts["driver"].value == "12.6"
     assert facts["cuda_0"].text == "Orin, compute capability 8.7, 16 SMs, 8192 MiB"
 

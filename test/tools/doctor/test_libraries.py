@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -49,6 +50,52 @@ def test_a_broken_one_says_what_to_do(broken: Callable[[str, str], None]) -> Non
     (fact,) = loaded("opencv", "opencv")()
     assert fact.problem.startswith("cv2: is built for another NumPy than the installed")
     assert fact.advice == f"opencv does not load: {fact.problem}"
+
+
+FAKE_ONNXRUNTIME = """
+import os
+__version__ = "1.23.2"
+get_available_providers = lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+class InferenceSession:
+    def __init__(self, model, providers, enable_fallback):
+        {action}
+    def get_providers(self):
+        return {providers}
+"""
+MISSING = "libcublasLt.so.12: cannot open shared object file"
+FAILED = f"[E:onnxruntime] Failed to load library x.so with error: {MISSING}"
+
+
+@pytest.mark.parametrize(
+    ("action", "providers", "problem"),
+    [
+        (f"os.write(2, b'\\x1b[1;31m{FAILED}\\x1b[m\\n[W] Require CUDA')", ["CPUExecutionProvider"], MISSING),
+        ("os.write(2, b'[W] Require CUDA')", ["CPUExecutionProvider"], "[W] Require CUDA"),
+        ("raise RuntimeError('CUDA failure 35')", [], "RuntimeError: CUDA failure 35"),
+        ("pass", ["CUDAExecutionProvider"], None),
+    ],
+)
+def test_an_onnx_runtime_that_does_not_start_on_cuda(
+    broken: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    action: str,
+    providers: list[str],
+    problem: str | None,
+) -> None:
+    broken("onnxruntime", FAKE_ONNXRUNTIME.format(action=action, providers=providers))
+    (without_gpu,) = loaded("onnxruntime", "onnxruntime")()
+    assert without_gpu.value.get("cuda_problem") == problem
+    monkeypatch.setattr(libraries, "_SIGNS_OF_A_GPU", ("/proc",))
+    (with_gpu,) = loaded("onnxruntime", "onnxruntime")()
+    assert with_gpu.advice == (f"ONNX Runtime does not start on CUDA: {problem}" if problem else "")
+
+
+def test_an_older_cuda_python(broken: Callable[[str, str], None], tmp_path: Path) -> None:
+    (tmp_path / "broken" / "cuda").mkdir()
+    (tmp_path / "broken" / "cuda" / "__init__.py").touch()
+    broken("cuda/cudart", "cudaRuntimeGetVersion = lambda: (0, 12020)")
+    (fact,) = loaded("cuda_python", "cuda_python")()
+    assert fact.value == {"module": "cuda.cudart", "cuda": "12.2"}
 
 
 FAKE_TORCH = """
