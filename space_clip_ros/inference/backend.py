@@ -90,7 +90,8 @@ class Prediction(NamedTuple):
     """One image's result.
 
     Attributes:
-        depth: (H, W) float32 metres, the caller's own array.
+        depth: (H, W) float32 metres, the caller's own array. PyTorch on a GPU gives page-locked memory, which it keeps
+            for later maps and never gives back to the system: copy the maps of which you keep many.
         stages_ms: stage to milliseconds, in order: ``copy_in``, ``inference`` and, if the backend copies depth in a
             step of its own, ``copy_out``.
         relative_deviation: (h, w) float32, one standard deviation as a share of depth, over the whole image but at the

@@ -34,6 +34,13 @@ assert predictor(np.full((20, 30, 3), 7, np.uint8)).shape == (20, 30)
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what a machine without a GPU has; ``test/gpu`` tests one with a GPU."""
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+
+
 def in_a_fresh_interpreter(file: Path, blocked: list[str]) -> subprocess.CompletedProcess[str]:
     program = RUN.format(blocked=blocked, file=str(file))
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
@@ -75,6 +82,7 @@ def test_a_library_that_is_installed_and_broken(
         "raise ImportError('libnvinfer.so.10: cannot open shared object file')", encoding="utf-8"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt")
     message = r"backend tensorrt for .*any\.onnx: is installed, but cannot be loaded \(ImportError: libnvinfer"
     with pytest.raises(BackendError, match=message):
         load_predictor(model_dir / "any.onnx", backend="tensorrt")
