@@ -51,7 +51,7 @@ ONLY_IN = {
     "wandb": r"training/wandb_log\.py",
     "onnx": r"export/",
     "tokenizers": r"language/tokens\.py",
-    "onnxruntime": r"inference/onnx_(sessions|gpu_session)\.py|language/text_encoder\.py|export/"
+    "onnxruntime": r"inference/onnx_(sessions|gpu_session|cuda)\.py|language/text_encoder\.py|export/"
     r"|tools/doctor/library_facts\.py",
     "tensorrt": r"inference/gpu/tensorrt_runtime\.py|export/tensorrt\.py|tools/doctor/library_facts\.py",
     "cuda": r"inference/gpu/cuda_python\.py|tools/doctor/library_facts\.py",

@@ -20,7 +20,6 @@ from space_clip_ros.errors import BackendError, DeviceLostError, ModelError, Spa
 from space_clip_ros.geometry.color import Rgb
 from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.inference.gpu.cuda_errors import cuda_error_in_text
-from space_clip_ros.inference.gpu.cuda_start import preload_libraries, sleep_while_waiting
 from space_clip_ros.inference.integrity import check_graph
 from space_clip_ros.inference.metadata import (
     BATCH_NAME,
@@ -30,6 +29,7 @@ from space_clip_ros.inference.metadata import (
     WIDTH_NAME,
     OnnxMetadata,
 )
+from space_clip_ros.inference.onnx_cuda import preload_libraries, sleep_while_waiting
 from space_clip_ros.inference.onnx_gpu_session import GPU_TURN, OnnxGpuSession
 from space_clip_ros.inference.partial_graph import partial_graph
 from space_clip_ros.inference.providers import (

@@ -94,7 +94,7 @@ def _cuda_problem() -> str:
     """Return why ONNX Runtime does not start on CUDA, as it prints it; empty if it does."""
     import onnxruntime
 
-    from space_clip_ros.inference.gpu.cuda_start import preload_libraries
+    from space_clip_ros.inference.onnx_cuda import preload_libraries
 
     preload_libraries()
     stderr = os.dup(2)

@@ -13,8 +13,7 @@ import onnxruntime
 import pytest
 
 from space_clip_ros.errors import BackendError
-from space_clip_ros.inference import load_predictor
-from space_clip_ros.inference.gpu import cuda_start
+from space_clip_ros.inference import load_predictor, onnx_cuda
 
 DRIVER = r"""
 #include <stdio.h>
@@ -26,8 +25,8 @@ int cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) { printf("%d %u\n"
 
 @pytest.fixture(autouse=True)
 def _anew() -> None:
-    cuda_start.preload_libraries.cache_clear()
-    cuda_start.sleep_while_waiting.cache_clear()
+    onnx_cuda.preload_libraries.cache_clear()
+    onnx_cuda.sleep_while_waiting.cache_clear()
 
 
 @pytest.mark.parametrize(("init", "expected"), [(0, "11 4\n"), (100, "")])
@@ -38,7 +37,7 @@ def test_threads_that_wait_for_the_gpu_sleep(tmp_path: Path, init: int, expected
     (tmp_path / "driver.c").write_text(DRIVER, encoding="ascii")
     command = [compiler, f"-DINIT={init}", "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", tmp_path / "driver.c"]
     subprocess.run(command, check=True)
-    program = "from space_clip_ros.inference.gpu.cuda_start import sleep_while_waiting as sleep; sleep(1); sleep(1)"
+    program = "from space_clip_ros.inference.onnx_cuda import sleep_while_waiting as sleep; sleep(1); sleep(1)"
     environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == expected
@@ -77,4 +76,4 @@ def test_pips_cuda_libraries_are_loaded_once_before_the_first_session(
 def test_an_onnx_runtime_for_cpus_loads_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "cuda_version", "")
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: pytest.fail("it would print a warning"))
-    cuda_start.preload_libraries()
+    onnx_cuda.preload_libraries()
