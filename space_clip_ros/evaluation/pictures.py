@@ -36,8 +36,9 @@ def comparison(
         image,
         colorize(prediction, "turbo", _NEAREST_DRAWN_M, max_depth),
         colorize(_thicken(truth), "turbo", _NEAREST_DRAWN_M, max_depth),
-        # The colour map draws small numbers bright; for errors the large ones should be bright.
-        colorize(sum(_ERROR_RANGE) - np.clip(_thicken(error), *_ERROR_RANGE), "inferno", *_ERROR_RANGE),
+        # The colour map draws small numbers bright; for errors the large ones should be bright. The clip comes last:
+        # a sum that rounds to just below the range would be drawn black.
+        colorize(np.clip(sum(_ERROR_RANGE) - _thicken(error), *_ERROR_RANGE), "inferno", *_ERROR_RANGE),
     ]
     height, width = image.shape[:2]
     resized = [cv2.resize(panel, (width, height), interpolation=cv2.INTER_NEAREST) for panel in panels]

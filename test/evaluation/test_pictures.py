@@ -19,3 +19,13 @@ def test_four_panels_and_larger_errors_are_brighter():
     assert (shown_truth.any(axis=-1)).sum() == 18
     assert error[15, 25].sum() > error[4, 5].sum() > 0
     assert not error[10, 15].any()
+
+
+def test_large_errors_are_drawn_as_bright_as_the_scale_goes():
+    truth = np.full((1, 16), np.nan, np.float32)
+    truth[0, 1::4] = 10.0
+    prediction = np.full((1, 16), 10.0, np.float32)
+    prediction[0, 1::4] = 14.0, 15.0, 19.0, 40.0
+    error = comparison(np.zeros((1, 16, 3), np.uint8), prediction, truth, 80.0)[3]
+    below, *largest = error[1::4].sum(axis=-1)
+    assert largest == [largest[0]] * 3 and largest[0] > below > 0
