@@ -20,7 +20,7 @@ RUNNING = ("backend", "device", "precision", "threads", "thread_spinning")
 """Settings of :class:`NodeConfig` that say how a model runs; ``load_predictor`` takes arguments of the same names."""
 HEIGHT_LIMIT = 10_000.0
 COLORMAPS = ("turbo", "inferno", "magma", "viridis", "jet")
-CROPS = ("none", "garg", "eigen")
+CROPS = ("none", "garg", "eigen", "nyu")
 """Regions of an image that evaluations compare."""
 SCALE_MODES = ("none", "auto", "camera_height", "ranges")
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

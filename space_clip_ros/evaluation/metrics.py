@@ -26,11 +26,13 @@ Values = npt.NDArray[np.float64]
 
 METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log_10", "silog", "a1", "a2", "a3")
 # Top and bottom as shares of the height, left and right as shares of the width. "garg" is from Garg et al. (ECCV 2016),
-# "eigen" is the crop commonly used to reproduce the numbers of Eigen et al. (NeurIPS 2014).
+# "eigen" is the crop commonly used to reproduce the numbers of Eigen et al. (NeurIPS 2014) on KITTI. "nyu" is what the
+# field compares of NYU Depth V2: rows 45 to 471 and columns 41 to 601 of 480 x 640 pixels, as BTS, AdaBins and NeWCRFs.
 CROPS = {
     "none": (0.0, 1.0, 0.0, 1.0),
     "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
     "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
+    "nyu": (45 / 480, 471 / 480, 41 / 640, 601 / 640),
 }
 
 
@@ -49,7 +51,7 @@ def compute_metrics(
         truth: (H, W) metres; NaN or 0 where unknown.
         min_depth: metres; only truth strictly above this is compared, and the prediction is clipped to it.
         max_depth: metres; only truth strictly below this is compared, and the prediction is clipped to it.
-        crop: none, garg or eigen.
+        crop: one of ``CROPS``.
         median_scaling: scale the prediction by median(truth) / median(prediction) before clipping it (Zhou et al.,
             CVPR 2017).
 
