@@ -32,6 +32,8 @@ class KittiRawFrames:
 
     Attributes:
         weight: how often an epoch shows each frame, on average.
+        without_picture: number of listed frames that have no picture.
+        without_truth: number of chosen frames that have a picture, but not the requested depth.
 
     Raises:
         DataError: no frame of the drive has the requested depth.
@@ -43,13 +45,15 @@ class KittiRawFrames:
         self._drive = drive
         self._unknown_is_far = config.unknown == "far"
         self._labels = LabelReader(config.labels, LABEL_NAMES) if config.labels else None
-        numbers = None if listed is None else {*listed.with_depth, *listed.without_depth}
+        numbers = None if listed is None else set(listed.every)
         every = [index for index in range(len(drive)) if numbers is None or drive.frame_ids[index] in numbers]
         chosen = every[config.chosen]
         annotated = [index for index in chosen if drive.has_ground_truth(index, annotated=True)]
         self._annotated = config.truth == "annotated" or (config.truth == "auto" and bool(annotated))
         scanned = (index for index in chosen if drive.has_ground_truth(index))
         self._indices = annotated if self._annotated else list(scanned)
+        self.without_picture = len(numbers or every) - len(every)
+        self.without_truth = len(chosen) - len(self._indices)
         if not self._indices:
             raise DataError(
                 drive.path,
@@ -120,10 +124,24 @@ def open_raw_drives(config: SourceConfig) -> list[KittiRawFrames]:
             "give a drive's folder or one above it; 'space_clip download kitti' fetches drives",
         )
     annotated = config.depth_path or None
-    return [
+    opened = [
         KittiRawFrames(KittiDrive(drive, annotated_root=annotated), config, listed.get(name))
         for drive, name in drives.items()
     ]
+    if config.file_list:
+        _warn_of_missing(root, config, opened, sum(len(listed[name].every) for name in drives.values()))
+    return opened
+
+
+def _warn_of_missing(root: Path, config: SourceConfig, opened: list[KittiRawFrames], wanted: int) -> None:
+    """Warn of frames that the list wants from the drives that are there, but that cannot be used."""
+    for what, missing in (
+        ("picture", sum(drive.without_picture for drive in opened)),
+        (f"depth ({config.truth})", sum(drive.without_truth for drive in opened)),
+    ):
+        if missing:
+            text = "%s: %d of the %d frames of %s in these drives have no %s"
+            _LOG.warning(text, root, missing, wanted, config.file_list, what)
 
 
 def _in_split(drive: Path, split: str) -> bool:

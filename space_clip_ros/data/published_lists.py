@@ -33,6 +33,11 @@ class PublishedFrames(NamedTuple):
     with_depth: tuple[int, ...]
     without_depth: tuple[int, ...] = ()
 
+    @property
+    def every(self) -> tuple[int, ...]:
+        """All frames of the published list."""
+        return self.with_depth + self.without_depth
+
 
 @functools.cache
 def published_frames(name: str) -> Mapping[str, PublishedFrames]:

@@ -96,7 +96,12 @@ def test_a_published_list_takes_its_own_frames_only(
             shutil.copy(drive / name.format(0), drive / name.format(number))
     (frames,) = open_raw_drives(SourceConfig(path=str(tmp_path), file_list="eigen_test", truth="scan"))
     assert [frames.label(index)[-3:] for index in range(len(frames))] == ["000", "003", "006"]
-    assert caplog.messages == [f"{tmp_path}: 27 of 28 drives of eigen_test are missing"]
+    (drive / "velodyne_points" / "data" / "0000000003.bin").unlink()
+    open_raw_drives(SourceConfig(path=str(tmp_path), file_list="eigen_test", truth="scan"))
+    no_picture = f"{tmp_path}: 22 of the 25 frames of eigen_test in these drives have no picture"
+    drives = f"{tmp_path}: 27 of 28 drives of eigen_test are missing"
+    no_scan = f"{tmp_path}: 1 of the 25 frames of eigen_test in these drives have no depth (scan)"
+    assert caplog.messages == [drives, no_picture, drives, no_picture, no_scan]
     shutil.rmtree(drive)
     with pytest.raises(DataError, match="of eigen_test"):
         open_raw_drives(SourceConfig(path=str(tmp_path), file_list="eigen_test"))
