@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from space_clip_ros.cli.console import say
+from space_clip_ros.cli.console import complain, say
 
 if TYPE_CHECKING:
     from space_clip_ros.evaluation.distance_bands import BandErrors
@@ -24,9 +24,15 @@ def show_report(report: EvaluationReport, by: str | None) -> None:
         report: what to print.
         by: what its groups are, ``scene`` or ``folder``; None without groups.
     """
-    skipped = f", {report.skipped} more without depth to compare" if report.skipped else ""
+    truthless = report.skipped - report.unpredicted
+    skipped = f", {truthless} more without depth to compare" if truthless else ""
     unreadable = f", {report.unreadable} left out that cannot be read" if report.unreadable else ""
     say(f"{report.model} ({report.backend}), {report.protocol} protocol, {report.frames} frames{skipped}{unreadable}")
+    if report.coverage < 1.0:
+        complain(
+            f"warning: {report.model} predicts no depth (NaN) at {1.0 - report.coverage:.2%} of the pixels with truth, "
+            f"and none at all in {report.unpredicted} frames; no number below counts them"
+        )
     for text, frames in report.focal_scaling.items():
         say(f"  {text} ({frames} frames)")
     for name, value in report.metrics.items():

@@ -81,6 +81,7 @@ class FrameScore(NamedTuple):
         boundaries: how well contours fit; None if not asked for, or the truth is not dense.
         sky: how near the sky is; None if not asked for, or no sky is known.
         uncertainty: how well the uncertainty fits the errors; None without uncertainty or comparable pixels.
+        coverage: share of the pixels with truth to compare that have a prediction; None without such truth.
     """
 
     number: int
@@ -90,6 +91,7 @@ class FrameScore(NamedTuple):
     boundaries: BoundaryScores | None = None
     sky: SkyShares | None = None
     uncertainty: FrameUncertainty | None = None
+    coverage: float | None = None
 
 
 def uncorrected(frame: RgbdFrame, estimate: Estimate) -> Estimate:
@@ -197,13 +199,14 @@ def _rescaled(
 def score_frame(index: int, label: str, estimate: Estimate, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:
     """Compare an estimate with its truth, (H, W) float32 metres; an estimate of another size is resized first."""
     p, t = protocol.compared(estimate.depth, truth)
+    coverage = protocol.coverage(estimate.depth, truth)
     if not p.size:
-        return FrameScore(index, label, None)
+        return FrameScore(index, label, None, coverage=coverage)
     uncertainty = None
     if estimate.uncertainty is not None:
         relative = protocol.compared_uncertainty(estimate.depth, estimate.uncertainty, truth)
         uncertainty = frame_uncertainty(p, t, relative)
-    return FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t), uncertainty=uncertainty)
+    return FrameScore(index, label, pixel_metrics(p, t), band_errors(p, t), uncertainty=uncertainty, coverage=coverage)
 
 
 def with_edges(score: FrameScore, prediction: Depth, truth: Depth, protocol: EvaluationProtocol) -> FrameScore:

@@ -122,6 +122,28 @@ def comparable(prediction: Map, truth: Map, min_depth: float, max_depth: float, 
     return _predicted(_known(truth, min_depth, max_depth, crop), prediction)
 
 
+def coverage(prediction: Map, truth: Map, min_depth: float, max_depth: float, crop: str = "none") -> float | None:
+    """Return the share of pixels with truth inside range and crop whose prediction is not NaN; None without truth.
+
+    Raises:
+        InputError: the shapes differ, the crop is unknown, or the range is empty.
+    """
+    known = _known(truth, min_depth, max_depth, crop)
+    return float(_predicted(known, prediction).sum() / known.sum()) if known.any() else None
+
+
+def median_factor(prediction: Map, truth: Map) -> float:
+    """Return median(truth) / median(prediction) of the pixels compared, both (pixels,) metres, at least one.
+
+    Raises:
+        InputError: the prediction's median is not above 0 and finite.
+    """
+    median = float(np.median(prediction))
+    if not 0 < median < np.inf:
+        raise InputError(f"median scaling needs a prediction whose median is above 0 and finite, got {median:g}")
+    return float(np.median(truth)) / median
+
+
 def crop_window(crop: str, height: int, width: int) -> tuple[slice, slice]:
     """Return the rows and columns of a crop, truncated to whole pixels.
 
@@ -213,17 +235,10 @@ def _check_range(min_depth: float, max_depth: float) -> None:
         raise InputError(f"depth range must run from above 0 up to max_depth, got {min_depth}, {max_depth}")
 
 
-def _positive_median(prediction: Values) -> float:
-    median = float(np.median(prediction))
-    if not 0 < median < np.inf:
-        raise InputError(f"median scaling needs a prediction whose median is above 0 and finite, got {median:g}")
-    return median
-
-
 def _fitted(
     prediction: Map, truth: Map, min_depth: float, max_depth: float, median_scaling: bool
 ) -> tuple[Values, Values]:
     p, t = prediction.astype(np.float64), truth.astype(np.float64)
     if median_scaling and p.size:
-        p *= np.median(t) / _positive_median(p)
+        p *= median_factor(p, t)
     return np.clip(p, min_depth, max_depth, out=p), t

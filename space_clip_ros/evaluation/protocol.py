@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.data.pillow_resize import resize_bicubic
 from space_clip_ros.errors import InputError
-from space_clip_ros.evaluation.metrics import Values, comparable, compared_pixels
+from space_clip_ros.evaluation.metrics import Values, comparable, compared_pixels, coverage, median_factor
 from space_clip_ros.geometry.depth import resize_bilinear, resize_nearest
 
 _REFERENCE_SIZE = (352, 704)
@@ -79,6 +79,22 @@ class EvaluationProtocol:
         depth, sigma = self.fit(prediction, truth), self.fit(uncertainty, truth)
         kept = comparable(depth, truth, self.min_depth, self.max_depth, self.crop)
         return np.asarray(sigma[kept].astype(np.float64) / np.maximum(depth[kept], self.min_depth), np.float64)
+
+    def coverage(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> float | None:
+        """Return the share of the pixels with truth to compare that have a prediction; None without such truth."""
+        return coverage(self.fit(prediction, truth), truth, self.min_depth, self.max_depth, self.crop)
+
+    def scaled(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the prediction as it is compared, (H, W) float32 metres; arguments as for :meth:`compared`.
+
+        Raises:
+            InputError: the median to scale by is not above 0.
+        """
+        fitted = self.fit(prediction, truth)
+        kept = comparable(fitted, truth, self.min_depth, self.max_depth, self.crop)
+        if not self.median_scaling or not kept.any():
+            return fitted
+        return fitted * np.float32(median_factor(fitted[kept], truth[kept]))
 
     def fit(self, prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prediction, (h, w) float32 metres, resized to the truth's size."""

@@ -115,6 +115,9 @@ class EvaluationReport:
         uncertainty: how well the uncertainty fits the errors; None if the model gives none.
         scale: the error with and without evidence for the scale; None if not asked for.
         unreadable: number of frames left out because they could not be read (``data.skip_broken``).
+        coverage: share of the pixels with truth to compare that have a prediction, averaged over the images with such
+            truth.
+        unpredicted: number of images, of those skipped, that have truth to compare but no prediction at any of it.
     """
 
     model: str
@@ -133,6 +136,8 @@ class EvaluationReport:
     uncertainty: UncertaintySummary | None = None
     scale: dict[str, Any] | None = None
     unreadable: int = 0
+    coverage: float = 1.0
+    unpredicted: int = 0
 
     @classmethod
     def from_scores(
@@ -148,9 +153,17 @@ class EvaluationReport:
         """Average the scores of all frames, and of each group if ``groups`` names the group of every score.
 
         Raises:
-            DataError: no pixel could be compared in any frame.
+            DataError: no pixel could be compared in any frame, for want of truth or of predictions.
         """
         total = summarize(scores)
+        coverages = [score.coverage for score in scores if score.coverage is not None]
+        unpredicted = coverages.count(0.0)
+        if unpredicted and not total.frames:
+            raise DataError(
+                model,
+                f"predicts no depth (NaN) at any pixel with truth, in {unpredicted} of {len(scores)} frames",
+                "check the model; try --precision fp32 if it runs in another precision",
+            )
         if not total.frames:
             raise DataError(
                 f"none of {len(scores)} frames has depth that counts under the {protocol_name} protocol",
@@ -160,7 +173,12 @@ class EvaluationReport:
         uncertain = [score.uncertainty for score in scores if score.uncertainty is not None]
         uncertainty = mean_uncertainty(uncertain) if uncertain else None
         compared = dataclasses.asdict(protocol)
-        return cls(model, backend, protocol_name, compared, flip, *total, by_group, uncertainty=uncertainty)
+        return cls(
+            *(model, backend, protocol_name, compared, flip, *total, by_group),
+            uncertainty=uncertainty,
+            coverage=float(np.mean(coverages)) if coverages else 1.0,
+            unpredicted=unpredicted,
+        )
 
 
 def write_json(path: Path, report: EvaluationReport) -> None:
@@ -203,7 +221,7 @@ def write_worst(
     for rank, score in enumerate(scores, start=1):
         frame = protocol.prepare(frames[score.number])
         estimate = correct(frame, Estimate(predict(frame.image)))
-        depth = protocol.fit(estimate.depth, frame.depth) * np.float32((factors or {}).get(score.number, 1.0))
+        depth = protocol.scaled(estimate.depth, frame.depth) * np.float32((factors or {}).get(score.number, 1.0))
         path = folder / f"worst_{rank:02d}_abs_rel_{(score.metrics or {})['abs_rel']:.3f}.png"
         write_rgb(path, comparison(frame.image, depth, frame.depth, protocol.max_depth))
         yield path

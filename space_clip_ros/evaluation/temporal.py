@@ -62,7 +62,7 @@ class TemporalReport(NamedTuple):
 
 
 class _KnownDepth(NamedTuple):
-    """A frame's prediction and truth, (H, W) float32 metres; truth is NaN where it does not count."""
+    """A frame's prediction and truth, (H, W) float32 metres; truth is NaN where nothing is compared."""
 
     prediction: Depth
     truth: Depth
@@ -135,6 +135,7 @@ class TemporalAverage:
         counts = (inside > protocol.min_depth) & (inside < protocol.max_depth)
         truth[window] = np.where(counts, inside, np.nan)
         fitted = protocol.fit(prediction, truth)
+        truth[np.isnan(fitted)] = np.nan
         return _KnownDepth(np.clip(fitted, protocol.min_depth, protocol.max_depth), truth)
 
     def _compare(self, before: _KnownDepth, now: _KnownDepth) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import DataError
-from space_clip_ros.evaluation.evaluator import evaluate, one_by_one, worst_frames
+from space_clip_ros.evaluation.evaluator import Estimate, evaluate, one_by_one, score_frame, worst_frames
 from space_clip_ros.evaluation.protocol import standard_protocol
 from space_clip_ros.evaluation.report import EvaluationReport, write_csv, write_json, write_worst
 
@@ -129,3 +129,32 @@ def test_a_file_that_cannot_be_written(scores, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         write_csv(tmp_path / "file" / "frames.csv", scores)
+
+
+def test_the_picture_shows_depth_scaled_to_the_median_as_it_is_compared(tmp_path):
+    protocol = standard_protocol("none", median_scaling=True)
+
+    def tiny(image: np.ndarray) -> np.ndarray:
+        return np.full(image.shape[:2], 0.04, np.float32)
+
+    worst = worst_frames(evaluate(one_by_one(tiny), TwoFrames(), protocol), 1)
+    (path,) = write_worst(tmp_path, worst, tiny, TwoFrames(), protocol)
+    _, prediction, truth, error = np.split(cv2.imread(str(path)), 4)
+    np.testing.assert_array_equal(prediction, truth)
+    assert prediction.any() and not error.any()
+
+
+def test_pixels_without_a_prediction_are_counted_and_not_blamed_on_the_truth():
+    """Half of frame 0 is NaN; frame 1 has no truth, and frame 2 no prediction."""
+    protocol, truth = standard_protocol("none"), np.full((2, 4), 4.0, np.float32)
+    half, empty = truth.copy(), np.full_like(truth, np.nan)
+    half[0] = np.nan
+    scores = [
+        score_frame(index, str(index), Estimate(prediction), known, protocol)
+        for index, (prediction, known) in enumerate(((half, truth), (truth, empty), (empty, truth)))
+    ]
+    assert [score.coverage for score in scores] == [0.5, None, 0.0]
+    report = EvaluationReport.from_scores(scores, "tiny", "torch", "standard", protocol, False)
+    assert (report.frames, report.skipped, report.unpredicted, report.coverage) == (1, 2, 1, 0.25)
+    with pytest.raises(DataError, match=r"tiny: predicts no depth \(NaN\) .* in 1 of 2 frames"):
+        EvaluationReport.from_scores(scores[1:], "tiny", "torch", "standard", protocol, False)

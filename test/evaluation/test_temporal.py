@@ -47,6 +47,14 @@ def test_a_constant_error_is_steady_and_a_change_that_is_true_too():
     assert steady.bands["all"].truth == pytest.approx(np.log(1.04), abs=1e-6)
 
 
+def test_pixels_without_a_prediction_do_not_count():
+    predicted = everywhere(10.0)
+    predicted[3, 4] = np.nan
+    report = average((everywhere(8.0), everywhere(10.0)), (predicted, everywhere(10.0))).report()
+    assert report.bands["all"].flicker == pytest.approx(np.log(1.25))
+    assert report.whole == pytest.approx(np.log(1.25))
+
+
 def test_pixels_whose_truth_changes_do_not_count():
     truth = everywhere(10.0)
     moved = truth.copy()
