@@ -205,7 +205,7 @@ def test_older_ones_are_refused(fixed: Path, build: Build, fake_gpu: Any, versio
 def test_refusals_before_anything_is_built(
     fixed: Path, model: SpaceClip, tmp_path: Path, build: Build, fake_gpu: Any
 ) -> None:
-    with pytest.raises(InputError, match=r"a graph in fp32, .* for fp16 export it with --precision fp16"):
+    with pytest.raises(InputError, match=r"is an fp32 graph, .* for fp16 export it with --precision fp16"):
         build(fixed, precision="fp16")
     with pytest.raises(InputError, match=r"of 100 x 60 pixels, not 70 x 50"):
         build(fixed, size=(50, 70))

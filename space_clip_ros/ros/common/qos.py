@@ -83,6 +83,11 @@ def with_events(create: Callable[[Any], Any], callbacks: Any, *fewer: Any) -> An
     return create(None)
 
 
+def subscription_events(**callbacks: Callable[[Any], Any]) -> Any:
+    """Return rclpy's event callbacks of a subscription, by the events' names."""
+    return _events.SubscriptionEventCallbacks(**callbacks)
+
+
 def _subscription_events(
     node: Node, topic: str, qos: QoSProfile, log: ThrottledLog, lost: Callable[[int], None] | None
 ) -> list[Any]:
@@ -97,11 +102,9 @@ def _subscription_events(
             f"here the parameters qos_overrides.{name}.subscription.*",
         )
 
-    callbacks = [_events.SubscriptionEventCallbacks(incompatible_qos=warn)]
+    callbacks = [subscription_events(incompatible_qos=warn)]
     if lost is not None:
-        count = _events.SubscriptionEventCallbacks(
-            incompatible_qos=warn, message_lost=lambda event: lost(event.total_count_change)
-        )
+        count = subscription_events(incompatible_qos=warn, message_lost=lambda event: lost(event.total_count_change))
         callbacks.insert(0, count)
     return callbacks
 

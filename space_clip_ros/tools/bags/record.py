@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from space_clip_ros.errors import DataError, InputError, SpaceClipError
-from space_clip_ros.ros.common.qos import reliable
+from space_clip_ros.ros.common.qos import reliable, subscription_events, with_events
 from space_clip_ros.tools.bags.definitions import Definition, Definitions
 from space_clip_ros.tools.bags.options import RecordOptions
 from space_clip_ros.tools.bags.serialized import installed_class, recorded_qos, recording_qos
@@ -126,9 +125,11 @@ class Recorder(Node):
         self.get_logger().info(f"recording {name} ({kind})")
 
     def _listen(self, name: str, message_type: Any, qos: QoSProfile) -> Any:
-        events = SubscriptionEventCallbacks(incompatible_qos=lambda _: self._unmatched.add(name))
         write = functools.partial(self._write, name)
-        return self.create_subscription(message_type, name, write, qos, event_callbacks=events, raw=True)
+        return with_events(
+            lambda events: self.create_subscription(message_type, name, write, qos, event_callbacks=events, raw=True),
+            subscription_events(incompatible_qos=lambda _: self._unmatched.add(name)),
+        )
 
     def _match(self) -> None:
         """Subscribe again where a publisher offers less than those before it did, with what all of them offer."""

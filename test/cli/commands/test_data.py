@@ -53,7 +53,7 @@ def test_broken_frames_cannot_be_skipped(tmp_path: Path, small_drive: Path, caps
     config.write_text(f"data: {{skip_broken: true, train: [{{path: {small_drive}}}]}}", encoding="utf-8")
     assert main(["data", "shards", str(config), "--out", str(tmp_path / "out")]) == 1
     assert (
-        "data.skip_broken: cannot be used for shards, which hold every frame; set it to false"
+        "data.skip_broken: cannot be used for shards, which must hold every frame; set it to false"
         in capsys.readouterr().err
     )
 

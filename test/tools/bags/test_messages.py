@@ -33,7 +33,7 @@ def test_grey_compressed_images_say_so() -> None:
 
 @pytest.mark.parametrize(("mode", "status"), [(-1, 0), (0, -1), (2, -1), (3, 0), (4, 2), (6, 2), (7, 1)])
 def test_the_fix_says_how_good_it_is(mode: int, status: int) -> None:
-    record = OxtsRecord(49, 8, 116, 0, 0, 0, (0, 0, 0), (0, 0, 0), 1.0, 9, mode)
+    record = OxtsRecord(49, 8, 116, 0, 0, 0, (0, 0, 0), (0, 0, 0), 1.0, mode)
     assert messages.gps_fix(record, messages.header(0, "imu_link")).status.status == status
 
 

@@ -16,7 +16,7 @@ LINE = "49.0 8.4 116.0 0.02 0.01 1.5 " + " ".join(map(str, range(6, 25))) + " 4 
 def test_a_record_is_read_by_position(tmp_path: Path) -> None:
     (tmp_path / "0.txt").write_text(LINE, encoding="utf-8")
     assert read_record(tmp_path / "0.txt") == OxtsRecord(
-        49.0, 8.4, 116.0, 0.02, 0.01, 1.5, (11.0, 12.0, 13.0), (17.0, 18.0, 19.0), 23.0, 9, 6
+        49.0, 8.4, 116.0, 0.02, 0.01, 1.5, (11.0, 12.0, 13.0), (17.0, 18.0, 19.0), 23.0, 6
     )
 
 

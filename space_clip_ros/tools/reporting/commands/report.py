@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.video and args.video.suffix != ".mp4":
         raise InputError("--video", f"the film is an MP4, so its name must end in .mp4, got {args.video}")
-    refuse_sources(args, *find_source(args.source).files(), names=("out", "video"))
     check_output_files(args.out, args.video)
+    refuse_sources(args, *find_source(args.source).files(), names=("out", "video"))
     topics = Topics(depth=args.depth, image=args.image, truth=args.truth, camera_info=args.camera_info)
     evaluator = EvaluatorConfig(crop=args.crop, max_depth=args.max_depth)
     with progress_bar(0, "reading") as bar:
