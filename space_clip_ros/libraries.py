@@ -36,9 +36,14 @@ _EXTRAS = {
     "fsspec": "fleet",
     "h5py": "nyu",
     "scipy": "nyu",
+    "wandb": "wandb",
 }
 _ROS = re.compile(r"(rclpy|rpyutils|rosidl_\w+|builtin_interfaces|lifecycle_msgs|rcl_interfaces|\w+_msgs)\b")
 _SOURCE = "source /opt/ros/DISTRO/setup.bash"
+_CLONE = "in the clone of space_clip_ros: "
+ROS_REMEDY = f"{_SOURCE}, or {_CLONE}pip install -c constraints/jazzy.txt -e '.[ros]'"
+"""What to do where there is no ROS 2."""
+
 _DISTRIBUTIONS = {"cuda": "cuda-python", "cv2": "opencv-python-headless", "yaml": "PyYAML"}
 _OTHER_NUMPY = re.compile(
     r"numpy\.core\.multiarray failed|numpy\.core\.umath failed|_ARRAY_API|_UFUNC_API|compiled using NumPy 1"
@@ -96,12 +101,17 @@ def import_error(error: Exception, library: str = "") -> LibraryError:
     )
 
 
-def pip_install(*packages: str) -> str:
-    """Return the command that installs packages for this Python and keeps NumPy 1 where that is installed.
+def pip_install(library: str) -> str:
+    """Return the command that installs a library for this Python and keeps NumPy 1 where that is installed.
 
     pip would otherwise bring NumPy 2, beside which OpenCV and cv_bridge as Ubuntu and ROS 2 build them do not load.
+    An extra of this package is installed from a clone: no package index has this package.
     """
-    return _pip(*packages, *(("'numpy<2'",) if _numpy_version().startswith("1.") else ()))
+    numpy_1 = _numpy_version().startswith("1.")
+    if extra := _EXTRAS.get(library):
+        constraints = "constraints/robot.txt" if numpy_1 else "constraints/wheels.txt"
+        return _CLONE + _pip("-c", constraints, "-e", f"'.[{extra}]'")
+    return _pip(_DISTRIBUTIONS.get(library, library), *(("'numpy<2'",) if numpy_1 else ()))
 
 
 def _pip(*arguments: str) -> str:
@@ -116,11 +126,9 @@ def _missing(library: str) -> LibraryError:
         if os.environ.get("ROS_DISTRO"):
             remedy = f"sudo apt install ros-{os.environ['ROS_DISTRO']}-{library.replace('_', '-')}"
         else:
-            remedy = f"{_SOURCE}, or pip install 'space_clip_ros[ros]'"
+            remedy = ROS_REMEDY
         return LibraryError(library, reason, remedy)
-    extra = _EXTRAS.get(library)
-    package = f"'space_clip_ros[{extra}]'" if extra else _DISTRIBUTIONS.get(library, library)
-    return LibraryError(library, reason, pip_install(package))
+    return LibraryError(library, reason, pip_install(library))
 
 
 def _library(error: Exception) -> str:

@@ -276,6 +276,12 @@ def test_every_command_is_one_that_works(block: Block, request: pytest.FixtureRe
             assert name in SHELL | ROBOT, f"{program}: how is this command tested?"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pip_takes_this_package_from_a_clone(page: Path) -> None:
+    """No index has it, and whoever took its name there would run code on a reader's machine."""
+    assert not re.search(r"pip install[^`]*[ ']space_clip_ros\[", page.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("block", SHOWN, ids=str)
 def test_what_needs_a_robot_says_so(block: Block) -> None:
     if any(program in ROBOT for program, *_ in commands(block.text)):

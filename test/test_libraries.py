@@ -28,6 +28,7 @@ import sys
 sys.stderr.write("A module that was compiled using NumPy 1.x cannot be run in NumPy 2.2.6 as it may crash.\\n")
 raise ImportError("numpy.core.multiarray failed to import")
 """
+CLONE = "in the clone of space_clip_ros: "
 
 
 @pytest.fixture
@@ -54,9 +55,9 @@ def test_another_numpy(text: str, installed_numpy: Callable[[str], None]) -> Non
 @pytest.mark.parametrize(
     ("library", "distro", "remedy"),
     [
-        ("rclpy", "", "source /opt/ros/DISTRO/setup.bash, or pip install 'space_clip_ros[ros]'"),
+        ("rclpy", "", f"source /opt/ros/DISTRO/setup.bash, or {CLONE}pip install -c constraints/jazzy.txt -e '.[ros]'"),
         ("diagnostic_msgs", "humble", "sudo apt install ros-humble-diagnostic-msgs"),
-        ("torch", "", "pip install 'space_clip_ros[train]'"),
+        ("torch", "", f"{CLONE}pip install -c constraints/wheels.txt -e '.[train]'"),
         ("yaml", "", "pip install PyYAML"),
         ("elsewhere", "", "pip install elsewhere"),
     ],
@@ -110,6 +111,14 @@ def test_one_that_cannot_be_loaded_is_named_by_the_import_on_the_way(tmp_path: P
 def test_pip_keeps_numpy_1_where_it_is(version: str, kept: str, installed_numpy: Callable[[str], None]) -> None:
     installed_numpy(version)
     assert pip_install("onnxruntime") == f"pip install onnxruntime{kept}"
+    constraints = "constraints/robot.txt" if kept else "constraints/wheels.txt"
+    assert pip_install("rosbags") == f"{CLONE}pip install -c {constraints} -e '.[bags]'"
+
+
+@pytest.mark.parametrize("library", sorted(libraries._EXTRAS))
+def test_an_extra_that_brings_a_library_is_there(library: str) -> None:
+    extras = (Path(__file__).resolve().parents[1] / "setup.py").read_text(encoding="utf-8")
+    assert f'"{libraries._EXTRAS[library]}": [' in extras
 
 
 def test_pip_on_an_externally_managed_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Converts NYU Depth V2's labelled set, one MATLAB file, to pictures, depth PNGs and file lists.
 
-Needs h5py and SciPy, which nothing else here does: ``pip install 'space_clip_ros[nyu]'``.
+Needs h5py and SciPy, which nothing else here does: the extra ``nyu``.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def option(
 
     Args:
         default: its default, or :data:`REQUIRED`. A ``bool`` field is a flag, a ``tuple`` field takes several values.
-        help: one line for ``--help``; the default is added to it.
+        help: one line for ``--help``; the default is added to it. Without one, ``--help`` does not show the option.
         metavar: placeholder of the value in ``--help``.
         positional: whether it is a positional argument instead of ``--name``.
         parse: converts the text of the command line; None for the field's type.
@@ -103,7 +103,7 @@ def _dashed(field: dataclasses.Field[Any]) -> str:
 def _argument(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
     """Return what ``add_argument`` takes for a field."""
     declared, default = field.metadata, field.default
-    help = f"{declared['help']}{_default_text(default)}".replace("%", "%%")
+    help = f"{declared['help']}{_default_text(default)}".replace("%", "%%") if declared["help"] else argparse.SUPPRESS
     if hint is bool:
         return {"action": "store_true", "help": help}
     several = typing.get_origin(hint) is tuple

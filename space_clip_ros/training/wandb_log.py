@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from space_clip_ros.errors import ConfigError
 from space_clip_ros.files import write_whole
+from space_clip_ros.libraries import pip_install
 
 _STEP = "step"
 _IDENTITY = "wandb_id"
@@ -25,9 +26,8 @@ def check_wandb(project: str) -> None:
         ConfigError: it is not.
     """
     if project and importlib.util.find_spec("wandb") is None:
-        raise ConfigError(
-            "run.wandb", "needs the wandb package", "pip install 'space_clip_ros[wandb]', or leave run.wandb empty"
-        )
+        remedy = f"leave run.wandb empty, or {pip_install('wandb')}"
+        raise ConfigError("run.wandb", "needs the wandb package", remedy)
 
 
 class WandbWriter:

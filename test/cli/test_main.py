@@ -161,7 +161,7 @@ def test_a_missing_package_names_the_extra_that_brings_it(
     for name in [name for name in sys.modules if name.startswith("space_clip_ros.model")]:
         monkeypatch.delitem(sys.modules, name)
     assert command.main(["convert", "some.pt", "--out", "ours.safetensors"]) == 1
-    assert "space_clip_ros[train]" in capsys.readouterr().err
+    assert "-e '.[train]'" in capsys.readouterr().err
 
 
 # What holds a lost GPU's memory aborts the process in its destructor, at the latest when the interpreter ends.

@@ -63,7 +63,7 @@ def test_each_library_is_needed_only_for_its_own_files(model_dir: Path, file: st
     ("file", "missing", "remedy"),
     [
         ("any.onnx", "onnxruntime", "pip install onnxruntime"),
-        ("checkpoint.safetensors", "torch", r"pip install 'space_clip_ros\[train\]'"),
+        ("checkpoint.safetensors", "torch", r"in the clone of space_clip_ros: pip install .* -e '\.\[train\]'"),
     ],
 )
 def test_a_library_that_is_not_installed(

@@ -19,7 +19,7 @@ register(
         devices=("cuda", "cpu"),
         rank=10,
         package="torch",
-        install="'space_clip_ros[train]'",
+        install="torch",
         load=_load,
         has_own_device=is_package,
     )

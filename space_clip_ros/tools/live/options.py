@@ -16,5 +16,6 @@ class ViewOptions(ProgramOptions):
     """Where the page is served and what it shows."""
 
     port: int = option(PORT, "port of the page; 0 for any free one", parse=port_number)
-    socket: int | None = option(None, "inherited socket that already listens, instead of --port", metavar="FD")
+    # The demo's child inherits a socket that already listens, instead of --port.
+    socket: int | None = option(None, "")
     image_transport: str = option(RAW, "form of the images", choices=(RAW, COMPRESSED))

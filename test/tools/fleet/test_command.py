@@ -270,7 +270,7 @@ def test_without_ray_the_line_says_what_to_install(
 ) -> None:
     uninstall("ray")
     assert main(["predict", "--bag", str(fleet), "--out", str(tmp_path / "out"), *model, "--ray"]) == 1
-    assert "pip install 'space_clip_ros[fleet]'" in capsys.readouterr().err
+    assert "pip install -c constraints/wheels.txt -e '.[fleet]'" in capsys.readouterr().err
 
 
 def test_of_a_rays_traceback_only_its_last_line_is_told() -> None:

@@ -17,6 +17,7 @@ from space_clip_ros.cli.signals import ending_on_sigterm
 from space_clip_ros.config import RUNNING
 from space_clip_ros.errors import BackendError, ModelError
 from space_clip_ros.files import check_output_files, write_whole
+from space_clip_ros.libraries import ROS_REMEDY
 from space_clip_ros.model_config import AdoptedConfig
 from space_clip_ros.tools.benchmark import training_command
 from space_clip_ros.tools.benchmark.options import add_options, command_line
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
 _SIZES = ((1242, 375), (1280, 720))
 _END_TO_END = "space_clip_ros.tools.benchmark.end_to_end"
 _STEPS = 200
-_NEEDS_ROS = (
-    "it needs ROS 2: source /opt/ros/DISTRO/setup.bash or pip install 'space_clip_ros[ros]', or leave --end-to-end out"
-)
+_NEEDS_ROS = f"it needs ROS 2: leave --end-to-end out, or {ROS_REMEDY}"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -175,7 +175,7 @@ def test_mistakes_are_found_before_anything_is_measured(
         (["--eager", folder / "missing.pt"], ModelError, r"missing\.pt: no such model file"),
         (["--size", "100x60", "100x61"], InputError, "takes only images of 100 x 60 pixels, not 100 x 61"),
         (["--batch", "2"], InputError, "takes only 1 images at once, not 2; give --batch 1"),
-        (["--end-to-end"], BackendError, "--end-to-end: there is no rclpy here; it needs ROS 2: source"),
+        (["--end-to-end"], BackendError, "--end-to-end: there is no rclpy here; it needs ROS 2: leave"),
     ):
         with pytest.raises(error, match=message):
             run("--model", folder / "tiny.onnx", "--threads", 1, *arguments)
