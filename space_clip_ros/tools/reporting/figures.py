@@ -119,7 +119,12 @@ def _cards(statistics: RecordingStatistics, run: Mapping[str, Any]) -> list[tupl
         cards.append(("of true pixels have depth", f"{statistics.coverage:.1%}"))
     if statistics.uncertainty is not None:
         within = (statistics.uncertainty.within_1_sigma, statistics.uncertainty.within_2_sigma)
-        cards.append(("of true pixels lie within one and two sigma", " and ".join(f"{share:.0%}" for share in within)))
+        cards.append(
+            (
+                "of true pixels lie within one and two sigma (68% and 95% would be right)",
+                " and ".join(f"{share:.0%}" for share in within),
+            )
+        )
     return [*cards, *((name, value) for value, name in scale_cards(statistics.node))]
 
 
@@ -141,20 +146,25 @@ def _headline_latency(statistics: RecordingStatistics, run: Mapping[str, Any]) -
 def _rate_chart(statistics: RecordingStatistics, start: int) -> str:
     """Draw how many depth images and images were recorded in each second."""
     arrived = (np.array([frame.arrived_ns for frame in statistics.frames]) - start) / 1e9
-    lines = [("depth", *_counts(arrived, float(arrived.max())))]
+    lines = [("depth", *_rates(arrived, float(arrived.max())))]
     if statistics.images_ns:
         images = (np.array(list(statistics.images_ns.values())) - start) / 1e9
-        lines.append(("images", *_counts(images[images >= 0], float(arrived.max()))))
+        lines.append(("images", *_rates(images[images >= 0], float(arrived.max()))))
     return page.figure(line_chart(lines, "seconds", "Hz"), "Rate: messages recorded in each second.")
 
 
-def _counts(seconds: Any, end: float) -> tuple[list[float], list[float]]:
-    """Return the middle of each whole second and its count per second; a shorter recording is one stretch."""
-    stretches = max(1, int(end))
-    length = end / stretches if end > 0 else 1.0
-    counts, edges = np.histogram(seconds, stretches, (0.0, stretches * length))
-    middles = (edges[:-1] + edges[1:]) / 2
-    return middles.tolist(), (counts / length).tolist()
+def _rates(seconds: Any, end: float) -> tuple[list[float], list[float]]:
+    """Return steps of about a second each and the messages per second in them; a shorter recording is one step.
+
+    Messages are counted from the last one before a step to the last one in it, so an even rate is an even line.
+    """
+    times, edges = np.sort(seconds), np.linspace(0.0, max(end, 1e-9), max(1, int(end)) + 1)
+    last = np.maximum(np.searchsorted(times, edges, side="right") - 1, 0)
+    rates = [
+        (there - here) / (times[there] - times[here]) if there > here else 0.0
+        for here, there in itertools.pairwise(last)
+    ]
+    return np.repeat(edges, 2)[1:-1].tolist(), np.repeat(rates, 2).tolist()
 
 
 def _metrics_table(statistics: RecordingStatistics) -> str:

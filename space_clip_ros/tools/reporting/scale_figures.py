@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 
@@ -29,8 +30,10 @@ def scale_over_time(statistics: RecordingStatistics) -> str:
     # The node reports for some time before the first image.
     seconds = [(report.arrived_ns - start) / 1e9 for report in reports]
     factors = [report.values.scale_factor or 0.0 for report in reports]
-    sigmas = [factor * (report.values.scale_sigma or 0.0) for factor, report in zip(factors, reports, strict=True)]
-    lower, upper = ([factor + side * sigma for factor, sigma in zip(factors, sigmas, strict=True)] for side in (-1, 1))
+    # The filter's deviation is that of the factor's logarithm.
+    spreads = [math.exp(report.values.scale_sigma or 0.0) for report in reports]
+    lower = [factor / spread for factor, spread in zip(factors, spreads, strict=True)]
+    upper = [factor * spread for factor, spread in zip(factors, spreads, strict=True)]
     chart = line_chart([("factor", seconds, factors)], "seconds", "factor on depth", band=(lower, upper))
     rows = [
         *(("used", evidence, f"{count}") for evidence, count in _counts(reports, "scale_evidence")),

@@ -45,8 +45,10 @@ def choose(statistics: RecordingStatistics) -> dict[int, str]:
     compared = statistics.compared()
     if not compared:
         frames = statistics.frames
-        chosen = ((frames[0], "first"), (frames[len(frames) // 2], "middle"), (frames[-1], "last"))
-        return {frame.stamp_ns: label for frame, label in reversed(chosen)}
+        labels: dict[int, str] = {}
+        for index, label in ((0, "first"), (len(frames) // 2, "middle"), (-1, "last")):
+            labels.setdefault(frames[index].stamp_ns, label)
+        return labels
     median = compared[(len(compared) - 1) // 2]
     worst = zip(reversed(compared), _RANKS, strict=False)
     return {**{frame.stamp_ns: label for frame, label in worst}, median.stamp_ns: "median"}

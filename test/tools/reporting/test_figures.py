@@ -45,6 +45,15 @@ def test_the_rate_is_that_of_recording() -> None:
     assert statistics([0]).rate_hz() is None
 
 
+@pytest.mark.parametrize("count", [2, 6, 29])
+def test_an_even_rate_is_an_even_line(count: int) -> None:
+    html = over_time(statistics([125 * index for index in range(count)]), {})
+    # The charts of latency, rate and error.
+    _, path, _ = re.findall(r'<path class="line line-0" d="([^"]+)"', html)
+    points = re.findall(r"([\d.]+) ([\d.]+)", path)
+    assert len(points) >= 2 and len({height for _, height in points}) == 1
+
+
 def test_the_summary_has_the_main_figures() -> None:
     html = show(statistics([0, 100, 200]))
     origin = "latency p50, from the image&#x27;s stamp to the recorder"

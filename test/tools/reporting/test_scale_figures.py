@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+import pytest
+
 from space_clip_ros.messages.diagnostics import DepthValues
 from space_clip_ros.tools.reporting.frame_statistics import FrameStatistics, RecordingStatistics, ScaleReport
 from space_clip_ros.tools.reporting.scale_figures import scale_over_time
@@ -27,7 +30,12 @@ def test_the_factor_is_drawn_with_its_standard_deviation() -> None:
     assert "with scale.mode camera_height" in html
     (band,) = re.findall(r'<polygon class="band" points="([^"]+)"', html)
     # Three reports have a factor: three corners on top, three below.
-    assert len(band.split()) == 6
+    corners = [float(corner.split(",")[1]) for corner in band.split()]
+    assert len(corners) == 6
+    # The deviation is that of the factor's logarithm: 1.2 reaches from 1.2 / 1.105 to 1.2 * 1.105.
+    (path,) = re.findall(r'<path class="line line-0" d="([^"]+)"', html)
+    middle = float(path.rsplit(" ", 1)[1])
+    assert (middle - corners[2]) / (corners[3] - middle) == pytest.approx(np.exp(0.1), rel=0.02)
     assert "<table" not in html
 
 
