@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -69,6 +70,8 @@ class BagWriter:
         # Not written_whole of files.py: a bag is a folder, and its draft is locked while it is written.
         self._draft = self.path.with_name(f".{self.path.name}.part")
         self._connections: dict[str, Connection] = {}
+        self._disk = ThreadPoolExecutor(1)
+        self._synchronised: Future[None] | None = None
 
     def __enter__(self) -> BagWriter:
         """Create the hidden folder and the bag in it."""
@@ -93,6 +96,7 @@ class BagWriter:
             else:
                 self._abort()
         finally:
+            self._disk.shutdown(wait=False)
             self._discard()
 
     @property
@@ -143,7 +147,9 @@ class BagWriter:
         self.counts[topic] += 1
 
     def flush(self) -> None:
-        """Bring what has been written so far onto the disk, so that no power cut takes it; for MCAP.
+        """Send what has been written so far to the disk, so that no power cut takes it; for MCAP.
+
+        The disk is not waited for: a slow one is given more once it has taken what came before.
 
         Raises:
             DataError: it cannot be written.
@@ -153,7 +159,10 @@ class BagWriter:
             if isinstance(storage, McapWriter) and storage.chunk.msgs:
                 storage.close_chunk()
                 storage.bio.flush()
-                os.fdatasync(storage.bio.fileno())
+                if self._synchronised is None or self._synchronised.done():
+                    if self._synchronised is not None:
+                        self._synchronised.result()
+                    self._synchronised = self._disk.submit(_synchronise, os.dup(storage.bio.fileno()))
 
     def _open(self) -> None:
         # rosbag2 names the files after their folder, so the folder inside the draft has the final name.
@@ -201,6 +210,13 @@ class BagWriter:
             reason = getattr(error, "strerror", None) or str(error)
             self._failure = DataError(self.path, f"cannot be written ({reason})")
             raise self._failure from error
+
+
+def _synchronise(descriptor: int) -> None:
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def claim_folder(folder: Path, result: Path) -> int:
