@@ -30,7 +30,7 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tornado", None)
-    with pytest.raises(LibraryError, match=r"tornado: is not installed for this Python.*space_clip_ros\[view\]"):
+    with pytest.raises(LibraryError, match=r"tornado: is not installed for this Python.*\.\[view\]"):
         LiveView(0, "raw")
 
 
