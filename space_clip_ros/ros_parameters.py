@@ -1,4 +1,4 @@
-"""ROS parameter files: which of their parameters are for a node."""
+"""Reads from a ROS parameter file the parameters that apply to a node."""
 
 from __future__ import annotations
 

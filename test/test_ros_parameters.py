@@ -1,4 +1,4 @@
-"""Which parameters of a file are for a node."""
+"""The parameters in a file that apply to a node."""
 
 from __future__ import annotations
 

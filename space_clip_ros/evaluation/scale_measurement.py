@@ -16,11 +16,11 @@ from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import InputError
 from space_clip_ros.evaluation.protocol import EvaluationProtocol
 from space_clip_ros.geometry.camera import PinholeCamera
+from space_clip_ros.geometry.depth import Depth
 from space_clip_ros.perception.camera_mount import CameraMount
 from space_clip_ros.perception.scale import FrameEvidence, MetricScale, ScaleEstimate
 from space_clip_ros.perception.scale_evidence import MeasuredPoints
 
-Depth = NDArray[np.float32]
 CAMERA_HEIGHT, RANGES = "camera_height", "ranges"
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
@@ -123,7 +123,7 @@ class ScaleMeasurement:
         self.factors[index] = estimate.factor
         self._used += bool(estimate.evidence)
         if estimate.problem:
-            self._problems[_without_numbers(estimate.problem)] += 1
+            self._problems[without_numbers(estimate.problem)] += 1
         errors = [
             _abs_rel(*protocol.compared(estimated, truth))
             for protocol, estimated in ((self._protocol, depth), (self._protocol, scaled), (self._median, depth))
@@ -178,6 +178,6 @@ def _abs_rel(prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> f
     return float(np.mean(np.abs(prediction - truth) / truth)) if truth.size else math.nan
 
 
-def _without_numbers(problem: str) -> str:
+def without_numbers(problem: str) -> str:
     """Return a problem with … for each number, so that equal problems are counted together."""
     return _NUMBER.sub("…", problem)

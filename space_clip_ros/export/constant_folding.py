@@ -78,7 +78,7 @@ def _split_by_sizes(graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], set[s
     for node in graph.node:
         inputs = set(node.input)
         if inputs <= constants and node.op_type != "Shape":
-            # What depends on weights alone stays as it is written: int8 weights are dequantised in the graph.
+            # Nothing that depends on weights alone is folded, so that int8 weights are still dequantised in the graph.
             constants.update(node.output)
             nodes.append(node)
         elif inputs <= constants | sized or node.op_type == "Shape":

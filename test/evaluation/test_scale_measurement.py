@@ -11,7 +11,7 @@ from space_clip_ros.cli.scale_evaluation import lines, scale_spec
 from space_clip_ros.data.frames import RgbdFrame
 from space_clip_ros.errors import InputError
 from space_clip_ros.evaluation.protocol import standard_protocol
-from space_clip_ros.evaluation.scale_measurement import ScaleMeasurement, _without_numbers
+from space_clip_ros.evaluation.scale_measurement import ScaleMeasurement, without_numbers
 
 PROTOCOL = standard_protocol("none")
 
@@ -71,7 +71,7 @@ def test_depth_without_evidence_stays_and_the_reason_is_counted(frame: RgbdFrame
 
 def test_problems_that_differ_in_numbers_count_as_one_and_stay_sentences() -> None:
     problem = "camera height: asks for a factor of 3.77, too far from 1.00"
-    assert _without_numbers(problem) == "camera height: asks for a factor of …, too far from …"
+    assert without_numbers(problem) == "camera height: asks for a factor of …, too far from …"
 
 
 def test_a_frame_without_a_camera_is_an_error(frame: RgbdFrame) -> None:

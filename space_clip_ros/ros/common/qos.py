@@ -28,7 +28,7 @@ _NAMED = 4
 
 
 def best_effort(depth: int) -> QoSProfile:
-    """Return a profile that keeps the newest ``depth`` messages and asks for nothing, so every publisher matches."""
+    """Return a best-effort, volatile profile for the newest ``depth`` messages; it matches every publisher."""
     return _profile(depth, ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
 
 

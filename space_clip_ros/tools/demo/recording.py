@@ -68,7 +68,7 @@ class Recording:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Return whether a folder is a bag that the demo recorded, which its recorder notes in it."""
+    """Return whether the demo recorded the bag in a folder: its recorder leaves a note there."""
     try:
         return find_files(folder).note == NOTE
     except DataError:

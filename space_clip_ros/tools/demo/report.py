@@ -33,7 +33,7 @@ _BAR_WIDTH = _WIDTH - 2 * _BAR_MARGIN
 _PANEL_HEIGHTS = (160, 600)
 """Lowest and highest panel: a picture of another shape stands in its middle."""
 _ALONE = 2
-"""Height of the cloud's own row, relative to a picture's, up to ``_ALONE_HEIGHT``."""
+"""How many times as high as a picture the cloud's own row is, at most ``_ALONE_HEIGHT`` pixels."""
 _ALONE_HEIGHT = 490
 _CLOUD_SHARE = 3 / 8
 """Least share of a row's width that the cloud keeps beside the views from straight above."""
@@ -137,7 +137,7 @@ def _frame(frame: ReportFrame, node: NodeConfig) -> Rgb:
 
 
 def _seen_from_above(frame: ReportFrame, node: NodeConfig, width: int, height: int) -> list[Rgb]:
-    """Return the cloud, and right of it a square for every view from straight above, beside or below each other."""
+    """Return the cloud and, to its right, the square views from straight above, side by side or stacked."""
     count = (frame.scan is not None) + (frame.boxes is not None)
     room = int(width * (1 - _CLOUD_SHARE))
     beside = min(height, room // max(count, 1) - _GAP)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 
+from space_clip_ros.evaluation.scale_measurement import without_numbers
 from space_clip_ros.tools.reporting import page
 from space_clip_ros.tools.reporting.charts import line_chart
 from space_clip_ros.tools.reporting.frame_statistics import RecordingStatistics, ScaleReport
 
-_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _MOST_ROWS = 8
 
 
@@ -51,5 +50,5 @@ def scale_over_time(statistics: RecordingStatistics) -> str:
 
 def _counts(reports: list[ScaleReport], key: str) -> list[tuple[str, int]]:
     """Return the commonest texts; those that differ only in a number, such as an angle, count as one."""
-    texts = (_NUMBER.sub("…", text) for report in reports if (text := getattr(report.values, key)))
+    texts = (without_numbers(text) for report in reports if (text := getattr(report.values, key)))
     return Counter(texts).most_common(_MOST_ROWS)

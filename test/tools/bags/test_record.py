@@ -127,7 +127,7 @@ def test_what_is_recorded_is_on_the_disk_before_the_end(
     start("/tick", "--out", tmp_path / "bag")
     until(lambda: talker.heard("/tick"), "the recorder")
     file = tmp_path / ".bag.part" / "bag" / "bag.mcap"
-    # A chunk begins after the header, of less than 60 bytes, and holds the type's definition at least.
+    # The header has less than 60 bytes; a chunk, which follows it, has at least the type's definition.
     until(lambda: talker.talk() or file.stat().st_size > 500, "the first chunk")
 
 

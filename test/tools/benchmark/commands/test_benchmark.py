@@ -136,7 +136,7 @@ def test_an_end_to_end_part_that_fails(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_being_ended_ends_the_end_to_end_part_in_good_order(tmp_path: Path) -> None:
-    """The part notes the signal to end, and is waited for."""
+    """The command passes the signal on to the part that runs, and waits for it."""
     part = tmp_path / "part.py"
     part.write_text(
         "import pathlib, signal, sys, time\n"
